@@ -1,0 +1,1 @@
+"""The default workspace, as files: `pilotplant init` copies them."""

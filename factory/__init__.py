@@ -1,0 +1,1 @@
+"""The Factory: runs what was approved, on a schedule."""

@@ -1,0 +1,1 @@
+"""The Lab: learn fast; may be wrong."""

@@ -1,0 +1,1 @@
+"""The promotion gate: decides, and fails closed."""

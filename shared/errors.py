@@ -1,0 +1,62 @@
+"""The errors that a user may meet, each with the exit code of the command that raised it.
+
+PilotPlantError            1  a defect of ours, or of the machine below us
+├── BadInput               2  what was given cannot be read as declared
+├── Refused                3  understood, and the answer is no
+│   └── Contained          3  SQL or a template that the box refused or stopped
+└── Undecided              4  could not be evaluated, which never counts as yes
+"""
+
+from __future__ import annotations
+
+
+class PilotPlantError(Exception):
+    """The root: what happened, where, what was expected, and what to do next."""
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str | None = None, expected: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.remedy = remedy
+
+    def as_json(self) -> dict[str, str | None]:
+        """The four parts, as `--json` prints them under `error`."""
+        return {"what": self.what, "where": self.where, "expected": self.expected, "remedy": self.remedy}
+
+    def __str__(self) -> str:
+        """The parts that are there, one per line."""
+        lines = [self.what]
+        if self.where:
+            lines.append(f"where: {self.where}")
+        if self.expected:
+            lines.append(f"expected: {self.expected}")
+        if self.remedy:
+            lines.append(f"what to do: {self.remedy}")
+        return "\n".join(lines)
+
+
+class BadInput(PilotPlantError):
+    """What was given cannot be read as declared: a file, a name, an option."""
+
+    exit_code = 2
+
+
+class Refused(PilotPlantError):
+    """Understood, and the answer is no: evidence, rules or a kill switch say so."""
+
+    exit_code = 3
+
+
+class Contained(Refused):
+    """SQL or a template written in the Lab was refused, or stopped by the box it ran in."""
+
+
+class Undecided(PilotPlantError):
+    """Something could not be evaluated; that never counts as a yes."""
+
+    exit_code = 4
