@@ -1,1 +1,1 @@
-"""The front door."""
+"""The front door: opens the rooms' commands, and shows both environments on one screen."""

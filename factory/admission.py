@@ -1,0 +1,224 @@
+"""Admission: what verifies, and what the Factory's own policy allows, becomes a release."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from factory.masking import published
+from factory.packages import ATTESTATION, CANDIDATE, Verified, inbox, package_folder, verify
+from factory.state import open_factory, read_settings, releases
+from factory.warehouse import contract_of, open_warehouse, tables
+from shared.attestation import read_attestation
+from shared.candidate import open_candidate
+from shared.clock import rfc3339
+from shared.confined import check_audience, check_template
+from shared.digests import digest_json
+from shared.errors import BadInput, Contained, Refused
+from shared.files import scratch_in, settle
+from shared.room import Room
+from shared.workspace import Workspace
+
+UNIT = "unit"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionResult:
+    """What became of the packages that were looked at.
+
+    Attributes:
+        admitted: releases that are new.
+        already: releases that had been admitted before.
+        refused: packages by the name of their folder, each with every reason.
+    """
+
+    admitted: tuple[str, ...]
+    already: tuple[str, ...]
+    refused: dict[str, tuple[str, ...]]
+
+
+def admit(workspace: Workspace, folder: Path | None = None) -> AdmissionResult:
+    """Admits one package, or whatever lies in the inbox.
+
+    Raises Refused naming every reason where the one package is refused; the inbox's refusals are in the result,
+    and in the ledger once.
+    """
+    room = open_factory(workspace)
+    if folder is None:
+        return _sweep(room)
+    known = _admitted_as(room, _digest_in(folder))
+    if known is not None and known[1] == read_attestation(folder / ATTESTATION).digest:
+        return AdmissionResult((), (known[0],), {})
+    if folder.resolve().parent == inbox(workspace).resolve():
+        return AdmissionResult((_admit(room, folder),), (), {})
+    return AdmissionResult((_bring_in(room, folder),), (), {})
+
+
+def _sweep(room: Room) -> AdmissionResult:
+    admitted: list[str] = []
+    already: list[str] = []
+    refused: dict[str, tuple[str, ...]] = {}
+    place = inbox(room.workspace)
+    for folder in sorted(place.iterdir()) if place.is_dir() else []:
+        if folder.name.startswith("."):
+            continue  # still being written
+        known = _admitted_as(room, f"sha256:{folder.name}")
+        if known is not None:
+            already.append(known[0])
+            continue
+        outcome = _take(room, folder)
+        if isinstance(outcome, str):
+            admitted.append(outcome)
+        else:
+            refused[folder.name] = tuple(outcome)
+            _record_refusal(room, folder.name, outcome)
+    return AdmissionResult(tuple(admitted), tuple(already), refused)
+
+
+def _bring_in(room: Room, folder: Path) -> str:
+    """Copies a package into the inbox, where it appears only if the copy itself verifies."""
+    target = package_folder(room.workspace, _digest_in(folder))
+    if target.exists():
+        _refuse(_judge(room, folder))
+        if read_attestation(target / ATTESTATION).digest != read_attestation(folder / ATTESTATION).digest:
+            _refuse(["the inbox holds this candidate under another attestation"], folder)
+        return _admit(room, target)
+    with scratch_in(target.parent) as scratch:
+        for part in (CANDIDATE, ATTESTATION):
+            source = folder / part
+            if source.is_dir():
+                shutil.copytree(source, scratch / part, symlinks=True)
+            elif source.exists():
+                shutil.copyfile(source, scratch / part, follow_symlinks=False)
+        _refuse(_judge(room, scratch), folder)
+        settle(scratch, target)
+    return _admit(room, target)
+
+
+def _admit(room: Room, folder: Path) -> str:
+    outcome = _take(room, folder)
+    if isinstance(outcome, str):
+        return outcome
+    raise _refusal(outcome, folder)
+
+
+def _take(room: Room, folder: Path) -> str | list[str]:
+    """The name of the release that a package of the inbox has become, or why it has not."""
+    found = _judge(room, folder)
+    if not isinstance(found, Verified):
+        return found
+    if package_folder(room.workspace, found.digest).name != folder.name:
+        return [f"its folder is named {folder.name}, and its candidate's digest is {found.digest}"]
+    return _record(room, found)
+
+
+def _judge(room: Room, folder: Path) -> Verified | list[str]:
+    """The package if it verifies and the Factory's policy allows it, else every reason."""
+    found = verify(room.workspace, folder, now=room.now())
+    if not isinstance(found, Verified):
+        return found
+    return _against_policy(room.workspace, found) or found
+
+
+def _against_policy(workspace: Workspace, package: Verified) -> list[str]:
+    play, population = package.play, package.promise.charter.population
+    reasons = []
+    if play.channel not in read_settings(workspace).channels:
+        reasons.append(f"channel `{play.channel}` is not allowed in configs/factory.yaml")
+    with open_warehouse(workspace, read_only=True) as connection:
+        loaded = tables(connection)
+    if population not in loaded:
+        reasons.append(f"table `{population}` has not been loaded (`pilotplant factory load {population} FILE`)")
+    reasons += _against_contract(workspace, population, play.fields)
+    try:
+        where = f"release {package.release}"
+        check_audience(package.text(play.audience), loaded, where=f"{where}, {play.audience}")
+        variables = [UNIT, *play.fields]
+        check_template(package.text(play.template), play.subject, variables, where=f"{where}, {play.template}")
+    except Contained as error:
+        reasons.append(f"{error.where}: {error.what}")
+    return reasons
+
+
+def _against_contract(workspace: Workspace, population: str, fields: tuple[str, ...]) -> list[str]:
+    try:
+        contract = contract_of(workspace, population)
+    except BadInput as error:
+        return [error.what]
+    kinds = {column.name: column.classification for column in contract.columns}
+    reasons = []
+    if kinds[contract.primary_key] != "identifier":
+        reasons.append(f"`{contract.primary_key}` of table `{population}` is not classified `identifier`: no units")
+    columns = {column.name for column in published(contract)}
+    for name in sorted(set(fields) - columns):
+        why = "is personal, and never leaves the Factory's tables" if name in kinds else "is not in the contract"
+        reasons.append(f"field `{name}` of table `{population}` {why}")
+    return reasons
+
+
+def _record(room: Room, package: Verified) -> str | list[str]:
+    """The release's name once it stands in the books, or why it cannot."""
+    predicate = package.attestation.predicate
+    row = {
+        "name": package.release,
+        "package": package.digest,
+        "attestation": package.attestation.digest,
+        "pilot": predicate.pilot,
+        "arm": package.arm,
+        "state": "live",
+        "epoch": 1,
+        "admitted_at": rfc3339(room.now()),
+        "expires": predicate.expires,
+    }
+    with room.transaction() as connection:
+        clash = connection.execute(
+            sa.select(releases).where(sa.or_(releases.c.name == package.release, releases.c.package == package.digest))
+        ).first()
+        if clash is not None:
+            return [f"release {clash.name} is there already, of package {clash.package}, state {clash.state}"]
+        connection.execute(releases.insert().values(row))
+        body = {key: row[key] for key in ("package", "attestation", "pilot", "arm", "expires")}
+        room.write(connection, "admitted", package.release, {**body, "ledgers": predicate.ledgers})
+    return package.release
+
+
+def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:
+    digest = digest_json(sorted(reasons))
+    with room.transaction() as connection:
+        table = room.entries_table
+        query = sa.select(table.c.body).where(table.c.subject == folder, table.c.kind == "refused_package")
+        if not any(json.loads(body)["digest"] == digest for body in connection.execute(query).scalars()):
+            room.write(connection, "refused_package", folder, {"digest": digest, "reasons": sorted(reasons)})
+
+
+def _admitted_as(room: Room, digest: str) -> tuple[str, str] | None:
+    """The release of a package with the attestation it was admitted by, or None."""
+    with room.transaction() as connection:
+        row = connection.execute(sa.select(releases).where(releases.c.package == digest)).first()
+    return (row.name, row.attestation) if row else None
+
+
+def _digest_in(folder: Path) -> str:
+    if not folder.is_dir():
+        raise BadInput(
+            "there is no such package", where=str(folder), expected="a folder with candidate/ and attestation.json"
+        )
+    return open_candidate(folder / CANDIDATE).digest
+
+
+def _refuse(found: Verified | list[str], folder: Path | None = None) -> None:
+    if not isinstance(found, Verified):
+        raise _refusal(found, folder)
+
+
+def _refusal(reasons: list[str], folder: Path | None) -> Refused:
+    return Refused(
+        "the package is refused: " + "; ".join(reasons),
+        where=str(folder) if folder else None,
+        expected="a package of this workspace's gate, whole and unexpired, signed by keys trusted here",
+        remedy="look at configs/trusted_keys (`pilotplant factory trust NAME`), or have the pilot promoted again",
+    )

@@ -1,0 +1,200 @@
+"""Deployments: the releases as Prefect knows them, one each, made to agree with the Factory's own database."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory.releases import Release
+from shared.digests import short
+from shared.play import Play
+from shared.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+POOL = "factory"
+FLOW = "campaign"
+ENTRYPOINT = "factory/flows/campaign.py:campaign"
+TAG = "pilotplant"
+PAGE = 200  # what the server gives out at most
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A release as a deployment.
+
+    Attributes:
+        version: the first digits of its package's digest.
+        paused: whether the schedule rests.
+    """
+
+    release: str
+    cron: str
+    timezone: str
+    version: str
+    paused: bool
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunFacts:
+    """What Prefect says of one flow run.
+
+    Attributes:
+        state: the state's name, `Completed` or `Skipped` where all went well.
+        message: the state's own words.
+        auto_scheduled: whether the schedule itself has made it.
+        scheduled: the moment that the schedule named.
+    """
+
+    release: str
+    flow_run: str
+    state: str
+    message: str | None
+    final: bool
+    auto_scheduled: bool
+    scheduled: datetime | None
+    started: datetime | None
+    ended: datetime | None
+
+
+def planned(release: Release, play: Play, *, stopped: bool) -> Deployment:
+    """The deployment that a release should have now."""
+    paused = stopped or release.state != "live"
+    tags = (TAG, f"pilot:{release.pilot}", f"arm:{release.arm}")
+    return Deployment(release.name, play.schedule.cron, play.schedule.timezone, short(release.package), paused, tags)
+
+
+@contextmanager
+def talking_to(environment: Mapping[str, str]) -> Iterator[None]:
+    """Makes Prefect in this process use our server, whatever the user's environment or profile says."""
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    theirs = {name for name in os.environ if name.startswith("PREFECT_")} - set(environment)
+    before = {name: os.environ.get(name) for name in {*ours, *theirs}}
+    _set_environment({**ours, **dict.fromkeys(theirs)})
+    try:
+        # Imported only now: Prefect reads its settings as it is imported.
+        from prefect.context import SettingsContext
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, Profile, Settings
+
+        # A `.env` or `prefect.toml` in the current folder must not add credentials of some other server.
+        settings = Settings().copy_with_update(updates={PREFECT_API_KEY: None, PREFECT_API_AUTH_STRING: None})
+        with SettingsContext(profile=Profile(name="pilotplant", settings={}), settings=settings):
+            yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def create_pool() -> None:
+    """The work pool that the worker serves, made if need be."""
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+    from prefect.workers.process import ProcessWorker
+
+    with _client() as client:
+        try:
+            client.read_work_pool(POOL)
+        except ObjectNotFound:
+            template = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+
+
+def deploy(workspace: Workspace, wanted: Deployment) -> None:
+    """Makes or renews the deployment, its schedule active unless it is to rest."""
+    from prefect import Flow
+    from prefect.schedules import Cron
+
+    # Prefect reports on stdout, which belongs to our own results.
+    with contextlib.redirect_stdout(io.StringIO()):
+        flow: Any = Flow.from_source(source=str(code_folder()), entrypoint=ENTRYPOINT)
+        flow.deploy(
+            wanted.release,
+            work_pool_name=POOL,
+            build=False,
+            push=False,
+            schedule=Cron(wanted.cron, timezone=wanted.timezone),
+            paused=wanted.paused,
+            parameters={"workspace": str(workspace.root), "release": wanted.release},
+            tags=list(wanted.tags),
+            version=wanted.version,
+            concurrency_limit=1,
+            ignore_warnings=True,
+            print_next_steps=False,
+        )
+
+
+def remove_others(names: Sequence[str]) -> list[str]:
+    """Deletes our deployments of releases that are not among `names`; returns which."""
+    gone: list[str] = []
+    with _client() as client:
+        known: list[Any] = []
+        while page := client.read_deployments(limit=PAGE, offset=len(known)):
+            known += page
+        for deployment in known:
+            if TAG in deployment.tags and deployment.name not in names:
+                client.delete_deployment(deployment.id)
+                gone.append(deployment.name)
+    return gone
+
+
+def scheduled_run(release: str, since: datetime) -> FlowRunFacts | None:
+    """The first run of a release that the schedule itself made for `since` or later; None where there is none yet."""
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterName,
+        FlowRunFilter,
+        FlowRunFilterExpectedStartTime,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with _client() as client:
+        found = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[release])),
+            flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(after_=since)),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=10,
+        )
+    return next((_facts(release, run) for run in found if run.auto_scheduled), None)
+
+
+def code_folder() -> Path:
+    """The folder that holds the package `factory`."""
+    return Path(__file__).resolve().parent.parent
+
+
+def _facts(release: str, run: FlowRun) -> FlowRunFacts:
+    state = run.state
+    return FlowRunFacts(
+        release=release,
+        flow_run=str(run.id),
+        state=state.name or state.type.value if state else "unknown",
+        message=state.message if state else None,
+        final=state.is_final() if state else False,
+        auto_scheduled=bool(run.auto_scheduled),
+        scheduled=run.expected_start_time,
+        started=run.start_time,
+        ended=run.end_time,
+    )
+
+
+def _client() -> SyncPrefectClient:
+    from prefect.client.orchestration import get_client
+
+    return get_client(sync_client=True)

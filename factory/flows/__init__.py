@@ -1,0 +1,1 @@
+"""Flows: what Prefect starts; each calls one plain function of the Factory."""

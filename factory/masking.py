@@ -1,0 +1,69 @@
+"""Masking: what the Lab may see of a table, by the contract's classification.
+
+An `identifier` becomes a pseudonym: HMAC-SHA-256 under a key that the Factory alone holds, its first 128 bits.
+A `personal` column is left out. The same masking serves snapshots and the exports that Lab-written SQL reads in
+production, so that such SQL means the same in both and never meets an unmasked value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from shared.contracts import Column, Contract
+from shared.errors import BadInput
+from shared.files import write_atomically
+from shared.sql import identifier
+from shared.workspace import Workspace
+
+KEY_BYTES = 32
+# HMAC pads its key to SHA-256's block (RFC 2104).
+BLOCK_BYTES = 64
+PREFIX = "u_"
+PSEUDONYM_HEX = 32
+
+
+def pseudonym_key(workspace: Workspace) -> bytes:
+    """The Factory's key, drawn at its first use; losing it severs the Lab's units from the customers for ever."""
+    path = workspace.factory / "pseudonym.key"
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(KEY_BYTES), mode=0o600)
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError as error:
+        raise BadInput(
+            "the pseudonym key is damaged", where=str(path), remedy="restore it from a backup; a new one would not fit"
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise BadInput("the pseudonym key is damaged", where=str(path), expected=f"{KEY_BYTES} bytes in hexadecimal")
+    return key
+
+
+def pseudonym(key: bytes, identity: str) -> str:
+    """One customer's pseudonym."""
+    return PREFIX + hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_HEX]
+
+
+def pseudonym_sql(key: bytes, column: str) -> str:
+    """The DuckDB expression of `pseudonym` over a column's SQL."""
+    padded = key.ljust(BLOCK_BYTES, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in padded).hex() for pad in (0x36, 0x5C))
+    text = f"encode(CAST({column} AS VARCHAR))"
+    hashed = f"sha256(from_hex('{outer}') || from_hex(sha256(from_hex('{inner}') || {text})))"
+    return f"CASE WHEN {column} IS NULL THEN NULL ELSE '{PREFIX}' || substr({hashed}, 1, {PSEUDONYM_HEX}) END"
+
+
+def published(contract: Contract) -> tuple[Column, ...]:
+    """The columns that leave the Factory, identifiers among them."""
+    return tuple(column for column in contract.columns if column.classification != "personal")
+
+
+def masked_sql(contract: Contract, key: bytes) -> str:
+    """The select list of a table as the Lab may see it."""
+    return ", ".join(
+        f"{pseudonym_sql(key, identifier(column.name))} AS {identifier(column.name)}"
+        if column.classification == "identifier"
+        else identifier(column.name)
+        for column in published(contract)
+    )

@@ -1,0 +1,95 @@
+"""Messages: who gets which words at one occurrence; Lab-written SQL and templates run in the box, on masked tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from factory.channels.file import Message, outgoing, write_partial
+from factory.packages import Verified
+from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
+from shared.assignment import held_out_sql
+from shared.confined import audience, render
+from shared.digests import digest_file
+from shared.sql import identifier, literal
+from shared.tabular import connect
+from shared.workspace import Workspace
+
+# A campaign has one step; ladders of several come later, and the key of a message has room for them.
+STEP = "1"
+BATCH_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Messages on the disk that nobody can see yet.
+
+    Attributes:
+        audience: units selected.
+        held_out: of these, units left alone.
+        strangers: of these, units that are not in the population's table, to whom nothing can be sent.
+        digest: the digest of `partial`.
+    """
+
+    partial: Path
+    digest: str
+    audience: int
+    held_out: int
+    strangers: int
+    messages: int
+
+    @property
+    def remark(self) -> str:
+        """What else people should know."""
+        return f"; {self.strangers} units are not in the population's table and were left out" if self.strangers else ""
+
+
+def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scratch: Path) -> Prepared:
+    """Selects, leaves the holdout alone, renders and writes the hidden file; raises Contained or Undecided."""
+    play, population, where = package.play, package.promise.charter.population, f"release {package.release}"
+    sql = package.text(play.audience)
+    paths = export_masked(workspace, _tables_for(workspace, sql, population), scratch / "tables")
+    selected, rows, rendered = (scratch / f"{name}.parquet" for name in ("audience", "rows", "rendered"))
+    count = audience(sql, paths, selected, where=f"{where}, {play.audience}")
+    with connect() as connection:
+        key = identifier(contract_of(workspace, population).primary_key)
+        connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({literal(str(selected))})")
+        connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({literal(str(paths[population]))})")
+        is_held_out = held_out_sql(package.release, "a.unit", play.holdout)
+        held_out = _count(connection, f"SELECT count(*) FROM audience a WHERE {is_held_out}")
+        fields = "".join(f", p.{identifier(name)}" for name in play.fields if name != "unit")
+        connection.execute(
+            f"COPY (SELECT a.unit{fields} FROM audience a JOIN population p ON p.{key} = a.unit "
+            f"WHERE NOT {is_held_out} ORDER BY a.unit) TO {literal(str(rows))} (FORMAT parquet)"
+        )
+        messages = render(package.text(play.template), play.subject, rows, rendered, where=f"{where}, {play.template}")
+        known = identities(workspace, population, scratch)
+        final = outgoing(workspace, package.release, occurrence)
+        partial = write_partial(final, package.release, occurrence, STEP, _messages(connection, rendered, known))
+    return Prepared(partial, digest_file(partial), count, held_out, count - held_out - messages, messages)
+
+
+def _tables_for(workspace: Workspace, sql: str, population: str) -> list[str]:
+    """The loaded tables that the SQL may mean; the box still refuses every other name."""
+    with open_warehouse(workspace, read_only=True) as connection:
+        loaded = tables(connection)
+    return [name for name in loaded if name == population or name.casefold() in sql.casefold()]
+
+
+def _messages(connection: duckdb.DuckDBPyConnection, rendered: Path, known: Path) -> Iterator[Message]:
+    found = connection.execute(
+        f"SELECT r.unit, k.id, r.subject, r.body FROM read_parquet({literal(str(rendered))}) r "
+        f"JOIN read_parquet({literal(str(known))}) k USING (unit) ORDER BY r.unit"
+    )
+    while batch := found.fetchmany(BATCH_ROWS):
+        for row in batch:
+            yield Message(*row)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

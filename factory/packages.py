@@ -1,0 +1,194 @@
+"""Packages: a candidate with its attestation, believed only after every reason against it was looked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from factory.state import read_settings
+from shared.attestation import Attestation, read_attestation
+from shared.candidate import FILES, Candidate, open_candidate
+from shared.charter import Promise
+from shared.digests import digest_bytes, hex_of
+from shared.errors import PilotPlantError, Refused
+from shared.keys import PublicKey, read_public
+from shared.play import Play
+from shared.workspace import Workspace
+
+CANDIDATE = "candidate"
+ATTESTATION = "attestation.json"
+# A release's name becomes a folder's, a deployment's and part of every message's key.
+RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A package that may run now.
+
+    Attributes:
+        folder: where it lies.
+        release: the name it was handed over under.
+        arm: the arm that was scaled.
+        promise: the frozen charter with what it refers to.
+    """
+
+    folder: Path
+    release: str
+    arm: str
+    candidate: Candidate
+    attestation: Attestation
+    promise: Promise
+
+    @property
+    def digest(self) -> str:
+        """The package's name: its candidate's digest."""
+        return self.candidate.digest
+
+    @property
+    def play(self) -> Play:
+        """What is to be run."""
+        return self.promise.charter.play(self.arm)
+
+    def text(self, name: str) -> str:
+        """A file of the play, read and held against the sealed digest in one go, so that no change slips in between.
+
+        Raises Refused where the bytes are others than those that were attested.
+        """
+        path = self.candidate.file(name)
+        content = path.read_bytes()
+        if digest_bytes(content) != self.candidate.manifest.files[f"{FILES}/{name}"]:
+            raise Refused(f"`{name}` was changed after it was sealed", where=str(path), remedy="restore the package")
+        return content.decode()
+
+
+def inbox(workspace: Workspace) -> Path:
+    """Where packages arrive and stay."""
+    return workspace.factory / "inbox"
+
+
+def package_folder(workspace: Workspace, digest: str) -> Path:
+    """The folder of an admitted package."""
+    return inbox(workspace) / hex_of(digest)
+
+
+def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | list[str]:
+    """The package, or every reason why it does not run here at this moment.
+
+    Admission and each run ask this one function; nothing it found is remembered in between.
+    """
+    reasons = _strangers(folder)
+    candidate, attestation = _read_candidate(folder, reasons), _read_attestation(folder, reasons)
+    if attestation is not None:
+        reasons += _against_attestation(workspace, attestation, now)
+    if candidate is not None:
+        reasons += _against_candidate(workspace, candidate, attestation)
+    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
+    if reasons or candidate is None or attestation is None or promise is None:
+        return reasons
+    decision = attestation.predicate.decision
+    # Both are there, or `_against_attestation` had said so.
+    return Verified(folder, decision.release or "", decision.arm or "", candidate, attestation, promise)
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Whatever is no part of a package; a link could point elsewhere tomorrow."""
+    if not folder.is_dir():
+        return [f"there is no package at {folder}"]
+    found = [f"{path.name}: not part of a package" for path in sorted(folder.iterdir()) if path.name not in _PARTS]
+    links = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    return found + [f"{path}: a link, and a package holds none" for path in links]
+
+
+_PARTS = {CANDIDATE, ATTESTATION}
+
+
+def _read_candidate(folder: Path, reasons: list[str]) -> Candidate | None:
+    try:
+        return open_candidate(folder / CANDIDATE)
+    except PilotPlantError as error:
+        reasons.append(f"candidate/manifest.json: {error.what}")
+        return None
+
+
+def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
+    try:
+        return read_attestation(folder / ATTESTATION)
+    except (PilotPlantError, ValueError, KeyError, IndexError, TypeError) as error:
+        # What is not signed yet may be anything at all: none of it may stop the sweep of an inbox.
+        reasons.append(f"{ATTESTATION}: {error.what if isinstance(error, PilotPlantError) else 'malformed'}")
+        return None
+
+
+def _against_attestation(workspace: Workspace, attestation: Attestation, now: datetime) -> list[str]:
+    predicate, settings = attestation.predicate, read_settings(workspace)
+    pinned = read_public(workspace.configs / "trusted_keys")
+    revoked = [key for key in pinned if key.key_id in settings.revoked]
+    reasons = [
+        f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked"
+        for key in attestation.signed_by(revoked)
+    ]
+    reasons += _distrust(attestation, [key for key in pinned if key not in revoked], now)
+    if predicate.mode != workspace.mode:
+        reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
+    for what, digest in (("candidate", attestation.candidate), ("attestation", attestation.digest)):
+        if digest in settings.revoked:
+            reasons.append(f"its {what} {digest} is revoked in configs/factory.yaml")
+    if predicate.verdict != "admit":
+        reasons.append(f"the gate's verdict was {predicate.verdict}, not admit")
+    decision = predicate.decision
+    if decision.word != "scale":
+        reasons.append(f"the owner's decision was {decision.word}, not scale")
+    elif not decision.arm or not RELEASE_NAME.fullmatch(decision.release or ""):
+        reasons.append(f"the decision names arm `{decision.arm}` and release `{decision.release}`; both are needed")
+    return reasons
+
+
+def _distrust(attestation: Attestation, trusted: list[PublicKey], now: datetime) -> list[str]:
+    try:
+        return attestation.distrust(trusted, now=now)
+    except (ValueError, KeyError, TypeError):
+        return [f"{ATTESTATION}: malformed"]
+
+
+def _against_candidate(workspace: Workspace, candidate: Candidate, attestation: Attestation | None) -> list[str]:
+    reasons = [f"candidate/{found}" for found in candidate.tampered(attestation.candidate if attestation else None)]
+    manifest = candidate.manifest
+    if manifest.mode != workspace.mode:
+        reasons.append(f"it was sealed in a {manifest.mode} workspace; a {workspace.mode} Factory never admits that")
+    if attestation is not None and attestation.predicate.pilot != manifest.pilot:
+        reasons.append(f"pilot {attestation.predicate.pilot} was attested, this is {manifest.pilot}")
+    return reasons
+
+
+def _read_promise(candidate: Candidate, attestation: Attestation | None, reasons: list[str]) -> Promise | None:
+    """The promise, after adding to `reasons` what speaks against it."""
+    try:
+        promise = candidate.promise()
+    except PilotPlantError as error:
+        reasons.append(f"candidate/promise.json: {error.what}")
+        return None
+    attested = attestation.predicate.promise if attestation else promise.digest
+    if len({promise.digest, candidate.manifest.promise, attested}) > 1:
+        reasons.append(f"its promise is {promise.digest}, not the {attested} that was attested")
+    if promise.charter.synthetic and candidate.manifest.mode == "live":
+        reasons.append("its units are made up; such a pilot is scaled in a rehearsal only")
+    if attestation is not None and attestation.predicate.decision.arm:
+        reasons += _against_play(candidate, promise, attestation.predicate.decision.arm)
+    return promise
+
+
+def _against_play(candidate: Candidate, promise: Promise, arm: str) -> list[str]:
+    try:
+        play = promise.charter.play(arm)
+    except PilotPlantError as error:
+        return [error.what]
+    reasons = []
+    for name in play.files:
+        sealed = candidate.manifest.files.get(f"{FILES}/{name}")
+        if sealed is None:
+            reasons.append(f"candidate/{FILES}/{name}: the play names it, and it was not sealed")
+        elif promise.files.get(name) != sealed:
+            reasons.append(f"candidate/{FILES}/{name}: not the file that the charter was frozen with")
+    return reasons

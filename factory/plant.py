@@ -1,0 +1,241 @@
+"""The plant: Prefect at work on this workspace's releases, its deployments following the Factory's own database."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from factory import deployments, processes
+from factory.admission import AdmissionResult, admit
+from factory.deployments import Deployment, FlowRunFacts
+from factory.releases import list_releases, play_of, stop_switch
+from factory.server import PrefectServer, choose_port
+from factory.state import open_factory, read_settings
+from shared.console import progress
+from shared.errors import BadInput, PilotPlantError, Undecided
+from shared.play import Schedule
+from shared.workspace import Workspace
+
+RECONCILE_S = 3.0
+POLL_S = 0.5
+# From the scheduled moment to the end of a run, process start included, on a busy machine.
+RUN_WAIT_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What one round came to.
+
+    Attributes:
+        admission: what became of the inbox; None where nothing that matters to it has changed since the last round.
+        changed: deployments that were made, renewed, paused or resumed now.
+        removed: deployments of releases that are gone.
+        broken: releases whose package cannot be read, with the reason; they have no deployment.
+    """
+
+    admission: AdmissionResult | None
+    changed: tuple[Deployment, ...]
+    removed: tuple[str, ...]
+    broken: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """What people should hear of it; nothing where nothing happened."""
+        said = [f"admitted: {name}" for name in self.admission.admitted] if self.admission else []
+        for name, reasons in self.admission.refused.items() if self.admission else ():
+            said.append(f"refused: package {name[:12]}: " + "; ".join(reasons))
+        said += [f"{'paused' if plan.paused else 'scheduled'}: {plan.release} ({plan.cron})" for plan in self.changed]
+        said += [f"removed: {name}" for name in self.removed]
+        return said + [f"cannot be read: {name}: {why}" for name, why in self.broken.items()]
+
+
+class Plant:
+    """One workspace's plant while it is up; `Plant(…).running()` makes one."""
+
+    def __init__(self, workspace: Workspace, *, port: int | None = None, say: Callable[[str], None] = progress) -> None:
+        """A plant that is not up yet; `port` overrides the settings' one, 0 takes any that is free."""
+        self.workspace = workspace
+        self.say = say
+        self._port = port
+        self._server: PrefectServer | None = None
+        self._applied: dict[str, Deployment] = {}
+        self._names: set[str] | None = None
+        self._seen: tuple[Any, ...] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where people look at it."""
+        return self._up.url
+
+    @property
+    def deployed(self) -> tuple[Deployment, ...]:
+        """The deployments as they stand."""
+        return tuple(self._applied.values())
+
+    @contextmanager
+    def running(self) -> Iterator[Plant]:
+        """Server and worker are up inside, and gone with all their children afterwards."""
+        home = self.workspace.factory / "prefect"
+        with ExitStack() as stack:
+            stack.enter_context(processes.only_one(home / "plant.lock"))
+            leftovers = processes.stop_marked(str(home))
+            if leftovers:
+                self.say(f"stopped {leftovers} processes that a killed plant had left behind")
+            port = choose_port(self._port, read_settings(self.workspace).prefect.port)
+            self._server = PrefectServer(home, port, self.say)
+            stack.callback(self._stop)
+            self._server.start()
+            with self._prefect():
+                deployments.create_pool()
+            self._server.start_worker(deployments.POOL)
+            yield self
+
+    def reconcile(self) -> Reconciled:
+        """Admits what has arrived, and makes the deployments agree with the releases; a second time changes nothing."""
+        self._up.require_alive()
+        admission = self._admit()
+        wanted, broken = self._wanted()
+        changed = tuple(plan for name, plan in wanted.items() if self._applied.get(name) != plan)
+        removed: list[str] = []
+        with self._prefect():
+            for plan in changed:
+                deployments.deploy(self.workspace, plan)
+                self._applied[plan.release] = plan
+            if self._names != set(wanted):
+                removed = deployments.remove_others(list(wanted))
+        self._names = set(wanted)
+        self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
+        return Reconciled(admission, changed, tuple(removed), broken)
+
+    def wait_for_scheduled_runs(self, timeout_s: float = RUN_WAIT_S) -> list[FlowRunFacts]:
+        """The next run that each live release's schedule fires from now on, once it has ended.
+
+        Raises Undecided where one has not ended within `timeout_s`, or is not even due by then.
+        """
+        since, give_up = datetime.now(UTC), time.monotonic() + timeout_s
+        waiting = [plan for plan in self._applied.values() if not plan.paused]
+        _require_due_soon(waiting, since, timeout_s)
+        ended: dict[str, FlowRunFacts] = {}
+        while left := [plan.release for plan in waiting if plan.release not in ended]:
+            self._up.require_alive()
+            with self._prefect():
+                found = [deployments.scheduled_run(release, since) for release in left]
+            ended |= {run.release: run for run in found if run is not None and run.final}
+            if len(ended) < len(waiting) and time.monotonic() > give_up:
+                raise Undecided(
+                    f"not ended within {timeout_s:.0f} s: {', '.join(left)}",
+                    where=f"{self.url} and {self.workspace.factory / 'prefect' / 'logs'}",
+                    remedy="look at the flow run there; give --wait more seconds on a busy machine",
+                )
+            time.sleep(POLL_S)
+        return [ended[plan.release] for plan in waiting]
+
+    def keep_up(self, stopping: threading.Event, *, heard: Callable[[Reconciled], None]) -> None:
+        """Reconciles every few seconds until `stopping` is set; raises where server or worker end by themselves.
+
+        What goes wrong in a round (a file half edited, a server that answers late) is said once, and tried again.
+        """
+        from httpx import HTTPError
+
+        trouble = ""
+        while not stopping.wait(RECONCILE_S):
+            self._up.require_alive()
+            try:
+                heard(self.reconcile())
+                trouble = ""
+            except (PilotPlantError, HTTPError) as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self.say(f"this round failed, and is tried again: {trouble}")
+
+    @property
+    def _up(self) -> PrefectServer:
+        if self._server is None:
+            raise PilotPlantError("the plant is not up", remedy="use it inside `with Plant(workspace).running()`")
+        return self._server
+
+    def _prefect(self) -> AbstractContextManager[None]:
+        return deployments.talking_to(self._up.environment())
+
+    def _stop(self) -> None:
+        self.say("stopping Prefect's worker and server")
+        try:
+            self._up.stop()
+        except KeyboardInterrupt:
+            self._up.stop()  # impatience leaves no orphans either
+            raise
+        self._server, self._names, self._seen = None, None, None
+        self._applied.clear()
+
+    def _admit(self) -> AdmissionResult | None:
+        """Looks at the inbox again only where something has changed that could change the answer."""
+        seen = _fingerprint(self.workspace)
+        if seen == self._seen:
+            return None
+        result = admit(self.workspace)
+        self._seen = seen
+        return result
+
+    def _wanted(self) -> tuple[dict[str, Deployment], dict[str, str]]:
+        wanted: dict[str, Deployment] = {}
+        broken: dict[str, str] = {}
+        with open_factory(self.workspace).transaction() as connection:
+            stopped = stop_switch(connection) is not None
+        for release in list_releases(self.workspace):
+            if release.state == "retired":
+                continue
+            try:
+                play = play_of(self.workspace, release)
+            except BadInput as error:
+                broken[release.name] = error.what
+            else:
+                wanted[release.name] = deployments.planned(release, play, stopped=stopped)
+        return wanted, broken
+
+
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, `kill` or a closed terminal sets; everything inside ends in order."""
+    stopping = threading.Event()
+
+    def told(number: int, _frame: Any) -> None:
+        if stopping.is_set():
+            return  # already on the way out: processes are being ended one by one
+        stopping.set()
+        # While the server starts there is no loop yet that looks at the event.
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {kind: signal.signal(kind, told) for kind in kinds}
+    try:
+        yield stopping
+    except KeyboardInterrupt:
+        if not stopping.is_set():
+            raise
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _require_due_soon(waiting: list[Deployment], now: datetime, timeout_s: float) -> None:
+    for plan in waiting:
+        upcoming = Schedule(cron=plan.cron, timezone=plan.timezone).next(now)
+        if upcoming > now + timedelta(seconds=timeout_s):
+            raise Undecided(
+                f"release {plan.release} is not due before {upcoming:%Y-%m-%d %H:%M} UTC",
+                expected=f"a run within {timeout_s:.0f} s",
+                remedy=f"wait longer with --wait, or run it now with `pilotplant factory run {plan.release}`",
+            )
+
+
+def _fingerprint(workspace: Workspace) -> tuple[Any, ...]:
+    """Changes whenever a package, a pinned key, a setting, a contract or the warehouse does."""
+    watched = [workspace.configs / "factory.yaml", workspace.factory / "warehouse.duckdb"]
+    for folder in (workspace.factory / "inbox", workspace.configs / "trusted_keys", workspace.configs / "contracts"):
+        watched += sorted(folder.glob("*"))
+    return tuple((str(path), path.stat().st_mtime_ns) for path in watched if path.exists())

@@ -1,0 +1,144 @@
+"""Prefect's server and worker as child processes of ours, which nothing of the user's own Prefect can redirect."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from factory import processes
+from shared.errors import BadInput, Undecided
+
+HOST = "127.0.0.1"
+# Measured: ready after 6 to 9 s, 15 to 20 s the first time; a busy machine takes several times that.
+READY_WAIT_S = 180.0
+TELL_EVERY_S = 10.0
+POLL_S = 0.2
+
+
+@dataclass(slots=True)
+class PrefectServer:
+    """A server with its worker.
+
+    Attributes:
+        home: its own folder: database, logs, pages.
+        port: where it listens, on loopback.
+        say: where progress goes.
+    """
+
+    home: Path
+    port: int
+    say: Callable[[str], None]
+    _children: list[processes.Child] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where people look at it."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def mark(self) -> str:
+        """What every process of ours carries."""
+        return str(self.home)
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers.
+
+        Raises PilotPlantError where it ends by itself, Undecided where it takes too long.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.say(f"starting Prefect's server on {self.url} (log: {self.home / 'logs' / 'server.log'})")
+        server = self._run("server", "server", "start", "--host", HOST, "--port", str(self.port))
+        began = told = time.monotonic()
+        while not _healthy(f"{self.url}/api/health"):
+            server.require_alive()
+            now = time.monotonic()
+            if now - began > READY_WAIT_S:
+                raise Undecided(
+                    f"Prefect's server was not ready within {READY_WAIT_S:.0f} s:\n" + processes.last_lines(server.log),
+                    where=str(server.log),
+                    remedy="read the log; on a busy machine, run it again when there is less to do",
+                )
+            if now - told > TELL_EVERY_S:
+                told = now
+                self.say(f"still waiting for Prefect's server ({now - began:.0f} s)")
+            time.sleep(POLL_S)
+        self.say(f"the server is ready after {time.monotonic() - began:.0f} s")
+
+    def start_worker(self, pool: str) -> None:
+        """Starts a worker that runs flows as processes."""
+        self._run("worker", "worker", "start", "--pool", pool, "--type", "process", "--name", "plant")
+
+    def require_alive(self) -> None:
+        """Raises PilotPlantError where server or worker have ended by themselves."""
+        for child in self._children:
+            child.require_alive()
+
+    def stop(self) -> None:
+        """Ends the worker, the server, and whatever they started."""
+        processes.stop(self._children, self.mark)
+        self._children.clear()
+
+    def environment(self) -> dict[str, str]:
+        """What our processes see: the user's environment without a word about any other Prefect."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        # A proxy for the world must not stand between us and our own machine.
+        direct = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), HOST, "localhost")))
+        ours = {
+            "HOME": str(self.home),
+            "PROFILES_PATH": str(self.home / "profiles.toml"),
+            "API_URL": f"{self.url}/api",
+            "SERVER_ANALYTICS_ENABLED": "false",
+            "SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.home / 'prefect.db'}",
+            "SERVER_EPHEMERAL_ENABLED": "false",
+            "SERVER_UI_API_URL": f"{self.url}/api",
+            "SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "SERVER_UI_STATIC_DIRECTORY": str(self.home / "ui"),
+            "WORKER_QUERY_SECONDS": "1",
+        }
+        ours = {f"PREFECT_{name}": value for name, value in ours.items()}
+        return kept | ours | {processes.MARK: self.mark, "NO_PROXY": direct, "no_proxy": direct, "DO_NOT_TRACK": "1"}
+
+    def _run(self, name: str, *arguments: str) -> processes.Child:
+        child = processes.start(
+            f"Prefect's {name}",
+            [sys.executable, "-m", "prefect", *arguments],
+            environment=self.environment(),
+            folder=self.home,  # where no `.env` or `prefect.toml` lies
+            log=self.home / "logs" / f"{name}.log",
+        )
+        self._children.append(child)
+        return child
+
+
+def choose_port(given: int | None, configured: int) -> int:
+    """The port to listen on: as given (0 is any free one), else as configured; raises BadInput where it is in use."""
+    wanted = configured if given is None else given
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise BadInput(
+                f"port {wanted} is in use",
+                where="prefect.port in configs/factory.yaml" if given is None else "--port",
+                expected="a port that no other program listens on",
+                remedy="change `prefect: {port: …}` in configs/factory.yaml, or give --port 0 for any free one",
+            ) from error
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _healthy(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own number
+    except (urllib.error.URLError, OSError):
+        return False

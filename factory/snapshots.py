@@ -1,0 +1,87 @@
+"""Publishing: the warehouse's tables become a masked snapshot that the Lab may read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import sqlalchemy as sa
+
+from factory.state import open_factory, releases, snapshots
+from factory.warehouse import export_masked, open_warehouse, tables
+from shared.clock import rfc3339
+from shared.digests import canonical, digest_file
+from shared.errors import Refused
+from shared.files import scratch_in, settle, write_atomically
+from shared.room import Room
+from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest
+from shared.sql import literal
+from shared.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published.
+
+    Attributes:
+        snapshot: its name.
+        rows: per table.
+        repeated: whether the same content had been published before.
+    """
+
+    snapshot: str
+    rows: dict[str, int]
+    repeated: bool
+
+
+def publish(workspace: Workspace) -> Published:
+    """Writes a snapshot of every loaded table; raises Refused where nothing has been loaded."""
+    room = open_factory(workspace)
+    with open_warehouse(workspace, read_only=True) as connection:
+        names = tables(connection)
+    if not names:
+        raise Refused("nothing has been loaded yet", remedy="run `pilotplant factory load TABLE FILE` first")
+    root = workspace.lab / "snapshots"
+    with scratch_in(root) as scratch:
+        manifest = _write(workspace, room, names, scratch)
+        repeated = not settle(scratch, root / manifest.id)
+    _remember(workspace, room, manifest)
+    return Published(manifest.id, {name: table.rows for name, table in manifest.tables.items()}, repeated)
+
+
+def _write(workspace: Workspace, room: Room, names: list[str], folder: Path) -> SnapshotManifest:
+    paths = export_masked(workspace, names, folder)
+    published = {}
+    for name, path in paths.items():
+        contract = folder / f"{name}.odcs.yaml"
+        shutil.copyfile(workspace.configs / "contracts" / contract.name, contract)
+        row = duckdb.execute(f"SELECT count(*) FROM read_parquet({literal(str(path))})").fetchone()
+        published[name] = PublishedTable(
+            rows=row[0] if row else 0, data=digest_file(path), contract=digest_file(contract)
+        )
+    manifest = SnapshotManifest(
+        workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
+    )
+    (folder / MANIFEST).write_bytes(canonical(manifest.as_json()))
+    return manifest
+
+
+def _live(room: Room) -> list[LiveRelease]:
+    query = sa.select(releases).where(releases.c.state == "live").order_by(releases.c.name)
+    with room.transaction() as connection:
+        return [LiveRelease(name=row.name, pilot=row.pilot, arm=row.arm) for row in connection.execute(query)]
+
+
+def _remember(workspace: Workspace, room: Room, manifest: SnapshotManifest) -> None:
+    at = rfc3339(room.now())
+    with room.transaction() as connection:
+        known = connection.execute(sa.select(snapshots.c.id).where(snapshots.c.id == manifest.id)).first()
+        if known is None:
+            connection.execute(snapshots.insert().values(id=manifest.id, at=at))
+            body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()}}
+            room.write(connection, "published", manifest.id, body)
+    pointer = {"schema_version": 1, "id": manifest.id, "at": at}
+    write_atomically(workspace.lab / "snapshots" / LATEST, json.dumps(pointer) + "\n")

@@ -1,0 +1,109 @@
+"""The Factory's own truth: loads, snapshots, releases, runs and the stop switch; Prefect only calls on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.ledger import ledger_table
+from shared.room import Room, open_room
+from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+SCHEMA_VERSION = 1
+ReleaseState = Literal["live", "paused", "retired"]
+RunState = Literal["started", "done", "skipped", "refused", "failed"]
+
+metadata = sa.MetaData()
+ledger = ledger_table(metadata)
+
+loads = sa.Table(
+    "loads",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("table", sa.String, nullable=False),
+    sa.Column("file_digest", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("quarantined", sa.Integer, nullable=False),
+)
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("at", sa.String, nullable=False),
+)
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("package", sa.String, nullable=False, unique=True),  # the candidate's digest
+    sa.Column("attestation", sa.String, nullable=False),  # the envelope's digest
+    sa.Column("pilot", sa.String, nullable=False),
+    sa.Column("arm", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),  # raised by every change of state
+    sa.Column("admitted_at", sa.String, nullable=False),
+    sa.Column("expires", sa.String, nullable=False),
+)
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("release", sa.String, sa.ForeignKey("releases.name"), primary_key=True),
+    sa.Column("occurrence", sa.String, primary_key=True),  # RFC 3339, the moment the schedule names
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.String, nullable=False),
+    sa.Column("ended_at", sa.String),
+    sa.Column("audience", sa.Integer),  # units selected
+    sa.Column("held_out", sa.Integer),  # of these, left alone
+    sa.Column("messages", sa.Integer),
+    sa.Column("file", sa.String),  # what was written, relative to the Factory's root
+    sa.Column("file_digest", sa.String),
+    sa.Column("reason", sa.String),
+)
+switches = sa.Table(
+    "switches",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),  # `stop-all`
+    sa.Column("since", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+)
+
+
+class PrefectSettings(BaseModel):
+    """Where the Factory's own Prefect server listens (loopback only)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = Field(default=4200, ge=1024, le=65535)
+
+
+class FactorySettings(BaseModel):
+    """`configs/factory.yaml`.
+
+    Attributes:
+        database: an SQLAlchemy URL.
+        channels: what a release may send through here.
+        revoked: digests of candidates, and ids of keys, that no longer count.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1]
+    database: str
+    prefect: PrefectSettings = PrefectSettings()
+    channels: tuple[Literal["file"], ...] = ("file",)
+    revoked: tuple[str, ...] = ()
+
+
+def read_settings(workspace: Workspace) -> FactorySettings:
+    """The workspace's Factory settings."""
+    return read_yaml(workspace.configs / "factory.yaml", FactorySettings)
+
+
+def open_factory(workspace: Workspace) -> Room:
+    """The Factory's room."""
+    return open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)

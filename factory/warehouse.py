@@ -1,0 +1,117 @@
+"""The warehouse: the Factory's own tables in one DuckDB file, which nothing but the Factory opens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from factory.masking import masked_sql, pseudonym_key, pseudonym_sql
+from shared.contracts import Contract, load_contract
+from shared.errors import BadInput, PilotPlantError
+from shared.sql import identifier, literal
+from shared.workspace import Workspace
+
+# DuckDB admits one writing process; another waits this long before it gives up.
+LOCK_WAIT_S = 30.0
+LOCK_POLL_S = 0.2
+
+
+@contextmanager
+def open_warehouse(workspace: Workspace, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in UTC; waits while another process writes, and raises PilotPlantError if that takes too long."""
+    path = workspace.factory / "warehouse.duckdb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = _connect(path, read_only=read_only and path.exists())
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    give_up = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise PilotPlantError(f"the warehouse does not open: {error}", where=str(path)) from error
+            if time.monotonic() > give_up:
+                raise PilotPlantError(
+                    f"another process has held the warehouse for {LOCK_WAIT_S:.0f} s",
+                    where=str(path),
+                    remedy="wait for its load to end, or stop it, and run this again",
+                ) from error
+            time.sleep(LOCK_POLL_S)
+
+
+def contract_of(workspace: Workspace, table: str) -> Contract:
+    """The contract of a table; raises BadInput naming the tables that have one."""
+    path = workspace.configs / "contracts" / f"{table}.odcs.yaml"
+    if not path.exists():
+        raise BadInput(
+            f"there is no contract for a table `{table}`",
+            where=str(path.parent),
+            expected="one of: " + ", ".join(sorted(p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*"))),
+            remedy="correct the name, or write the contract first",
+        )
+    contract = load_contract(path)
+    if contract.table != table:
+        raise BadInput(f"this contract describes table `{contract.table}`", where=str(path), expected=f"`{table}`")
+    return contract
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables that hold loaded rows; quarantines are not among them."""
+    rows = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Each named table as Parquet in `folder`, masked and in the order of its key; raises BadInput for an unknown one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = pseudonym_key(workspace)
+    with open_warehouse(workspace, read_only=True) as connection:
+        _require(names, tables(connection))
+        paths = {}
+        for name in names:
+            contract = contract_of(workspace, name)
+            paths[name] = folder / f"{name}.parquet"
+            ordered = f"SELECT {masked_sql(contract, key)} FROM {identifier(name)}"
+            connection.execute(
+                f"COPY (SELECT * FROM ({ordered}) ORDER BY {identifier(contract.primary_key)}) "
+                f"TO {literal(str(paths[name]))} (FORMAT parquet)"
+            )
+    return paths
+
+
+def identities(workspace: Workspace, table: str, folder: Path) -> Path:
+    """A Parquet file of `unit` (the pseudonym) and `id` (the Factory's own), one row per row of the table."""
+    key, contract = pseudonym_key(workspace), contract_of(workspace, table)
+    column = identifier(contract.primary_key)
+    path = folder / f"{table}.identities.parquet"
+    with open_warehouse(workspace, read_only=True) as connection:
+        _require([table], tables(connection))
+        connection.execute(
+            f"COPY (SELECT {pseudonym_sql(key, column)} AS unit, CAST({column} AS VARCHAR) AS id "
+            f"FROM {identifier(table)} ORDER BY unit) TO {literal(str(path))} (FORMAT parquet)"
+        )
+    return path
+
+
+def _require(names: Sequence[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise BadInput(
+                f"table `{name}` has not been loaded",
+                where="the Factory's warehouse",
+                expected="one of: " + (", ".join(known) or "(none yet)"),
+                remedy=f"bring it in with `pilotplant factory load {name} FILE`",
+            )

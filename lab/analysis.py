@@ -1,0 +1,142 @@
+"""Analysis: the recorded parts become one dataset, its evidence, a report, and one MLflow run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from lab import report, tracking
+from lab.intake import PARTS, part_columns, parts, rows_sql
+from lab.pilots import Pilot, get_pilot, spent
+from lab.state import analyses, open_lab
+from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
+from shared.clock import parse_rfc3339, rfc3339
+from shared.contracts import load_contract
+from shared.digests import digest_file, short
+from shared.engines.duckdb import PilotData
+from shared.errors import Refused
+from shared.evidence.compute import compute
+from shared.evidence.model import Evidence
+from shared.files import scratch_in, settle
+from shared.room import Room
+from shared.sql import identifier, literal
+from shared.tabular import connect
+from shared.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A finished analysis.
+
+    Attributes:
+        folder: holds data, evidence, report, plot and the exported MLflow run.
+        covers_until: the first moment whose data is not in it.
+        interim: whether the pilot was still open then, so that the numbers are descriptive only.
+        repeated: whether the data were analysed before and have not changed since.
+    """
+
+    pilot: Pilot
+    evidence: Evidence
+    folder: Path
+    mlflow_run: str
+    covers_until: datetime
+    interim: bool
+    repeated: bool
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.folder / report.PAGE
+
+
+def analyse(workspace: Workspace, name: str) -> Analysis:
+    """Analyses what has been recorded so far; the same data again is a no-op.
+
+    Raises Refused where nothing has been recorded.
+    """
+    room = open_lab(workspace)
+    pilot = get_pilot(room, name)
+    with pilot.locked():
+        home = pilot.folder / "analyses"
+        with scratch_in(home) as scratch:
+            _gather(room, pilot, scratch / DATA)
+            evidence = compute(pilot.promise, PilotData.in_folder(scratch / DATA))
+            if evidence.exposures == 0:
+                raise Refused(
+                    f"pilot {name} has no exposures yet, so there is nothing to analyse",
+                    remedy=f"record them first: pilotplant lab record {name} FILE",
+                )
+            interim = room.now() < pilot.ends
+            covers_until = min(room.now(), pilot.ends)
+            folder = home / f"{short(evidence.digest)}{'-interim' if interim else ''}"
+            known = _known(room, name, evidence, folder)
+            if known is not None:
+                return Analysis(pilot, evidence, folder, known, covers_until, interim, repeated=True)
+            shutil.rmtree(folder, ignore_errors=True)  # of an analysis that was cut off before it was recorded
+            write_json(scratch / EVIDENCE, evidence.as_json())
+            with room.transaction() as connection:
+                cost = spent(connection, pilot)
+            report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=room.now())
+            run = tracking.log(workspace, pilot, evidence, scratch, cost=cost, interim=interim)
+            write_json(scratch / MLFLOW_RUN, run.as_json())
+            settle(scratch, folder)
+        _remember(room, name, evidence, folder, run.run_id)
+        return Analysis(pilot, evidence, folder, run.run_id, covers_until, interim, repeated=False)
+
+
+def latest(room: Room, pilot: Pilot) -> Analysis | None:
+    """The analysis made last, or None."""
+    query = sa.select(analyses).where(analyses.c.pilot == pilot.name).order_by(analyses.c.at.desc()).limit(1)
+    with room.transaction() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return None
+    folder = pilot.folder / "analyses" / row.folder
+    evidence = Evidence.model_validate_json((folder / EVIDENCE).read_bytes())
+    covers_until = min(parse_rfc3339(row.at), pilot.ends)
+    return Analysis(pilot, evidence, folder, row.mlflow_run, covers_until, covers_until < pilot.ends, repeated=True)
+
+
+def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
+    """Whether evidence was computed from all that has been recorded."""
+    with scratch_in(pilot.folder / "analyses") as scratch:
+        _gather(room, pilot, scratch)
+        return {path.name: digest_file(path) for path in PilotData.in_folder(scratch).files} == evidence.data
+
+
+def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
+    """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contract = load_contract(pilot.frozen / "files" / "contracts" / f"{pilot.charter.outcomes}.odcs.yaml")
+    with connect() as connection:
+        for part in PARTS:
+            columns = part_columns(part, contract)
+            order = ", ".join(identifier(column.name) for column in columns)
+            connection.execute(
+                f"COPY (SELECT * FROM ({rows_sql(parts(room, pilot, part), columns)}) ORDER BY {order}) "
+                f"TO {literal(str(folder / f'{part}.parquet'))} (FORMAT parquet)"
+            )
+
+
+def _known(room: Room, name: str, evidence: Evidence, folder: Path) -> str | None:
+    query = sa.select(analyses.c.mlflow_run).where(
+        analyses.c.pilot == name, analyses.c.evidence == evidence.digest, analyses.c.folder == folder.name
+    )
+    with room.transaction() as connection:
+        run: str | None = connection.execute(query).scalar_one_or_none()
+    return run if folder.is_dir() else None
+
+
+def _remember(room: Room, name: str, evidence: Evidence, folder: Path, run: str) -> None:
+    with room.transaction() as connection:
+        connection.execute(sa.delete(analyses).where(analyses.c.pilot == name, analyses.c.folder == folder.name))
+        connection.execute(
+            analyses.insert().values(
+                pilot=name, evidence=evidence.digest, folder=folder.name, at=rfc3339(room.now()), mlflow_run=run
+            )
+        )
+        room.write(connection, "analysed", name, {"evidence": evidence.digest, "mlflow_run": run})

@@ -1,0 +1,113 @@
+"""Launching: the promise is frozen, deposited with the gate, and its budget reserved."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from lab.freezing import Frozen, freeze, obstacles
+from lab.pilots import Pilot, find_pilot, get_pilot, pilot_folder
+from lab.state import open_lab, pilots
+from shared.charter import Promise
+from shared.clock import rfc3339
+from shared.errors import PilotPlantError, Refused
+from shared.register import Register
+from shared.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A launched pilot, and whether it had been launched before with this very content."""
+
+    pilot: Pilot
+    repeated: bool
+
+
+def launch(workspace: Workspace, name: str, register: Register) -> Launched:
+    """Launches a pilot; the same content again is a no-op.
+
+    Raises Refused where it was launched with other content, and the first of its obstacles where there are any.
+    """
+    room = open_lab(workspace)
+    frozen = freeze(workspace, name)
+    before = find_pilot(room, name)
+    if before is not None:
+        return _again(before, frozen)
+    _raise_first(obstacles(room, frozen))
+    folder = pilot_folder(workspace, name) / "frozen"
+    _discard_other(folder, frozen)
+    frozen.write(folder)
+    with room.transaction() as connection:
+        head = room.head(connection)
+    receipt = register(workspace, frozen.promise, head)
+    charter = frozen.promise.charter
+    with room.transaction() as connection:
+        connection.execute(
+            pilots.insert().values(
+                name=name,
+                promise=frozen.promise.digest,
+                snapshot=frozen.snapshot.id,
+                launched_at=rfc3339(room.now()),
+                deposited_at=rfc3339(receipt.at),
+                deadline=rfc3339(charter.deadline),
+                reserved=str(charter.budget.total.amount),
+            )
+        )
+        body = {
+            "promise": frozen.promise.digest,
+            "snapshot": frozen.snapshot.id,
+            "reserved": charter.budget.total.as_json(),
+            "gate": {"at": rfc3339(receipt.at), **receipt.ledger.as_json()},
+        }
+        room.write(connection, "launched", name, body)
+    return Launched(get_pilot(room, name), repeated=False)
+
+
+def _again(before: Pilot, frozen: Frozen) -> Launched:
+    if before.promise.digest != frozen.promise.digest:
+        changed = [key for key, value in before.promise.as_json().items() if frozen.promise.as_json()[key] != value]
+        raise Refused(
+            f"pilot {before.name} was launched with other content (changed since: {', '.join(changed)})",
+            where=str(before.frozen),
+            expected=f"the promise {before.promise.digest}",
+            remedy="put the charter and its files back as they were frozen, or start another pilot under a new name",
+        )
+    return Launched(before, repeated=True)
+
+
+def _raise_first(found: list[PilotPlantError]) -> None:
+    if not found:
+        return
+    first = found[0]
+    if len(found) > 1:
+        first.what += f" (and {len(found) - 1} more: see `pilotplant lab check`)"
+    raise first
+
+
+def _discard_other(folder: Path, frozen: Frozen) -> None:
+    """A launch that was cut off before it was recorded may have left another draft's files."""
+    kept = folder / "promise.json"
+    if kept.exists() and Promise.model_validate_json(kept.read_bytes()).digest != frozen.promise.digest:
+        shutil.rmtree(folder)
+
+
+def end(workspace: Workspace, name: str, reason: str) -> tuple[Pilot, bool]:
+    """Closes a pilot early, and whether that was done before; what came in until now is its data."""
+    room = open_lab(workspace)
+    pilot = get_pilot(room, name)
+    if pilot.ended_at is not None:
+        if pilot.end_reason != reason:
+            raise Refused(
+                f"pilot {name} was closed on {pilot.ended_at:%Y-%m-%d} for another reason: {pilot.end_reason}",
+                remedy=f"go on with `pilotplant lab analyse {name}`",
+            )
+        return pilot, True
+    pilot.require_open(room.now(), "closing: its time box is over")
+    with room.transaction() as connection:
+        now = rfc3339(room.now())
+        connection.execute(sa.update(pilots).where(pilots.c.name == name).values(ended_at=now, end_reason=reason))
+        room.write(connection, "ended", name, {"reason": reason})
+    return get_pilot(room, name), False

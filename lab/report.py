@@ -1,0 +1,124 @@
+"""The report: one self-contained page that says what was found and what may be concluded from it."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lab.pilots import Pilot
+from shared import wording
+from shared.evidence.model import Effect, Evidence
+from shared.money import Money
+
+PAGE = "report.html"
+PLOT = "effects.svg"
+
+# Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart.
+GOOD, BAD, OPEN = "#0072B2", "#D55E00", "#555555"
+
+
+def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interim: bool, now: datetime) -> None:
+    """Writes the page and the plot it contains into `folder`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    plot = _plot(pilot, evidence)
+    (folder / PLOT).write_text(plot, encoding="utf-8")
+    environment = Environment(loader=PackageLoader("lab"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["p_value"] = wording.p_value
+    environment.filters["share"] = wording.share
+    page = environment.get_template("report.html.j2").render(
+        pilot=pilot,
+        charter=pilot.charter,
+        evidence=evidence,
+        metrics=pilot.promise.metrics,
+        rows=[_row(pilot, effect) for effect in evidence.effects],
+        conclusions=[conclusion(pilot, evidence, arm.name) for arm in pilot.charter.treatments],
+        level=wording.level,
+        plot=plot[plot.index("<svg") :],
+        cost=cost,
+        interim=interim,
+        now=now,
+    )
+    (folder / PAGE).write_text(page, encoding="utf-8")
+
+
+def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
+    """What the numbers of an arm allow to say, in words; the gate has the last one."""
+    charter, metrics = pilot.charter, pilot.promise.metrics
+    primary = evidence.effect(arm, charter.primary.metric)
+    name = charter.primary.metric
+    if primary is None or primary.estimate is None or primary.p_adjusted is None:
+        return f"{arm}: nothing can be said about {name}: {primary.problem if primary else 'no data'}."
+    wins = primary.p_adjusted <= charter.sample.alpha
+    better = primary.estimate * metrics[name].sign > 0
+    text = f"{arm}: {name} {'rose' if primary.estimate > 0 else 'fell'} by {wording.effect(metrics[name], primary)}"
+    if not wins:
+        text = f"{arm}: no difference in {name} was shown ({wording.effect(metrics[name], primary)}); that is not proof of none"
+    elif not better:
+        text += ", which is worse"
+    rails = [evidence.effect(arm, rail.metric) for rail in charter.guardrails]
+    unsafe = [
+        e.metric
+        for e in rails
+        if e is not None and (e.p_non_inferior is None or e.p_non_inferior > charter.sample.alpha)
+    ]
+    if not rails:
+        text += "; no guardrail was declared, so nothing says that it did no harm"
+    elif unsafe:
+        text += f"; harm to {', '.join(unsafe)} beyond its margin is not ruled out"
+    else:
+        text += "; harm beyond the margin is ruled out for every guardrail"
+    return text + "."
+
+
+def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:
+    metric = pilot.promise.metrics[effect.metric]
+    return {
+        "effect": effect,
+        "estimate": wording.number(metric, effect.estimate),
+        "interval": wording.interval(metric, effect.low, effect.high),
+        "bound": wording.number(metric, effect.bound),
+        "margin": wording.number(metric, effect.margin),
+    }
+
+
+def _plot(pilot: Pilot, evidence: Evidence) -> str:
+    """Intervals of every effect as SVG: one panel per metric, since units differ."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    names = list(pilot.charter.measured)
+    arms = [arm.name for arm in pilot.charter.treatments]
+    # A fixed salt and no date make equal evidence an equal file.
+    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
+        figure = Figure(figsize=(4.0 * len(names), 1.3 + 0.55 * len(arms)), layout="constrained")
+        panels = figure.subplots(1, len(names), squeeze=False)[0]
+        for panel, name in zip(panels, names, strict=True):
+            _panel(panel, pilot, evidence, name, arms)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "Pilot Plant"})
+    return stream.getvalue()
+
+
+def _panel(panel: Any, pilot: Pilot, evidence: Evidence, name: str, arms: list[str]) -> None:
+    metric = pilot.promise.metrics[name]
+    scale = 100 if metric.kind == "proportion" else 1
+    for position, arm in enumerate(arms):
+        effect = evidence.effect(arm, name)
+        if effect is None or effect.estimate is None or effect.low is None or effect.high is None:
+            panel.text(0, position, "cannot be evaluated", color=BAD, va="center", ha="center")
+            continue
+        colour = OPEN if effect.low <= 0 <= effect.high else GOOD if effect.estimate * metric.sign > 0 else BAD
+        panel.plot([scale * effect.low, scale * effect.high], [position, position], color=colour, linewidth=2.5)
+        panel.plot([scale * effect.estimate], [position], "o", color=colour, markersize=7)
+    panel.axvline(0, color="black", linewidth=1)
+    margin = next((rail.margin for rail in pilot.charter.guardrails if rail.metric == name), None)
+    if margin is not None:
+        panel.axvline(scale * margin, color=BAD, linewidth=1, linestyle="--")
+    panel.set_yticks(range(len(arms)), arms)
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.set_title(f"{name} ({'percentage points' if metric.kind == 'proportion' else metric.unit})", loc="left")
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.tick_params(left=False)

@@ -1,0 +1,99 @@
+"""The Lab's own truth: launched pilots, what came in, what it cost, what was analysed and submitted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+
+from shared.ledger import ledger_table
+from shared.money import Money
+from shared.room import Room, open_room
+from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+ledger = ledger_table(metadata)
+
+pilots = sa.Table(
+    "pilots",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("promise", sa.String, nullable=False),
+    sa.Column("snapshot", sa.String, nullable=False),
+    sa.Column("launched_at", sa.String, nullable=False),
+    sa.Column("deposited_at", sa.String, nullable=False),  # by the gate's clock
+    sa.Column("deadline", sa.String, nullable=False),  # silence after it is *stop*
+    sa.Column("reserved", sa.String, nullable=False),  # the budget's total, in the Lab's currency
+    sa.Column("ended_at", sa.String),  # only where it was closed early
+    sa.Column("end_reason", sa.String),
+)
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("file_digest", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("parts", sa.String, nullable=False),  # the folder of its Parquet parts, below the pilot's own
+    sa.Column("exposures", sa.Integer, nullable=False),
+    sa.Column("outcomes", sa.Integer, nullable=False),
+    sa.Column("duplicates", sa.Integer, nullable=False),
+    sa.Column("conflicts", sa.JSON, nullable=False),  # rows held back, by reason
+    sa.UniqueConstraint("pilot", "kind", "file_digest"),
+)
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),  # the idempotency key
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("amount", sa.String, nullable=False),
+    sa.Column("currency", sa.String, nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+)
+analyses = sa.Table(
+    "analyses",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("folder", sa.String, primary_key=True),  # named by the evidence's digest, below the pilot's own
+    sa.Column("evidence", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("mlflow_run", sa.String, nullable=False),
+)
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+
+
+class LabSettings(BaseModel):
+    """`configs/lab.yaml`.
+
+    Attributes:
+        database: an SQLAlchemy URL.
+        budget: what all pilots together may cost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1]
+    database: str
+    budget: Money
+
+
+def read_settings(workspace: Workspace) -> LabSettings:
+    """The workspace's Lab settings."""
+    return read_yaml(workspace.configs / "lab.yaml", LabSettings)
+
+
+def open_lab(workspace: Workspace) -> Room:
+    """The Lab's room."""
+    return open_room("lab", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)

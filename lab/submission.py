@@ -1,0 +1,90 @@
+"""Submitting: the analysis and everything behind it are sealed as a candidate and put before the gate."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from lab.analysis import Analysis, is_current, latest
+from lab.pilots import Pilot, entries, get_pilot
+from lab.state import candidates, open_lab
+from shared.candidate import FILES, PROMISE, SPEND, Candidate, Spend, open_candidate, seal, write_json
+from shared.clock import rfc3339
+from shared.digests import hex_of
+from shared.errors import Refused
+from shared.files import scratch_in
+from shared.room import Room
+from shared.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A candidate before the gate, and whether the same content was there already."""
+
+    candidate: Candidate
+    repeated: bool
+
+
+def submit(workspace: Workspace, name: str) -> Submitted:
+    """Seals the pilot's latest analysis; the same content again is a no-op.
+
+    Raises Refused where there is no analysis, or where data came in since.
+    """
+    room = open_lab(workspace)
+    pilot = get_pilot(room, name)
+    with pilot.locked():
+        analysis = latest(room, pilot)
+        if analysis is None:
+            raise Refused(f"pilot {name} has not been analysed", remedy=f"pilotplant lab analyse {name}")
+        if analysis.interim and room.now() >= pilot.ends:
+            raise Refused(
+                f"the last analysis of {name} was made before the pilot ended", remedy=f"pilotplant lab analyse {name}"
+            )
+        if not is_current(room, pilot, analysis.evidence):
+            raise Refused(f"data came in since the analysis of {name}", remedy=f"pilotplant lab analyse {name}")
+        with scratch_in(pilot.folder / "sealing") as scratch:
+            _gather(room, pilot, analysis, scratch)
+            return _seal(room, pilot, analysis, scratch)
+
+
+def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
+    shutil.copytree(analysis.folder, folder, dirs_exist_ok=True)
+    shutil.copytree(pilot.frozen / FILES, folder / FILES)
+    shutil.copyfile(pilot.frozen / PROMISE, folder / PROMISE)
+    with room.transaction() as connection:
+        spend = Spend(entries=tuple(entries(connection, pilot)))
+    write_json(folder / SPEND, spend.model_dump(mode="json"))
+
+
+def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitted:
+    intake = room.workspace.promotion / "intake"
+    ledger = _last_entry(room, pilot)
+    candidate = seal(
+        folder,
+        intake,
+        workspace=room.workspace.id,
+        mode=room.workspace.mode,
+        pilot=pilot.name,
+        promise=pilot.promise.digest,
+        requester=pilot.charter.requester,
+        covers_until=rfc3339(analysis.covers_until),
+        ledger=ledger,
+    )
+    with room.transaction() as connection:
+        known = connection.execute(sa.select(candidates).where(candidates.c.digest == candidate.digest)).first()
+        if known is None:
+            connection.execute(
+                candidates.insert().values(digest=candidate.digest, pilot=pilot.name, at=rfc3339(room.now()))
+            )
+            room.write(connection, "submitted", pilot.name, {"candidate": candidate.digest})
+    return Submitted(open_candidate(intake / hex_of(candidate.digest)), repeated=known is not None)
+
+
+def _last_entry(room: Room, pilot: Pilot) -> dict[str, object]:
+    """The Lab's ledger at the pilot's last data or cost, so that sealing the same content again gives the same digest."""
+    counted = {"launched", "ended", "recorded", "spent", "analysed"}
+    last = [entry for entry in room.entries(pilot.name) if entry.kind in counted][-1]
+    return {"seq": last.seq, "hash": last.hash}

@@ -1,0 +1,116 @@
+"""MLflow, the Lab's notebook: one run per analysis, logged in one batch. The only file that imports it.
+
+MLflow lets a finished run be changed, so it is never the authority: a candidate carries its own export.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.pilots import Pilot
+from lab.report import PAGE, PLOT
+from shared.clock import rfc3339
+from shared.digests import digest_file
+from shared.evidence.model import Evidence
+from shared.money import Money
+from shared.workspace import Workspace
+
+ARTIFACTS = (PAGE, PLOT, "evidence.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run, exported.
+
+    Attributes:
+        artifacts: each file logged, with its digest.
+    """
+
+    run_id: str
+    experiment: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    artifacts: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """As candidates carry it in `mlflow_run.json`."""
+        return {
+            "schema_version": 1,
+            "run_id": self.run_id,
+            "experiment": self.experiment,
+            "params": self.params,
+            "metrics": self.metrics,
+            "tags": self.tags,
+            "artifacts": self.artifacts,
+        }
+
+
+def store_uri(workspace: Workspace) -> str:
+    """Where the Lab's MLflow keeps its runs."""
+    return f"sqlite:///{workspace.lab / 'mlflow.db'}"
+
+
+def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *, cost: Money, interim: bool) -> Run:
+    """Logs an analysis as one run of the pilot's experiment: parameters, metrics, tags and the files of `folder`."""
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1")
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(store_uri(workspace))
+    experiment = client.get_experiment_by_name(pilot.name)
+    identity = experiment.experiment_id if experiment else client.create_experiment(
+        pilot.name, artifact_location=(workspace.lab / "mlartifacts" / pilot.name).as_uri()
+    )  # fmt: skip
+    params, metrics = _params(pilot), _metrics(evidence, cost)
+    tags = {"evidence": evidence.digest, "promise": evidence.promise, "interim": str(interim).lower(),
+            "mode": workspace.mode, "owner": pilot.charter.owner}  # fmt: skip
+    now = workspace.clock.now()
+    stamp = int(now.timestamp() * 1000)
+    run_id: str = client.create_run(identity, start_time=stamp, run_name=f"{pilot.name} {rfc3339(now)}").info.run_id
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, stamp, 0) for key, value in metrics.items()],
+        params=[Param(key, value) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    for name in ARTIFACTS:
+        client.log_artifact(run_id, str(folder / name))
+    client.set_terminated(run_id, "FINISHED", end_time=stamp)
+    artifacts = {name: digest_file(folder / name) for name in ARTIFACTS}
+    return Run(run_id, pilot.name, params, metrics, tags, artifacts)
+
+
+def _params(pilot: Pilot) -> dict[str, str]:
+    charter = pilot.charter
+    return {
+        "hypothesis": f"Because {charter.hypothesis.because}, we believe that {charter.hypothesis.we_believe} "
+        f"will {charter.hypothesis.will}",
+        "arms": ", ".join(charter.weights),
+        "control": charter.control.name,
+        "primary": charter.primary.metric,
+        "minimum_effect": str(charter.primary.minimum_effect),
+        "guardrails": ", ".join(f"{rail.metric} {rail.margin:+g}" for rail in charter.guardrails),
+        "alpha": str(charter.sample.alpha),
+        "units_per_arm": str(charter.sample.units_per_arm),
+        "time_box": f"{charter.time_box.start} to {charter.time_box.end}",
+        "snapshot": pilot.snapshot,
+    }
+
+
+def _metrics(evidence: Evidence, cost: Money) -> dict[str, float]:
+    """Every number of the evidence that is one, under `arm/metric/name`."""
+    found = {"cost": float(cost.amount), "exposures": float(evidence.exposures), "outcomes": float(evidence.outcomes)}
+    ratio = evidence.health.sample_ratio
+    found |= {f"health/sample_ratio_{name}": value for name, value in ratio if value is not None}
+    found["health/multiple_units"] = float(evidence.health.multiple_units)
+    for arm in evidence.arms:
+        found[f"{arm.arm}/units"] = float(arm.units)
+        found |= {f"{arm.arm}/{name}/mean": moments.mean for name, moments in arm.moments.items()}
+    for effect in evidence.effects:
+        numbers = effect.model_dump(exclude={"arm", "metric", "part", "problem"}, exclude_none=True)
+        found |= {f"{effect.arm}/{effect.metric}/{name}": float(value) for name, value in numbers.items()}
+    return found

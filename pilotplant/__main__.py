@@ -1,0 +1,5 @@
+"""`python -m pilotplant` is the same as `pilotplant`."""
+
+from pilotplant.app import main
+
+main()

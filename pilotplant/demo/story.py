@@ -1,0 +1,289 @@
+"""The demo's story, scene by scene; every step is a command, run in this process by the same code."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import shutil
+import time
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import typer
+from jinja2 import Environment, StrictUndefined
+
+from pilotplant.demo.shop import Shop, open_shop, write_customers, write_results
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.files import write_atomically
+from shared.workspace import Workspace, open_workspace
+
+OWNER = "owner@example.com"
+GOOD, BROKEN = "spring-mail", "womens-mail"
+ARMS = {GOOD: ["control", "mens", "womens"], BROKEN: ["control", "womens"]}
+LOST = {GOOD: None, BROKEN: "womens"}
+COSTS = {GOOD: ("640.00", "mailing"), BROKEN: ("410.00", "mailing")}
+WEEKS, DAYS_TO_DECIDE = 2, 7
+INSIGHT = (
+    "A quarter of the women's mail records never came back, so this pilot says nothing about the mail; "
+    "count the records of every arm on the first day."
+)
+# Every demo draws the same arms: a rehearsal's pseudonyms protect nobody, since its customers are known.
+PSEUDONYM_KEY = "2008" * 16
+RUN_TIMEOUT_S = 180.0
+
+
+@dataclass(slots=True)
+class Ending:
+    """What the demo has come to.
+
+    Attributes:
+        rehearsal, live: the two workspaces.
+        pilots: each with its decision.
+        run: the scheduled run of the release: when it was due, its state, and how many messages it wrote.
+        refusal: what the live workspace said to the rehearsal's package.
+        seconds: how long all of it took.
+    """
+
+    rehearsal: Path
+    live: Path
+    pilots: list[dict[str, Any]] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
+    run: dict[str, Any] = field(default_factory=dict)
+    refusal: list[str] = field(default_factory=list)
+    report: str = ""
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "workspace": str(self.rehearsal),
+            "live_workspace": str(self.live),
+            "pilots": self.pilots,
+            "releases": self.releases,
+            "scheduled_run": self.run,
+            "live_refused": self.refusal,
+            "urls": {"report": self.report, "mlflow": self._mlflow, "prefect": self._prefect},
+            "seconds": round(self.seconds, 1),
+        }
+
+    @property
+    def _mlflow(self) -> str:
+        return f"mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///{self.rehearsal}/var/lab/mlflow.db"
+
+    @property
+    def _prefect(self) -> str:
+        return f"pilotplant --workspace {self.rehearsal} factory up"
+
+    def lines(self) -> list[str]:
+        """Where to look, and what to try next."""
+        return [
+            "",
+            f"Done in {self.seconds:.0f} s. Where to look:",
+            f"  what the pilot showed   {self.report}",
+            f"  every run in MLflow     {self._mlflow}",
+            f"  the Factory in Prefect  {self._prefect}",
+            f"  messages                {self.rehearsal}/var/factory/outgoing/",
+            "What to try next:",
+            f"  pilotplant --workspace {self.rehearsal} status",
+            f"  pilotplant --workspace {self.rehearsal} promote check {GOOD} --explain guardrails",
+            f"  pilotplant --workspace {self.rehearsal} factory stop-all --reason 'trying the switch'",
+            f"  pilotplant --workspace {self.rehearsal} lab new my-first-pilot",
+        ]
+
+
+class Stage:
+    """Where the story plays: prints each scene and command, and runs it."""
+
+    def __init__(self, folder: Path, shop: Shop, *, quiet: bool) -> None:
+        self.folder, self.shop, self.quiet = folder, shop, quiet
+        self.inputs, self.root = folder / "inputs", folder / "rehearsal"
+        self.workspace: Workspace | None = None
+
+    def say(self, text: str) -> None:
+        """One sentence of the story."""
+        if not self.quiet:
+            typer.secho(f"\n{text}", bold=True)
+
+    def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
+        """Runs a command in the rehearsal (or in another workspace) and returns its result; a surprise ends the demo."""
+        from pilotplant.app import run
+
+        words = ["--workspace", str(root or self.root), *map(str, arguments)]
+        if not self.quiet:
+            typer.secho(f"$ pilotplant {shlex.join(words)}", fg="cyan")
+        # What a command prints belongs to the story; with --json only the ending is printed.
+        with redirect_stdout(io.StringIO()) if self.quiet else nullcontext():
+            found = run(words)
+        code = found if isinstance(found, int) and not isinstance(found, bool) else 0
+        if code != expect:
+            raise PilotPlantError(
+                f"the demo expected exit code {expect} and got {code}", where=shlex.join(["pilotplant", *words])
+            )
+        return found
+
+    def set_clock(self, moment: datetime) -> None:
+        """Moves the rehearsal's clock."""
+        self.here.clock.set(moment)
+
+    @property
+    def here(self) -> Workspace:
+        """The rehearsal."""
+        if self.workspace is None:
+            self.workspace = open_workspace(self.root)
+        return self.workspace
+
+
+def run_demo(into: Path, data: Path | None, *, quiet: bool = False) -> Ending:
+    """Plays the whole story into a new folder; raises BadInput where the folder is taken or the data cannot be read."""
+    began = time.monotonic()
+    if into.exists() and any(into.iterdir()):
+        raise BadInput(
+            "the demo's folder is not empty", where=str(into), remedy=f"remove it, or choose another: --into {into}-2"
+        )
+    stage = Stage(into.resolve(), open_shop(data), quiet=quiet)
+    ending = Ending(stage.root, stage.folder / "live")
+    stage.inputs.mkdir(parents=True)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = today - timedelta(weeks=WEEKS)
+    _prepare(stage, start)
+    _launch(stage, start, today)
+    _run_pilots(stage, start, today)
+    _conclude(stage, ending)
+    _produce(stage, ending)
+    _refuse_live(stage, ending)
+    stage.say("Nothing that was recorded has been changed since, and both environments are on one screen.")
+    stage.run("promote", "verify")
+    stage.run("status")
+    ending.seconds = time.monotonic() - began
+    return ending
+
+
+def _prepare(stage: Stage, start: datetime) -> None:
+    kind = (
+        "64,000 synthetic customers"
+        if stage.shop.synthetic
+        else f"the e-mail test's {stage.shop.customers.num_rows:,} customers"
+    )
+    stage.say(f"A rehearsal workspace, with {kind}. Its clock is set back two weeks and will end at the present.")
+    if stage.shop.synthetic:
+        stage.say(
+            "What they do is drawn from the published cell figures of the 2008 MineThatData e-mail test (Hillstrom); "
+            "exposure times and costs are inputs of this demo."
+        )
+    else:
+        stage.say(
+            "Arms and outcomes are the test's own; exposure times, outcome times and costs are inputs of this demo."
+        )
+    stage.run("init", stage.root, "--rehearsal", root=stage.root)
+    write_atomically(stage.here.factory / "pseudonym.key", PSEUDONYM_KEY, mode=0o600)
+    stage.set_clock(start - timedelta(hours=12))
+    write_customers(stage.shop, stage.inputs / "customers.csv")
+    stage.say(
+        "Factory: customers come in through their contract (three broken rows are quarantined), and leave masked."
+    )
+    stage.run("factory", "load", "customers", stage.inputs / "customers.csv")
+    stage.run("factory", "publish")
+    stage.say("Gate and owner get keys, and the Factory is told to trust them.")
+    for name in ("gate", OWNER):
+        stage.run("promote", "enrol", name)
+        stage.run("factory", "trust", name)
+
+
+def _launch(stage: Stage, start: datetime, end: datetime) -> None:
+    stage.say(
+        "Lab: two charters are written, checked and frozen. The gate notes their digests before anybody is exposed."
+    )
+    for name in ARMS:
+        _write_pilot(stage, name, start, end)
+        stage.run("lab", "check", name)
+        stage.run("lab", "launch", name)
+
+
+def _write_pilot(stage: Stage, name: str, start: datetime, end: datetime) -> None:
+    values = {
+        "assignment": "pilotplant" if stage.shop.synthetic else "source",
+        "synthetic": str(stage.shop.synthetic).lower(),
+        "start": start.date(),
+        "end": end.date(),
+        "decide_by": (end + timedelta(days=DAYS_TO_DECIDE)).date(),
+    }
+    target = stage.here.pilots / name
+    with resources.as_file(resources.files("pilotplant.demo") / "pilots" / name) as source:
+        shutil.copytree(source, target)
+    charter = target / "charter.yaml"
+    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - YAML, not HTML
+    charter.write_text(environment.from_string(charter.read_text()).render(values) + "\n", encoding="utf-8")
+
+
+def _run_pilots(stage: Stage, start: datetime, end: datetime) -> None:
+    stage.say("Two weeks pass. The shop mails, and reports under its own ids, which become pseudonyms on their way in.")
+    stage.say(f"On purpose, a quarter of the records of arm `{LOST[BROKEN]}` of {BROKEN} gets lost.")
+    for name, arms in ARMS.items():
+        stage.set_clock(start + timedelta(hours=1))
+        addressed = None
+        if stage.shop.synthetic:
+            drawn, addressed = stage.inputs / f"{name}-arms.csv", stage.inputs / f"{name}-addressed.csv"
+            stage.run("lab", "assign", name, "--out", drawn)
+            stage.run("factory", "resolve", drawn, "--out", addressed)
+        amount, purpose = COSTS[name]
+        stage.run("lab", "spend", name, amount, "--for", purpose)
+        reported, results = stage.inputs / f"{name}-reported.csv", stage.inputs / f"{name}-results.csv"
+        write_results(stage.shop, addressed, arms, LOST[name], start, reported)
+        stage.set_clock(end - timedelta(hours=1))
+        stage.run("factory", "pseudonymise", reported, "--out", results)
+        stage.run("lab", "record", name, results)
+
+
+def _conclude(stage: Stage, ending: Ending) -> None:
+    stage.here.clock.follow_real_time()
+    stage.say(f"The time boxes are over. {GOOD} is analysed, sealed and put before the gate, which admits it.")
+    analysis = stage.run("lab", "analyse", GOOD)
+    ending.report = str(analysis.report)
+    stage.run("lab", "submit", GOOD)
+    stage.run("promote", "check", GOOD)
+    words = ["--as", OWNER, "--reason", "visits rise well above what a mail costs, and sales do not fall"]
+    decided = stage.run("promote", "decide", GOOD, "scale", "--arm", "mens", *words)
+    ending.pilots.append({"pilot": GOOD, "decision": "scale", "arm": "mens", "release": decided.decision.release})
+    ending.releases.append(decided.decision.release)
+    stage.say(f"{BROKEN} looks good as well. The gate refuses it, says why, and it ends with an insight.")
+    stage.run("lab", "analyse", BROKEN)
+    stage.run("lab", "submit", BROKEN)
+    stage.run("promote", "check", BROKEN, expect=Refused.exit_code)
+    words = ["--as", OWNER, "--reason", "records were lost in one arm, so the comparison is void", "--insight", INSIGHT]
+    stage.run("promote", "decide", BROKEN, "stop", *words)
+    ending.pilots.append({"pilot": BROKEN, "decision": "stop", "insight": INSIGHT})
+
+
+def _produce(stage: Stage, ending: Ending) -> None:
+    stage.say("Factory: the release becomes a Prefect deployment; its schedule fires within a minute.")
+    [run] = stage.run("factory", "up", "--once", "--port", "0", "--wait", str(int(RUN_TIMEOUT_S)))
+    if run.state != "Completed":
+        raise PilotPlantError(
+            f"the scheduled run of {run.release} ended as {run.state}: {run.message}",
+            where=str(stage.here.factory / "prefect" / "logs"),
+        )
+    stage.run("factory", "show", run.release)
+    ending.run = {
+        "release": run.release,
+        "state": run.state,
+        "message": run.message,
+        "auto_scheduled": run.auto_scheduled,
+    }
+
+
+def _refuse_live(stage: Stage, ending: Ending) -> None:
+    stage.say("A live workspace refuses what the rehearsal attested.")
+    stage.run("init", ending.live, root=ending.live)
+    [package] = [path for path in (stage.here.factory / "inbox").iterdir() if not path.name.startswith(".")]
+    try:
+        stage.run("factory", "admit", package, root=ending.live)
+    except Refused as refusal:
+        ending.refusal = str(refusal).splitlines()
+        if not stage.quiet:
+            typer.echo(str(refusal))
+        return
+    raise PilotPlantError("a live workspace admitted what a rehearsal attested; report this")

@@ -1,0 +1,94 @@
+"""A case: everything the gate looks at for one candidate; reading it may fail, which a check never survives as a pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from promotion.state import promises
+from shared.candidate import Candidate, Spend
+from shared.charter import Charter, Promise
+from shared.clock import parse_rfc3339
+from shared.contracts import load_contract
+from shared.digests import PREFIX
+from shared.errors import BadInput
+from shared.evidence.compute import compute
+from shared.evidence.model import Evidence
+from shared.people import People, read_people
+from shared.quality import QualityReport, run_suite
+from shared.room import Room
+from shared.workspace import Mode
+
+
+@dataclass(frozen=True)
+class Case:
+    """One candidate before the gate.
+
+    Everything is read when a check first asks, and only once. An error while reading is that check's to suffer.
+    """
+
+    room: Room
+    candidate: Candidate
+    now: datetime
+
+    @property
+    def mode(self) -> Mode:
+        """The workspace's mode."""
+        return self.room.workspace.mode
+
+    @cached_property
+    def tampered(self) -> tuple[str, ...]:
+        """What differs from what was sealed."""
+        return tuple(self.candidate.tampered(PREFIX + self.candidate.folder.name))
+
+    @cached_property
+    def promise(self) -> Promise:
+        """The promise in the candidate; raises BadInput where it is not the one its manifest names."""
+        promise = self.candidate.promise()
+        if promise.digest != self.candidate.manifest.promise:
+            raise BadInput("the promise in the candidate is not the one that its manifest names")
+        return promise
+
+    @property
+    def charter(self) -> Charter:
+        """The charter as frozen."""
+        return self.promise.charter
+
+    @cached_property
+    def registered_at(self) -> datetime | None:
+        """When the gate took the promise in; None if it never did."""
+        query = sa.select(promises.c.at).where(
+            promises.c.digest == self.candidate.manifest.promise, promises.c.pilot == self.candidate.manifest.pilot
+        )
+        with self.room.transaction() as connection:
+            at = connection.execute(query).scalar_one_or_none()
+        return None if at is None else parse_rfc3339(at)
+
+    @cached_property
+    def submitted(self) -> Evidence:
+        """The evidence as the Lab computed it; only ever compared with the gate's own."""
+        return self.candidate.evidence()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The evidence as the gate computes it from the sealed data; every check judges this one."""
+        return compute(self.promise, self.candidate.data)
+
+    @cached_property
+    def quality(self) -> QualityReport:
+        """The outcomes' contract, as a suite, over the sealed outcomes."""
+        contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
+        return run_suite(contract, self.candidate.data.outcomes)
+
+    @cached_property
+    def spend(self) -> Spend:
+        """The costs."""
+        return self.candidate.spend()
+
+    @cached_property
+    def people(self) -> People:
+        """Who is known."""
+        return read_people(self.room.workspace)

@@ -1,0 +1,61 @@
+"""What a check of the gate is: a question, what it reads, its policy, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from promotion.case import Case
+from shared.finding import Finding, Level, Outcome
+
+
+class Rule(BaseModel):
+    """A check's policy; each check adds its thresholds, with defaults and their source.
+
+    Attributes:
+        level: `block` decides the verdict, `warn` is only printed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level = "block"
+
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[AnyRule]):
+    """One check.
+
+    Attributes:
+        name: as in findings and `configs/gate.yaml`.
+        question: what it answers, for people.
+        reads: what of a case it looks at.
+        rule: the type of its policy.
+        run: yields at least one finding; raising means that it could not be evaluated.
+    """
+
+    name: str
+    question: str
+    reads: str
+    rule: type[AnyRule]
+    run: Callable[[Case, AnyRule], Iterable[Finding]]
+
+
+def finding(
+    outcome: Outcome,
+    reason: str,
+    *,
+    arm: str | None = None,
+    measured: Any = None,
+    threshold: Any = None,
+    remedy: str | None = None,
+) -> Finding:
+    """A finding without its check's name and level, which the gate fills in."""
+    return Finding(
+        check="", arm=arm, outcome=outcome, measured=measured, threshold=threshold, reason=reason, remedy=remedy
+    )

@@ -1,0 +1,27 @@
+"""Is the candidate, to the byte, what the Lab sealed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared.finding import Finding
+
+
+def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+    if case.tampered:
+        yield finding(
+            "failed",
+            "the candidate was changed after it was sealed: " + "; ".join(case.tampered),
+            measured=list(case.tampered),
+            threshold=[],
+            remedy="submit the pilot again; find out who changed the gate's intake",
+        )
+    else:
+        yield finding(
+            "passed", f"all {len(case.candidate.manifest.files)} files are as sealed", measured=[], threshold=[]
+        )
+
+
+CHECK = Check("candidate_sealed", "Is the candidate, to the byte, what the Lab sealed?", "every file", Rule, _run)

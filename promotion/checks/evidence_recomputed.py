@@ -1,0 +1,61 @@
+"""Does the gate, from the sealed data, come to the same numbers as the Lab?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared.finding import Finding
+
+# DESIGN: counts exactly, floats to 1e-9; more would trip over the order in which threads add up.
+TOLERANCE = 1e-9
+NAMED_MAX = 5
+
+
+def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+    own, submitted = case.evidence.as_json(), case.submitted.as_json()
+    # Which release computed it is no number of the evidence.
+    differing = list(differences(submitted | {"software": ""}, own | {"software": ""}))
+    if differing:
+        more = f" and {len(differing) - NAMED_MAX} more" if len(differing) > NAMED_MAX else ""
+        yield finding(
+            "failed",
+            "the submitted evidence does not follow from the sealed data: " + "; ".join(differing[:NAMED_MAX]) + more,
+            measured=differing,
+            threshold=TOLERANCE,
+            remedy="analyse and submit again with this release; if it differs again, report it",
+        )
+    else:
+        yield finding(
+            "passed", "the gate computes the same numbers from the sealed data", measured=[], threshold=TOLERANCE
+        )
+
+
+def differences(submitted: Any, own: Any, path: str = "") -> Iterator[str]:
+    """Each place where two JSON values differ: numbers with a fraction by more than 1e-9, everything else at all."""
+    if isinstance(submitted, dict) and isinstance(own, dict):
+        for key in sorted(submitted.keys() | own.keys()):
+            yield from differences(submitted.get(key), own.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(submitted, list) and isinstance(own, list) and len(submitted) == len(own):
+        for index, (one, other) in enumerate(zip(submitted, own, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif not _same(submitted, own):
+        yield f"{path} is {submitted!r}, the gate computes {own!r}"
+
+
+def _same(submitted: Any, own: Any) -> bool:
+    if isinstance(submitted, float) and isinstance(own, float):
+        return math.isclose(submitted, own, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return type(submitted) is type(own) and bool(submitted == own)
+
+
+CHECK = Check(
+    "evidence_recomputed",
+    "Does the gate, from the sealed data, come to the same numbers?",
+    "sealed data, submitted evidence",
+    Rule,
+    _run,
+)

@@ -1,0 +1,59 @@
+"""Is harm beyond the margin ruled out for every guardrail?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared import wording
+from shared.charter import Guardrail
+from shared.finding import Finding
+
+
+def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+    if not case.charter.guardrails:
+        yield finding(
+            "unevaluable",
+            "the charter has no guardrails, so nothing says that the arm does no harm",
+            remedy="revise with at least one guardrail",
+        )
+    for arm in case.charter.treatments:
+        for rail in case.charter.guardrails:
+            yield _of_arm(case, arm.name, rail)
+
+
+def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
+    alpha, metric = case.charter.sample.alpha, case.promise.metrics[rail.metric]
+    effect = case.evidence.effect(arm, rail.metric)
+    margin = wording.number(metric, rail.margin)
+    threshold = {"margin": rail.margin, "alpha": alpha}
+    if effect is None or effect.bound is None or effect.p_non_inferior is None or effect.margin != rail.margin:
+        return finding(
+            "unevaluable",
+            f"{rail.metric} cannot be compared: {effect.problem if effect else 'no data'}",
+            arm=arm,
+            threshold=threshold,
+            remedy="record outcomes of this metric in both arms",
+        )
+    measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}
+    told = f"{rail.metric} is no worse than {wording.number(metric, effect.bound)} (margin {margin})"
+    if effect.p_non_inferior <= alpha:
+        return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
+    return finding(
+        "failed",
+        f"{rail.metric} may be as bad as {wording.number(metric, effect.bound)}, beyond its margin {margin}",
+        arm=arm,
+        measured=measured,
+        threshold=threshold,
+        remedy="more units narrow the bound if the arm does no harm; else stop",
+    )
+
+
+CHECK = Check(
+    "guardrails",
+    "Is harm beyond the margin ruled out for every guardrail?",
+    "recomputed non-inferiority tests, one-sided at the charter's alpha",
+    Rule,
+    _run,
+)

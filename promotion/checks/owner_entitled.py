@@ -1,0 +1,60 @@
+"""Is there one named owner, known and entitled, who is not the requester?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared.finding import Finding
+from shared.money import Money
+from shared.people import Entitlement
+
+
+class OwnerRule(Rule):
+    """Policy.
+
+    Attributes:
+        separate_requester: whether the owner must be somebody else than the requester.
+    """
+
+    separate_requester: bool = True
+
+
+def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
+    charter = case.charter
+    owner, person = charter.owner, case.people.find(charter.owner)
+    asked = {"owner": owner, "requester": charter.requester, "tier": charter.risk_tier}
+    if person is None:
+        against = f"{owner} is not in configs/people.yaml", "add the owner there, or revise with another one"
+    elif person.decides is None:
+        against = f"{owner} is not entitled to decide anything", "have configs/people.yaml entitle somebody, and revise"
+    elif rule.separate_requester and owner == charter.requester:
+        against = f"{owner} would decide on their own request", "revise with another owner"
+    else:
+        against = _beyond(person.decides, charter.risk_tier, charter.budget.total)
+    if against is None:
+        yield finding("passed", f"{owner} may decide this", measured=asked)
+    else:
+        yield finding("failed", against[0], measured=asked, remedy=against[1])
+
+
+def _beyond(decides: Entitlement, tier: str, amount: Money) -> tuple[str, str] | None:
+    remedy = "revise with an owner who is entitled"
+    if tier not in decides.tiers:
+        return f"the owner may decide {', '.join(decides.tiers)} risk, this is {tier}", remedy
+    limit = decides.up_to
+    if limit is not None and limit.currency != amount.currency:
+        return f"the owner's limit is in {limit.currency}, the budget in {amount.currency}", remedy
+    if limit is not None and amount.amount > limit.amount:
+        return f"the owner may decide up to {limit}, the budget is {amount}", remedy
+    return None
+
+
+CHECK = Check(
+    "owner_entitled",
+    "Is there one named owner, known and entitled, who is not the requester?",
+    "charter, configs/people.yaml",
+    OwnerRule,
+    _run,
+)

@@ -1,0 +1,63 @@
+"""Is the arm better where it promised to be, beyond chance and by enough?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared import wording
+from shared.evidence.model import Effect
+from shared.finding import Finding
+
+
+def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+    for arm in case.charter.treatments:
+        yield _of_arm(case, arm.name)
+
+
+def _of_arm(case: Case, arm: str) -> Finding:
+    primary, alpha = case.charter.primary, case.charter.sample.alpha
+    metric, effect = case.promise.metrics[primary.metric], case.evidence.effect(arm, primary.metric)
+    threshold = {"alpha": alpha, "minimum_effect": primary.minimum_effect, "worthwhile": primary.worthwhile}
+    if effect is None or effect.estimate is None or effect.p_adjusted is None:
+        return finding(
+            "unevaluable",
+            f"the effect on {primary.metric} cannot be computed: {effect.problem if effect else 'no data'}",
+            arm=arm,
+            threshold=threshold,
+            remedy="record more data in this arm and the control, or choose a metric that varies",
+        )
+    told = f"{primary.metric} {wording.effect(metric, effect)}, adjusted p {wording.p_value(effect.p_adjusted)}"
+    measured = {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "p_adjusted": effect.p_adjusted}
+    against = _against(effect, metric.sign, alpha, primary.minimum_effect, primary.worthwhile)
+    if against is None:
+        return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
+    reason, remedy = against
+    return finding("failed", f"{told}: {reason}", arm=arm, measured=measured, threshold=threshold, remedy=remedy)
+
+
+def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile: str) -> tuple[str, str] | None:
+    """Why the effect is not enough, with what would be; None where it is."""
+    if effect.estimate is None or effect.low is None or effect.high is None or effect.p_adjusted is None:
+        raise ValueError("an effect without numbers cannot be judged")
+    if effect.estimate * sign <= 0:
+        return "it went the wrong way", "nothing: stop, and keep the insight"
+    if effect.p_adjusted > alpha:
+        return "it could be chance", "revise with more units, or stop and keep the insight"
+    gain = effect.estimate * sign
+    lower = effect.low if sign > 0 else -effect.high
+    if worthwhile == "lower_bound" and lower < minimum:
+        return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
+    if worthwhile == "estimate" and (gain < minimum or lower <= 0):
+        return f"it is below the {minimum:g} worth scaling", "stop, or revise with a stronger treatment"
+    return None
+
+
+CHECK = Check(
+    "primary_effect",
+    "Is the arm better where it promised to be, beyond chance and by enough?",
+    "the recomputed effect, adjusted over the arms (Holm)",
+    Rule,
+    _run,
+)

@@ -1,0 +1,36 @@
+"""Were the units real customers, or is this a rehearsal?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared.finding import Finding
+
+
+def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+    manifest, synthetic = case.candidate.manifest, case.charter.synthetic
+    measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode}
+    if manifest.mode != case.mode or manifest.workspace != case.room.workspace.id:
+        yield finding(
+            "failed",
+            f"the candidate was sealed in another workspace ({manifest.mode} {manifest.workspace})",
+            measured=measured,
+            remedy="run the pilot in this workspace",
+        )
+    elif synthetic and case.mode == "live":
+        yield finding(
+            "failed",
+            "the units are synthetic: what they do says nothing about customers",
+            measured=measured,
+            remedy="run the pilot on customers; synthetic units are for rehearsals",
+        )
+    else:
+        told = "synthetic units, in a rehearsal" if synthetic else f"{case.mode} units"
+        yield finding("passed", told, measured=measured)
+
+
+CHECK = Check(
+    "units_real", "Were the units real customers, or is this a rehearsal?", "charter, manifest, workspace", Rule, _run
+)

@@ -1,0 +1,209 @@
+"""The gate's commands: each parses, calls one function and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from shared.console import Json, date_time, emit, passphrase, progress, session, table
+
+app = typer.Typer(
+    name="promote", help="The gate between Lab and Factory: evidence, quality, owner.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")]
+MARKS = {
+    "passed": "[green]passed[/]",
+    "failed": "[red]FAILED[/]",
+    "unevaluable": "[yellow]CANNOT SAY[/]",
+    "waived": "waived",
+}
+
+
+@app.command()
+def enrol(
+    context: typer.Context,
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, or `gate` for the gate's own key.")],
+    public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Make or register the key with which somebody signs."""
+    from promotion.enrolment import enrol as register
+
+    workspace = session(context).workspace()
+    secret = None if public else passphrase(workspace, owner, new=True)
+    done = register(workspace, owner, passphrase=secret, public=public)
+    emit(
+        as_json,
+        {"owner": owner, "key_id": done.key.key_id, "file": str(done.file), "repeated": done.repeated},
+        f"{owner}: key {done.key.key_id[:16]}… {'was enrolled before' if done.repeated else 'is enrolled'}."
+        + (
+            " It is a rehearsal's key: not encrypted, and trusted nowhere else."
+            if workspace.mode == "rehearsal"
+            else ""
+        ),
+        f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+    )
+    return done
+
+
+@app.command()
+def queue(
+    context: typer.Context,
+    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this owner.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List what waits for a decision, and until when."""
+    from promotion.waiting import waiting
+    from shared.clock import parse_rfc3339
+
+    found = waiting(session(context).workspace(), owner=as_)
+    rows = [(c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"]))) for c in found]
+    emit(
+        as_json,
+        {"candidates": found},
+        table("pilot", "candidate", "waits for", "until", rows=rows) if found else "Nothing waits for a decision.",
+    )
+    return found
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.")] = None,
+    explain: Annotated[str | None, typer.Option(help="Show the numbers behind one check.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every candidate that waits for a decision.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
+    from promotion.gate import EXIT_CODES
+    from promotion.judging import judge_named
+
+    if (name is None) == (not all_):
+        raise typer.BadParameter("name one pilot, or say --all")
+    progress("Asking every check; the evidence is computed again from the sealed data …")
+    judged = judge_named(session(context).workspace(), name, explain=explain)
+    payload = [
+        {
+            "pilot": case.candidate.manifest.pilot,
+            "candidate": case.candidate.manifest.digest,
+            "verdict": judgement.verdict,
+            "arms": judgement.verdicts,
+            "findings": [finding.model_dump(mode="json") for finding in judgement.findings],
+        }
+        for case, judgement in judged
+    ]
+    lines: list[str | Table] = []
+    for case, judgement in judged:
+        lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
+        lines += findings_text(judgement.findings, numbers=explain is not None)
+        lines += [f"{arm}: {verdict.upper()}" for arm, verdict in judgement.verdicts.items()] or ["UNDECIDED"]
+    emit(
+        as_json,
+        payload[0] if name and payload else {"candidates": payload},
+        *(lines or ["Nothing waits for a decision."]),
+    )
+    worst = max((EXIT_CODES[judgement.verdict] for _, judgement in judged), default=0)
+    if worst:
+        raise typer.Exit(worst)
+    return [judgement for _, judgement in judged]
+
+
+@app.command()
+def decide(
+    context: typer.Context,
+    name: Name,
+    word: Annotated[str, typer.Argument(help="scale, revise or stop.", metavar="WORD")],
+    as_: Annotated[str, typer.Option("--as", help="Who decides: the charter's owner.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
+    arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
+    insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it."""
+    from promotion.decision import Asked, require_word
+    from promotion.decision import decide as sign
+    from shared.keys import GATE
+
+    workspace = session(context).workspace()
+    asked = Asked(
+        require_word(word), as_, reason, arm, insight, passphrase(workspace, as_), passphrase(workspace, GATE)
+    )
+    progress("Judging once more before anything is signed …")
+    done = sign(workspace, name, asked)
+    decision = done.decision
+    after = {
+        "scale": f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up",
+        "revise": f"Draft of the successor: pilots/{decision.successor}/charter.yaml",
+        "stop": f"Insight kept: {decision.insight}",
+    }[decision.word]
+    emit(
+        as_json,
+        {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
+         "release": decision.release, "successor": decision.successor, "repeated": done.repeated},
+        f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
+        if done.repeated
+        else f"{name}: {decision.word}{f' {decision.arm}' if decision.arm else ''}, signed by {decision.owner} and the gate.",
+        f"Attestation: {done.attestation.digest}",
+        after,
+    )  # fmt: skip
+    return done
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Only entries on this pilot or key.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Print the gate's ledger."""
+    from dataclasses import asdict
+
+    from promotion.state import open_promotion
+
+    found = open_promotion(session(context).workspace()).entries(name)
+    rows = [(entry.seq, entry.at, entry.kind, entry.subject, entry.hash[:19] + "…") for entry in found]
+    emit(
+        as_json, {"entries": [asdict(entry) for entry in found]}, table("#", "at", "kind", "subject", "hash", rows=rows)
+    )
+    return found
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    digest: Annotated[str | None, typer.Argument(help="Only this candidate.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Verify candidates, attestations, keys and the ledger; name everything that was changed."""
+    from promotion.verification import verify as examine
+    from shared.errors import Refused
+
+    found = examine(session(context).workspace(), digest)
+    emit(
+        as_json,
+        {"verified": found.verified, "problems": found.problems},
+        *(f"ok       {line}" for line in found.verified),
+        *(f"PROBLEM  {line}" for line in found.problems),
+    )
+    if found.problems:
+        raise typer.Exit(Refused.exit_code)
+    return found
+
+
+def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
+    """Findings for people: a table, and a remedy below for whatever did not pass."""
+    grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
+    for finding in findings:
+        outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
+        grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
+    remedies = [
+        f"→ {finding.check}{f' ({finding.arm})' if finding.arm else ''}: {finding.remedy}"
+        for finding in findings
+        if finding.outcome != "passed" and finding.remedy
+    ]
+    behind = [f"{f.check}: measured {f.measured}, asked {f.threshold}" for f in findings] if numbers else []
+    return [grid, *remedies, *behind]

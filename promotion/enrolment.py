@@ -1,0 +1,99 @@
+"""Enrolment: the gate makes or takes the keys of decision owners, and its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion.state import open_promotion
+from shared.errors import BadInput, Refused
+from shared.keys import GATE, KeyStore, PublicKey, Role, read_public, write_public
+from shared.people import read_people
+from shared.room import Room
+from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+ENROLLED = "enrolled"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """An enrolled key, and whether it had been enrolled before."""
+
+    key: PublicKey
+    file: Path
+    repeated: bool
+
+
+def keys_folder(workspace: Workspace) -> Path:
+    """Where the gate keeps the public records of enrolled keys."""
+    return workspace.promotion / "keys"
+
+
+def enrol(workspace: Workspace, name: str, *, passphrase: str | None = None, public: Path | None = None) -> Enrolled:
+    """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
+
+    Raises BadInput for somebody who is not in people.yaml, Refused where another key is enrolled for the name.
+    """
+    room = open_promotion(workspace)
+    role: Role = "gate" if name == GATE else "owner"
+    if role == "owner":
+        read_people(workspace).get(name)
+    before = find_key(workspace, name)
+    store = KeyStore(workspace, passphrase)
+    if public is not None:
+        key = _given(workspace, public, name, role)
+    elif before is not None:
+        key = before
+    else:
+        # A pair that was made, and not enrolled before the power went, is taken as it is.
+        key = store.public(name, role) if store.has(name) else store.create(name, role)
+    if before is not None and before != key:
+        raise Refused(
+            f"another key is enrolled for {name} ({before.key_id[:12]}…)",
+            where=str(keys_folder(workspace) / f"{name}.yaml"),
+            remedy="sign with that key",
+        )
+    _remember(room, key)
+    return Enrolled(key, write_public(keys_folder(workspace), key), repeated=before is not None)
+
+
+def find_key(workspace: Workspace, name: str) -> PublicKey | None:
+    """The enrolled key of a name, or None."""
+    return next((key for key in read_public(keys_folder(workspace)) if key.name == name), None)
+
+
+def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
+    """The enrolled key of a name; raises Refused where there is none."""
+    key = find_key(workspace, name)
+    if key is None:
+        raise Refused(
+            f"no key is enrolled for {name}",
+            where=str(keys_folder(workspace)),
+            remedy=f"pilotplant promote enrol {name}",
+        )
+    return key
+
+
+def enrolled_ids(room: Room) -> dict[str, str]:
+    """The id of each enrolled key by name, as the ledger has it."""
+    return {entry.subject: str(entry.body["key_id"]) for entry in room.entries() if entry.kind == ENROLLED}
+
+
+def _given(workspace: Workspace, path: Path, name: str, role: Role) -> PublicKey:
+    key = read_yaml(path, PublicKey)
+    key.verifier()
+    if (key.name, key.role, key.mode) != (name, role, workspace.mode):
+        raise BadInput(
+            f"this is the key of {key.name} ({key.role}, {key.mode})",
+            where=str(path),
+            expected=f"a key of {name} ({role}, {workspace.mode})",
+        )
+    return key
+
+
+def _remember(room: Room, key: PublicKey) -> None:
+    if key.name in enrolled_ids(room):
+        return
+    with room.transaction() as connection:
+        room.write(connection, ENROLLED, key.name, {"key_id": key.key_id, "role": key.role})

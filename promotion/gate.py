@@ -1,0 +1,94 @@
+"""The gate: asks every check, and folds what they find into one verdict. It fails closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promotion.case import Case
+from promotion.check import Check, Rule
+from promotion.checks import CHECKS
+from promotion.policy import Policy
+from shared.errors import PilotPlantError
+from shared.finding import Finding, Verdict
+
+EXIT_CODES: dict[Verdict, int] = {"admit": 0, "refuse": 3, "undecided": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All findings on a candidate.
+
+    Attributes:
+        arms: the arms that could be scaled.
+    """
+
+    findings: tuple[Finding, ...]
+    arms: tuple[str, ...]
+
+    def of_arm(self, arm: str) -> tuple[Finding, ...]:
+        """The findings that concern an arm: its own, and those on the pilot."""
+        return tuple(finding for finding in self.findings if finding.arm in {None, arm})
+
+    def verdict_on(self, arm: str) -> Verdict:
+        """Whether the arm may be scaled."""
+        return fold(self.of_arm(arm)) if arm in self.arms else "undecided"
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each arm."""
+        return {arm: self.verdict_on(arm) for arm in self.arms}
+
+    @property
+    def verdict(self) -> Verdict:
+        """The best verdict on any arm: `admit` where at least one may be scaled."""
+        reached = self.verdicts.values()
+        order: tuple[Verdict, ...] = ("admit", "undecided", "refuse")
+        return next((verdict for verdict in order if verdict in reached), "undecided")
+
+
+def judge(case: Case, policy: Policy) -> Judgement:
+    """Asks every check; one that crashes, says nothing or has no rule is unevaluable."""
+    findings = tuple(found for check in CHECKS for found in _ask(check, case, policy.rules.get(check.name)))
+    return Judgement(findings, _arms(case))
+
+
+def fold(findings: Iterable[Finding]) -> Verdict:
+    """The verdict: `refuse` on any blocking failure, `undecided` on any blocking gap or on no findings, else `admit`."""
+    blocking = [finding.outcome for finding in findings if finding.level == "block"]
+    if "failed" in blocking:
+        return "refuse"
+    if not blocking or "unevaluable" in blocking:
+        return "undecided"
+    return "admit"
+
+
+def _ask(check: Check[Any], case: Case, rule: Rule | None) -> Sequence[Finding]:
+    if rule is None:
+        return [Finding(check=check.name, outcome="unevaluable", reason="the policy has no rule for this check")]
+    try:
+        found = list(check.run(case, rule))
+    except Exception as error:  # noqa: BLE001 - whatever a check dies of, it has not passed
+        found = [_crashed(check, error)]
+    if not found:
+        found = [Finding(check=check.name, outcome="unevaluable", reason="the check found nothing to say")]
+    return [finding.model_copy(update={"check": check.name, "level": rule.level}) for finding in found]
+
+
+def _crashed(check: Check[Any], error: Exception) -> Finding:
+    remedy = error.remedy if isinstance(error, PilotPlantError) else None
+    told = error.what if isinstance(error, PilotPlantError) else f"{type(error).__name__}: {error}"
+    return Finding(
+        check=check.name,
+        outcome="unevaluable",
+        reason=f"the check could not be made: {told}",
+        remedy=remedy or "submit the pilot again; if it stays, report it with this text",
+    )
+
+
+def _arms(case: Case) -> tuple[str, ...]:
+    try:
+        return tuple(arm.name for arm in case.charter.treatments)
+    except PilotPlantError:
+        return ()

@@ -1,0 +1,44 @@
+"""Judging what is named on the command line: one pilot's latest candidate, or all that wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from promotion.case import Case
+from promotion.checks import CHECKS
+from promotion.gate import Judgement, judge
+from promotion.intake import find_candidate, open_case
+from promotion.policy import read_settings
+from promotion.state import open_promotion
+from promotion.waiting import undecided
+from shared.errors import BadInput
+from shared.people import Tier
+from shared.workspace import Workspace
+
+# Where the charter cannot be read there is no tier; the strictest policy then frames the findings.
+STRICTEST: Tier = "high"
+
+
+def judge_named(workspace: Workspace, name: str | None, *, explain: str | None = None) -> list[tuple[Case, Judgement]]:
+    """Judgements on one candidate, or on every one that waits; with `explain` only that check's findings are kept."""
+    known = [check.name for check in CHECKS]
+    if explain is not None and explain not in known:
+        raise BadInput(f"there is no check `{explain}`", expected="one of: " + ", ".join(known))
+    room, settings = open_promotion(workspace), read_settings(workspace)
+    chosen = undecided(room) if name is None else [find_candidate(workspace, name)]
+    judged = []
+    for candidate in chosen:
+        case = open_case(room, candidate)
+        judgement = judge(case, settings.policy(_tier(case)))
+        if explain is not None:
+            kept = tuple(finding for finding in judgement.findings if finding.check == explain)
+            judgement = replace(judgement, findings=kept)
+        judged.append((case, judgement))
+    return judged
+
+
+def _tier(case: Case) -> Tier:
+    try:
+        return case.charter.risk_tier
+    except BadInput:
+        return STRICTEST

@@ -1,0 +1,75 @@
+"""The gate's policy, from `configs/gate.yaml`: per risk tier, each check's level and thresholds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from promotion.check import Rule
+from promotion.checks import CHECKS
+from shared.digests import digest_json
+from shared.people import Tier
+from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+_CLOSED = ConfigDict(frozen=True, extra="forbid")
+
+# One field per check, so that a misspelt one is an error that lists the right names.
+Rules: Any = create_model(
+    "Rules",
+    __config__=_CLOSED,
+    **{check.name: (check.rule, check.rule()) for check in CHECKS},
+)
+
+
+class Tiers(BaseModel):
+    """The rules of each tier; what is not said there is the check's default."""
+
+    model_config = _CLOSED
+
+    low: Rules = Rules()
+    standard: Rules = Rules()
+    high: Rules = Rules()
+
+
+class GateSettings(BaseModel):
+    """`configs/gate.yaml`.
+
+    Attributes:
+        database: an SQLAlchemy URL.
+        valid_days: how long a package may run after its decision.
+        tiers: see there.
+    """
+
+    model_config = _CLOSED
+
+    schema_version: Literal[1]
+    database: str
+    valid_days: int = Field(default=180, ge=1, le=3650)
+    tiers: Tiers = Tiers()
+
+    def policy(self, tier: Tier) -> Policy:
+        """What applies to a pilot of that tier."""
+        rules = getattr(self.tiers, tier)
+        return Policy(tier=tier, rules={check.name: getattr(rules, check.name) for check in CHECKS})
+
+
+class Policy(BaseModel):
+    """The rules of one tier."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tier: Tier
+    rules: dict[str, Rule]
+
+    @property
+    def digest(self) -> str:
+        """What an attestation names, so that the policy that was applied can be told later."""
+        rules = {name: rule.model_dump(mode="json") for name, rule in self.rules.items()}
+        return digest_json({"schema_version": 1, "tier": self.tier, "rules": rules})
+
+
+def read_settings(workspace: Workspace) -> GateSettings:
+    """The workspace's gate settings."""
+    return read_yaml(workspace.configs / "gate.yaml", GateSettings)

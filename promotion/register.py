@@ -1,0 +1,34 @@
+"""The register of promises: what the Lab deposits at launch, stamped by the gate's clock."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from promotion.state import open_promotion, promises
+from shared.charter import Promise
+from shared.clock import parse_rfc3339, rfc3339
+from shared.ledger import Head
+from shared.register import Receipt
+from shared.workspace import Workspace
+
+
+def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
+    """Takes a promise in, once; the receipt of the first time stands."""
+    room = open_promotion(workspace)
+    with room.transaction() as connection:
+        row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
+        if row is not None:
+            return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
+        now = room.now()
+        body = {"promise": promise.digest, "lab": lab.as_json()}
+        head = room.write(connection, "registered", promise.charter.pilot, body)
+        connection.execute(
+            promises.insert().values(
+                digest=promise.digest,
+                pilot=promise.charter.pilot,
+                at=rfc3339(now),
+                ledger_seq=head.seq,
+                ledger_hash=head.hash,
+            )
+        )
+    return Receipt(now, head)

@@ -1,0 +1,39 @@
+"""The gate's own truth: promises it took in, keys it knows, and what was decided."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared.ledger import ledger_table
+from shared.room import Room, open_room
+from shared.workspace import Workspace
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+ledger = ledger_table(metadata)
+
+promises = sa.Table(
+    "promises",
+    metadata,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("pilot", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),  # by the gate's clock
+    sa.Column("ledger_seq", sa.Integer, nullable=False),
+    sa.Column("ledger_hash", sa.String, nullable=False),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("pilot", sa.String, primary_key=True),
+    sa.Column("candidate", sa.String, nullable=False, unique=True),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+)
+
+
+def open_promotion(workspace: Workspace) -> Room:
+    """The gate's room."""
+    from promotion.policy import read_settings
+
+    return open_room("promotion", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)

@@ -1,0 +1,60 @@
+"""Succession: *revise* opens a draft that continues the pilot, with its lineage and the alpha already spent."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from promotion.intake import digest_named
+from shared.attestation import Decision
+from shared.candidate import Candidate
+from shared.charter import Charter
+from shared.files import scratch_in, settle
+from shared.workspace import Workspace
+
+
+def successor_name(pilot: str) -> str:
+    """`spring-email` is followed by `spring-email-2`, that by `spring-email-3`."""
+    found = re.fullmatch(r"(.*?)-(\d+)", pilot)
+    return f"{found[1]}-{int(found[2]) + 1}" if found else f"{pilot}-2"
+
+
+def open_successor(workspace: Workspace, candidate: Candidate, decision: Decision) -> Path:
+    """Writes the successor's draft charter with its files; a draft that is there stays as it is."""
+    charter = candidate.promise().charter
+    folder = workspace.pilots / str(decision.successor)
+    if not folder.exists():
+        with scratch_in(workspace.pilots) as scratch:
+            _write(workspace, candidate, charter, decision, scratch)
+            settle(scratch, folder)
+    return folder / "charter.yaml"
+
+
+def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decision: Decision, folder: Path) -> None:
+    content: dict[str, Any] = charter.model_dump(mode="json", exclude_none=True)
+    start = workspace.clock.now().date() + timedelta(days=1)
+    length = charter.time_box.end - charter.time_box.start
+    wait = charter.decide_by - charter.time_box.end
+    spent = charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
+    content["pilot"] = decision.successor
+    content["time_box"] |= {"start": start, "end": start + length}
+    content["decide_by"] = start + length + wait
+    content["follows"] = {
+        "pilot": charter.pilot,
+        "candidate": digest_named(candidate),
+        "change": decision.reason,
+        "alpha_spent": spent,
+    }
+    head = f"# Revises {charter.pilot}: {decision.reason}\n"
+    (folder / "charter.yaml").write_text(
+        head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    for arm in charter.treatments:
+        for name in arm.play.files if arm.play else ():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(candidate.file(name), folder / name)

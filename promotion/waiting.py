@@ -1,0 +1,53 @@
+"""What waits for a decision: candidates that nobody has decided on, with their owners and deadlines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from promotion.intake import digest_named, latest
+from promotion.state import decisions, open_promotion
+from shared.candidate import Candidate
+from shared.clock import rfc3339
+from shared.errors import BadInput
+from shared.room import Room
+from shared.workspace import Workspace
+
+
+def undecided(room: Room) -> list[Candidate]:
+    """The latest candidate of each pilot without a decision."""
+    with room.transaction() as connection:
+        decided = set(connection.execute(sa.select(decisions.c.pilot)).scalars())
+    return [candidate for pilot, candidate in latest(room.workspace).items() if pilot not in decided]
+
+
+def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str, Any]]:
+    """Each undecided candidate with its owner and the moment after which silence is *stop*."""
+    room = open_promotion(workspace)
+    found = []
+    for candidate in undecided(room):
+        try:
+            charter = candidate.promise().charter
+        except BadInput:
+            continue  # a damaged candidate is `promote verify`'s to name
+        if room.now() < charter.deadline and owner in {None, charter.owner}:
+            found.append(
+                {
+                    "pilot": charter.pilot,
+                    "candidate": digest_named(candidate),
+                    "owner": charter.owner,
+                    "until": rfc3339(charter.deadline),
+                }
+            )
+    return sorted(found, key=lambda entry: entry["until"])
+
+
+def measures(workspace: Workspace) -> dict[str, Any]:
+    """The gate at a glance, for `status`: decisions by word, and what waits."""
+    room = open_promotion(workspace)
+    words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
+    return {
+        "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
+        "waiting": waiting(workspace),
+    }

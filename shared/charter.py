@@ -1,0 +1,288 @@
+"""The charter: a pilot's written promise, frozen by digest at launch."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.digests import digest_json
+from shared.errors import BadInput
+from shared.metrics import Catalogue, Metric
+from shared.money import Amount, Money
+from shared.people import Tier
+from shared.play import Play, TimeZone
+
+DAYS_PER_WEEK = 7
+ARMS_MIN = 2
+Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hypothesis(_Part):
+    """Because … we believe that … will …."""
+
+    because: str = Field(min_length=1)
+    we_believe: str = Field(min_length=1)
+    will: str = Field(min_length=1)
+
+
+class Primary(_Part):
+    """The metric that decides.
+
+    Attributes:
+        metric: its name in the catalogue.
+        minimum_effect: the smallest absolute difference worth scaling, in the metric's unit, above zero.
+        worthwhile: `estimate` asks the point estimate to reach the minimum and the interval to exclude zero;
+            `lower_bound` asks the interval's lower end to reach it.
+    """
+
+    metric: str
+    minimum_effect: float = Field(gt=0, allow_inf_nan=False)
+    worthwhile: Literal["estimate", "lower_bound"] = "estimate"
+
+
+class Guardrail(_Part):
+    """A metric that must not get worse than its margin.
+
+    Attributes:
+        metric: its name in the catalogue.
+        margin: the worst absolute difference that is accepted: below zero where more is better.
+    """
+
+    metric: str
+    margin: float = Field(allow_inf_nan=False)
+
+
+class Arm(_Part):
+    """One arm; the one without a play is the control."""
+
+    name: Name
+    weight: Decimal = Field(default=Decimal(1), gt=0, allow_inf_nan=False)
+    play: Play | None = None
+
+
+class SamplePlan(_Part):
+    """A fixed-horizon plan.
+
+    Attributes:
+        alpha: two-sided error rate of the primary test; one-sided for each guardrail.
+        power: the power that `units_per_arm` was planned for.
+        units_per_arm: exposed units needed in every arm.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
+    power: float = Field(default=0.8, ge=0.5, lt=1)
+    units_per_arm: int = Field(ge=2)
+
+
+class TimeBox(_Part):
+    """From the start of `start` to the start of `end`, in whole weeks."""
+
+    start: date
+    end: date
+    timezone: TimeZone = "UTC"
+
+    @model_validator(mode="after")
+    def _whole_weeks(self) -> TimeBox:
+        days = (self.end - self.start).days
+        if days <= 0:
+            raise ValueError(f"it ends ({self.end}) before it has begun ({self.start})")
+        if days % DAYS_PER_WEEK:
+            raise ValueError(
+                f"{days} days are not whole weeks; end on {self.start + timedelta(days=days - days % 7 or 7)}, or a "
+                f"week later, so that every weekday counts the same"
+            )
+        return self
+
+    def moment(self, day: date) -> datetime:
+        """The start of a day here, in UTC."""
+        return datetime.combine(day, time(), ZoneInfo(self.timezone)).astimezone(UTC)
+
+    @property
+    def starts(self) -> datetime:
+        """The first moment inside."""
+        return self.moment(self.start)
+
+    @property
+    def ends(self) -> datetime:
+        """The first moment outside again."""
+        return self.moment(self.end)
+
+
+class Budget(_Part):
+    """What the pilot may cost."""
+
+    media: Amount = Decimal("0.00")
+    ai: Amount = Decimal("0.00")
+    infrastructure: Amount = Decimal("0.00")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+    @model_validator(mode="after")
+    def _not_below_zero(self) -> Budget:
+        if min(self.media, self.ai, self.infrastructure) < 0:
+            raise ValueError("no part of a budget is below zero")
+        return self
+
+    @property
+    def total(self) -> Money:
+        """All parts together."""
+        return Money(amount=self.media + self.ai + self.infrastructure, currency=self.currency)
+
+
+class Follows(_Part):
+    """What a revised pilot continues.
+
+    Attributes:
+        pilot: the one before it.
+        candidate: the candidate on which *revise* was decided.
+        change: what the owner asked to be changed.
+        alpha_spent: the error rates that it and the ones before it have used up.
+    """
+
+    pilot: Name
+    candidate: str
+    change: str
+    alpha_spent: float = Field(ge=0)
+
+
+class Charter(_Part):
+    """See DESIGN's vocabulary; every field is part of the promise.
+
+    Attributes:
+        pilot: the pilot's name, also its folder's.
+        risk_tier: which policy of the gate applies.
+        requester: who asks for the promotion.
+        owner: who decides it.
+        population: the snapshot's table whose identifier is the unit.
+        assignment: `pilotplant` draws arms by salted hash and holds exposures to it; `source` takes the arm from
+            the system that did the exposing.
+        outcomes: the contract that recorded outcomes keep.
+        primary, guardrails, secondary: what is measured, and what for.
+        decide_by: the day by whose end the owner has decided; silence is *stop*.
+        follows: for the successor of a revised pilot: its lineage.
+        synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
+    """
+
+    schema_version: Literal[1]
+    pilot: Name
+    hypothesis: Hypothesis
+    risk_tier: Tier = "standard"
+    requester: Email
+    owner: Email
+    population: str
+    assignment: Literal["pilotplant", "source"] = "pilotplant"
+    outcomes: str = "outcomes"
+    arms: tuple[Arm, ...]
+    primary: Primary
+    guardrails: tuple[Guardrail, ...] = ()
+    secondary: tuple[str, ...] = ()
+    sample: SamplePlan
+    time_box: TimeBox
+    decide_by: date
+    budget: Budget
+    follows: Follows | None = None
+    synthetic: bool = False
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Charter:
+        names = [arm.name for arm in self.arms]
+        if len(names) < ARMS_MIN:
+            raise ValueError(f"a pilot has at least two arms, this one has {len(names)}")
+        if len(set(names)) < len(names):
+            raise ValueError("two arms have the same name")
+        controls = [arm.name for arm in self.arms if arm.play is None]
+        if len(controls) != 1:
+            raise ValueError(
+                "exactly one arm, the control, has no play; here "
+                + (f"these have none: {', '.join(controls)}" if controls else "every arm has one")
+            )
+        measured = [self.primary.metric, *(rail.metric for rail in self.guardrails), *self.secondary]
+        if len(set(measured)) < len(measured):
+            raise ValueError("a metric has one part only: primary, guardrail or secondary")
+        if self.decide_by < self.time_box.end:
+            raise ValueError(f"decide_by ({self.decide_by}) is before the time box ends ({self.time_box.end})")
+        return self
+
+    @property
+    def control(self) -> Arm:
+        """The arm without a play."""
+        return next(arm for arm in self.arms if arm.play is None)
+
+    @property
+    def treatments(self) -> tuple[Arm, ...]:
+        """The arms with a play."""
+        return tuple(arm for arm in self.arms if arm.play is not None)
+
+    @property
+    def weights(self) -> dict[str, Fraction]:
+        """Planned weights, exactly, in the charter's order."""
+        return {arm.name: Fraction(arm.weight) for arm in self.arms}
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Every metric's name: the primary, then guardrails, then secondary ones."""
+        return (self.primary.metric, *(rail.metric for rail in self.guardrails), *self.secondary)
+
+    @property
+    def deadline(self) -> datetime:
+        """The first moment that is too late to decide."""
+        return self.time_box.moment(self.decide_by + timedelta(days=1))
+
+    def play(self, arm: str) -> Play:
+        """The play of a treatment arm; raises BadInput for any other name."""
+        for candidate in self.treatments:
+            if candidate.name == arm and candidate.play is not None:
+                return candidate.play
+        raise BadInput(
+            f"`{arm}` is not an arm that can be scaled",
+            where=f"pilot {self.pilot}",
+            expected="one of: " + ", ".join(candidate.name for candidate in self.treatments),
+        )
+
+
+class Promise(_Part):
+    """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
+
+    Attributes:
+        charter: the charter itself.
+        metrics: the definitions of the metrics it names.
+        files: each file it names (SQL, templates, contracts) with its digest.
+    """
+
+    schema_version: Literal[1] = 1
+    charter: Charter
+    metrics: dict[str, Metric]
+    files: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The digest that the gate keeps."""
+        return digest_json(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Canonical content, as candidates carry it in `promise.json`."""
+        return self.model_dump(mode="json")
+
+
+def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
+    """The definitions of the charter's metrics; raises BadInput for an unknown one, or a margin of the wrong sign."""
+    found = {name: catalogue.get(name) for name in charter.measured}
+    for rail in charter.guardrails:
+        if rail.margin * found[rail.metric].sign >= 0:
+            better = "more" if found[rail.metric].sign > 0 else "less"
+            raise BadInput(
+                f"the margin of guardrail `{rail.metric}` is {rail.margin}",
+                where=f"charter of {charter.pilot}",
+                expected=f"a number {'below' if better == 'more' else 'above'} zero, since {better} is better there",
+            )
+    return found

@@ -1,0 +1,180 @@
+"""The calls that the rooms make: an audience, a sandbox query, a rendering, and the checks of each."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.confined.box import Limits, opened
+from shared.errors import BadInput, PilotPlantError, Refused
+
+_DEFAULTS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What the last statement of a query showed.
+
+    Attributes:
+        columns: Names, in order.
+        rows: The first of them, as JSON knows values: decimals and times are text.
+        total: How many rows there are in all.
+    """
+
+    columns: list[str]
+    rows: list[list[Any]]
+    total: int
+
+
+def audience(sql: str, tables: Mapping[str, Path], out: Path, *, where: str, limits: Limits = _DEFAULTS) -> int:
+    """Run one allow-listed SELECT over Parquet `tables`; return the number of units written to `out`.
+
+    The SELECT returns one column `unit` of text or whole numbers; `out` is a Parquet file with that one VARCHAR
+    column, distinct, without NULL, sorted. It appears only when complete.
+
+    Raises:
+        Contained: the SELECT was refused or stopped; the message names table, function or limit.
+        Undecided: the kernel has no Landlock.
+    """
+    files = _files(tables, where)
+    with opened(out.parent) as box:
+        job = {"sql": sql, "tables": _named(files), "database": None, "out": str(box.own / "out.parquet")}
+        result = box.run("audience", job, inputs=_all(files), where=where, limits=limits)
+        box.deliver("out.parquet", out)
+    return int(result["rows"])
+
+
+def check_audience(sql: str, tables: Sequence[str], *, where: str) -> None:
+    """Return if `sql` may run as an audience over tables of these names; nothing is run.
+
+    Raises:
+        Contained: it may not, and why.
+        Undecided: the kernel has no Landlock.
+    """
+    with opened(None) as box:
+        job: dict[str, Any] = {"sql": sql, "tables": {name: [] for name in tables}, "database": None}
+        box.run("check_audience", job, where=where, limits=_DEFAULTS)
+
+
+def query(
+    sql: str,
+    tables: Mapping[str, Path | Sequence[Path]],
+    *,
+    database: Path | None,
+    out: Path | None,
+    where: str,
+    limits: Limits = _DEFAULTS,
+    preview: int = 1000,
+) -> QueryResult:
+    """Run sandbox SQL and return what its last statement shows, at most `preview` rows of it.
+
+    `tables` are temporary views over Parquet. `database` is the pilot's own DuckDB file, made if absent; the
+    statements work on a copy that takes its place when all of them succeeded, so a query that fails or is
+    stopped leaves it as it was. All rows go to `out` if that is given, as CSV or Parquet by its suffix.
+
+    Raises:
+        Contained: a statement was refused, failed or was stopped.
+        Refused: another query is at work in this database.
+        Undecided: the kernel has no Landlock.
+    """
+    if out and out.suffix not in {".csv", ".parquet"}:
+        raise BadInput(f"{out.name} is neither CSV nor Parquet", where=where, expected="a name in .csv or .parquet")
+    files = _files(tables, where)
+    beside = next((path.parent for path in (database, out) if path), None)
+    with opened(beside) as box, _sole_use(database) if database else nullcontext():
+        mine = box.own / "sandbox.duckdb"
+        if database and database.exists():
+            shutil.copyfile(database, mine)
+        made = f"out{out.suffix}" if out else None
+        job = {
+            "sql": sql,
+            "tables": _named(files),
+            "database": str(mine) if database else None,
+            "out": str(box.own / made) if made else None,
+            "preview": preview,
+        }
+        result = box.run("query", job, inputs=_all(files), where=where, limits=limits)
+        if out and made:
+            box.deliver(made, out)
+        if database:
+            box.deliver(mine.name, database)
+    return QueryResult(result["columns"], result["rows"], int(result["total"]))
+
+
+def render(template: str, subject: str, rows: Path, out: Path, *, where: str, limits: Limits = _DEFAULTS) -> int:
+    """Render subject and body for every row of the Parquet file `rows`; return how many.
+
+    Columns are the variables, `unit` among them; a NULL may be tested but not printed. `out` is Parquet with
+    columns unit, subject (white space folded to one line) and body, in the order of the rows.
+
+    Raises:
+        Contained: a template was refused, failed for a row, or was stopped.
+        Undecided: the kernel has no Landlock.
+    """
+    source = _file(rows, where)
+    with opened(out.parent) as box:
+        job = {"body": template, "subject": subject, "rows": str(source), "out": str(box.own / "out.parquet")}
+        result = box.run("render", job, inputs=[source], where=where, limits=limits)
+        box.deliver("out.parquet", out)
+    return int(result["rows"])
+
+
+def check_template(template: str, subject: str, variables: Sequence[str], *, where: str) -> None:
+    """Return if subject and body compile and use only `variables`; nothing is rendered.
+
+    Raises:
+        Contained: they do not, with the line.
+        Undecided: the kernel has no Landlock.
+    """
+    with opened(None) as box:
+        job = {"body": template, "subject": subject, "variables": list(variables)}
+        box.run("check_template", job, where=where, limits=_DEFAULTS)
+
+
+@contextmanager
+def _sole_use(database: Path) -> Iterator[None]:
+    """Hold the database for one query: two copies of it would end as one."""
+    log = database.with_name(f"{database.name}.wal")
+    if log.exists():
+        raise PilotPlantError(
+            f"{log.name} holds changes that are not in the database yet", where=str(database),
+            remedy="close whatever has it open, or open and close it once with DuckDB",
+        )  # fmt: skip
+    with database.with_name(f".{database.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = "wait until it ends, and run this again"
+            raise Refused("another query is at work in it", where=str(database), remedy=remedy) from error
+        yield
+
+
+def _files(tables: Mapping[str, Path | Sequence[Path]], where: str) -> dict[str, list[Path]]:
+    return {
+        name: [_file(path, where) for path in ([paths] if isinstance(paths, Path) else paths)]
+        for name, paths in tables.items()
+    }
+
+
+def _file(path: Path, where: str) -> Path:
+    """The file behind any links, as the kernel will see it."""
+    real = path.resolve()
+    if not real.is_file():
+        raise BadInput(f"{path} is not a file", where=where)
+    if re.search(r"[*?\[]", str(real)):
+        raise BadInput(f"{path} has a wildcard in its name, which DuckDB would follow", where=where)
+    return real
+
+
+def _named(files: dict[str, list[Path]]) -> dict[str, list[str]]:
+    return {name: [str(path) for path in paths] for name, paths in files.items()}
+
+
+def _all(files: dict[str, list[Path]]) -> list[Path]:
+    return [path for paths in files.values() for path in paths]

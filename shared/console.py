@@ -1,0 +1,118 @@
+"""What every command does alike: open the workspace, print a result, say what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import PilotPlantError
+from shared.workspace import Workspace, find_workspace
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+# Wide enough for a table of findings when the output is a file or a pipe.
+PIPE_WIDTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the front door hands to a room's commands.
+
+    Attributes:
+        folder: the workspace named on the command line, if any.
+        register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
+    """
+
+    folder: Path | None
+    register: Callable[..., Any]
+
+    def workspace(self) -> Workspace:
+        """The workspace this command works in."""
+        return find_workspace(self.folder)
+
+
+def session(context: typer.Context) -> Session:
+    """The session of a running command."""
+    found = context.find_object(Session)
+    if found is None:
+        raise PilotPlantError("a command was started without its front door")
+    return found
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return Console(
+        highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=not sys.stdout.isatty()
+    )
+
+
+def progress(text: str) -> None:
+    """One line about long work, on stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="dim", markup=False)
+
+
+def emit(as_json: bool, payload: dict[str, Any], *lines: str | Table) -> None:
+    """Prints a result: one JSON object, or lines and tables for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(payload, indent=2, default=str, ensure_ascii=False) + "\n")
+        return
+    console = stdout()
+    for line in lines:
+        if isinstance(line, Table):
+            console.print(line)
+        else:
+            console.print(line, markup=False)
+
+
+def table(*columns: str, rows: list[tuple[Any, ...]], title: str | None = None) -> Table:
+    """A plain table; what is not a text is printed as one, None as a dash."""
+    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*("–" if cell is None else str(cell) for cell in row))
+    return grid
+
+
+def fail(error: PilotPlantError, *, as_json: bool) -> int:
+    """Prints an error and returns its exit code."""
+    if as_json:
+        sys.stdout.write(json.dumps({"error": error.as_json()}, indent=2, ensure_ascii=False) + "\n")
+    else:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        first, *rest = str(error).split("\n")
+        console.print(first, style="bold red", markup=False)
+        for line in rest:
+            console.print("  " + line, markup=False)
+    return error.exit_code
+
+
+def date_time(moment: datetime | None) -> str:
+    """A moment for people: to the minute, UTC."""
+    return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def money(parts: dict[str, str]) -> str:
+    """Money from its JSON form, for people."""
+    return f"{Decimal(parts['amount']):,.2f} {parts['currency']}"
+
+
+def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | None:
+    """The passphrase of a key in a live workspace: PILOTPLANT_PASSPHRASE (the gate: PILOTPLANT_GATE_PASSPHRASE), or asked for."""
+    if workspace.mode == "rehearsal":
+        return None
+    variable = "PILOTPLANT_GATE_PASSPHRASE" if name == "gate" else "PILOTPLANT_PASSPHRASE"
+    given = os.environ.get(variable)
+    if given or not sys.stdin.isatty():
+        return given
+    answer: str = typer.prompt(f"Passphrase of {name}'s key", hide_input=True, confirmation_prompt=new, err=True)
+    return answer

@@ -1,0 +1,317 @@
+"""Data contracts: what a table promises, after the Open Data Contract Standard (ODCS) v3.1.0 of bitol.io.
+
+The YAML models below hold the part of the standard that is enforced here, under the standard's own names. Any other
+key is an error rather than a promise that nobody checks. Only `description`, `status`, `dimension`, `severity`, `unit`
+and `format` are taken without being enforced: the standard means them for people.
+
+`classification` of a property decides what a snapshot for the Lab may show of it:
+
+* `identifier`: becomes a pseudonym in the Lab;
+* `personal`: never leaves the Factory;
+* `public`, or nothing: may be published. The standard takes any word here; another one is an error for us, because a
+  misspelt `personal` must not be published.
+"""
+# ruff: noqa: N815 - the standard's own names
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from shared.errors import BadInput
+from shared.yamlfile import read_yaml
+
+ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+Classification = Literal["identifier", "personal", "public"]
+Value = str | int | float | bool
+
+_DUCKDB_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
+_OPTIONS: dict[ColumnType, frozenset[str]] = {
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "integer": frozenset({"minimum", "maximum"}),
+    "number": frozenset({"minimum", "maximum"}),
+    "boolean": frozenset(),
+    "date": frozenset({"format"}),
+    "timestamp": frozenset({"format"}),
+}
+_PYTHON_TYPES: dict[ColumnType, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+# Beyond 2^53 an integer is not exact as a double, which is how Great Expectations passes its bounds on.
+_EXACT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column and every rule its values must keep; NULL breaks none of them but `required`."""
+
+    name: str
+    type: ColumnType
+    required: bool = False
+    unique: bool = False
+    classification: Classification = "public"
+    minimum: int | float | None = None
+    """Inclusive, as is `maximum`; numbers only."""
+    maximum: int | float | None = None
+    min_length: int | None = None
+    """In characters, inclusive, as is `max_length`; strings only."""
+    max_length: int | None = None
+    pattern: str | None = None
+    """A regular expression that must match somewhere in the text (RE2; anchor it to match all of it)."""
+    valid_values: tuple[Value, ...] | None = None
+
+    @property
+    def duckdb_type(self) -> str:
+        """The type of this column in the warehouse."""
+        return _DUCKDB_TYPES[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What one table promises."""
+
+    id: str
+    name: str
+    version: str
+    table: str
+    primary_key: str
+    """The name of the column that tells the rows apart; it is required and unique."""
+    columns: tuple[Column, ...]
+    minimum_rows: int = 1
+
+
+def load_contract(path: Path) -> Contract:
+    """The contract in an ODCS file; raises BadInput with file and line."""
+    return _contract(read_yaml(path, Document))
+
+
+def parse_contract(document: Any, *, where: str) -> Contract:
+    """The contract in ODCS data that was read already; raises BadInput, which names `where`."""
+    try:
+        return _contract(Document.model_validate(document))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = ".".join(str(step) for step in problem["loc"]) or "the document"
+        message = problem["msg"].removeprefix("Value error, ")
+        raise BadInput(
+            f"`{name}`: {message}", where=where, expected="a data contract after ODCS v3.1.0", remedy="correct it there"
+        ) from error
+
+
+def _name(value: Any) -> str:
+    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value)):
+        raise ValueError("a name must be letters, digits and underscores, must not start with a digit, at most 63 long")
+    return value
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    if isinstance(value, int) and abs(value) > _EXACT:
+        raise ValueError(f"must lie between -{_EXACT} and {_EXACT} (2^53)")
+    return value
+
+
+def _value(value: Any) -> Value:
+    return value if isinstance(value, str | bool) else _number(value)
+
+
+Name = Annotated[str, PlainValidator(_name)]
+Text = Annotated[str, Field(min_length=1)]
+Number = Annotated[int | float, PlainValidator(_number)]
+Length = Annotated[StrictInt, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Options(_Part):
+    """`logicalTypeOptions` of a property; which of them apply depends on its type."""
+
+    minimum: Number | None = None
+    maximum: Number | None = None
+    minLength: Length | None = None
+    maxLength: Length | None = None
+    pattern: Text | None = None
+    format: Text | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_compiles(cls, pattern: str | None) -> str | None:
+        """Asked of DuckDB, whose dialect (RE2) is smaller than the standard's: no look-around, no back-references."""
+        import duckdb
+
+        if pattern is not None:
+            with duckdb.connect() as connection:
+                try:
+                    connection.execute("SELECT regexp_matches('', ?)", [pattern])
+                except duckdb.Error as error:
+                    raise ValueError(f"not a regular expression that DuckDB (RE2) knows: {error}") from error
+        return pattern
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Options:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        if self.minLength is not None and self.maxLength is not None and self.minLength > self.maxLength:
+            raise ValueError(f"minLength {self.minLength} is above maxLength {self.maxLength}")
+        return self
+
+
+class _Check(_Part):
+    type: Literal["library"] = "library"
+    name: Text | None = None
+    description: Text | None = None
+    dimension: Text | None = None
+    severity: Text | None = None
+    unit: Literal["rows"] = "rows"
+
+
+class Arguments(_Part):
+    """The arguments of `invalidValues`."""
+
+    validValues: Annotated[tuple[Annotated[Value, PlainValidator(_value)], ...], Field(min_length=1)]
+
+
+class ValueCheck(_Check):
+    """A quality rule of a property: its values come from a list."""
+
+    metric: Literal["invalidValues"]
+    arguments: Arguments
+    mustBe: Annotated[StrictInt, Field(ge=0, le=0)]
+
+
+class TableCheck(_Check):
+    """A quality rule of a table: it has at least so many rows."""
+
+    metric: Literal["rowCount"]
+    mustBeGreaterOrEqualTo: Annotated[StrictInt, Field(ge=1)]
+
+
+class Property(_Part):
+    """A column, as the standard writes it."""
+
+    name: Name
+    logicalType: ColumnType
+    required: StrictBool = False
+    unique: StrictBool = False
+    primaryKey: StrictBool = False
+    classification: Classification = "public"
+    description: Text | None = None
+    logicalTypeOptions: Options = Options()
+    quality: Annotated[tuple[ValueCheck, ...], Field(max_length=1)] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Property:
+        for option in sorted(self.logicalTypeOptions.model_fields_set - _OPTIONS[self.logicalType]):
+            raise ValueError(f"{option} does not apply to {self.logicalType}")
+        fitting = _PYTHON_TYPES.get(self.logicalType, ())
+        for value in self.valid_values or ():
+            if type(value) not in fitting:
+                raise ValueError(f"the valid value {value!r} is not of type {self.logicalType}")
+        return self
+
+    @property
+    def valid_values(self) -> tuple[Value, ...] | None:
+        """What the quality rule lists."""
+        return self.quality[0].arguments.validValues if self.quality else None
+
+
+class Object(_Part):
+    """A table, as the standard writes it."""
+
+    name: Name
+    logicalType: Literal["object"] = "object"
+    physicalName: Name | None = None
+    description: Text | None = None
+    properties: Annotated[tuple[Property, ...], Field(min_length=1)]
+    quality: Annotated[tuple[TableCheck, ...], Field(max_length=1)] = ()
+
+    @model_validator(mode="after")
+    def _tells_columns_and_rows_apart(self) -> Object:
+        if self.physicalName not in {None, self.name}:
+            raise ValueError("physicalName must be left out or equal name: a table has one name here")
+        lowered = [column.name.lower() for column in self.properties]
+        for column in lowered:
+            if lowered.count(column) > 1:
+                raise ValueError(f"the column {column} is given twice (DuckDB does not tell capitals apart)")
+        if sum(column.primaryKey for column in self.properties) != 1:
+            raise ValueError("exactly one property must have `primaryKey: true`")
+        return self
+
+
+class Description(_Part):
+    """What the data is for."""
+
+    purpose: Text | None = None
+    usage: Text | None = None
+    limitations: Text | None = None
+
+
+class Document(_Part):
+    """An ODCS file of one table."""
+
+    apiVersion: Literal["v3.1.0"]
+    kind: Literal["DataContract"]
+    id: Text
+    name: Text
+    version: Text
+    status: Text
+    description: Description | None = None
+    objects: Annotated[tuple[Object, ...], Field(alias="schema", min_length=1, max_length=1)]
+
+
+def _contract(document: Document) -> Contract:
+    table = document.objects[0]
+    return Contract(
+        id=document.id,
+        name=document.name,
+        version=document.version,
+        table=table.name,
+        primary_key=next(column.name for column in table.properties if column.primaryKey),
+        columns=tuple(_column(column) for column in table.properties),
+        minimum_rows=table.quality[0].mustBeGreaterOrEqualTo if table.quality else 1,
+    )
+
+
+def _column(given: Property) -> Column:
+    options = given.logicalTypeOptions
+    return Column(
+        name=given.name,
+        type=given.logicalType,
+        required=given.required or given.primaryKey,
+        unique=given.unique or given.primaryKey,
+        classification=given.classification,
+        minimum=options.minimum,
+        maximum=options.maximum,
+        min_length=options.minLength,
+        max_length=options.maxLength,
+        pattern=options.pattern,
+        valid_values=given.valid_values,
+    )

@@ -1,0 +1,1 @@
+"""Engines turn rows into moments; statistics never see rows."""

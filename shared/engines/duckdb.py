@@ -1,0 +1,137 @@
+"""DuckDB as engine: one scan over a pilot's sealed data yields counts and moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from shared.clock import rfc3339
+from shared.evidence.model import Moments
+from shared.metrics import Metric
+from shared.sql import identifier, literal
+
+IN_TWO_ARMS = "unit in two arms"
+
+
+@dataclass(frozen=True, slots=True)
+class PilotData:
+    """The three sealed files of a pilot.
+
+    Attributes:
+        exposures: event_id, unit, arm, at; one row per accepted exposure.
+        outcomes: event_id, unit, at and the contract's columns; one row per accepted outcome.
+        conflicts: kind, event_id, unit, reason; one row per row held back.
+    """
+
+    exposures: Path
+    outcomes: Path
+    conflicts: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> PilotData:
+        """The files by their names in a dataset or candidate."""
+        return cls(folder / "exposures.parquet", folder / "outcomes.parquet", folder / "conflicts.parquet")
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """All three."""
+        return self.exposures, self.outcomes, self.conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one pass over a pilot's data says; everything else is computed from it.
+
+    Attributes:
+        moments: per arm, per metric.
+        units: exposed units per arm, those in two arms left out.
+        multiple_units: units that were seen in two arms.
+        conflicts: rows held back, by reason.
+    """
+
+    moments: dict[str, dict[str, Moments]]
+    units: dict[str, int]
+    multiple_units: int
+    conflicts: dict[str, int]
+    exposures: int
+    outcomes: int
+    first_exposure: str | None
+    last_exposure: str | None
+
+
+def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
+    """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({literal(str(path))})")
+        connection.execute(_UNITS)
+        units, moments = _moments(connection, metrics)
+        return Summary(
+            moments=moments,
+            units=units,
+            multiple_units=_number(connection, "SELECT count(*) FROM multiple"),
+            conflicts=dict(
+                connection.execute("SELECT reason, count(*) FROM conflicts GROUP BY reason ORDER BY reason").fetchall()
+            ),
+            exposures=_number(connection, "SELECT count(*) FROM exposures"),
+            outcomes=_number(connection, "SELECT count(*) FROM outcomes"),
+            first_exposure=_moment(connection, "min"),
+            last_exposure=_moment(connection, "max"),
+        )
+
+
+_UNITS = f"""
+CREATE VIEW multiple AS
+    SELECT DISTINCT unit FROM conflicts WHERE reason = '{IN_TWO_ARMS}'
+    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1;
+CREATE VIEW units AS
+    SELECT unit, any_value(arm) AS arm, min("at") AS first_at FROM exposures
+    WHERE unit NOT IN (SELECT unit FROM multiple) GROUP BY unit;
+"""
+
+
+def _moments(
+    connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]
+) -> tuple[dict[str, int], dict[str, dict[str, Moments]]]:
+    names = list(metrics)
+    per_unit = ", ".join(f"{_per_unit(metric)} AS {identifier(name)}" for name, metric in metrics.items())
+    filled = ", ".join(f"coalesce({identifier(name)}, 0) AS {identifier(name)}" for name in names)
+    # var_pop is Welford's algorithm: centred, unlike sum(x * x).
+    per_arm = ", ".join(f"avg({identifier(name)}), var_pop({identifier(name)}) * count(*)" for name in names)
+    rows = connection.execute(f"""
+        WITH happened AS (
+            SELECT o.unit, {per_unit} FROM outcomes o JOIN units u ON o.unit = u.unit AND o."at" >= u.first_at GROUP BY o.unit
+        ), valued AS (
+            SELECT u.arm, {filled} FROM units u LEFT JOIN happened h USING (unit)
+        )
+        SELECT arm, count(*), {per_arm} FROM valued GROUP BY arm ORDER BY arm
+    """).fetchall()
+    units = {row[0]: row[1] for row in rows}
+    moments = {
+        row[0]: {
+            name: Moments(n=row[1], mean=row[2 + 2 * index], m2=row[3 + 2 * index]) for index, name in enumerate(names)
+        }
+        for row in rows
+    }
+    return units, moments
+
+
+def _per_unit(metric: Metric) -> str:
+    column = identifier(metric.column)
+    if metric.kind == "proportion":
+        return f"CAST(coalesce(bool_or(o.{column} > 0), false) AS DOUBLE)"
+    return f"CAST(sum(o.{column}) AS DOUBLE)"
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _moment(connection: duckdb.DuckDBPyConnection, which: str) -> str | None:
+    row = connection.execute(f'SELECT {which}("at") FROM exposures').fetchone()
+    return rfc3339(row[0]) if row and row[0] else None

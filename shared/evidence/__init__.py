@@ -1,0 +1,1 @@
+"""Evidence: what a pilot showed, computed from moments by pure functions."""

@@ -1,0 +1,108 @@
+"""From a pilot's data and promise to its evidence: the one function that Lab and gate both call."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from shared.charter import Charter, Promise
+from shared.digests import digest_file
+from shared.engines.duckdb import PilotData, Summary, summarise
+from shared.evidence.estimates import difference, holm, relative
+from shared.evidence.health import sample_ratio
+from shared.evidence.model import ArmEvidence, Effect, Evidence, Health, Moments, Part
+from shared.metrics import Metric
+
+EMPTY = Moments(n=0, mean=0.0, m2=0.0)
+
+
+def compute(promise: Promise, data: PilotData) -> Evidence:
+    """The evidence; effects that cannot be evaluated carry their problem instead of numbers."""
+    charter = promise.charter
+    summary = summarise(data, promise.metrics)
+    total = sum(charter.weights.values())
+    planned = {arm: float(weight / total) for arm, weight in charter.weights.items()}
+    arms = tuple(
+        ArmEvidence(
+            arm=arm, planned_frac=planned[arm], units=summary.units.get(arm, 0), moments=summary.moments.get(arm, {})
+        )
+        for arm in planned
+    )
+    exposed = sum(summary.units.values()) + summary.multiple_units
+    return Evidence(
+        pilot=charter.pilot,
+        promise=promise.digest,
+        control=charter.control.name,
+        alpha=charter.sample.alpha,
+        data={path.name: digest_file(path) for path in data.files},
+        exposures=summary.exposures,
+        outcomes=summary.outcomes,
+        first_exposure=summary.first_exposure,
+        last_exposure=summary.last_exposure,
+        arms=arms,
+        effects=_effects(charter, promise.metrics, summary),
+        health=Health(
+            sample_ratio=sample_ratio(summary.units, planned),
+            multiple_units=summary.multiple_units,
+            multiple_frac=summary.multiple_units / exposed if exposed else None,
+            conflicts=summary.conflicts,
+        ),
+        software=f"pilotplant {version('pilotplant')}",
+    )
+
+
+def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> tuple[Effect, ...]:
+    effects = [
+        _effect(charter, arm.name, name, metrics[name], summary)
+        for arm in charter.treatments
+        for name in charter.measured
+    ]
+    return tuple(_adjusted(effects))
+
+
+def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summary) -> Effect:
+    alpha = charter.sample.alpha
+    treated = summary.moments.get(arm, {}).get(name, EMPTY)
+    control = summary.moments.get(charter.control.name, {}).get(name, EMPTY)
+    found = difference(treated, control)
+    part = _part(charter, name)
+    if isinstance(found, str):
+        return Effect(arm=arm, metric=name, part=part, problem=found)
+    low, high = found.interval(alpha)
+    lift = relative(treated, control, alpha) or (None, None, None)
+    margin = next((rail.margin for rail in charter.guardrails if rail.metric == name), None)
+    return Effect(
+        arm=arm,
+        metric=name,
+        part=part,
+        estimate=found.estimate,
+        low=low,
+        high=high,
+        p=found.p(),
+        relative=lift[0],
+        relative_low=lift[1],
+        relative_high=lift[2],
+        margin=margin,
+        bound=None if margin is None else found.bound(alpha, metric.sign),
+        p_non_inferior=None if margin is None else found.p_beyond(margin, metric.sign),
+    )
+
+
+def _part(charter: Charter, name: str) -> Part:
+    if name == charter.primary.metric:
+        return "primary"
+    return "secondary" if name in charter.secondary else "guardrail"
+
+
+def _adjusted(effects: list[Effect]) -> list[Effect]:
+    """The family is the primary metric over all arms, an arm that could not be evaluated included."""
+    family = [effect for effect in effects if effect.part == "primary"]
+    # An unevaluable arm keeps its place in the family with p = 1, so that its absence lightens no other arm's test.
+    adjusted = dict(
+        zip((effect.arm for effect in family), holm([1.0 if e.p is None else e.p for e in family]), strict=True)
+    )
+    return [
+        effect.model_copy(update={"p_adjusted": adjusted[effect.arm]})
+        if effect.part == "primary" and effect.p is not None
+        else effect
+        for effect in effects
+    ]

@@ -1,0 +1,86 @@
+"""Estimates from moments: Welch's test, the delta method, non-inferiority and Holm's adjustment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtr, stdtrit
+
+from shared.evidence.model import Moments
+
+UNITS_MIN = 2
+# A relative lift is given only over a baseline this many standard errors above zero: nearer, the delta method's
+# linearisation has no meaning (Franz 2007, "Ratios: a short guide to confidence limits", sect. 3).
+BASELINE_SE_MIN = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of means with what tests on it need: standard error and Welch's degrees of freedom."""
+
+    estimate: float
+    se: float
+    df: float
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The two-sided interval at 1 - alpha."""
+        reach = self.se * float(stdtrit(self.df, 1 - alpha / 2))
+        return self.estimate - reach, self.estimate + reach
+
+    def p(self) -> float:
+        """Two-sided p-value of no difference."""
+        return 2 * float(stdtr(self.df, -abs(self.estimate) / self.se))
+
+    def p_beyond(self, margin: float, sign: int) -> float:
+        """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
+        return float(stdtr(self.df, -sign * (self.estimate - margin) / self.se))
+
+    def bound(self, alpha: float, sign: int) -> float:
+        """The one-sided confidence bound on the bad side."""
+        return self.estimate - sign * self.se * float(stdtrit(self.df, 1 - alpha))
+
+
+def difference(treated: Moments, control: Moments) -> Difference | str:
+    """The difference of means (Welch 1947), or why there is none."""
+    for name, moments in (("treatment", treated), ("control", control)):
+        if moments.n < UNITS_MIN:
+            return f"the {name} arm has {moments.n} unit{'' if moments.n == 1 else 's'}"
+        if not (math.isfinite(moments.mean) and math.isfinite(moments.m2)):
+            return f"the {name} arm has values that are not finite numbers"
+    parts = [moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control)]
+    variance = sum(parts)
+    if variance <= 0 or not math.isfinite(variance):
+        return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
+    df = variance**2 / sum(part**2 / (m.n - 1) for part, m in zip(parts, (treated, control), strict=True))
+    if not math.isfinite(df):
+        return "the variance is too small to compute with"
+    return Difference(treated.mean - control.mean, math.sqrt(variance), df)
+
+
+def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, float, float] | None:
+    """The lift over the control's mean with its interval (delta method), or None where the baseline is too near zero."""
+    if min(treated.n, control.n) < UNITS_MIN:
+        return None
+    v1, v0 = (moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control))
+    if not control.mean > BASELINE_SE_MIN * math.sqrt(v0):
+        return None
+    ratio = treated.mean / control.mean
+    parts = [v1 / control.mean**2, ratio**2 * v0 / control.mean**2]
+    variance = sum(parts)
+    if variance <= 0 or not math.isfinite(variance):
+        return None
+    df = variance**2 / sum(part**2 / (m.n - 1) for part, m in zip(parts, (treated, control), strict=True))
+    reach = math.sqrt(variance) * float(stdtrit(df, 1 - alpha / 2))
+    return ratio - 1, ratio - 1 - reach, ratio - 1 + reach
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given (Holm 1979): reject where at most alpha."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, worst = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = worst
+    return adjusted

@@ -1,0 +1,153 @@
+"""The types of evidence, as candidates carry them in `evidence.json`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.digests import digest_json
+
+Part = Literal["primary", "guardrail", "secondary"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Moments(_Record):
+    """Mergeable statistics of one metric in one arm.
+
+    Attributes:
+        n: units.
+        mean: their mean, in the metric's unit.
+        m2: the sum of squared deviations from the mean.
+    """
+
+    n: int
+    mean: float
+    m2: float
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments of both sets of units together (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+        n = self.n + other.n
+        if not self.n or not other.n:
+            return self if self.n else other
+        delta = other.mean - self.mean
+        return Moments(
+            n=n,
+            mean=self.mean + delta * other.n / n,
+            m2=self.m2 + other.m2 + delta * delta * self.n * other.n / n,
+        )
+
+
+class ArmEvidence(_Record):
+    """One arm: its planned share, its exposed units, and the moments of every metric."""
+
+    arm: str
+    planned_frac: float
+    units: int
+    moments: dict[str, Moments]
+
+
+class Effect(_Record):
+    """One metric of one arm against the control.
+
+    Attributes:
+        estimate, low, high: absolute difference of means with its two-sided interval at 1 - alpha, unadjusted;
+            None where it could not be evaluated.
+        p: two-sided p-value.
+        p_adjusted: Holm-adjusted over the arms; for the primary metric only.
+        relative, relative_low, relative_high: lift over the control's mean by the delta method; None where
+            the control's mean is not clearly above zero.
+        margin, p_non_inferior: for a guardrail: its margin, and the one-sided p-value of being worse than it.
+        bound: for a guardrail: the one-sided confidence bound on its bad side.
+        problem: why the effect could not be evaluated; None where it could.
+    """
+
+    arm: str
+    metric: str
+    part: Part
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    relative: float | None = None
+    relative_low: float | None = None
+    relative_high: float | None = None
+    margin: float | None = None
+    bound: float | None = None
+    p_non_inferior: float | None = None
+    problem: str | None = None
+
+
+class SampleRatio(_Record):
+    """Joint chi-square of exposed units against planned shares.
+
+    Attributes:
+        chi2, p: the statistic, and its upper tail; None where it could not be evaluated.
+        deviation: the largest distance of an arm's share from its planned share.
+    """
+
+    chi2: float | None
+    p: float | None
+    deviation: float | None
+
+
+class Health(_Record):
+    """Whether the data can be believed.
+
+    Attributes:
+        sample_ratio: see there.
+        multiple_units: units seen in more than one arm; they are left out of every effect.
+        multiple_frac: their share of all exposed units; None without any.
+        conflicts: rows held back at intake, by reason.
+    """
+
+    sample_ratio: SampleRatio
+    multiple_units: int
+    multiple_frac: float | None
+    conflicts: dict[str, int]
+
+
+class Evidence(_Record):
+    """What a pilot showed, with the digests of what it was computed from.
+
+    Attributes:
+        data: each sealed data file with its digest.
+        first_exposure, last_exposure: RFC 3339, None without exposures.
+        software: name and version of what computed it.
+    """
+
+    schema_version: Literal[1] = 1
+    pilot: str
+    promise: str
+    control: str
+    alpha: float
+    data: dict[str, str]
+    exposures: int
+    outcomes: int
+    first_exposure: str | None
+    last_exposure: str | None
+    arms: tuple[ArmEvidence, ...]
+    effects: tuple[Effect, ...]
+    health: Health
+    software: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the canonical form."""
+        return digest_json(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON content."""
+        return self.model_dump(mode="json")
+
+    def arm(self, name: str) -> ArmEvidence | None:
+        """The evidence of one arm, or None."""
+        return next((arm for arm in self.arms if arm.arm == name), None)
+
+    def effect(self, arm: str, metric: str) -> Effect | None:
+        """The effect of one arm on one metric, or None."""
+        return next((effect for effect in self.effects if effect.arm == arm and effect.metric == metric), None)

@@ -1,0 +1,35 @@
+"""A finding: what one check of the gate found, about the pilot or about one arm."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Outcome = Literal["passed", "failed", "unevaluable", "waived"]
+Level = Literal["block", "warn"]
+Verdict = Literal["admit", "refuse", "undecided"]
+
+
+class Finding(BaseModel):
+    """One line of a verdict.
+
+    Attributes:
+        check: the check's name.
+        arm: the arm it concerns; None where it concerns the pilot.
+        level: whether it can change the verdict.
+        measured, threshold: what was found and what was asked, JSON values.
+        reason: one sentence for people.
+        remedy: what would change the outcome; None where it passed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    check: str
+    arm: str | None = None
+    level: Level = "block"
+    outcome: Outcome
+    measured: Any = None
+    threshold: Any = None
+    reason: str
+    remedy: str | None = None

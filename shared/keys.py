@@ -1,0 +1,147 @@
+"""Keys: ed25519 pairs, the private half outside the workspace, the public half as a small YAML record."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from cryptography.hazmat.primitives import serialization as ser
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, Field
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
+
+from shared.errors import BadInput, Refused
+from shared.files import write_atomically
+from shared.workspace import Mode, Workspace
+from shared.yamlfile import read_yaml
+
+Role = Literal["gate", "owner"]
+GATE = "gate"
+
+
+class PublicKey(BaseModel):
+    """Whose key this is, for what, and the key itself (hexadecimal)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str
+    role: Role
+    mode: Mode
+    key_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    public: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    def verifier(self) -> Key:
+        """The key as signatures are checked with; raises BadInput where id and key do not belong together."""
+        key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
+        if key.keyid != self.key_id:
+            raise BadInput(f"the key of {self.name} does not match its key_id", remedy="pin the key's record anew")
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStore:
+    """Where private keys lie and where their public records go.
+
+    Attributes:
+        workspace: whose keys these are.
+        passphrase: asked for when a live workspace's key is made or used; None in a rehearsal.
+    """
+
+    workspace: Workspace
+    passphrase: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Outside the workspace, but for a rehearsal, whose keys are its own and unencrypted."""
+        if self.workspace.mode == "rehearsal":
+            return self.workspace.root / "var" / "rehearsal-keys"
+        base = os.environ.get("PILOTPLANT_KEYS")
+        return (Path(base) if base else user_config_path("pilotplant") / "keys") / self.workspace.id
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """Whether a key of this workspace is encrypted."""
+        return self.workspace.mode == "live"
+
+    def has(self, name: str) -> bool:
+        """Whether the private half of `name` is on this machine."""
+        return self._path(name).exists()
+
+    def create(self, name: str, role: Role) -> PublicKey:
+        """A new pair; the private half is written, the public record returned."""
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, self._encryption())
+        write_atomically(self._path(name), pem, mode=0o600)
+        self.folder.chmod(0o700)
+        return self._record(name, role, key)
+
+    def signer(self, name: str) -> CryptoSigner:
+        """Signs as `name`; raises Refused where the key is not here or the passphrase is wrong."""
+        return CryptoSigner(self._load(name))
+
+    def public(self, name: str, role: Role) -> PublicKey:
+        """The public record of a private key that is here."""
+        return self._record(name, role, self._load(name))
+
+    def _load(self, name: str) -> Ed25519PrivateKey:
+        path = self._path(name)
+        if not path.exists():
+            raise Refused(
+                f"the private key of {name} is not on this machine",
+                where=str(path),
+                remedy=f"sign where it is, or make one with `pilotplant promote enrol {name}`",
+            )
+        try:
+            key = ser.load_pem_private_key(path.read_bytes(), self._secret())
+        except (ValueError, TypeError) as error:
+            raise Refused(
+                f"the private key of {name} does not open",
+                where=str(path),
+                remedy="check the passphrase (asked for, or PILOTPLANT_PASSPHRASE)",
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise Refused(f"the private key of {name} is not an ed25519 key", where=str(path))
+        return key
+
+    def _record(self, name: str, role: Role, key: Ed25519PrivateKey) -> PublicKey:
+        public = key.public_key()
+        raw = public.public_bytes(ser.Encoding.Raw, ser.PublicFormat.Raw).hex()
+        return PublicKey(
+            name=name, role=role, mode=self.workspace.mode, key_id=SSlibKey.from_crypto(public).keyid, public=raw
+        )
+
+    def _path(self, name: str) -> Path:
+        if name != GATE and ("/" in name or name.startswith(".") or "@" not in name):
+            raise BadInput(f"`{name}` is not a key's name", expected="`gate`, or a person's e-mail address")
+        return self.folder / f"{name}.pem"
+
+    def _secret(self) -> bytes | None:
+        if not self.needs_passphrase:
+            return None
+        if not self.passphrase:
+            raise BadInput(
+                "a live workspace's keys need a passphrase",
+                remedy="answer the question on a terminal, or set PILOTPLANT_PASSPHRASE for a service",
+            )
+        return self.passphrase.encode()
+
+    def _encryption(self) -> ser.KeySerializationEncryption:
+        secret = self._secret()
+        return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
+
+
+def write_public(folder: Path, key: PublicKey) -> Path:
+    """Writes a public record as `<folder>/<name>.yaml`."""
+    path = folder / f"{key.name}.yaml"
+    write_atomically(path, yaml.safe_dump(key.model_dump(), sort_keys=False))
+    return path
+
+
+def read_public(folder: Path) -> list[PublicKey]:
+    """Every public record in a folder, by name."""
+    return [read_yaml(path, PublicKey) for path in sorted(folder.glob("*.yaml"))]

@@ -1,0 +1,133 @@
+"""The ledger: a room's append-only record, each entry chained to the one before by its hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.clock import rfc3339
+from shared.digests import canonical, digest_json
+
+GENESIS = "sha256:" + "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain: how many entries, and the last one's hash."""
+
+    seq: int
+    hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As candidates and attestations carry it, to witness the chain from outside."""
+        return {"seq": self.seq, "hash": self.hash}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a ledger; `hash` covers everything else, `prev` included."""
+
+    seq: int
+    at: str
+    kind: str
+    subject: str
+    body: dict[str, Any]
+    prev: str
+    hash: str
+
+
+def ledger_table(metadata: sa.MetaData) -> sa.Table:
+    """The ledger's table, with triggers that refuse every change but an addition at the end."""
+    table = sa.Table(
+        "ledger",
+        metadata,
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("subject", sa.String, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("prev", sa.String, nullable=False, unique=True),
+        sa.Column("hash", sa.String, nullable=False, unique=True),
+    )
+    for statement in (
+        "CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'append only'); END",
+        "CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'append only'); END",
+        "CREATE TRIGGER ledger_no_replace BEFORE INSERT ON ledger WHEN EXISTS (SELECT 1 FROM ledger WHERE seq >= NEW.seq)"
+        " BEGIN SELECT RAISE(ABORT, 'append only'); END",
+    ):
+        sa.event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect="sqlite"))
+    return table
+
+
+def append(
+    connection: sa.Connection, table: sa.Table, *, at: datetime, kind: str, subject: str, body: dict[str, Any]
+) -> Head:
+    """Adds one entry inside the caller's transaction, so that record and state change together."""
+    last = head(connection, table)
+    content = {
+        "seq": last.seq + 1,
+        "at": rfc3339(at),
+        "kind": kind,
+        "subject": subject,
+        "body": body,
+        "prev": last.hash,
+    }
+    content_hash = digest_json(content)
+    connection.execute(table.insert().values({**content, "body": canonical(body).decode(), "hash": content_hash}))
+    return Head(last.seq + 1, content_hash)
+
+
+def head(connection: sa.Connection, table: sa.Table) -> Head:
+    """The chain's present end."""
+    row = connection.execute(sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)).first()
+    return Head(row.seq, row.hash) if row else Head(0, GENESIS)
+
+
+def entries(connection: sa.Connection, table: sa.Table, *, subject: str | None = None) -> list[Entry]:
+    """The entries from the first to the last, of one subject or of all; their hashes are not checked here."""
+    query = sa.select(table).order_by(table.c.seq)
+    if subject is not None:
+        query = query.where(table.c.subject == subject)
+    return [Entry(**{**row._mapping, "body": json.loads(row.body)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses: tuple[Head, ...] = ()) -> list[str]:
+    """Everything wrong with a chain, in words that name the entry; an empty list means consistent.
+
+    `witnesses` are heads seen from outside (in attestations or checkpoints): a chain that no longer
+    contains one of them was cut or restored.
+    """
+    found: list[str] = []
+    prev, seq, hashes = GENESIS, 0, {0: GENESIS}
+    for row in connection.execute(sa.select(table).order_by(table.c.seq)):
+        seq += 1
+        if row.seq != seq:
+            found.append(f"{name}: entry {seq} is missing")
+            seq = row.seq
+        if row.prev != prev:
+            found.append(f"{name}: entry {row.seq} does not continue the one before it")
+        if _recomputed(row) != row.hash:
+            found.append(f"{name}: entry {row.seq} ({row.kind}) was changed after it was written")
+        prev = hashes[row.seq] = row.hash
+    for witness in witnesses:
+        if hashes.get(witness.seq) != witness.hash:
+            found.append(
+                f"{name}: entry {witness.seq} is not the one that was witnessed; the chain was cut or replaced"
+            )
+    return found
+
+
+def _recomputed(row: Any) -> str | None:
+    try:
+        body = json.loads(row.body)
+    except ValueError:
+        return None
+    if canonical(body).decode() != row.body:
+        return None
+    return digest_json(
+        {"seq": row.seq, "at": row.at, "kind": row.kind, "subject": row.subject, "body": body, "prev": row.prev}
+    )

@@ -1,0 +1,113 @@
+"""A play: the production definition of an arm, what the Factory runs if the arm is promoted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+CRON_FIELDS = 5
+# DESIGN: every release keeps a twentieth of its audience apart unless its play says otherwise.
+HOLDOUT_FRAC = Decimal("0.05")
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != CRON_FIELDS or not croniter.is_valid(text):
+        raise ValueError("a schedule has five cron fields, like `0 9 * * 1` for Mondays at nine")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as error:
+        raise ValueError("no such time zone; expected a name like Europe/Berlin or UTC") from error
+    return name
+
+
+def _file_name(name: str) -> str:
+    if name.startswith(("/", ".")) or ".." in name or "\\" in name:
+        raise ValueError("files lie beside the charter: a plain name like audience.sql")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+FileName = Annotated[str, Field(min_length=1), AfterValidator(_file_name)]
+
+
+class Schedule(BaseModel):
+    """When a play runs.
+
+    Attributes:
+        cron: five fields, read in `timezone`.
+        timezone: an IANA name.
+        grace_minutes: how late an occurrence may still be run; after that it is skipped and said so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cron: Annotated[str, AfterValidator(_cron)]
+    timezone: TimeZone = "UTC"
+    grace_minutes: int = Field(default=60, ge=1)
+
+    def latest(self, now: datetime) -> datetime:
+        """The last occurrence at or before `now`."""
+        local = now.astimezone(ZoneInfo(self.timezone))
+        # croniter looks strictly before its start; a second later makes "now" itself count.
+        found: datetime = croniter(self.cron, local + timedelta(seconds=1)).get_prev(datetime)
+        return found.astimezone(now.tzinfo)
+
+    def next(self, now: datetime) -> datetime:
+        """The first occurrence after `now`."""
+        local = now.astimezone(ZoneInfo(self.timezone))
+        found: datetime = croniter(self.cron, local).get_next(datetime)
+        return found.astimezone(now.tzinfo)
+
+    def has(self, occurrence: datetime) -> bool:
+        """Whether the schedule names this very moment."""
+        return self.latest(occurrence) == occurrence
+
+    def still_due(self, occurrence: datetime, now: datetime) -> bool:
+        """Whether an occurrence has come and is not too late."""
+        return occurrence <= now <= occurrence + timedelta(minutes=self.grace_minutes)
+
+
+class Play(BaseModel):
+    """A campaign: one message to each unit of an audience, at every occurrence of a schedule.
+
+    Attributes:
+        kind: `campaign`; other kinds come later.
+        audience: the file with one SELECT that returns `unit`s.
+        subject: a one-line template.
+        template: the file with the message's template.
+        fields: columns of the population's table that the templates may use.
+        channel: where messages go.
+        schedule: when.
+        holdout_frac: the share of the audience that is left alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["campaign"]
+    audience: FileName
+    subject: str = Field(min_length=1)
+    template: FileName
+    fields: tuple[str, ...] = ()
+    channel: Literal["file"] = "file"
+    schedule: Schedule
+    holdout_frac: Decimal = Field(default=HOLDOUT_FRAC, ge=0, lt=1)
+
+    @property
+    def holdout(self) -> Fraction:
+        """The holdout's share, exactly."""
+        return Fraction(self.holdout_frac)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """The files that belong to the play."""
+        return self.audience, self.template

@@ -1,0 +1,52 @@
+"""The public record of decisions: the gate's attestations, which every room may read as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from shared.attestation import Attestation, Decision, read_attestation
+from shared.clock import parse_rfc3339
+from shared.digests import hex_of
+from shared.errors import BadInput
+from shared.workspace import Workspace
+
+SILENCE = "no decision was made"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision with what it stands on."""
+
+    pilot: str
+    promise: str
+    candidate: str
+    decision: Decision
+
+    @property
+    def at(self) -> datetime:
+        """When it was signed."""
+        return parse_rfc3339(self.decision.at)
+
+
+def attestation_path(workspace: Workspace, candidate: str) -> Path:
+    """Where the attestation over a candidate lies."""
+    return workspace.promotion / "attestations" / f"{hex_of(candidate)}.json"
+
+
+def decisions(workspace: Workspace) -> dict[str, Decided]:
+    """The decision on each pilot that has one, by pilot; damaged attestations are left to `promote verify`."""
+    found = {}
+    for path in sorted((workspace.promotion / "attestations").glob("*.json")):
+        try:
+            attestation = read_attestation(path)
+        except BadInput:
+            continue
+        found[attestation.predicate.pilot] = _decided(attestation)
+    return found
+
+
+def _decided(attestation: Attestation) -> Decided:
+    predicate = attestation.predicate
+    return Decided(predicate.pilot, predicate.promise, attestation.candidate, predicate.decision)

@@ -1,0 +1,84 @@
+"""A room's state: its database with its ledger, whose first entry says which workspace and mode it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import ledger
+from shared.db import open_database
+from shared.errors import Refused
+from shared.ledger import Entry, Head
+from shared.workspace import Workspace
+
+GENESIS_KIND = "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """An open room.
+
+    Attributes:
+        name: lab, promotion or factory.
+        workspace: whose room it is.
+        engine: its database.
+        entries_table: its ledger.
+    """
+
+    name: str
+    workspace: Workspace
+    engine: sa.Engine
+    entries_table: sa.Table
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One unit of work: everything inside is kept, or nothing."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def write(self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any]) -> Head:
+        """Adds an entry to the ledger within the transaction, by the workspace's clock."""
+        return ledger.append(connection, self.entries_table, at=self.now(), kind=kind, subject=subject, body=body)
+
+    def head(self, connection: sa.Connection) -> Head:
+        """The ledger's present end."""
+        return ledger.head(connection, self.entries_table)
+
+    def entries(self, subject: str | None = None) -> list[Entry]:
+        """The ledger's entries, of one subject or all."""
+        with self.transaction() as connection:
+            return ledger.entries(connection, self.entries_table, subject=subject)
+
+    def problems(self, witnesses: tuple[Head, ...] = ()) -> list[str]:
+        """Everything wrong with the ledger; see `shared.ledger.problems`."""
+        with self.transaction() as connection:
+            return ledger.problems(connection, self.entries_table, name=f"the {self.name} ledger", witnesses=witnesses)
+
+    def now(self) -> datetime:
+        """The workspace's time."""
+        return self.workspace.clock.now()
+
+
+def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, *, version: int) -> Room:
+    """The room with its tables, and its ledger begun; raises Refused where the ledger is another workspace's."""
+    engine = open_database(url, workspace.root, metadata, version=version)
+    room = Room(name, workspace, engine, metadata.tables["ledger"])
+    with room.transaction() as connection:
+        first = connection.execute(
+            sa.select(room.entries_table.c.body).where(room.entries_table.c.seq == 1)
+        ).scalar_one_or_none()
+        if first is None:
+            room.write(connection, GENESIS_KIND, name, workspace.genesis())
+        elif first != ledger.canonical(workspace.genesis()).decode():
+            raise Refused(
+                f"the {name} ledger was begun in another workspace or mode: {first}",
+                where=str(workspace.root),
+                expected=ledger.canonical(workspace.genesis()).decode(),
+                remedy="restore workspace.json; a workspace is live or rehearsal for ever",
+            )
+    return room

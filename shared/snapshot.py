@@ -1,0 +1,123 @@
+"""A snapshot: what the Factory publishes for the Lab, immutable and named by its content."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.contracts import Contract, load_contract
+from shared.digests import digest_json, hex_of
+from shared.errors import BadInput, Refused
+from shared.workspace import Mode, Workspace
+
+MANIFEST = "manifest.json"
+LATEST = "latest.json"
+ID_HEX = 16
+
+
+class PublishedTable(BaseModel):
+    """One table: its rows, and the digests of its Parquet file and of its contract."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    data: str
+    contract: str
+
+
+class LiveRelease(BaseModel):
+    """One release that runs in the Factory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    pilot: str
+    arm: str
+
+
+class SnapshotManifest(BaseModel):
+    """What a snapshot holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    workspace: str
+    mode: Mode
+    tables: dict[str, PublishedTable]
+    releases: tuple[LiveRelease, ...]
+
+    @property
+    def id(self) -> str:
+        """The snapshot's name: the first digits of its manifest's digest."""
+        return hex_of(digest_json(self.as_json()))[:ID_HEX]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON content."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot on disk."""
+
+    folder: Path
+    manifest: SnapshotManifest
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.manifest.id
+
+    def table(self, name: str) -> Path:
+        """A table's Parquet file; raises BadInput naming the tables there are."""
+        if name not in self.manifest.tables:
+            raise BadInput(
+                f"the snapshot has no table `{name}`",
+                where=f"snapshot {self.id}",
+                expected="one of: " + ", ".join(sorted(self.manifest.tables)),
+                remedy="ask marketing ops to load it (`pilotplant factory load`) and to publish again",
+            )
+        return self.folder / f"{name}.parquet"
+
+    def tables(self) -> dict[str, Path]:
+        """Every table's Parquet file by name."""
+        return {name: self.table(name) for name in self.manifest.tables}
+
+    def contract(self, name: str) -> Contract:
+        """The contract of a table as it was at publication."""
+        self.table(name)
+        return load_contract(self.contract_file(name))
+
+    def contract_file(self, name: str) -> Path:
+        """Where that contract lies."""
+        return self.folder / f"{name}.odcs.yaml"
+
+
+def latest_snapshot(workspace: Workspace) -> Snapshot:
+    """The snapshot published last; raises Refused where there is none."""
+    pointer = workspace.lab / "snapshots" / LATEST
+    if not pointer.exists():
+        raise Refused(
+            "the Lab has no snapshot yet",
+            where=str(pointer.parent),
+            remedy="ask marketing ops for `pilotplant factory load TABLE FILE` and `pilotplant factory publish`",
+        )
+    return open_snapshot(workspace, json.loads(pointer.read_text())["id"])
+
+
+def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
+    """A snapshot by its name; raises BadInput where it is missing or its manifest was changed."""
+    folder = workspace.lab / "snapshots" / identity
+    try:
+        manifest = SnapshotManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BadInput(
+            f"snapshot {identity} is missing or damaged", where=str(folder), remedy="publish again"
+        ) from error
+    if manifest.id != identity:
+        raise BadInput(f"the manifest of snapshot {identity} was changed", where=str(folder), remedy="publish again")
+    return Snapshot(folder, manifest)

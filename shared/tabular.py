@@ -1,0 +1,144 @@
+"""Tables that people hand in as CSV or Parquet, read as declared by a contract or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from shared.contracts import Column
+from shared.errors import BadInput
+from shared.sql import identifier, literal
+
+ROW = "_row"
+CSV, PARQUET = ".csv", ".parquet"
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB in UTC whose files keep the order of their rows."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def read_raw(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
+    """Reads a file whole into table `name`, every value as text, rows numbered from 1 in `_row`; returns its columns.
+
+    Raises BadInput for a file that is missing, empty, not UTF-8, or not a table.
+    """
+    _refuse_unreadable(path)
+    source = (
+        f"read_parquet({literal(str(path))})"
+        if path.suffix == PARQUET
+        else f"read_csv({literal(str(path))}, header = true, all_varchar = true, delim = ',', quote = '\"', "
+        "escape = '\"', null_padding = false, ignore_errors = false)"
+    )
+    try:
+        columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+        texts = ", ".join(f"CAST({identifier(column)} AS VARCHAR) AS {identifier(column)}" for column in columns)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT row_number() OVER () AS {ROW}, {texts} FROM {source}"
+        )
+    except duckdb.Error as error:
+        raise BadInput(
+            f"the file cannot be read as a {path.suffix[1:]} table: {_first_line(error)}",
+            where=str(path),
+            remedy="export it again; values with commas need double quotes",
+        ) from error
+    counted = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
+    if counted is None or counted[0] == 0:
+        raise BadInput("the file has no rows", where=str(path), remedy="check the export: only its header arrived")
+    return columns
+
+
+def require_columns(path: Path, found: list[str], required: list[str], optional: list[str]) -> None:
+    """Raises BadInput where a column is missing, doubled or unknown: such a file is rejected whole."""
+    for column in required:
+        if column not in found:
+            raise BadInput(
+                f"column `{column}` is missing",
+                where=str(path),
+                expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
+                remedy="add it to the export; nothing was taken from this file",
+            )
+    known = {*required, *optional}
+    for column in found:
+        if column not in known:
+            raise BadInput(
+                f"column `{column}` is unknown",
+                where=str(path),
+                expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
+                remedy="remove it from the export, or add it to the contract; nothing was taken from this file",
+            )
+
+
+def typed_sql(columns: list[Column], present: list[str]) -> str:
+    """The select list that turns texts into the contract's types; what cannot be turned, and what is absent, is NULL."""
+    return ", ".join(
+        f"TRY_CAST({identifier(c.name)} AS {c.duckdb_type}) AS {identifier(c.name)}"
+        if c.name in present
+        else f"CAST(NULL AS {c.duckdb_type}) AS {identifier(c.name)}"
+        for c in columns
+    )
+
+
+def unreadable_sql(columns: list[Column], present: list[str], raw: str) -> str:
+    """A query over the raw table: (row, reason) for each value that is not of its column's type."""
+    parts = [
+        f"SELECT {ROW} AS row, {literal(f'{c.name} is not a {c.type}')} AS reason FROM {raw} "
+        f"WHERE {identifier(c.name)} IS NOT NULL AND TRY_CAST({identifier(c.name)} AS {c.duckdb_type}) IS NULL"
+        for c in columns
+        if c.name in present and c.type != "string"
+    ]
+    return " UNION ALL ".join(parts) if parts else "SELECT 0 AS row, '' AS reason WHERE false"
+
+
+def _refuse_unreadable(path: Path) -> None:
+    if not path.is_file():
+        raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder")
+    if path.suffix not in {CSV, PARQUET}:
+        raise BadInput(
+            f"files of type `{path.suffix or path.name}` are not read",
+            where=str(path),
+            expected="a .csv or .parquet file",
+            remedy="export the table as CSV (UTF-8, commas)",
+        )
+    if path.stat().st_size == 0:
+        raise BadInput("the file is empty", where=str(path), remedy="export it again")
+    if path.suffix == CSV:
+        _refuse_other_encodings(path)
+
+
+def _refuse_other_encodings(path: Path) -> None:
+    with path.open(encoding="utf-8") as stream:
+        line = 0
+        try:
+            for line, text in enumerate(stream, 1):
+                if "\0" in text:
+                    raise BadInput("the file holds binary data", where=f"{path}, line {line}")
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                "the file is not in UTF-8",
+                where=f"{path}, about line {line + 1}",
+                remedy="export it again with the encoding UTF-8",
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
+
+
+def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
+    """Writes a query's rows to a .csv or .parquet file, in full or not at all; returns how many."""
+    if out.suffix not in {CSV, PARQUET}:
+        raise BadInput(f"`{out}` has no type that can be written", expected="a name ending in .csv or .parquet")
+    if not out.parent.is_dir():
+        raise BadInput("there is no such folder", where=str(out.parent), remedy="create it first")
+    kind = "FORMAT parquet" if out.suffix == PARQUET else "FORMAT csv, HEADER"
+    scratch = out.with_name(f".{out.name}.partial")
+    try:
+        row = connection.execute(f"COPY ({query}) TO {literal(str(scratch))} ({kind})").fetchone()
+        scratch.replace(out)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return int(row[0]) if row else 0

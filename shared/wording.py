@@ -1,0 +1,51 @@
+"""Numbers as people read them, the same in reports, tables and findings."""
+
+from __future__ import annotations
+
+from shared.evidence.model import Effect
+from shared.metrics import Metric
+
+# Below this a p-value's digits say nothing.
+P_FLOOR = 1e-4
+
+
+def number(metric: Metric, value: float | None) -> str:
+    """A difference: percentage points for a proportion, the metric's unit for a mean."""
+    if value is None:
+        return "–"
+    if metric.kind == "proportion":
+        return f"{100 * value:+.2f} pp"
+    return f"{value:+.3f}"
+
+
+def level(metric: Metric, value: float) -> str:
+    """A mean: per cent for a proportion, the metric's unit for a mean."""
+    return f"{100 * value:.2f} %" if metric.kind == "proportion" else f"{value:.4f}"
+
+
+def interval(metric: Metric, low: float | None, high: float | None) -> str:
+    """An interval, without the unit that the estimate beside it has."""
+    if low is None or high is None:
+        return "–"
+    if metric.kind == "proportion":
+        return f"[{100 * low:.2f}, {100 * high:.2f}]"
+    return f"[{low:.3f}, {high:.3f}]"
+
+
+def effect(metric: Metric, found: Effect) -> str:
+    """An effect with its interval, or why there is none."""
+    if found.problem is not None:
+        return f"cannot be evaluated: {found.problem}"
+    return f"{number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value."""
+    if p is None:
+        return "–"
+    return f"< {P_FLOOR:g}" if p < P_FLOOR else f"{p:.4f}"
+
+
+def share(value: float | None) -> str:
+    """A relative lift or share in per cent."""
+    return "–" if value is None else f"{100 * value:+.1f} %"

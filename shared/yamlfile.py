@@ -1,0 +1,184 @@
+"""YAML files whose every error names the file, the line and what would have been valid."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import BadInput
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = Sequence[str | int]
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """The file's content as `model`; raises BadInput with file and line."""
+    text = read_text(path)
+    node = _compose(text, path)
+    try:
+        return model.model_validate(_construct(node, path))
+    except ValidationError as error:
+        raise _first(error, node, path, model) from error
+
+
+def read_document(path: Path) -> Any:
+    """The file's content as plain data, for documents whose model is not ours to read; raises BadInput."""
+    return _construct(_compose(read_text(path), path), path)
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file; raises BadInput where it is missing, empty or in another encoding."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder") from error
+    except IsADirectoryError as error:
+        raise BadInput("this is a folder, not a file", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadInput(
+            "the file is not in UTF-8", where=f"{path}, line {line}", remedy="save it with the encoding UTF-8"
+        ) from error
+    if not text.strip():
+        raise BadInput("the file is empty", where=str(path))
+    return text
+
+
+def _compose(text: str, path: Path) -> yaml.Node:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise BadInput(
+            f"this is not YAML: {getattr(error, 'problem', None) or error}",
+            where=f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path),
+            remedy="look at the indentation, colons and quotes at and just above that line",
+        ) from error
+    if node is None:
+        raise BadInput("the file holds nothing but comments", where=str(path))
+    _refuse_repeated_keys(node, path)
+    return node
+
+
+def _construct(node: yaml.Node, path: Path) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None) or node.start_mark
+        raise BadInput(
+            f"this value cannot be read: {getattr(error, 'problem', None) or error}",
+            where=f"{path}, line {mark.line + 1}",
+        ) from error
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
+    """YAML lets the last of two equal keys win in silence; a promise must not depend on that."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            if key.value in seen:
+                raise BadInput(
+                    f"`{key.value}` is given twice",
+                    where=f"{path}, line {key.start_mark.line + 1}",
+                    remedy=f"keep one of the two (the other is on line {seen[key.value]})",
+                )
+            seen[key.value] = key.start_mark.line + 1
+            _refuse_repeated_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item, path)
+
+
+def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[BaseModel]) -> BadInput:
+    problems = error.errors(include_url=False)
+    problem = problems[0]
+    location = problem["loc"]
+    more = f" (and {len(problems) - 1} more after this)" if len(problems) > 1 else ""
+    name = ".".join(str(step) for step in location) or "the file"
+    where = f"{path}, line {_line(node, location)}"
+    valid = _valid_keys(model, location[:-1])
+    if problem["type"] == "extra_forbidden":
+        key = str(location[-1])
+        close = difflib.get_close_matches(key, valid, n=1)
+        return BadInput(
+            f"unknown key `{name}`{more}",
+            where=where,
+            expected="one of: " + ", ".join(valid),
+            remedy=f"did you mean `{close[0]}`?" if close else "remove it, or correct its name",
+        )
+    if problem["type"] == "missing":
+        return BadInput(f"`{name}` is missing{more}", where=where, remedy=f"add `{location[-1]}:` there")
+    return BadInput(
+        f"`{name}`: {_plain(problem['msg'])}{more}", where=where, expected=_expected(problem), remedy="correct it there"
+    )
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def _expected(problem: Any) -> str | None:
+    context = problem.get("ctx", {})
+    if problem["type"] in {"literal_error", "enum"}:
+        return str(context["expected"])
+    given = problem.get("input")
+    if isinstance(given, str | int | float | bool | None):
+        return f"something else than {given!r}"
+    return None
+
+
+def _line(node: yaml.Node, location: Location) -> int:
+    """The line of the deepest node on the way to `location` that exists in the file."""
+    line = node.start_mark.line
+    for step in location:
+        found = _step(node, step)
+        if found is None:
+            continue  # a tag of a union, which pydantic adds to the way
+        line, node = found
+    return line + 1
+
+
+def _step(node: yaml.Node, step: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(step):
+                return key.start_mark.line, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line, node.value[step]
+    return None
+
+
+def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that the model knows at `location`."""
+    here: Any = model
+    for step in location:
+        fields = _fields(here)
+        if step in fields:
+            here = _inner(fields[str(step)])
+    return sorted(_fields(here))
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """The keys of a model, as a file writes them, with their annotations."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _inner(annotation: Any) -> Any:
+    """The model inside `tuple[Model, ...]`, `dict[str, Model]` or `Model | None`."""
+    if get_origin(annotation) in {tuple, list, dict, Union, types.UnionType}:
+        for argument in get_args(annotation):
+            inner = _inner(argument)
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                return inner
+    return annotation

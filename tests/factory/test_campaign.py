@@ -1,0 +1,325 @@
+"""Campaigns: an occurrence is sent once or not at all, whatever comes in between."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from fractions import Fraction
+
+import pytest
+
+from factory import campaign
+from factory.admission import admit
+from factory.campaign import run_occurrence
+from factory.channels.file import outgoing
+from factory.masking import pseudonym, pseudonym_key
+from factory.releases import pause, resume, show_release, stop_all
+from factory.run_now import run_now
+from factory.state import open_factory
+from shared.assignment import held_out
+from shared.errors import BadInput, Contained, PilotPlantError
+from tests.makers import OCCURRENCE, RELEASE, make_package, moment
+
+KILLED = -signal.SIGKILL
+
+
+@pytest.fixture
+def released(workspace):
+    make_package(workspace)
+    admit(workspace)
+    return workspace
+
+
+def sent(workspace):
+    return [entry for entry in open_factory(workspace).entries(RELEASE) if entry.kind == "sent"]
+
+
+def lines(workspace, occurrence=OCCURRENCE):
+    return [json.loads(line) for line in outgoing(workspace, RELEASE, occurrence).read_text().splitlines()]
+
+
+def traces(workspace):
+    """Everything that a run could have left beside its final file."""
+    places = [workspace.factory / "outgoing", workspace.factory / "scratch"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return [path.name for path in files if path.suffix not in {".lock", ".jsonl"}]
+
+
+def only_run(workspace):
+    (run,) = show_release(workspace, RELEASE)[1]
+    return run
+
+
+def run_and_die(workspace, body):
+    """Runs the occurrence in a process that kills itself at a point which `body` prepares."""
+    script = f"""
+import os, signal
+from datetime import datetime
+from pathlib import Path
+import factory.campaign as campaign
+from factory.channels import file as channel
+from shared.workspace import open_workspace
+def die(*_args, **_kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+{body}
+campaign.run_occurrence(open_workspace(Path({str(workspace.root)!r})), {RELEASE!r},
+                        datetime.fromisoformat({OCCURRENCE.isoformat()!r}))
+"""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120).returncode
+
+
+def test_each_unit_of_the_audience_gets_one_message_but_for_the_holdout(released):
+    result = run_occurrence(released, RELEASE, OCCURRENCE)
+    key = pseudonym_key(released)
+    # customers_csv: recency is the number modulo 12, plus 1; the audience is recency of at most 6.
+    audience = {pseudonym(key, f"c{number:05}"): f"c{number:05}" for number in range(200) if number % 12 < 6}
+    expected = {unit: to for unit, to in audience.items() if not held_out(RELEASE, unit, Fraction(1, 20))}
+    found = lines(released)
+    assert {line["unit"]: line["to"] for line in found} == expected
+    assert [line["unit"] for line in found] == sorted(expected)
+    assert (result.state, result.audience, result.messages) == ("done", len(audience), len(expected))
+    assert result.held_out == len(audience) - len(expected) > 0
+    assert len({line["key"] for line in found}) == len(found)
+    assert all(line["occurrence"] == "2026-02-02T09:00:00Z" and line["release"] == RELEASE for line in found)
+    first = next(line for line in found if line["to"] == "c00000")
+    assert first["subject"] == "For our Urban customers"
+    assert "you spent 10.0" in first["body"]
+
+
+def test_running_twice_sends_once(released):
+    first = run_occurrence(released, RELEASE, OCCURRENCE)
+    again = run_occurrence(released, RELEASE, OCCURRENCE)
+    assert (first.state, again.state) == ("done", "repeated")
+    assert again.file_digest == first.file_digest
+    assert len(sent(released)) == 1
+    assert traces(released) == []
+
+
+def test_the_same_moment_in_another_time_zone_is_the_same_occurrence(released):
+    run_occurrence(released, RELEASE, OCCURRENCE)
+    from zoneinfo import ZoneInfo
+
+    assert run_occurrence(released, RELEASE, OCCURRENCE.astimezone(ZoneInfo("Asia/Tokyo"))).state == "repeated"
+
+
+def test_by_hand_the_latest_occurrence_is_run(released):
+    assert run_now(released, RELEASE).occurrence == OCCURRENCE
+    assert run_now(released, RELEASE).state == "repeated"
+
+
+@pytest.mark.parametrize(
+    ("point", "body"),
+    [
+        ("before the run is recorded", "campaign._begin = die"),
+        ("while preparing", "campaign.prepare = die"),
+        ("half of the file written", "channel.key = die"),
+        ("before what was prepared is recorded", "campaign._remember = die"),
+        ("just before the file appears", "channel.reveal = die"),
+        ("just after the file appears", "r = channel.reveal\nchannel.reveal = lambda a, b: (r(a, b), die())"),
+        ("just before the commit", "campaign._record_sent = die"),
+        ("just after the commit", "s = campaign._send\ncampaign._send = lambda *a: (s(*a), die())"),
+    ],
+)
+def test_a_kill_at_any_point_ends_in_one_complete_recorded_file(released, point, body):
+    assert run_and_die(released, body) == KILLED, point
+    final = outgoing(released, RELEASE, OCCURRENCE)
+    seen = final.read_bytes() if final.exists() else None
+    result = run_occurrence(released, RELEASE, OCCURRENCE)
+    assert result.state in {"done", "repeated"}
+    assert seen is None or final.read_bytes() == seen
+    assert len(lines(released)) == result.messages
+    assert len(sent(released)) == 1
+    assert only_run(released).state == "done"
+    assert traces(released) == []
+
+
+def test_a_file_that_was_out_when_the_kill_came_is_recorded_however_late_and_even_if_paused(released):
+    body = "r = channel.reveal\nchannel.reveal = lambda a, b: (r(a, b), die())"
+    assert run_and_die(released, body) == KILLED
+    pause(released, RELEASE, reason="a typo")
+    released.clock.set(moment("2026-02-03 20:00"))
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+    assert sent(released)[0].body["found"] is True
+
+
+def test_concurrent_runs_send_once_and_the_others_say_so(released):
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: run_occurrence(released, RELEASE, OCCURRENCE), range(4)))
+    assert sorted(result.state for result in results) == ["done", "repeated", "repeated", "repeated"]
+    assert len(sent(released)) == 1
+
+
+def test_concurrent_processes_send_once(released):
+    script = (
+        "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
+        "from factory.campaign import run_occurrence\nfrom shared.workspace import open_workspace\n"
+        f"print(run_occurrence(open_workspace(Path({str(released.root)!r})), {RELEASE!r}, "
+        f"datetime.fromisoformat({OCCURRENCE.isoformat()!r})).state)"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    states = sorted(process.communicate(timeout=120)[0].strip() for process in running)
+    assert states == ["done", "repeated", "repeated"]
+    assert len(sent(released)) == 1
+
+
+def test_a_pause_while_a_run_prepares_stops_it_before_anything_is_seen(released, monkeypatch):
+    prepare = campaign.prepare
+
+    def paused_meanwhile(*args):
+        made = prepare(*args)
+        pause(released, RELEASE, reason="a typo")
+        resume(released, RELEASE, reason="never mind")  # the epoch has moved on all the same
+        return made
+
+    monkeypatch.setattr(campaign, "prepare", paused_meanwhile)
+    result = run_occurrence(released, RELEASE, OCCURRENCE)
+    assert result.state == "skipped"
+    assert not outgoing(released, RELEASE, OCCURRENCE).exists()
+    assert traces(released) == []
+    monkeypatch.undo()
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+
+
+def test_a_stop_while_a_run_prepares_stops_it(released, monkeypatch):
+    prepare = campaign.prepare
+    monkeypatch.setattr(campaign, "prepare", lambda *args: (prepare(*args), stop_all(released, reason="complaints"))[0])
+    result = run_occurrence(released, RELEASE, OCCURRENCE)
+    assert result.state == "skipped"
+    assert "complaints" in result.reason
+    assert not outgoing(released, RELEASE, OCCURRENCE).exists()
+
+
+def test_a_paused_release_skips_and_runs_once_resumed(released):
+    pause(released, RELEASE, reason="a typo")
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "skipped"
+    resume(released, RELEASE, reason="mended")
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("occurrence", "said"),
+    [
+        (OCCURRENCE - timedelta(days=1), "too late by 23:10"),
+        (OCCURRENCE + timedelta(days=1), "too early"),
+        (OCCURRENCE + timedelta(minutes=5), "does not name this moment"),
+    ],
+)
+def test_what_is_not_due_is_skipped_and_the_next_moment_named(released, occurrence, said):
+    result = run_occurrence(released, RELEASE, occurrence)
+    assert result.state == "skipped"
+    assert said in result.reason
+    assert "2026-02-03T09:00:00Z" in result.reason
+    assert not outgoing(released, RELEASE, occurrence).exists()
+
+
+def test_one_changed_byte_in_any_file_of_the_package_is_refused_before_anything_is_written(released):
+    package = next((released.factory / "inbox").iterdir())
+    for path in sorted(path for path in package.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+        result = run_occurrence(released, RELEASE, OCCURRENCE)
+        assert (result.state, bool(result.reason)) == ("refused", True), path
+        assert not (released.factory / "outgoing").exists()
+        path.write_bytes(whole)
+    assert "refused" in {entry.kind for entry in open_factory(released).entries(RELEASE)}
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+
+
+def test_another_valid_package_in_the_place_of_the_admitted_one_is_refused(released, tmp_path):
+    package = next((released.factory / "inbox").iterdir())
+    other = make_package(released, into=tmp_path, decision={"reason": "once more"})
+    shutil.copyfile(other / "attestation.json", package / "attestation.json")
+    result = run_occurrence(released, RELEASE, OCCURRENCE)
+    assert (result.state, result.reason) == ("refused", "the package in the inbox is another one than was admitted")
+
+
+def test_a_revoked_or_expired_package_no_longer_runs(released):
+    settings = released.configs / "factory.yaml"
+    package = next((released.factory / "inbox").iterdir()).name
+    settings.write_text(settings.read_text().replace("revoked: []", f"revoked: ['sha256:{package}']"))
+    assert "revoked" in run_occurrence(released, RELEASE, OCCURRENCE).reason
+    settings.write_text(settings.read_text().replace(f"'sha256:{package}'", ""))
+    released.clock.set(OCCURRENCE + timedelta(days=100))
+    assert "expired" in run_occurrence(released, RELEASE, OCCURRENCE + timedelta(days=100)).reason
+
+
+@pytest.mark.parametrize(("harm", "said"), [("unlink", "is missing"), ("append", "was changed")])
+def test_a_file_on_record_that_is_missing_or_changed_is_named_and_not_sent_again(released, harm, said):
+    run_occurrence(released, RELEASE, OCCURRENCE)
+    final = outgoing(released, RELEASE, OCCURRENCE)
+    if harm == "unlink":
+        final.unlink()
+    else:
+        with final.open("a") as stream:
+            stream.write("{}\n")
+    for _ in range(2):
+        with pytest.raises(PilotPlantError, match=said) as error:
+            run_occurrence(released, RELEASE, OCCURRENCE)
+        assert str(final) in str(error.value)
+    assert len(sent(released)) == 1
+    kinds = [entry.kind for entry in open_factory(released).entries(RELEASE)]
+    assert kinds.count("failed") == 1
+
+
+def test_a_strangers_file_in_the_place_of_a_run_is_not_taken_for_one(released):
+    final = outgoing(released, RELEASE, OCCURRENCE)
+    final.parent.mkdir(parents=True)
+    final.write_text("{}\n")
+    with pytest.raises(PilotPlantError, match="no run of this release has written"):
+        run_occurrence(released, RELEASE, OCCURRENCE)
+    assert sent(released) == []
+
+
+def test_what_the_box_stops_is_a_failed_run_with_its_reason(workspace):
+    make_package(workspace, audience="SELECT customer_id AS unit, recency / (recency - recency) AS x FROM customers")
+    admit(workspace)
+    with pytest.raises(Contained):
+        run_occurrence(workspace, RELEASE, OCCURRENCE)
+    run = only_run(workspace)
+    assert run.state == "failed"
+    assert "one column" in run.reason
+    assert traces(workspace) == []
+
+
+def test_an_empty_audience_is_a_run_without_messages(workspace):
+    make_package(workspace, audience="SELECT customer_id AS unit FROM customers WHERE recency > 12")
+    admit(workspace)
+    result = run_occurrence(workspace, RELEASE, OCCURRENCE)
+    assert (result.state, result.messages, lines(workspace)) == ("done", 0, [])
+
+
+def test_units_that_are_nobody_are_left_out_and_counted(workspace):
+    make_package(workspace, audience="SELECT unit FROM (VALUES ('nobody'), ('no one')) t(unit)")
+    admit(workspace)
+    result = run_occurrence(workspace, RELEASE, OCCURRENCE)
+    assert result.messages == 0
+    assert f"{2 - result.held_out} units are not in the population's table" in result.reason
+
+
+def test_no_personal_column_reaches_a_message_or_stays_in_scratch(released):
+    run_occurrence(released, RELEASE, OCCURRENCE)
+    text = outgoing(released, RELEASE, OCCURRENCE).read_text()
+    assert "@example.com" not in text
+    assert list((released.factory / "scratch").glob("*/*")) == []
+
+
+def test_an_unknown_release_is_bad_input(released):
+    with pytest.raises(BadInput, match="no release `winter`"):
+        run_occurrence(released, "winter", OCCURRENCE)
+
+
+def test_the_lock_of_a_killed_run_is_gone_with_it(released):
+    assert run_and_die(released, "campaign.prepare = die") == KILLED
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+    assert only_run(released).attempts == 2
+
+
+def test_the_ledger_of_all_this_verifies(released):
+    run_occurrence(released, RELEASE, OCCURRENCE)
+    run_occurrence(released, RELEASE, OCCURRENCE - timedelta(days=1))
+    assert open_factory(released).problems() == []

@@ -1,0 +1,135 @@
+"""The Factory's commands: light to start, orderly to stop, and plain in what they print."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from factory import processes
+from factory.cli import app
+from shared.console import Session
+from shared.errors import BadInput, Refused
+from tests.makers import RELEASE, customers_csv, make_package
+
+HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "duckdb", "scipy", "pyarrow")
+
+
+def call(workspace, *arguments):
+    """The command's result: what it printed as JSON."""
+    result = CliRunner().invoke(app, [*arguments, "--json"], obj=Session(workspace.root, lambda *_: None))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout), result.exit_code
+
+
+def test_from_package_to_status_every_command_speaks_json(workspace, tmp_path):
+    make_package(workspace)
+    assert call(workspace, "admit")[0]["admitted"] == [RELEASE]
+    assert call(workspace, "trust", "gate")[0]["changed"] is False
+    assert call(workspace, "releases")[0]["releases"][0]["name"] == RELEASE
+    ran = call(workspace, "run", RELEASE)[0]
+    assert (ran["state"], ran["occurrence"]) == ("done", "2026-02-02T09:00:00Z")
+    assert call(workspace, "run", RELEASE, "--occurrence", "2026-02-02T09:00:00Z")[0]["state"] == "repeated"
+    shown = call(workspace, "show", RELEASE)[0]
+    assert (shown["state"], shown["next"], len(shown["runs"])) == ("live", "2026-02-03T09:00:00Z", 1)
+    assert call(workspace, "pause", RELEASE, "--reason", "a typo")[0]["changed"] == [RELEASE]
+    assert call(workspace, "resume", RELEASE)[0]["state"] == "live"
+    assert call(workspace, "stop-all", "--reason", "complaints")[0]["changed"] == [RELEASE]
+    status = call(workspace, "status")[0]
+    assert (status["stopped"], status["runs"], status["rows_loaded"]) == ("complaints", {"done": 1}, 200)
+    assert call(workspace, "resume", "--all")[0]["changed"] == [RELEASE]
+    assert call(workspace, "status")[0]["releases"][0]["next"] == "2026-02-03T09:00:00Z"
+
+
+def test_data_goes_in_and_out(workspace, tmp_path):
+    file = customers_csv(tmp_path / "customers.csv", rows=210)
+    loaded = call(workspace, "load", "customers", str(file))[0]
+    assert (loaded["accepted"], loaded["quarantined"]) == (210, [])
+    assert call(workspace, "load", "customers", str(file))[0]["repeated"] is True
+    assert call(workspace, "publish")[0]["tables"] == {"customers": 210}
+    units, back = tmp_path / "units.csv", tmp_path / "ids.csv"
+    assert call(workspace, "pseudonymise", str(file), "--out", str(units))[0]["rows"] == 210
+    assert call(workspace, "resolve", str(units), "--out", str(back))[0]["rows"] == 210
+    assert back.read_text().splitlines()[1].startswith("c00000,u_")
+
+
+def test_a_refused_inbox_exits_with_three_and_every_reason(workspace):
+    package = make_package(workspace, verdict="refuse", signers=())
+    printed, code = call(workspace, "admit")
+    assert code == 3
+    assert len(printed["refused"][package.name]) == 3
+
+
+def test_a_refused_run_is_an_error_with_a_remedy(workspace):
+    package = make_package(workspace)
+    call(workspace, "admit")
+    (package / "candidate" / "evidence.json").write_text("{}")
+    with pytest.raises(Refused, match=r"evidence\.json: changed"):
+        call(workspace, "run", RELEASE)
+
+
+@pytest.mark.parametrize("arguments", [("resume",), ("resume", RELEASE, "--all"), ("run", RELEASE, "--occurrence", "9")])
+def test_what_cannot_be_meant_is_bad_input(workspace, arguments):
+    with pytest.raises(BadInput):
+        call(workspace, *arguments)
+
+
+def test_text_for_people_names_the_next_step(workspace):
+    result = CliRunner().invoke(app, ["releases"], obj=Session(workspace.root, lambda *_: None))
+    assert "pilotplant factory admit" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["releases"], ["pause", RELEASE], ["show", RELEASE]])
+def test_looking_and_stopping_import_nothing_heavy(workspace, arguments):
+    make_package(workspace)
+    call(workspace, "admit")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom factory.cli import app\nfrom shared.console import Session\n"
+        f"app({arguments!r}, obj=Session(Path({str(workspace.root)!r}), print), standalone_mode=False)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.strip().endswith("[]")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_up_ends_in_order_when_told_and_leaves_what_the_next_one_clears_when_killed(workspace):
+    mark = str(workspace.factory / "prefect")
+    script = (
+        "from pathlib import Path\nfrom factory.cli import app\nfrom shared.console import Session\n"
+        f"app(['up', '--port', '0', '--json'], obj=Session(Path({str(workspace.root)!r}), print))"
+    )
+
+    def up():
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if "the Factory is up" in line:
+                return process
+        raise AssertionError(process.communicate())
+
+    told = up()
+    assert len(processes.marked(mark)) >= 2
+    told.send_signal(signal.SIGTERM)
+    printed, _ = told.communicate(timeout=60)
+    assert told.returncode == 0
+    assert json.loads(printed)["urls"]["prefect"].startswith("http://127.0.0.1:")
+    assert processes.marked(mark) == []
+
+    killed = up()
+    killed.kill()
+    killed.communicate(timeout=60)
+    time.sleep(1)
+    assert processes.marked(mark) != []
+    again = up()
+    again.send_signal(signal.SIGINT)
+    again.communicate(timeout=60)
+    assert processes.marked(mark) == []

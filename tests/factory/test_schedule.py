@@ -1,0 +1,111 @@
+"""Schedules: Prefect's own server and worker fire them, and the Factory keeps the last word."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from factory import deployments, processes
+from factory.channels.file import outgoing
+from factory.plant import Plant
+from factory.releases import pause, resume, show_release, stop_all
+from factory.state import open_factory
+from shared.errors import BadInput, Refused, Undecided
+from shared.workspace import open_workspace
+from tests.makers import RELEASE, make_charter, make_package
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+OTHER = "autumn-email-letter"
+YEARLY = "winter-email-letter"
+
+
+@pytest.fixture(scope="module")
+def plant(loaded, tmp_path_factory):
+    """A plant that is up, in real time, with packages in its inbox; the user's own Prefect settings point elsewhere."""
+    root = tmp_path_factory.mktemp("plant") / "workspace"
+    shutil.copytree(loaded.root, root)
+    workspace = open_workspace(root)
+    for pilot in ("spring-email", "autumn-email"):
+        make_package(workspace, charter=make_charter(pilot, cron="* * * * *"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+        patch.setenv("PREFECT_API_KEY", "someone else's")
+        patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        with Plant(workspace, port=0).running() as running:
+            yield running
+    assert processes.marked(str(workspace.factory / "prefect")) == []
+
+
+def test_what_the_inbox_holds_is_admitted_scheduled_and_run_by_the_schedule_itself(plant):
+    first = plant.reconcile()
+    assert sorted(first.admission.admitted) == [OTHER, RELEASE]
+    assert {plan.release: plan.paused for plan in first.changed} == {RELEASE: False, OTHER: False}
+    assert plant.reconcile().changed == ()
+    for run in plant.wait_for_scheduled_runs():
+        assert run.auto_scheduled
+        assert run.state == "Completed", run.message
+        assert "messages written" in run.message
+        file = outgoing(plant.workspace, run.release, run.scheduled)
+        assert file.exists()
+        sent = [entry for entry in open_factory(plant.workspace).entries(run.release) if entry.kind == "sent"]
+        assert sent[-1].body["flow_run"] == run.flow_run
+
+
+def test_a_pause_stops_the_schedule_and_a_tampered_package_fails_by_name(plant):
+    pause(plant.workspace, RELEASE, reason="a typo")
+    (release, _) = show_release(plant.workspace, OTHER)
+    sealed = plant.workspace.factory / "inbox" / release.package.removeprefix("sha256:") / "candidate"
+    whole = (sealed / "files" / "message.txt").read_bytes()
+    (sealed / "files" / "message.txt").write_bytes(whole + b"!")
+    assert {plan.release: plan.paused for plan in plant.reconcile().changed} == {RELEASE: True}
+    since = datetime.now(UTC)
+    (run,) = plant.wait_for_scheduled_runs()
+    (sealed / "files" / "message.txt").write_bytes(whole)
+    assert (run.release, run.state) == (OTHER, "Failed")
+    assert "files/message.txt: changed after it was sealed" in run.message
+    assert not outgoing(plant.workspace, OTHER, run.scheduled).exists()
+    with plant._prefect():
+        assert deployments.scheduled_run(RELEASE, since) is None
+
+
+def test_stop_all_rests_every_schedule_and_a_resume_wakes_its_own(plant):
+    resume(plant.workspace, RELEASE, reason="mended")
+    assert [plan.paused for plan in plant.reconcile().changed] == [False]
+    stop_all(plant.workspace, reason="complaints")
+    assert {plan.release: plan.paused for plan in plant.reconcile().changed} == {RELEASE: True, OTHER: True}
+    assert plant.wait_for_scheduled_runs() == []
+
+
+def test_a_schedule_that_is_far_away_is_not_waited_for(plant):
+    make_package(plant.workspace, charter=make_charter("winter-email", cron="0 0 1 1 *"))
+    assert plant.reconcile().admission.admitted == (YEARLY,)
+    plan = next(plan for plan in plant.deployed if plan.release == YEARLY)
+    assert plan.paused  # everything is stopped: what comes in meanwhile rests too
+    plant._applied[YEARLY] = deployments.Deployment(YEARLY, plan.cron, plan.timezone, plan.version, False, plan.tags)
+    with pytest.raises(Undecided, match="is not due before"):
+        plant.wait_for_scheduled_runs(60)
+
+
+def test_the_deployment_of_a_release_that_is_gone_is_removed(plant):
+    (release, _) = show_release(plant.workspace, YEARLY)
+    shutil.rmtree(plant.workspace.factory / "inbox" / release.package.removeprefix("sha256:"))
+    round_ = plant.reconcile()
+    assert (round_.removed, list(round_.broken)) == ((YEARLY,), [YEARLY])
+
+
+def test_a_second_plant_of_the_workspace_is_refused(plant):
+    with pytest.raises(Refused, match="up already"), Plant(plant.workspace, port=0).running():
+        pass
+
+
+def test_a_port_in_use_is_named_with_its_setting(plant, tmp_path, loaded):
+    shutil.copytree(loaded.root, tmp_path / "other")
+    settings = tmp_path / "other" / "configs" / "factory.yaml"
+    port = plant.url.rpartition(":")[2]
+    settings.write_text(settings.read_text().replace("port: 4200", f"port: {port}"))
+    with pytest.raises(BadInput, match=f"port {port} is in use") as error:
+        with Plant(open_workspace(tmp_path / "other")).running():
+            pass
+    assert "configs/factory.yaml" in error.value.where

@@ -1,0 +1,160 @@
+"""Makers: a workspace with loaded customers and trusted keys, and packages as the gate hands them over."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from shared.attestation import Decision, Predicate, attest
+from shared.candidate import FILES, PROMISE, seal, write_json
+from shared.charter import Charter, Promise
+from shared.clock import rfc3339
+from shared.digests import digest_file, hex_of
+from shared.files import scratch_in
+from shared.keys import GATE, KeyStore, write_public
+from shared.workspace import Mode, Workspace, create
+
+OWNER = "owner@example.com"
+PASSPHRASE = "correct horse"
+AUDIENCE = "SELECT customer_id AS unit FROM customers WHERE recency <= 6\n"
+TEMPLATE = "Dear customer from a {{ zip_code }} place,\n\nyou spent {{ history }}.\n"
+# What `make_package` becomes, and a moment that its schedule names.
+RELEASE = "spring-email-letter"
+OCCURRENCE = datetime(2026, 2, 2, 9, tzinfo=UTC)
+SEGMENTS = ("Urban", "Surburban", "Rural")
+
+
+def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
+    """A new workspace with a gate and an owner, whose keys are enrolled and trusted."""
+    workspace, _ = create(root, mode)
+    keys = keys_of(workspace)
+    for name, role in ((GATE, "gate"), (OWNER, "owner")):
+        record = keys.create(name, role)  # type: ignore[arg-type]
+        write_public(workspace.promotion / "keys", record)
+        write_public(workspace.configs / "trusted_keys", record)
+    return workspace
+
+
+def keys_of(workspace: Workspace) -> KeyStore:
+    """Where the workspace's private keys are."""
+    return KeyStore(workspace, passphrase=PASSPHRASE if workspace.mode == "live" else None)
+
+
+def customers_csv(path: Path, rows: int = 200) -> Path:
+    """Customers after `configs/contracts/customers.odcs.yaml`; half of them bought in the last six months."""
+    columns = ("customer_id", "email", "recency", "history", "zip_code")
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        for number in range(rows):
+            place = SEGMENTS[number % len(SEGMENTS)]
+            writer.writerow((f"c{number:05}", f"c{number}@example.com", number % 12 + 1, 10 + number / 4, place))
+    return path
+
+
+def make_charter(
+    pilot: str = "spring-email", *, cron: str = "0 9 * * *", play: dict[str, Any] | None = None, **changes: Any
+) -> Charter:
+    """A small charter with one treatment arm, `letter`."""
+    content = {
+        "schema_version": 1,
+        "pilot": pilot,
+        "hypothesis": {"because": "they wrote", "we_believe": "a letter", "will": "bring visits"},
+        "requester": "requester@example.com",
+        "owner": OWNER,
+        "population": "customers",
+        "arms": [
+            {"name": "control"},
+            {
+                "name": "letter",
+                "play": {
+                    "kind": "campaign",
+                    "audience": "audience.sql",
+                    "subject": "For our {{ zip_code }} customers",
+                    "template": "message.txt",
+                    "fields": ["zip_code", "history"],
+                    "schedule": {"cron": cron, "timezone": "UTC", "grace_minutes": 60},
+                    **(play or {}),
+                },
+            },
+        ],
+        "primary": {"metric": "visit", "minimum_effect": 0.01},
+        "sample": {"units_per_arm": 10},
+        "time_box": {"start": "2026-01-05", "end": "2026-01-19"},
+        "decide_by": "2026-01-31",
+        "budget": {"media": Decimal("10.00"), "currency": "USD"},
+        **changes,
+    }
+    return Charter.model_validate(content)
+
+
+def make_package(
+    workspace: Workspace,
+    *,
+    charter: Charter | None = None,
+    into: Path | None = None,
+    audience: str = AUDIENCE,
+    template: str = TEMPLATE,
+    signers: tuple[str, ...] = (GATE, OWNER),
+    decision: dict[str, Any] | None = None,
+    **predicate: Any,
+) -> Path:
+    """A package as the gate hands it over, in the inbox or in `into`; keywords change what is attested."""
+    charter = charter or make_charter()
+    files = {"audience.sql": audience, "message.txt": template}
+    with scratch_in(workspace.root / "var" / "making") as folder:
+        (folder / FILES).mkdir()
+        for name, text in files.items():
+            (folder / FILES / name).write_text(text)
+        promise = Promise(
+            charter=charter, metrics={}, files={name: digest_file(folder / FILES / name) for name in files}
+        )
+        write_json(folder / PROMISE, promise.as_json())
+        (folder / "evidence.json").write_text('{"schema_version":1}')
+        head = {"seq": 1, "hash": "sha256:" + "1" * 64}
+        candidate = seal(
+            folder,
+            workspace.root / "var" / "making" / "intake",
+            workspace=workspace.id,
+            mode=workspace.mode,
+            pilot=charter.pilot,
+            promise=promise.digest,
+            requester=charter.requester,
+            ledger=head,
+            covers_until="2026-01-19T00:00:00Z",
+        )
+    now = workspace.clock.now()
+    said = {"word": "scale", "owner": OWNER, "reason": "it works", "at": rfc3339(now), "arm": "letter"}
+    content = {
+        "verifier": "pilotplant",
+        "time_verified": rfc3339(now),
+        "pilot": charter.pilot,
+        "promise": promise.digest,
+        "policy": "sha256:" + "2" * 64,
+        "workspace": workspace.id,
+        "mode": workspace.mode,
+        "verdict": "admit",
+        "findings": (),
+        "decision": Decision(**{**said, "release": f"{charter.pilot}-letter", **(decision or {})}),
+        "evidence": "sha256:" + "3" * 64,
+        "cost": {"amount": "10.00", "currency": "USD"},
+        "expires": rfc3339(now + timedelta(days=90)),
+        "ledgers": {"lab": head},
+    }
+    keys = keys_of(workspace)
+    envelope = attest(
+        candidate.digest, Predicate(**{**content, **predicate}), [keys.signer(name) for name in signers]
+    )
+    target = (into or workspace.factory / "inbox") / hex_of(candidate.digest)
+    shutil.copytree(candidate.folder, target / "candidate")
+    (target / "attestation.json").write_bytes(envelope)
+    return target
+
+
+def moment(text: str) -> datetime:
+    """A UTC moment from `2026-02-02 09:00`."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
