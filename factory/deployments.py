@@ -8,18 +8,19 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.releases import Release
+from shared.clock import rfc3339
 from shared.digests import short
 from shared.play import Play
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, StateType
 
 POOL = "factory"
 FLOW = "campaign"
@@ -172,6 +173,56 @@ def scheduled_run(release: str, since: datetime) -> FlowRunFacts | None:
             limit=10,
         )
     return next((_facts(release, run) for run in found if run.auto_scheduled), None)
+
+
+def end_zombies() -> int:
+    """Closes runs that no process works on any more, as after a power cut; to be called while no worker is up.
+
+    Prefect would keep them `Running` for ever, and each holds the one slot of its deployment: the schedule would
+    fire, and no run would ever begin.
+    """
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    with _client() as client:
+        zombies = _in_states(client, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+        for run in zombies:
+            client.set_flow_run_state(run.id, Crashed(message="cut off with the plant it ran in"), force=True)
+    return len(zombies)
+
+
+def run_again_crashed(known: set[str]) -> list[str]:
+    """Starts each crashed run of a schedule once more, at its own occurrence; returns their releases.
+
+    The run itself finds out whether it is too late, or whether all was done before the crash. `known` holds the
+    runs that were seen to, and grows.
+    """
+    from prefect.client.schemas.objects import StateType
+
+    again = []
+    with _client() as client:
+        for run in _in_states(client, StateType.CRASHED):
+            if str(run.id) in known or not run.auto_scheduled or run.deployment_id is None:
+                continue
+            moment = (run.expected_start_time or datetime.now(UTC)).astimezone(UTC).replace(second=0, microsecond=0)
+            client.create_flow_run_from_deployment(
+                run.deployment_id,
+                parameters={**run.parameters, "occurrence": rfc3339(moment)},
+                idempotency_key=f"again-{run.id}",  # the same after a restart: Prefect makes it once
+            )
+            known.add(str(run.id))
+            again.append(str(run.parameters["release"]))
+    return again
+
+
+def _in_states(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    wanted = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=wanted), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=PAGE
+    )
 
 
 def code_folder() -> Path:

@@ -36,12 +36,14 @@ class Reconciled:
         admission: what became of the inbox; None where nothing that matters to it has changed since the last round.
         changed: deployments that were made, renewed, paused or resumed now.
         removed: deployments of releases that are gone.
+        again: releases whose last run had crashed, and was started once more.
         broken: releases whose package cannot be read, with the reason; they have no deployment.
     """
 
     admission: AdmissionResult | None
     changed: tuple[Deployment, ...]
     removed: tuple[str, ...]
+    again: tuple[str, ...]
     broken: dict[str, str]
 
     def lines(self) -> list[str]:
@@ -51,6 +53,7 @@ class Reconciled:
             said.append(f"refused: package {name[:12]}: " + "; ".join(reasons))
         said += [f"{'paused' if plan.paused else 'scheduled'}: {plan.release} ({plan.cron})" for plan in self.changed]
         said += [f"removed: {name}" for name in self.removed]
+        said += [f"started again after a crash: {name}" for name in self.again]
         return said + [f"cannot be read: {name}: {why}" for name, why in self.broken.items()]
 
 
@@ -66,6 +69,7 @@ class Plant:
         self._applied: dict[str, Deployment] = {}
         self._names: set[str] | None = None
         self._seen: tuple[Any, ...] | None = None
+        self._rerun: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -92,6 +96,9 @@ class Plant:
             self._server.start()
             with self._prefect():
                 deployments.create_pool()
+                zombies = deployments.end_zombies()
+            if zombies:
+                self.say(f"closed {zombies} runs that a killed plant had left open")
             self._server.start_worker(deployments.POOL)
             yield self
 
@@ -108,9 +115,10 @@ class Plant:
                 self._applied[plan.release] = plan
             if self._names != set(wanted):
                 removed = deployments.remove_others(list(wanted))
+            again = deployments.run_again_crashed(self._rerun)
         self._names = set(wanted)
         self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
-        return Reconciled(admission, changed, tuple(removed), broken)
+        return Reconciled(admission, changed, tuple(removed), tuple(again), broken)
 
     def wait_for_scheduled_runs(self, timeout_s: float = RUN_WAIT_S) -> list[FlowRunFacts]:
         """The next run that each live release's schedule fires from now on, once it has ended.

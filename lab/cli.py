@@ -72,7 +72,9 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         as_json,
         {"pilot": name, "digest": pilot.promise.digest, "ends": pilot.ends, "budget": pilot.reserved.as_json(),
          "repeated": done.repeated},
-        f"{name} was launched before with this very content; nothing was done." if done.repeated else f"{name} is launched.",
+        f"{name} was launched before with this very content; nothing was done."
+        if done.repeated
+        else f"{name} is launched.",
         f"Promise: {pilot.promise.digest}",
         f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
         f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
@@ -125,7 +127,8 @@ def record(
          "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
-        else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes; {done.duplicates:,} duplicates dropped.",
+        else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
+        f"dropped {done.duplicates:,} duplicates.",
         *(f"Held back {rows:,} rows: {reason}" for reason, rows in done.conflicts.items()),
     )  # fmt: skip
     return done
@@ -227,7 +230,8 @@ def end(
     emit(
         as_json,
         {"pilot": name, "state": "ended", "repeated": repeated},
-        f"{name} {'was' if repeated else 'is'} closed, at {date_time(pilot.ended_at)}. Next: pilotplant lab analyse {name}",
+        f"{name} {'was' if repeated else 'is'} closed, at {date_time(pilot.ended_at)}.",
+        f"Next: pilotplant lab analyse {name}",
     )
     return pilot
 

@@ -155,7 +155,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     available = int(frozen.snapshot.manifest.tables[charter.population].rows * share)
     if available < charter.sample.units_per_arm:
         yield Refused(
-            f"the plan needs {charter.sample.units_per_arm:,} units in every arm, and the smallest can get {available:,}",
+            f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
             where=_place(charter),
             remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population",
         )

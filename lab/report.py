@@ -55,7 +55,8 @@ def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     better = primary.estimate * metrics[name].sign > 0
     text = f"{arm}: {name} {'rose' if primary.estimate > 0 else 'fell'} by {wording.effect(metrics[name], primary)}"
     if not wins:
-        text = f"{arm}: no difference in {name} was shown ({wording.effect(metrics[name], primary)}); that is not proof of none"
+        found = wording.effect(metrics[name], primary)
+        text = f"{arm}: no difference in {name} was shown ({found}); that is not proof of none"
     elif not better:
         text += ", which is worse"
     rails = [evidence.effect(arm, rail.metric) for rail in charter.guardrails]

@@ -13,7 +13,7 @@ from shared.workspace import Workspace
 
 
 def run_sql(workspace: Workspace, name: str, sql: str, out: Path | None = None) -> QueryResult:
-    """Runs SQL over the snapshot's tables and the pilot's `exposures`, `outcomes` and `conflicts`; see `confined.query`."""
+    """Runs SQL over the snapshot and the pilot's `exposures`, `outcomes` and `conflicts`; see `confined.query`."""
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
     tables: dict[str, Path | list[Path]] = dict(open_snapshot(workspace, pilot.snapshot).tables())

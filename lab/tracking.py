@@ -5,6 +5,7 @@ MLflow lets a finished run be changed, so it is never the authority: a candidate
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1")
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.tracking import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of its tables at every first use
 
     client = MlflowClient(store_uri(workspace))
     experiment = client.get_experiment_by_name(pilot.name)

@@ -78,13 +78,13 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def demo(
     data: Annotated[Path | None, typer.Option(help="The real e-mail test (CSV) instead of the synthetic shop.")] = None,
-    into: Annotated[Path, typer.Option(help="Where to make the rehearsal workspace.")] = Path("demo"),
+    into: Annotated[Path | None, typer.Option(help="A new folder; if left out, demo, or demo-2 and so on.")] = None,
     as_json: Json = False,
 ) -> Any:
     """Go the whole way in a rehearsal: two pilots, the gate, a release, and its scheduled run."""
-    from pilotplant.demo import run_demo
+    from pilotplant.demo import free_folder, run_demo
 
-    found = run_demo(into, data, quiet=as_json)
+    found = run_demo(into or free_folder(Path("demo")), data, quiet=as_json)
     emit(as_json, found.as_json(), *found.lines())
     return found
 
@@ -122,7 +122,7 @@ def _crashed(error: Exception, *, as_json: bool) -> int:
     traceback.print_exception(error, file=sys.stderr)
     report = PilotPlantError(
         f"a defect of Pilot Plant, or of the machine below it: {type(error).__name__}: {error}",
-        remedy="run the same command again, which repairs what was cut off; if it stays, report it with the lines above",
+        remedy="run the same command again, which repairs what was cut off; if it stays, report the lines above",
     )
     return fail(report, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""A case: everything the gate looks at for one candidate; reading it may fail, which a check never survives as a pass."""
+"""A case: everything the gate looks at for one candidate; what cannot be read is never taken for a pass."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def decide(
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
-        else f"{name}: {decision.word}{f' {decision.arm}' if decision.arm else ''}, signed by {decision.owner} and the gate.",
+        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {decision.owner} and the gate.",
         f"Attestation: {done.attestation.digest}",
         after,
     )  # fmt: skip

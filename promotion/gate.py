@@ -55,7 +55,7 @@ def judge(case: Case, policy: Policy) -> Judgement:
 
 
 def fold(findings: Iterable[Finding]) -> Verdict:
-    """The verdict: `refuse` on any blocking failure, `undecided` on any blocking gap or on no findings, else `admit`."""
+    """The verdict: `refuse` on a blocking failure, `undecided` on a blocking gap or without findings, else `admit`."""
     blocking = [finding.outcome for finding in findings if finding.level == "block"]
     if "failed" in blocking:
         return "refuse"

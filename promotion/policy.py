@@ -16,11 +16,8 @@ from shared.yamlfile import read_yaml
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 
 # One field per check, so that a misspelt one is an error that lists the right names.
-Rules: Any = create_model(
-    "Rules",
-    __config__=_CLOSED,
-    **{check.name: (check.rule, check.rule()) for check in CHECKS},
-)
+_FIELDS: Any = {check.name: (check.rule, check.rule()) for check in CHECKS}
+Rules: Any = create_model("Rules", __config__=_CLOSED, **_FIELDS)
 
 
 class Tiers(BaseModel):

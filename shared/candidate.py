@@ -81,7 +81,7 @@ class Spend(BaseModel):
 
     def total(self, currency: str) -> Money:
         """The sum, in the budget's currency."""
-        return sum((entry.money for entry in self.entries), Money(amount=0, currency=currency))  # type: ignore[arg-type]
+        return sum((entry.money for entry in self.entries), Money(amount=0, currency=currency))
 
 
 @dataclass(frozen=True, slots=True)

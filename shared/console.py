@@ -107,7 +107,10 @@ def money(parts: dict[str, str]) -> str:
 
 
 def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | None:
-    """The passphrase of a key in a live workspace: PILOTPLANT_PASSPHRASE (the gate: PILOTPLANT_GATE_PASSPHRASE), or asked for."""
+    """The passphrase of a live workspace's key: from the environment, or asked for on a terminal.
+
+    PILOTPLANT_GATE_PASSPHRASE holds the gate's, PILOTPLANT_PASSPHRASE a person's.
+    """
     if workspace.mode == "rehearsal":
         return None
     variable = "PILOTPLANT_GATE_PASSPHRASE" if name == "gate" else "PILOTPLANT_PASSPHRASE"

@@ -40,7 +40,7 @@ def scratch_in(parent: Path) -> Iterator[Path]:
 
 
 def settle(scratch: Path, target: Path) -> bool:
-    """Gives a finished folder its name in one step; False where the name is taken, by the same content under a digest."""
+    """Gives a finished folder its name in one step; False where the name is taken, as by the same content."""
     for path in scratch.rglob("*"):
         if path.is_file():
             _sync_file(path)

@@ -15,6 +15,14 @@ from shared.digests import canonical, digest_json
 GENESIS = "sha256:" + "0" * 64
 
 
+# What SQLite's triggers refuse. INSERT OR REPLACE would delete a row without firing a trigger on deletion.
+_REFUSED = {
+    "ledger_no_update": "UPDATE ON ledger",
+    "ledger_no_delete": "DELETE ON ledger",
+    "ledger_no_replace": "INSERT ON ledger WHEN EXISTS (SELECT 1 FROM ledger WHERE seq >= NEW.seq)",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The end of a chain: how many entries, and the last one's hash."""
@@ -53,13 +61,9 @@ def ledger_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("prev", sa.String, nullable=False, unique=True),
         sa.Column("hash", sa.String, nullable=False, unique=True),
     )
-    for statement in (
-        "CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'append only'); END",
-        "CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'append only'); END",
-        "CREATE TRIGGER ledger_no_replace BEFORE INSERT ON ledger WHEN EXISTS (SELECT 1 FROM ledger WHERE seq >= NEW.seq)"
-        " BEGIN SELECT RAISE(ABORT, 'append only'); END",
-    ):
-        sa.event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect="sqlite"))
+    for name, event in _REFUSED.items():
+        trigger = sa.DDL(f"CREATE TRIGGER {name} BEFORE {event} BEGIN SELECT RAISE(ABORT, 'append only'); END")  # type: ignore[no-untyped-call]
+        sa.event.listen(table, "after_create", trigger.execute_if(dialect="sqlite"))
     return table
 
 
@@ -113,12 +117,9 @@ def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses
         if _recomputed(row) != row.hash:
             found.append(f"{name}: entry {row.seq} ({row.kind}) was changed after it was written")
         prev = hashes[row.seq] = row.hash
-    for witness in witnesses:
-        if hashes.get(witness.seq) != witness.hash:
-            found.append(
-                f"{name}: entry {witness.seq} is not the one that was witnessed; the chain was cut or replaced"
-            )
-    return found
+    missed = [witness for witness in witnesses if hashes.get(witness.seq) != witness.hash]
+    cut = "is not the one that was witnessed; the chain was cut or replaced"
+    return found + [f"{name}: entry {witness.seq} {cut}" for witness in missed]
 
 
 def _recomputed(row: Any) -> str | None:

@@ -28,13 +28,22 @@ def _cents(value: Decimal) -> Decimal:
 Amount = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_cents)]
 
 
+def _currency(code: str) -> str:
+    if len(code) != CURRENCY_LENGTH or not code.isalpha() or not code.isupper():
+        raise ValueError("a currency is its ISO 4217 code, like EUR or USD")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_currency)]
+
+
 class Money(BaseModel):
     """An amount in a currency; sums only with its own kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     amount: Amount
-    currency: Annotated[str, AfterValidator(lambda code: _currency(code))]
+    currency: Currency
 
     def __add__(self, other: Money) -> Money:
         self._same(other)
@@ -59,12 +68,6 @@ class Money(BaseModel):
                 expected=f"amounts in {self.currency}",
                 remedy="convert the amount first and record the converted one",
             )
-
-
-def _currency(code: str) -> str:
-    if len(code) != CURRENCY_LENGTH or not code.isalpha() or not code.isupper():
-        raise ValueError("a currency is its ISO 4217 code, like EUR or USD")
-    return code
 
 
 def parse_amount(text: str) -> Decimal:

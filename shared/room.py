@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from shared import ledger
 from shared.db import open_database
+from shared.digests import canonical
 from shared.errors import Refused
 from shared.ledger import Entry, Head
 from shared.workspace import Workspace
@@ -74,11 +75,11 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
         ).scalar_one_or_none()
         if first is None:
             room.write(connection, GENESIS_KIND, name, workspace.genesis())
-        elif first != ledger.canonical(workspace.genesis()).decode():
+        elif first != canonical(workspace.genesis()).decode():
             raise Refused(
                 f"the {name} ledger was begun in another workspace or mode: {first}",
                 where=str(workspace.root),
-                expected=ledger.canonical(workspace.genesis()).decode(),
+                expected=canonical(workspace.genesis()).decode(),
                 remedy="restore workspace.json; a workspace is live or rehearsal for ever",
             )
     return room

@@ -73,7 +73,7 @@ def require_columns(path: Path, found: list[str], required: list[str], optional:
 
 
 def typed_sql(columns: list[Column], present: list[str]) -> str:
-    """The select list that turns texts into the contract's types; what cannot be turned, and what is absent, is NULL."""
+    """The select list that turns texts into the contract's types; what cannot be turned, or is absent, is NULL."""
     return ", ".join(
         f"TRY_CAST({identifier(c.name)} AS {c.duckdb_type}) AS {identifier(c.name)}"
         if c.name in present

@@ -10,6 +10,7 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Stage:
             typer.secho(f"\n{text}", bold=True)
 
     def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
-        """Runs a command in the rehearsal (or in another workspace) and returns its result; a surprise ends the demo."""
+        """Runs a command in the rehearsal (or another workspace) and returns its result; a surprise ends the demo."""
         from pilotplant.app import run
 
         words = ["--workspace", str(root or self.root), *map(str, arguments)]
@@ -135,6 +136,12 @@ class Stage:
         if self.workspace is None:
             self.workspace = open_workspace(self.root)
         return self.workspace
+
+
+def free_folder(wanted: Path) -> Path:
+    """`wanted`, or the first of `wanted-2`, `wanted-3` and so on that does not exist yet: a demo deletes nothing."""
+    names = (wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def run_demo(into: Path, data: Path | None, *, quiet: bool = False) -> Ending:

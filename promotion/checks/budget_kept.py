@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
@@ -12,7 +13,7 @@ from shared.finding import Finding
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     budget = case.charter.budget.total
     cost = case.spend.total(budget.currency)
-    compared = {"measured": cost.as_json(), "threshold": budget.as_json()}
+    compared: dict[str, Any] = {"measured": cost.as_json(), "threshold": budget.as_json()}
     if cost.amount > budget.amount:
         yield finding(
             "failed",

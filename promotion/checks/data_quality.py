@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -24,7 +25,7 @@ class DataQualityRule(Rule):
 def _run(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     report = case.quality
     needed = max(rule.rows_min, report.minimum_rows)
-    compared = {
+    compared: dict[str, Any] = {
         "measured": {"rows": report.rows, "evaluated": report.evaluated, "breaches": len(report.breaches)},
         "threshold": {"rows_min": needed, "evaluated": report.expected, "breaches": 0},
     }

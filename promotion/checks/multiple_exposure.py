@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -27,7 +28,7 @@ def _run(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
         yield finding("unevaluable", "nobody was exposed", threshold=rule.frac_max, remedy="record exposures")
         return
     told = f"{health.multiple_units:,} units ({100 * health.multiple_frac:.2f} %) were seen in two arms"
-    compared = {"measured": health.multiple_frac, "threshold": rule.frac_max}
+    compared: dict[str, Any] = {"measured": health.multiple_frac, "threshold": rule.frac_max}
     if health.multiple_frac > rule.frac_max:
         yield finding(
             "failed", told, remedy="find why units change their arm (ids, devices, caches), and run again", **compared

@@ -25,6 +25,7 @@ def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
     charter = case.charter
     owner, person = charter.owner, case.people.find(charter.owner)
     asked = {"owner": owner, "requester": charter.requester, "tier": charter.risk_tier}
+    against: tuple[str, str] | None
     if person is None:
         against = f"{owner} is not in configs/people.yaml", "add the owner there, or revise with another one"
     elif person.decides is None:

@@ -19,12 +19,13 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         )
     elif short:
         told = ", ".join(f"{arm} {units:,}" for arm, units in short.items())
+        missing = max(planned - units for units in short.values())
         yield finding(
             "failed",
             f"too few units: {told}; {planned:,} were planned for every arm",
             measured=counts,
             threshold=planned,
-            remedy=f"revise with a longer time box: {max(planned - units for units in short.values()):,} more units are missing",
+            remedy=f"revise with a longer time box: {missing:,} more units are needed",
         )
     else:
         yield finding("passed", f"every arm has its {planned:,} planned units", measured=counts, threshold=planned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -41,7 +42,7 @@ def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
         return
     total = sum(units.values())
     told = ", ".join(f"{arm} {100 * n / total:.2f} % of {100 * planned[arm]:.2f} %" for arm, n in units.items())
-    compared = {
+    compared: dict[str, Any] = {
         "measured": {"p": ratio.p, "deviation": ratio.deviation, "units": units},
         "threshold": {"p_min": rule.p_min, "deviation_floor": rule.deviation_floor},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
@@ -13,7 +14,7 @@ from shared.finding import Finding
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     ends = case.charter.time_box.ends
     covered = parse_rfc3339(case.candidate.manifest.covers_until)
-    compared = {"measured": rfc3339(covered), "threshold": rfc3339(ends)}
+    compared: dict[str, Any] = {"measured": rfc3339(covered), "threshold": rfc3339(ends)}
     if case.now < ends:
         yield finding(
             "failed",
@@ -25,7 +26,7 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     elif covered < ends:
         yield finding(
             "failed",
-            f"the data end at {covered:%Y-%m-%d %H:%M} UTC, before the time box does; a fixed plan allows no early look",
+            f"the data end at {covered:%Y-%m-%d %H:%M} UTC, before the time box does; a fixed plan has one look",
             remedy="analyse and submit again; a pilot that was closed early can be revised or stopped",
             **compared,
         )

@@ -104,7 +104,8 @@ def _moments(
     per_arm = ", ".join(f"avg({identifier(name)}), var_pop({identifier(name)}) * count(*)" for name in names)
     rows = connection.execute(f"""
         WITH happened AS (
-            SELECT o.unit, {per_unit} FROM outcomes o JOIN units u ON o.unit = u.unit AND o."at" >= u.first_at GROUP BY o.unit
+            SELECT o.unit, {per_unit} FROM outcomes o JOIN units u ON o.unit = u.unit AND o."at" >= u.first_at
+            GROUP BY o.unit
         ), valued AS (
             SELECT u.arm, {filled} FROM units u LEFT JOIN happened h USING (unit)
         )

@@ -60,7 +60,7 @@ def difference(treated: Moments, control: Moments) -> Difference | str:
 
 
 def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, float, float] | None:
-    """The lift over the control's mean with its interval (delta method), or None where the baseline is too near zero."""
+    """The lift over the control's mean with its interval (delta method); None where the baseline is too near zero."""
     if min(treated.n, control.n) < UNITS_MIN:
         return None
     v1, v0 = (moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control))

@@ -1,0 +1,39 @@
+# Every target sets up its own environment in .venv; Python 3.11 or newer, pip and make are all a machine needs.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pilotplant lab promotion factory shared configs tests benchmarks
+
+.PHONY: demo test check lint docs proof bench clean
+
+demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or demo-2/ where that is taken
+	@$(BIN)/pilotplant demo
+
+test: .venv/ready          ## the test suite
+	$(BIN)/pytest -q
+
+check: lint test           ## what CI runs
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/cli.py --check
+
+docs: .venv/ready          ## writes docs/cli.md from the commands' own help
+	$(BIN)/python docs/cli.py
+
+proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
+	$(BIN)/python -m tests.proof
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+# uv installs the lock with its hashes; where the machine has none it goes into the project's own environment.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@

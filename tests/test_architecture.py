@@ -1,0 +1,128 @@
+"""The house as DESIGN draws it: who imports whom, what loads early, and whose the four names are."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("pilotplant", "lab", "promotion", "factory", "shared")
+HEAVY = ("mlflow", "prefect", "great_expectations", "pandas")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The top-level names that a file imports anywhere, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def files_importing(name: str) -> set[str]:
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    return {str(path.relative_to(ROOT)) for path in files if name in imports_of(path)}
+
+
+def python(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_import_linter_keeps_every_contract():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_room_that_imports_another_breaks_the_contract(tmp_path):
+    """The contract above can fail: the same configuration over a copy with one forbidden import."""
+    for room in set(ROOMS) - {"lab"}:
+        (tmp_path / room).symlink_to(ROOT / room)
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").write_text("import factory.state\n")
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    done = python("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache", folder=tmp_path)
+    assert "BROKEN" in done.stdout
+
+
+def test_only_the_tracking_file_imports_mlflow():
+    assert files_importing("mlflow") == {"lab/tracking.py"}
+
+
+def test_only_the_quality_file_imports_great_expectations():
+    assert files_importing("great_expectations") == {"shared/quality.py"}
+
+
+def test_prefect_is_imported_in_the_factory_only():
+    found = files_importing("prefect")
+    assert found
+    assert all(name.startswith("factory/") for name in found)
+
+
+@pytest.mark.parametrize("name", [room for room in ROOMS if room != "pilotplant"])
+def test_a_rooms_name_is_this_projects_from_anywhere(name):
+    """factory_boy imports as `factory` too, and must never win."""
+    done = python("-P", "-c", f"import {name}; print({name}.__file__)", folder=Path("/"))
+    assert Path(done.stdout.strip()).parent == ROOT / name
+
+
+def test_factory_boy_is_no_dependency():
+    assert "factory-boy" not in (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
+
+
+def test_the_lock_names_no_address():
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "http://" not in lock
+    assert "https://" not in lock
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("early") / "workspace"
+    assert python("-m", "pilotplant", "init", str(folder)).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["lab", "--help"], ["promote", "--help"], ["factory", "--help"], ["status"]]
+)
+def test_help_and_status_load_nothing_heavy(workspace, words):
+    script = (
+        "import sys; from pilotplant.app import _exit_code\n"
+        f"code = _exit_code(['--workspace', {str(workspace)!r}, *{words!r}])\n"
+        f"print('LOADED', code, sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    assert python("-c", script).stdout.splitlines()[-1] == "LOADED 0 []"
+
+
+def commands() -> list[list[str]]:
+    import typer.main
+
+    from pilotplant.app import app
+
+    def walk(command, path):
+        children = getattr(command, "commands", {})
+        if not children:
+            yield path, command
+        for name, child in children.items():
+            yield from walk(child, [*path, name])
+
+    return list(walk(typer.main.get_command(app), []))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_every_command_has_help_and_speaks_json(path, command):
+    assert command.help, path
+    assert all(option.help for option in command.params if option.param_type_name == "option"), path
+    assert any("--json" in option.opts for option in command.params), path
+
+
+def test_the_documented_command_line_is_what_the_commands_say():
+    assert python("docs/cli.py", "--check", folder=ROOT).returncode == 0
