@@ -1,7 +1,6 @@
 # Every target sets up its own environment in .venv; Python 3.11 or newer, pip and make are all a machine needs.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pilotplant lab promotion factory shared configs tests benchmarks
 
 .PHONY: demo test check lint docs proof bench clean
 

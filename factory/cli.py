@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.console import Json, date_time, emit, progress, session, table
+from shared.console import Json, counted, date_time, emit, progress, session, table
 
 if TYPE_CHECKING:
     from factory.deployments import FlowRunFacts
@@ -44,7 +44,7 @@ def load(context: typer.Context, name: Table, file: File, as_json: Json = False)
             "repeated": result.repeated,
         },
         f"{done}: {result.accepted:,} rows accepted, {result.quarantined:,} quarantined.",
-        *(f"  {rows:,} rows: {reason}" for reason, rows in result.reasons.items()),
+        *(f"  {counted(rows, 'row')}: {reason}" for reason, rows in result.reasons.items()),
     )
     return result
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.console import Json, date_time, emit, money, progress, session, table
+from shared.console import Json, counted, date_time, emit, money, progress, session, table
 
 app = typer.Typer(name="lab", help="The Lab: launch time-boxed pilots and learn from them.", no_args_is_help=True)
 
@@ -99,7 +99,8 @@ def assign(
         as_json,
         {"pilot": name, "units": done.units, "per_arm": done.per_arm, "file": str(out)},
         f"{done.units:,} units: " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()),
-        f"Written to {out}. Ops turn pseudonyms into addresses with: pilotplant factory resolve {out}",
+        f"Written to {out}. Ops turn units into customer ids with: "
+        f"pilotplant factory resolve {out} --out addressed.csv",
     )
     return done
 
@@ -129,7 +130,7 @@ def record(
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
-        *(f"Held back {rows:,} rows: {reason}" for reason, rows in done.conflicts.items()),
+        *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
     )  # fmt: skip
     return done
 

@@ -6,6 +6,7 @@ between leaves parts that nobody reads and that the same command writes again.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from shared.assignment import assign_sql, pilot_salt
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract, load_contract
 from shared.digests import digest_file, short
-from shared.engines.duckdb import IN_TWO_ARMS
+from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import BadInput
 from shared.files import scratch_in, settle
 from shared.quality import quarantine_reasons
@@ -65,7 +66,6 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
     """
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
-    pilot.require_open(room.now(), "data")
     with connect() as connection, pilot.locked():
         columns = read_raw(connection, file, "raw")
         kind = kind or _kind_of(columns)
@@ -73,6 +73,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         before = _batch(room, name, kind, digest)
         if before is not None:
             return Recorded(before.exposures, before.outcomes, before.duplicates, before.conflicts, repeated=True)
+        pilot.require_open(room.now(), "data")
         contract = load_contract(pilot.frozen / "files" / "contracts" / f"{pilot.charter.outcomes}.odcs.yaml")
         _require(file, columns, kind, contract)
         intake = _Intake(room, pilot, connection, contract, columns)
@@ -160,7 +161,7 @@ class _Intake:
         self._hold("exposures", "unknown arm", f"arm NOT IN ({arms})")
         if self.pilot.charter.assignment == "pilotplant":
             drawn = assign_sql(pilot_salt(self.pilot.name), "staged.unit", self.pilot.charter.weights)
-            self._hold("exposures", "not the arm that was assigned", f"arm <> {drawn}")
+            self._hold("exposures", NOT_ASSIGNED, f"arm <> {drawn}")
         self._hold_outsiders("exposures")
         self._drop_duplicates("exposures", ["unit", "arm", "at"])
         self.connection.execute("""
@@ -175,7 +176,8 @@ class _Intake:
     def take_outcomes(self, *, only_with_outcome: bool) -> None:
         """Judges the rows as outcomes by the frozen contract; of combined rows only those that have one."""
         names = [column.name for column in self.contract.columns if column.name in self.present]
-        source = '(SELECT * FROM raw WHERE "at" IS NOT NULL)' if only_with_outcome else "raw"
+        said = ", ".join(identifier(name) for name in names if name not in {"event_id", "unit"})
+        source = f"(SELECT * FROM raw WHERE coalesce({said}) IS NOT NULL)" if only_with_outcome else "raw"
         self._stage("outcomes", list(self.contract.columns), source, names)
         self._hold_outsiders("outcomes")
         self._drop_duplicates("outcomes", [name for name in names if name != "event_id"])
@@ -189,6 +191,8 @@ class _Intake:
             for part in PARTS:
                 target = literal(str(scratch / f"{part}.parquet"))
                 self.connection.execute(f"COPY new_{part} TO {target} (FORMAT parquet)")
+            # Parts of a record that was cut off do not count, and another file may have come in since.
+            shutil.rmtree(folder, ignore_errors=True)
             settle(scratch, folder)
         counts = {part: self._count(f"new_{part}") for part in PARTS}
         reasons = dict(
@@ -235,15 +239,15 @@ class _Intake:
         self.connection.execute(f"DELETE FROM staged WHERE {condition}")
 
     def _hold_outsiders(self, kind: str) -> None:
-        box = self.pilot.charter.time_box
-        opens = max(box.starts, self.pilot.deposited_at)
-        latest = min(self.pilot.ends, self.room.now())
+        pilot = self.pilot
         self._hold(kind, "unknown unit", "unit NOT IN (SELECT unit FROM population)")
-        self._hold(
-            kind,
-            "outside the time box",
-            f"\"at\" < TIMESTAMPTZ '{rfc3339(opens)}' OR \"at\" >= TIMESTAMPTZ '{rfc3339(latest)}'",
+        opens, ends, deposited, now = (
+            f"TIMESTAMPTZ '{rfc3339(moment)}'"
+            for moment in (pilot.charter.time_box.starts, pilot.ends, pilot.deposited_at, self.room.now())
         )
+        self._hold(kind, "outside the time box", f'"at" < {opens} OR "at" >= {ends}')
+        self._hold(kind, "before the gate took in the charter", f'"at" < {deposited}')
+        self._hold(kind, "in the future", f'"at" >= {now}')
 
     def _drop_duplicates(self, kind: str, content: list[str]) -> None:
         """An event taken before is dropped where it says the same, and held back where it does not."""

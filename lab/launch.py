@@ -9,12 +9,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab.freezing import Frozen, freeze, obstacles
-from lab.pilots import Pilot, find_pilot, get_pilot, pilot_folder
+from lab.pilots import Pilot, find_pilot, get_pilot, locked, pilot_folder
 from lab.state import open_lab, pilots
 from shared.charter import Promise
 from shared.clock import rfc3339
-from shared.errors import PilotPlantError, Refused
+from shared.errors import BadInput, PilotPlantError, Refused
 from shared.register import Register
+from shared.room import Room
 from shared.workspace import Workspace
 
 
@@ -33,6 +34,13 @@ def launch(workspace: Workspace, name: str, register: Register) -> Launched:
     """
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
+    # One launch at a time: two together could promise the same money twice.
+    with locked(workspace.lab / ".launch.lock"):
+        return _launch(room, frozen, register)
+
+
+def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
+    workspace, name = room.workspace, frozen.promise.charter.pilot
     before = find_pilot(room, name)
     if before is not None:
         return _again(before, frozen)
@@ -88,16 +96,18 @@ def _raise_first(found: list[PilotPlantError]) -> None:
 
 
 def _discard_other(folder: Path, frozen: Frozen) -> None:
-    """A launch that was cut off before it was recorded may have left another draft's files."""
+    """A launch that was cut off before it was recorded may have left another draft's files, or half of them."""
     kept = folder / "promise.json"
-    if kept.exists() and Promise.model_validate_json(kept.read_bytes()).digest != frozen.promise.digest:
-        shutil.rmtree(folder)
+    if not kept.exists() or Promise.model_validate_json(kept.read_bytes()).digest != frozen.promise.digest:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end(workspace: Workspace, name: str, reason: str) -> tuple[Pilot, bool]:
     """Closes a pilot early, and whether that was done before; what came in until now is its data."""
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
+    if not reason.strip():
+        raise BadInput("closing early needs a reason", where="--reason", remedy="say why, for whoever reads it later")
     if pilot.ended_at is not None:
         if pilot.end_reason != reason:
             raise Refused(

@@ -80,9 +80,16 @@ class Pilot:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other processes from recording into or analysing this pilot meanwhile."""
-        with (self.folder / ".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(self.folder / ".lock"):
             yield
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Waits until no other process holds this lock file."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def pilot_folder(workspace: Workspace, name: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from shared.console import Json, date_time, emit, passphrase, progress, session, table
 
@@ -15,6 +16,7 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")]
+COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
 MARKS = {
     "passed": "[green]passed[/]",
     "failed": "[red]FAILED[/]",
@@ -96,11 +98,13 @@ def check(
         }
         for case, judgement in judged
     ]
-    lines: list[str | Table] = []
+    lines: list[str | Text | Table] = []
     for case, judgement in judged:
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
         lines += findings_text(judgement.findings, numbers=explain is not None)
-        lines += [f"{arm}: {verdict.upper()}" for arm, verdict in judgement.verdicts.items()] or ["UNDECIDED"]
+        lines += [
+            Text(f"{arm}: {verdict.upper()}", style=COLOURS[verdict]) for arm, verdict in judgement.verdicts.items()
+        ] or ["UNDECIDED"]
     emit(
         as_json,
         payload[0] if name and payload else {"candidates": payload},

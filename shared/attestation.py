@@ -27,7 +27,7 @@ from shared.workspace import Mode
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://pilotplant.dev/attestation/promotion/v1"
+PREDICATE_TYPE = "urn:pilotplant:promotion:v1"
 Word = Literal["scale", "revise", "stop"]
 
 
@@ -98,7 +98,7 @@ class Statement(BaseModel):
 
     type_: Literal["https://in-toto.io/Statement/v1"]
     subject: tuple[_Subject, ...]
-    predicateType: Literal["https://pilotplant.dev/attestation/promotion/v1"]  # noqa: N815 - in-toto's own name
+    predicateType: Literal["urn:pilotplant:promotion:v1"]  # noqa: N815 - in-toto's own name
     predicate: Predicate
 
 
@@ -162,9 +162,12 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
             raise ValueError("not in canonical form")
         content = json.loads(envelope.payload)
         statement = Statement.model_validate({"type_": content.pop("_type"), **content})
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        [subject] = statement.subject
+        digest = f"sha256:{subject.digest['sha256']}"
+        for moment in (statement.predicate.expires, statement.predicate.decision.at):
+            parse_rfc3339(moment)
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise BadInput("the attestation is damaged", where=where) from error
-    digest = f"sha256:{statement.subject[0].digest['sha256']}"
     return Attestation(envelope, statement.predicate, digest, digest_bytes(raw))
 
 

@@ -124,7 +124,7 @@ class Candidate:
             found.append(f"{MANIFEST}: its digest is {self.digest}, not {expected}")
         if (self.folder / MANIFEST).read_bytes() != canonical(self.manifest.model_dump(mode="json")):
             found.append(f"{MANIFEST}: not in canonical form")
-        present = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if not path.is_dir()}
+        present = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if _is_content(path)}
         for name, digest in sorted(self.manifest.files.items()):
             if name not in present:
                 found.append(f"{name}: missing")
@@ -143,11 +143,18 @@ class Candidate:
             ) from error
 
 
+def _is_content(path: Path) -> bool:
+    # A link to a folder is a folder as well, and none of ours.
+    return path.is_symlink() or not path.is_dir()
+
+
 def open_candidate(folder: Path) -> Candidate:
     """The candidate in a folder; raises BadInput where its manifest cannot be read."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
+        # A number that canonical JSON has no form for leaves the candidate without a digest.
+        _ = manifest.digest
+    except (OSError, ValueError) as error:
         raise BadInput(
             "this is not a candidate, or its manifest was damaged",
             where=str(folder / MANIFEST),

@@ -38,7 +38,7 @@ class Clock:
             return timedelta(0)
         try:
             return timedelta(seconds=float(json.loads(self.offset_file.read_text())["offset_s"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise BadInput(
                 "the rehearsal's clock file cannot be read",
                 where=str(self.offset_file),

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shared.errors import PilotPlantError
 from shared.workspace import Workspace, find_workspace
@@ -62,7 +63,7 @@ def progress(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="dim", markup=False)
 
 
-def emit(as_json: bool, payload: dict[str, Any], *lines: str | Table) -> None:
+def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> None:
     """Prints a result: one JSON object, or lines and tables for people."""
     if as_json:
         sys.stdout.write(json.dumps(payload, indent=2, default=str, ensure_ascii=False) + "\n")
@@ -99,6 +100,11 @@ def fail(error: PilotPlantError, *, as_json: bool) -> int:
 def date_time(moment: datetime | None) -> str:
     """A moment for people: to the minute, UTC."""
     return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def money(parts: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,29 @@ def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) 
 def _engine(url: str, root: Path) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise BadInput(f"`{url}` is not a database URL", expected="like sqlite:///var/lab/lab.db") from error
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, isolation_level="SERIALIZABLE")
-    path = root / (parsed.database or "")
+        if parsed.get_backend_name() != "sqlite":
+            return sa.create_engine(parsed, isolation_level="SERIALIZABLE")
+        if not parsed.database:
+            raise ValueError("it names no file")
+        path = root / parsed.database
+        # NullPool: commands are short, and a connection must not outlive a fork or a removed workspace.
+        engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise BadInput(f"`{_shown(url)}` is not a database URL", expected="like sqlite:///var/lab/lab.db") from error
+    except ImportError as error:
+        raise BadInput(
+            f"the database of `{_shown(url)}` needs a driver that is not installed: {error.name}",
+            remedy="install it, or name another driver in the URL",
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    # NullPool: commands are short, and a connection must not outlive a fork or a removed workspace.
-    engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
     sa.event.listen(engine, "connect", _settings)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _shown(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
 
 
 def _settings(connection: Any, _record: Any) -> None:

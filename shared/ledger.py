@@ -19,7 +19,8 @@ GENESIS = "sha256:" + "0" * 64
 _REFUSED = {
     "ledger_no_update": "UPDATE ON ledger",
     "ledger_no_delete": "DELETE ON ledger",
-    "ledger_no_replace": "INSERT ON ledger WHEN EXISTS (SELECT 1 FROM ledger WHERE seq >= NEW.seq)",
+    "ledger_no_replace": "INSERT ON ledger WHEN EXISTS"
+    " (SELECT 1 FROM ledger WHERE seq >= NEW.seq OR prev = NEW.prev OR hash = NEW.hash)",
 }
 
 
@@ -125,10 +126,11 @@ def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses
 def _recomputed(row: Any) -> str | None:
     try:
         body = json.loads(row.body)
-    except ValueError:
+        if canonical(body).decode() != row.body:
+            return None
+        return digest_json(
+            {"seq": row.seq, "at": row.at, "kind": row.kind, "subject": row.subject, "body": body, "prev": row.prev}
+        )
+    except (ValueError, TypeError, RecursionError):
+        # No content of ours: canonical JSON has no form for it.
         return None
-    if canonical(body).decode() != row.body:
-        return None
-    return digest_json(
-        {"seq": row.seq, "at": row.at, "kind": row.kind, "subject": row.subject, "body": body, "prev": row.prev}
-    )

@@ -20,16 +20,20 @@ def _exact(value: Any) -> Any:
 
 
 def _cents(value: Decimal) -> Decimal:
-    if not value.is_finite() or value != value.quantize(CENT):
+    try:
+        cents = value.quantize(CENT)
+    except InvalidOperation as error:
+        raise ValueError("an amount is a number that money can be counted in") from error
+    if value != cents:
         raise ValueError("an amount has at most two decimals")
-    return value.quantize(CENT)
+    return cents
 
 
 Amount = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_cents)]
 
 
 def _currency(code: str) -> str:
-    if len(code) != CURRENCY_LENGTH or not code.isalpha() or not code.isupper():
+    if len(code) != CURRENCY_LENGTH or not code.isascii() or not code.isalpha() or not code.isupper():
         raise ValueError("a currency is its ISO 4217 code, like EUR or USD")
     return code
 

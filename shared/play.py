@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 CRON_FIELDS = 5
@@ -17,15 +18,20 @@ HOLDOUT_FRAC = Decimal("0.05")
 
 
 def _cron(text: str) -> str:
-    if len(text.split()) != CRON_FIELDS or not croniter.is_valid(text):
+    # croniter draws the value of an `R` at random, another one at every call.
+    if len(text.split()) != CRON_FIELDS or re.search(r"\br\b", text.lower()) or not croniter.is_valid(text):
         raise ValueError("a schedule has five cron fields, like `0 9 * * 1` for Mondays at nine")
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError as error:
+        raise ValueError("this schedule names no day that ever comes") from error
     return text
 
 
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("no such time zone; expected a name like Europe/Berlin or UTC") from error
     return name
 
@@ -58,8 +64,8 @@ class Schedule(BaseModel):
     def latest(self, now: datetime) -> datetime:
         """The last occurrence at or before `now`."""
         local = now.astimezone(ZoneInfo(self.timezone))
-        # croniter looks strictly before its start; a second later makes "now" itself count.
-        found: datetime = croniter(self.cron, local + timedelta(seconds=1)).get_prev(datetime)
+        # croniter looks strictly before its start; a second later, counted in whole seconds, makes "now" itself count.
+        found: datetime = croniter(self.cron, local.replace(microsecond=0) + timedelta(seconds=1)).get_prev(datetime)
         return found.astimezone(now.tzinfo)
 
     def next(self, now: datetime) -> datetime:

@@ -106,7 +106,13 @@ def latest_snapshot(workspace: Workspace) -> Snapshot:
             where=str(pointer.parent),
             remedy="ask marketing ops for `pilotplant factory load TABLE FILE` and `pilotplant factory publish`",
         )
-    return open_snapshot(workspace, json.loads(pointer.read_text())["id"])
+    try:
+        identity = str(json.loads(pointer.read_bytes())["id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            "the pointer to the latest snapshot is damaged", where=str(pointer), remedy="publish again"
+        ) from error
+    return open_snapshot(workspace, identity)
 
 
 def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def identifier(name: str) -> str:
     """A column's or table's name."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def file_literal(path: Path) -> str:
+    """A file to read, under exactly that name: DuckDB takes `*`, `?` and `[` in it for a pattern."""
+    return literal("".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path)))
 
 
 def literal(text: str) -> str:

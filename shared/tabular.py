@@ -8,7 +8,7 @@ import duckdb
 
 from shared.contracts import Column
 from shared.errors import BadInput
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier, literal
 
 ROW = "_row"
 CSV, PARQUET = ".csv", ".parquet"
@@ -28,10 +28,11 @@ def read_raw(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> li
     """
     _refuse_unreadable(path)
     source = (
-        f"read_parquet({literal(str(path))})"
+        f"read_parquet({file_literal(path)}, hive_partitioning = false)"
         if path.suffix == PARQUET
-        else f"read_csv({literal(str(path))}, header = true, all_varchar = true, delim = ',', quote = '\"', "
-        "escape = '\"', null_padding = false, ignore_errors = false)"
+        # No row is a comment, and none is skipped in search of the header: nothing is lost in silence.
+        else f"read_csv({file_literal(path)}, header = true, all_varchar = true, delim = ',', quote = '\"', "
+        "escape = '\"', comment = '', skip = 0, null_padding = false, ignore_errors = false, hive_partitioning = false)"
     )
     try:
         columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
@@ -75,7 +76,7 @@ def require_columns(path: Path, found: list[str], required: list[str], optional:
 def typed_sql(columns: list[Column], present: list[str]) -> str:
     """The select list that turns texts into the contract's types; what cannot be turned, or is absent, is NULL."""
     return ", ".join(
-        f"TRY_CAST({identifier(c.name)} AS {c.duckdb_type}) AS {identifier(c.name)}"
+        f"{_typed(c)} AS {identifier(c.name)}"
         if c.name in present
         else f"CAST(NULL AS {c.duckdb_type}) AS {identifier(c.name)}"
         for c in columns
@@ -86,11 +87,19 @@ def unreadable_sql(columns: list[Column], present: list[str], raw: str) -> str:
     """A query over the raw table: (row, reason) for each value that is not of its column's type."""
     parts = [
         f"SELECT {ROW} AS row, {literal(f'{c.name} is not a {c.type}')} AS reason FROM {raw} "
-        f"WHERE {identifier(c.name)} IS NOT NULL AND TRY_CAST({identifier(c.name)} AS {c.duckdb_type}) IS NULL"
+        f"WHERE {identifier(c.name)} IS NOT NULL AND {_typed(c)} IS NULL"
         for c in columns
         if c.name in present and c.type != "string"
     ]
     return " UNION ALL ".join(parts) if parts else "SELECT 0 AS row, '' AS reason WHERE false"
+
+
+def _typed(column: Column) -> str:
+    cast = f"TRY_CAST({identifier(column.name)} AS {column.duckdb_type})"
+    if column.type == "integer":
+        # The cast alone would round 1.5 to 2.
+        return f"CASE WHEN {cast} = TRY_CAST({identifier(column.name)} AS DOUBLE) THEN {cast} END"
+    return cast
 
 
 def _refuse_unreadable(path: Path) -> None:

@@ -110,7 +110,7 @@ def open_workspace(root: Path) -> Workspace:
         if content["schema_version"] != 1 or content["mode"] not in get_args(Mode):
             raise ValueError("unknown schema_version or mode")
         return Workspace(root.resolve(), str(content["id"]), content["mode"], parse_rfc3339(content["created"]))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(
             "there is no workspace here",
             where=str(root),

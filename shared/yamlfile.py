@@ -36,7 +36,7 @@ def read_text(path: Path) -> str:
     """A UTF-8 text file; raises BadInput where it is missing, empty or in another encoding."""
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder") from error
     except IsADirectoryError as error:
         raise BadInput("this is a folder, not a file", where=str(path)) from error
@@ -53,24 +53,46 @@ def read_text(path: Path) -> str:
 def _compose(text: str, path: Path) -> yaml.Node:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError as error:
+        raise BadInput("this is nested too deeply to be read", where=str(path)) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise BadInput(
             f"this is not YAML: {getattr(error, 'problem', None) or error}",
-            where=f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path),
+            where=f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else _after(text, error, path),
             remedy="look at the indentation, colons and quotes at and just above that line",
         ) from error
     if node is None:
         raise BadInput("the file holds nothing but comments", where=str(path))
-    _refuse_repeated_keys(node, path)
+    try:
+        _refuse_repeated_keys(node, path)
+    except RecursionError as error:
+        raise BadInput("this is nested too deeply, or within itself", where=str(path)) from error
     return node
 
 
+def _after(text: str, error: yaml.YAMLError, path: Path) -> str:
+    """Where a character stands that YAML does not allow: the reader counts characters, not lines."""
+    position = getattr(error, "position", None)
+    return str(path) if position is None else f"{path}, line {text[:position].count(chr(10)) + 1}"
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells where a value stands that has the form of a date or number, and is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As PyYAML does it, but for the mark in a ValueError."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(problem=str(error), problem_mark=node.start_mark) from error
+
+
 def _construct(node: yaml.Node, path: Path) -> Any:
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")
     try:
         return loader.construct_document(node)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or node.start_mark
         raise BadInput(
             f"this value cannot be read: {getattr(error, 'problem', None) or error}",
@@ -85,6 +107,12 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadInput(
+                    "a key is a list or a mapping",
+                    where=f"{path}, line {key.start_mark.line + 1}",
+                    expected="a plain word as key",
+                )
             if key.value in seen:
                 raise BadInput(
                     f"`{key.value}` is given twice",
@@ -100,7 +128,8 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
 
 def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[BaseModel]) -> BadInput:
     problems = error.errors(include_url=False)
-    problem = problems[0]
+    # A misspelt key is missing under its right name as well; the other half of the story says more.
+    problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     location = problem["loc"]
     more = f" (and {len(problems) - 1} more after this)" if len(problems) > 1 else ""
     name = ".".join(str(step) for step in location) or "the file"
@@ -161,9 +190,12 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that the model knows at `location`."""
     here: Any = model
     for step in location:
-        fields = _fields(here)
-        if step in fields:
-            here = _inner(fields[str(step)])
+        if step in _fields(here):
+            here = _fields(here)[str(step)]
+        elif get_origin(here) in {tuple, list, dict}:
+            here = _inner(here)
+        if get_origin(here) in {Union, types.UnionType}:
+            here = _inner(here)
     return sorted(_fields(here))
 
 

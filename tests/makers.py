@@ -146,9 +146,7 @@ def make_package(
         "ledgers": {"lab": head},
     }
     keys = keys_of(workspace)
-    envelope = attest(
-        candidate.digest, Predicate(**{**content, **predicate}), [keys.signer(name) for name in signers]
-    )
+    envelope = attest(candidate.digest, Predicate(**{**content, **predicate}), [keys.signer(name) for name in signers])
     target = (into or workspace.factory / "inbox") / hex_of(candidate.digest)
     shutil.copytree(candidate.folder, target / "candidate")
     (target / "attestation.json").write_bytes(envelope)

@@ -11,9 +11,10 @@ import duckdb
 from shared.clock import rfc3339
 from shared.evidence.model import Moments
 from shared.metrics import Metric
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier
 
 IN_TWO_ARMS = "unit in two arms"
+NOT_ASSIGNED = "not the arm that was assigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({literal(str(path))})")
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"
+            )
         connection.execute(_UNITS)
         units, moments = _moments(connection, metrics)
         return Summary(
@@ -87,7 +90,8 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
 _UNITS = f"""
 CREATE VIEW multiple AS
     SELECT DISTINCT unit FROM conflicts WHERE reason = '{IN_TWO_ARMS}'
-    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1;
+    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1
+    UNION SELECT unit FROM conflicts SEMI JOIN exposures USING (unit) WHERE reason = '{NOT_ASSIGNED}';
 CREATE VIEW units AS
     SELECT unit, any_value(arm) AS arm, min("at") AS first_at FROM exposures
     WHERE unit NOT IN (SELECT unit FROM multiple) GROUP BY unit;

@@ -23,7 +23,10 @@ def compute(promise: Promise, data: PilotData) -> Evidence:
     planned = {arm: float(weight / total) for arm, weight in charter.weights.items()}
     arms = tuple(
         ArmEvidence(
-            arm=arm, planned_frac=planned[arm], units=summary.units.get(arm, 0), moments=summary.moments.get(arm, {})
+            arm=arm,
+            planned_frac=planned[arm],
+            units=summary.units.get(arm, 0),
+            moments={name: found for name, found in summary.moments.get(arm, {}).items() if found.finite},
         )
         for arm in planned
     )

@@ -47,16 +47,13 @@ def difference(treated: Moments, control: Moments) -> Difference | str:
     for name, moments in (("treatment", treated), ("control", control)):
         if moments.n < UNITS_MIN:
             return f"the {name} arm has {moments.n} unit{'' if moments.n == 1 else 's'}"
-        if not (math.isfinite(moments.mean) and math.isfinite(moments.m2)):
+        if not moments.finite:
             return f"the {name} arm has values that are not finite numbers"
     parts = [moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control)]
     variance = sum(parts)
     if variance <= 0 or not math.isfinite(variance):
         return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
-    df = variance**2 / sum(part**2 / (m.n - 1) for part, m in zip(parts, (treated, control), strict=True))
-    if not math.isfinite(df):
-        return "the variance is too small to compute with"
-    return Difference(treated.mean - control.mean, math.sqrt(variance), df)
+    return Difference(treated.mean - control.mean, math.sqrt(variance), _degrees(parts, (treated, control)))
 
 
 def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, float, float] | None:
@@ -67,13 +64,18 @@ def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, f
     if not control.mean > BASELINE_SE_MIN * math.sqrt(v0):
         return None
     ratio = treated.mean / control.mean
-    parts = [v1 / control.mean**2, ratio**2 * v0 / control.mean**2]
+    parts = [v1 / control.mean / control.mean, ratio * ratio * (v0 / control.mean / control.mean)]
     variance = sum(parts)
     if variance <= 0 or not math.isfinite(variance):
         return None
-    df = variance**2 / sum(part**2 / (m.n - 1) for part, m in zip(parts, (treated, control), strict=True))
-    reach = math.sqrt(variance) * float(stdtrit(df, 1 - alpha / 2))
+    reach = math.sqrt(variance) * float(stdtrit(_degrees(parts, (treated, control)), 1 - alpha / 2))
     return ratio - 1, ratio - 1 - reach, ratio - 1 + reach
+
+
+def _degrees(parts: Sequence[float], arms: Sequence[Moments]) -> float:
+    """Satterthwaite's degrees of freedom, from shares of the variance: its square may leave a double's range."""
+    variance = sum(parts)
+    return 1 / sum((part / variance) ** 2 / (arm.n - 1) for part, arm in zip(parts, arms, strict=True))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -12,7 +12,7 @@ from shared.evidence.model import SampleRatio
 def sample_ratio(units: Mapping[str, int], planned: Mapping[str, float]) -> SampleRatio:
     """Pearson's joint chi-square of exposed units per arm against planned shares (Fabijan et al. 2019)."""
     total = sum(units.values())
-    if total == 0 or len(planned) < len(units) or len(planned) == 1:
+    if total == 0 or units.keys() - planned.keys() or len(planned) == 1:
         return SampleRatio(chi2=None, p=None, deviation=None)
     chi2 = sum((units.get(arm, 0) - total * share) ** 2 / (total * share) for arm, share in planned.items())
     deviation = max(abs(units.get(arm, 0) / total - share) for arm, share in planned.items())

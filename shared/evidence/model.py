@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,11 @@ class Moments(_Record):
     mean: float
     m2: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether both are numbers that canonical JSON can hold and statistics can start from."""
+        return math.isfinite(self.mean) and math.isfinite(self.m2)
+
     def merge(self, other: Moments) -> Moments:
         """The moments of both sets of units together (Chan, Golub and LeVeque 1979, eq. 2.1)."""
         n = self.n + other.n
@@ -42,7 +48,7 @@ class Moments(_Record):
 
 
 class ArmEvidence(_Record):
-    """One arm: its planned share, its exposed units, and the moments of every metric."""
+    """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite."""
 
     arm: str
     planned_frac: float

@@ -74,7 +74,9 @@ def test_a_refused_run_is_an_error_with_a_remedy(workspace):
         call(workspace, "run", RELEASE)
 
 
-@pytest.mark.parametrize("arguments", [("resume",), ("resume", RELEASE, "--all"), ("run", RELEASE, "--occurrence", "9")])
+@pytest.mark.parametrize(
+    "arguments", [("resume",), ("resume", RELEASE, "--all"), ("run", RELEASE, "--occurrence", "9")]
+)
 def test_what_cannot_be_meant_is_bad_input(workspace, arguments):
     with pytest.raises(BadInput):
         call(workspace, *arguments)

@@ -150,5 +150,3 @@ def test_a_play_file_that_changes_after_verification_is_not_read(workspace):
     (package / "candidate" / "files" / "audience.sql").write_text("SELECT 1 AS unit")
     with pytest.raises(Exception, match="changed after it was sealed"):
         found.text("audience.sql")
-
-

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import signal
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +16,7 @@ from factory.channels.file import outgoing
 from factory.plant import Plant
 from factory.releases import pause, resume, show_release, stop_all
 from factory.state import open_factory
-from shared.errors import BadInput, Refused, Undecided
+from shared.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package
 
@@ -78,7 +82,8 @@ def test_stop_all_rests_every_schedule_and_a_resume_wakes_its_own(plant):
     assert plant.wait_for_scheduled_runs() == []
 
 
-def test_a_schedule_that_is_far_away_is_not_waited_for(plant):
+def test_a_schedule_that_is_far_away_is_not_waited_for_and_goes_with_its_package(plant):
+    stop_all(plant.workspace, reason="complaints")
     make_package(plant.workspace, charter=make_charter("winter-email", cron="0 0 1 1 *"))
     assert plant.reconcile().admission.admitted == (YEARLY,)
     plan = next(plan for plan in plant.deployed if plan.release == YEARLY)
@@ -86,9 +91,6 @@ def test_a_schedule_that_is_far_away_is_not_waited_for(plant):
     plant._applied[YEARLY] = deployments.Deployment(YEARLY, plan.cron, plan.timezone, plan.version, False, plan.tags)
     with pytest.raises(Undecided, match="is not due before"):
         plant.wait_for_scheduled_runs(60)
-
-
-def test_the_deployment_of_a_release_that_is_gone_is_removed(plant):
     (release, _) = show_release(plant.workspace, YEARLY)
     shutil.rmtree(plant.workspace.factory / "inbox" / release.package.removeprefix("sha256:"))
     round_ = plant.reconcile()
@@ -105,7 +107,46 @@ def test_a_port_in_use_is_named_with_its_setting(plant, tmp_path, loaded):
     settings = tmp_path / "other" / "configs" / "factory.yaml"
     port = plant.url.rpartition(":")[2]
     settings.write_text(settings.read_text().replace("port: 4200", f"port: {port}"))
-    with pytest.raises(BadInput, match=f"port {port} is in use") as error:
-        with Plant(open_workspace(tmp_path / "other")).running():
-            pass
+    other = Plant(open_workspace(tmp_path / "other"))
+    with pytest.raises(BadInput, match=f"port {port} is in use") as error, other.running():
+        pass
     assert "configs/factory.yaml" in error.value.where
+
+
+def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(loaded, tmp_path):
+    """Prefect alone keeps such a run `Running`, its slot taken, and never starts another one."""
+    shutil.copytree(loaded.root, tmp_path / "workspace")
+    workspace = open_workspace(tmp_path / "workspace")
+    make_package(workspace, charter=make_charter(cron="* * * * *"))
+    mark = str(workspace.factory / "prefect")
+    scratch = workspace.factory / "scratch"
+    scratch.mkdir()
+    since = datetime.now(UTC)
+    with (scratch / f"{RELEASE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits for it, as it would for another attempt
+        with Plant(workspace, port=0).running() as plant:
+            plant.reconcile()
+            cut = _running(plant, since)
+            for number in processes.marked(mark):
+                os.kill(number, signal.SIGKILL)
+            time.sleep(1)
+            with pytest.raises(PilotPlantError, match="ended by itself"):
+                plant.reconcile()
+    with Plant(workspace, port=0).running() as plant:
+        assert plant.reconcile().again == (RELEASE,)
+        assert plant.reconcile().again == ()
+        (run,) = plant.wait_for_scheduled_runs()
+    assert run.state == "Completed", run.message
+    done = {row.occurrence for row in show_release(workspace, RELEASE)[1] if row.state == "done"}
+    assert {f"{moment:%Y-%m-%dT%H:%M:00Z}" for moment in (cut.scheduled, run.scheduled)} <= done
+
+
+def _running(plant, since):
+    give_up = time.monotonic() + 180
+    while time.monotonic() < give_up:
+        with plant._prefect():
+            run = deployments.scheduled_run(RELEASE, since)
+        if run is not None and run.state == "Running":
+            return run
+        time.sleep(0.5)
+    raise AssertionError(run)

@@ -1,0 +1,100 @@
+"""Drafts: what `lab new` writes can be read and checked, and what `lab check` says is true."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from lab.drafts import check, new
+from lab.freezing import read_charter
+from lab.launch import launch
+from promotion.register import register
+from shared.errors import BadInput, Refused
+from tests.lab_makers import OWNER, PILOT, REQUESTER, draft
+
+
+def test_a_new_draft_begins_tomorrow_runs_two_weeks_and_leaves_the_owner_one(loaded):
+    path = new(loaded, "autumn-mail")
+    charter = read_charter(loaded, "autumn-mail")
+    # The stage's clock shows Sunday, the 4th of January.
+    assert (charter.time_box.start, charter.time_box.end) == (date(2026, 1, 5), date(2026, 1, 19))
+    assert charter.decide_by == date(2026, 1, 26)
+    assert (charter.owner, charter.requester) == (OWNER, REQUESTER)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["audience.sql", "charter.yaml", "message.txt.j2"]
+
+
+def test_a_new_draft_would_launch_but_for_the_plan_that_a_small_shop_cannot_keep(loaded):
+    new(loaded, "autumn-mail")
+    [problem] = check(loaded, "autumn-mail").problems
+    # 600 customers in two equal arms.
+    assert problem.what == "the plan needs 1,000 units per arm, and the smallest can get 300"
+
+
+def test_owner_and_requester_may_be_named(loaded):
+    people = loaded.configs / "people.yaml"
+    people.write_text(people.read_text() + "  - email: ada@example.com\n    decides: {tiers: [low]}\n")
+    new(loaded, "autumn-mail", owner="ada@example.com", requester=OWNER)
+    charter = read_charter(loaded, "autumn-mail")
+    assert (charter.owner, charter.requester) == ("ada@example.com", OWNER)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "told"),
+    [
+        ("Autumn Mail", {}, BadInput, "`Autumn Mail` is not a pilot's name"),
+        ("../escape", {}, BadInput, "is not a pilot's name"),
+        ("autumn-mail", {"template": "tv-spot"}, BadInput, "there is no template `tv-spot`"),
+        ("autumn-mail", {"owner": "nobody@example.com"}, BadInput, "nobody is known as nobody@example.com"),
+        (PILOT, {}, Refused, "there is a pilot spring-mail already"),
+    ],
+)
+def test_a_draft_that_cannot_be_leaves_nothing_behind(loaded, name, options, error, told):
+    before = sorted(loaded.pilots.rglob("*"))
+    with pytest.raises(error, match=told):
+        new(loaded, name, **options)
+    assert sorted(loaded.pilots.rglob("*")) == before
+
+
+def test_a_name_that_a_launched_pilot_had_is_taken_even_without_its_draft(launched):
+    (launched.pilots / PILOT).rename(launched.root / "elsewhere")
+    new(launched, PILOT)
+    with pytest.raises(Refused, match="launched with other content"):
+        launch(launched, PILOT, register)
+
+
+def test_check_forecasts_what_the_plan_means(loaded):
+    found = check(loaded, PILOT)
+    assert found.ok
+    assert found.notes == []
+    assert found.forecast == {
+        "days": 14,
+        "population": 600,
+        "units_per_arm": {"control": 200, "letter": 200, "card": 200},
+        "planned_units_per_arm": 150,
+        "budget": {"amount": "100.00", "currency": "USD"},
+    }
+
+
+def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
+    draft(
+        loaded,
+        PILOT,
+        ("guardrails:\n  - {metric: spend, margin: -2.0}\n", ""),
+        ("units_per_arm: 150", "units_per_arm: 201"),
+        ("media: 100.00", "media: 20000.01"),
+        ("owner: owner@example.com", "owner: requester@example.com"),
+    )
+    found = check(loaded, PILOT)
+    assert [problem.what for problem in found.problems] == [
+        "requester@example.com would decide on their own request",
+        "the plan needs 201 units per arm, and the smallest can get 200",
+        "the pilot asks for 20,000.01 USD, and the Lab has 20,000.00 USD left of 20,000.00 USD",
+    ]
+    assert found.notes == ["it has no guardrails: the gate will not be able to decide on *scale*"]
+
+
+def test_check_says_that_a_pilot_is_launched_and_whether_its_draft_still_is_the_same(launched):
+    assert check(launched, PILOT).notes == ["it has been launched"]
+    draft(launched, PILOT, ("because: they", "because: they often"))
+    assert check(launched, PILOT).notes == ["it has been launched, and was changed since: the frozen charter counts"]

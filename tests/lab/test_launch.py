@@ -1,0 +1,180 @@
+"""Launching: once, with this content, deposited first; whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lab.freezing import freeze
+from lab.launch import end, launch
+from lab.pilots import find_pilot, get_pilot
+from lab.state import open_lab
+from promotion.register import register
+from promotion.state import open_promotion, promises
+from shared.digests import digest_file
+from shared.errors import BadInput, Refused
+from shared.files import settle
+from tests.lab_makers import PILOT, STARTS, Step, copy_of, do_launch, draft, dump, run_child, staged, start_child
+
+
+def test_a_launch_freezes_deposits_and_reserves(loaded):
+    promise = freeze(loaded, PILOT).promise
+    done = launch(loaded, PILOT, register)
+    assert not done.repeated
+    assert done.pilot.promise.digest == promise.digest
+    assert str(done.pilot.reserved) == "100.00 USD"
+    files = done.pilot.frozen / "files"
+    assert {str(p.relative_to(files)): digest_file(p) for p in files.rglob("*") if p.is_file()} == promise.files
+
+
+def test_the_gate_had_the_promise_before_the_lab_called_it_launched(loaded):
+    launch(loaded, PILOT, register)
+    lab, gate = open_lab(loaded), open_promotion(loaded)
+    [launched] = [entry for entry in lab.entries(PILOT) if entry.kind == "launched"]
+    [registered] = [entry for entry in gate.entries(PILOT) if entry.kind == "registered"]
+    assert registered.at <= launched.at
+    assert launched.body["gate"] == {"at": registered.at, "seq": registered.seq, "hash": registered.hash}
+    # The gate witnesses the Lab's ledger as it was before the launch.
+    assert registered.body["lab"]["seq"] == launched.seq - 1
+    assert registered.body["lab"]["hash"] == launched.prev
+
+
+def test_the_same_launch_again_does_nothing(launched):
+    before = dump(launched.lab / "lab.db"), dump(launched.promotion / "promotion.db")
+    assert launch(launched, PILOT, register).repeated
+    assert (dump(launched.lab / "lab.db"), dump(launched.promotion / "promotion.db")) == before
+
+
+def test_other_content_under_the_same_name_is_refused_and_says_what_changed(launched):
+    (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
+    draft(launched, PILOT, ("minimum_effect: 0.05", "minimum_effect: 0.01"))
+    (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
+    with pytest.raises(Refused, match=r"other content \(changed since: charter, files\)"):
+        launch(launched, PILOT, register)
+
+
+def test_the_frozen_files_do_not_follow_the_draft(launched):
+    (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
+    pilot = get_pilot(open_lab(launched), PILOT)
+    assert "Dear customer" in (pilot.frozen / "files" / "message.txt").read_text()
+
+
+def test_a_pilot_may_still_be_launched_on_its_first_day_and_not_on_its_second(loaded, tmp_path):
+    other = copy_of(loaded, tmp_path / "other")
+    loaded.clock.set(STARTS.replace(hour=20))
+    assert launch(loaded, PILOT, register).pilot.deposited_at >= STARTS.replace(hour=20)
+    other.clock.set(STARTS.replace(day=6))
+    with pytest.raises(Refused, match="the time box began on 2026-01-05, and today is 2026-01-06"):
+        launch(other, PILOT, register)
+
+
+def test_pilots_share_the_labs_budget(loaded):
+    settings = loaded.configs / "lab.yaml"
+    settings.write_text(settings.read_text().replace("20000.00", "150.00"))
+    launch(loaded, PILOT, register)
+    draft(loaded, "autumn-mail")
+    with pytest.raises(Refused, match=r"asks for 100\.00 USD, and the Lab has 50\.00 USD left of 150\.00 USD"):
+        launch(loaded, "autumn-mail", register)
+    draft(loaded, "autumn-mail", ("media: 100.00", "media: 50.00"))
+    launch(loaded, "autumn-mail", register)
+
+
+def test_a_refused_launch_leaves_nothing(loaded):
+    before = dump(loaded.lab / "lab.db"), dump(loaded.promotion / "promotion.db")
+    draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 999"))
+    with pytest.raises(Refused):
+        launch(loaded, PILOT, register)
+    assert (dump(loaded.lab / "lab.db"), dump(loaded.promotion / "promotion.db")) == before
+    assert not (loaded.lab / "pilots").exists()
+
+
+def test_closing_early_is_said_once(launched):
+    launched.clock.set(STARTS.replace(day=8, hour=12))
+    pilot, repeated = end(launched, PILOT, "the printer broke")
+    assert not repeated
+    assert pilot.ends == pilot.ended_at
+    assert end(launched, PILOT, "the printer broke")[1]
+    with pytest.raises(Refused, match="for another reason: the printer broke"):
+        end(launched, PILOT, "we ran out of paper")
+
+
+def test_closing_needs_a_reason_and_an_open_pilot(submitted):
+    with pytest.raises(BadInput, match="closing early needs a reason"):
+        end(submitted, PILOT, " ")
+    with pytest.raises(Refused, match="its time box is over"):
+        end(submitted, PILOT, "too late")
+
+
+def state(workspace) -> Any:
+    """What a launch comes to, without times and hashes."""
+    room, gate = open_lab(workspace), open_promotion(workspace)
+    pilot = get_pilot(room, PILOT)
+    files = {str(p.relative_to(pilot.folder)): digest_file(p) for p in pilot.frozen.rglob("*") if p.is_file()}
+    with gate.transaction() as connection:
+        deposits = connection.execute(sa.select(promises.c.digest)).scalars().all()
+    ledgers = [[entry.kind for entry in r.entries()] for r in (room, gate)]
+    return pilot.promise.digest, pilot.snapshot, str(pilot.reserved), files, deposits, ledgers
+
+
+def test_killed_at_any_step_a_launch_is_undone_or_finished_by_the_next_one(tmp_path, tmp_path_factory):
+    template = staged(tmp_path_factory.getbasetemp(), "loaded")
+    whole = copy_of(template, tmp_path / "whole")
+    code, steps = run_child(do_launch, whole.root)
+    assert code == 0
+    expected = state(whole)
+    first = steps.index("replace")  # whatever comes before only reads
+    points = [Step(number, after) for number in range(first, len(steps) + 1) for after in (False, True)]
+    for point in points[::3]:
+        cut = copy_of(template, tmp_path / f"cut-{point.number}-{point.after}")
+        assert run_child(do_launch, cut.root, die=point)[0] == -9
+        known = find_pilot(open_lab(cut), PILOT) is not None
+        assert launch(cut, PILOT, register).repeated == known
+        assert state(cut) == expected
+        assert open_lab(cut).problems() == []
+        assert open_promotion(cut).problems() == []
+
+
+def test_another_draft_may_follow_a_launch_that_was_cut_off(loaded):
+    _, steps = run_child(do_launch, loaded.root, die=Step(10**6))
+    assert "rename" in steps
+
+
+def test_half_of_another_drafts_files_do_not_get_in_the_way(loaded, tmp_path):
+    cut = tmp_path / "half"
+    (cut / "files").mkdir(parents=True)
+    (cut / "files" / "message.txt").write_text("Half of something.\n")
+    (loaded.lab / "pilots" / PILOT).mkdir(parents=True)
+    settle(cut, loaded.lab / "pilots" / PILOT / "frozen")
+    pilot = launch(loaded, PILOT, register).pilot
+    assert "Dear customer" in (pilot.frozen / "files" / "message.txt").read_text()
+
+
+def test_a_draft_that_was_changed_after_a_cut_launch_is_launched_as_it_is_now(loaded):
+    _, steps = run_child(do_launch, copy_of(loaded, loaded.root.with_name("whole")).root)
+    assert run_child(do_launch, loaded.root, die=Step(steps.index("rename") + 1, after=True))[0] == -9
+    (loaded.pilots / PILOT / "message.txt").write_text("Another letter.\n")
+    pilot = launch(loaded, PILOT, register).pilot
+    assert (pilot.frozen / "files" / "message.txt").read_text() == "Another letter.\n"
+    assert json.loads((pilot.frozen / "promise.json").read_bytes()) == pilot.promise.as_json()
+
+
+def test_of_two_launches_at_once_one_is_the_repetition(loaded):
+    processes = [start_child(do_launch, loaded.root) for _ in range(2)]
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [entry.kind for entry in open_lab(loaded).entries(PILOT)] == ["launched"]
+
+
+def test_two_pilots_at_once_cannot_promise_the_same_money(loaded):
+    settings = loaded.configs / "lab.yaml"
+    settings.write_text(settings.read_text().replace("20000.00", "150.00"))
+    draft(loaded, "autumn-mail")
+    processes = [start_child(do_launch, loaded.root, name) for name in (PILOT, "autumn-mail")]
+    for process in processes:
+        process.join(timeout=60)
+    assert sorted(process.exitcode for process in processes) == [0, 1]
+    assert [entry.kind for entry in open_lab(loaded).entries()] == ["opened", "launched"]
