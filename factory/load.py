@@ -97,7 +97,8 @@ def _judge_rows(
     )
     connection.execute(
         f"COPY (SELECT {ROW} AS row, list_sort(list(DISTINCT h.reason)) AS reasons, any_value(to_json(raw)) AS content "
-        f"FROM raw JOIN held h ON h.row = raw.{ROW} GROUP BY {ROW} ORDER BY {ROW}) TO {literal(str(held))} (FORMAT parquet)"
+        f"FROM raw JOIN held h ON h.row = raw.{ROW} GROUP BY {ROW} ORDER BY {ROW}) "
+        f"TO {literal(str(held))} (FORMAT parquet)"
     )
     return good, held
 
@@ -117,7 +118,8 @@ def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, dig
         )
         warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {QUARANTINE}")
         warehouse.execute(
-            f"CREATE TABLE IF NOT EXISTS {QUARANTINE}.{name} (file VARCHAR, row BIGINT, reasons VARCHAR[], content JSON)"
+            f"CREATE TABLE IF NOT EXISTS {QUARANTINE}.{name} "
+            "(file VARCHAR, row BIGINT, reasons VARCHAR[], content JSON)"
         )
         warehouse.execute(f"DELETE FROM {QUARANTINE}.{name} WHERE file = ?", [digest])
         warehouse.execute(

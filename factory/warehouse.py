@@ -75,7 +75,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Each named table as Parquet in `folder`, masked and in the order of its key; raises BadInput for an unknown one."""
+    """Each named table as Parquet in `folder`, masked, ordered by its key; raises BadInput for an unknown one."""
     folder.mkdir(parents=True, exist_ok=True)
     key = pseudonym_key(workspace)
     with open_warehouse(workspace, read_only=True) as connection:

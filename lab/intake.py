@@ -157,12 +157,12 @@ class _Intake:
         """Judges the rows as exposures; `at` names the column of their time."""
         source = f'(SELECT {ROW}, event_id, unit, arm, {identifier(at)} AS "at" FROM raw)'
         self._stage("exposures", _EXPOSURE, source, ["event_id", "unit", "arm", "at"])
+        self._hold_outsiders("exposures")
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
         self._hold("exposures", "unknown arm", f"arm NOT IN ({arms})")
         if self.pilot.charter.assignment == "pilotplant":
             drawn = assign_sql(pilot_salt(self.pilot.name), "staged.unit", self.pilot.charter.weights)
             self._hold("exposures", NOT_ASSIGNED, f"arm <> {drawn}")
-        self._hold_outsiders("exposures")
         self._drop_duplicates("exposures", ["unit", "arm", "at"])
         self.connection.execute("""
             CREATE OR REPLACE TEMP TABLE first_arm AS
@@ -233,8 +233,10 @@ class _Intake:
     def _hold(self, kind: str, reason: str | None, condition: str) -> None:
         """Moves rows that meet a condition out of `staged`; without a reason, each for its first in `unreadable`."""
         text = literal(reason) if reason else f"(SELECT min(reason) FROM unreadable u WHERE u.row = staged.{ROW})"
+        # What is not a unit of the snapshot may be a customer's own id, which the Lab does not keep.
+        unit = "CASE WHEN unit IN (SELECT unit FROM population) THEN unit END"
         self.connection.execute(
-            f"INSERT INTO new_conflicts SELECT {literal(kind)}, event_id, unit, {text} FROM staged WHERE {condition}"
+            f"INSERT INTO new_conflicts SELECT {literal(kind)}, event_id, {unit}, {text} FROM staged WHERE {condition}"
         )
         self.connection.execute(f"DELETE FROM staged WHERE {condition}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.pilots import Pilot
 from shared import wording
+from shared.charter import Charter
 from shared.evidence.model import Effect, Evidence
 from shared.money import Money
 
@@ -59,19 +60,19 @@ def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
         text = f"{arm}: no difference in {name} was shown ({found}); that is not proof of none"
     elif not better:
         text += ", which is worse"
-    rails = [evidence.effect(arm, rail.metric) for rail in charter.guardrails]
-    unsafe = [
-        e.metric
-        for e in rails
-        if e is not None and (e.p_non_inferior is None or e.p_non_inferior > charter.sample.alpha)
-    ]
-    if not rails:
+    unsafe = [rail.metric for rail in charter.guardrails if not _ruled_out(evidence.effect(arm, rail.metric), charter)]
+    if not charter.guardrails:
         text += "; no guardrail was declared, so nothing says that it did no harm"
     elif unsafe:
         text += f"; harm to {', '.join(unsafe)} beyond its margin is not ruled out"
     else:
         text += "; harm beyond the margin is ruled out for every guardrail"
     return text + "."
+
+
+def _ruled_out(rail: Effect | None, charter: Charter) -> bool:
+    """Whether a guardrail's effect excludes harm beyond its margin; what was not computed excludes nothing."""
+    return rail is not None and rail.p_non_inferior is not None and rail.p_non_inferior <= charter.sample.alpha
 
 
 def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:

@@ -50,6 +50,9 @@ class Case:
         promise = self.candidate.promise()
         if promise.digest != self.candidate.manifest.promise:
             raise BadInput("the promise in the candidate is not the one that its manifest names")
+        named = self.candidate.manifest.pilot
+        if promise.charter.pilot != named:
+            raise BadInput(f"the candidate is of pilot {named}, and its charter of {promise.charter.pilot}")
         return promise
 
     @property

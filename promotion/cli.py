@@ -88,23 +88,25 @@ def check(
         raise typer.BadParameter("name one pilot, or say --all")
     progress("Asking every check; the evidence is computed again from the sealed data …")
     judged = judge_named(session(context).workspace(), name, explain=explain)
+    # Only one check is shown, but the verdict is still that of all.
+    shown = [tuple(f for f in judgement.findings if explain in {None, f.check}) for _, judgement in judged]
     payload = [
         {
             "pilot": case.candidate.manifest.pilot,
             "candidate": case.candidate.manifest.digest,
             "verdict": judgement.verdict,
             "arms": judgement.verdicts,
-            "findings": [finding.model_dump(mode="json") for finding in judgement.findings],
+            "findings": [finding.model_dump(mode="json") for finding in findings],
         }
-        for case, judgement in judged
+        for (case, judgement), findings in zip(judged, shown, strict=True)
     ]
     lines: list[str | Text | Table] = []
-    for case, judgement in judged:
+    for (case, judgement), findings in zip(judged, shown, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
-        lines += findings_text(judgement.findings, numbers=explain is not None)
+        lines += findings_text(findings, numbers=explain is not None)
         lines += [
             Text(f"{arm}: {verdict.upper()}", style=COLOURS[verdict]) for arm, verdict in judgement.verdicts.items()
-        ] or ["UNDECIDED"]
+        ] or [judgement.verdict.upper()]
     emit(
         as_json,
         payload[0] if name and payload else {"candidates": payload},

@@ -16,8 +16,9 @@ from promotion.handover import hand_over
 from promotion.intake import digest_named, find_candidate, open_case
 from promotion.policy import GateSettings, read_settings
 from promotion.state import decisions, open_promotion
-from promotion.succession import open_successor, successor_name
+from promotion.succession import open_successor, require_free, successor_name
 from shared.attestation import Attestation, Decision, Predicate, Word, attest, parse_attestation
+from shared.candidate import EVIDENCE
 from shared.clock import rfc3339
 from shared.digests import digest_bytes
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
@@ -76,6 +77,8 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
     _raise_first(authority)
     if decision.word == "scale":
         _require_admission(judgement, str(decision.arm))
+    if decision.word == "revise":
+        require_free(workspace, case.charter.pilot, str(decision.successor))
     signers = [_signer(workspace, GATE, asked.gate_passphrase), _signer(workspace, asked.who, asked.passphrase)]
     envelope = attest(digest_named(candidate), _predicate(case, judgement, authority, decision, settings), signers)
     _record(room, case, decision, envelope)
@@ -134,7 +137,19 @@ def _authority(case: Case, asked: Asked) -> list[Finding]:
     charter = case.charter
     owner_ok = asked.who == charter.owner
     in_time = case.now < charter.deadline
+    # Owner and deadline are read from the charter, so it must be the one that the gate took in.
+    known = not case.tampered and case.registered_at is not None
     return [
+        Finding(
+            check="charter_known",
+            outcome="passed" if known else "failed",
+            measured=case.promise.digest,
+            reason="the charter is the one that the gate took in"
+            if known
+            else "the gate never took in this charter, or the candidate was changed after it was sealed",
+            threshold="a charter that was deposited at launch, in a candidate as it was sealed",
+            remedy=None if known else "submit the pilot again; `pilotplant promote verify` names what was changed",
+        ),
         Finding(
             check="decider_is_owner",
             outcome="passed" if owner_ok else "failed",
@@ -212,7 +227,10 @@ def _predicate(
 
 
 def _evidence_digest(case: Case) -> str:
-    return case.candidate.manifest.files["evidence.json"]
+    digest = case.candidate.manifest.files.get(EVIDENCE)
+    if digest is None:
+        raise BadInput("the candidate holds no evidence", remedy="submit the pilot again")
+    return digest
 
 
 def _record(room: Room, case: Case, decision: Decision, envelope: bytes) -> None:

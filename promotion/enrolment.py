@@ -48,9 +48,11 @@ def enrol(workspace: Workspace, name: str, *, passphrase: str | None = None, pub
     else:
         # A pair that was made, and not enrolled before the power went, is taken as it is.
         key = store.public(name, role) if store.has(name) else store.create(name, role)
-    if before is not None and before != key:
+    # The ledger remembers a key whose record was lost or replaced.
+    enrolled = enrolled_ids(room).get(name)
+    if enrolled not in {None, key.key_id} or before not in {None, key}:
         raise Refused(
-            f"another key is enrolled for {name} ({before.key_id[:12]}…)",
+            f"another key is enrolled for {name} ({(enrolled or key.key_id)[:12]}…)",
             where=str(keys_folder(workspace) / f"{name}.yaml"),
             remedy="sign with that key",
         )
@@ -64,13 +66,19 @@ def find_key(workspace: Workspace, name: str) -> PublicKey | None:
 
 
 def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
-    """The enrolled key of a name; raises Refused where there is none."""
+    """The enrolled key of a name; raises Refused where there is none, or not the one that the ledger has."""
     key = find_key(workspace, name)
     if key is None:
         raise Refused(
             f"no key is enrolled for {name}",
             where=str(keys_folder(workspace)),
             remedy=f"pilotplant promote enrol {name}",
+        )
+    if enrolled_ids(open_promotion(workspace)).get(name) != key.key_id:
+        raise Refused(
+            f"the record of the key of {name} was changed after it was enrolled",
+            where=str(keys_folder(workspace) / f"{name}.yaml"),
+            remedy="look: pilotplant promote verify",
         )
     return key
 

@@ -42,7 +42,9 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """The best verdict on any arm: `admit` where at least one may be scaled."""
+        """The best verdict on any arm: `admit` where at least one may be scaled; without arms never."""
+        if not self.arms:
+            return "refuse" if fold(self.findings) == "refuse" else "undecided"
         reached = self.verdicts.values()
         order: tuple[Verdict, ...] = ("admit", "undecided", "refuse")
         return next((verdict for verdict in order if verdict in reached), "undecided")
@@ -90,5 +92,5 @@ def _crashed(check: Check[Any], error: Exception) -> Finding:
 def _arms(case: Case) -> tuple[str, ...]:
     try:
         return tuple(arm.name for arm in case.charter.treatments)
-    except PilotPlantError:
+    except Exception:  # noqa: BLE001 - whatever a damaged charter raises, it names no arm
         return ()

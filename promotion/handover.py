@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from shared.candidate import Candidate
+from shared.candidate import Candidate, open_candidate
+from shared.digests import PREFIX
+from shared.errors import Refused
 from shared.files import scratch_in, settle
 from shared.workspace import Workspace
 
@@ -14,12 +16,23 @@ ATTESTATION = "attestation.json"
 
 
 def hand_over(workspace: Workspace, candidate: Candidate, attestation: Path) -> Path:
-    """Puts the package into the inbox under the candidate's digest; one that is there stays as it is."""
+    """Puts the package into the inbox under the candidate's digest; one that is there stays as it is.
+
+    Raises Refused where the candidate is no longer what was sealed.
+    """
     inbox = workspace.factory / "inbox"
     target = inbox / candidate.folder.name
     if not target.exists():
         with scratch_in(inbox) as scratch:
             shutil.copytree(candidate.folder, scratch / CANDIDATE)
+            # The copy is looked at, so that nothing can change between the look and the hand-over.
+            changed = open_candidate(scratch / CANDIDATE).tampered(PREFIX + candidate.folder.name)
+            if changed:
+                raise Refused(
+                    "the candidate was changed after it was sealed: " + "; ".join(changed),
+                    where=str(candidate.folder),
+                    remedy="restore the candidate from a backup, then give the same command again",
+                )
             shutil.copyfile(attestation, scratch / ATTESTATION)
             settle(scratch, target)
     return target

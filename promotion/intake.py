@@ -21,14 +21,22 @@ def intake_folder(workspace: Workspace) -> Path:
 
 def candidates(workspace: Workspace) -> list[Candidate]:
     """Every candidate whose manifest can be read, the latest of a pilot last."""
-    folders = [path.parent for path in sorted(intake_folder(workspace).glob(f"*/{MANIFEST}"))]
+    # A folder that begins with a dot is work in progress, or what a crash has left of it.
+    found_at = sorted(intake_folder(workspace).glob(f"*/{MANIFEST}"))
+    folders = [path.parent for path in found_at if not path.parent.name.startswith(".")]
     found = []
     for folder in folders:
         try:
             found.append(open_candidate(folder))
         except BadInput:
             continue  # `promote verify` names it
-    return sorted(found, key=lambda candidate: (candidate.manifest.pilot, int(candidate.manifest.ledger["seq"])))
+    return sorted(found, key=lambda candidate: (candidate.manifest.pilot, _seq(candidate)))
+
+
+def _seq(candidate: Candidate) -> int:
+    """Where the Lab's ledger stood; a manifest that does not say it must not hide another pilot's candidates."""
+    seq = candidate.manifest.ledger.get("seq")
+    return seq if isinstance(seq, int) else 0
 
 
 def latest(workspace: Workspace) -> dict[str, Candidate]:

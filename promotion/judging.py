@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.gate import Judgement, judge
@@ -20,7 +18,7 @@ STRICTEST: Tier = "high"
 
 
 def judge_named(workspace: Workspace, name: str | None, *, explain: str | None = None) -> list[tuple[Case, Judgement]]:
-    """Judgements on one candidate, or on every one that waits; with `explain` only that check's findings are kept."""
+    """Judgements on one candidate, or on every one that waits; every check is asked, whichever is explained."""
     known = [check.name for check in CHECKS]
     if explain is not None and explain not in known:
         raise BadInput(f"there is no check `{explain}`", expected="one of: " + ", ".join(known))
@@ -29,16 +27,12 @@ def judge_named(workspace: Workspace, name: str | None, *, explain: str | None =
     judged = []
     for candidate in chosen:
         case = open_case(room, candidate)
-        judgement = judge(case, settings.policy(_tier(case)))
-        if explain is not None:
-            kept = tuple(finding for finding in judgement.findings if finding.check == explain)
-            judgement = replace(judgement, findings=kept)
-        judged.append((case, judgement))
+        judged.append((case, judge(case, settings.policy(_tier(case)))))
     return judged
 
 
 def _tier(case: Case) -> Tier:
     try:
         return case.charter.risk_tier
-    except BadInput:
+    except Exception:  # noqa: BLE001 - whatever a damaged charter raises, it names no tier
         return STRICTEST

@@ -14,14 +14,31 @@ from promotion.intake import digest_named
 from shared.attestation import Decision
 from shared.candidate import Candidate
 from shared.charter import Charter
+from shared.errors import Refused
 from shared.files import scratch_in, settle
 from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
 
 
 def successor_name(pilot: str) -> str:
     """`spring-email` is followed by `spring-email-2`, that by `spring-email-3`."""
     found = re.fullmatch(r"(.*?)-(\d+)", pilot)
     return f"{found[1]}-{int(found[2]) + 1}" if found else f"{pilot}-2"
+
+
+def require_free(workspace: Workspace, pilot: str, successor: str) -> None:
+    """Raises Refused where the successor's name is taken by a pilot that does not continue this one."""
+    path = workspace.pilots / successor / "charter.yaml"
+    if not path.parent.exists():
+        return
+    follows = read_yaml(path, Charter).follows
+    if follows is None or follows.pilot != pilot:
+        raise Refused(
+            f"the successor would be called {successor}, and there is such a pilot already",
+            where=str(path),
+            expected=f"no pilot of that name, or one that follows {pilot}",
+            remedy="move that draft to another name",
+        )
 
 
 def open_successor(workspace: Workspace, candidate: Candidate, decision: Decision) -> Path:

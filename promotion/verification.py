@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+import yaml
 
-from promotion.enrolment import enrolled_ids, keys_folder
+from promotion.enrolment import ENROLLED, keys_folder
 from promotion.intake import intake_folder
-from promotion.state import decisions, open_promotion
+from promotion.state import decisions, open_promotion, promises
 from shared.attestation import Attestation, read_attestation
 from shared.candidate import open_candidate
 from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, digest_bytes, hex_of
-from shared.errors import BadInput, PilotPlantError
-from shared.keys import PublicKey, read_public
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.keys import PublicKey
 from shared.ledger import Entry, Head
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+LEDGER = "the promotion ledger"
 
 
 @dataclass(slots=True)
@@ -31,30 +37,62 @@ class Verification:
 
 
 def verify(workspace: Workspace, digest: str | None = None) -> Verification:
-    """Verifies the gate's record: everything, or one candidate with its attestation, and always the ledger."""
+    """Verifies the gate's record: everything, or one candidate with its attestation, and always the ledger.
+
+    Raises BadInput for a digest that is not known.
+    """
     result = Verification()
+    room = _room(workspace, result)
+    if room is not None:
+        try:
+            _examine(room, digest, result)
+        except sa.exc.DatabaseError as error:
+            result.problems.append(f"{LEDGER}: the database is damaged ({error.orig})")
+    return result
+
+
+def _room(workspace: Workspace, result: Verification) -> Room | None:
     try:
-        room = open_promotion(workspace)
-        decided = {str(e.body["candidate"]): e for e in room.entries() if e.kind == "decided"}
-        known = _keys(room, workspace, result)
-        chosen = [
-            path for path in _folders(workspace, decided) if digest is None or path.name.startswith(hex_of(digest))
-        ]
-        witnesses = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
-        _rows(room, result)
-        problems = room.problems(tuple(witnesses))
+        return open_promotion(workspace)
+    except Refused as error:  # opening compares the first entry with the workspace's mark
+        result.problems.append(f"{LEDGER}: entry 1 is not this workspace's ({error.what})")
+    except PilotPlantError as error:
+        result.problems.append(f"{LEDGER}: it cannot be read ({error})")
     except sa.exc.DatabaseError as error:
-        problems = [f"the promotion ledger: the database is damaged ({error.orig})"]
-        chosen = []
-    except (PilotPlantError, ValueError, KeyError) as error:
-        problems = [f"the promotion ledger: it cannot be read ({error})"]
-        chosen = []
-    if digest is not None and not chosen and not problems:
+        result.problems.append(f"{LEDGER}: the database is damaged ({error.orig})")
+    return None
+
+
+def _examine(room: Room, digest: str | None, result: Verification) -> None:
+    workspace, told = room.workspace, _told(room)
+    decided = {str(entry.body.get("candidate")): entry for entry in told if entry.kind == "decided"}
+    known = _keys(workspace, told, result)
+    folders = _folders(workspace, decided)
+    chosen = [path for path in folders if digest is None or path.name.startswith(hex_of(digest))]
+    if digest is not None and not chosen:
         raise BadInput(f"no candidate {digest} is known", expected="a digest of `pilotplant promote log`")
+    witnesses = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
+    _strangers(workspace, decided, result)
+    _tables(room, told, result)
+    problems = room.problems(tuple(witnesses))
     result.problems += problems
     if not problems:
-        result.verified.append("the promotion ledger: consistent from its first entry; completeness is not witnessed")
-    return result
+        result.verified.append(f"{LEDGER}: consistent from its first entry; completeness is not witnessed")
+
+
+def _told(room: Room) -> list[Entry]:
+    """The entries that can be read; one that cannot is `room.problems`' to name."""
+    with room.transaction() as connection:
+        rows = connection.execute(sa.select(room.entries_table).order_by(room.entries_table.c.seq)).all()
+    found = []
+    for row in rows:
+        try:
+            body = json.loads(row.body)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(body, dict):
+            found.append(Entry(row.seq, row.at, row.kind, row.subject, body, row.prev, row.hash))
+    return found
 
 
 def _folders(workspace: Workspace, decided: dict[str, Entry]) -> list[Path]:
@@ -77,6 +115,8 @@ def _candidate(
         found = [f"{name}: {problem}" for problem in open_candidate(folder).tampered(digest)]
     except BadInput as error:
         found = [f"{name}: {error.what} ({error.where})"]
+    except (OSError, ValueError) as error:
+        found = [f"{name}: it cannot be read ({error})"]
     result.problems += found
     if not found:
         result.verified.append(f"{name}: every file as sealed")
@@ -97,48 +137,86 @@ def _attestation(
         result.problems.append(f"{name}: {error.what} ({path.name})")
         return []
     problems = _against_ledger(attestation, digest, entry)
-    # An attestation that has expired since is still a true record: it is judged as of its own time.
-    problems += attestation.distrust(known, now=parse_rfc3339(attestation.predicate.time_verified))
+    try:
+        # An attestation that has expired since is still a true record: it is judged as of its own time.
+        problems += attestation.distrust(known, now=parse_rfc3339(attestation.predicate.time_verified))
+    except ValueError as error:
+        problems.append(f"its times cannot be read ({error})")
     result.problems += [f"{name}: {problem}" for problem in problems]
-    if not problems:
-        decision = attestation.predicate.decision
-        result.verified.append(f"{name}: {decision.word} on {entry.subject}, signed by the gate and {decision.owner}")
+    if problems:
+        return []  # what is not believed is no witness
+    decision = attestation.predicate.decision
+    result.verified.append(f"{name}: {decision.word} on {entry.subject}, signed by the gate and {decision.owner}")
     head = attestation.predicate.ledgers["promotion"]
     return [Head(int(head["seq"]), str(head["hash"]))]
 
 
+def _strangers(workspace: Workspace, decided: dict[str, Entry], result: Verification) -> None:
+    """Attestations that the ledger knows nothing of: the other rooms read every file there."""
+    expected = {attestation_path(workspace, candidate) for candidate in decided}
+    found = set((workspace.promotion / "attestations").glob("*.json")) - expected
+    result.problems += [f"attestation {path.name}: the ledger has no such decision" for path in sorted(found)]
+
+
 def _against_ledger(attestation: Attestation, digest: str, entry: Entry) -> list[str]:
     problems = []
-    if attestation.digest != entry.body["attestation"]:
+    if attestation.digest != entry.body.get("attestation"):
         problems.append("it is not the one that the ledger has")
     if attestation.candidate != digest:
         problems.append("it speaks of another candidate")
-    if attestation.predicate.decision.model_dump(mode="json") != entry.body["decision"]:
+    if attestation.predicate.decision.model_dump(mode="json") != entry.body.get("decision"):
         problems.append("its decision is not the one that the ledger has")
     return problems
 
 
-def _keys(room: Room, workspace: Workspace, result: Verification) -> list[PublicKey]:
-    """The enrolled keys that the ledger bears out."""
-    ids = enrolled_ids(room)
-    keys = read_public(keys_folder(workspace))
-    good = [key for key in keys if ids.get(key.name) == key.key_id]
-    result.problems += [
-        f"key {key.name}: its record was changed after it was enrolled" for key in keys if key not in good
-    ]
-    result.problems += [f"key {name}: its record is missing" for name in ids if name not in {key.name for key in keys}]
+def _keys(workspace: Workspace, told: list[Entry], result: Verification) -> list[PublicKey]:
+    """The enrolled keys whose records are, to the byte, what was enrolled."""
+    enrolled = {entry.subject: entry.body for entry in told if entry.kind == ENROLLED}
+    good, seen = [], set()
+    for path in sorted(keys_folder(workspace).glob("*.yaml")):
+        seen.add(path.stem)
+        key = _key(path, workspace, enrolled.get(path.stem, {}))
+        if key is None:
+            result.problems.append(f"key {path.stem}: its record was changed after it was enrolled ({path.name})")
+        else:
+            good.append(key)
+    result.problems += [f"key {name}: its record is missing" for name in sorted(enrolled.keys() - seen)]
     return good
 
 
-def _rows(room: Room, result: Verification) -> None:
-    """The table of decisions must say what the ledger says."""
-    told = {
-        e.subject: (str(e.body["candidate"]), str(e.body["attestation"])) for e in room.entries() if e.kind == "decided"
-    }
+def _key(path: Path, workspace: Workspace, enrolled: dict[str, Any]) -> PublicKey | None:
+    """The key, or None where the record is not what the gate wrote of it."""
+    try:
+        key = read_yaml(path, PublicKey)
+        key.verifier()
+        as_written = path.read_bytes() == yaml.safe_dump(key.model_dump(), sort_keys=False).encode()
+    except (PilotPlantError, OSError, ValueError):
+        return None
+    asked = (path.stem, enrolled.get("role"), workspace.mode, enrolled.get("key_id"))
+    return key if as_written and (key.name, key.role, key.mode, key.key_id) == asked else None
+
+
+def _tables(room: Room, told: list[Entry], result: Verification) -> None:
+    """The tables of decisions and of promises must say what the ledger says."""
     with room.transaction() as connection:
-        rows = {
-            row.pilot: (row.candidate, digest_bytes(row.envelope)) for row in connection.execute(sa.select(decisions))
-        }
-    for pilot in sorted(told.keys() | rows.keys()):
-        if told.get(pilot) != rows.get(pilot):
-            result.problems.append(f"decision on {pilot}: the table of decisions differs from the ledger")
+        decided = connection.execute(sa.select(decisions)).all()
+        promised = connection.execute(sa.select(promises)).all()
+    result.problems += _differing(
+        "decision on",
+        {e.subject: (e.body.get("candidate"), e.body.get("attestation")) for e in told if e.kind == "decided"},
+        {row.pilot: (row.candidate, digest_bytes(row.envelope)) for row in decided},
+    )
+    result.problems += _differing(
+        "promise",
+        {
+            str(e.body.get("promise")): (e.subject, e.body.get("at"), e.seq, e.hash)
+            for e in told
+            if e.kind == "registered"
+        },
+        {row.digest: (row.pilot, row.at, row.ledger_seq, row.ledger_hash) for row in promised},
+    )
+
+
+def _differing(what: str, told: dict[str, Any], rows: dict[str, Any]) -> list[str]:
+    names = sorted(told.keys() | rows.keys())
+    return [f"{what} {name}: its table differs from the ledger" for name in names if told.get(name) != rows.get(name)]

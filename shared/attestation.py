@@ -13,13 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Signer
 
 from shared.clock import parse_rfc3339
-from shared.digests import canonical, digest_bytes, hex_of
+from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
 from shared.finding import Finding
 from shared.keys import PublicKey
@@ -86,9 +86,13 @@ class Predicate(_Record):
     ledgers: dict[str, dict[str, Any]]
 
 
+class _Digest(_Record):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class _Subject(_Record):
     name: str
-    digest: dict[str, str]
+    digest: _Digest
 
 
 class Statement(BaseModel):
@@ -97,7 +101,7 @@ class Statement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     type_: Literal["https://in-toto.io/Statement/v1"]
-    subject: tuple[_Subject, ...]
+    subject: tuple[_Subject]
     predicateType: Literal["urn:pilotplant:promotion:v1"]  # noqa: N815 - in-toto's own name
     predicate: Predicate
 
@@ -163,7 +167,7 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
         content = json.loads(envelope.payload)
         statement = Statement.model_validate({"type_": content.pop("_type"), **content})
         [subject] = statement.subject
-        digest = f"sha256:{subject.digest['sha256']}"
+        digest = PREFIX + subject.digest.sha256
         for moment in (statement.predicate.expires, statement.predicate.decision.at):
             parse_rfc3339(moment)
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:

@@ -153,7 +153,7 @@ def _column_rules(column: Column) -> Iterator[_Rule]:
 
     yield rule(f"be of type {column.type}", "ExpectColumnValuesToBeInTypeList", type_list=_TYPES[column.type])
     if column.required:
-        yield rule("not be null", "ExpectColumnValuesToNotBeNull")
+        yield rule("not be missing", "ExpectColumnValuesToNotBeNull")
     if column.unique:
         yield rule("be unique", "ExpectColumnValuesToBeUnique")
     if column.type == "number":

@@ -86,6 +86,8 @@ time_box: {start: 2026-01-05, end: 2026-01-19}
 decide_by: 2026-01-26
 budget: {media: 100.00, currency: USD}
 """
+# A second treatment doubles what a launch has to check; tests of launching do without it.
+CARD = CHARTER[CHARTER.index("  - name: card") : CHARTER.index("primary:")]
 AUDIENCE = "SELECT customer_id AS unit FROM customers WHERE recency <= 6\n"
 MESSAGE = "Dear customer from a {{ zip_code }} place.\n"
 BOTH = ("event_id", "unit", "arm", "exposed_at", "at", "visit", "conversion", "spend")
@@ -118,6 +120,9 @@ def stage_copy(request: pytest.FixtureRequest, target: Path, stage: Stage) -> Wo
 def _loaded(root: Path) -> None:
     workspace, _ = create(root, "rehearsal")
     workspace.clock.set(BEFORE)
+    # Always the same pseudonyms, and with them the same arms.
+    (workspace.factory).mkdir(parents=True)
+    (workspace.factory / "pseudonym.key").write_text("2026" * 16)
     for name in ("gate", OWNER):
         enrol(workspace, name)
         trust(workspace, name)
@@ -274,9 +279,9 @@ PROCESSES.set_forkserver_preload(HEAVY)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a child is to die: before or after the n-th step that outlives a crash (1 is the first)."""
+    """Where a child is to die: before or after the n-th step that outlives a crash (1 is the first), or one by name."""
 
-    number: int
+    at: int | str
     after: bool = False
 
 
@@ -319,10 +324,10 @@ def _watch_steps(outbox: Any, die: Step | None) -> None:
             nonlocal taken
             taken += 1
             outbox.send(name)
-            if die == Step(taken):
+            if die in {Step(taken), Step(name)}:
                 os.kill(os.getpid(), signal.SIGKILL)
             result = real(*arguments, **named)
-            if die == Step(taken, after=True):
+            if die in {Step(taken, after=True), Step(name, after=True)}:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 

@@ -30,7 +30,7 @@ def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
         against = f"{owner} is not in configs/people.yaml", "add the owner there, or revise with another one"
     elif person.decides is None:
         against = f"{owner} is not entitled to decide anything", "have configs/people.yaml entitle somebody, and revise"
-    elif rule.separate_requester and owner == charter.requester:
+    elif rule.separate_requester and owner.casefold() == charter.requester.casefold():
         against = f"{owner} would decide on their own request", "revise with another owner"
     else:
         against = _beyond(person.decides, charter.risk_tier, charter.budget.total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from promotion.case import Case
@@ -20,10 +21,11 @@ def _of_arm(case: Case, arm: str) -> Finding:
     primary, alpha = case.charter.primary, case.charter.sample.alpha
     metric, effect = case.promise.metrics[primary.metric], case.evidence.effect(arm, primary.metric)
     threshold = {"alpha": alpha, "minimum_effect": primary.minimum_effect, "worthwhile": primary.worthwhile}
-    if effect is None or effect.estimate is None or effect.p_adjusted is None:
+    if effect is None or not _computed(effect):
+        problem = (effect.problem or "it is not a number") if effect else "no data"
         return finding(
             "unevaluable",
-            f"the effect on {primary.metric} cannot be computed: {effect.problem if effect else 'no data'}",
+            f"the effect on {primary.metric} cannot be computed: {problem}",
             arm=arm,
             threshold=threshold,
             remedy="record more data in this arm and the control, or choose a metric that varies",
@@ -35,6 +37,12 @@ def _of_arm(case: Case, arm: str) -> Finding:
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
     reason, remedy = against
     return finding("failed", f"{told}: {reason}", arm=arm, measured=measured, threshold=threshold, remedy=remedy)
+
+
+def _computed(effect: Effect) -> bool:
+    """Whether every number that is compared below is one: a comparison with NaN is never true, so it would pass."""
+    numbers = (effect.estimate, effect.low, effect.high, effect.p_adjusted)
+    return all(number is not None and math.isfinite(number) for number in numbers)
 
 
 def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile: str) -> tuple[str, str] | None:

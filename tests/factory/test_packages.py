@@ -74,7 +74,7 @@ def test_a_missing_an_added_and_a_linked_file_are_named(workspace):
         ({"signers": (GATE,)}, f"{OWNER} has not signed"),
         ({"signers": (OWNER,)}, "no gate whose key is trusted"),
         ({"expires": "2026-02-02T09:09:59Z"}, "it expired"),
-        ({"expires": "whenever"}, "malformed"),
+        ({"expires": "whenever"}, "attestation.json"),
     ],
 )
 def test_what_was_attested_otherwise_is_refused(workspace, changes, said):

@@ -7,7 +7,7 @@ import pytest
 from lab.freezing import freeze, obstacles
 from lab.state import open_lab
 from shared.errors import BadInput, Refused
-from tests.lab_makers import PILOT, draft
+from tests.lab_makers import CARD, PILOT, draft
 
 
 def test_the_promise_names_every_file_it_rests_on(loaded):
@@ -54,8 +54,8 @@ def test_the_population_is_judged_by_the_contract_it_was_published_with(loaded):
     [
         (("owner: owner@", "owner: stranger@"), BadInput, "nobody is known as stranger@example.com"),
         (("owner: owner@", "owner: requester@"), Refused, "would decide on their own request"),
-        (("units_per_arm: 150", "units_per_arm: 300"), Refused, "the smallest can get 200"),
-        (("fields: [zip_code]", "fields: [email]"), BadInput, "column `email`, which table `customers` does not"),
+        (("units_per_arm: 150", "units_per_arm: 400"), Refused, "the smallest can get 300"),
+        (("fields: [zip_code]", "fields: [zip_code, email]"), BadInput, "column `email`, which table `customers` does not"),
         (("media: 100.00", "media: 90000.00"), Refused, "the pilot asks for 90,000.00 USD"),
         (("currency: USD", "currency: EUR"), BadInput, "the pilot's budget is in EUR"),
         (
@@ -66,7 +66,7 @@ def test_the_population_is_judged_by_the_contract_it_was_published_with(loaded):
     ],
 )
 def test_each_obstacle_is_found_and_says_what_to_do(loaded, change, error, told):
-    draft(loaded, PILOT, change)
+    draft(loaded, PILOT, (CARD, ""), change)
     found = obstacles(open_lab(loaded), freeze(loaded, PILOT))
     assert found
     assert {type(problem) for problem in found} == {error}

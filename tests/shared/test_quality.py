@@ -50,7 +50,7 @@ def table(tmp_path):
 
 
 RULES = [
-    (Column("v", "integer", required=True), "BIGINT", ("1", "NULL", "3", "NULL"), {"v must not be null": [1, 3]}),
+    (Column("v", "integer", required=True), "BIGINT", ("1", "NULL", "3", "NULL"), {"v must not be missing": [1, 3]}),
     (Column("v", "integer"), "BIGINT", ("1", "NULL"), {}),
     (Column("v", "integer"), "BIGINT", ("NULL", "NULL"), {}),
     (
@@ -103,9 +103,9 @@ RULES = [
         {'v must be one of it\'s, a?b, $1, 100%, back\\slash, say "x"': [6]},
     ),
     (Column("v", "boolean", valid_values=(True,)), "BOOLEAN", ("true", "false"), {"v must be one of True": [1]}),
-    (Column("v", "date", required=True), "DATE", ("'2026-01-01'", "NULL"), {"v must not be null": [1]}),
-    (Column("v", "timestamp", required=True), "TIMESTAMPTZ", ("'2026-01-01'", "NULL"), {"v must not be null": [1]}),
-    (Column("v", "timestamp", required=True), "TIMESTAMP", ("'2026-01-01'", "NULL"), {"v must not be null": [1]}),
+    (Column("v", "date", required=True), "DATE", ("'2026-01-01'", "NULL"), {"v must not be missing": [1]}),
+    (Column("v", "timestamp", required=True), "TIMESTAMPTZ", ("'2026-01-01'", "NULL"), {"v must not be missing": [1]}),
+    (Column("v", "timestamp", required=True), "TIMESTAMP", ("'2026-01-01'", "NULL"), {"v must not be missing": [1]}),
 ]
 
 
@@ -300,7 +300,7 @@ def test_quarantine_gives_a_row_one_line_per_broken_rule_in_order(tmp_path):
         {"row": 3, "column": "id", "reason": "id must be unique"},
         {"row": 3, "column": "v", "reason": rule},
         {"row": 4, "column": "id", "reason": "id must be unique"},
-        {"row": 7, "column": "id", "reason": "id must not be null"},
+        {"row": 7, "column": "id", "reason": "id must not be missing"},
         {"row": 7, "column": "v", "reason": rule},
     ]
 

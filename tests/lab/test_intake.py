@@ -1,0 +1,213 @@
+"""Intake: what a file says is taken once, whole or not at all, and never unmasked."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pytest
+
+from lab.intake import parts, record, require_some_kind
+from lab.launch import end
+from lab.pilots import get_pilot
+from lab.sandbox import run_sql
+from lab.state import open_lab
+from shared.errors import BadInput, Refused
+from tests.lab_makers import (
+    AFTER,
+    INSIDE,
+    PILOT,
+    STARTS,
+    Step,
+    copy_of,
+    do_record,
+    exposures_only,
+    outcomes_only,
+    results,
+    run_child,
+    start_child,
+    write_csv,
+)
+
+
+@pytest.fixture
+def inside(launched):
+    """An hour before the end."""
+    launched.clock.set(INSIDE)
+    return launched
+
+
+def rows(workspace, part):
+    """Every row of a kind that counts, sorted."""
+    room = open_lab(workspace)
+    paths = parts(room, get_pilot(room, PILOT), part)
+    return sorted(row for path in paths for row in duckdb.execute(f"SELECT * FROM '{path}'").fetchall())
+
+
+def counts(workspace):
+    """How many exposures, outcomes and conflicts count."""
+    return tuple(len(rows(workspace, part)) for part in ("exposures", "outcomes", "conflicts"))
+
+
+def test_a_combined_file_holds_exposures_and_outcomes(inside, tmp_path):
+    done = record(inside, PILOT, write_csv(tmp_path / "all.csv", results(inside)))
+    assert (done.exposures, done.outcomes, done.duplicates, done.conflicts) == (600, 600, 0, {})
+    assert counts(inside) == (600, 600, 0)
+
+
+def test_exposures_and_outcomes_may_come_in_files_of_their_own_and_as_parquet(inside, tmp_path):
+    sheet = write_csv(tmp_path / "exposures.csv", exposures_only(results(inside)))
+    duckdb.execute(f"COPY (FROM '{sheet}') TO '{tmp_path / 'exposures.parquet'}' (FORMAT parquet)")
+    done = record(inside, PILOT, tmp_path / "exposures.parquet")
+    assert (done.exposures, done.outcomes) == (600, 0)
+    done = record(inside, PILOT, write_csv(tmp_path / "outcomes.csv", outcomes_only(results(inside))))
+    assert (done.exposures, done.outcomes) == (0, 600)
+    assert counts(inside) == (600, 600, 0)
+
+
+def test_a_combined_row_without_an_outcome_is_an_exposure_only(inside, tmp_path):
+    content = results(inside)[:10]
+    for line in content[:4]:
+        line |= {"at": None, "visit": None, "conversion": None, "spend": None}
+    done = record(inside, PILOT, write_csv(tmp_path / "some.csv", content))
+    assert (done.exposures, done.outcomes, done.conflicts) == (10, 6, {})
+
+
+def test_a_combined_row_whose_outcome_has_no_time_is_held_back_and_not_lost(inside, tmp_path):
+    content = results(inside)[:10]
+    content[0] |= {"at": None, "visit": 1}
+    done = record(inside, PILOT, write_csv(tmp_path / "some.csv", content))
+    assert (done.exposures, done.outcomes, done.conflicts) == (10, 9, {"at is missing": 1})
+
+
+def test_the_same_file_again_is_a_no_op_even_after_the_end(inside, tmp_path):
+    file = write_csv(tmp_path / "all.csv", results(inside))
+    record(inside, PILOT, file)
+    before = len(open_lab(inside).entries())
+    inside.clock.set(AFTER)
+    again = record(inside, PILOT, file)
+    assert (again.repeated, again.exposures, again.outcomes) == (True, 600, 600)
+    assert len(open_lab(inside).entries()) == before
+
+
+def test_another_file_with_the_same_rows_brings_duplicates_only(inside, tmp_path):
+    content = results(inside)
+    record(inside, PILOT, write_csv(tmp_path / "all.csv", content))
+    done = record(inside, PILOT, write_csv(tmp_path / "again.csv", content[::-1]))
+    assert (done.exposures, done.outcomes, done.duplicates, done.conflicts) == (0, 0, 1200, {})
+
+
+def test_nothing_is_recorded_after_the_end(inside, tmp_path):
+    file = write_csv(tmp_path / "all.csv", results(inside))
+    inside.clock.set(AFTER)
+    with pytest.raises(Refused, match="ended at 2026-01-19 00:00 UTC and takes no more data"):
+        record(inside, PILOT, file)
+
+
+def test_nothing_is_recorded_after_an_early_close(inside, tmp_path):
+    inside.clock.set(STARTS.replace(day=8))
+    end(inside, PILOT, "the printer broke")
+    with pytest.raises(Refused, match="was closed at 2026-01-08"):
+        record(inside, PILOT, write_csv(tmp_path / "all.csv", results(inside)))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda line: line.pop("arm"), "column `arm` is missing"),
+        (lambda line: line.pop("visit"), "column `visit` is missing"),
+        (lambda line: line.update(email="c000001@example.com"), "column `email` is unknown"),
+    ],
+)
+def test_a_file_that_is_not_as_declared_is_rejected_whole(inside, tmp_path, change, told):
+    content = results(inside)[:10]
+    for line in content:
+        change(line)
+    with pytest.raises(BadInput, match=told):
+        record(inside, PILOT, write_csv(tmp_path / "all.csv", content))
+    assert counts(inside) == (0, 0, 0)
+
+
+def test_a_kind_is_one_of_three_words():
+    assert [require_some_kind(word) for word in (None, "exposures", "outcomes", "both")][1:] == [
+        "exposures",
+        "outcomes",
+        "both",
+    ]
+    with pytest.raises(BadInput, match="`clicks` is not a kind of record"):
+        require_some_kind("clicks")
+
+
+def test_killed_at_any_step_a_file_counts_once_after_the_next_try(inside, tmp_path):
+    content = results(inside)
+    content[0] |= {"arm": "leaflet"}
+    file = write_csv(tmp_path / "all.csv", content)
+    code, steps = run_child(do_record, copy_of(inside, tmp_path / "whole").root, file)
+    assert code == 0
+    first = steps.index("rename")
+    for number in range(first, len(steps) + 1):
+        for after in (False, True):
+            cut = copy_of(inside, tmp_path / f"cut-{number}-{after}")
+            assert run_child(do_record, cut.root, file, die=Step(number, after))[0] == -9
+            assert counts(cut) in {(0, 0, 0), (599, 600, 1)}
+            record(cut, PILOT, file)
+            assert counts(cut) == (599, 600, 1)
+            assert open_lab(cut).problems() == []
+
+
+def test_a_file_that_came_in_after_a_cut_record_is_not_counted_twice(inside, tmp_path):
+    content = results(inside)
+    cut_off = write_csv(tmp_path / "cut.csv", content[:400])
+    meanwhile = write_csv(tmp_path / "meanwhile.csv", content[300:])
+    assert run_child(do_record, inside.root, cut_off, die=Step("rename", after=True))[0] == -9
+    assert record(inside, PILOT, meanwhile).exposures == 300
+    done = record(inside, PILOT, cut_off)
+    assert (done.exposures, done.outcomes, done.duplicates) == (300, 300, 200)
+    assert counts(inside) == (600, 600, 0)
+
+
+def test_two_processes_record_different_files_at_once_and_every_row_counts_once(inside, tmp_path):
+    content = results(inside)
+    files = [
+        write_csv(tmp_path / f"{number}.csv", chunk)
+        for number, chunk in enumerate((content[:350], content[250:], content[100:200], content[500:]))
+    ]
+    processes = [start_child(do_record, inside.root, file) for file in files]
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert counts(inside) == (600, 600, 0)
+    assert len({row[0] for row in rows(inside, "exposures")}) == 600
+    bodies = [entry.body for entry in open_lab(inside).entries(PILOT) if entry.kind == "recorded"]
+    # 350 + 350 + 100 + 100 rows, each an exposure and an outcome, of which 600 are the first to say it.
+    assert sum(body["exposures"] for body in bodies) == 600
+    assert sum(body["duplicates"] for body in bodies) == 2 * 300
+
+
+PLANTED = re.compile(rb"c\d{6}@example\.com|C\d{6}")
+
+
+def test_no_address_and_no_customer_id_is_anywhere_under_the_labs_root(submitted, tmp_path):
+    run_sql(submitted, PILOT, "CREATE TABLE mine AS SELECT * FROM customers JOIN exposures ON customer_id = unit")
+    assert PLANTED.findall(b"C000001,c000001@example.com") == [b"C000001", b"c000001@example.com"]
+    files = [path for path in submitted.lab.rglob("*") if path.is_file()]
+    assert [path for path in files if PLANTED.search(path.read_bytes())] == []
+    tables = [path for path in files if path.suffix == ".parquet"]
+    assert len(tables) >= 7  # the snapshot's, three parts, three of the analysis
+    for path in tables:
+        assert not PLANTED.search(repr(duckdb.execute(f"SELECT * FROM '{path}'").fetchall()).encode()), path
+    [sandbox] = [path for path in files if path.suffix == ".duckdb"]
+    with duckdb.connect(str(sandbox), read_only=True) as connection:
+        mine = connection.execute("SELECT * FROM mine").fetchall()
+    assert len(mine) == 600
+    assert not PLANTED.search(repr(mine).encode())
+
+
+def test_customers_own_ids_in_a_result_file_do_not_become_data(inside, tmp_path):
+    content = [line | {"unit": f"C{number:06d}"} for number, line in enumerate(results(inside)[:10], 1)]
+    done = record(inside, PILOT, write_csv(tmp_path / "raw.csv", content))
+    assert (done.exposures, done.outcomes, done.conflicts) == (0, 0, {"unknown unit": 20})
+    room = open_lab(inside)
+    for part in ("exposures", "outcomes", "conflicts"):
+        for path in parts(room, get_pilot(room, PILOT), part):
+            assert not PLANTED.search(repr(duckdb.execute(f"SELECT * FROM '{path}'").fetchall()).encode()), part

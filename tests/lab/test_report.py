@@ -1,0 +1,134 @@
+"""The report: complete in itself, and its words claim no more than the numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from lab import report
+from lab.analysis import latest
+from lab.pilots import get_pilot
+from lab.state import open_lab
+from shared.evidence.model import Effect, SampleRatio
+from shared.money import Money
+from tests.lab_makers import AFTER, PILOT, staged
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
+    """The stage's analysis; look, and change nothing."""
+    room = open_lab(staged(tmp_path_factory.getbasetemp(), "submitted"))
+    return latest(room, get_pilot(room, PILOT))
+
+
+def with_effects(evidence, **visit):
+    """Evidence that holds, for the letter, this effect on visits and a harmless one on spend."""
+    numbers = {"arm": "letter", "metric": "visit", "part": "primary", "estimate": 0.1, "low": 0.05, "high": 0.15,
+               "p": 0.001, "p_adjusted": 0.002} | visit  # fmt: skip
+    rail = Effect(arm="letter", metric="spend", part="guardrail", estimate=0.0, low=-0.5, high=0.5, p=1.0,
+                  margin=-2.0, bound=-0.4, p_non_inferior=0.001)  # fmt: skip
+    return evidence.model_copy(update={"effects": (Effect(**numbers), rail)})
+
+
+def without_guardrails(pilot):
+    """The pilot, had its charter none."""
+    charter = pilot.charter.model_copy(update={"guardrails": ()})
+    return replace(pilot, promise=pilot.promise.model_copy(update={"charter": charter}))
+
+
+def test_the_page_needs_nothing_from_elsewhere(analysis):
+    page = (analysis.folder / report.PAGE).read_text()
+    links = set(re.findall(r"(?:https?:)?//[^\s\"'<>)]+", page))
+    # Names of XML vocabularies, which nobody fetches.
+    assert {link for link in links if not link.startswith(("http://www.w3.org/", "http://purl.org/dc/"))} == set()
+    assert "<script" not in page
+    assert "<link" not in page
+    assert not re.search(r"(?:src|href)\s*=\s*[\"'](?!#)", page.replace('xlink:href="#', 'href="#'))
+    assert "<svg" in page
+
+
+def test_the_page_says_what_was_asked_and_found(analysis):
+    page = (analysis.folder / report.PAGE).read_text()
+    assert "Because they came back after the last letter, we believe that a letter will bring visits." in page
+    assert "40.00 USD of 100.00 USD" in page
+    assert analysis.evidence.digest in page
+    assert "Interim." not in page
+    assert "Do not trust" not in page
+
+
+def test_equal_evidence_is_an_equal_page(analysis, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        report.write(tmp_path / name, analysis.pilot, analysis.evidence,
+                     cost=Money(amount="40.00", currency="USD"), interim=False, now=AFTER)  # fmt: skip
+    for file in (report.PAGE, report.PLOT):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
+    assert report.conclusion(analysis.pilot, with_effects(analysis.evidence), "letter") == (
+        "letter: visit rose by +10.00 pp [5.00, 15.00]; harm beyond the margin is ruled out for every guardrail."
+    )
+
+
+def test_no_significant_difference_is_not_proof_of_none(analysis):
+    evidence = with_effects(analysis.evidence, estimate=0.01, low=-0.04, high=0.06, p=0.7, p_adjusted=0.7)
+    text = report.conclusion(analysis.pilot, evidence, "letter")
+    assert text.startswith("letter: no difference in visit was shown (+1.00 pp [-4.00, 6.00]); that is not proof of none")
+
+
+def test_a_loss_is_called_worse(analysis):
+    evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
+    text = report.conclusion(analysis.pilot, evidence, "letter")
+    assert text.startswith("letter: visit fell by -10.00 pp [-15.00, -5.00], which is worse;")
+
+
+@pytest.mark.parametrize("p", [0.3, None])
+def test_harm_that_is_not_ruled_out_is_said(analysis, p):
+    evidence = with_effects(analysis.evidence)
+    rail = evidence.effects[1].model_copy(update={"p_non_inferior": p})
+    evidence = evidence.model_copy(update={"effects": (evidence.effects[0], rail)})
+    text = report.conclusion(analysis.pilot, evidence, "letter")
+    assert text.endswith("; harm to spend beyond its margin is not ruled out.")
+
+
+def test_a_guardrail_without_an_effect_rules_nothing_out(analysis):
+    evidence = with_effects(analysis.evidence)
+    evidence = evidence.model_copy(update={"effects": evidence.effects[:1]})
+    text = report.conclusion(analysis.pilot, evidence, "letter")
+    assert text.endswith("; harm to spend beyond its margin is not ruled out.")
+
+
+def test_without_a_guardrail_nothing_says_that_it_did_no_harm(analysis):
+    text = report.conclusion(without_guardrails(analysis.pilot), with_effects(analysis.evidence), "letter")
+    assert text.endswith("; no guardrail was declared, so nothing says that it did no harm.")
+
+
+def test_what_cannot_be_evaluated_is_not_concluded_from(analysis):
+    none = dict.fromkeys(("estimate", "low", "high", "p", "p_adjusted"))
+    evidence = with_effects(analysis.evidence, **none, problem="the letter arm has 1 unit")
+    text = report.conclusion(analysis.pilot, evidence, "letter")
+    assert text == "letter: nothing can be said about visit: the letter arm has 1 unit."
+
+
+def test_arms_of_the_wrong_size_are_warned_of_beside_the_conclusions(analysis, tmp_path):
+    health = analysis.evidence.health.model_copy(
+        update={"sample_ratio": SampleRatio(chi2=20.0, p=4.5e-5, deviation=0.05)}
+    )
+    evidence = analysis.evidence.model_copy(update={"health": health})
+    report.write(tmp_path, analysis.pilot, evidence, cost=Money(amount="40.00", currency="USD"), interim=True, now=AFTER)
+    page = (tmp_path / report.PAGE).read_text()
+    assert "Do not trust these effects." in page
+    assert "Interim." in page
+
+
+def test_words_of_a_charter_cannot_become_markup(analysis, tmp_path):
+    hypothesis = analysis.pilot.charter.hypothesis.model_copy(update={"because": "<script>alert(1)</script>"})
+    charter = analysis.pilot.charter.model_copy(update={"hypothesis": hypothesis})
+    pilot = replace(analysis.pilot, promise=analysis.pilot.promise.model_copy(update={"charter": charter}))
+    report.write(tmp_path, pilot, analysis.evidence, cost=Money(amount="1.00", currency="USD"), interim=False, now=AFTER)
+    page = (tmp_path / report.PAGE).read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
