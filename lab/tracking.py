@@ -9,16 +9,21 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lab.pilots import Pilot
+from lab.pilots import Pilot, locked
 from lab.report import PAGE, PLOT
 from shared.clock import rfc3339
 from shared.digests import digest_file
 from shared.evidence.model import Evidence
+from shared.files import scratch_in, sync_folder
 from shared.money import Money
 from shared.workspace import Workspace
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+STORE = "mlflow.db"
 ARTIFACTS = (PAGE, PLOT, "evidence.json")
 
 
@@ -52,18 +57,15 @@ class Run:
 
 def store_uri(workspace: Workspace) -> str:
     """Where the Lab's MLflow keeps its runs."""
-    return f"sqlite:///{workspace.lab / 'mlflow.db'}"
+    return f"sqlite:///{workspace.lab / STORE}"
 
 
 def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *, cost: Money, interim: bool) -> Run:
     """Logs an analysis as one run of the pilot's experiment: parameters, metrics, tags and the files of `folder`."""
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="1")
     from mlflow.entities import Metric, Param, RunTag
-    from mlflow.tracking import MlflowClient
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of its tables at every first use
-
-    client = MlflowClient(store_uri(workspace))
+    client = _client(workspace)
     experiment = client.get_experiment_by_name(pilot.name)
     identity = experiment.experiment_id if experiment else client.create_experiment(
         pilot.name, artifact_location=(workspace.lab / "mlartifacts" / pilot.name).as_uri()
@@ -85,6 +87,21 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     client.set_terminated(run_id, "FINISHED", end_time=stamp)
     artifacts = {name: digest_file(folder / name) for name in ARTIFACTS}
     return Run(run_id, pilot.name, params, metrics, tags, artifacts)
+
+
+def _client(workspace: Workspace) -> MlflowClient:
+    from mlflow.tracking import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of its tables at every first use
+    store = workspace.lab / STORE
+    with locked(store.with_name(f".{STORE}.lock")):
+        if not store.exists():
+            # MLflow makes its tables step by step and cannot go on where it was cut off: all of them, or none.
+            with scratch_in(workspace.lab) as scratch:
+                MlflowClient(f"sqlite:///{scratch / STORE}").search_experiments()
+                (scratch / STORE).rename(store)
+            sync_folder(workspace.lab)
+    return MlflowClient(store_uri(workspace))
 
 
 def _params(pilot: Pilot) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.clock import rfc3339
 from shared.errors import PilotPlantError
 from shared.workspace import Workspace, find_workspace
 
@@ -66,7 +67,7 @@ def progress(text: str) -> None:
 def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> None:
     """Prints a result: one JSON object, or lines and tables for people."""
     if as_json:
-        sys.stdout.write(json.dumps(payload, indent=2, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
         return
     console = stdout()
     for line in lines:
@@ -74,6 +75,15 @@ def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> 
             console.print(line)
         else:
             console.print(line, markup=False)
+
+
+def _plain(value: Any) -> str:
+    """How `--json` writes what JSON has no form for."""
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, Path | Decimal | date):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
 def table(*columns: str, rows: list[tuple[Any, ...]], title: str | None = None) -> Table:

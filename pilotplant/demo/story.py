@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import shutil
+import sys
 import time
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
@@ -73,14 +74,17 @@ class Ending:
 
     @property
     def _mlflow(self) -> str:
-        return f"mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///{self.rehearsal}/var/lab/mlflow.db"
+        return (
+            f"{command('mlflow')} ui --host 127.0.0.1 --backend-store-uri sqlite:///{self.rehearsal}/var/lab/mlflow.db"
+        )
 
     @property
     def _prefect(self) -> str:
-        return f"pilotplant --workspace {self.rehearsal} factory up"
+        return f"{command('pilotplant')} --workspace {self.rehearsal} factory up"
 
     def lines(self) -> list[str]:
         """Where to look, and what to try next."""
+        pilotplant = f"{command('pilotplant')} --workspace {self.rehearsal}"
         return [
             "",
             f"Done in {self.seconds:.0f} s. Where to look:",
@@ -89,11 +93,19 @@ class Ending:
             f"  the Factory in Prefect  {self._prefect}",
             f"  messages                {self.rehearsal}/var/factory/outgoing/",
             "What to try next:",
-            f"  pilotplant --workspace {self.rehearsal} status",
-            f"  pilotplant --workspace {self.rehearsal} promote check {GOOD} --explain guardrails",
-            f"  pilotplant --workspace {self.rehearsal} factory stop-all --reason 'trying the switch'",
-            f"  pilotplant --workspace {self.rehearsal} lab new my-first-pilot",
+            f"  {pilotplant} status",
+            f"  {pilotplant} promote check {GOOD} --explain guardrails",
+            f"  {pilotplant} factory stop-all --reason 'trying the switch'",
+            f"  {pilotplant} lab new my-first-pilot",
         ]
+
+
+def command(name: str) -> str:
+    """How a command is called from here: by its name where a shell finds it, else by its path."""
+    own = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not own.exists():
+        return name
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 class Stage:

@@ -1,0 +1,197 @@
+"""Cases: a rehearsal workspace before the gate, and tiny real candidates of which each test changes one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from promotion.case import Case
+from promotion.decision import Asked, Decided, decide
+from promotion.gate import Judgement, judge
+from promotion.policy import read_settings
+from promotion.register import register
+from promotion.state import open_promotion
+from shared.attestation import Word
+from shared.candidate import DATA, EVIDENCE, FILES, PROMISE, SPEND, Candidate, Spend, SpendEntry, seal, write_json
+from shared.charter import Charter, Promise, measured_by
+from shared.clock import rfc3339
+from shared.digests import digest_file
+from shared.engines.duckdb import PilotData
+from shared.evidence.compute import compute
+from shared.files import scratch_in
+from shared.ledger import GENESIS, Head
+from shared.metrics import read_metrics
+from shared.money import Money
+from shared.people import Tier
+from shared.workspace import Workspace
+from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
+
+LAUNCHED = moment("2026-01-04 12:00")
+EXPOSED = moment("2026-01-05 09:00")
+ENDS = moment("2026-01-19 00:00")
+JUDGED = moment("2026-01-20 08:00")
+GUARDRAIL = {"metric": "spend", "margin": -0.5}
+REASON = "visits rise by far more than a letter costs"
+INSIGHT = "a letter brings one customer in five back to the shop"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of one arm: every unit has one outcome; `spend` goes round over the units."""
+
+    units: int = 200
+    visits: int = 20
+    spend: tuple[float, ...] = (1.0, 3.0)
+
+
+# A tenth of the control visits, and three tenths of the arm: an effect of 0.2. Spend is 2 on average in both.
+GOOD = {"control": Recorded(), "letter": Recorded(visits=60)}
+TWO_ARMS = [{"name": "control"}, {"name": "letter"}]
+
+
+@dataclass
+class Stage:
+    """The gate's side of a workspace, and the Lab's hand that puts candidates before it."""
+
+    workspace: Workspace
+
+    def charter(self, **changes: Any) -> Charter:
+        """A charter with one treatment arm, `letter`, and a guardrail."""
+        return make_charter(**{"guardrails": [GUARDRAIL], **changes})
+
+    def promise(self, charter: Charter, texts: Mapping[str, str] | None = None) -> tuple[Promise, dict[str, str]]:
+        """The promise of a charter, and the texts of the files in it."""
+        contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
+        content = {
+            "audience.sql": AUDIENCE,
+            "message.txt": TEMPLATE,
+            **{key: (self.workspace.configs / key).read_text() for key in contracts},
+            **(texts or {}),
+        }
+        with scratch_in(self.workspace.root / "var" / "making") as folder:
+            _write(folder, content)
+            digests = {name: digest_file(folder / name) for name in content}
+        metrics = measured_by(charter, read_metrics(self.workspace))
+        return Promise(charter=charter, metrics=metrics, files=digests), content
+
+    def submit(
+        self,
+        *,
+        charter: Mapping[str, Any] | Charter | None = None,
+        arms: Mapping[str, Recorded] = GOOD,
+        registered: datetime | None = LAUNCHED,
+        exposed: datetime = EXPOSED,
+        in_two_arms: int = 0,
+        costs: Sequence[tuple[str, str]] = (("8.00", "USD"),),
+        outcomes: str = "SELECT * FROM outcomes",
+        texts: Mapping[str, str] | None = None,
+        alter: Callable[[Path], None] | None = None,
+        **head: Any,
+    ) -> Candidate:
+        """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals."""
+        frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
+        promise, files = self.promise(frozen, texts)
+        if registered is not None:
+            self.workspace.clock.set(registered)
+            register(self.workspace, promise, Head(0, GENESIS))
+        self.workspace.clock.set(JUDGED)
+        with scratch_in(self.workspace.root / "var" / "making") as folder:
+            _write(folder / FILES, files)
+            write_json(folder / PROMISE, promise.as_json())
+            _write_data(folder / DATA, arms, exposed, in_two_arms, outcomes)
+            evidence = compute(promise, PilotData.in_folder(folder / DATA))
+            write_json(folder / EVIDENCE, evidence.as_json())
+            write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
+            if alter is not None:
+                alter(folder)
+            said = {
+                "workspace": self.workspace.id,
+                "mode": self.workspace.mode,
+                "pilot": frozen.pilot,
+                "promise": promise.digest,
+                "requester": frozen.requester,
+                "covers_until": rfc3339(ENDS),
+                "ledger": {"seq": 1, "hash": GENESIS},
+            }
+            return seal(folder, self.workspace.promotion / "intake", **(said | head))
+
+    def case(self, *, now: datetime = JUDGED, **changes: Any) -> Case:
+        """A case before the gate; keywords as for `submit`."""
+        return self.open(self.submit(**changes), now=now)
+
+    def open(self, candidate: Candidate, *, now: datetime = JUDGED) -> Case:
+        """The case of a candidate."""
+        return Case(open_promotion(self.workspace), candidate, now)
+
+    def judge(self, *, tier: Tier = "standard", **changes: Any) -> Judgement:
+        """The gate's judgement; keywords as for `case`."""
+        return judge(self.case(**changes), read_settings(self.workspace).policy(tier))
+
+    def decide(self, word: Word = "scale", *, who: str = OWNER, reason: str = REASON, **asked: Any) -> Decided:
+        """The decision on `spring-email`."""
+        if word == "stop":
+            asked.setdefault("insight", INSIGHT)
+        return decide(self.workspace, "spring-email", Asked(word, who, reason, **asked))
+
+    def settings(self, **tiers: Any) -> None:
+        """Rewrites the tiers of `configs/gate.yaml`."""
+        path = self.workspace.configs / "gate.yaml"
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": tiers}))
+
+    def people(self, *persons: Mapping[str, Any]) -> None:
+        """Rewrites `configs/people.yaml`."""
+        path = self.workspace.configs / "people.yaml"
+        path.write_text(yaml.safe_dump({"schema_version": 1, "people": [dict(person) for person in persons]}))
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def _write_data(folder: Path, arms: Mapping[str, Recorded], exposed: datetime, in_two_arms: int, outcomes: str) -> None:
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute('CREATE TABLE exposures (event_id VARCHAR, unit VARCHAR, arm VARCHAR, "at" TIMESTAMPTZ)')
+        connection.execute(
+            'CREATE TABLE outcomes (event_id VARCHAR, unit VARCHAR, "at" TIMESTAMPTZ, visit BIGINT, conversion BIGINT, '
+            "spend DOUBLE)"
+        )
+        for arm, recorded in arms.items():
+            connection.execute(
+                "INSERT INTO exposures SELECT $arm || '-x' || i, $arm || '-' || i, $arm, "
+                "$at + INTERVAL (i) SECOND FROM range($units) AS t(i)",
+                {"arm": arm, "at": exposed, "units": recorded.units},
+            )
+            connection.execute(
+                "INSERT INTO outcomes SELECT $arm || '-o' || i, $arm || '-' || i, $at + INTERVAL 1 DAY, "
+                "CAST(i < $visits AS BIGINT), 0, $spend[1 + i % len($spend)] FROM range($units) AS t(i)",
+                {"arm": arm, "at": exposed, "units": recorded.units, "visits": recorded.visits,
+                 "spend": list(recorded.spend)},
+            )  # fmt: skip
+        connection.execute(
+            "CREATE TABLE conflicts AS SELECT 'exposures' AS kind, 'again-' || i AS event_id, "
+            "'control-' || i AS unit, 'unit in two arms' AS reason FROM range(?) AS t(i)",
+            [in_two_arms],
+        )
+        tables = {"exposures": "exposures", "outcomes": f"({outcomes})", "conflicts": "conflicts"}
+        for name, source in tables.items():
+            connection.execute(
+                f"COPY (SELECT * FROM {source} ORDER BY ALL) TO '{folder / name}.parquet' (FORMAT parquet)"
+            )
+
+
+def _spend(costs: Sequence[tuple[str, str]]) -> Spend:
+    entries = [
+        SpendEntry(id=f"s{n}", at=rfc3339(EXPOSED), money=Money(amount=amount, currency=currency), purpose="letters")
+        for n, (amount, currency) in enumerate(costs)
+    ]
+    return Spend(entries=tuple(entries))

@@ -1,0 +1,77 @@
+from datetime import timedelta
+
+import pytest
+
+from promotion.register import register
+from shared.ledger import GENESIS, Head
+from tests.promotion.cases import EXPOSED, GOOD, LAUNCHED, Recorded
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def registered(stage):
+    """The moment at which the gate took the default charter in."""
+    stage.workspace.clock.set(LAUNCHED)
+    return register(stage.workspace, stage.promise(stage.charter())[0], Head(0, GENESIS)).at
+
+
+def test_a_charter_deposited_before_the_first_exposure_passes(stage, ask):
+    [found] = ask("charter_frozen", stage.case())
+    assert (found.outcome, found.measured) == ("passed", "2026-01-05T09:00:00Z")
+    assert found.threshold.startswith("2026-01-04T12:00:00")
+
+
+def test_an_exposure_at_the_very_moment_passes(stage, ask, registered):
+    [found] = ask("charter_frozen", stage.case(registered=None, exposed=registered))
+    assert found.outcome == "passed"
+
+
+def test_an_exposure_a_microsecond_before_fails(stage, ask, registered):
+    [found] = ask("charter_frozen", stage.case(registered=None, exposed=registered - MICROSECOND))
+    assert (found.outcome, found.reason) == ("failed", "units were exposed before the charter was frozen")
+    assert "launch first" in found.remedy
+
+
+def test_a_charter_that_was_never_deposited_fails(stage, ask):
+    [found] = ask("charter_frozen", stage.case(registered=None))
+    assert found.outcome == "failed"
+    assert "never took in this charter" in found.reason
+
+
+def test_a_charter_that_differs_from_the_deposited_one_fails(stage, ask, registered):
+    [found] = ask(
+        "charter_frozen", stage.case(registered=None, charter={"primary": {"metric": "visit", "minimum_effect": 0.001}})
+    )
+    assert found.outcome == "failed"
+
+
+def test_a_charter_deposited_for_another_pilot_does_not_count(stage, ask):
+    [found] = ask("charter_frozen", stage.case(pilot="summer-email"))
+    assert (found.outcome, "spring-email" in found.reason) == ("unevaluable", True)
+
+
+@pytest.mark.parametrize("name", ["audience.sql", "message.txt", "contracts/outcomes.odcs.yaml"])
+def test_a_file_that_is_not_the_frozen_one_fails_and_is_named(stage, ask, name):
+    def swap(folder):
+        path = folder / "files" / name
+        path.write_text(path.read_text() + "\n# afterwards\n")
+
+    [found] = ask("charter_frozen", stage.case(alter=swap))
+    assert (found.outcome, found.measured) == ("failed", [name])
+
+
+def test_without_exposures_it_is_unevaluable(stage, ask):
+    nobody = dict.fromkeys(GOOD, Recorded(units=0))
+    [found] = ask("charter_frozen", stage.case(arms=nobody))
+    assert (found.outcome, found.reason) == ("unevaluable", "there are no exposures to compare with")
+
+
+def test_without_data_it_is_unevaluable(stage, ask):
+    [found] = ask("charter_frozen", stage.case(alter=lambda folder: (folder / "data" / "exposures.parquet").unlink()))
+    assert found.outcome == "unevaluable"
+
+
+def test_registering_late_fails_however_early_the_time_box(stage, ask):
+    [found] = ask("charter_frozen", stage.case(registered=EXPOSED + timedelta(days=1)))
+    assert found.outcome == "failed"

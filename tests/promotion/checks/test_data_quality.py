@@ -1,0 +1,60 @@
+import pytest
+
+
+def test_outcomes_that_keep_their_contract_pass(stage, ask):
+    [found] = ask("data_quality", stage.case())
+    assert found.outcome == "passed"
+    assert found.measured["evaluated"] == found.threshold["evaluated"] > 0
+    assert found.measured["rows"] == 400
+
+
+@pytest.mark.parametrize(("rows_min", "outcome"), [(400, "passed"), (401, "unevaluable")])
+def test_the_least_number_of_rows_is_enough(stage, ask, rows_min, outcome):
+    [found] = ask("data_quality", stage.case(), rows_min=rows_min)
+    assert (found.outcome, found.threshold["rows_min"]) == (outcome, rows_min)
+
+
+def test_the_contract_may_ask_for_more_rows_than_the_policy(stage, ask):
+    path = stage.workspace.configs / "contracts" / "outcomes.odcs.yaml"
+    path.write_text(path.read_text().replace("mustBeGreaterOrEqualTo: 1", "mustBeGreaterOrEqualTo: 401"))
+    [found] = ask("data_quality", stage.case())
+    assert (found.outcome, found.threshold["rows_min"]) == ("unevaluable", 401)
+    assert "record at least 401 outcomes" in found.remedy
+
+
+def test_a_broken_rule_fails_and_is_named_with_its_rows(stage, ask):
+    [found] = ask("data_quality", stage.case(outcomes="SELECT * REPLACE (-1.0 AS spend) FROM outcomes"))
+    assert found.outcome == "failed"
+    assert "spend must be at least 0 (400 rows)" in found.reason
+    assert found.remedy == "mend the source and run again"
+
+
+def test_a_missing_column_fails(stage, ask):
+    [found] = ask("data_quality", stage.case(outcomes="SELECT * EXCLUDE (conversion) FROM outcomes"))
+    assert (found.outcome, "conversion must be there" in found.reason) == ("failed", True)
+
+
+def test_a_missing_value_fails(stage, ask):
+    outcomes = "SELECT * REPLACE (nullif(unit, 'letter-7') AS unit) FROM outcomes"
+    [found] = ask("data_quality", stage.case(outcomes=outcomes))
+    assert (found.outcome, found.reason) == ("failed", "x")
+
+
+def test_zero_rows_are_unevaluable_although_they_break_no_rule(stage, ask):
+    [found] = ask("data_quality", stage.case(outcomes="SELECT * FROM outcomes WHERE false"), rows_min=1)
+    assert (found.outcome, found.measured["rows"]) == ("unevaluable", 0)
+
+
+def test_a_contract_that_cannot_be_read_is_unevaluable(stage, ask):
+    def alter(folder):
+        (folder / "files" / "contracts" / "outcomes.odcs.yaml").write_text("schema: [")
+
+    [found] = ask("data_quality", stage.case(alter=alter))
+    assert found.outcome == "unevaluable"
+
+
+def test_outcomes_that_cannot_be_read_are_unevaluable(stage, ask):
+    case = stage.case()
+    case.candidate.data.outcomes.write_text("not Parquet")
+    [found] = ask("data_quality", case)
+    assert found.outcome == "unevaluable"

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from tests.promotion.cases import GOOD, Recorded
+
+
+def rail(margin, **sample):
+    return {"guardrails": [{"metric": "spend", "margin": margin}], "sample": {"units_per_arm": 10, **sample}}
+
+
+def test_harm_that_is_ruled_out_passes(stage, ask):
+    [found] = ask("guardrails", stage.case())
+    assert (found.arm, found.outcome, found.threshold) == ("letter", "passed", {"margin": -0.5, "alpha": 0.05})
+    assert found.measured["p_non_inferior"] < 0.001
+    assert -0.5 < found.measured["bound"] < found.measured["estimate"] == 0.0
+
+
+def test_harm_beyond_the_margin_fails(stage, ask):
+    [found] = ask("guardrails", stage.case(arms={**GOOD, "letter": Recorded(visits=60, spend=(0.0, 2.0))}))
+    assert (found.outcome, found.measured["estimate"]) == ("failed", -1.0)
+    assert "spend may be as bad as" in found.reason
+
+
+def test_noise_is_never_safe(stage, ask):
+    few = {"control": Recorded(units=10), "letter": Recorded(units=10)}
+    [found] = ask("guardrails", stage.case(arms=few))
+    assert (found.outcome, found.measured["estimate"]) == ("failed", 0.0)
+    assert "more units narrow the bound" in found.remedy
+
+
+def test_p_at_alpha_passes_and_just_above_it_fails(stage, ask):
+    p = ask("guardrails", stage.case(charter=rail(-0.15)))[0].measured["p_non_inferior"]
+    assert 0.01 < p < 0.2
+    cases = [stage.case(charter=rail(-0.15, alpha=alpha)) for alpha in (p, math.nextafter(p, 0))]
+    assert [ask("guardrails", case)[0].outcome for case in cases] == ["passed", "failed"]
+
+
+def test_without_guardrails_it_is_unevaluable(stage, ask):
+    [found] = ask("guardrails", stage.case(charter={"guardrails": []}))
+    assert (found.arm, found.outcome, found.remedy) == (None, "unevaluable", "revise with at least one guardrail")
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        {"control": Recorded(spend=(1.0,)), "letter": Recorded(spend=(1.0,))},
+        {"control": Recorded(), "letter": Recorded(units=0)},
+        {},
+    ],
+)
+def test_a_guardrail_without_numbers_is_unevaluable(stage, ask, arms):
+    [found] = ask("guardrails", stage.case(arms=arms))
+    assert (found.arm, found.outcome) == ("letter", "unevaluable")
+    assert found.remedy == "record outcomes of this metric in both arms"
+
+
+def test_every_guardrail_of_every_arm_is_asked(stage, ask):
+    arms = stage.charter().model_dump(mode="json")["arms"]
+    charter = {
+        "arms": [*arms, {**arms[1], "name": "card"}],
+        "guardrails": [{"metric": "spend", "margin": -0.5}, {"metric": "conversion", "margin": -0.1}],
+    }
+    found = ask("guardrails", stage.case(charter=charter, arms={**GOOD, "card": Recorded()}))
+    assert [(f.arm, f.reason.split()[0], f.outcome) for f in found] == [
+        ("letter", "spend", "passed"),
+        ("letter", "conversion", "unevaluable"),
+        ("card", "spend", "passed"),
+        ("card", "conversion", "unevaluable"),
+    ]
