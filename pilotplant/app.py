@@ -84,7 +84,7 @@ def demo(
     """Go the whole way in a rehearsal: two pilots, the gate, a release, and its scheduled run."""
     from pilotplant.demo import free_folder, run_demo
 
-    found = run_demo(into or free_folder(Path("demo")), data, quiet=as_json)
+    found = run_demo(into or free_folder(Path("demo")), data, run=run, quiet=as_json)
     emit(as_json, found.as_json(), *found.lines())
     return found
 

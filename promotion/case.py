@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-import sqlalchemy as sa
-
-from promotion.state import promises
 from shared.candidate import Candidate, Spend
 from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
@@ -21,6 +18,9 @@ from shared.people import People, read_people
 from shared.quality import QualityReport, run_suite
 from shared.room import Room
 from shared.workspace import Mode
+
+# The ledger's entry for a promise that was taken in.
+REGISTERED = "registered"
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,10 @@ class Case:
 
     @cached_property
     def registered_at(self) -> datetime | None:
-        """When the gate took the promise in; None if it never did."""
-        query = sa.select(promises.c.at).where(
-            promises.c.digest == self.candidate.manifest.promise, promises.c.pilot == self.candidate.manifest.pilot
-        )
-        with self.room.transaction() as connection:
-            at = connection.execute(query).scalar_one_or_none()
-        return None if at is None else parse_rfc3339(at)
+        """When the gate took the promise in, by its own ledger; None if it never did."""
+        manifest = self.candidate.manifest
+        taken = (e for e in self.room.entries(manifest.pilot) if e.kind == REGISTERED)
+        return next((parse_rfc3339(e.at) for e in taken if e.body["promise"] == manifest.promise), None)
 
     @cached_property
     def submitted(self) -> Evidence:

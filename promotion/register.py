@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from promotion.case import REGISTERED
 from promotion.state import open_promotion, promises
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
@@ -21,7 +22,7 @@ def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
             return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
         now = room.now()
         body = {"promise": promise.digest, "at": rfc3339(now), "lab": lab.as_json()}
-        head = room.write(connection, "registered", promise.charter.pilot, body)
+        head = room.write(connection, REGISTERED, promise.charter.pilot, body)
         connection.execute(
             promises.insert().values(
                 digest=promise.digest,

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,10 @@ INSIGHT = (
 # Every demo draws the same arms: a rehearsal's pseudonyms protect nobody, since its customers are known.
 PSEUDONYM_KEY = "2008" * 16
 RUN_TIMEOUT_S = 180.0
+
+
+# Runs one command in this process: its result, or its exit code where that is not 0.
+Run = Callable[[list[str]], Any]
 
 
 @dataclass(slots=True)
@@ -111,8 +116,8 @@ def command(name: str) -> str:
 class Stage:
     """Where the story plays: prints each scene and command, and runs it."""
 
-    def __init__(self, folder: Path, shop: Shop, *, quiet: bool) -> None:
-        self.folder, self.shop, self.quiet = folder, shop, quiet
+    def __init__(self, folder: Path, shop: Shop, command: Run, *, quiet: bool) -> None:
+        self.folder, self.shop, self.command, self.quiet = folder, shop, command, quiet
         self.inputs, self.root = folder / "inputs", folder / "rehearsal"
         self.workspace: Workspace | None = None
 
@@ -123,14 +128,12 @@ class Stage:
 
     def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
         """Runs a command in the rehearsal (or another workspace) and returns its result; a surprise ends the demo."""
-        from pilotplant.app import run
-
         words = ["--workspace", str(root or self.root), *map(str, arguments)]
         if not self.quiet:
             typer.secho(f"$ pilotplant {shlex.join(words)}", fg="cyan")
         # What a command prints belongs to the story; with --json only the ending is printed.
         with redirect_stdout(io.StringIO()) if self.quiet else nullcontext():
-            found = run(words)
+            found = self.command(words)
         code = found if isinstance(found, int) and not isinstance(found, bool) else 0
         if code != expect:
             raise PilotPlantError(
@@ -156,14 +159,17 @@ def free_folder(wanted: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def run_demo(into: Path, data: Path | None, *, quiet: bool = False) -> Ending:
-    """Plays the whole story into a new folder; raises BadInput where the folder is taken or the data cannot be read."""
+def run_demo(into: Path, data: Path | None, *, run: Run, quiet: bool = False) -> Ending:
+    """Plays the whole story into a new folder, each step through `run`, the command line itself.
+
+    Raises BadInput where the folder is taken or the data cannot be read.
+    """
     began = time.monotonic()
     if into.exists() and any(into.iterdir()):
         raise BadInput(
             "the demo's folder is not empty", where=str(into), remedy=f"remove it, or choose another: --into {into}-2"
         )
-    stage = Stage(into.resolve(), open_shop(data), quiet=quiet)
+    stage = Stage(into.resolve(), open_shop(data), run, quiet=quiet)
     ending = Ending(stage.root, stage.folder / "live")
     stage.inputs.mkdir(parents=True)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 
@@ -85,18 +86,44 @@ def test_the_same_data_again_is_a_no_op(submitted):
     assert len(open_lab(submitted).entries()) == before
 
 
-def test_the_order_in_which_files_came_does_not_matter(request, tmp_path, launched):
-    submitted = stage_copy(request, tmp_path / "other", "submitted")
+def test_the_order_in_which_files_came_does_not_matter(launched, analysed, tmp_path):
     launched.clock.set(INSIDE)
     content = results(launched)
     for number, chunk in enumerate((content[400:], content[:400][::-1])):
         record(launched, PILOT, write_csv(tmp_path / f"{number}.csv", chunk))
-    room = open_lab(launched)
-    evidence = latest(open_lab(submitted), get_pilot(open_lab(submitted), PILOT)).evidence
     found = analyse(launched, PILOT).evidence
-    assert is_current(room, get_pilot(room, PILOT), found)
-    # The same rows are the same files, to the byte, and with them the same numbers.
-    assert (found.data, found.arms, found.effects) == (evidence.data, evidence.arms, evidence.effects)
+    for arm in analysed.evidence.arms:
+        same = found.arm(arm.arm)
+        assert same.units == arm.units
+        for name, moments in arm.moments.items():
+            assert same.moments[name].mean == pytest.approx(moments.mean, rel=1e-12)
+            assert same.moments[name].m2 == pytest.approx(moments.m2, rel=1e-12)
+
+
+def test_a_last_digit_that_differs_does_not_make_another_analysis(submitted, monkeypatch):
+    import lab.analysis
+
+    real = lab.analysis.compute
+
+    def otherwise(*arguments):
+        evidence = real(*arguments)
+        arms = tuple(
+            arm.model_copy(update={"moments": {
+                name: m.model_copy(update={"m2": math.nextafter(m.m2, math.inf)}) for name, m in arm.moments.items()
+            }}) for arm in evidence.arms
+        )  # fmt: skip
+        return evidence.model_copy(update={"arms": arms})
+
+    monkeypatch.setattr(lab.analysis, "compute", otherwise)
+    before = len(open_lab(submitted).entries())
+    assert analyse(submitted, PILOT).repeated
+    assert len(open_lab(submitted).entries()) == before
+
+
+def test_an_analysis_whose_files_are_gone_is_made_again(submitted):
+    shutil.rmtree(analyse(submitted, PILOT).folder)
+    assert not analyse(submitted, PILOT).repeated
+    assert analyse(submitted, PILOT).repeated
 
 
 def test_before_the_end_numbers_are_interim_and_the_final_analysis_is_another_one(recorded):
@@ -158,7 +185,8 @@ def test_killed_at_any_step_an_analysis_is_there_once_after_the_next_try(request
         assert run_child(do_analyse, cut.root)[0] == 0
         room = open_lab(cut)
         found = latest(room, get_pilot(room, PILOT))
-        assert found.evidence == expected
+        assert found.evidence.data == expected.data
+        assert [arm.units for arm in found.evidence.arms] == [arm.units for arm in expected.arms]
         assert {path.name for path in found.folder.iterdir()} == {
             "data", "evidence.json", "report.html", "effects.svg", "mlflow_run.json",
         }  # fmt: skip

@@ -17,7 +17,7 @@ from promotion.gate import _ask
 from shared.candidate import write_json
 from shared.finding import Finding
 from shared.keys import GATE
-from shared.workspace import Workspace, create
+from shared.workspace import Mode, Workspace, create
 from tests.makers import OWNER
 from tests.promotion.cases import LAUNCHED, Stage
 

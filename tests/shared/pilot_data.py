@@ -20,8 +20,8 @@ def pilot_data(folder, exposures=(), outcomes=(), conflicts=()):
     data = PilotData.in_folder(folder)
     with duckdb.connect() as connection:
         for path, columns, rows in (
-            (data.exposures, "unit VARCHAR, arm VARCHAR, at TIMESTAMPTZ", exposures),
-            (data.outcomes, "unit VARCHAR, at TIMESTAMPTZ, visit BIGINT, spend DOUBLE", outcomes),
+            (data.exposures, 'unit VARCHAR, arm VARCHAR, "at" TIMESTAMPTZ', exposures),
+            (data.outcomes, 'unit VARCHAR, "at" TIMESTAMPTZ, visit BIGINT, spend DOUBLE', outcomes),
             (data.conflicts, "unit VARCHAR, reason VARCHAR", conflicts),
         ):
             connection.execute(f"CREATE OR REPLACE TABLE t ({columns})")

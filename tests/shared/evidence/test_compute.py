@@ -1,4 +1,4 @@
-"""From data and promise to evidence: degenerate pilots have problems instead of numbers, real ones published results."""
+"""From data and promise to evidence: degenerate pilots have problems, real ones their published results."""
 
 from __future__ import annotations
 
@@ -244,10 +244,11 @@ def hillstrom(tmp_path_factory):
             f" WHEN 'Mens E-Mail' THEN 'mens' ELSE 'womens' END AS arm, * FROM read_csv('{source}')"
         )
         for path, query in (
-            (data.exposures, f"SELECT unit AS event_id, unit, arm, TIMESTAMPTZ '{EARLY}' AS at FROM t"),
+            (data.exposures, f"SELECT unit AS event_id, unit, arm, TIMESTAMPTZ '{EARLY}' AS \"at\" FROM t"),
             (
                 data.outcomes,
-                f"SELECT unit AS event_id, unit, TIMESTAMPTZ '{LATE}' AS at, visit, conversion, spend FROM t WHERE visit > 0",
+                f"SELECT unit AS event_id, unit, TIMESTAMPTZ '{LATE}' AS \"at\", visit, conversion, spend FROM t"
+                " WHERE visit > 0",
             ),
             (data.conflicts, "SELECT '' AS kind, '' AS event_id, '' AS unit, '' AS reason WHERE false"),
         ):

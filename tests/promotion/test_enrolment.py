@@ -1,0 +1,156 @@
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from promotion.enrolment import enrol, enrolled_ids, enrolled_key, find_key, keys_folder
+from promotion.state import open_promotion
+from shared.errors import BadInput, Refused
+from shared.keys import GATE, KeyStore, write_public
+from tests.makers import OWNER
+
+SECRET = "a long and winding phrase"
+
+
+@pytest.fixture
+def fresh(make_stage):
+    """A rehearsal workspace in which nobody is enrolled."""
+    return make_stage("rehearsal").workspace
+
+
+@pytest.fixture
+def live(make_stage, tmp_path, monkeypatch):
+    """A live workspace, whose private keys go to a folder of their own."""
+    monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
+    return make_stage("live").workspace
+
+
+def kinds(workspace):
+    return [entry.kind for entry in open_promotion(workspace).entries()]
+
+
+def test_an_owner_gets_a_pair_a_public_record_and_an_entry(fresh):
+    done = enrol(fresh, OWNER)
+    assert (done.repeated, done.key.role, done.key.mode) == (False, "owner", "rehearsal")
+    assert find_key(fresh, OWNER) == done.key == enrolled_key(fresh, OWNER)
+    assert enrolled_ids(open_promotion(fresh)) == {OWNER: done.key.key_id}
+    assert KeyStore(fresh).signer(OWNER).public_key.keyid == done.key.key_id
+
+
+def test_the_gate_has_a_key_of_its_own_role(fresh):
+    assert enrol(fresh, GATE).key.role == "gate"
+
+
+def test_somebody_unknown_is_bad_input_and_leaves_nothing(fresh):
+    with pytest.raises(BadInput, match="nobody is known as stranger@example.com"):
+        enrol(fresh, "stranger@example.com")
+    assert (kinds(fresh), KeyStore(fresh).has("stranger@example.com")) == (["opened"], False)
+
+
+def test_twice_is_a_no_op_that_says_so(fresh):
+    first, again = enrol(fresh, OWNER), enrol(fresh, OWNER)
+    assert (again.key, again.repeated) == (first.key, True)
+    assert kinds(fresh) == ["opened", "enrolled"]
+
+
+def test_a_public_record_made_elsewhere_is_taken(fresh, make_stage, tmp_path):
+    key = KeyStore(fresh).create(OWNER, "owner")
+    record = write_public(tmp_path / "elsewhere", key)
+    KeyStore(fresh)._path(OWNER).unlink()
+    assert enrol(fresh, OWNER, public=record).key == key
+    assert enrol(fresh, OWNER, public=record).repeated
+    with pytest.raises(Refused, match="is not on this machine"):
+        KeyStore(fresh).signer(OWNER)
+
+
+@pytest.mark.parametrize("name", [GATE, "requester@example.com"])
+def test_a_public_record_of_somebody_else_is_bad_input(fresh, tmp_path, name):
+    record = write_public(tmp_path, KeyStore(fresh).create(name, "gate" if name == GATE else "owner"))
+    with pytest.raises(BadInput, match=f"this is the key of {name}"):
+        enrol(fresh, OWNER, public=record)
+    assert find_key(fresh, OWNER) is None
+
+
+def test_a_rehearsals_record_is_no_live_key(fresh, live, tmp_path):
+    record = write_public(tmp_path, KeyStore(fresh).create(OWNER, "owner"))
+    with pytest.raises(BadInput, match="rehearsal"):
+        enrol(live, OWNER, public=record)
+
+
+def test_a_record_whose_id_is_not_its_keys_is_bad_input(fresh, tmp_path):
+    key = KeyStore(fresh).create(OWNER, "owner")
+    record = write_public(tmp_path, key.model_copy(update={"key_id": "0" * 64}))
+    with pytest.raises(BadInput, match="does not match its key_id"):
+        enrol(fresh, OWNER, public=record)
+
+
+def other_record(workspace, tmp_path):
+    store = KeyStore(workspace)
+    kept = store._path(OWNER).read_bytes()
+    record = write_public(tmp_path / "other", store.create(OWNER, "owner"))
+    store._path(OWNER).write_bytes(kept)
+    return record
+
+
+def test_another_key_for_the_same_person_is_refused(fresh, tmp_path):
+    first = enrol(fresh, OWNER)
+    with pytest.raises(Refused, match="another key is enrolled"):
+        enrol(fresh, OWNER, public=other_record(fresh, tmp_path))
+    assert find_key(fresh, OWNER) == first.key
+
+
+def test_another_key_is_refused_even_where_the_first_ones_record_was_removed(fresh, tmp_path):
+    first = enrol(fresh, OWNER)
+    record = other_record(fresh, tmp_path)
+    first.file.unlink()
+    with pytest.raises(Refused, match="another key is enrolled"):
+        enrol(fresh, OWNER, public=record)
+    assert enrol(fresh, OWNER).key == first.key, "and the same command brings the record back"
+    assert find_key(fresh, OWNER) == first.key
+
+
+def test_a_pair_that_was_made_before_the_power_went_is_taken(fresh):
+    made = KeyStore(fresh).create(OWNER, "owner")
+    assert enrol(fresh, OWNER).key == made
+
+
+def test_a_record_that_was_exchanged_counts_no_more(fresh, tmp_path):
+    enrol(fresh, OWNER)
+    (keys_folder(fresh) / f"{OWNER}.yaml").write_bytes(other_record(fresh, tmp_path).read_bytes())
+    with pytest.raises(Refused, match="was changed after it was enrolled"):
+        enrolled_key(fresh, OWNER)
+
+
+def test_nobody_enrolled_is_refused_with_the_command_that_enrols(fresh):
+    with pytest.raises(Refused) as refused:
+        enrolled_key(fresh, OWNER)
+    assert refused.value.remedy == f"pilotplant promote enrol {OWNER}"
+
+
+def test_a_live_private_key_is_encrypted_and_outside_the_workspace(live, tmp_path):
+    enrol(live, OWNER, passphrase=SECRET)
+    [path] = (tmp_path / "keys").rglob("*.pem")
+    assert not path.is_relative_to(live.root)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"ENCRYPTED" in path.read_bytes()
+    assert not [found for found in live.root.rglob("*") if found.is_file() and b"PRIVATE KEY" in found.read_bytes()]
+    assert load_pem_private_key(path.read_bytes(), SECRET.encode())
+
+
+def test_a_wrong_passphrase_is_refused(live):
+    enrol(live, OWNER, passphrase=SECRET)
+    with pytest.raises(Refused, match="does not open"):
+        KeyStore(live, "guess").signer(OWNER)
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_live_key_without_a_passphrase_is_bad_input(live, nothing):
+    with pytest.raises(BadInput, match="need a passphrase"):
+        enrol(live, OWNER, passphrase=nothing)
+    assert kinds(live) == ["opened"]
+
+
+def test_two_workspaces_do_not_share_their_live_keys(live, tmp_path):
+    from shared.workspace import create
+
+    other, _ = create(tmp_path / "other", "live")
+    keys = {enrol(workspace, OWNER, passphrase=SECRET).key.key_id for workspace in (live, other)}
+    assert len(keys) == 2

@@ -1,0 +1,53 @@
+import pytest
+
+from promotion.handover import hand_over
+from shared.errors import Refused
+
+
+@pytest.fixture
+def attestation(tmp_path):
+    path = tmp_path / "attestation.json"
+    path.write_text('{"signed":"so to speak"}')
+    return path
+
+
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_package_is_candidate_and_attestation_under_the_candidates_digest(stage, attestation):
+    candidate = stage.submit()
+    target = hand_over(stage.workspace, candidate, attestation)
+    assert target == stage.workspace.factory / "inbox" / candidate.folder.name
+    assert sorted(path.name for path in target.iterdir()) == ["attestation.json", "candidate"]
+    assert content(target / "candidate") == content(candidate.folder)
+    assert (target / "attestation.json").read_bytes() == attestation.read_bytes()
+
+
+def test_nothing_else_is_left_in_the_inbox(stage, attestation):
+    target = hand_over(stage.workspace, stage.submit(), attestation)
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_package_that_is_there_stays_as_it_is(stage, attestation):
+    candidate = stage.submit()
+    target = hand_over(stage.workspace, candidate, attestation)
+    attestation.write_text("{}")
+    assert hand_over(stage.workspace, candidate, attestation) == target
+    assert (target / "attestation.json").read_text() == '{"signed":"so to speak"}'
+
+
+def test_a_candidate_that_was_changed_meanwhile_does_not_cross(stage, attestation):
+    candidate = stage.submit()
+    candidate.file("message.txt").write_text("Dear customer, buy!\n")
+    with pytest.raises(Refused, match=r"files/message\.txt: changed after it was sealed"):
+        hand_over(stage.workspace, candidate, attestation)
+    assert list((stage.workspace.factory / "inbox").iterdir()) == []
+
+
+def test_a_hand_over_that_fails_half_way_leaves_no_package(stage, attestation):
+    candidate = stage.submit()
+    attestation.unlink()
+    with pytest.raises(FileNotFoundError):
+        hand_over(stage.workspace, candidate, attestation)
+    assert list((stage.workspace.factory / "inbox").iterdir()) == []

@@ -1,0 +1,73 @@
+import pytest
+
+from promotion.checks import CHECKS
+from promotion.policy import read_settings
+from shared.errors import BadInput
+from shared.workspace import create
+
+
+def test_the_settings_of_a_new_workspace_block_on_every_check_of_every_tier(stage):
+    settings = read_settings(stage.workspace)
+    for tier in ("low", "standard", "high"):
+        policy = settings.policy(tier)
+        assert list(policy.rules) == [check.name for check in CHECKS]
+        assert {rule.level for rule in policy.rules.values()} == {"block"}
+
+
+def test_a_tier_that_is_not_named_has_every_checks_defaults(stage):
+    stage.settings(low={"budget_kept": {"level": "warn"}})
+    rules = read_settings(stage.workspace).policy("high").rules
+    assert rules == {check.name: check.rule() for check in CHECKS}
+
+
+def test_a_threshold_of_one_tier_is_of_that_tier_only(stage):
+    stage.settings(high={"multiple_exposure": {"frac_max": 0.002}})
+    settings = read_settings(stage.workspace)
+    found = [settings.policy(tier).rules["multiple_exposure"].frac_max for tier in ("low", "standard", "high")]
+    assert found == [0.01, 0.01, 0.002]
+
+
+@pytest.mark.parametrize(
+    ("tiers", "named"),
+    [
+        ({"standard": {"sample_ration": {}}}, "sample_ratio"),
+        ({"standard": {"sample_ratio": {"p_max": 0.1}}}, "p_min"),
+        ({"medium": {}}, "standard"),
+        ({"standard": {"sample_ratio": {"level": "ignore"}}}, "warn"),
+        ({"standard": {"sample_ratio": {"p_min": 0}}}, "something else than 0"),
+        ({"standard": {"sample_ratio": {"p_min": ".nan"}}}, "something else"),
+        ({"standard": {"multiple_exposure": {"frac_max": 1}}}, "something else than 1"),
+        ({"standard": {"data_quality": {"rows_min": 0}}}, "something else than 0"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_bad_input_that_names_what_is_valid(stage, tiers, named):
+    stage.settings(**tiers)
+    with pytest.raises(BadInput) as refused:
+        read_settings(stage.workspace)
+    assert named in str(refused.value)
+
+
+def test_a_policys_digest_tells_tiers_levels_and_thresholds_apart(stage):
+    digests = {read_settings(stage.workspace).policy(tier).digest for tier in ("low", "standard", "high")}
+    stage.settings(standard={"budget_kept": {"level": "warn"}})
+    digests.add(read_settings(stage.workspace).policy("standard").digest)
+    stage.settings(standard={"multiple_exposure": {"frac_max": 0.02}})
+    digests.add(read_settings(stage.workspace).policy("standard").digest)
+    assert len(digests) == 5
+
+
+def test_a_policys_digest_does_not_depend_on_what_is_left_to_default(stage, tmp_path):
+    stage.settings(standard={"sample_ratio": {"p_min": 0.001}})
+    said = read_settings(stage.workspace).policy("standard").digest
+    stage.settings()
+    assert read_settings(stage.workspace).policy("standard").digest == said
+    other, _ = create(tmp_path / "other", "live")
+    assert read_settings(other).policy("standard").digest == said
+
+
+@pytest.mark.parametrize("days", [0, 3651])
+def test_a_package_is_valid_for_a_day_at_least_and_ten_years_at_most(stage, days):
+    path = stage.workspace.configs / "gate.yaml"
+    path.write_text(path.read_text().replace("valid_days: 180", f"valid_days: {days}"))
+    with pytest.raises(BadInput, match="valid_days"):
+        read_settings(stage.workspace)

@@ -1,0 +1,67 @@
+from promotion.waiting import measures, waiting
+from shared.clock import rfc3339
+from tests.makers import OWNER, moment
+
+OTHER = {"pilot": "autumn-email", "owner": "other@example.com", "decide_by": "2026-01-25"}
+
+
+def pilots(found):
+    return [entry["pilot"] for entry in found]
+
+
+def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
+    candidate = stage.submit()
+    assert waiting(stage.workspace) == [
+        {"pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "until": "2026-02-01T00:00:00Z"}
+    ]
+
+
+def test_the_most_urgent_comes_first_and_an_owner_may_see_only_their_own(stage):
+    stage.submit()
+    stage.submit(charter=OTHER)
+    assert pilots(waiting(stage.workspace)) == ["autumn-email", "spring-email"]
+    assert pilots(waiting(stage.workspace, owner=OWNER)) == ["spring-email"]
+    assert pilots(waiting(stage.workspace, owner="nobody@example.com")) == []
+
+
+def test_only_a_pilots_latest_candidate_waits(stage):
+    stage.submit(ledger={"seq": 9, "hash": "sha256:9"})
+    later = stage.submit(ledger={"seq": 10, "hash": "sha256:10"}, costs=[])
+    assert [entry["candidate"] for entry in waiting(stage.workspace)] == [later.digest]
+
+
+def test_what_was_decided_waits_no_more(stage):
+    stage.submit()
+    stage.decide("stop")
+    assert waiting(stage.workspace) == []
+    assert measures(stage.workspace) == {"decisions": {"scale": 0, "revise": 0, "stop": 1}, "waiting": []}
+
+
+def test_past_the_deadline_nothing_waits(stage):
+    stage.submit()
+    stage.workspace.clock.set(moment("2026-02-01 00:00"))
+    assert waiting(stage.workspace) == []
+
+
+def test_a_damaged_candidate_hides_no_other(stage):
+    damaged = stage.submit(charter=OTHER)
+    (damaged.folder / "promise.json").write_text("{")
+    stage.submit()
+    assert pilots(waiting(stage.workspace)) == ["spring-email"]
+
+
+def test_a_manifest_without_its_place_in_the_ledger_hides_no_other(stage):
+    stage.submit(charter=OTHER, ledger={})
+    stage.submit()
+    assert pilots(waiting(stage.workspace)) == ["autumn-email", "spring-email"]
+
+
+def test_what_a_cut_off_submission_has_left_is_no_candidate(stage):
+    candidate = stage.submit()
+    candidate.folder.rename(candidate.folder.with_name(".scratch.cut-off"))
+    assert waiting(stage.workspace) == []
+
+
+def test_an_empty_intake_waits_for_nobody(stage):
+    assert measures(stage.workspace) == {"decisions": {"scale": 0, "revise": 0, "stop": 0}, "waiting": []}
+    assert rfc3339(stage.workspace.clock.now())
