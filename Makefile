@@ -8,7 +8,7 @@ demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or
 	@$(BIN)/pilotplant demo
 
 test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 check: lint test           ## what CI runs
 

@@ -18,7 +18,7 @@ from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.quality import quarantine_reasons
 from shared.room import Room
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, unreadable_sql, write_table
 from shared.workspace import Workspace
 
@@ -92,7 +92,7 @@ def _judge_rows(
         "INSERT INTO held SELECT b.row, b.reason FROM breaches b WHERE b.row NOT IN (SELECT row FROM held)"
     )
     connection.execute(
-        f"COPY (SELECT * EXCLUDE {ROW} FROM read_parquet({literal(str(staged))}) "
+        f"COPY (SELECT * EXCLUDE {ROW} FROM read_parquet({file_literal(staged)}) "
         f"WHERE {ROW} NOT IN (SELECT row FROM held)) TO {literal(str(good))} (FORMAT parquet)"
     )
     connection.execute(
@@ -114,7 +114,7 @@ def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, dig
         warehouse.execute("BEGIN")
         warehouse.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
         warehouse.execute(
-            f"INSERT OR REPLACE INTO {name} SELECT * FROM read_parquet({literal(str(good))}) ORDER BY {key}"
+            f"INSERT OR REPLACE INTO {name} SELECT * FROM read_parquet({file_literal(good)}) ORDER BY {key}"
         )
         warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {QUARANTINE}")
         warehouse.execute(
@@ -123,7 +123,7 @@ def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, dig
         )
         warehouse.execute(f"DELETE FROM {QUARANTINE}.{name} WHERE file = ?", [digest])
         warehouse.execute(
-            f"INSERT INTO {QUARANTINE}.{name} SELECT ?, row, reasons, content FROM read_parquet({literal(str(held))})",
+            f"INSERT INTO {QUARANTINE}.{name} SELECT ?, row, reasons, content FROM read_parquet({file_literal(held)})",
             [digest],
         )
         warehouse.execute("COMMIT")
@@ -186,7 +186,7 @@ def resolve(workspace: Workspace, file: Path, out: Path, *, table: str) -> int:
         if "unit" not in present:
             raise BadInput("column `unit` is missing", where=str(file), expected="a file of `pilotplant lab assign`")
         known = identities(workspace, table, Path(scratch))
-        connection.execute(f"CREATE TEMP VIEW known AS SELECT * FROM read_parquet({literal(str(known))})")
+        connection.execute(f"CREATE TEMP VIEW known AS SELECT * FROM read_parquet({file_literal(known)})")
         strangers = connection.execute("SELECT unit FROM raw WHERE unit NOT IN (SELECT unit FROM known)").fetchall()
         if strangers:
             raise BadInput(

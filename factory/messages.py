@@ -15,7 +15,7 @@ from factory.warehouse import contract_of, export_masked, identities, open_wareh
 from shared.assignment import held_out_sql
 from shared.confined import audience, render
 from shared.digests import digest_file
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect
 from shared.workspace import Workspace
 
@@ -57,8 +57,8 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
     count = audience(sql, paths, selected, where=f"{where}, {play.audience}")
     with connect() as connection:
         key = identifier(contract_of(workspace, population).primary_key)
-        connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({literal(str(selected))})")
-        connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({literal(str(paths[population]))})")
+        connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
+        connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({file_literal(paths[population])})")
         is_held_out = held_out_sql(package.release, "a.unit", play.holdout)
         held_out = _count(connection, f"SELECT count(*) FROM audience a WHERE {is_held_out}")
         fields = "".join(f", p.{identifier(name)}" for name in play.fields if name != "unit")
@@ -82,8 +82,8 @@ def _tables_for(workspace: Workspace, sql: str, population: str) -> list[str]:
 
 def _messages(connection: duckdb.DuckDBPyConnection, rendered: Path, known: Path) -> Iterator[Message]:
     found = connection.execute(
-        f"SELECT r.unit, k.id, r.subject, r.body FROM read_parquet({literal(str(rendered))}) r "
-        f"JOIN read_parquet({literal(str(known))}) k USING (unit) ORDER BY r.unit"
+        f"SELECT r.unit, k.id, r.subject, r.body FROM read_parquet({file_literal(rendered)}) r "
+        f"JOIN read_parquet({file_literal(known)}) k USING (unit) ORDER BY r.unit"
     )
     while batch := found.fetchmany(BATCH_ROWS):
         for row in batch:

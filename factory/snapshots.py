@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from factory.state import open_factory, releases, snapshots
@@ -18,7 +18,6 @@ from shared.errors import Refused
 from shared.files import scratch_in, settle, write_atomically
 from shared.room import Room
 from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest
-from shared.sql import literal
 from shared.workspace import Workspace
 
 
@@ -58,10 +57,8 @@ def _write(workspace: Workspace, room: Room, names: list[str], folder: Path) -> 
     for name, path in paths.items():
         contract = folder / f"{name}.odcs.yaml"
         shutil.copyfile(workspace.configs / "contracts" / contract.name, contract)
-        row = duckdb.execute(f"SELECT count(*) FROM read_parquet({literal(str(path))})").fetchone()
-        published[name] = PublishedTable(
-            rows=row[0] if row else 0, data=digest_file(path), contract=digest_file(contract)
-        )
+        rows = pq.read_metadata(path).num_rows
+        published[name] = PublishedTable(rows=rows, data=digest_file(path), contract=digest_file(contract))
     manifest = SnapshotManifest(
         workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
     )

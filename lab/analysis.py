@@ -69,6 +69,7 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
             if evidence.exposures == 0:
                 raise Refused(
                     f"pilot {name} has no exposures yet, so there is nothing to analyse",
+                    where=f"pilot {name}",
                     remedy=f"record them first: pilotplant lab record {name} FILE",
                 )
             interim = room.now() < pilot.ends

@@ -11,7 +11,7 @@ from shared.assignment import assign_sql, pilot_salt
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.snapshot import open_snapshot
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier
 from shared.tabular import connect, read_raw, write_table
 from shared.workspace import Workspace
 
@@ -68,4 +68,4 @@ def population_sql(workspace: Workspace, pilot: Pilot) -> str:
     snapshot = open_snapshot(workspace, pilot.snapshot)
     key = snapshot.contract(pilot.charter.population).primary_key
     path = snapshot.table(pilot.charter.population)
-    return f"SELECT {identifier(key)} AS unit FROM read_parquet({literal(str(path))})"
+    return f"SELECT {identifier(key)} AS unit FROM read_parquet({file_literal(path)})"

@@ -63,10 +63,14 @@ def new(
 
     if not re.fullmatch(NAME_PATTERN, name):
         raise BadInput(
-            f"`{name}` is not a pilot's name", expected="small letters, digits and hyphens, like spring-email"
+            f"`{name}` is not a pilot's name",
+            where="NAME",
+            expected="small letters, digits and hyphens, like spring-email",
         )
     if template not in TEMPLATES:
-        raise BadInput(f"there is no template `{template}`", expected="one of: " + ", ".join(TEMPLATES))
+        raise BadInput(
+            f"there is no template `{template}`", where="--template", expected="one of: " + ", ".join(TEMPLATES)
+        )
     folder = workspace.pilots / name
     if folder.exists():
         raise Refused(

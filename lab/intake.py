@@ -26,7 +26,7 @@ from shared.errors import BadInput
 from shared.files import scratch_in, settle
 from shared.quality import quarantine_reasons
 from shared.room import Room
-from shared.sql import identifier, literal
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, unreadable_sql
 from shared.workspace import Workspace
 
@@ -98,7 +98,7 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
     if not paths:
         return f"SELECT {typed_sql(columns, [])} WHERE false"
     names = ", ".join(identifier(column.name) for column in columns)
-    return f"SELECT {names} FROM read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+    return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
 
 
 def part_columns(part: str, contract: Contract) -> list[Column]:
@@ -287,4 +287,4 @@ def require_some_kind(given: str | None) -> Kind | None:
     """The kind named on a command line; raises BadInput for another word."""
     if given is None or given in {"exposures", "outcomes", "both"}:
         return given  # type: ignore[return-value]
-    raise BadInput(f"`{given}` is not a kind of record", expected="exposures, outcomes or both")
+    raise BadInput(f"`{given}` is not a kind of record", where="--kind", expected="exposures, outcomes or both")

@@ -112,6 +112,7 @@ def end(workspace: Workspace, name: str, reason: str) -> tuple[Pilot, bool]:
         if pilot.end_reason != reason:
             raise Refused(
                 f"pilot {name} was closed on {pilot.ended_at:%Y-%m-%d} for another reason: {pilot.end_reason}",
+                where=f"pilot {name}",
                 remedy=f"go on with `pilotplant lab analyse {name}`",
             )
         return pilot, True

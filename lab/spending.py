@@ -34,7 +34,7 @@ def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
     if not purpose.strip():
-        raise BadInput("a cost needs a purpose", remedy="say what it was for, with --for")
+        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it was for")
     money = Money(amount=amount, currency=pilot.reserved.currency)
     identity = key or short(digest_json({"amount": str(amount), "purpose": purpose}))
     with room.transaction() as connection:
@@ -46,6 +46,7 @@ def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key
             if (before.amount, before.purpose) != (str(money.amount), purpose):
                 raise Refused(
                     f"the key `{identity}` was used for {before.amount} {before.currency}: {before.purpose}",
+                    where=f"pilot {name}",
                     remedy="give this cost a key of its own with --id",
                 )
             return Spent(total, pilot.reserved - total, repeated=True)

@@ -34,17 +34,17 @@ def submit(workspace: Workspace, name: str) -> Submitted:
     Raises Refused where there is no analysis, or where data came in since.
     """
     room = open_lab(workspace)
-    pilot = get_pilot(room, name)
+    pilot, again = get_pilot(room, name), f"pilotplant lab analyse {name}"
     with pilot.locked():
         analysis = latest(room, pilot)
         if analysis is None:
-            raise Refused(f"pilot {name} has not been analysed", remedy=f"pilotplant lab analyse {name}")
+            raise Refused(f"pilot {name} has not been analysed", where=f"pilot {name}", remedy=again)
         if analysis.interim and room.now() >= pilot.ends:
             raise Refused(
-                f"the last analysis of {name} was made before the pilot ended", remedy=f"pilotplant lab analyse {name}"
+                f"the last analysis of {name} was made before the pilot ended", where=f"pilot {name}", remedy=again
             )
         if not is_current(room, pilot, analysis.evidence):
-            raise Refused(f"data came in since the analysis of {name}", remedy=f"pilotplant lab analyse {name}")
+            raise Refused(f"data came in since the analysis of {name}", where=f"pilot {name}", remedy=again)
         with scratch_in(pilot.folder / "sealing") as scratch:
             _gather(room, pilot, analysis, scratch)
             return _seal(room, pilot, analysis, scratch)

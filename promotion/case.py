@@ -65,7 +65,7 @@ class Case:
         """When the gate took the promise in, by its own ledger; None if it never did."""
         manifest = self.candidate.manifest
         taken = (e for e in self.room.entries(manifest.pilot) if e.kind == REGISTERED)
-        return next((parse_rfc3339(e.at) for e in taken if e.body["promise"] == manifest.promise), None)
+        return next((parse_rfc3339(e.body["at"]) for e in taken if e.body["promise"] == manifest.promise), None)
 
     @cached_property
     def submitted(self) -> Evidence:

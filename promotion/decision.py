@@ -74,7 +74,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
     settings = read_settings(workspace)
     judgement = judge(case, settings.policy(case.charter.risk_tier))
     authority = list(_authority(case, asked))
-    _raise_first(authority)
+    _raise_first(authority, case.charter.pilot)
     if decision.word == "scale":
         _require_admission(judgement, str(decision.arm))
     if decision.word == "revise":
@@ -88,7 +88,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
 def require_word(given: str) -> Word:
     """The word of a decision; raises BadInput for another one."""
     if given not in get_args(Word):
-        raise BadInput(f"`{given}` is not a decision", expected="scale, revise or stop")
+        raise BadInput(f"`{given}` is not a decision", where="WORD", expected="scale, revise or stop")
     return given  # type: ignore[return-value]
 
 
@@ -97,11 +97,15 @@ def _decision(case: Case, asked: Asked) -> Decision:
     charter = case.charter
     if len(asked.reason.strip()) < REASON_MIN:
         raise BadInput(
-            "a decision needs a reason that others understand", remedy="say why in a sentence, with --reason"
+            "a decision needs a reason that others understand",
+            where="--reason",
+            expected=f"at least {REASON_MIN} characters",
+            remedy="say why in a sentence",
         )
     if asked.word == "stop" and not (asked.insight or "").strip():
         raise BadInput(
             "a pilot is stopped with an insight: what was learned is what it was for",
+            where="--insight",
             remedy='add --insight "what we now know, and did not before"',
         )
     arm = release = successor = None
@@ -110,7 +114,7 @@ def _decision(case: Case, asked: Asked) -> Decision:
         charter.play(arm)
         release = f"{charter.pilot}-{arm}"
     elif asked.arm is not None:
-        raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", remedy="leave --arm away")
+        raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", where="--arm", remedy="leave --arm away")
     if asked.word == "revise":
         successor = successor_name(charter.pilot)
     return Decision(
@@ -128,7 +132,7 @@ def _decision(case: Case, asked: Asked) -> Decision:
 def _only_arm(case: Case) -> str:
     arms = [arm.name for arm in case.charter.treatments]
     if len(arms) > 1:
-        raise BadInput("which arm is to be scaled?", expected="--arm with one of: " + ", ".join(arms))
+        raise BadInput("which arm is to be scaled?", where="--arm", expected="--arm with one of: " + ", ".join(arms))
     return arms[0]
 
 
@@ -169,10 +173,12 @@ def _authority(case: Case, asked: Asked) -> list[Finding]:
     ]
 
 
-def _raise_first(findings: list[Finding]) -> None:
+def _raise_first(findings: list[Finding], pilot: str) -> None:
     for finding in findings:
         if finding.outcome != "passed":
-            raise Refused(finding.reason, expected=str(finding.threshold), remedy=finding.remedy)
+            raise Refused(
+                finding.reason, where=f"pilot {pilot}", expected=str(finding.threshold), remedy=finding.remedy
+            )
 
 
 def _require_admission(judgement: Judgement, arm: str) -> None:
@@ -195,6 +201,7 @@ def _signer(workspace: Workspace, name: str, passphrase: str | None) -> CryptoSi
     if signer.public_key.keyid != enrolled.key_id:
         raise Refused(
             f"the private key of {name} is not the one that is enrolled",
+            where=f"the key of {name}",
             expected=f"key {enrolled.key_id}",
             remedy="sign with the enrolled key, on the machine where it was made",
         )
@@ -263,6 +270,7 @@ def _again(room: Room, pilot: str, before: Decision, decision: Decision) -> Deci
     if not before.same_as(decision):
         raise Refused(
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",
+            where=f"pilot {pilot}",
             expected="the same decision again, or none",
             remedy="a decision stands; *revise* opens a successor, and a release is retired in the Factory",
         )

@@ -21,7 +21,7 @@ def judge_named(workspace: Workspace, name: str | None, *, explain: str | None =
     """Judgements on one candidate, or on every one that waits; every check is asked, whichever is explained."""
     known = [check.name for check in CHECKS]
     if explain is not None and explain not in known:
-        raise BadInput(f"there is no check `{explain}`", expected="one of: " + ", ".join(known))
+        raise BadInput(f"there is no check `{explain}`", where="--explain", expected="one of: " + ", ".join(known))
     room, settings = open_promotion(workspace), read_settings(workspace)
     chosen = undecided(room) if name is None else [find_candidate(workspace, name)]
     judged = []

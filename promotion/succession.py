@@ -67,7 +67,8 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
         "change": decision.reason,
         "alpha_spent": spent,
     }
-    head = f"# Revises {charter.pilot}: {decision.reason}\n"
+    # In one line: a reason of several would go on as YAML where the comment ends.
+    head = f"# Revises {charter.pilot}: {' '.join(decision.reason.split())}\n"
     (folder / "charter.yaml").write_text(
         head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )

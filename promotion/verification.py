@@ -55,7 +55,7 @@ def _room(workspace: Workspace, result: Verification) -> Room | None:
     try:
         return open_promotion(workspace)
     except Refused as error:  # opening compares the first entry with the workspace's mark
-        result.problems.append(f"{LEDGER}: entry 1 is not this workspace's ({error.what})")
+        result.problems.append(f"{LEDGER}: entry 1 cannot be believed ({error.what})")
     except PilotPlantError as error:
         result.problems.append(f"{LEDGER}: it cannot be read ({error})")
     except sa.exc.DatabaseError as error:

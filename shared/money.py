@@ -80,8 +80,10 @@ def parse_amount(text: str) -> Decimal:
         value = _cents(Decimal(text))
     except (InvalidOperation, ValueError) as error:
         raise BadInput(
-            f"`{text}` is not an amount of money", expected="a number with at most two decimals, like 120.50"
+            f"`{text}` is not an amount of money",
+            where="AMOUNT",
+            expected="a number with at most two decimals, like 120.50",
         ) from error
     if value <= 0:
-        raise BadInput(f"`{text}` is not a cost", expected="an amount above zero")
+        raise BadInput(f"`{text}` is not a cost", where="AMOUNT", expected="an amount above zero")
     return value

@@ -42,9 +42,12 @@ class Room:
         with self.engine.begin() as connection:
             yield connection
 
-    def write(self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any]) -> Head:
-        """Adds an entry to the ledger within the transaction, by the workspace's clock."""
-        return ledger.append(connection, self.entries_table, at=self.now(), kind=kind, subject=subject, body=body)
+    def write(
+        self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any], *, at: datetime | None = None
+    ) -> Head:
+        """Adds an entry to the ledger within the transaction, `at` a moment already told to others or now."""
+        moment = at or self.now()
+        return ledger.append(connection, self.entries_table, at=moment, kind=kind, subject=subject, body=body)
 
     def head(self, connection: sa.Connection) -> Head:
         """The ledger's present end."""
@@ -74,6 +77,13 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
             sa.select(room.entries_table.c.body).where(room.entries_table.c.seq == 1)
         ).scalar_one_or_none()
         if first is None:
+            # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
+            if room.head(connection).seq:
+                raise Refused(
+                    f"the {name} ledger has lost its first entry",
+                    where=str(workspace.root),
+                    remedy="restore the database from a backup",
+                )
             room.write(connection, GENESIS_KIND, name, workspace.genesis())
         elif first != canonical(workspace.genesis()).decode():
             raise Refused(

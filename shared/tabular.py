@@ -119,18 +119,16 @@ def _refuse_unreadable(path: Path) -> None:
 
 
 def _refuse_other_encodings(path: Path) -> None:
-    with path.open(encoding="utf-8") as stream:
-        line = 0
-        try:
-            for line, text in enumerate(stream, 1):
-                if "\0" in text:
-                    raise BadInput("the file holds binary data", where=f"{path}, line {line}")
-        except UnicodeDecodeError as error:
-            raise BadInput(
-                "the file is not in UTF-8",
-                where=f"{path}, about line {line + 1}",
-                remedy="export it again with the encoding UTF-8",
-            ) from error
+    with path.open("rb") as stream:
+        for line, text in enumerate(stream, 1):
+            where = f"{path}, line {line}"
+            if b"\0" in text:
+                raise BadInput("the file holds binary data", where=where, remedy="export the table as CSV")
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                remedy = "export it again with the encoding UTF-8"
+                raise BadInput("the file is not in UTF-8", where=where, remedy=remedy) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -39,14 +39,14 @@ def read_text(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder") from error
     except IsADirectoryError as error:
-        raise BadInput("this is a folder, not a file", where=str(path)) from error
+        raise BadInput("this is a folder, not a file", where=str(path), remedy="name the file inside") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise BadInput(
             "the file is not in UTF-8", where=f"{path}, line {line}", remedy="save it with the encoding UTF-8"
         ) from error
     if not text.strip():
-        raise BadInput("the file is empty", where=str(path))
+        raise BadInput("the file is empty", where=str(path), remedy="write it, or restore it from a backup")
     return text
 
 
@@ -63,7 +63,7 @@ def _compose(text: str, path: Path) -> yaml.Node:
             remedy="look at the indentation, colons and quotes at and just above that line",
         ) from error
     if node is None:
-        raise BadInput("the file holds nothing but comments", where=str(path))
+        raise BadInput("the file holds nothing but comments", where=str(path), remedy="write its keys below them")
     try:
         _refuse_repeated_keys(node, path)
     except RecursionError as error:
@@ -97,6 +97,7 @@ def _construct(node: yaml.Node, path: Path) -> Any:
         raise BadInput(
             f"this value cannot be read: {getattr(error, 'problem', None) or error}",
             where=f"{path}, line {mark.line + 1}",
+            remedy="correct it there, or put it in quotes if it is meant as text",
         ) from error
     finally:
         loader.dispose()

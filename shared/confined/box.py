@@ -130,7 +130,8 @@ class Box:
         for kind in (Contained, BadInput):
             if told := answer.get(kind.__name__):
                 place = ", ".join(filter(None, (where, told["where"])))
-                raise kind(told["what"], where=place, expected=told["expected"], remedy=told["remedy"])
+                remedy = told["remedy"] or (None if told["expected"] else "correct it there")
+                raise kind(told["what"], where=place, expected=told["expected"], remedy=remedy)
         result: dict[str, Any] = answer["result"]
         return result
 

@@ -133,7 +133,7 @@ def test_before_the_end_numbers_are_interim_and_the_final_analysis_is_another_on
     recorded.clock.set(AFTER)
     final = analyse(recorded, PILOT)
     assert (final.interim, final.repeated) == (False, False)
-    assert final.evidence == first.evidence
+    assert final.evidence.data == first.evidence.data
     assert final.folder != first.folder
 
 
@@ -172,17 +172,18 @@ def test_a_draft_has_no_analysis(loaded):
 def test_killed_at_any_step_an_analysis_is_there_once_after_the_next_try(request, tmp_path):
     template = stage_copy(request, tmp_path / "template", "recorded")
     template.clock.set(AFTER)
+    (template.lab / "mlflow.db").unlink()
     whole = copy_of(template, tmp_path / "whole")
     code, steps = run_child(do_analyse, whole.root)
     assert code == 0
     expected = latest(open_lab(whole), get_pilot(open_lab(whole), PILOT)).evidence
-    last, written = len(steps), steps.index("rename")
+    last, written = len(steps), steps.index("replace")
     # In the middle of MLflow's own tables, in the middle of its run, and around each step of ours.
-    points = [Step(30), Step(written - 3), Step(written - 30), Step("rename"), Step("rename", after=True), Step(last), Step(last, after=True)]
+    points = [Step(30), Step(written - 3), Step(written + 2, after=True), Step(last, after=True)]
     for number, point in enumerate(points):
         cut = copy_of(template, tmp_path / f"cut-{number}")
         assert run_child(do_analyse, cut.root, die=point)[0] == -9
-        assert run_child(do_analyse, cut.root)[0] == 0
+        analyse(cut, PILOT)
         room = open_lab(cut)
         found = latest(room, get_pilot(room, PILOT))
         assert found.evidence.data == expected.data

@@ -15,6 +15,8 @@ from shared.evidence.model import Effect, SampleRatio
 from shared.money import Money
 from tests.lab_makers import AFTER, PILOT, staged
 
+COST = Money(amount="40.00", currency="USD")
+
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory):
@@ -62,7 +64,7 @@ def test_equal_evidence_is_an_equal_page(analysis, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         report.write(tmp_path / name, analysis.pilot, analysis.evidence,
-                     cost=Money(amount="40.00", currency="USD"), interim=False, now=AFTER)  # fmt: skip
+                     cost=COST, interim=False, now=AFTER)  # fmt: skip
     for file in (report.PAGE, report.PLOT):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -76,7 +78,9 @@ def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
 def test_no_significant_difference_is_not_proof_of_none(analysis):
     evidence = with_effects(analysis.evidence, estimate=0.01, low=-0.04, high=0.06, p=0.7, p_adjusted=0.7)
     text = report.conclusion(analysis.pilot, evidence, "letter")
-    assert text.startswith("letter: no difference in visit was shown (+1.00 pp [-4.00, 6.00]); that is not proof of none")
+    assert text.startswith(
+        "letter: no difference in visit was shown (+1.00 pp [-4.00, 6.00]); that is not proof of none"
+    )
 
 
 def test_a_loss_is_called_worse(analysis):
@@ -118,7 +122,7 @@ def test_arms_of_the_wrong_size_are_warned_of_beside_the_conclusions(analysis, t
         update={"sample_ratio": SampleRatio(chi2=20.0, p=4.5e-5, deviation=0.05)}
     )
     evidence = analysis.evidence.model_copy(update={"health": health})
-    report.write(tmp_path, analysis.pilot, evidence, cost=Money(amount="40.00", currency="USD"), interim=True, now=AFTER)
+    report.write(tmp_path, analysis.pilot, evidence, cost=COST, interim=True, now=AFTER)
     page = (tmp_path / report.PAGE).read_text()
     assert "Do not trust these effects." in page
     assert "Interim." in page
@@ -128,7 +132,7 @@ def test_words_of_a_charter_cannot_become_markup(analysis, tmp_path):
     hypothesis = analysis.pilot.charter.hypothesis.model_copy(update={"because": "<script>alert(1)</script>"})
     charter = analysis.pilot.charter.model_copy(update={"hypothesis": hypothesis})
     pilot = replace(analysis.pilot, promise=analysis.pilot.promise.model_copy(update={"charter": charter}))
-    report.write(tmp_path, pilot, analysis.evidence, cost=Money(amount="1.00", currency="USD"), interim=False, now=AFTER)
+    report.write(tmp_path, pilot, analysis.evidence, cost=COST, interim=False, now=AFTER)
     page = (tmp_path / report.PAGE).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page

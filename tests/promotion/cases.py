@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +26,14 @@ from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.digests import digest_file
 from shared.engines.duckdb import PilotData
+from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.files import scratch_in
 from shared.ledger import GENESIS, Head
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
-from shared.workspace import Workspace
+from shared.workspace import Workspace, open_workspace
 from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
 
 LAUNCHED = moment("2026-01-04 12:00")
@@ -60,6 +64,11 @@ class Stage:
     """The gate's side of a workspace, and the Lab's hand that puts candidates before it."""
 
     workspace: Workspace
+
+    def copy(self, root: Path) -> Stage:
+        """The same workspace once more, in another folder."""
+        shutil.copytree(self.workspace.root, root)
+        return Stage(open_workspace(root))
 
     def charter(self, **changes: Any) -> Charter:
         """A charter with one treatment arm, `letter`, and a guardrail."""
@@ -195,3 +204,14 @@ def _spend(costs: Sequence[tuple[str, str]]) -> Spend:
         for n, (amount, currency) in enumerate(costs)
     ]
     return Spend(entries=tuple(entries))
+
+
+def do_decide(root: Path, word: Word) -> None:
+    """What a child process does: the decision, as soon as no file `wait` is there; a refusal is exit code 3."""
+    arguments = {"insight": INSIGHT} if word == "stop" else {}
+    while (root / "wait").exists():
+        time.sleep(0.005)
+    try:
+        decide(open_workspace(root), "spring-email", Asked(word, OWNER, REASON, **arguments))
+    except Refused:
+        sys.exit(Refused.exit_code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tests.promotion.cases import LAUNCHED, Stage
 
 
 @pytest.fixture(scope="session")
-def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace, _ = create(tmp_path_factory.mktemp("prepared") / "workspace", "rehearsal")
     workspace.clock.set(LAUNCHED)
     for name in (GATE, OWNER):
@@ -32,11 +31,9 @@ def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def stage(_prepared: Workspace, tmp_path: Path) -> Stage:
+def stage(prepared: Workspace, tmp_path: Path) -> Stage:
     """A rehearsal workspace in which gate and owner have keys."""
-    root = tmp_path / "workspace"
-    shutil.copytree(_prepared.root, root)
-    return Stage(Workspace(root, _prepared.id, _prepared.mode, _prepared.created))
+    return Stage(prepared).copy(tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_the_published_vector_has_its_published_p_value():
 
 def test_the_published_vector_has_its_published_relative_lift_and_interval():
     # Within 3e-5: the vector's quantile has Welch's degrees of freedom of the difference (5,842), ours has those of
-    # the ratio (6,850), as tea-tasting's has; the two quantiles differ by 3 in 100,000.
+    # the ratio (6,815), as tea-tasting's has; the two quantiles differ by 3 in 100,000.
     assert relative(TREATED, CONTROL, ALPHA) == pytest.approx((0.70732, -0.03526, 1.44989), abs=3e-5)
 
 
@@ -131,6 +131,7 @@ def test_the_absolute_test_is_tea_tastings(arms, welch):
     assert (welch.p(), *welch.interval(ALPHA)) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")  # scipy's, on samples that hardly vary
 @given(samples, samples)
 def test_any_two_samples_have_scipys_p_value(one, other):
     found = difference(of(one), of(other))

@@ -1,0 +1,263 @@
+"""Rows in conflict: each is held back with its reason and counted, none is lost, and the evidence leaves them out."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stdout
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lab.assigning import assign
+from lab.pilots import get_pilot
+from lab.state import open_lab
+from pilotplant import app
+from shared.clock import rfc3339
+from shared.workspace import Workspace
+from tests.lab_makers import (
+    AFTER,
+    CARD,
+    ENDS,
+    INSIDE,
+    PILOT,
+    STARTS,
+    arm_of,
+    by_arm,
+    draft,
+    exposures_only,
+    outcomes_only,
+    results,
+    row,
+    stage_copy,
+    units,
+    write_csv,
+)
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    """A pilot that draws its own arms, an hour before its end."""
+    workspace = stage_copy(request, tmp_path / "workspace", "launched")
+    workspace.clock.set(INSIDE)
+    return workspace
+
+
+@pytest.fixture
+def outside(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    """A pilot of two arms that come from the system that exposes, an hour before its end."""
+    workspace = stage_copy(request, tmp_path / "workspace", "loaded")
+    draft(workspace, PILOT, ("assignment: pilotplant", "assignment: source"), (CARD, ""))
+    said(workspace, "lab", "launch", PILOT)
+    workspace.clock.set(INSIDE)
+    return workspace
+
+
+def said(workspace: Workspace, *arguments: str | Path, code: int = 0):
+    """What a command says with --json."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        ended = app._exit_code(["--workspace", str(workspace.root), *map(str, arguments), "--json"])
+    assert ended == code, printed.getvalue()
+    return json.loads(printed.getvalue())
+
+
+def recorded(workspace: Workspace, folder: Path, rows, name="rows.csv"):
+    """Records rows; returns (exposures, outcomes, duplicates, {reason: rows}), after checking that they add up."""
+    file = write_csv(folder / name, rows)
+    found = said(workspace, "lab", "record", PILOT, file)
+    held = {entry["reason"]: entry["rows"] for entry in found["quarantined"]}
+    accepted = found["accepted"]
+    sides = 2 if "exposed_at" in rows[0] else 1
+    assert accepted["exposures"] + accepted["outcomes"] + found["duplicates"] + sum(held.values()) == sides * len(rows)
+    return accepted["exposures"], accepted["outcomes"], found["duplicates"], held
+
+
+def sample(workspace: Workspace, size: int = 10):
+    """A few rows that are as they should be."""
+    return [row(f"e{n}", unit, arm_of(unit)) for n, unit in enumerate(units(workspace)[:size])]
+
+
+def another(arm: str) -> str:
+    """An arm of the charter that is not this one."""
+    return "card" if arm != "card" else "letter"
+
+
+def when(**after_start: float) -> str:
+    """A moment, counted from the first of the time box."""
+    return rfc3339(STARTS + timedelta(**after_start))
+
+
+EXPOSURES = {
+    "unknown unit": {"unit": "u_nobody"},
+    "unknown arm": {"arm": "leaflet"},
+    "outside the time box": {"at": when(minutes=-1)},
+    "in the future": {"at": rfc3339(INSIDE + timedelta(minutes=30))},
+    "at is not a timestamp": {"at": "yesterday"},
+    "unit is missing": {"unit": None},
+    "arm is missing": {"arm": None},
+    "event_id is missing": {"event_id": None},
+    "at is missing": {"at": None},
+}
+OUTCOMES = {
+    "unknown unit": {"unit": "u_nobody"},
+    "outside the time box": {"at": when(days=14)},
+    "visit is missing": {"visit": None},
+    "spend is missing": {"spend": None},
+}
+
+
+@pytest.mark.parametrize("reason", EXPOSURES)
+def test_an_exposure_in_conflict_is_held_back_with_its_reason(running, tmp_path, reason):
+    rows = exposures_only(sample(running))
+    rows[3] |= EXPOSURES[reason]
+    exposures, _, duplicates, held = recorded(running, tmp_path, rows)
+    assert (exposures, duplicates, held) == (9, 0, {reason: 1})
+
+
+@pytest.mark.parametrize("reason", OUTCOMES)
+def test_an_outcome_in_conflict_is_held_back_with_its_reason(running, tmp_path, reason):
+    rows = outcomes_only(sample(running))
+    rows[3] |= OUTCOMES[reason]
+    _, outcomes, duplicates, held = recorded(running, tmp_path, rows)
+    assert (outcomes, duplicates, held) == (9, 0, {reason: 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spend": -0.01}, "spend"),
+        ({"visit": 2}, "visit"),
+        ({"conversion": -1}, "conversion"),
+        ({"visit": "often"}, "visit is not"),
+        ({"visit": "0.5"}, "visit is not"),
+        ({"spend": "12,50"}, "spend is not"),
+    ],
+)
+def test_an_outcome_that_breaks_its_contract_is_held_back_with_the_rule(running, tmp_path, change, words):
+    rows = outcomes_only(sample(running))
+    rows[3] |= change
+    _, outcomes, _, held = recorded(running, tmp_path, rows)
+    assert outcomes == 9
+    [(reason, count)] = held.items()
+    assert count == 1
+    assert reason.startswith(words)
+
+
+def test_exposures_in_another_arm_than_the_assigned_one_do_not_count(running, tmp_path):
+    rows = exposures_only(sample(running))
+    for line in rows[:4]:
+        line["arm"] = another(line["arm"])
+    assert recorded(running, tmp_path, rows) == (6, 0, 0, {"not the arm that was assigned": 4})
+
+
+def test_exposures_before_the_gates_deposit_do_not_count(request, tmp_path):
+    workspace = stage_copy(request, tmp_path / "workspace", "loaded")
+    draft(workspace, PILOT, (CARD, ""))
+    workspace.clock.set(STARTS + timedelta(hours=12))
+    said(workspace, "lab", "launch", PILOT)
+    workspace.clock.set(INSIDE)
+    pilot = get_pilot(open_lab(workspace), PILOT)
+    assert pilot.deposited_at >= STARTS + timedelta(hours=12)
+    assign(workspace, PILOT, tmp_path / "arms.csv")
+    arms = dict(line.split(",") for line in (tmp_path / "arms.csv").read_text().splitlines()[1:11])
+    rows = exposures_only(row(f"e{n}", unit, arm) for n, (unit, arm) in enumerate(arms.items()))
+    for line in rows[:3]:
+        line["at"] = when(hours=11, minutes=59)
+    assert recorded(workspace, tmp_path, rows) == (7, 0, 0, {"before the gate took in the charter": 3})
+
+
+def test_an_event_said_twice_is_a_duplicate_and_said_otherwise_a_conflict(running, tmp_path):
+    rows = exposures_only(sample(running))
+    twice = [*rows, dict(rows[0]), rows[1] | {"at": when(days=2)}]
+    held = {"event id used again with other content": 1}
+    assert recorded(running, tmp_path, twice) == (10, 0, 1, held)
+    # The same in a file of its own.
+    assert recorded(running, tmp_path, twice[10:], "again.csv") == (0, 0, 1, held)
+
+
+def test_an_outcome_said_twice_is_a_duplicate_and_said_otherwise_a_conflict(running, tmp_path):
+    rows = outcomes_only(sample(running))
+    held = {"event id used again with other content": 1}
+    assert recorded(running, tmp_path, [*rows, dict(rows[0]), rows[1] | {"spend": 99}]) == (0, 10, 1, held)
+    assert recorded(running, tmp_path, [rows[2] | {"visit": 1}, rows[3]], "again.csv") == (0, 0, 1, held)
+
+
+def test_a_unit_in_two_arms_of_one_file_keeps_none_of_them_in_the_effects(outside, tmp_path):
+    members = units(outside)
+    rows = exposures_only(row(f"e{n}", unit, ("control", "letter")[n % 2]) for n, unit in enumerate(members))
+    rows.append(rows[0] | {"event_id": "again", "arm": "letter"})
+    assert recorded(outside, tmp_path, rows) == (600, 0, 0, {"unit in two arms": 1})
+    outside.clock.set(AFTER)
+    found = said(outside, "lab", "analyse", PILOT)
+    assert found["arms"] == {"control": 299, "letter": 300}
+    multiple = next(entry for entry in found["health"] if entry["name"] == "multiple_exposure")
+    # One of 600 exposed units.
+    assert (multiple["units"], multiple["frac"]) == (1, pytest.approx(1 / 600))
+
+
+def test_a_unit_in_two_arms_of_two_files_is_found_as_well(outside, tmp_path):
+    members = units(outside)
+    rows = exposures_only(row(f"e{n}", unit, ("control", "letter")[n % 2]) for n, unit in enumerate(members))
+    assert recorded(outside, tmp_path, rows)[0] == 600
+    moved = [line | {"event_id": f"again-{n}", "arm": "letter"} for n, line in enumerate(rows[:20:2])]
+    assert recorded(outside, tmp_path, moved, "moved.csv") == (0, 0, 0, {"unit in two arms": 10})
+    outside.clock.set(AFTER)
+    found = said(outside, "lab", "analyse", PILOT)
+    assert found["arms"] == {"control": 290, "letter": 300}
+    conflicts = next(entry for entry in found["health"] if entry["name"] == "conflicts")
+    assert conflicts["rows"] == {"unit in two arms": 10}
+
+
+def test_a_unit_that_got_its_own_arm_and_another_one_is_in_two_arms(running, tmp_path):
+    """Wherever Pilot Plant draws the arms, the second one is held back, and the unit has seen it all the same."""
+    content = results(running)
+    for line in content:
+        line |= {"event_id": line["event_id"] + "-first"}
+    assert recorded(running, tmp_path, content)[:2] == (600, 600)
+    sizes = {arm: len(members) for arm, members in by_arm(running).items()}
+    strayed = [line for line in exposures_only(content) if line["arm"] == "control"][:30]
+    strayed = [line | {"event_id": f"second-{n}", "arm": "letter"} for n, line in enumerate(strayed)]
+    held = {"not the arm that was assigned": 30}
+    assert recorded(running, tmp_path, strayed, "strayed.csv") == (0, 0, 0, held)
+    running.clock.set(AFTER)
+    found = said(running, "lab", "analyse", PILOT)
+    assert found["arms"] == sizes | {"control": sizes["control"] - 30}
+    multiple = next(entry for entry in found["health"] if entry["name"] == "multiple_exposure")
+    assert (multiple["units"], multiple["frac"]) == (30, pytest.approx(30 / 600))
+    said(running, "lab", "submit", PILOT)
+    findings = said(running, "promote", "check", PILOT, code=3)["findings"]
+    [finding] = [entry for entry in findings if entry["check"] == "multiple_exposure"]
+    assert finding["outcome"] == "failed"
+
+
+def test_a_file_with_every_conflict_adds_up(running, tmp_path):
+    rows = sample(running, 40)
+    rows[0] |= {"unit": "u_nobody"}  # neither exposure nor outcome
+    rows[1] |= {"arm": "leaflet"}  # no exposure; the outcome stands
+    rows[2] |= {"arm": another(rows[2]["arm"])}
+    rows[3] |= {"exposed_at": rfc3339(ENDS)}
+    rows[4] |= {"at": when(days=-1)}
+    rows[5] |= {"spend": -5}
+    rows[6] |= {"visit": "x"}
+    rows[7] |= {"at": None, "visit": None, "conversion": None, "spend": None}  # an exposure only
+    rows += [dict(rows[8]), rows[9] | {"exposed_at": when(days=3), "visit": 1}]
+    write_csv(tmp_path / "all.csv", rows)
+    found = said(running, "lab", "record", PILOT, tmp_path / "all.csv")
+    held = {entry["reason"]: entry["rows"] for entry in found["quarantined"]}
+    # 42 exposures less one stranger, two wrong arms, one too late, one said otherwise, one duplicate.
+    # 41 outcomes less one stranger, one too early, two breaches, one said otherwise, one duplicate.
+    assert found["accepted"] == {"exposures": 36, "outcomes": 35}
+    assert found["duplicates"] == 2
+    assert sum(held.values()) == 5 + 5
+    assert held["unknown unit"] == held["outside the time box"] == held["event id used again with other content"] == 2
+    assert held["unknown arm"] == held["not the arm that was assigned"] == 1
+
+
+def test_what_was_held_back_can_be_looked_at(running, tmp_path):
+    rows = exposures_only(sample(running))
+    rows[0] |= {"arm": "leaflet"}
+    recorded(running, tmp_path, rows)
+    found = said(running, "lab", "sql", PILOT, "SELECT kind, event_id, unit, reason FROM conflicts")
+    assert found["rows"] == [["exposures", "e0", rows[0]["unit"], "unknown arm"]]

@@ -1,0 +1,57 @@
+"""Wording: numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import wording
+from shared.evidence.model import Effect
+from tests.shared.pilot_data import SPEND, VISIT
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [(VISIT, 0.0766, "+7.66 pp"), (VISIT, -0.01, "-1.00 pp"), (SPEND, 0.77, "+0.770"), (SPEND, None, "–")],
+)
+def test_a_difference_has_its_sign_and_unit(metric, value, text):
+    assert wording.number(metric, value) == text
+
+
+@pytest.mark.parametrize(("metric", "text"), [(VISIT, "10.62 %"), (SPEND, "0.1062")])
+def test_a_mean_has_its_unit(metric, text):
+    assert wording.level(metric, 0.1062) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "text"),
+    [
+        (VISIT, 0.07, 0.0832, "[7.00, 8.32]"),
+        (SPEND, -0.485, 1.055, "[-0.485, 1.055]"),
+        (SPEND, None, 1.0, "–"),
+        (SPEND, 1.0, None, "–"),
+    ],
+)
+def test_an_interval_is_its_two_ends(metric, low, high, text):
+    assert wording.interval(metric, low, high) == text
+
+
+def test_an_effect_is_its_estimate_and_interval():
+    found = Effect(arm="mens", metric="visit", part="primary", estimate=0.0766, low=0.07, high=0.0832)
+    assert wording.effect(VISIT, found) == "+7.66 pp [7.00, 8.32]"
+
+
+def test_an_effect_that_cannot_be_evaluated_says_why_and_no_number():
+    found = Effect(arm="mens", metric="visit", part="primary", problem="the control arm has 0 units")
+    assert wording.effect(VISIT, found) == "cannot be evaluated: the control arm has 0 units"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, "–"), (0.02016, "0.0202"), (0.0001, "0.0001"), (0.00009, "< 0.0001"), (0.0, "< 0.0001")]
+)
+def test_a_p_value_is_never_printed_as_zero(p, text):
+    assert wording.p_value(p) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.70732, "+70.7 %"), (-0.035, "-3.5 %"), (None, "–")])
+def test_a_lift_is_in_per_cent_with_its_sign(value, text):
+    assert wording.share(value) == text
