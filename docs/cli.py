@@ -14,7 +14,8 @@ from pilotplant.app import app
 PAGE = Path(__file__).with_name("cli.md")
 HEAD = """# The command line
 
-`pilotplant [--workspace DIR] GROUP COMMAND … [--json]`. `make docs` writes this page from the commands' own help.
+`pilotplant [--workspace DIR] GROUP COMMAND … [--json]`. `make docs` writes this page from the commands' own help;
+`pilotplant --version` prints the version.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done, 1 a defect, 2 bad input, 3 refused, 4 undecided.
 With `--json` a command prints one JSON object; an error is `{"error": {"what", "where", "expected", "remedy"}}`.

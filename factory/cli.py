@@ -105,13 +105,19 @@ def trust(
 ) -> Any:
     """Trust an enrolled key from now on; compare its id with its holder first."""
     from factory.trust import trust as pin
+    from shared.keys import GATE
 
     key, fresh = pin(session(context).workspace(), name, replace=replace)
     emit(
         as_json,
         {"name": key.name, "role": key.role, "key_id": key.key_id, "mode": key.mode, "changed": fresh},
         f"The key of {key.name} ({key.role}) is {'trusted now' if fresh else 'trusted already; nothing was changed'}.",
-        f"Its id is {key.key_id}; ask {key.name} whether that is theirs.",
+        f"Its id is {key.key_id}; "
+        + (
+            "compare it with what `promote enrol gate` printed."
+            if name == GATE
+            else f"ask {key.name} whether it is theirs."
+        ),
     )
     return key
 
@@ -171,7 +177,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     from factory.releases import list_releases
 
     found = list_releases(session(context).workspace())
-    rows = [(r.name, r.state, r.pilot, r.arm, r.admitted_at, r.expires) for r in found]
+    rows = [(r.name, r.state, r.pilot, r.arm, _told(r.admitted_at), _told(r.expires)) for r in found]
     emit(
         as_json,
         {"releases": [_release(release) for release in found]},
@@ -190,7 +196,10 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     workspace = session(context).workspace()
     release, runs = show_release(workspace, name)
     upcoming = next_occurrence(workspace, release, workspace.clock.now())
-    rows = [(r.occurrence, r.state, r.attempts, r.messages, r.held_out, r.file, r.reason) for r in runs]
+    rows = [
+        (_told(r.occurrence), r.state, r.attempts, r.messages, r.held_out, r.file and Path(r.file).name, r.reason)
+        for r in runs
+    ]
     emit(
         as_json,
         {
@@ -200,9 +209,9 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "runs": [_run(r) for r in runs],
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
-        f"Package {release.package}, admitted {release.admitted_at}, expires {release.expires}.",
+        f"Package {release.package}, admitted {_told(release.admitted_at)}, expires {_told(release.expires)}.",
         f"Next run: {date_time(upcoming)}.",
-        table("occurrence", "state", "tries", "messages", "held out", "file", "reason", rows=rows),
+        table("occurrence", "state", "tries", "messages written", "held out", "file", "reason", rows=rows),
     )
     return release, runs
 
@@ -226,6 +235,12 @@ def run(
             f"release {name} does not run: {result.reason}",
             remedy="restore its package, look at configs/trusted_keys, or have the pilot promoted again",
         )
+    if result.state == "skipped" and not as_json:
+        raise Refused(
+            f"release {name} did not run: {result.reason}",
+            where=f"its occurrence {date_time(result.occurrence)}",
+            remedy=f"look at it: pilotplant factory show {name}",
+        )
     emit(
         as_json,
         {
@@ -242,6 +257,8 @@ def run(
         f"{result.release} at {date_time(result.occurrence)}: {result.state}: {result.reason}.",
         *([f"File: {result.file}"] if result.file else []),
     )
+    if result.state == "skipped":
+        raise typer.Exit(Refused.exit_code)
     return result
 
 
@@ -276,7 +293,7 @@ def resume(
 
 @app.command("stop-all")
 def stop_all(context: typer.Context, reason: Reason = "", as_json: Json = False) -> Any:
-    """Stop everything, at once; nothing is sent until the stop is lifted."""
+    """Stop everything, at once; no message is written until the stop is lifted."""
     from factory.releases import stop_all as stop
 
     return _changed(stop(session(context).workspace(), reason=reason), None, as_json=as_json)
@@ -289,7 +306,8 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
 
     found = measures(session(context).workspace())
     rows = [
-        (r.name, r.state, _counts(r.runs), r.messages, r.last_run, r.next and date_time(r.next)) for r in found.releases
+        (r.name, r.state, _counts(r.runs), f"{r.messages:,}", _told(r.last_run), date_time(r.next))
+        for r in found.releases
     ]
     emit(
         as_json,
@@ -309,7 +327,7 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
         *([f"EVERYTHING IS STOPPED: {found.stopped}"] if found.stopped is not None else []),
         f"Rows loaded: {found.rows_loaded:,}; quarantined: {found.rows_quarantined:,}.",
         f"Releases: {_counts(found.releases_by_state)}. Runs: {_counts(found.runs)}.",
-        *([table("release", "state", "runs", "messages", "last run", "next run", rows=rows)] if rows else []),
+        *([table("release", "state", "runs", "messages written", "last run", "next run", rows=rows)] if rows else []),
     )  # fmt: skip
     return found
 
@@ -382,6 +400,12 @@ def _run(run: Run) -> dict[str, Any]:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def _told(at: str | None) -> str:
+    from shared.clock import parse_rfc3339
+
+    return date_time(parse_rfc3339(at) if at else None)
 
 
 def _moment(moment: Any) -> str:

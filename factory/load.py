@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from factory.masking import pseudonym_key, pseudonym_sql
 from factory.state import loads, open_factory
-from factory.warehouse import contract_of, identities, open_warehouse
+from factory.warehouse import contract_of, declarations, identities, open_warehouse, require_contract
 from shared.clock import rfc3339
 from shared.contracts import Contract
 from shared.digests import digest_file
@@ -44,8 +44,8 @@ class LoadResult:
 def load(workspace: Workspace, table: str, file: Path) -> LoadResult:
     """Brings a file in; rows with a known key replace the ones before them.
 
-    Raises BadInput where the file cannot be read as the contract declares, and Refused where too few good rows
-    are left; the warehouse is then as it was.
+    Raises BadInput where the file cannot be read as the contract declares, or the table was loaded under another
+    contract, and Refused where too few good rows are left; the warehouse is then as it was.
     """
     contract = contract_of(workspace, table)
     room = open_factory(workspace)
@@ -106,15 +106,13 @@ def _judge_rows(
 def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, digest: str) -> None:
     """Upserts good rows and replaces this file's quarantine, in one transaction: running it again changes nothing."""
     name, key = identifier(contract.table), identifier(contract.primary_key)
-    columns = ", ".join(
-        f"{identifier(c.name)} {c.duckdb_type}{' PRIMARY KEY' if c.name == contract.primary_key else ''}"
-        for c in contract.columns
-    )
+    columns = ", ".join(f"{identifier(column)} {kind}" for column, kind in declarations(contract).items())
     with open_warehouse(workspace) as warehouse:
         warehouse.execute("BEGIN")
         warehouse.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        require_contract(warehouse, contract)
         warehouse.execute(
-            f"INSERT OR REPLACE INTO {name} SELECT * FROM read_parquet({file_literal(good)}) ORDER BY {key}"
+            f"INSERT OR REPLACE INTO {name} BY NAME SELECT * FROM read_parquet({file_literal(good)}) ORDER BY {key}"
         )
         warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {QUARANTINE}")
         warehouse.execute(

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from factory.state import read_settings
-from shared.attestation import Attestation, read_attestation
+from shared.attestation import Attestation, Decision, read_attestation
 from shared.candidate import FILES, Candidate, open_candidate
-from shared.charter import Promise
+from shared.charter import RELEASE_CHARACTERS_MAX, Promise
 from shared.digests import digest_bytes, hex_of
 from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey, read_public
@@ -20,7 +20,7 @@ from shared.workspace import Workspace
 CANDIDATE = "candidate"
 ATTESTATION = "attestation.json"
 # A release's name becomes a folder's, a deployment's and part of every message's key.
-RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ def _against_attestation(workspace: Workspace, attestation: Attestation, now: da
     reasons += _distrust(attestation, [key for key in pinned if key not in revoked], now)
     if predicate.mode != workspace.mode:
         reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
+    if predicate.workspace != workspace.id:
+        reasons.append(f"it was attested in another workspace ({predicate.workspace})")
     for what, digest in (("candidate", attestation.candidate), ("attestation", attestation.digest)):
         if digest in settings.revoked:
             reasons.append(f"its {what} {digest} is revoked in configs/factory.yaml")
@@ -140,9 +142,20 @@ def _against_attestation(workspace: Workspace, attestation: Attestation, now: da
     decision = predicate.decision
     if decision.word != "scale":
         reasons.append(f"the owner's decision was {decision.word}, not scale")
-    elif not decision.arm or not RELEASE_NAME.fullmatch(decision.release or ""):
-        reasons.append(f"the decision names arm `{decision.arm}` and release `{decision.release}`; both are needed")
+    else:
+        reasons += _against_names(decision)
     return reasons
+
+
+def _against_names(decision: Decision) -> list[str]:
+    arm, release = decision.arm, decision.release
+    if not arm or not release:
+        return [f"the decision names arm `{arm}` and release `{release}`; both are needed"]
+    if len(release) > RELEASE_CHARACTERS_MAX:
+        return [f"release `{release}` has a name of {len(release)} characters; at most {RELEASE_CHARACTERS_MAX}"]
+    if not RELEASE_NAME.fullmatch(release):
+        return [f"release `{release}` has no release's name: small letters, digits and hyphens, no hyphen first"]
+    return []
 
 
 def _distrust(attestation: Attestation, trusted: list[PublicKey], now: datetime) -> list[str]:
@@ -157,6 +170,8 @@ def _against_candidate(workspace: Workspace, candidate: Candidate, attestation: 
     manifest = candidate.manifest
     if manifest.mode != workspace.mode:
         reasons.append(f"it was sealed in a {manifest.mode} workspace; a {workspace.mode} Factory never admits that")
+    if manifest.workspace != workspace.id:
+        reasons.append(f"it was sealed in another workspace ({manifest.workspace})")
     if attestation is not None and attestation.predicate.pilot != manifest.pilot:
         reasons.append(f"pilot {attestation.predicate.pilot} was attested, this is {manifest.pilot}")
     return reasons

@@ -14,10 +14,10 @@ from factory.state import open_factory, releases, snapshots
 from factory.warehouse import export_masked, open_warehouse, tables
 from shared.clock import rfc3339
 from shared.digests import canonical, digest_file
-from shared.errors import Refused
-from shared.files import scratch_in, settle, write_atomically
+from shared.errors import PilotPlantError, Refused
+from shared.files import scratch_in, settle_verified, write_atomically
 from shared.room import Room
-from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest
+from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest, open_snapshot
 from shared.workspace import Workspace
 
 
@@ -28,7 +28,7 @@ class Published:
     Attributes:
         snapshot: its name.
         rows: per table.
-        repeated: whether the same content had been published before.
+        repeated: whether the same content had been published before, and is still there as it was.
     """
 
     snapshot: str
@@ -46,9 +46,19 @@ def publish(workspace: Workspace) -> Published:
     root = workspace.lab / "snapshots"
     with scratch_in(root) as scratch:
         manifest = _write(workspace, room, names, scratch)
-        repeated = not settle(scratch, root / manifest.id)
+        repeated = not settle_verified(scratch, root / manifest.id, lambda there: _is_intact(workspace, there))
     _remember(workspace, room, manifest)
     return Published(manifest.id, {name: table.rows for name, table in manifest.tables.items()}, repeated)
+
+
+def _is_intact(workspace: Workspace, folder: Path) -> bool:
+    try:
+        snapshot = open_snapshot(workspace, folder.name)
+        for name in snapshot.tables():
+            snapshot.contract_file(name)
+    except (PilotPlantError, OSError):
+        return False
+    return True
 
 
 def _write(workspace: Workspace, room: Room, names: list[str], folder: Path) -> SnapshotManifest:

@@ -10,8 +10,8 @@ from shared.workspace import Workspace
 def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[PublicKey, bool]:
     """Pins the enrolled key of `name`; returns it, and whether it was pinned now.
 
-    Raises BadInput where nobody of that name is enrolled, Refused for a key of the other mode, and for another
-    key than the one pinned already unless `replace` says so.
+    Raises BadInput where nobody of that name is enrolled, Refused for a key of the other mode, for one that is
+    pinned under another name, and for another key than the one pinned already unless `replace` says so.
     """
     enrolled = _enrolled(workspace, name)
     enrolled.verifier()
@@ -22,7 +22,16 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
             remedy=f"enrol {name} here with `pilotplant promote enrol {name}`",
         )
     folder = workspace.configs / "trusted_keys"
-    pinned = next((key for key in read_public(folder) if key.name == name), None)
+    trusted = read_public(folder)
+    namesake = next((key for key in trusted if key.key_id == enrolled.key_id and key.name != name), None)
+    if namesake is not None:
+        raise Refused(
+            f"the key enrolled for {name} is trusted already as the one of {namesake.name}: {enrolled.key_id}",
+            where=str(folder / f"{namesake.name}.yaml"),
+            expected="a key of their own for the gate and for each owner",
+            remedy=f"have {name} enrol another key with `pilotplant promote enrol {name}`",
+        )
+    pinned = next((key for key in trusted if key.name == name), None)
     if pinned == enrolled:
         return enrolled, False
     if pinned is not None and not replace:

@@ -18,6 +18,7 @@ from shared.workspace import Workspace
 # DuckDB admits one writing process; another waits this long before it gives up.
 LOCK_WAIT_S = 30.0
 LOCK_POLL_S = 0.2
+PRIMARY_KEY = " PRIMARY KEY"
 
 
 @contextmanager
@@ -74,8 +75,45 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [row[0] for row in rows]
 
 
+def declarations(contract: Contract) -> dict[str, str]:
+    """The columns that the warehouse's table has under a contract: by name, type and whether it is the key."""
+    return {
+        column.name: column.duckdb_type + (PRIMARY_KEY if column.name == contract.primary_key else "")
+        for column in contract.columns
+    }
+
+
+def require_contract(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Raises BadInput where a loaded table's columns are not its contract's; their order means nothing.
+
+    Whatever takes a table by its contract asks this first: a classification says nothing about another column.
+    """
+    rows = connection.execute(
+        "SELECT name, CASE type WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMPTZ' ELSE type END, pk "
+        "FROM pragma_table_info(?)",
+        [identifier(contract.table)],
+    ).fetchall()
+    there = {name: kind + (PRIMARY_KEY if key else "") for name, kind, key in rows}
+    promised = declarations(contract)
+    differences = [
+        f"`{name}` is {there.get(name, 'missing')} in the warehouse and {promised.get(name, 'missing')} in the contract"
+        for name in {**promised, **there}
+        if there.get(name) != promised.get(name)
+    ]
+    if differences:
+        raise BadInput(
+            f"table `{contract.table}` was loaded under another contract: " + "; ".join(differences),
+            where=f"configs/contracts/{contract.table}.odcs.yaml",
+            expected="the columns of the table: " + ", ".join(f"{name} {kind}" for name, kind in there.items()),
+            remedy="load the table under a new name, or bring the contract back",
+        )
+
+
 def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Each named table as Parquet in `folder`, masked, ordered by its key; raises BadInput for an unknown one."""
+    """Each named table as Parquet in `folder`, masked, ordered by its key.
+
+    Raises BadInput for a table that is unknown, or that was loaded under another contract.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     key = pseudonym_key(workspace)
     with open_warehouse(workspace, read_only=True) as connection:
@@ -83,6 +121,7 @@ def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> d
         paths = {}
         for name in names:
             contract = contract_of(workspace, name)
+            require_contract(connection, contract)
             paths[name] = folder / f"{name}.parquet"
             ordered = f"SELECT {masked_sql(contract, key)} FROM {identifier(name)}"
             connection.execute(
@@ -99,6 +138,7 @@ def identities(workspace: Workspace, table: str, folder: Path) -> Path:
     path = folder / f"{table}.identities.parquet"
     with open_warehouse(workspace, read_only=True) as connection:
         _require([table], tables(connection))
+        require_contract(connection, contract)
         connection.execute(
             f"COPY (SELECT {pseudonym_sql(key, column)} AS unit, CAST({column} AS VARCHAR) AS id "
             f"FROM {identifier(table)} ORDER BY unit) TO {literal(str(path))} (FORMAT parquet)"

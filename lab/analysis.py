@@ -12,11 +12,10 @@ import sqlalchemy as sa
 
 from lab import report, tracking
 from lab.intake import PARTS, part_columns, parts, rows_sql
-from lab.pilots import Pilot, get_pilot, spent
+from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import analyses, open_lab
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
-from shared.contracts import load_contract
 from shared.digests import digest_file, short
 from shared.engines.duckdb import PilotData
 from shared.errors import Refused
@@ -60,8 +59,7 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
     Raises Refused where nothing has been recorded.
     """
     room = open_lab(workspace)
-    pilot = get_pilot(room, name)
-    with pilot.locked():
+    with locked_pilot(room, name) as pilot:
         home = pilot.folder / "analyses"
         with scratch_in(home) as scratch:
             _gather(room, pilot, scratch / DATA)
@@ -120,7 +118,7 @@ def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
 def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
     """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    contract = load_contract(pilot.frozen / "files" / "contracts" / f"{pilot.charter.outcomes}.odcs.yaml")
+    contract = pilot.contract
     with connect() as connection:
         for part in PARTS:
             columns = part_columns(part, contract)

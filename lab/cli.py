@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from shared.console import Json, counted, date_time, emit, money, progress, session, table
+from shared.errors import BadInput
 
 app = typer.Typer(name="lab", help="The Lab: launch time-boxed pilots and learn from them.", no_args_is_help=True)
 
@@ -53,6 +55,7 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         *(f"Note: {note}." for note in found.notes),
         f"Plan: {forecast['days']} days, {forecast['planned_units_per_arm']:,} units per arm planned; available: "
         + ", ".join(f"{arm} {units:,}" for arm, units in forecast["units_per_arm"].items()),
+        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in forecast["audiences"].items()),
         *([f"Next: pilotplant lab launch {name}"] if found.ok else []),
     )  # fmt: skip
     if not found.ok:
@@ -78,7 +81,8 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Promise: {pilot.promise.digest}",
         f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
         f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
-        f"Next: pilotplant lab assign {name} --out arms.csv",
+        f"Record everything before {date_time(pilot.ends)}: later files are refused.",
+        f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
     )  # fmt: skip
     return done
 
@@ -88,12 +92,15 @@ def assign(
     context: typer.Context,
     name: Name,
     units: Annotated[Path | None, typer.Argument(help="A file with column `unit`; without one, everybody.")] = None,
-    out: Annotated[Path, typer.Option(help="Where to write unit and arm (.csv or .parquet).")] = Path("arms.csv"),
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write unit and arm (.csv or .parquet); NAME-arms.csv if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Write which unit gets which arm."""
     from lab.assigning import assign as draw
 
+    out = out or Path(f"{name}-arms.csv")
     done = draw(session(context).workspace(), name, out, units)
     emit(
         as_json,
@@ -115,7 +122,7 @@ def record(
     ] = None,
     as_json: Json = False,
 ) -> Any:
-    """Take results in; rows in conflict are held back with their reason."""
+    """Take results in; rows in conflict are held back with their reason, and a file of nothing else ends with 2."""
     from lab.intake import record as take
     from lab.intake import require_some_kind
 
@@ -130,8 +137,13 @@ def record(
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
+        *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
+        *([f'Look: pilotplant lab sql {name} "SELECT * FROM conflicts LIMIT 10"'] if held else []),
+        *(["What to do: correct the file, and record it again before the pilot ends"] if done.in_vain else []),
     )  # fmt: skip
+    if done.in_vain:
+        raise typer.Exit(BadInput.exit_code)
     return done
 
 
@@ -185,11 +197,13 @@ def sql(
 def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Compute effects and health, write the report, log one MLflow run."""
     from lab.analysis import analyse as compute
+    from lab.report import warnings
     from shared import wording
 
     progress(f"Analysing {name}: one scan, the report and an MLflow run …")
     done = compute(session(context).workspace(), name)
     metrics, evidence = done.pilot.promise.metrics, done.evidence
+    warned = warnings(done.pilot, evidence)
     ratio = evidence.health.sample_ratio
     health = [
         {"name": "sample_ratio", **ratio.model_dump()},
@@ -204,8 +218,9 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         as_json,
         {"pilot": name, "evidence": evidence.digest, "interim": done.interim, "repeated": done.repeated,
          "arms": {arm.arm: arm.units for arm in evidence.arms},
-         "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health,
+         "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
          "report": str(done.report), "mlflow_run": done.mlflow_run},
+        *(Text(warning, style="bold") for warning in warned),
         *(["Interim: the time box is open; these numbers decide nothing."] if done.interim else []),
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
@@ -264,17 +279,18 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     room = open_lab(session(context).workspace())
     found, waiting = lines(room), drafts(room)
     rows = [
-        (line.name, line.word or line.state, date_time(line.ends), f"{line.exposures:,} / {line.planned_units:,}",
+        (line.name, line.word or line.state, date_time(line.ends), f"{line.exposures:,}",
          f"{line.spent.amount:,.2f} / {line.budget}", line.waits_for, date_time(line.until))
         for line in found
     ]  # fmt: skip
     rows += [(name, "draft", "–", "–", "–", "you (lab check, lab launch)", "–") for name in waiting]
+    grid = table("pilot", "state", "ends", "exposures", "spent", "waits for", "until", rows=rows)
+    for column in grid.columns:
+        column.overflow = "fold"  # an address that is cut is nobody's
     emit(
         as_json,
         {"pilots": [line.as_json() for line in found], "drafts": waiting},
-        table("pilot", "state", "ends", "exposures", "spent", "waits for", "until", rows=rows)
-        if rows
-        else "No pilots yet. Start one with: pilotplant lab new NAME",
+        grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
     )
     return found
 
@@ -302,7 +318,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
         + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
-        f"Exposures {line.exposures:,} of {line.planned_units:,} planned; spent {line.spent} of {line.budget}",
+        f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.spent} of {line.budget}",
         f"Ends {date_time(line.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
         f"Promise {pilot.promise.digest}",
     )
@@ -349,7 +365,7 @@ def learning(found: dict[str, Any]) -> list[str]:
     days, price = found["days_to_decision"], found["cost_per_insight"]
     return [
         f"Pilots: {found['drafts']} draft, {pilots['running']} running, {pilots['ended']} ended, {pilots['decided']} "
-        f"decided ({words['scale']} scale, {words['revise']} revise, {words['stop']} stop)",
+        f"decided ({words['scale']} scale, {words['revise']} revise, {words['stop']} stop, {found['lapsed']} lapsed)",
         f"Days to a decision: {'–' if days is None else days} (median); insights: {found['insights']}; "
         f"cost per insight: {'–' if price is None else money(price)}",
         f"Budget: {money(found['spent'])} spent, {money(found['budget_left'])} of {money(found['budget'])} not bound",

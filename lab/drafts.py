@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lab.freezing import freeze, obstacles
+from lab.freezing import freeze
+from lab.obstacles import Examined, examine
 from lab.pilots import find_pilot
 from lab.state import open_lab, read_settings
 from shared.charter import NAME_PATTERN, Charter
@@ -107,14 +108,15 @@ def check(workspace: Workspace, name: str) -> Check:
     frozen = freeze(workspace, name)
     charter = frozen.promise.charter
     launched = find_pilot(room, name)
-    problems = [] if launched else obstacles(room, frozen)
+    examined = Examined([], {}) if launched else examine(room, frozen)
     notes = []
     if launched:
         same = launched.promise.digest == frozen.promise.digest
         notes.append("it has been launched" + ("" if same else ", and was changed since: the frozen charter counts"))
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    return Check(name, problems, notes, _forecast(charter, frozen.snapshot))
+    forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}
+    return Check(name, examined.problems, notes, forecast)
 
 
 def _forecast(charter: Charter, snapshot: Snapshot) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
-from lab.pilots import Pilot, get_pilot
+from lab.pilots import Pilot, locked_pilot
 from lab.state import batches, open_lab
 from shared.assignment import assign_sql, pilot_salt
 from shared.clock import rfc3339
-from shared.contracts import Column, Contract, load_contract
+from shared.contracts import Column, Contract
 from shared.digests import digest_file, short
 from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import BadInput
@@ -58,6 +58,11 @@ class Recorded:
     conflicts: dict[str, int] = field(default_factory=dict)
     repeated: bool = False
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether every row was held back, so that nothing in the file counts."""
+        return bool(self.conflicts) and not (self.exposures or self.outcomes or self.duplicates)
+
 
 def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None) -> Recorded:
     """Takes a file in; the same file again is a no-op.
@@ -65,8 +70,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
     Raises BadInput where the file cannot be read as declared, Refused past the pilot's end.
     """
     room = open_lab(workspace)
-    pilot = get_pilot(room, name)
-    with connect() as connection, pilot.locked():
+    with connect() as connection, locked_pilot(room, name) as pilot:
         columns = read_raw(connection, file, "raw")
         kind = kind or _kind_of(columns)
         digest = digest_file(file)
@@ -74,7 +78,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         if before is not None:
             return Recorded(before.exposures, before.outcomes, before.duplicates, before.conflicts, repeated=True)
         pilot.require_open(room.now(), "data")
-        contract = load_contract(pilot.frozen / "files" / "contracts" / f"{pilot.charter.outcomes}.odcs.yaml")
+        contract = pilot.contract
         _require(file, columns, kind, contract)
         intake = _Intake(room, pilot, connection, contract, columns)
         if kind != "outcomes":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from lab.freezing import Frozen, freeze, obstacles
-from lab.pilots import Pilot, find_pilot, get_pilot, locked, pilot_folder
+from lab.freezing import Frozen, freeze
+from lab.obstacles import examine
+from lab.pilots import Pilot, find_pilot, get_pilot, locked, locked_pilot, pilot_folder
 from lab.state import open_lab, pilots
 from shared.charter import Promise
 from shared.clock import rfc3339
@@ -44,7 +45,7 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
     before = find_pilot(room, name)
     if before is not None:
         return _again(before, frozen)
-    _raise_first(obstacles(room, frozen))
+    _raise_first(examine(room, frozen).problems)
     folder = pilot_folder(workspace, name) / "frozen"
     _discard_other(folder, frozen)
     frozen.write(folder)
@@ -104,10 +105,15 @@ def _discard_other(folder: Path, frozen: Frozen) -> None:
 
 def end(workspace: Workspace, name: str, reason: str) -> tuple[Pilot, bool]:
     """Closes a pilot early, and whether that was done before; what came in until now is its data."""
-    room = open_lab(workspace)
-    pilot = get_pilot(room, name)
     if not reason.strip():
         raise BadInput("closing early needs a reason", where="--reason", remedy="say why, for whoever reads it later")
+    room = open_lab(workspace)
+    with locked_pilot(room, name) as pilot:
+        return _end(room, pilot, reason)
+
+
+def _end(room: Room, pilot: Pilot, reason: str) -> tuple[Pilot, bool]:
+    name = pilot.name
     if pilot.ended_at is not None:
         if pilot.end_reason != reason:
             raise Refused(

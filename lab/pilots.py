@@ -17,6 +17,8 @@ from lab.state import pilots, spend
 from shared.candidate import SpendEntry
 from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
+from shared.contracts import Contract, load_contract
+from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.money import Money
 from shared.record import Decided
@@ -56,6 +58,23 @@ class Pilot:
         """Where the frozen files lie."""
         return self.folder / "frozen"
 
+    def frozen_file(self, name: str) -> Path:
+        """Where a frozen file lies; raises Refused where it is not what was promised."""
+        path = self.frozen / "files" / name
+        if not path.is_file() or digest_file(path) != self.promise.files.get(name):
+            raise Refused(
+                f"the frozen file {name} of {self.name} was changed",
+                where=str(path),
+                expected=f"the content {self.promise.files.get(name)}",
+                remedy="restore it from a backup: a pilot is judged by what was frozen at its launch",
+            )
+        return path
+
+    @property
+    def contract(self) -> Contract:
+        """The frozen contract of its outcomes; raises Refused where that was changed."""
+        return load_contract(self.frozen_file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
+
     @property
     def ends(self) -> datetime:
         """The first moment that is too late for data and costs."""
@@ -76,12 +95,6 @@ class Pilot:
                 where=f"pilot {self.name}",
                 remedy="analyse what came in time: pilotplant lab analyse " + self.name,
             )
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes from recording into or analysing this pilot meanwhile."""
-        with locked(self.folder / ".lock"):
-            yield
 
 
 @contextmanager
@@ -119,6 +132,13 @@ def get_pilot(room: Room, name: str) -> Pilot:
     return found
 
 
+@contextmanager
+def locked_pilot(room: Room, name: str) -> Iterator[Pilot]:
+    """The pilot as it is once no other process records into it, analyses, seals or closes it, nor can meanwhile."""
+    with locked(get_pilot(room, name).folder / ".lock"):
+        yield get_pilot(room, name)
+
+
 def all_pilots(room: Room) -> list[Pilot]:
     """Every launched pilot, in the order of launch."""
     with room.transaction() as connection:
@@ -145,7 +165,7 @@ def entries(connection: sa.Connection, pilot: Pilot) -> list[SpendEntry]:
 
 def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]]) -> Pilot:
     folder = pilot_folder(workspace, row.name)
-    promise = Promise.model_validate_json((folder / "frozen" / "promise.json").read_bytes())
+    promise = _promise(folder / "frozen" / "promise.json", row.name, row.promise)
     return Pilot(
         name=row.name,
         promise=promise,
@@ -157,3 +177,19 @@ def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]]) -> Pilot:
         ended_at=parse_rfc3339(row.ended_at) if row.ended_at else None,
         end_reason=row.end_reason,
     )
+
+
+def _promise(path: Path, name: str, digest: str) -> Promise:
+    """The frozen promise; raises Refused where it is not the one that was launched."""
+    try:
+        promise = Promise.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):  # gone, or no longer a promise
+        promise = None
+    if promise is None or promise.digest != digest:
+        raise Refused(
+            f"the frozen charter of {name} was changed",
+            where=str(path),
+            expected=f"the promise {digest}",
+            remedy="restore it from a backup: a pilot is judged by what was frozen at its launch",
+        )
+    return promise

@@ -59,13 +59,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """What a pilot taught."""
+    """What a pilot taught.
+
+    Attributes:
+        signed: whether an owner said so; silence says only that nobody did, and counts as no insight.
+    """
 
     pilot: str
     word: str
     claim: str
     owner: str
     at: str
+    signed: bool
 
     def as_json(self) -> dict[str, str]:
         """For `--json`."""
@@ -113,15 +118,18 @@ def insights(room: Room, query: str = "") -> list[Insight]:
             word, claim, at = "stop", SILENCE, rfc3339(pilot.charter.deadline)
         else:
             continue
-        found.append(Insight(pilot.name, word, claim, pilot.charter.owner, at))
+        found.append(Insight(pilot.name, word, claim, pilot.charter.owner, at, signed=known is not None))
     words = query.lower().split()
     found = [i for i in found if all(word in f"{i.pilot} {i.word} {i.claim}".lower() for word in words)]
     return sorted(found, key=lambda insight: insight.at, reverse=True)
 
 
 def measures(room: Room) -> dict[str, Any]:
-    """How well the Lab learns: pilots by state and decision, days to a decision, insights and what each has cost."""
-    listed, learned = lines(room), insights(room)
+    """How well the Lab learns: pilots by state and decision, days to a decision, insights and what each has cost.
+
+    A pilot that silence decided is `lapsed`: it has cost what it has, and taught nothing.
+    """
+    listed, learned = lines(room), [insight for insight in insights(room) if insight.signed]
     decided = decisions(room.workspace)
     pilots = all_pilots(room)
     days = [
@@ -132,11 +140,12 @@ def measures(room: Room) -> dict[str, Any]:
     settings = read_settings(room.workspace)
     zero = Money(amount=Decimal(0), currency=settings.budget.currency)
     cost = sum((line.spent for line in listed if line.state == "decided"), zero)
-    words = [line.word for line in listed if line.state == "decided"]
+    words = [known.decision.word for pilot in pilots if (known := decided.get(pilot.name))]
     return {
         "pilots": {state: sum(line.state == state for line in listed) for state in ("running", "ended", "decided")},
         "drafts": len(drafts(room)),
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
+        "lapsed": sum(line.state == "decided" and line.name not in decided for line in listed),
         "days_to_decision": round(median(days), 1) if days else None,
         "insights": len(learned),
         "cost_per_insight": Money(amount=round(cost.amount / len(learned), 2), currency=cost.currency).as_json()

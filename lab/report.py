@@ -16,6 +16,8 @@ from shared.money import Money
 PAGE = "report.html"
 PLOT = "effects.svg"
 
+# Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation.
+RATIO_P_MIN = 0.001
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart.
 GOOD, BAD, OPEN = "#0072B2", "#D55E00", "#555555"
 
@@ -40,9 +42,28 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         plot=plot[plot.index("<svg") :],
         cost=cost,
         interim=interim,
+        warnings=warnings(pilot, evidence),
         now=now,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
+
+
+def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
+    """What must be read before any number: arms of the wrong size, and a pilot that was closed early."""
+    found, ratio = [], evidence.health.sample_ratio
+    if ratio.p is not None and ratio.p < RATIO_P_MIN:
+        found.append(
+            f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
+            "); units were lost or added on the way, and whoever is missing may be different from the rest."
+        )
+    if pilot.ended_at is not None:
+        box = pilot.charter.time_box
+        lasted = max(0, (pilot.ended_at - box.starts).days)
+        found.append(
+            f"Closed early on {pilot.ended_at:%Y-%m-%d}, after {lasted} of {(box.end - box.start).days} days: "
+            "these numbers cannot lead to *scale*."
+        )
+    return found
 
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:

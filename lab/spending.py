@@ -7,13 +7,14 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from lab.pilots import get_pilot, spent
+from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import open_lab
 from lab.state import spend as spend_table
 from shared.clock import rfc3339
 from shared.digests import digest_json, short
 from shared.errors import BadInput, Refused
 from shared.money import Money
+from shared.room import Room
 from shared.workspace import Workspace
 
 
@@ -31,10 +32,15 @@ def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key
 
     Raises Refused above the budget or past the end, and where the key was used for another cost.
     """
-    room = open_lab(workspace)
-    pilot = get_pilot(room, name)
     if not purpose.strip():
         raise BadInput("a cost needs a purpose", where="--for", remedy="say what it was for")
+    room = open_lab(workspace)
+    with locked_pilot(room, name) as pilot:
+        return _spend(room, pilot, amount, purpose, key)
+
+
+def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | None) -> Spent:
+    name = pilot.name
     money = Money(amount=amount, currency=pilot.reserved.currency)
     identity = key or short(digest_json({"amount": str(amount), "purpose": purpose}))
     with room.transaction() as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab.analysis import Analysis, is_current, latest
-from lab.pilots import Pilot, entries, get_pilot
+from lab.pilots import Pilot, entries, locked_pilot
 from lab.state import candidates, open_lab
 from shared.candidate import FILES, PROMISE, SPEND, Candidate, Spend, open_candidate, seal, write_json
 from shared.clock import rfc3339
@@ -34,8 +34,8 @@ def submit(workspace: Workspace, name: str) -> Submitted:
     Raises Refused where there is no analysis, or where data came in since.
     """
     room = open_lab(workspace)
-    pilot, again = get_pilot(room, name), f"pilotplant lab analyse {name}"
-    with pilot.locked():
+    again = f"pilotplant lab analyse {name}"
+    with locked_pilot(room, name) as pilot:
         analysis = latest(room, pilot)
         if analysis is None:
             raise Refused(f"pilot {name} has not been analysed", where=f"pilot {name}", remedy=again)
@@ -52,7 +52,10 @@ def submit(workspace: Workspace, name: str) -> Submitted:
 
 def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
     shutil.copytree(analysis.folder, folder, dirs_exist_ok=True)
-    shutil.copytree(pilot.frozen / FILES, folder / FILES)
+    for name in pilot.promise.files:
+        target = folder / FILES / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(pilot.frozen_file(name), target)
     shutil.copyfile(pilot.frozen / PROMISE, folder / PROMISE)
     with room.transaction() as connection:
         spend = Spend(entries=tuple(entries(connection, pilot)))

@@ -73,9 +73,12 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     params, metrics = _params(pilot), _metrics(evidence, cost)
     tags = {"evidence": evidence.digest, "promise": evidence.promise, "interim": str(interim).lower(),
             "mode": workspace.mode, "owner": pilot.charter.owner}  # fmt: skip
+    artifacts = {name: digest_file(folder / name) for name in ARTIFACTS}
     now = workspace.clock.now()
     stamp = int(now.timestamp() * 1000)
-    run_id: str = client.create_run(identity, start_time=stamp, run_name=f"{pilot.name} {rfc3339(now)}").info.run_id
+    run_id = _unfinished(client, identity, tags) or str(
+        client.create_run(identity, start_time=stamp, run_name=f"{pilot.name} {rfc3339(now)}", tags=tags).info.run_id
+    )
     client.log_batch(
         run_id,
         metrics=[Metric(key, value, stamp, 0) for key, value in metrics.items()],
@@ -85,8 +88,13 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     for name in ARTIFACTS:
         client.log_artifact(run_id, str(folder / name))
     client.set_terminated(run_id, "FINISHED", end_time=stamp)
-    artifacts = {name: digest_file(folder / name) for name in ARTIFACTS}
     return Run(run_id, pilot.name, params, metrics, tags, artifacts)
+
+
+def _unfinished(client: MlflowClient, experiment: str, tags: dict[str, str]) -> str | None:
+    """The run of this very analysis, where that was cut off before the Lab recorded it; it is written again."""
+    wanted = " and ".join(f"tags.{name} = '{tags[name]}'" for name in ("evidence", "interim"))
+    return next((run.info.run_id for run in client.search_runs([experiment], filter_string=wanted)), None)
 
 
 def _client(workspace: Workspace) -> MlflowClient:

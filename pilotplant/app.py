@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +15,18 @@ import typer
 import factory.cli
 import lab.cli
 import promotion.cli
-from shared.console import Json, Session, emit, fail, session
-from shared.errors import PilotPlantError
+from shared.console import Json, Session, date_time, emit, fail, session
+from shared.errors import BadInput, PilotPlantError
 
+NAME = "pilotplant"
+FIRST_STEPS = ("factory load customers FILE.csv", "factory publish", "lab new my-first-pilot")
 # What a shell gives for a command that Ctrl-C has ended.
 INTERRUPTED = 130
+# Typer brings its own copy of click, whose classes it names in part: BadParameter, UsageError, ClickException.
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
-    name="pilotplant",
+    name=NAME,
     help="A Lab for marketing pilots, a Factory for what has proved itself, and one gate between them.",
     no_args_is_help=True,
     add_completion=False,
@@ -30,6 +36,14 @@ for room in (lab.cli.app, promotion.cli.app, factory.cli.app):
     app.add_typer(room)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+
+
 @app.callback()
 def front_door(
     context: typer.Context,
@@ -37,6 +51,9 @@ def front_door(
         Path | None,
         typer.Option(help="The workspace's folder; else PILOTPLANT_WORKSPACE, else the one that holds this folder."),
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_say_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
     context.obj = Session(workspace, _register)
@@ -56,11 +73,9 @@ def init(
     emit(
         as_json,
         {"workspace": str(made.root), "mode": made.mode, "created": rfc3339(made.created), "repeated": not fresh},
-        f"{'Made' if fresh else 'There is already'} a {made.mode} workspace: {made.root}",
+        f"{'Made' if fresh else 'There is already'} a {made.mode} workspace: {folder}",
         "Say who is who in configs/people.yaml, then bring customers in:",
-        f"  pilotplant --workspace {folder} factory load customers FILE.csv",
-        f"  pilotplant --workspace {folder} factory publish",
-        f"  pilotplant --workspace {folder} lab new my-first-pilot",
+        *(f"  {NAME} --workspace {shlex.quote(str(folder))} {step}" for step in FIRST_STEPS),
     )
     return made
 
@@ -73,6 +88,33 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
     found = overview(session(context).workspace())
     emit(as_json, found.as_json(), *found.lines())
     return found
+
+
+@app.command()
+def clock(
+    context: typer.Context,
+    moment: Annotated[
+        str | None,
+        typer.Argument(help="A moment like 2026-11-23T09:00:00Z, or `now` for real time.", metavar="[MOMENT]"),
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show the workspace's time, or set it: in a rehearsal only, where it runs on from there."""
+    from shared.clock import rfc3339
+
+    workspace = session(context).workspace()
+    if moment == "now":
+        workspace.clock.follow_real_time()
+    elif moment is not None:
+        workspace.clock.set(_moment(moment))
+    now = workspace.clock.now()
+    done = {None: "It is", "now": "The clock follows real time again: it is"}.get(moment, "The clock is set: it is")
+    emit(
+        as_json,
+        {"workspace": str(workspace.root), "mode": workspace.mode, "clock": rfc3339(now), "changed": bool(moment)},
+        f"{done} {date_time(now)} in this {workspace.mode} workspace.",
+    )
+    return now
 
 
 @app.command()
@@ -91,7 +133,7 @@ def demo(
 
 def run(arguments: list[str]) -> Any:
     """Runs one command in this process, as the demo does; returns its result, or its exit code where that is not 0."""
-    return app(arguments, standalone_mode=False)
+    return app(arguments, prog_name=NAME, standalone_mode=False)
 
 
 def main() -> None:
@@ -105,17 +147,55 @@ def main() -> None:
 
 
 def _exit_code(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
     try:
-        app(arguments)
+        return _run_json(arguments) if as_json else _run_text(arguments)
     except PilotPlantError as error:
-        return fail(error, as_json="--json" in arguments)
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
-    except KeyboardInterrupt:
+        return fail(error, as_json=as_json)
+    except CLICK_ERROR as error:
+        return fail(_misused(error), as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last one to catch anything
-        return _crashed(error, as_json="--json" in arguments)
+        return _crashed(error, as_json=as_json)
+
+
+def _run_text(arguments: list[str]) -> int:
+    try:
+        app(arguments, prog_name=NAME)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     return 0
+
+
+def _run_json(arguments: list[str]) -> int:
+    found = run(arguments)
+    # Typer hands an exit code over as if it were a result; no command has a number for its result.
+    return found if isinstance(found, int) else 0
+
+
+def _misused(error: Any) -> BadInput:
+    """What typer says of a command line that it cannot read, in the four parts of our own errors."""
+    context = error.ctx
+    what = error.format_message().strip().split("\n")[0]
+    if context is None:
+        return BadInput(what, where=NAME, remedy=f"see `{NAME} --help`")
+    if not what or what.startswith("Usage:"):
+        what = "a command is missing"
+    usage = context.get_usage().removeprefix("Usage:").strip()
+    path = context.command_path
+    return BadInput(what, where=path, expected=" ".join(usage.split()), remedy=f"see `{path} --help`")
+
+
+def _moment(text: str) -> datetime:
+    from shared.clock import parse_rfc3339
+
+    try:
+        return parse_rfc3339(text)
+    except (ValueError, OverflowError) as error:
+        raise BadInput(
+            f"`{text}` is not a moment", where="MOMENT", expected="like 2026-11-23T09:00:00Z, with its offset, or `now`"
+        ) from error
 
 
 def _crashed(error: Exception, *, as_json: bool) -> int:

@@ -7,12 +7,15 @@ from typing import Any
 
 from factory.measures import measures as factory_measures
 from lab.cli import learning
+from lab.portfolio import drafts
 from lab.portfolio import measures as lab_measures
 from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
 from shared.clock import parse_rfc3339, rfc3339
 from shared.console import date_time, table
 from shared.workspace import Workspace
+
+WENT_WRONG = ("failed", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Overview:
     lab: dict[str, Any]
     promotion: dict[str, Any]
     factory: dict[str, Any]
+    waits: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -34,6 +38,7 @@ class Overview:
             "lab": self.lab,
             "promotion": self.promotion,
             "factory": self.factory,
+            "waits": self.waits,
         }
 
     def lines(self) -> list[Any]:
@@ -56,10 +61,9 @@ class Overview:
 
     def _waiting(self) -> list[Any]:
         rows = [
-            (entry["pilot"], entry["waits_for"], date_time(parse_rfc3339(entry["until"])))
-            for entry in self.lab["waiting"]
+            (w["what"], w["for"], w["until"] and date_time(parse_rfc3339(w["until"])), w["next"]) for w in self.waits
         ]
-        return [table("waits", "for whom", "until", rows=rows)] if rows else ["Nothing waits for anybody."]
+        return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing waits for anybody."]
 
 
 def overview(workspace: Workspace) -> Overview:
@@ -67,13 +71,37 @@ def overview(workspace: Workspace) -> Overview:
     found = asdict(factory_measures(workspace))
     for release in found["releases"]:
         release["next"] = rfc3339(release["next"]) if release["next"] else None
+    room = open_lab(workspace)
+    lab = lab_measures(room)
     return Overview(
         workspace=workspace,
         now=rfc3339(workspace.clock.now()),
-        lab=lab_measures(open_lab(workspace)),
+        lab=lab,
         promotion=promotion_measures(workspace),
         factory=found,
+        waits=waits(lab["waiting"], drafts(room), found["releases"]),
     )
+
+
+def waits(pilots: list[dict[str, Any]], drafted: list[str], releases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; live releases that went wrong."""
+    return [
+        *({"what": p["pilot"], "for": p["waits_for"], "until": p["until"], "next": None} for p in pilots),
+        *(
+            {"what": f"{name} (draft)", "for": "its author", "until": None, "next": f"pilotplant lab check {name}"}
+            for name in drafted
+        ),
+        *(
+            {
+                "what": f"{release['name']} (run {release['last_state']})",
+                "for": "ops",
+                "until": None,
+                "next": f"look at it: pilotplant factory show {release['name']}",
+            }
+            for release in releases
+            if release["state"] == "live" and release["last_state"] in WENT_WRONG
+        ),
+    ]
 
 
 def _reliability(found: dict[str, Any]) -> list[str]:
@@ -92,4 +120,4 @@ def _reliability(found: dict[str, Any]) -> list[str]:
 
 def _release_line(release: dict[str, Any]) -> str:
     upcoming = f"next {date_time(parse_rfc3339(release['next']))}" if release["next"] else "no next run"
-    return f"{release['name']}: {release['state']}, {release['messages']:,} messages sent, {upcoming}"
+    return f"{release['name']}: {release['state']}, {release['messages']:,} messages written, {upcoming}"

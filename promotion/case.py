@@ -11,9 +11,11 @@ from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
 from shared.contracts import load_contract
 from shared.digests import PREFIX
-from shared.errors import BadInput
+from shared.engines.duckdb import Placement, place
+from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
+from shared.ledger import Entry
 from shared.people import People, read_people
 from shared.quality import QualityReport, run_suite
 from shared.room import Room
@@ -21,6 +23,7 @@ from shared.workspace import Mode
 
 # The ledger's entry for a promise that was taken in.
 REGISTERED = "registered"
+LEDGER_REMEDY = "run `pilotplant promote verify`, and restore the gate's database from a backup"
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,16 @@ class Case:
     def registered_at(self) -> datetime | None:
         """When the gate took the promise in, by its own ledger; None if it never did."""
         manifest = self.candidate.manifest
-        taken = (e for e in self.room.entries(manifest.pilot) if e.kind == REGISTERED)
-        return next((parse_rfc3339(e.body["at"]) for e in taken if e.body["promise"] == manifest.promise), None)
+        taken = (e for e in self.registrations if e.body["promise"] == manifest.promise)
+        return next((parse_rfc3339(e.at) for e in taken), None)
+
+    @cached_property
+    def registrations(self) -> list[Entry]:
+        """Every promise that was taken in under the pilot's name; raises Refused where the ledger is not whole."""
+        problems = self.room.problems()
+        if problems:
+            raise Refused("the gate's ledger cannot be relied on: " + "; ".join(problems), remedy=LEDGER_REMEDY)
+        return [entry for entry in self.room.entries(self.candidate.manifest.pilot) if entry.kind == REGISTERED]
 
     @cached_property
     def submitted(self) -> Evidence:
@@ -76,6 +87,11 @@ class Case:
     def evidence(self) -> Evidence:
         """The evidence as the gate computes it from the sealed data; every check judges this one."""
         return compute(self.promise, self.candidate.data)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Whether every row has the arm and the time that the charter promised."""
+        return place(self.candidate.data, self.charter)
 
     @cached_property
     def quality(self) -> QualityReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +22,12 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Level = "block"
+
+
+class NeverOff(Rule):
+    """The policy of a check without which nothing else can be believed: it always blocks."""
+
+    level: Literal["block"] = "block"
 
 
 AnyRule = TypeVar("AnyRule", bound=Rule)

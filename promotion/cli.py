@@ -41,7 +41,7 @@ def enrol(
     emit(
         as_json,
         {"owner": owner, "key_id": done.key.key_id, "file": str(done.file), "repeated": done.repeated},
-        f"{owner}: key {done.key.key_id[:16]}… {'was enrolled before' if done.repeated else 'is enrolled'}."
+        f"{owner}: key {done.key.key_id} {'was enrolled before' if done.repeated else 'is enrolled'}."
         + (
             " It is a rehearsal's key: not encrypted, and trusted nowhere else."
             if workspace.mode == "rehearsal"
@@ -169,11 +169,17 @@ def log(
     from dataclasses import asdict
 
     from promotion.state import open_promotion
+    from shared.clock import parse_rfc3339
 
     found = open_promotion(session(context).workspace()).entries(name)
-    rows = [(entry.seq, entry.at, entry.kind, entry.subject, entry.hash[:19] + "…") for entry in found]
+    rows = [
+        (e.seq, date_time(parse_rfc3339(e.at)), e.kind, e.subject, _gist(e.kind, e.body), e.hash[:19] + "…")
+        for e in found
+    ]
     emit(
-        as_json, {"entries": [asdict(entry) for entry in found]}, table("#", "at", "kind", "subject", "hash", rows=rows)
+        as_json,
+        {"entries": [asdict(entry) for entry in found]},
+        table("#", "at", "kind", "subject", "what", "hash", rows=rows),
     )
     return found
 
@@ -211,5 +217,39 @@ def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[s
         for finding in findings
         if finding.outcome != "passed" and finding.remedy
     ]
-    behind = [f"{f.check}: measured {f.measured}, asked {f.threshold}" for f in findings] if numbers else []
-    return [grid, *remedies, *behind]
+    return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
+
+
+def _numbers(finding: Any) -> str:
+    name = f"{finding.check}{f' ({finding.arm})' if finding.arm else ''}"
+    return f"{name}: {finding.reason}; measured {_plain(finding.measured)}; asked {_plain(finding.threshold)}"
+
+
+def _plain(value: Any) -> str:
+    """A JSON value for people: `key=value` for each of its parts, numbers to four significant digits."""
+    if isinstance(value, dict):
+        return ", ".join(_named(key, part) for key, part in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(_nested(part) for part in value) or "nothing"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _named(key: str, value: Any) -> str:
+    return f"{key}={_nested(value)}"
+
+
+def _nested(value: Any) -> str:
+    return f"({_plain(value)})" if isinstance(value, dict | list | tuple) else _plain(value)
+
+
+def _gist(kind: str, body: dict[str, Any]) -> str | None:
+    """What an entry says, in a few words: the decision and whose, the promise, or the key's role."""
+    if kind == "decided":
+        return f"{body['decision']['word']} by {body['decision']['owner']}"
+    if kind == "registered":
+        return f"promise {body['promise'][:19]}…"
+    return body.get("role") or body.get("mode")

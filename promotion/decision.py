@@ -14,7 +14,7 @@ from promotion.enrolment import enrolled_key
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.handover import hand_over
 from promotion.intake import digest_named, find_candidate, open_case
-from promotion.policy import GateSettings, read_settings
+from promotion.policy import GateSettings, Policy, read_settings
 from promotion.state import decisions, open_promotion
 from promotion.succession import open_successor, require_free, successor_name
 from shared.attestation import Attestation, Decision, Predicate, Word, attest, parse_attestation
@@ -30,6 +30,8 @@ from shared.room import Room
 from shared.workspace import Workspace
 
 REASON_MIN = 10
+# Whether the owner may decide at all is asked for every word, not only for *scale*.
+ENTITLED = "owner_entitled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
     if before is not None:
         return _again(room, candidate.manifest.pilot, before, decision)
     settings = read_settings(workspace)
-    judgement = judge(case, settings.policy(case.charter.risk_tier))
-    authority = list(_authority(case, asked))
+    policy = settings.policy(case.charter.risk_tier)
+    judgement = judge(case, policy)
+    authority = [*_authority(case, asked), *(f for f in judgement.findings if f.check == ENTITLED)]
     _raise_first(authority, case.charter.pilot)
     if decision.word == "scale":
         _require_admission(judgement, str(decision.arm))
@@ -81,7 +84,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
         require_free(workspace, case.charter.pilot, str(decision.successor))
     signers = [_signer(workspace, GATE, asked.gate_passphrase), _signer(workspace, asked.who, asked.passphrase)]
     envelope = attest(digest_named(candidate), _predicate(case, judgement, authority, decision, settings), signers)
-    _record(room, case, decision, envelope)
+    _record(room, case, decision, envelope, policy)
     return carry_out(room, candidate.manifest.pilot, repeated=False)
 
 
@@ -112,7 +115,7 @@ def _decision(case: Case, asked: Asked) -> Decision:
     if asked.word == "scale":
         arm = asked.arm or _only_arm(case)
         charter.play(arm)
-        release = f"{charter.pilot}-{arm}"
+        release = charter.release(arm)
     elif asked.arm is not None:
         raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", where="--arm", remedy="leave --arm away")
     if asked.word == "revise":
@@ -224,7 +227,7 @@ def _predicate(
         workspace=workspace.id,
         mode=workspace.mode,
         verdict=judgement.verdict_on(decision.arm) if decision.arm else judgement.verdict,
-        findings=(*arm_findings, *authority),
+        findings=(*arm_findings, *(f for f in authority if f.check != ENTITLED)),
         decision=decision,
         evidence=_evidence_digest(case),
         cost=case.spend.total(charter.budget.currency).as_json(),
@@ -240,7 +243,7 @@ def _evidence_digest(case: Case) -> str:
     return digest
 
 
-def _record(room: Room, case: Case, decision: Decision, envelope: bytes) -> None:
+def _record(room: Room, case: Case, decision: Decision, envelope: bytes, policy: Policy) -> None:
     """One transaction makes the decision; everything after it can be repeated."""
     with room.transaction() as connection:
         taken = connection.execute(
@@ -262,6 +265,7 @@ def _record(room: Room, case: Case, decision: Decision, envelope: bytes) -> None
             "candidate": digest_named(case.candidate),
             "attestation": digest_bytes(envelope),
             "decision": decision.model_dump(mode="json"),
+            "policy": policy.as_json(),
         }
         room.write(connection, "decided", case.charter.pilot, body)
 

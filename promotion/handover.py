@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from shared.candidate import Candidate, open_candidate
+from shared.candidate import Candidate, is_intact, open_candidate
 from shared.digests import PREFIX
 from shared.errors import Refused
-from shared.files import scratch_in, settle
+from shared.files import scratch_in, settle_verified
 from shared.workspace import Workspace
 
 CANDIDATE = "candidate"
@@ -16,13 +16,13 @@ ATTESTATION = "attestation.json"
 
 
 def hand_over(workspace: Workspace, candidate: Candidate, attestation: Path) -> Path:
-    """Puts the package into the inbox under the candidate's digest; one that is there stays as it is.
+    """Puts the package into the inbox under the candidate's digest; one that is there and whole stays as it is.
 
     Raises Refused where the candidate is no longer what was sealed.
     """
     inbox = workspace.factory / "inbox"
     target = inbox / candidate.folder.name
-    if not target.exists():
+    if not _is_whole(target, attestation):
         with scratch_in(inbox) as scratch:
             shutil.copytree(candidate.folder, scratch / CANDIDATE)
             # The copy is looked at, so that nothing can change between the look and the hand-over.
@@ -34,5 +34,14 @@ def hand_over(workspace: Workspace, candidate: Candidate, attestation: Path) -> 
                     remedy="restore the candidate from a backup, then give the same command again",
                 )
             shutil.copyfile(attestation, scratch / ATTESTATION)
-            settle(scratch, target)
+            settle_verified(scratch, target, lambda there: _is_whole(there, attestation))
     return target
+
+
+def _is_whole(package: Path, attestation: Path) -> bool:
+    """Whether the inbox holds the candidate as it was sealed, under this very attestation."""
+    try:
+        same = (package / ATTESTATION).read_bytes() == attestation.read_bytes()
+    except OSError:
+        return False
+    return same and is_intact(package / CANDIDATE, PREFIX + package.name)

@@ -50,7 +50,8 @@ def find_candidate(workspace: Workspace, name: str) -> Candidate:
     if found is not None:
         return found
     digits = hex_of(name)
-    folders = [path for path in intake_folder(workspace).glob("*") if path.is_dir() and path.name.startswith(digits)]
+    present = [path for path in intake_folder(workspace).glob("*") if path.is_dir() and path.name[0] != "."]
+    folders = [path for path in present if path.name.startswith(digits)]
     if len(digits) >= DIGEST_PREFIX_MIN and len(folders) == 1:
         return open_candidate(folders[0])
     known = ", ".join(sorted(latest(workspace))) or "(none yet)"

@@ -62,9 +62,13 @@ class Policy(BaseModel):
 
     @property
     def digest(self) -> str:
-        """What an attestation names, so that the policy that was applied can be told later."""
+        """What an attestation names; the ledger's entry of the decision holds the policy itself."""
+        return digest_json(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Every rule with its level and thresholds."""
         rules = {name: rule.model_dump(mode="json") for name, rule in self.rules.items()}
-        return digest_json({"schema_version": 1, "tier": self.tier, "rules": rules})
+        return {"schema_version": 1, "tier": self.tier, "rules": rules}
 
 
 def read_settings(workspace: Workspace) -> GateSettings:

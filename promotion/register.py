@@ -21,7 +21,7 @@ def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
         if row is not None:
             return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
         now = room.now()
-        body = {"promise": promise.digest, "at": rfc3339(now), "lab": lab.as_json()}
+        body = {"promise": promise.digest, "lab": lab.as_json()}
         head = room.write(connection, REGISTERED, promise.charter.pilot, body, at=now)
         connection.execute(
             promises.insert().values(

@@ -208,11 +208,7 @@ def _tables(room: Room, told: list[Entry], result: Verification) -> None:
     )
     result.problems += _differing(
         "promise",
-        {
-            str(e.body.get("promise")): (e.subject, e.body.get("at"), e.seq, e.hash)
-            for e in told
-            if e.kind == "registered"
-        },
+        {str(e.body.get("promise")): (e.subject, e.at, e.seq, e.hash) for e in told if e.kind == "registered"},
         {row.digest: (row.pilot, row.at, row.ledger_seq, row.ledger_hash) for row in promised},
     )
 

@@ -123,12 +123,16 @@ class Attestation:
         """Every reason not to believe it, given the keys one trusts; empty where there is none."""
         reasons = []
         signed = self.signed_by([key for key in trusted if key.mode == self.predicate.mode])
-        if not any(key.role == "gate" for key in signed):
+        gates = {key.key_id for key in signed if key.role == "gate"}
+        owners = {key.key_id for key in signed if key.role == "owner" and key.name == self.predicate.decision.owner}
+        if not gates:
             reasons.append("no gate whose key is trusted here has signed it")
-        if not any(key.role == "owner" and key.name == self.predicate.decision.owner for key in signed):
+        if not owners:
             reasons.append(
                 f"its decision owner {self.predicate.decision.owner} has not signed it with a key trusted here"
             )
+        if gates and owners and len(gates | owners) == 1:
+            reasons.append("gate and owner signed with the same key")
         if parse_rfc3339(self.predicate.expires) <= now:
             reasons.append(f"it expired at {self.predicate.expires}")
         return reasons

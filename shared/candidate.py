@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.charter import Promise
 from shared.digests import canonical, digest_file, digest_json, hex_of
 from shared.engines.duckdb import PilotData
 from shared.errors import BadInput
 from shared.evidence.model import Evidence
-from shared.files import scratch_in, settle, write_atomically
+from shared.files import scratch_in, settle_verified, write_atomically
 from shared.money import Money
 from shared.workspace import Mode
 
@@ -69,6 +69,13 @@ class SpendEntry(BaseModel):
     at: str
     money: Money
     purpose: str
+
+    @field_validator("money")
+    @classmethod
+    def _is_a_cost(cls, money: Money) -> Money:
+        if money.amount <= 0:
+            raise ValueError("a cost is above zero")
+        return money
 
 
 class Spend(BaseModel):
@@ -163,15 +170,26 @@ def open_candidate(folder: Path) -> Candidate:
     return Candidate(folder, manifest)
 
 
+def is_intact(folder: Path, digest: str) -> bool:
+    """Whether a folder holds the candidate of that digest, byte by byte."""
+    try:
+        return not open_candidate(folder).tampered(digest)
+    except (BadInput, OSError, ValueError):
+        return False
+
+
 def seal(folder: Path, intake: Path, **head: Any) -> Candidate:
-    """Seals everything in `folder` and puts it into the gate's intake under its digest, in full or not at all."""
+    """Seals everything in `folder` and puts it into the gate's intake under its digest, in full or not at all.
+
+    A copy that is there already is kept if it is intact, and replaced if it is not.
+    """
     files = {str(path.relative_to(folder)): digest_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     manifest = Manifest(files=files, **head)
     write_atomically(folder / MANIFEST, canonical(manifest.model_dump(mode="json")))
     target = intake / hex_of(manifest.digest)
     with scratch_in(intake) as scratch:
         shutil.copytree(folder, scratch, dirs_exist_ok=True)
-        settle(scratch, target)
+        settle_verified(scratch, target, lambda there: is_intact(there, manifest.digest))
     return Candidate(target, manifest)
 
 

@@ -19,6 +19,8 @@ from shared.play import Play, TimeZone
 
 DAYS_PER_WEEK = 7
 ARMS_MIN = 2
+# The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
+RELEASE_CHARACTERS_MAX = 63
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -212,6 +214,21 @@ class Charter(_Part):
         if self.decide_by < self.time_box.end:
             raise ValueError(f"decide_by ({self.decide_by}) is before the time box ends ({self.time_box.end})")
         return self
+
+    @model_validator(mode="after")
+    def _every_release_has_room_for_its_name(self) -> Charter:
+        for arm in self.treatments:
+            release = self.release(arm.name)
+            if len(release) > RELEASE_CHARACTERS_MAX:
+                raise ValueError(
+                    f"the release would be called `{release}`, {len(release)} characters; "
+                    f"at most {RELEASE_CHARACTERS_MAX}: shorten the pilot's name or the arm's"
+                )
+        return self
+
+    def release(self, arm: str) -> str:
+        """The name of the release that an arm becomes."""
+        return f"{self.pilot}-{arm}"
 
     @property
     def control(self) -> Arm:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 
@@ -27,6 +28,26 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> 
         raise
 
 
+def write_once(path: Path, content: str | bytes, *, mode: int = 0o644) -> bool:
+    """Writes a file in full if none is there; False where one is, even one that was written at this very moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        # Other than a rename, a link never takes the place of what is there.
+        path.hardlink_to(name)
+    except FileExistsError:
+        return False
+    finally:
+        Path(name).unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
 @contextmanager
 def scratch_in(parent: Path) -> Iterator[Path]:
     """A folder inside `parent` for work in progress; whatever did not `settle` is removed."""
@@ -44,6 +65,9 @@ def settle(scratch: Path, target: Path) -> bool:
     for path in scratch.rglob("*"):
         if path.is_file():
             _sync_file(path)
+        elif path.is_dir() and not path.is_symlink():
+            sync_folder(path)
+    sync_folder(scratch)
     try:
         scratch.rename(target)
     except OSError:
@@ -54,8 +78,28 @@ def settle(scratch: Path, target: Path) -> bool:
     return True
 
 
+def settle_verified(scratch: Path, target: Path, intact: Callable[[Path], bool]) -> bool:
+    """Settles like `settle`, and repairs: a folder of that name that is not `intact` is moved aside.
+
+    What was moved aside stays as `.damaged.<n>.<name>` for whoever wants to know what happened to it.
+    """
+    while not settle(scratch, target):
+        if intact(target):
+            return False
+        _move_aside(target)
+    return True
+
+
+def _move_aside(target: Path) -> None:
+    names = (target.with_name(f".damaged.{n}.{target.name}") for n in count(1))
+    try:
+        target.rename(next(path for path in names if not os.path.lexists(path)))
+    except FileNotFoundError:
+        return  # another process has just done so
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes a rename within `folder` survive a power cut."""
+    """Makes the names within `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -27,6 +27,18 @@ class Entitlement(BaseModel):
     tiers: tuple[Tier, ...] = Field(min_length=1)
     up_to: Money | None = None
 
+    def against(self, tier: str, amount: Money) -> str | None:
+        """What speaks against deciding on a pilot of this risk and budget, in words; None where nothing does."""
+        if tier not in self.tiers:
+            return f"the owner may decide {', '.join(self.tiers)} risk, this is {tier}"
+        if self.up_to is None:
+            return None
+        if self.up_to.currency != amount.currency:
+            return f"the owner's limit is in {self.up_to.currency}, the budget in {amount.currency}"
+        if amount.amount > self.up_to.amount:
+            return f"the owner may decide up to {self.up_to}, the budget is {amount}"
+        return None
+
 
 class Person(BaseModel):
     """One person, known by e-mail address."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import takewhile
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +14,8 @@ from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 CRON_FIELDS = 5
+# More than any change of the clock today: an hour, or two at the Troll station (tz database, Antarctica/Troll).
+SHIFT_MAX = timedelta(hours=3)
 # DESIGN: every release keeps a twentieth of its audience apart unless its play says otherwise.
 HOLDOUT_FRAC = Decimal("0.05")
 
@@ -63,20 +66,36 @@ class Schedule(BaseModel):
 
     def latest(self, now: datetime) -> datetime:
         """The last occurrence at or before `now`."""
-        local = now.astimezone(ZoneInfo(self.timezone))
-        # croniter looks strictly before its start; a second later, counted in whole seconds, makes "now" itself count.
-        found: datetime = croniter(self.cron, local.replace(microsecond=0) + timedelta(seconds=1)).get_prev(datetime)
-        return found.astimezone(now.tzinfo)
+        walls = croniter(self.cron, self._wall(now) + SHIFT_MAX).all_prev(datetime)
+        last = next(wall for wall in walls if self._moment(wall) <= now)
+        near = [last, *takewhile(lambda wall: wall >= last - SHIFT_MAX, walls)]
+        return max(moment for moment in map(self._moment, near) if moment <= now).astimezone(now.tzinfo)
 
     def next(self, now: datetime) -> datetime:
         """The first occurrence after `now`."""
-        local = now.astimezone(ZoneInfo(self.timezone))
-        found: datetime = croniter(self.cron, local).get_next(datetime)
-        return found.astimezone(now.tzinfo)
+        walls = croniter(self.cron, self._wall(now) - SHIFT_MAX).all_next(datetime)
+        first = next(wall for wall in walls if self._moment(wall) > now)
+        near = [first, *takewhile(lambda wall: wall <= first + SHIFT_MAX, walls)]
+        return min(moment for moment in map(self._moment, near) if moment > now).astimezone(now.tzinfo)
 
     def has(self, occurrence: datetime) -> bool:
         """Whether the schedule names this very moment."""
-        return self.latest(occurrence) == occurrence
+        # In one zone, Python compares clock faces: both passes of a repeated hour would be the same.
+        moment = occurrence.astimezone(UTC)
+        return self.latest(moment) == moment
+
+    def _wall(self, moment: datetime) -> datetime:
+        """What a clock on the wall shows."""
+        return moment.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
+
+    def _moment(self, wall: datetime) -> datetime:
+        """When the clock shows it, in UTC, once: in the first pass of a repeated hour.
+
+        A time that the clock leaves out is counted back from after the change: 02:30 becomes 01:30. Prefect's
+        schedules do both as well, and an occurrence counts only if the two agree.
+        """
+        local = wall.replace(tzinfo=ZoneInfo(self.timezone))
+        return min(local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
 
     def still_due(self, occurrence: datetime, now: datetime) -> bool:
         """Whether an occurrence has come and is not too late."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.contracts import Contract, load_contract
-from shared.digests import digest_json, hex_of
+from shared.digests import digest_file, digest_json, hex_of
 from shared.errors import BadInput, Refused
 from shared.workspace import Mode, Workspace
 
@@ -62,7 +62,7 @@ class SnapshotManifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on disk."""
+    """A snapshot on disk; each file it serves is held against its digest first."""
 
     folder: Path
     manifest: SnapshotManifest
@@ -73,15 +73,8 @@ class Snapshot:
         return self.manifest.id
 
     def table(self, name: str) -> Path:
-        """A table's Parquet file; raises BadInput naming the tables there are."""
-        if name not in self.manifest.tables:
-            raise BadInput(
-                f"the snapshot has no table `{name}`",
-                where=f"snapshot {self.id}",
-                expected="one of: " + ", ".join(sorted(self.manifest.tables)),
-                remedy="ask marketing ops to load it (`pilotplant factory load`) and to publish again",
-            )
-        return self.folder / f"{name}.parquet"
+        """A table's Parquet file; raises BadInput naming the tables there are, Refused for a changed file."""
+        return self._unchanged(f"{name}.parquet", self._published(name).data)
 
     def tables(self) -> dict[str, Path]:
         """Every table's Parquet file by name."""
@@ -89,12 +82,32 @@ class Snapshot:
 
     def contract(self, name: str) -> Contract:
         """The contract of a table as it was at publication."""
-        self.table(name)
         return load_contract(self.contract_file(name))
 
     def contract_file(self, name: str) -> Path:
-        """Where that contract lies."""
-        return self.folder / f"{name}.odcs.yaml"
+        """Where that contract lies; raises like `table`."""
+        return self._unchanged(f"{name}.odcs.yaml", self._published(name).contract)
+
+    def _published(self, name: str) -> PublishedTable:
+        if name not in self.manifest.tables:
+            raise BadInput(
+                f"the snapshot has no table `{name}`",
+                where=f"snapshot {self.id}",
+                expected="one of: " + ", ".join(sorted(self.manifest.tables)),
+                remedy="ask marketing ops to load it (`pilotplant factory load`) and to publish again",
+            )
+        return self.manifest.tables[name]
+
+    def _unchanged(self, name: str, digest: str) -> Path:
+        path = self.folder / name
+        if not path.is_file() or digest_file(path) != digest:
+            raise Refused(
+                f"`{name}` of snapshot {self.id} was changed after it was published",
+                where=str(path),
+                expected=f"a file of digest {digest}",
+                remedy="ask marketing ops to publish again (`pilotplant factory publish`)",
+            )
+        return path
 
 
 def latest_snapshot(workspace: Workspace) -> Snapshot:

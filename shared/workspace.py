@@ -18,6 +18,8 @@ from shared.files import write_atomically
 
 Mode = Literal["live", "rehearsal"]
 MARK = "workspace.json"
+# What a team's repository should not hold: the rooms' data, and lists of units or customers with their arms.
+IGNORED = ("var/", "*arms.csv", "addressed*.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def create(root: Path, mode: Mode) -> tuple[Workspace, bool]:
         shutil.copytree(folder, root / "configs", ignore=shutil.ignore_patterns("__*", "templates"), dirs_exist_ok=True)
     for place in ("pilots", "configs/trusted_keys"):
         (root / place).mkdir(parents=True, exist_ok=True)
+    write_atomically(root / ".gitignore", "".join(f"{pattern}\n" for pattern in IGNORED))
     mark = {"schema_version": 1, "id": identity, "mode": mode, "created": rfc3339(created)}
     # The mark comes last: a folder without it is not yet a workspace, and is refused until it is emptied.
     write_atomically(root / MARK, json.dumps(mark, indent=2) + "\n")

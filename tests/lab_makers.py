@@ -28,7 +28,7 @@ from factory.trust import trust
 from lab import tracking
 from lab.analysis import analyse
 from lab.intake import record
-from lab.launch import launch
+from lab.launch import end, launch
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
@@ -200,7 +200,7 @@ def by_arm(workspace: Workspace) -> dict[str, list[str]]:
 def results(workspace: Workspace) -> list[dict[str, Any]]:
     """Exposures with outcomes of everybody: of the letter's units every second one visits, else every tenth.
 
-    A visitor spends 10 dollars; every second visitor buys.
+    A visitor spends 10 dollars; every second visitor buys. Outcomes come in over twelve days.
     """
     rows = []
     for arm, members in by_arm(workspace).items():
@@ -208,7 +208,7 @@ def results(workspace: Workspace) -> list[dict[str, Any]]:
         for index, unit in enumerate(members):
             visit = int(index % step == 0)
             rows.append(
-                row(f"{arm}-{index}", unit, arm)
+                row(f"{arm}-{index}", unit, arm, at=rfc3339(STARTS + timedelta(days=1 + index % 12, hours=10)))
                 | {"visit": visit, "conversion": visit * int(index % (2 * step) == 0), "spend": 10.0 * visit}
             )
     return rows
@@ -357,6 +357,11 @@ def do_record(root: Path, file: Path, name: str = PILOT) -> None:
 def do_spend(root: Path, amount: str = "12.50", purpose: str = "stamps") -> None:
     """`lab spend`."""
     spend(open_workspace(root), PILOT, parse_amount(amount), purpose)
+
+
+def do_end(root: Path) -> None:
+    """`lab end`."""
+    end(open_workspace(root), PILOT, "the printer broke")
 
 
 def do_analyse(root: Path) -> None:

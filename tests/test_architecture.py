@@ -89,7 +89,8 @@ def workspace(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["lab", "--help"], ["promote", "--help"], ["factory", "--help"], ["status"]]
+    "words",
+    [["--help"], ["lab", "--help"], ["promote", "--help"], ["factory", "--help"], ["status"], ["clock"]],
 )
 def test_help_and_status_load_nothing_heavy(workspace, words):
     script = (

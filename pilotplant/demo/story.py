@@ -67,13 +67,13 @@ class Ending:
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
-            "workspace": str(self.rehearsal),
-            "live_workspace": str(self.live),
+            "workspace": str(self.rehearsal.resolve()),
+            "live_workspace": str(self.live.resolve()),
             "pilots": self.pilots,
             "releases": self.releases,
             "scheduled_run": self.run,
             "live_refused": self.refusal,
-            "urls": {"report": self.report, "mlflow": self._mlflow, "prefect": self._prefect},
+            "urls": {"report": str(Path(self.report).resolve()), "mlflow": self._mlflow, "prefect": self._prefect},
             "seconds": round(self.seconds, 1),
         }
 
@@ -110,7 +110,12 @@ def command(name: str) -> str:
     own = Path(sys.executable).with_name(name)
     if shutil.which(name) or not own.exists():
         return name
-    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+    return str(_from_here(own))
+
+
+def _from_here(path: Path) -> Path:
+    """The path from the current folder, where it lies below; nobody reads the long one."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 class Stage:
@@ -128,7 +133,8 @@ class Stage:
 
     def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
         """Runs a command in the rehearsal (or another workspace) and returns its result; a surprise ends the demo."""
-        words = ["--workspace", str(root or self.root), *map(str, arguments)]
+        given = (_from_here(word) if isinstance(word, Path) else word for word in arguments)
+        words = ["--workspace", str(root or self.root), *map(str, given)]
         if not self.quiet:
             typer.secho(f"$ pilotplant {shlex.join(words)}", fg="cyan")
         # What a command prints belongs to the story; with --json only the ending is printed.
@@ -169,7 +175,7 @@ def run_demo(into: Path, data: Path | None, *, run: Run, quiet: bool = False) ->
         raise BadInput(
             "the demo's folder is not empty", where=str(into), remedy=f"remove it, or choose another: --into {into}-2"
         )
-    stage = Stage(into.resolve(), open_shop(data), run, quiet=quiet)
+    stage = Stage(_from_here(into.resolve()), open_shop(data), run, quiet=quiet)
     ending = Ending(stage.root, stage.folder / "live")
     stage.inputs.mkdir(parents=True)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -267,7 +273,7 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     stage.here.clock.follow_real_time()
     stage.say(f"The time boxes are over. {GOOD} is analysed, sealed and put before the gate, which admits it.")
     analysis = stage.run("lab", "analyse", GOOD)
-    ending.report = str(analysis.report)
+    ending.report = str(_from_here(analysis.report))
     stage.run("lab", "submit", GOOD)
     stage.run("promote", "check", GOOD)
     words = ["--as", OWNER, "--reason", "visits rise well above what a mail costs, and sales do not fall"]
@@ -284,7 +290,10 @@ def _conclude(stage: Stage, ending: Ending) -> None:
 
 
 def _produce(stage: Stage, ending: Ending) -> None:
-    stage.say("Factory: the release becomes a Prefect deployment; its schedule fires within a minute.")
+    stage.say(
+        "Factory: the release becomes a Prefect deployment. Its schedule, every minute, is for this demo only: "
+        "it fires while you watch."
+    )
     [run] = stage.run("factory", "up", "--once", "--port", "0", "--wait", str(int(RUN_TIMEOUT_S)))
     if run.state != "Completed":
         raise PilotPlantError(
@@ -310,5 +319,6 @@ def _refuse_live(stage: Stage, ending: Ending) -> None:
         ending.refusal = str(refusal).splitlines()
         if not stage.quiet:
             typer.echo(str(refusal))
+            typer.secho("(refused, as it should be)", dim=True)
         return
     raise PilotPlantError("a live workspace admitted what a rehearsal attested; report this")

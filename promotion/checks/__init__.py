@@ -18,6 +18,7 @@ from promotion.checks import (
     sample_planned,
     sample_ratio,
     time_box,
+    units_assigned,
     units_real,
 )
 
@@ -25,6 +26,7 @@ CHECKS: tuple[Check[Any], ...] = (
     candidate_sealed.CHECK,
     units_real.CHECK,
     charter_frozen.CHECK,
+    units_assigned.CHECK,
     time_box.CHECK,
     sample_planned.CHECK,
     sample_ratio.CHECK,

@@ -8,21 +8,49 @@ from typing import Any
 from pydantic import Field
 
 from promotion.case import Case
-from promotion.check import Check, Rule, finding
+from promotion.check import Check, NeverOff, finding
+from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
 
 
-class DataQualityRule(Rule):
+class DataQualityRule(NeverOff):
     """Threshold.
 
     Attributes:
         rows_min: the least outcomes that say anything about the data's quality; GrowthBook's minimum metric sample.
+        held_back_frac_max: the share of recorded rows that intake may have held back. What intake held back is
+            missing from the effects, and need not be missing at random; the bound is that of multiple exposure.
     """
 
     rows_min: int = Field(default=150, ge=1)
+    held_back_frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
 def _run(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
+    yield from _of_rows(case, rule)
+    yield from _of_intake(case, rule)
+
+
+def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
+    """Rows held back, but for those in two arms or the wrong one, which multiple_exposure counts."""
+    evidence = case.evidence
+    held = {r: n for r, n in evidence.health.conflicts.items() if r not in {IN_TWO_ARMS, NOT_ASSIGNED}}
+    total = sum(held.values()) + evidence.exposures + evidence.outcomes
+    if not total:
+        return
+    share = sum(held.values()) / total
+    told = "; ".join(f"{reason} ({rows:,})" for reason, rows in held.items())
+    if share > rule.held_back_frac_max:
+        yield finding(
+            "failed",
+            f"{100 * share:.1f} % of the recorded rows were held back, and are missing from the effects: {told}",
+            measured=share,
+            threshold=rule.held_back_frac_max,
+            remedy="mend the source of these rows and run the pilot again",
+        )
+
+
+def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     report = case.quality
     needed = max(rule.rows_min, report.minimum_rows)
     compared: dict[str, Any] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.case import Case
-from promotion.check import Check, Rule, finding
+from promotion.check import Check, NeverOff, finding
 from shared import wording
 from shared.charter import Guardrail
 from shared.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     if not case.charter.guardrails:
         yield finding(
             "unevaluable",
@@ -54,6 +54,6 @@ CHECK = Check(
     "guardrails",
     "Is harm beyond the margin ruled out for every guardrail?",
     "recomputed non-inferiority tests, one-sided at the charter's alpha",
-    Rule,
+    NeverOff,
     _run,
 )

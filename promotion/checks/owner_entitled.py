@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.case import Case
-from promotion.check import Check, Rule, finding
+from promotion.check import Check, NeverOff, finding
 from shared.finding import Finding
-from shared.money import Money
-from shared.people import Entitlement
 
 
-class OwnerRule(Rule):
+class OwnerRule(NeverOff):
     """Policy.
 
     Attributes:
@@ -32,24 +30,14 @@ def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
         against = f"{owner} is not entitled to decide anything", "have configs/people.yaml entitle somebody, and revise"
     elif rule.separate_requester and owner.casefold() == charter.requester.casefold():
         against = f"{owner} would decide on their own request", "revise with another owner"
+    elif beyond := person.decides.against(charter.risk_tier, charter.budget.total):
+        against = beyond, "revise with an owner who is entitled"
     else:
-        against = _beyond(person.decides, charter.risk_tier, charter.budget.total)
+        against = None
     if against is None:
         yield finding("passed", f"{owner} may decide this", measured=asked)
     else:
         yield finding("failed", against[0], measured=asked, remedy=against[1])
-
-
-def _beyond(decides: Entitlement, tier: str, amount: Money) -> tuple[str, str] | None:
-    remedy = "revise with an owner who is entitled"
-    if tier not in decides.tiers:
-        return f"the owner may decide {', '.join(decides.tiers)} risk, this is {tier}", remedy
-    limit = decides.up_to
-    if limit is not None and limit.currency != amount.currency:
-        return f"the owner's limit is in {limit.currency}, the budget in {amount.currency}", remedy
-    if limit is not None and amount.amount > limit.amount:
-        return f"the owner may decide up to {limit}, the budget is {amount}", remedy
-    return None
 
 
 CHECK = Check(

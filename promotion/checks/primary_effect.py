@@ -55,7 +55,8 @@ def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile
         return "it could be chance", "revise with more units, or stop and keep the insight"
     gain = effect.estimate * sign
     lower = effect.low if sign > 0 else -effect.high
-    if worthwhile == "lower_bound" and lower < minimum:
+    # Half of alpha, one-sided: what the lower end of a two-sided interval stands for, over all arms.
+    if worthwhile == "lower_bound" and not (effect.p_worthwhile is not None and effect.p_worthwhile <= alpha / 2):
         return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
     if worthwhile == "estimate" and (gain < minimum or lower <= 0):
         return f"it is below the {minimum:g} worth scaling", "stop, or revise with a stronger treatment"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+
+from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
@@ -11,8 +14,20 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+class TimeBoxRule(Rule):
+    """Threshold.
+
+    Attributes:
+        quiet_days_max: how many days at the end may be without any exposure or outcome: a week, so that a pilot
+            whose recording stopped when it looked good is not taken for a complete one.
+    """
+
+    quiet_days_max: int = Field(default=7, ge=1)
+
+
+def _run(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
     ends = case.charter.time_box.ends
+    last = case.placement.last_event
     covered = parse_rfc3339(case.candidate.manifest.covers_until)
     compared: dict[str, Any] = {"measured": rfc3339(covered), "threshold": rfc3339(ends)}
     if case.now < ends:
@@ -21,14 +36,24 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
             f"the time box is open until {ends:%Y-%m-%d %H:%M} UTC",
             measured=rfc3339(case.now),
             threshold=rfc3339(ends),
-            remedy="wait until then, analyse and submit again",
+            remedy="wait until then, analyse and submit again; a pilot closed early can only be revised or stopped",
         )
     elif covered < ends:
         yield finding(
             "failed",
             f"the data end at {covered:%Y-%m-%d %H:%M} UTC, before the time box does; a fixed plan has one look",
-            remedy="analyse and submit again; a pilot that was closed early can be revised or stopped",
+            remedy="analyse and submit what came in since; a pilot closed early can only be revised or stopped",
             **compared,
+        )
+    elif last is None:
+        yield finding("unevaluable", "nothing was recorded", remedy="record exposures, analyse, submit", **compared)
+    elif ends - last > timedelta(days=rule.quiet_days_max):
+        yield finding(
+            "failed",
+            f"nothing was recorded of the last {rule.quiet_days_max} days of the time box",
+            measured=rfc3339(last),
+            threshold=rfc3339(ends - timedelta(days=rule.quiet_days_max)),
+            remedy="nothing mends this candidate: record to the end of the time box, then look",
         )
     else:
         yield finding("passed", "the time box is complete, in whole weeks", **compared)
@@ -37,7 +62,7 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
 CHECK = Check(
     "time_box",
     "Is the time box complete, and all of it in the data?",
-    "charter, manifest, the gate's clock",
-    Rule,
+    "charter, manifest, the last sealed row, the gate's clock",
+    TimeBoxRule,
     _run,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.case import Case
-from promotion.check import Check, Rule, finding
+from promotion.check import Check, NeverOff, finding
 from shared.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     manifest, synthetic = case.candidate.manifest, case.charter.synthetic
     measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode}
     if manifest.mode != case.mode or manifest.workspace != case.room.workspace.id:
@@ -32,5 +32,9 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
 
 
 CHECK = Check(
-    "units_real", "Were the units real customers, or is this a rehearsal?", "charter, manifest, workspace", Rule, _run
+    "units_real",
+    "Were the units real customers, or is this a rehearsal?",
+    "charter, manifest, workspace",
+    NeverOff,
+    _run,
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
+from shared.assignment import assign_sql, pilot_salt
+from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.evidence.model import Moments
 from shared.metrics import Metric
@@ -49,12 +53,16 @@ class Summary:
     Attributes:
         moments: per arm, per metric.
         units: exposed units per arm, those in two arms left out.
-        multiple_units: units that were seen in two arms.
+        reporting: of these, units with any outcome.
+        unvalued: outcomes of these units without a value, per metric.
+        multiple_units: units that were seen in two arms, or in another one than was assigned.
         conflicts: rows held back, by reason.
     """
 
     moments: dict[str, dict[str, Moments]]
     units: dict[str, int]
+    reporting: dict[str, int]
+    unvalued: dict[str, int]
     multiple_units: int
     conflicts: dict[str, int]
     exposures: int
@@ -65,17 +73,14 @@ class Summary:
 
 def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
     """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
-            connection.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"
-            )
+    with _opened(data) as connection:
         connection.execute(_UNITS)
         units, moments = _moments(connection, metrics)
         return Summary(
             moments=moments,
             units=units,
+            reporting=dict(connection.execute(_REPORTING).fetchall()),
+            unvalued=_unvalued(connection, metrics),
             multiple_units=_number(connection, "SELECT count(*) FROM multiple"),
             conflicts=dict(
                 connection.execute("SELECT reason, count(*) FROM conflicts GROUP BY reason ORDER BY reason").fetchall()
@@ -89,13 +94,26 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
 
 _UNITS = f"""
 CREATE VIEW multiple AS
-    SELECT DISTINCT unit FROM conflicts WHERE reason = '{IN_TWO_ARMS}'
-    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1
-    UNION SELECT unit FROM conflicts SEMI JOIN exposures USING (unit) WHERE reason = '{NOT_ASSIGNED}';
+    SELECT DISTINCT unit FROM conflicts WHERE reason IN ('{IN_TWO_ARMS}', '{NOT_ASSIGNED}') AND unit IS NOT NULL
+    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1;
 CREATE VIEW units AS
     SELECT unit, any_value(arm) AS arm, min("at") AS first_at FROM exposures
     WHERE unit NOT IN (SELECT unit FROM multiple) GROUP BY unit;
 """
+
+
+_REPORTING = """
+SELECT u.arm, count(DISTINCT u.unit) FROM units u JOIN outcomes o ON o.unit = u.unit AND o."at" >= u.first_at
+GROUP BY u.arm ORDER BY u.arm
+"""
+
+
+def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
+    counts = ", ".join(f"count(*) FILTER (o.{identifier(metric.column)} IS NULL)" for metric in metrics.values())
+    row = connection.execute(
+        f'SELECT {counts} FROM units u JOIN outcomes o ON o.unit = u.unit AND o."at" >= u.first_at'
+    ).fetchone()
+    return dict(zip(metrics, row or (), strict=True))
 
 
 def _moments(
@@ -130,6 +148,50 @@ def _per_unit(metric: Metric) -> str:
     if metric.kind == "proportion":
         return f"CAST(coalesce(bool_or(o.{column} > 0), false) AS DOUBLE)"
     return f"CAST(sum(o.{column}) AS DOUBLE)"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
+
+    Attributes:
+        misassigned: exposures in another arm than the salted hash draws; None where arms come from the source.
+        early, late: exposures and outcomes before the time box opens, and from its end on.
+        last_event: the last exposure or outcome; None without any.
+    """
+
+    misassigned: int | None
+    early: int
+    late: int
+    last_event: datetime | None
+
+
+def place(data: PilotData, charter: Charter) -> Placement:
+    """Compares each row's arm and time with what the charter promised."""
+    drawn = assign_sql(pilot_salt(charter.pilot), "exposures.unit", charter.weights)
+    starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
+    with _opened(data) as connection:
+        connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
+        own = charter.assignment == "pilotplant"
+        row = connection.execute('SELECT max("at") FROM events').fetchone()
+        return Placement(
+            misassigned=_number(connection, f"SELECT count(*) FROM exposures WHERE arm <> {drawn}") if own else None,
+            early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
+            late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
+            last_event=row[0].astimezone(UTC) if row and row[0] else None,
+        )
+
+
+@contextmanager
+def _opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The three files as views of their names."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"
+            )
+        yield connection
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -66,8 +66,8 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
     alpha = charter.sample.alpha
     treated = summary.moments.get(arm, {}).get(name, EMPTY)
     control = summary.moments.get(charter.control.name, {}).get(name, EMPTY)
-    found = difference(treated, control)
     part = _part(charter, name)
+    found = _silent(summary, name, (arm, charter.control.name)) or difference(treated, control)
     if isinstance(found, str):
         return Effect(arm=arm, metric=name, part=part, problem=found)
     low, high = found.interval(alpha)
@@ -81,6 +81,9 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
         low=low,
         high=high,
         p=found.p(),
+        p_worthwhile=found.p_beyond(metric.sign * charter.primary.minimum_effect, metric.sign)
+        if part == "primary"
+        else None,
         relative=lift[0],
         relative_low=lift[1],
         relative_high=lift[2],
@@ -88,6 +91,16 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
         bound=None if margin is None else found.bound(alpha, metric.sign),
         p_non_inferior=None if margin is None else found.p_beyond(margin, metric.sign),
     )
+
+
+def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:
+    """Why silence may not be read as zero: a unit without an outcome is one, an arm without any, or a gap, is not."""
+    for arm in arms:
+        if summary.units.get(arm) and not summary.reporting.get(arm):
+            return f"arm {arm} has no outcome at all"
+    if summary.unvalued[metric]:
+        return f"{summary.unvalued[metric]} outcomes have no value of it"
+    return None
 
 
 def _part(charter: Charter, name: str) -> Part:
@@ -100,11 +113,14 @@ def _adjusted(effects: list[Effect]) -> list[Effect]:
     """The family is the primary metric over all arms, an arm that could not be evaluated included."""
     family = [effect for effect in effects if effect.part == "primary"]
     # An unevaluable arm keeps its place in the family with p = 1, so that its absence lightens no other arm's test.
-    adjusted = dict(
-        zip((effect.arm for effect in family), holm([1.0 if e.p is None else e.p for e in family]), strict=True)
-    )
+    adjusted = holm([1.0 if e.p is None else e.p for e in family])
+    worthwhile = holm([1.0 if e.p_worthwhile is None else e.p_worthwhile for e in family])
+    updates = {
+        effect.arm: {"p_adjusted": p, "p_worthwhile": q}
+        for effect, p, q in zip(family, adjusted, worthwhile, strict=True)
+    }
     return [
-        effect.model_copy(update={"p_adjusted": adjusted[effect.arm]})
+        effect.model_copy(update=updates[effect.arm])
         if effect.part == "primary" and effect.p is not None
         else effect
         for effect in effects

@@ -64,6 +64,8 @@ class Effect(_Record):
             None where it could not be evaluated.
         p: two-sided p-value.
         p_adjusted: Holm-adjusted over the arms; for the primary metric only.
+        p_worthwhile: one-sided p-value of a gain no larger than the charter's minimum, Holm-adjusted over the arms;
+            for the primary metric only.
         relative, relative_low, relative_high: lift over the control's mean by the delta method; None where
             the control's mean is not clearly above zero.
         margin, p_non_inferior: for a guardrail: its margin, and the one-sided p-value of being worse than it.
@@ -79,6 +81,7 @@ class Effect(_Record):
     high: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
+    p_worthwhile: float | None = None
     relative: float | None = None
     relative_low: float | None = None
     relative_high: float | None = None

@@ -74,6 +74,36 @@ def test_a_refused_run_is_an_error_with_a_remedy(workspace):
         call(workspace, "run", RELEASE)
 
 
+def test_a_skipped_run_is_refused_and_a_repeated_one_is_not(workspace):
+    make_package(workspace)
+    call(workspace, "admit")
+    call(workspace, "run", RELEASE)
+    repeated, code = call(workspace, "run", RELEASE, "--occurrence", "2026-02-02T09:00:00Z")
+    assert (repeated["state"], code) == ("repeated", 0)
+    call(workspace, "pause", RELEASE, "--reason", "a typo")
+    moment = ("--occurrence", "2026-02-01T09:00:00Z")
+    skipped, code = call(workspace, "run", RELEASE, *moment)
+    assert (skipped["state"], code) == ("skipped", 3)
+    with pytest.raises(Refused, match="paused"):
+        CliRunner().invoke(
+            app, ["run", RELEASE, *moment], obj=Session(workspace.root, lambda *_: None), catch_exceptions=False
+        )
+
+
+def test_people_read_short_times_and_only_a_files_name(workspace):
+    make_package(workspace)
+    call(workspace, "admit")
+    call(workspace, "run", RELEASE)
+    obj = Session(workspace.root, lambda *_: None)
+    shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
+    assert "2026-02-02 09:00 UTC" in shown
+    assert "20260202T090000Z.jsonl" in shown
+    assert "outgoing/" not in shown
+    assert "messages written" in CliRunner().invoke(app, ["status"], obj=obj).stdout
+    trusted = CliRunner().invoke(app, ["trust", "gate"], obj=obj).stdout
+    assert "compare it with what `promote enrol gate` printed" in trusted
+
+
 @pytest.mark.parametrize(
     "arguments", [("resume",), ("resume", RELEASE, "--all"), ("run", RELEASE, "--occurrence", "9")]
 )

@@ -7,11 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from factory.load import load, pseudonymise, resolve
 from factory.masking import pseudonym, pseudonym_key
 from factory.state import open_factory
-from factory.warehouse import open_warehouse
+from factory.warehouse import declarations, open_warehouse, require_contract
+from shared.contracts import Column, Contract
 from shared.errors import BadInput, Refused
 from tests.makers import make_workspace
 
@@ -161,6 +163,70 @@ def test_two_loads_at_once_wait_for_each_other(empty, tmp_path):
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
     assert [row[0] for row in rows(empty)] == ["d0", "d1", "d2"]
+
+
+def contract_file(workspace):
+    return workspace.configs / "contracts" / "customers.odcs.yaml"
+
+
+def with_columns(path, change):
+    """Rewrites a contract with its columns changed."""
+    document = yaml.safe_load(path.read_text())
+    [table] = document["schema"]
+    table["properties"] = change(table["properties"])
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def test_a_contract_in_another_order_still_puts_every_value_into_its_own_column(empty, tmp_path):
+    load(empty, "customers", file(tmp_path, GOOD))
+    with_columns(contract_file(empty), lambda columns: columns[::-1])
+    load(empty, "customers", file(tmp_path, HEAD + "c3,c3@example.com,5,7,Rural\n", "later.csv"))
+    found = rows(empty, "SELECT customer_id, email, recency, history, zip_code FROM customers ORDER BY 1")
+    assert found[0] == ("c1", "c1@example.com", 3, 10.5, "Urban")
+    assert found[2] == ("c3", "c3@example.com", 5, 7.0, "Rural")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda columns: [c for c in columns if c["name"] != "zip_code"],
+            "`zip_code` is VARCHAR in the warehouse and missing in the contract",
+        ),
+        (
+            lambda columns: [*columns, {"name": "score", "logicalType": "integer"}],
+            "`score` is missing in the warehouse and BIGINT in the contract",
+        ),
+        (
+            lambda columns: [
+                {"name": "history", "logicalType": "string"} if column["name"] == "history" else column
+                for column in columns
+            ],
+            "`history` is DOUBLE in the warehouse and VARCHAR in the contract",
+        ),
+    ],
+)
+def test_a_table_is_not_loaded_under_another_contract(empty, tmp_path, change, said):
+    load(empty, "customers", file(tmp_path, GOOD))
+    with_columns(contract_file(empty), change)
+    names = [column["name"] for column in yaml.safe_load(contract_file(empty).read_text())["schema"][0]["properties"]]
+    values = {"customer_id": "c1", "email": "n@example.com", "recency": "9", "history": "9", "zip_code": "Rural"}
+    line = ",".join(values.get(name, "") for name in names)
+    with pytest.raises(BadInput) as caught:
+        load(empty, "customers", file(tmp_path, ",".join(names) + f"\n{line}\n", "later.csv"))
+    assert said in caught.value.what
+    assert caught.value.where == "configs/contracts/customers.odcs.yaml"
+    assert rows(empty) == [("c1", 3, 10.5), ("c2", 12, 0.0)]
+
+
+def test_every_type_of_a_contract_is_the_type_that_the_warehouse_tells(empty):
+    kinds = ("string", "integer", "number", "boolean", "date", "timestamp")
+    columns = tuple(Column(name=kind, type=kind) for kind in kinds)
+    contract = Contract(id="t", name="t", version="1", table="t", primary_key="string", columns=columns)
+    with open_warehouse(empty) as warehouse:
+        described = ", ".join(f'"{name}" {kind}' for name, kind in declarations(contract).items())
+        warehouse.execute(f"CREATE TABLE t ({described})")
+        require_contract(warehouse, contract)
 
 
 def test_pseudonymise_replaces_ids_and_resolve_brings_them_back(empty, tmp_path):

@@ -2,15 +2,19 @@
 
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.masking import masked_sql, pseudonym, pseudonym_key, pseudonym_sql, published
+from factory.masking import KEY_DRAWN, masked_sql, pseudonym, pseudonym_key, pseudonym_sql, published
+from factory.state import open_factory
 from shared.contracts import Column, Contract
-from shared.errors import BadInput
+from shared.digests import digest_bytes
+from shared.errors import BadInput, Refused
+from tests.makers import make_workspace
 
 KEY = bytes(range(32))
 
@@ -71,3 +75,40 @@ def test_a_damaged_key_is_never_replaced(workspace, content):
     with pytest.raises(BadInput, match="damaged"):
         pseudonym_key(workspace)
     assert path.read_text() == content
+
+
+def test_the_ledger_has_the_keys_digest_from_its_first_use_on(workspace):
+    path = workspace.factory / "pseudonym.key"
+    path.write_text("2026" * 16 + "\n")
+    for _ in range(2):
+        assert pseudonym_key(workspace).hex() == "2026" * 16
+    [entry] = open_factory(workspace).entries("pseudonym.key")
+    assert (entry.kind, entry.body) == (KEY_DRAWN, {"digest": digest_bytes(bytes.fromhex("2026" * 16))})
+
+
+def test_a_lost_key_is_never_replaced(workspace):
+    key = pseudonym_key(workspace)
+    path = workspace.factory / "pseudonym.key"
+    path.unlink()
+    with pytest.raises(Refused, match="is missing") as caught:
+        pseudonym_key(workspace)
+    assert "backup" in str(caught.value.remedy)
+    assert not path.exists()
+    path.write_text(key.hex())
+    assert pseudonym_key(workspace) == key
+
+
+def test_another_key_is_refused(workspace):
+    pseudonym_key(workspace)
+    (workspace.factory / "pseudonym.key").write_text("ab" * 32)
+    with pytest.raises(Refused, match="another one"):
+        pseudonym_key(workspace)
+
+
+def test_first_uses_at_once_draw_one_key(tmp_path):
+    workspace = make_workspace(tmp_path / "workspace")
+    open_factory(workspace)
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: pseudonym_key(workspace), range(8)))
+    assert len(keys) == 1
+    assert len(open_factory(workspace).entries("pseudonym.key")) == 1

@@ -67,6 +67,7 @@ def test_a_missing_an_added_and_a_linked_file_are_named(workspace):
         ({"decision": {"arm": None}}, "names arm `None`"),
         ({"decision": {"arm": "control"}}, "`control` is not an arm that can be scaled"),
         ({"decision": {"release": "../../etc"}}, "release `../../etc`"),
+        ({"decision": {"release": "r" * 64}}, "a name of 64 characters; at most 63"),
         ({"decision": {"owner": "other@example.com"}}, "other@example.com has not signed"),
         ({"mode": "live"}, "attested in a live workspace"),
         ({"promise": "sha256:" + "0" * 64}, "its promise is"),
@@ -100,12 +101,15 @@ def test_another_keys_signature_under_a_trusted_name_does_not_count(workspace, t
     assert {"no gate whose key is trusted here has signed it"} < set(reasons(workspace, package))
 
 
-def test_a_package_of_another_workspace_counts_once_its_keys_are_pinned(workspace, tmp_path):
+def test_a_package_of_another_workspace_never_counts_even_with_its_keys_pinned(workspace, tmp_path):
     stranger = make_workspace(tmp_path / "stranger")
     package = make_package(stranger, expires="2030-01-01T00:00:00Z")
     for name, role in ((GATE, "gate"), (OWNER, "owner")):
         write_public(workspace.configs / "trusted_keys", keys_of(stranger).public(name, role))
-    assert isinstance(verify(workspace, package, now=workspace.clock.now()), Verified)
+    assert reasons(workspace, package) == [
+        f"it was attested in another workspace ({stranger.id})",
+        f"it was sealed in another workspace ({stranger.id})",
+    ]
 
 
 def test_a_live_factory_never_admits_a_rehearsals_package(workspace, tmp_path, monkeypatch):

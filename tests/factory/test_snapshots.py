@@ -53,6 +53,26 @@ def test_an_unknown_table_names_those_in_the_snapshot(workspace):
     assert caught.value.expected == "one of: customers"
 
 
+def test_publishing_again_repairs_a_damaged_snapshot(workspace):
+    snapshot = latest_snapshot_of(workspace)
+    for name in ("customers.parquet", "customers.odcs.yaml", "manifest.json"):
+        (snapshot.folder / name).write_bytes(b"damaged")
+        again = publish(workspace)
+        assert (again.snapshot, again.repeated) == (snapshot.id, False)
+        assert latest_snapshot(workspace).contract("customers").table == "customers"
+        assert latest_snapshot(workspace).tables() == snapshot.tables()
+    aside = [path for path in snapshot.folder.parent.iterdir() if path.name.startswith(".damaged.")]
+    assert len(aside) == 3
+
+
+def test_a_table_that_was_loaded_under_another_contract_is_not_published(workspace):
+    contract = workspace.configs / "contracts" / "customers.odcs.yaml"
+    contract.write_text(contract.read_text().replace("name: email", "name: address"))
+    with pytest.raises(BadInput, match="`address` is missing in the warehouse") as caught:
+        publish(workspace)
+    assert caught.value.where == "configs/contracts/customers.odcs.yaml"
+
+
 def latest_snapshot_of(workspace):
     publish(workspace)
     return latest_snapshot(workspace)

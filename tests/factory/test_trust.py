@@ -6,7 +6,7 @@ import pytest
 
 from factory.trust import trust
 from shared.errors import BadInput, Refused
-from shared.keys import read_public, write_public
+from shared.keys import GATE, read_public, write_public
 from tests.makers import OWNER, keys_of
 
 
@@ -35,3 +35,10 @@ def test_a_key_of_the_other_mode_and_an_unknown_name_are_refused(workspace):
         trust(workspace, OWNER)
     with pytest.raises(BadInput, match="no key of nobody"):
         trust(workspace, "nobody@example.com")
+
+
+def test_a_key_that_is_trusted_under_another_name_is_refused(workspace):
+    gate = trust(workspace, GATE)[0]
+    write_public(workspace.promotion / "keys", gate.model_copy(update={"name": OWNER, "role": "owner"}))
+    with pytest.raises(Refused, match="trusted already as the one of gate"):
+        trust(workspace, OWNER, replace=True)

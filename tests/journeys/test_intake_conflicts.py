@@ -63,10 +63,10 @@ def said(workspace: Workspace, *arguments: str | Path, code: int = 0):
     return json.loads(printed.getvalue())
 
 
-def recorded(workspace: Workspace, folder: Path, rows, name="rows.csv"):
+def recorded(workspace: Workspace, folder: Path, rows, name="rows.csv", code: int = 0):
     """Records rows; returns (exposures, outcomes, duplicates, {reason: rows}), after checking that they add up."""
     file = write_csv(folder / name, rows)
-    found = said(workspace, "lab", "record", PILOT, file)
+    found = said(workspace, "lab", "record", PILOT, file, code=code)
     held = {entry["reason"]: entry["rows"] for entry in found["quarantined"]}
     accepted = found["accepted"]
     sides = 2 if "exposed_at" in rows[0] else 1
@@ -202,7 +202,7 @@ def test_a_unit_in_two_arms_of_two_files_is_found_as_well(outside, tmp_path):
     rows = exposures_only(row(f"e{n}", unit, ("control", "letter")[n % 2]) for n, unit in enumerate(members))
     assert recorded(outside, tmp_path, rows)[0] == 600
     moved = [line | {"event_id": f"again-{n}", "arm": "letter"} for n, line in enumerate(rows[:20:2])]
-    assert recorded(outside, tmp_path, moved, "moved.csv") == (0, 0, 0, {"unit in two arms": 10})
+    assert recorded(outside, tmp_path, moved, "moved.csv", code=2) == (0, 0, 0, {"unit in two arms": 10})
     outside.clock.set(AFTER)
     found = said(outside, "lab", "analyse", PILOT)
     assert found["arms"] == {"control": 290, "letter": 300}
@@ -220,7 +220,7 @@ def test_a_unit_that_got_its_own_arm_and_another_one_is_in_two_arms(running, tmp
     strayed = [line for line in exposures_only(content) if line["arm"] == "control"][:30]
     strayed = [line | {"event_id": f"second-{n}", "arm": "letter"} for n, line in enumerate(strayed)]
     held = {"not the arm that was assigned": 30}
-    assert recorded(running, tmp_path, strayed, "strayed.csv") == (0, 0, 0, held)
+    assert recorded(running, tmp_path, strayed, "strayed.csv", code=2) == (0, 0, 0, held)
     running.clock.set(AFTER)
     found = said(running, "lab", "analyse", PILOT)
     assert found["arms"] == sizes | {"control": sizes["control"] - 30}
@@ -261,3 +261,21 @@ def test_what_was_held_back_can_be_looked_at(running, tmp_path):
     recorded(running, tmp_path, rows)
     found = said(running, "lab", "sql", PILOT, "SELECT kind, event_id, unit, reason FROM conflicts")
     assert found["rows"] == [["exposures", "e0", rows[0]["unit"], "unknown arm"]]
+
+
+def test_a_file_of_which_nothing_counts_says_why_what_to_do_and_ends_with_two(running, tmp_path, capsys):
+    rows = exposures_only(sample(running))
+    for line in rows:
+        line["arm"] = "leaflet"
+    file = write_csv(tmp_path / "rows.csv", rows)
+    for again in (False, True):
+        capsys.readouterr()
+        assert app._exit_code(["--workspace", str(running.root), "lab", "record", PILOT, str(file)]) == 2
+        told = capsys.readouterr().out
+        assert ("recorded before" in told) == again
+        assert "Nothing in rows.csv counts" in told
+        assert "Held back 10 rows: unknown arm" in told
+        assert f'pilotplant lab sql {PILOT} "SELECT * FROM conflicts LIMIT 10"' in told
+        assert "What to do: correct the file" in told
+    # What was held back is kept, so that it can be looked at.
+    assert len(said(running, "lab", "sql", PILOT, "SELECT * FROM conflicts")["rows"]) == 10

@@ -73,6 +73,7 @@ def test_check_forecasts_what_the_plan_means(loaded):
         "units_per_arm": {"control": 200, "letter": 200, "card": 200},
         "planned_units_per_arm": 150,
         "budget": {"amount": "100.00", "currency": "USD"},
+        "audiences": found.forecast["audiences"],
     }
 
 
@@ -90,6 +91,7 @@ def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
         "requester@example.com would decide on their own request",
         "the plan needs 201 units per arm, and the smallest can get 200",
         "the pilot asks for 20,000.01 USD, and the Lab has 20,000.00 USD left of 20,000.00 USD",
+        "requester@example.com is not entitled to decide anything",
     ]
     assert found.notes == ["it has no guardrails: the gate will not be able to decide on *scale*"]
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from lab.freezing import freeze
 from lab.launch import end, launch
-from lab.pilots import find_pilot, get_pilot
-from lab.state import open_lab
+from lab.pilots import find_pilot, get_pilot, locked_pilot
+from lab.state import open_lab, pilots
 from promotion.register import register
 from promotion.state import open_promotion, promises
 from shared.digests import digest_file
@@ -25,7 +25,9 @@ from tests.lab_makers import (
     STARTS,
     Step,
     copy_of,
+    do_end,
     do_launch,
+    do_spend,
     draft,
     dump,
     run_child,
@@ -121,6 +123,54 @@ def test_closing_early_is_said_once(launched):
     assert end(launched, PILOT, "the printer broke")[1]
     with pytest.raises(Refused, match="for another reason: the printer broke"):
         end(launched, PILOT, "we ran out of paper")
+
+
+def test_a_pilot_whose_frozen_charter_was_changed_is_no_longer_this_pilot(launched):
+    path = launched.lab / "pilots" / PILOT / "frozen" / "promise.json"
+    text = path.read_text()
+    for damaged in (text.replace("0.05", "0.04"), text[:100]):
+        assert damaged != text
+        path.write_text(damaged)
+        with pytest.raises(Refused, match=f"the frozen charter of {PILOT} was changed") as caught:
+            get_pilot(open_lab(launched), PILOT)
+        assert caught.value.where == str(path)
+        assert "restore it" in caught.value.remedy
+    path.write_text(text)
+    assert get_pilot(open_lab(launched), PILOT).promise.charter.pilot == PILOT
+
+
+def test_a_frozen_file_that_was_changed_is_not_used(launched):
+    pilot = get_pilot(open_lab(launched), PILOT)
+    (pilot.frozen / "files" / "contracts" / "outcomes.odcs.yaml").write_text("changed: since\n")
+    with pytest.raises(Refused, match=r"the frozen file contracts/outcomes\.odcs\.yaml of spring-mail was changed"):
+        _ = pilot.contract
+
+
+def test_whoever_waited_for_the_lock_sees_a_pilot_that_was_closed_meanwhile(launched):
+    launched.clock.set(STARTS.replace(day=8))
+    room = open_lab(launched)
+    with locked_pilot(room, PILOT):
+        process = start_child(do_spend, launched.root)
+        process.join(timeout=3)
+        assert process.is_alive()
+        with room.transaction() as connection:
+            connection.execute(
+                sa.update(pilots).values(ended_at="2026-01-07T00:00:00Z", end_reason="the printer broke")
+            )
+    process.join(timeout=60)
+    assert process.exitcode == 1
+    assert [entry.kind for entry in room.entries(PILOT)] == ["launched"]
+
+
+def test_closing_waits_for_whoever_is_at_work_on_the_pilot(launched):
+    launched.clock.set(STARTS.replace(day=8))
+    with locked_pilot(open_lab(launched), PILOT):
+        process = start_child(do_end, launched.root)
+        process.join(timeout=3)
+        assert process.is_alive()
+    process.join(timeout=60)
+    assert process.exitcode == 0
+    assert get_pilot(open_lab(launched), PILOT).end_reason == "the printer broke"
 
 
 def test_closing_needs_a_reason_and_an_open_pilot(submitted):

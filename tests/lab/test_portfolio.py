@@ -87,6 +87,7 @@ def test_measures_add_up(submitted):
     stop(submitted)
     after = measures(open_lab(submitted))
     assert after["decisions"] == {"scale": 0, "revise": 0, "stop": 1}
+    assert after["lapsed"] == 0
     # Launched on the 4th at noon, decided on the 19th at ten: 14 days and 22 hours.
     assert after["days_to_decision"] == pytest.approx(14.9)
     assert after["cost_per_insight"] == {"amount": "40.00", "currency": "USD"}
@@ -95,11 +96,13 @@ def test_measures_add_up(submitted):
     assert after["waiting"] == []
 
 
-def test_silence_sets_the_rest_of_the_reserve_free_as_well(submitted):
+def test_silence_sets_the_rest_of_the_reserve_free_and_is_neither_a_stop_nor_an_insight(submitted):
     submitted.clock.set(DEADLINE)
     found = measures(open_lab(submitted))
     assert found["budget_left"] == {"amount": "19960.00", "currency": "USD"}
-    assert found["decisions"] == {"scale": 0, "revise": 0, "stop": 1}
+    assert found["decisions"] == {"scale": 0, "revise": 0, "stop": 0}
+    assert found["lapsed"] == 1
+    assert (found["insights"], found["cost_per_insight"]) == (0, None)
 
 
 def test_a_draft_is_one_until_it_is_launched(launched):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,7 +14,7 @@ from lab.pilots import get_pilot
 from lab.state import open_lab
 from shared.evidence.model import Effect, SampleRatio
 from shared.money import Money
-from tests.lab_makers import AFTER, PILOT, staged
+from tests.lab_makers import AFTER, PILOT, STARTS, staged
 
 COST = Money(amount="40.00", currency="USD")
 
@@ -117,15 +118,27 @@ def test_what_cannot_be_evaluated_is_not_concluded_from(analysis):
     assert text == "letter: nothing can be said about visit: the letter arm has 1 unit."
 
 
-def test_arms_of_the_wrong_size_are_warned_of_beside_the_conclusions(analysis, tmp_path):
+def test_arms_of_the_wrong_size_are_warned_of_before_the_conclusions(analysis, tmp_path):
     health = analysis.evidence.health.model_copy(
         update={"sample_ratio": SampleRatio(chi2=20.0, p=4.5e-5, deviation=0.05)}
     )
     evidence = analysis.evidence.model_copy(update={"health": health})
     report.write(tmp_path, analysis.pilot, evidence, cost=COST, interim=True, now=AFTER)
     page = (tmp_path / report.PAGE).read_text()
-    assert "Do not trust these effects." in page
+    assert 0 < page.index("Do not trust these effects: ") < page.index("What may be concluded")
     assert "Interim." in page
+
+
+def test_a_pilot_that_was_closed_early_says_so_before_the_conclusions(analysis, tmp_path):
+    pilot = replace(analysis.pilot, ended_at=STARTS + timedelta(days=3, hours=5))
+    report.write(tmp_path, pilot, analysis.evidence, cost=COST, interim=False, now=AFTER)
+    page = (tmp_path / report.PAGE).read_text()
+    told = "Closed early on 2026-01-08, after 3 of 14 days: these numbers cannot lead to *scale*."
+    assert 0 < page.index(told) < page.index("What may be concluded")
+
+
+def test_a_sound_analysis_warns_of_nothing(analysis):
+    assert report.warnings(analysis.pilot, analysis.evidence) == []
 
 
 def test_words_of_a_charter_cannot_become_markup(analysis, tmp_path):

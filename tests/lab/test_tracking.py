@@ -101,3 +101,20 @@ def test_everything_is_logged_in_one_batch(recorded, monkeypatch):
         monkeypatch.setattr(MlflowClient, name, spy)
     analyse(recorded, PILOT)
     assert calls == ["log_batch"]
+
+
+def test_an_analysis_that_was_cut_off_before_it_was_recorded_leaves_one_run(recorded, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lab.analysis._remember", cut)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(recorded, PILOT)
+    done = analyse(recorded, PILOT)
+    client = MlflowClient(store_uri(recorded))
+    [experiment] = [e for e in client.search_experiments() if e.name == PILOT]
+    [run] = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_id, run.info.status) == (done.mlflow_run, "FINISHED")

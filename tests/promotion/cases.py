@@ -39,6 +39,8 @@ from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
 LAUNCHED = moment("2026-01-04 12:00")
 EXPOSED = moment("2026-01-05 09:00")
 ENDS = moment("2026-01-19 00:00")
+# Units come and answer through the first thirteen of the fourteen days.
+DAYS = 13
 JUDGED = moment("2026-01-20 08:00")
 GUARDRAIL = {"metric": "spend", "margin": -0.5}
 REASON = "visits rise by far more than a letter costs"
@@ -72,7 +74,7 @@ class Stage:
 
     def charter(self, **changes: Any) -> Charter:
         """A charter with one treatment arm, `letter`, and a guardrail."""
-        return make_charter(**{"guardrails": [GUARDRAIL], **changes})
+        return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", **changes})
 
     def promise(self, charter: Charter, texts: Mapping[str, str] | None = None) -> tuple[Promise, dict[str, str]]:
         """The promise of a charter, and the texts of the files in it."""
@@ -99,6 +101,8 @@ class Stage:
         in_two_arms: int = 0,
         costs: Sequence[tuple[str, str]] = (("8.00", "USD"),),
         outcomes: str = "SELECT * FROM outcomes",
+        days: int = DAYS,
+        conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
         alter: Callable[[Path], None] | None = None,
         **head: Any,
@@ -113,7 +117,8 @@ class Stage:
         with scratch_in(self.workspace.root / "var" / "making") as folder:
             _write(folder / FILES, files)
             write_json(folder / PROMISE, promise.as_json())
-            _write_data(folder / DATA, arms, exposed, in_two_arms, outcomes)
+            held = {"unit in two arms": in_two_arms, **(conflicts or {})}
+            _write_data(folder / DATA, arms, exposed, held, outcomes, days)
             evidence = compute(promise, PilotData.in_folder(folder / DATA))
             write_json(folder / EVIDENCE, evidence.as_json())
             write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
@@ -165,7 +170,14 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         (folder / name).write_text(text)
 
 
-def _write_data(folder: Path, arms: Mapping[str, Recorded], exposed: datetime, in_two_arms: int, outcomes: str) -> None:
+def _write_data(
+    folder: Path,
+    arms: Mapping[str, Recorded],
+    exposed: datetime,
+    held: Mapping[str, int],
+    outcomes: str,
+    days: int,
+) -> None:
     folder.mkdir()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -177,20 +189,23 @@ def _write_data(folder: Path, arms: Mapping[str, Recorded], exposed: datetime, i
         for arm, recorded in arms.items():
             connection.execute(
                 "INSERT INTO exposures SELECT $arm || '-x' || i, $arm || '-' || i, $arm, "
-                "$at + INTERVAL (i) SECOND FROM range($units) AS t(i)",
-                {"arm": arm, "at": exposed, "units": recorded.units},
+                "$at + INTERVAL (i % $days) DAY + INTERVAL (i) SECOND FROM range($units) AS t(i)",
+                {"arm": arm, "at": exposed, "units": recorded.units, "days": days},
             )
             connection.execute(
-                "INSERT INTO outcomes SELECT $arm || '-o' || i, $arm || '-' || i, $at + INTERVAL 1 DAY, "
+                "INSERT INTO outcomes SELECT $arm || '-o' || i, $arm || '-' || i, "
+                "$at + INTERVAL (i % $days) DAY + INTERVAL 5 HOUR, "
                 "CAST(i < $visits AS BIGINT), 0, $spend[1 + i % len($spend)] FROM range($units) AS t(i)",
-                {"arm": arm, "at": exposed, "units": recorded.units, "visits": recorded.visits,
+                {"arm": arm, "at": exposed, "units": recorded.units, "visits": recorded.visits, "days": days,
                  "spend": list(recorded.spend)},
             )  # fmt: skip
-        connection.execute(
-            "CREATE TABLE conflicts AS SELECT 'exposures' AS kind, 'again-' || i AS event_id, "
-            "'control-' || i AS unit, 'unit in two arms' AS reason FROM range(?) AS t(i)",
-            [in_two_arms],
-        )
+        connection.execute("CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR)")
+        for reason, rows in held.items():
+            connection.execute(
+                "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason "
+                "FROM range($rows) AS t(i)",
+                {"reason": reason, "rows": rows},
+            )
         tables = {"exposures": "exposures", "outcomes": f"({outcomes})", "conflicts": "conflicts"}
         for name, source in tables.items():
             connection.execute(

@@ -72,7 +72,7 @@ def test_scale_signs_the_verdict_and_hands_over(stage):
 def test_what_is_signed_holds_every_finding_and_those_on_authority(stage):
     stage.submit()
     findings = stage.decide("scale").attestation.predicate.findings
-    assert len(findings) == 16
+    assert len(findings) == 17
     assert {"charter_known", "decider_is_owner", "decided_in_time"} <= {finding.check for finding in findings}
     assert {finding.outcome for finding in findings} == {"passed"}
 
@@ -134,6 +134,7 @@ def test_somebody_else_does_not_decide_however_good_their_key(stage):
 
 
 def test_an_owner_without_a_key_does_not_decide(stage):
+    stage.people({"email": "other@example.com", "decides": {"tiers": ["standard"]}}, {"email": REQUESTER})
     stage.submit(charter={"owner": "other@example.com"})
     with pytest.raises(Refused, match="no key is enrolled for other@"):
         stage.decide("stop", who="other@example.com")

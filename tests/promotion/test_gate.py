@@ -2,6 +2,7 @@ import itertools
 import json
 
 import pytest
+import sqlalchemy as sa
 
 import promotion.gate
 from promotion.check import Check, Rule, finding
@@ -9,7 +10,7 @@ from promotion.checks import CHECKS
 from promotion.gate import EXIT_CODES, Judgement, fold, judge
 from promotion.policy import Policy, read_settings
 from shared.candidate import EVIDENCE
-from shared.errors import Undecided
+from shared.errors import BadInput, Undecided
 from shared.finding import Finding
 from tests.promotion.cases import GOOD, JUDGED, Recorded
 
@@ -312,3 +313,58 @@ def test_findings_are_json(stage):
     judgement = stage.judge(now=JUDGED)
     text = json.dumps([f.model_dump(mode="json") for f in judgement.findings], allow_nan=False)
     assert [Finding.model_validate(f) for f in json.loads(text)] == list(judgement.findings)
+
+
+def test_trap_silence_in_an_arm_is_not_zero(stage):
+    """For a metric of which less is better, an arm without outcomes would be perfect."""
+    judgement = stage.judge(outcomes="SELECT * FROM outcomes WHERE unit LIKE 'control%'")
+    assert judgement.verdict != "admit"
+    assert {outcomes(judgement)[name] for name in ("primary_effect", "guardrails")} == {"unevaluable"}
+
+
+def test_trap_a_missing_value_is_not_zero(stage):
+    query = "SELECT * REPLACE (CASE WHEN unit = 'letter-7' THEN NULL ELSE spend END AS spend) FROM outcomes"
+    judgement = stage.judge(outcomes=query)
+    assert outcomes(judgement)["guardrails"] == "unevaluable"
+
+
+def test_trap_rows_that_intake_held_back_count_against_the_data(stage):
+    """400 exposures and 400 outcomes were taken; 9 more are over one per cent of all."""
+    judgement = stage.judge(conflicts={"spend must be at least 0": 9})
+    assert outcomes(judgement)["data_quality"] == "failed"
+    assert outcomes(stage.judge(conflicts={"spend must be at least 0": 8}))["data_quality"] == "passed"
+
+
+def test_trap_exposures_in_another_arm_than_assigned_are_counted(stage):
+    judgement = stage.judge(conflicts={"not the arm that was assigned": 30})
+    assert outcomes(judgement)["multiple_exposure"] == "failed"
+
+
+def test_trap_of_two_deposited_charters_only_the_last_counts(stage):
+    first = stage.case()
+    stage.submit(charter={"primary": {"metric": "conversion", "minimum_effect": 0.01}, "secondary": []})
+    assert outcomes(judge(first, read_settings(stage.workspace).policy("standard")))["charter_frozen"] == "failed"
+
+
+def test_trap_a_ledger_that_was_edited_makes_the_register_unevaluable(stage):
+    case = stage.case()
+    with case.room.transaction() as connection:
+        connection.execute(sa.text("DROP TRIGGER ledger_no_update"))
+        connection.execute(sa.text("UPDATE ledger SET at = '2025-01-01T00:00:00Z' WHERE kind = 'registered'"))
+    assert outcomes(judge(case, read_settings(stage.workspace).policy("standard")))["charter_frozen"] == "unevaluable"
+
+
+def test_trap_a_cost_below_zero_is_no_cost(stage, edit):
+    def wash(spend):
+        spend["entries"][0]["money"]["amount"] = "-5.00"
+
+    assert outcomes(stage.judge(alter=edit("spend.json", wash)))["budget_kept"] == "unevaluable"
+
+
+@pytest.mark.parametrize(
+    "check", ["guardrails", "data_quality", "evidence_recomputed", "charter_frozen", "owner_entitled"]
+)
+def test_trap_a_policy_cannot_switch_off_what_everything_rests_on(stage, check):
+    stage.settings(standard={check: {"level": "warn"}})
+    with pytest.raises(BadInput, match="block"):
+        read_settings(stage.workspace)

@@ -29,12 +29,24 @@ def test_nothing_else_is_left_in_the_inbox(stage, attestation):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_package_that_is_there_stays_as_it_is(stage, attestation):
+def test_a_whole_package_that_is_there_stays_as_it_is(stage, attestation):
     candidate = stage.submit()
     target = hand_over(stage.workspace, candidate, attestation)
-    attestation.write_text("{}")
+    before = target.stat().st_ino
     assert hand_over(stage.workspace, candidate, attestation) == target
-    assert (target / "attestation.json").read_text() == '{"signed":"so to speak"}'
+    assert target.stat().st_ino == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["attestation.json", "candidate/manifest.json", "candidate/evidence.json"])
+def test_a_damaged_package_is_moved_aside_and_handed_over_again(stage, attestation, name):
+    candidate = stage.submit()
+    target = hand_over(stage.workspace, candidate, attestation)
+    (target / name).write_text("{}")
+    assert hand_over(stage.workspace, candidate, attestation) == target
+    assert content(target / "candidate") == content(candidate.folder)
+    assert (target / "attestation.json").read_bytes() == attestation.read_bytes()
+    assert sorted(path.name for path in target.parent.iterdir()) == [f".damaged.1.{target.name}", target.name]
 
 
 def test_a_candidate_that_was_changed_meanwhile_does_not_cross(stage, attestation):

@@ -45,4 +45,4 @@ def test_record_and_ledger_agree(stage):
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises)).one()
     assert (row.digest, row.pilot, row.ledger_seq) == (promise.digest, "spring-email", receipt.ledger.seq)
-    assert row.at == room.entries("spring-email")[0].body["at"]
+    assert row.at == room.entries("spring-email")[0].at

@@ -281,3 +281,16 @@ def test_two_decisions_at_different_times_say_the_same():
 def test_two_decisions_that_differ_in_more_than_time_do_not_say_the_same(change):
     said = predicate().decision
     assert not said.same_as(said.model_copy(update=change))
+
+
+def test_one_key_under_both_names_does_not_sign_for_both(people):
+    gate = people.trusted[0]
+    both = [gate, gate.model_copy(update={"name": OWNER, "role": "owner"})]
+    reasons = parsed(signed(people, GATE)).distrust(both, now=NOW)
+    assert reasons == ["gate and owner signed with the same key"]
+
+
+def test_a_key_under_both_names_does_no_harm_beside_a_second_signature(people):
+    gate, owner = people.trusted
+    trusted = [gate, owner, gate.model_copy(update={"name": OWNER, "role": "owner"})]
+    assert parsed(signed(people)).distrust(trusted, now=NOW) == []

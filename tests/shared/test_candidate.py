@@ -233,3 +233,19 @@ def test_damaged_json_is_bad_input(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(BadInput, match="cannot be read"):
         read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "evidence.json").write_bytes(b"{}"),
+        lambda folder: (folder / "evidence.json").unlink(),
+        lambda folder: (folder / MANIFEST).write_bytes(b"{"),
+        lambda folder: (folder / "extra.json").write_bytes(b"{}"),
+    ],
+)
+def test_sealing_again_repairs_a_damaged_candidate_and_keeps_what_was_there(candidate, tmp_path, damage):
+    damage(candidate.folder)
+    assert sealed(tmp_path).tampered(candidate.digest) == []
+    names = {path.name for path in candidate.folder.parent.iterdir()}
+    assert names == {candidate.folder.name, f".damaged.1.{candidate.folder.name}"}

@@ -222,3 +222,9 @@ def test_an_unknown_metric_comes_with_the_known_ones(catalogue):
     with pytest.raises(BadInput) as caught:
         measured_by(make_charter(secondary=["clicks"]), catalogue)
     assert caught.value.expected == "one of: complaints, spend, visit"
+
+
+def test_a_name_that_no_release_could_have_is_never_signed():
+    assert make_charter("p" * 56).pilot  # and `-letter` makes 63
+    with pytest.raises(ValidationError, match=r"would be called `p{57}-letter`, 64 characters; at most 63"):
+        make_charter("p" * 57)

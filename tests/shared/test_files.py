@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.files import scratch_in, settle, write_atomically
+from shared.files import scratch_in, settle, settle_verified, write_atomically, write_once
 
 PROJECT = Path(__file__).parents[2]
 SIZE = 4_000_000
@@ -148,3 +148,50 @@ def test_settling_on_a_file_is_an_error(tmp_path):
     (tmp_path / "done").write_text("in the way")
     with scratch_in(tmp_path) as scratch, pytest.raises(OSError):
         settle(scratch, tmp_path / "done")
+
+
+def test_every_file_and_folder_reaches_the_disk_before_the_name_does(tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+
+    def fsync(handle):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).relative_to(tmp_path))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with scratch_in(tmp_path) as scratch:
+        (scratch / "a" / "b").mkdir(parents=True)
+        (scratch / "a" / "b" / "file").write_text("text")
+        settle(scratch, tmp_path / "done")
+    inside = {Path(*path.parts[1:]) for path in synced[:-1]}
+    assert inside == {Path(), Path("a"), Path("a/b"), Path("a/b/file")}
+    assert synced[-1] == Path()
+
+
+def _settle_good(tmp_path):
+    with scratch_in(tmp_path) as scratch:
+        (scratch / "file").write_text("good")
+        return settle_verified(scratch, tmp_path / "done", lambda folder: (folder / "file").read_text() == "good")
+
+
+def test_a_damaged_folder_is_moved_aside_and_the_good_one_takes_its_name(tmp_path):
+    for damage in ("bad", "worse"):
+        _settle_good(tmp_path)
+        (tmp_path / "done" / "file").write_text(damage)
+    assert _settle_good(tmp_path)
+    found = {path.name: (path / "file").read_text() for path in tmp_path.iterdir()}
+    assert found == {"done": "good", ".damaged.1.done": "bad", ".damaged.2.done": "worse"}
+
+
+def test_an_intact_folder_stays_where_it_is(tmp_path):
+    assert _settle_good(tmp_path) is True
+    assert _settle_good(tmp_path) is False
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]
+
+
+def test_a_file_is_written_once_only(tmp_path):
+    path = tmp_path / "new" / "file"
+    assert write_once(path, "first", mode=0o600)
+    assert not write_once(path, "second")
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("first", 0o600)
+    assert list(path.parent.iterdir()) == [path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,60 @@ def test_a_schedule_has_no_other_moments(moment):
 )
 def test_nine_in_berlin_is_eight_utc_in_winter_and_seven_in_summer(now, latest):
     assert Schedule(cron="0 9 * * *", timezone="Europe/Berlin").latest(now) == latest
+
+
+# In 2026 Berlin's clocks go forward on 29 March and back on 25 October, both at 01:00 UTC; Lord Howe's by half an hour
+# on 4 April (15:00 UTC) and 3 October (15:30 UTC).
+CHANGES = [
+    ("Europe/Berlin", utc(2026, 3, 29, 1)),
+    ("Europe/Berlin", utc(2026, 10, 25, 1)),
+    ("Australia/Lord_Howe", utc(2026, 4, 4, 15)),
+    ("Australia/Lord_Howe", utc(2026, 10, 3, 15, 30)),
+]
+DAILY_AND_HOURLY = ["30 2 * * *", "0 * * * *", "0 2 * * *", "*/15 * * * *", "*/30 1-3 * * *", "0 */2 * * *"]
+
+
+@given(
+    cron=st.sampled_from(DAILY_AND_HOURLY),
+    change=st.sampled_from(CHANGES),
+    offset=st.integers(-26 * 3600, 26 * 3600).map(lambda seconds: timedelta(seconds=seconds)),
+)
+def test_latest_next_and_has_agree_where_the_clocks_change(cron, change, offset):
+    zone, moment = change
+    schedule, now = Schedule(cron=cron, timezone=zone), moment + offset
+    latest, following = schedule.latest(now), schedule.next(now)
+    assert latest <= now < following
+    assert schedule.has(latest)
+    assert schedule.has(following)
+    assert schedule.next(latest) == following
+    assert schedule.latest(following - timedelta(seconds=1)) == latest
+
+
+def day(cron, start):
+    """The occurrences of 30 hours."""
+    schedule, moment, found = Schedule(cron=cron, timezone="Europe/Berlin"), start, []
+    while (moment := schedule.next(moment)) <= start + timedelta(hours=30):
+        found.append(moment)
+    return found
+
+
+def test_a_daily_play_runs_once_on_the_day_with_the_repeated_hour():
+    assert day("30 2 * * *", utc(2026, 10, 24, 20)) == [utc(2026, 10, 25, 0, 30), utc(2026, 10, 26, 1, 30)]
+
+
+def test_a_daily_play_is_not_lost_on_the_day_without_its_hour():
+    assert day("30 2 * * *", utc(2026, 3, 28, 20)) == [utc(2026, 3, 29, 0, 30), utc(2026, 3, 30, 0, 30)]
+
+
+def test_an_hourly_play_runs_once_for_each_hour_that_the_clock_shows():
+    hours = [moment.hour for moment in day("0 * * * *", utc(2026, 10, 24, 22))]
+    assert hours[:5] == [23, 0, 2, 3, 4]
+
+
+def test_the_second_pass_of_a_repeated_hour_is_another_moment():
+    schedule, zone = Schedule(cron="30 2 * * *", timezone="Europe/Berlin"), ZoneInfo("Europe/Berlin")
+    passes = [datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1)]
+    assert [schedule.has(moment) for moment in passes] == [True, False]
 
 
 @pytest.mark.parametrize(("minutes", "due"), [(-1, False), (0, True), (60, True), (61, False)])

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.digests import canonical
+from shared.digests import canonical, digest_bytes, digest_file
 from shared.errors import BadInput, Refused
 from shared.snapshot import LiveRelease, PublishedTable, SnapshotManifest, latest_snapshot, open_snapshot
 from shared.workspace import create
 
 CONTRACT = Path(__file__).parents[2] / "configs" / "contracts" / "customers.odcs.yaml"
+DATA = b"PAR1 customers"
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def workspace(tmp_path):
 
 
 def manifest(workspace, rows=3):
-    table = PublishedTable(rows=rows, data="sha256:1", contract="sha256:2")
+    table = PublishedTable(rows=rows, data=digest_bytes(DATA), contract=digest_file(CONTRACT))
     release = LiveRelease(name="spring-mail-letter", pilot="spring-mail", arm="letter")
     return SnapshotManifest(
         workspace=workspace.id, mode=workspace.mode, tables={"customers": table}, releases=(release,)
@@ -34,6 +35,7 @@ def published(workspace, **changes):
     folder = workspace.lab / "snapshots" / made.id
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_bytes(canonical(made.as_json()))
+    (folder / "customers.parquet").write_bytes(DATA)
     shutil.copy(CONTRACT, folder / "customers.odcs.yaml")
     (folder.parent / "latest.json").write_text(json.dumps({"id": made.id}))
     return folder
@@ -105,3 +107,20 @@ def test_an_unknown_table_comes_with_the_known_ones(workspace, ask):
 def test_a_contract_is_the_one_that_was_published(workspace):
     published(workspace)
     assert latest_snapshot(workspace).contract("customers").table == "customers"
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("customers.parquet", lambda snapshot: snapshot.table("customers")),
+        ("customers.parquet", lambda snapshot: snapshot.tables()),
+        ("customers.odcs.yaml", lambda snapshot: snapshot.contract("customers")),
+        ("customers.odcs.yaml", lambda snapshot: snapshot.contract_file("customers")),
+    ],
+)
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes() + b"\n"), Path.unlink])
+def test_a_file_that_was_changed_after_publication_is_not_served(workspace, name, ask, damage):
+    damage(published(workspace) / name)
+    with pytest.raises(Refused, match=f"`{name}` of snapshot .* was changed after it was published") as caught:
+        ask(latest_snapshot(workspace))
+    assert "publish" in str(caught.value.remedy)

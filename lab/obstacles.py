@@ -1,0 +1,266 @@
+"""Obstacles: everything that keeps a charter from being launched now, found all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lab.budget import committed
+from lab.freezing import CONTRACTS, Frozen
+from lab.state import read_settings
+from shared.charter import Charter
+from shared.confined import audience, check_template
+from shared.contracts import Column, ColumnType, Contract, load_contract
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.files import scratch_in
+from shared.people import read_people
+from shared.play import Play
+from shared.room import Room
+from shared.sql import file_literal, identifier
+from shared.tabular import connect
+from shared.yamlfile import read_text
+
+# The columns of every contract of outcomes: the event's key, whose it is, and when it was.
+_FIXED: dict[str, ColumnType] = {"event_id": "string", "unit": "string", "at": "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What an examination found.
+
+    Attributes:
+        problems: each obstacle as the error it would be.
+        audiences: how many units each treatment arm would reach today; arms whose audience cannot be run are left out.
+    """
+
+    problems: list[PilotPlantError]
+    audiences: dict[str, int]
+
+
+def examine(room: Room, frozen: Frozen) -> Examined:
+    """Everything that keeps the promise from being launched now, and whom its plays would reach."""
+    charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
+    problems = [
+        *_of_people(room, frozen),
+        *_of_data(frozen),
+        *_of_plays(frozen, audiences),
+        *_of_time(room, frozen),
+        *_of_money(room, frozen),
+        *_of_entitlement(room, charter),
+    ]
+    reached = {arm.name: audiences.units.get(arm.play.audience) for arm in charter.treatments if arm.play}
+    return Examined(problems, {arm: units for arm, units in reached.items() if units is not None})
+
+
+def _of_people(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
+    charter, people = frozen.promise.charter, read_people(room.workspace)
+    for email in (charter.requester, charter.owner):
+        try:
+            people.get(email)
+        except BadInput as error:
+            yield error
+    # By the gate's own policy a pilot of low risk may be decided by the one who asked for it.
+    if charter.risk_tier != "low" and charter.owner.casefold() == charter.requester.casefold():
+        yield Refused(
+            f"{charter.owner} would decide on their own request",
+            where=_place(charter),
+            remedy="name another person as owner",
+        )
+
+
+def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
+    charter = frozen.promise.charter
+    outcomes = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
+    yield from _of_outcomes(outcomes, charter)
+    columns = {column.name: column for column in outcomes.columns}
+    for name, metric in frozen.promise.metrics.items():
+        column = columns.get(metric.column)
+        if column is None or column.type not in {"integer", "number"}:
+            numeric = ", ".join(c.name for c in outcomes.columns if c.type in {"integer", "number"})
+            yield BadInput(
+                f"metric `{name}` reads column `{metric.column}`, which the outcomes do not have as a number",
+                where="configs/metrics.yaml",
+                expected=f"one of: {numeric}",
+            )
+        elif not column.required:
+            yield BadInput(
+                f"metric `{name}` reads column `{metric.column}`, which may be missing, and a gap would count as 0",
+                where=_contract_place(charter),
+                remedy="mark it `required: true`",
+            )
+    population = frozen.snapshot.contract(charter.population)
+    if _identifier(population) is None:
+        yield BadInput(
+            f"table `{charter.population}` has no key that is classified as an identifier, so it has no units",
+            where=_place(charter),
+            remedy="name a table of customers as `population`",
+        )
+    share = min(charter.weights.values()) / sum(charter.weights.values())
+    available = int(frozen.snapshot.manifest.tables[charter.population].rows * share)
+    if available < charter.sample.units_per_arm:
+        yield Refused(
+            f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
+            where=_place(charter),
+            remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population",
+        )
+
+
+def _of_outcomes(outcomes: Contract, charter: Charter) -> Iterator[BadInput]:
+    """What the Lab's records need of the contract, and what they must not hold."""
+    where, columns = _contract_place(charter), {column.name: column for column in outcomes.columns}
+    for name, kind in _FIXED.items():
+        column = columns.get(name)
+        if column is None or column.type != kind or not column.required:
+            yield BadInput(
+                f"the contract of outcomes has no column `{name}` that is a {kind} and required",
+                where=where,
+                expected=f"`{name}` with `logicalType: {kind}` and `required: true`",
+            )
+    if outcomes.primary_key != "event_id":
+        yield BadInput(
+            f"the key of the outcomes is `{outcomes.primary_key}`",
+            where=where,
+            expected="`event_id` with `primaryKey: true`: it tells events apart",
+        )
+    for column in outcomes.columns:
+        if _unmasked(column):
+            yield BadInput(
+                f"column `{column.name}` of the outcomes is classified as {column.classification}, "
+                "and would lie in the Lab as it is",
+                where=where,
+                remedy="leave the column out: a pilot's records name nobody but by `unit`",
+            )
+
+
+def _unmasked(column: Column) -> bool:
+    return column.classification == "personal" or (column.classification == "identifier" and column.name != "unit")
+
+
+def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError]:
+    charter = frozen.promise.charter
+    columns = frozen.snapshot.contract(charter.population).columns
+    usable = [column.name for column in columns if column.classification == "public"]
+    for arm in charter.treatments:
+        play = arm.play
+        if play is None:
+            continue
+        for field in play.fields:
+            if field not in usable:
+                yield BadInput(
+                    f"arm `{arm.name}` uses column `{field}`, which table `{charter.population}` does not publish",
+                    where=_place(charter),
+                    expected="one of: " + ", ".join(usable),
+                )
+        try:
+            audiences.run(play)
+        except PilotPlantError as error:
+            yield error
+        try:
+            check_template(
+                read_text(frozen.files[play.template]), play.subject, ["unit", *play.fields], where=play.template
+            )
+        except PilotPlantError as error:
+            yield error
+
+
+class _Audiences:
+    """Runs each audience once over the snapshot, as the Factory will over its own tables.
+
+    Attributes:
+        units: how many units each file selects.
+    """
+
+    def __init__(self, room: Room, frozen: Frozen) -> None:
+        self.room, self.frozen = room, frozen
+        self.units: dict[str, int] = {}
+
+    def run(self, play: Play) -> None:
+        """Raises what speaks against the audience: its SQL, nobody in it, or somebody who is not of the population."""
+        if play.audience in self.units:
+            return
+        where, tables = f"pilots/{self.frozen.promise.charter.pilot}/{play.audience}", self.frozen.snapshot.tables()
+        with scratch_in(self.room.workspace.lab) as scratch:
+            out = scratch / "units.parquet"
+            units = audience(read_text(self.frozen.files[play.audience]), tables, out, where=where)
+            strangers = self._strangers(f"read_parquet({file_literal(out)})")
+        population = self.frozen.promise.charter.population
+        if not units:
+            raise Refused(
+                f"the audience `{play.audience}` selects nobody today",
+                where=where,
+                remedy=f"correct its conditions: pilots of table `{population}` need at least one unit",
+            )
+        if strangers:
+            raise BadInput(
+                f"the audience `{play.audience}` selects {strangers:,} units that are not of table `{population}`",
+                where=where,
+                expected=f"the key of `{population}` AS unit",
+            )
+        self.units[play.audience] = units
+
+    def _strangers(self, units: str) -> int:
+        population, snapshot = self.frozen.promise.charter.population, self.frozen.snapshot
+        key = _identifier(snapshot.contract(population))
+        if key is None:
+            return 0  # said already: the table has no units at all
+        known = f"SELECT {identifier(key)} FROM read_parquet({file_literal(snapshot.table(population))})"
+        with connect() as connection:
+            row = connection.execute(f"SELECT count(*) FROM {units} WHERE unit NOT IN ({known})").fetchone()
+        return int(row[0]) if row else 0
+
+
+def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
+    charter, now = frozen.promise.charter, room.now()
+    if now >= charter.time_box.starts + timedelta(days=1):
+        yield Refused(
+            f"the time box began on {charter.time_box.start}, and today is {now:%Y-%m-%d}",
+            where=_place(charter),
+            remedy="move start, end and decide_by: a pilot is launched before or on its first day",
+        )
+
+
+def _of_money(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
+    wanted, budget = frozen.promise.charter.budget.total, read_settings(room.workspace).budget
+    if wanted.currency != budget.currency:
+        yield BadInput(
+            f"the pilot's budget is in {wanted.currency}",
+            where=_place(frozen.promise.charter),
+            expected=f"{budget.currency}, like the Lab's own (configs/lab.yaml)",
+        )
+        return
+    left = budget - committed(room, except_for=frozen.promise.charter.pilot)
+    if wanted.amount > left.amount:
+        yield Refused(
+            f"the pilot asks for {wanted}, and the Lab has {left} left of {budget}",
+            where=_place(frozen.promise.charter),
+            remedy="ask for less, wait until another pilot is decided, or have configs/lab.yaml raised",
+        )
+
+
+def _of_entitlement(room: Room, charter: Charter) -> Iterator[Refused]:
+    """What the gate would say of the owner at the end, said at the beginning."""
+    owner = read_people(room.workspace).find(charter.owner)
+    if owner is None:
+        return  # said already
+    if owner.decides is None:
+        against: str | None = f"{charter.owner} is not entitled to decide anything"
+    else:
+        against = owner.decides.against(charter.risk_tier, charter.budget.total)
+    if against is not None:
+        yield Refused(
+            against, where=_place(charter), remedy="name an owner whom configs/people.yaml entitles to decide this"
+        )
+
+
+def _identifier(contract: Contract) -> str | None:
+    key = contract.primary_key
+    return next((c.name for c in contract.columns if c.name == key and c.classification == "identifier"), None)
+
+
+def _place(charter: Charter) -> str:
+    return f"pilots/{charter.pilot}/charter.yaml"
+
+
+def _contract_place(charter: Charter) -> str:
+    return f"configs/{CONTRACTS}/{charter.outcomes}.odcs.yaml"

@@ -1,0 +1,43 @@
+"""Is every exposure in the arm that was drawn, and every row inside the time box?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from promotion.case import Case
+from promotion.check import Check, NeverOff, finding
+from shared.finding import Finding
+
+
+def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    found = case.placement
+    wrong = {
+        "exposures in another arm than the salted hash draws": found.misassigned or 0,
+        "rows before the time box opened": found.early,
+        "rows from after its end": found.late,
+    }
+    compared: dict[str, Any] = {"measured": wrong, "threshold": dict.fromkeys(wrong, 0)}
+    told = ", ".join(f"{count:,} {what}" for what, count in wrong.items() if count)
+    if found.last_event is None:
+        yield finding("unevaluable", "nothing was recorded", remedy="record exposures, analyse, submit", **compared)
+    elif told:
+        yield finding(
+            "failed",
+            f"the sealed data hold {told}",
+            remedy="the Lab would not have taken these in: find out who wrote them, and run the pilot again",
+            **compared,
+        )
+    elif found.misassigned is None:
+        yield finding("passed", "every row is inside the time box; the arms are the source's word", **compared)
+    else:
+        yield finding("passed", "every exposure has the arm that was drawn, every row lies in the time box", **compared)
+
+
+CHECK = Check(
+    "units_assigned",
+    "Is every exposure in the arm that was drawn, and every row inside the time box?",
+    "sealed exposures and outcomes, the charter's salt, weights and time box",
+    NeverOff,
+    _run,
+)

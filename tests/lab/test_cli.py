@@ -1,0 +1,55 @@
+"""The Lab's commands for people: what must be known stands where it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.intake import record
+from pilotplant import app
+from tests.lab_makers import AFTER, CARD, OWNER, PILOT, STARTS, draft, exposures_only, results, write_csv
+
+
+@pytest.fixture
+def told(capsys):
+    """Runs a command that goes well; returns what it says to people."""
+
+    def run(workspace, *arguments):
+        capsys.readouterr()
+        assert app._exit_code(["--workspace", str(workspace.root), *arguments]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_check_and_launch_say_whom_it_reaches_and_until_when_to_record(loaded, told):
+    draft(loaded, PILOT, (CARD, ""))
+    assert "Audience of `letter` today: 300 customers" in told(loaded, "lab", "check", PILOT)
+    said = told(loaded, "lab", "launch", PILOT)
+    assert "Record everything before 2026-01-19 00:00 UTC: later files are refused." in said
+    assert f"pilotplant lab assign {PILOT} --out {PILOT}-arms.csv" in said
+
+
+def test_arms_are_written_to_a_file_that_names_the_pilot(launched, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told(launched, "lab", "assign", PILOT)
+    assert (tmp_path / f"{PILOT}-arms.csv").read_text().startswith("unit,arm\n")
+
+
+def test_warnings_stand_before_the_numbers(launched, told, tmp_path):
+    launched.clock.set(STARTS.replace(day=8, hour=12))
+    rows = exposures_only(results(launched))
+    # Of the control only every second unit was reported.
+    kept = [line for n, line in enumerate(rows) if line["arm"] != "control" or n % 2]
+    record(launched, PILOT, write_csv(tmp_path / "rows.csv", kept))
+    told(launched, "lab", "end", PILOT, "--reason", "the printer broke")
+    said = told(launched, "lab", "analyse", PILOT)
+    closed = "Closed early on 2026-01-08, after 3 of 14 days: these numbers cannot lead to *scale*."
+    assert said.index("Do not trust these effects: ") < said.index(closed) < said.index("difference [95 %]")
+
+
+def test_the_list_shows_exposures_as_such_and_addresses_in_full(submitted, told):
+    submitted.clock.set(AFTER)
+    header, line, *_ = told(submitted, "lab", "list").splitlines()
+    assert "exposures" in header
+    assert "600" in line.split()
+    assert OWNER in line

@@ -1,0 +1,182 @@
+"""Obstacles: what could not end well is not begun, and everything that stands in the way is said at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+import pytest
+
+from lab.drafts import check
+from lab.freezing import freeze
+from lab.obstacles import examine
+from lab.state import open_lab
+from shared.errors import BadInput, Refused
+from shared.snapshot import Snapshot
+from tests.lab_makers import CARD, PILOT, draft
+
+
+def problems(workspace):
+    """What keeps the draft from being launched."""
+    return examine(open_lab(workspace), freeze(workspace, PILOT)).problems
+
+
+def change(path, old, new):
+    """Replaces a text in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        (("owner: owner@", "owner: stranger@"), BadInput, "nobody is known as stranger@example.com"),
+        (("owner: owner@", "owner: requester@"), Refused, "would decide on their own request"),
+        (("units_per_arm: 150", "units_per_arm: 400"), Refused, "the smallest can get 300"),
+        (
+            ("fields: [zip_code]", "fields: [zip_code, email]"),
+            BadInput,
+            "uses column `email`, which table",
+        ),
+        (("media: 100.00", "media: 90000.00"), Refused, "the pilot asks for 90,000.00 USD"),
+        (("currency: USD", "currency: EUR"), BadInput, "the pilot's budget is in EUR"),
+        (
+            ("start: 2026-01-05, end: 2026-01-19", "start: 2025-12-29, end: 2026-01-12"),
+            Refused,
+            "the time box began on 2025-12-29, and today is 2026-01-04",
+        ),
+    ],
+)
+def test_each_obstacle_is_found_and_says_what_to_do(loaded, change, error, told):
+    draft(loaded, PILOT, (CARD, ""), change)
+    found = problems(loaded)
+    assert isinstance(found[0], error)
+    assert told in found[0].what
+    assert all(problem.where for problem in found)
+    assert all(problem.remedy or problem.expected for problem in found)
+
+
+def test_an_id_that_is_no_identifier_makes_no_units(loaded, monkeypatch):
+    real = Snapshot.contract
+
+    def published(snapshot, name):
+        contract = real(snapshot, name)
+        return replace(contract, columns=tuple(replace(c, classification="public") for c in contract.columns))
+
+    monkeypatch.setattr(Snapshot, "contract", published)
+    assert "has no key that is classified as an identifier" in problems(loaded)[0].what
+
+
+def test_outcomes_whose_contract_lacks_what_a_metric_reads_are_an_obstacle(loaded):
+    metrics = loaded.configs / "metrics.yaml"
+    metrics.write_text(metrics.read_text().replace("column: spend", "column: basket"))
+    [problem] = problems(loaded)
+    assert problem.what == "metric `spend` reads column `basket`, which the outcomes do not have as a number"
+    assert problem.expected == "one of: visit, conversion, spend"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "logicalType: number\n        required: true",
+            "logicalType: number",
+            "metric `spend` reads column `spend`, which may be missing, and a gap would count as 0",
+        ),
+        (
+            "name: at\n        logicalType: timestamp",
+            "name: at\n        logicalType: date",
+            "the contract of outcomes has no column `at` that is a timestamp and required",
+        ),
+        (
+            "name: unit\n        logicalType: string\n        required: true",
+            "name: unit\n        logicalType: string",
+            "the contract of outcomes has no column `unit` that is a string and required",
+        ),
+        (
+            "name: event_id\n        logicalType: string",
+            "name: event_id\n        logicalType: integer",
+            "the contract of outcomes has no column `event_id` that is a string and required",
+        ),
+        (
+            "name: visit\n",
+            "name: email\n        logicalType: string\n        classification: personal\n      - name: visit\n",
+            "column `email` of the outcomes is classified as personal, and would lie in the Lab as it is",
+        ),
+        (
+            "name: visit\n",
+            "name: card\n        logicalType: string\n        classification: identifier\n      - name: visit\n",
+            "column `card` of the outcomes is classified as identifier, and would lie in the Lab as it is",
+        ),
+    ],
+)
+def test_a_contract_of_outcomes_that_could_not_be_kept_or_judged_is_an_obstacle(loaded, old, new, told):
+    change(loaded.configs / "contracts" / "outcomes.odcs.yaml", old, new)
+    [problem] = problems(loaded)
+    assert problem.what == told
+    assert problem.where == "configs/contracts/outcomes.odcs.yaml"
+    assert problem.remedy or problem.expected
+
+
+def test_outcomes_that_are_told_apart_by_anything_but_the_event_are_an_obstacle(loaded):
+    path = loaded.configs / "contracts" / "outcomes.odcs.yaml"
+    change(path, "        primaryKey: true\n", "")
+    change(path, "name: unit\n", "name: unit\n        primaryKey: true\n")
+    [problem] = problems(loaded)
+    assert problem.what == "the key of the outcomes is `unit`"
+
+
+def test_an_audience_is_run_and_counted_before_the_launch(loaded):
+    table = freeze(loaded, PILOT).snapshot.table("customers")
+    [(expected,)] = duckdb.execute(f"SELECT count(*) FROM '{table}' WHERE recency <= 6").fetchall()
+    assert check(loaded, PILOT).forecast["audiences"] == {"letter": expected, "card": expected}
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT customer_id AS unit FROM customers WHERE loyalty > 3", "loyalty"),
+        ("SELECT customer_id AS unit FROM customers WHERE recency > 99", "selects nobody today"),
+        ("SELECT zip_code AS unit FROM customers", "selects 3 units that are not of table `customers`"),
+    ],
+)
+def test_an_audience_that_would_not_reach_customers_is_an_obstacle(loaded, sql, told):
+    (loaded.pilots / PILOT / "audience.sql").write_text(sql + "\n")
+    found = problems(loaded)
+    assert found
+    assert all(told in problem.what for problem in found)
+    assert found[0].remedy or found[0].expected
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("requester: requester@", "risk_tier: high\nrequester: requester@"), "may decide low, standard risk"),
+        (("media: 100.00", "media: 5000.01"), "may decide up to 5,000.00 USD, the budget is 5,000.01 USD"),
+    ],
+)
+def test_an_owner_who_could_not_decide_it_is_an_obstacle(loaded, edit, told):
+    draft(loaded, PILOT, (CARD, ""), edit)
+    [problem] = problems(loaded)
+    assert told in problem.what
+
+
+def test_an_owner_who_decides_nothing_is_an_obstacle(loaded):
+    change(loaded.configs / "people.yaml", "requester@", "somebody@")
+    draft(
+        loaded, PILOT, (CARD, ""), ("owner: owner@", "owner: somebody@"), ("requester: requester@", "requester: owner@")
+    )
+    [problem] = problems(loaded)
+    assert problem.what == "somebody@example.com is not entitled to decide anything"
+
+
+@pytest.mark.parametrize(("tier", "told"), [("low", []), ("standard", ["Owner@example.com would decide on"])])
+def test_only_a_pilot_of_low_risk_may_be_decided_by_whoever_asked(loaded, tier, told):
+    people = loaded.configs / "people.yaml"
+    people.write_text(people.read_text() + "  - email: Owner@example.com\n")
+    asked = ("requester: requester@", f"risk_tier: {tier}\nrequester: Owner@")
+    draft(loaded, PILOT, (CARD, ""), asked)
+    found = [problem.what for problem in problems(loaded)]
+    assert len(found) == len(told)
+    assert all("would decide on their own request" in what for what in found)

@@ -1,0 +1,26 @@
+"""What the gate's commands print for people."""
+
+from promotion.cli import _gist, _numbers
+from shared.finding import Finding
+
+
+def test_an_explained_finding_is_one_plain_line():
+    finding = Finding(
+        check="guardrails",
+        arm="mens",
+        outcome="passed",
+        measured={"estimate": 0.123456789, "arms": {"control": 21379}, "p": 6.1e-289},
+        threshold={"margin": -0.1, "held": True, "list": ["a", 2]},
+        reason="spend is no worse",
+    )
+    assert _numbers(finding) == (
+        "guardrails (mens): spend is no worse; measured estimate=0.1235, arms=(control=21,379), p=6.1e-289; "
+        "asked margin=-0.1, held=yes, list=(a, 2)"
+    )
+
+
+def test_the_log_names_who_decided_what():
+    decision = {"word": "stop", "owner": "owner@example.com"}
+    assert _gist("decided", {"decision": decision}) == "stop by owner@example.com"
+    assert _gist("registered", {"promise": "sha256:" + "a" * 64}) == "promise sha256:aaaaaaaaaaaa…"
+    assert _gist("enrolled", {"role": "owner"}) == "owner"

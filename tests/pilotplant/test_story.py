@@ -1,0 +1,31 @@
+"""How the demo speaks of its folders."""
+
+import json
+from pathlib import Path
+
+from pilotplant.demo.shop import Shop
+from pilotplant.demo.story import Ending, Stage, _from_here
+
+
+def test_a_folder_below_is_named_from_here_and_another_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _from_here(tmp_path / "demo" / "rehearsal") == Path("demo/rehearsal")
+    assert _from_here(tmp_path.parent / "elsewhere") == tmp_path.parent / "elsewhere"
+
+
+def test_a_command_is_shown_with_short_paths(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    stage = Stage(Path("demo"), Shop(None, None), seen.append, quiet=False)
+    stage.run("factory", "load", "customers", tmp_path / "demo" / "inputs" / "customers.csv")
+    assert seen == [
+        ["--workspace", "demo/rehearsal", "factory", "load", "customers", "demo/inputs/customers.csv"],
+    ]
+    assert str(tmp_path) not in capsys.readouterr().out
+
+
+def test_for_scripts_the_paths_are_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ending = Ending(Path("demo/rehearsal"), Path("demo/live"), report="demo/report.html").as_json()
+    assert json.loads(json.dumps(ending))["workspace"] == str(tmp_path / "demo" / "rehearsal")
+    assert ending["urls"]["report"] == str(tmp_path / "demo" / "report.html")
