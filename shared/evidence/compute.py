@@ -120,8 +120,6 @@ def _adjusted(effects: list[Effect]) -> list[Effect]:
         for effect, p, q in zip(family, adjusted, worthwhile, strict=True)
     }
     return [
-        effect.model_copy(update=updates[effect.arm])
-        if effect.part == "primary" and effect.p is not None
-        else effect
+        effect.model_copy(update=updates[effect.arm]) if effect.part == "primary" and effect.p is not None else effect
         for effect in effects
     ]

@@ -80,7 +80,8 @@ def results(root, path):
             visit = int(n % (2 if arm == "email" else 5) == 0)
             at = START + timedelta(minutes=n)
             spend = (n % 7) / 100
-            writer.writerow((f"e{n}", unit, arm, at.isoformat(), (at + timedelta(days=1 + n % 12)).isoformat(), visit, 0, spend))
+            seen = at + timedelta(days=1 + n % 12)
+            writer.writerow((f"e{n}", unit, arm, at.isoformat(), seen.isoformat(), visit, 0, spend))
     return path
 
 

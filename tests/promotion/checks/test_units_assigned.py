@@ -25,7 +25,7 @@ def rewrite():
 def as_drawn(folder):
     """Gives every unit the arm that Python's assignment draws; the check uses SQL's."""
     path = folder / "data" / "exposures.parquet"
-    rows = duckdb.execute(f"FROM read_parquet('{path}')").to_arrow_table()
+    rows = duckdb.sql(f"FROM read_parquet('{path}')").to_arrow_table()
     arms = [assign(pilot_salt("spring-email"), unit, WEIGHTS) for unit in rows.column("unit").to_pylist()]
     rows = rows.set_column(rows.column_names.index("arm"), "arm", [arms])
     duckdb.execute(f"COPY (FROM rows) TO '{path}' (FORMAT parquet)")
