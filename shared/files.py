@@ -13,23 +13,26 @@ from pathlib import Path
 
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Writes a file so that a reader, or a crash, finds the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+    with _written_beside(path, content, mode) as scratch:
+        scratch.replace(path)
         sync_folder(path.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_once(path: Path, content: str | bytes, *, mode: int = 0o644) -> bool:
     """Writes a file in full if none is there; False where one is, even one that was written at this very moment."""
+    with _written_beside(path, content, mode) as scratch:
+        try:
+            # Other than a rename, a link never takes the place of what is there.
+            path.hardlink_to(scratch)
+        except FileExistsError:
+            return False
+        sync_folder(path.parent)
+        return True
+
+
+@contextmanager
+def _written_beside(path: Path, content: str | bytes, mode: int) -> Iterator[Path]:
+    """A finished file in the folder of `path`, which is gone afterwards unless it was given that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,14 +41,9 @@ def write_once(path: Path, content: str | bytes, *, mode: int = 0o644) -> bool:
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).chmod(mode)
-        # Other than a rename, a link never takes the place of what is there.
-        path.hardlink_to(name)
-    except FileExistsError:
-        return False
+        yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return True
 
 
 @contextmanager
