@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.releases import Release
-from shared.clock import rfc3339
+from shared.clock import rfc3339, whole_minute
 from shared.digests import short
 from shared.play import Play
 from shared.workspace import Workspace
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, StateType
 
 POOL = "factory"
-FLOW = "campaign"
 ENTRYPOINT = "factory/flows/campaign.py:campaign"
 TAG = "pilotplant"
 PAGE = 200  # what the server gives out at most
@@ -64,7 +63,6 @@ class FlowRunFacts:
     final: bool
     auto_scheduled: bool
     scheduled: datetime | None
-    started: datetime | None
     ended: datetime | None
 
 
@@ -204,7 +202,7 @@ def run_again_crashed(known: set[str]) -> list[str]:
         for run in _in_states(client, StateType.CRASHED):
             if str(run.id) in known or not run.auto_scheduled or run.deployment_id is None:
                 continue
-            moment = (run.expected_start_time or datetime.now(UTC)).astimezone(UTC).replace(second=0, microsecond=0)
+            moment = whole_minute(run.expected_start_time or datetime.now(UTC))
             client.create_flow_run_from_deployment(
                 run.deployment_id,
                 parameters={**run.parameters, "occurrence": rfc3339(moment)},
@@ -240,7 +238,6 @@ def _facts(release: str, run: FlowRun) -> FlowRunFacts:
         final=state.is_final() if state else False,
         auto_scheduled=bool(run.auto_scheduled),
         scheduled=run.expected_start_time,
-        started=run.start_time,
         ended=run.end_time,
     )
 

@@ -14,7 +14,6 @@ from shared.yamlfile import read_yaml
 
 SCHEMA_VERSION = 1
 ReleaseState = Literal["live", "paused", "retired"]
-RunState = Literal["started", "done", "skipped", "refused", "failed"]
 
 metadata = sa.MetaData()
 ledger = ledger_table(metadata)

@@ -54,6 +54,14 @@ class Clock:
         write_atomically(self.offset_file, json.dumps({"schema_version": 1, "offset_s": offset.total_seconds()}))
 
 
+def whole_minute(moment: datetime) -> datetime:
+    """The minute a moment lies in, as a plain datetime in UTC: cron knows no seconds.
+
+    Libraries' own subclasses of datetime have been seen to lose their time zone on the way through arithmetic.
+    """
+    return datetime.fromtimestamp(moment.timestamp(), UTC).replace(second=0, microsecond=0)
+
+
 def rfc3339(moment: datetime) -> str:
     """A moment as every file and `--json` carries it: RFC 3339, UTC, microseconds only where there are some."""
     text = moment.astimezone(UTC).isoformat(timespec="microseconds" if moment.microsecond else "seconds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from factory.campaign import run_occurrence
-from shared.clock import Clock, parse_rfc3339
+from shared.clock import Clock, parse_rfc3339, whole_minute
 from shared.workspace import open_workspace
 
 # PREFECT_WORKER_PREFETCH_SECONDS: how long before its moment a worker may start a run.
@@ -43,7 +43,5 @@ def _wait_for(moment: datetime, clock: Clock) -> None:
 
 
 def _scheduled() -> datetime:
-    """The moment the schedule named, however late the run began; cron knows no seconds."""
-    expected: datetime = flow_run.get_scheduled_start_time()
-    # A plain datetime: Prefect's own class has been seen to lose its time zone on the way through arithmetic.
-    return datetime.fromtimestamp(expected.timestamp(), UTC).replace(second=0, microsecond=0)
+    """The moment the schedule named, however late the run began."""
+    return whole_minute(flow_run.get_scheduled_start_time())
