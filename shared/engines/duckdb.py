@@ -185,7 +185,9 @@ def place(data: PilotData, charter: Charter) -> Placement:
 @contextmanager
 def _opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
     """The three files as views of their names."""
-    with duckdb.connect() as connection:
+    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
+    # same evidence to the last bit, or analysing it again would seal another candidate.
+    with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
             connection.execute(
