@@ -44,6 +44,8 @@ def examine(room: Room, frozen: Frozen) -> Examined:
     problems = [
         *_of_people(room, frozen),
         *_of_data(frozen),
+        *_of_columns(frozen),
+        *_of_plan(charter),
         *_of_plays(frozen, audiences),
         *_of_time(room, frozen),
         *_of_money(room, frozen),
@@ -103,6 +105,54 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
             where=_place(charter),
             remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population",
+        )
+
+
+def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
+    """What the charter names of the snapshot, and the snapshot does not have."""
+    charter, snapshot = frozen.promise.charter, frozen.snapshot
+    columns = {column.name: column for column in snapshot.contract(charter.population).columns}
+    known = [column.name for column in columns.values() if column.classification == "public"]
+    named = {"cluster": (charter.cluster,) if charter.cluster else (), "segments": charter.segments}
+    for said, names in {**named, "covariates": charter.covariates}.items():
+        for name in names:
+            if name not in known:
+                yield BadInput(
+                    f"`{said}` names column `{name}`, which table `{charter.population}` does not publish",
+                    where=_place(charter),
+                    expected="one of: " + ", ".join(known),
+                )
+    numeric = [name for name in known if columns[name].type in {"integer", "number"}]
+    for name in charter.covariates:
+        if name in known and name not in numeric:
+            yield BadInput(
+                f"covariate `{name}` is no number",
+                where=_place(charter),
+                expected="one of: " + ", ".join(numeric),
+                remedy="name it under `segments` instead, if its groups matter",
+            )
+    for name in charter.sources:
+        if name not in snapshot.manifest.tables:
+            yield BadInput(
+                f"`sources` names table `{name}`, which the snapshot does not have",
+                where=_place(charter),
+                expected="any of: " + ", ".join(sorted(snapshot.manifest.tables)),
+            )
+
+
+def _of_plan(charter: Charter) -> Iterator[Refused]:
+    """What a charter may say and the evidence cannot answer yet: launching it would end in nothing."""
+    if charter.sample.looks.method != "fixed":
+        yield Refused(
+            f"looks of method `{charter.sample.looks.method}` cannot be analysed by this release",
+            where=_place(charter),
+            remedy="leave `looks` out: the evidence is judged once, when the time box is over",
+        )
+    if charter.cluster is not None:
+        yield Refused(
+            f"arms by cluster (`{charter.cluster}`) cannot be analysed by this release",
+            where=_place(charter),
+            remedy="leave `cluster` out, and let a table of clusters be the `population`",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.pilots import Pilot
 from shared import wording
-from shared.charter import Charter
+from shared.charter import Charter, KillCriterion
 from shared.evidence.model import Effect, Evidence
 from shared.money import Money
 
@@ -49,13 +49,14 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
 
 
 def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
-    """What must be read before any number: arms of the wrong size, and a pilot that was closed early."""
+    """What must be read before any number: arms of the wrong size, harm that closes a pilot, one closed early."""
     found, ratio = [], evidence.health.sample_ratio
     if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append(
             f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
             "); units were lost or added on the way, and whoever is missing may be different from the rest."
         )
+    found += [_killed(pilot, kill, effect) for kill, effect in kills(pilot, evidence)]
     if pilot.ended_at is not None:
         box = pilot.charter.time_box
         lasted = max(0, (pilot.ended_at - box.starts).days)
@@ -64,6 +65,32 @@ def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
             "these numbers cannot lead to *scale*."
         )
     return found
+
+
+def kills(pilot: Pilot, evidence: Evidence) -> list[tuple[KillCriterion, Effect]]:
+    """The charter's kill criteria that are met, each with the effect whose whole interval lies beyond it."""
+    metrics = pilot.promise.metrics
+    return [
+        (kill, effect)
+        for kill in pilot.charter.kill_criteria
+        for effect in evidence.effects
+        if effect.metric == kill.metric and _beyond(effect, kill.worse_than, metrics[kill.metric].sign)
+    ]
+
+
+def _beyond(effect: Effect, worse_than: float, sign: int) -> bool:
+    best = effect.high if sign > 0 else effect.low
+    return best is not None and sign * best < sign * worse_than
+
+
+def _killed(pilot: Pilot, kill: KillCriterion, effect: Effect) -> str:
+    metric = pilot.promise.metrics[kill.metric]
+    text = (
+        f"Kill criterion met: arm {effect.arm} harms {kill.metric} by more than "
+        f"{wording.number(metric, kill.worse_than)} ({wording.effect(metric, effect)})"
+    )
+    close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {kill.metric}"'
+    return text + ("." if pilot.ended_at else close)
 
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:

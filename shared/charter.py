@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ RELEASE_CHARACTERS_MAX = 63
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class _Part(BaseModel):
@@ -65,6 +67,47 @@ class Guardrail(_Part):
     margin: float = Field(allow_inf_nan=False)
 
 
+class KillCriterion(_Part):
+    """What closes a pilot early: harm beyond any doubt that the charter's alpha leaves.
+
+    Attributes:
+        metric: its name in the catalogue; one of those that the charter measures.
+        worse_than: an absolute difference on the bad side of zero: the criterion is met where an arm's whole interval
+            lies beyond it.
+    """
+
+    metric: str
+    worse_than: float = Field(allow_inf_nan=False)
+
+
+class Layer(_Part):
+    """A pilot's slice of a mutual-exclusion layer: pilots with slices apart share no unit.
+
+    Attributes:
+        name: the layer.
+        start, end: the slice, as shares of the layer's buckets: from `start` on, up to but without `end`.
+    """
+
+    name: Name
+    start: Decimal = Field(default=Decimal(0), ge=0, lt=1, allow_inf_nan=False)
+    end: Decimal = Field(default=Decimal(1), gt=0, le=1, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Layer:
+        if self.start >= self.end:
+            raise ValueError(f"the slice from {self.start} to {self.end} holds nobody")
+        return self
+
+    @property
+    def frac(self) -> Fraction:
+        """The share of the layer that the slice holds."""
+        return Fraction(self.end) - Fraction(self.start)
+
+    def overlaps(self, other: Layer) -> bool:
+        """Whether the two could share a unit."""
+        return self.name == other.name and self.start < other.end and other.start < self.end
+
+
 class Arm(_Part):
     """One arm; the one without a play is the control."""
 
@@ -73,18 +116,51 @@ class Arm(_Part):
     play: Play | None = None
 
 
+class FixedHorizon(_Part):
+    """One look, when the time box is over."""
+
+    method: Literal["fixed"] = "fixed"
+
+
+class GroupSequential(_Part):
+    """Looks agreed on beforehand, which share alpha by a spending function (Lan and DeMets 1983).
+
+    Attributes:
+        at: when to look, as shares of the time box, rising; the last is its end.
+        spending: how the looks share alpha.
+    """
+
+    method: Literal["group_sequential"]
+    at: tuple[float, ...] = Field(min_length=2)
+    spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
+
+    @model_validator(mode="after")
+    def _rising_to_the_end(self) -> GroupSequential:
+        if self.at[0] <= 0 or self.at[-1] != 1 or any(b <= a for a, b in pairwise(self.at)):
+            raise ValueError("the looks are shares of the time box that rise to 1, like [0.5, 1]")
+        return self
+
+
+class AlwaysValid(_Part):
+    """A look at any time, by a confidence sequence."""
+
+    method: Literal["always_valid"]
+
+
 class SamplePlan(_Part):
-    """A fixed-horizon plan.
+    """How many units, how sure, and when to look.
 
     Attributes:
         alpha: two-sided error rate of the primary test; one-sided for each guardrail.
         power: the power that `units_per_arm` was planned for.
         units_per_arm: exposed units needed in every arm.
+        looks: when the evidence may be looked at to decide.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
     power: float = Field(default=0.8, ge=0.5, lt=1)
     units_per_arm: int = Field(ge=2)
+    looks: FixedHorizon | GroupSequential | AlwaysValid = Field(default=FixedHorizon(), discriminator="method")
 
 
 class TimeBox(_Part):
@@ -166,10 +242,16 @@ class Charter(_Part):
         requester: who asks for the promotion.
         owner: who decides it.
         population: the snapshot's table whose identifier is the unit.
+        cluster: a column of it by which arms are drawn, so that a household, say, has one arm; None draws each unit.
+        covariates: columns of it that were known before the pilot, to lessen the noise of the estimates.
+        segments: columns of it in whose groups effects are shown as well.
+        sources: further tables of the snapshot that the pilot's SQL reads.
+        layer: the slice of a mutual-exclusion layer that the pilot takes its units from; None for all units.
         assignment: `pilotplant` draws arms by salted hash and holds exposures to it; `source` takes the arm from
             the system that did the exposing.
         outcomes: the contract that recorded outcomes keep.
         primary, guardrails, secondary: what is measured, and what for.
+        kill_criteria: what closes the pilot early.
         decide_by: the day by whose end the owner has decided; silence is *stop*.
         follows: for the successor of a revised pilot: its lineage.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
@@ -182,12 +264,18 @@ class Charter(_Part):
     requester: Email
     owner: Email
     population: str
+    cluster: ColumnName | None = None
+    covariates: tuple[ColumnName, ...] = ()
+    segments: tuple[ColumnName, ...] = ()
+    sources: tuple[str, ...] = ()
+    layer: Layer | None = None
     assignment: Literal["pilotplant", "source"] = "pilotplant"
     outcomes: str = "outcomes"
     arms: tuple[Arm, ...]
     primary: Primary
     guardrails: tuple[Guardrail, ...] = ()
     secondary: tuple[str, ...] = ()
+    kill_criteria: tuple[KillCriterion, ...] = ()
     sample: SamplePlan
     time_box: TimeBox
     decide_by: date
@@ -211,6 +299,14 @@ class Charter(_Part):
         measured = [self.primary.metric, *(rail.metric for rail in self.guardrails), *self.secondary]
         if len(set(measured)) < len(measured):
             raise ValueError("a metric has one part only: primary, guardrail or secondary")
+        unmeasured = [kill.metric for kill in self.kill_criteria if kill.metric not in measured]
+        if unmeasured:
+            raise ValueError(
+                f"a kill criterion reads `{unmeasured[0]}`, which is neither primary, guardrail nor secondary"
+            )
+        for said, columns in (("covariates", self.covariates), ("segments", self.segments), ("sources", self.sources)):
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"`{said}` names something twice")
         if self.decide_by < self.time_box.end:
             raise ValueError(f"decide_by ({self.decide_by}) is before the time box ends ({self.time_box.end})")
         return self
@@ -294,11 +390,16 @@ class Promise(_Part):
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
     """The definitions of the charter's metrics; raises BadInput for an unknown one, or a margin of the wrong sign."""
     found = {name: catalogue.get(name) for name in charter.measured}
-    for rail in charter.guardrails:
-        if rail.margin * found[rail.metric].sign >= 0:
-            better = "more" if found[rail.metric].sign > 0 else "less"
+    harms = [(f"the margin of guardrail `{rail.metric}`", rail.metric, rail.margin) for rail in charter.guardrails]
+    harms += [
+        (f"`worse_than` of the kill criterion on `{kill.metric}`", kill.metric, kill.worse_than)
+        for kill in charter.kill_criteria
+    ]
+    for what, metric, harm in harms:
+        if harm * found[metric].sign >= 0:
+            better = "more" if found[metric].sign > 0 else "less"
             raise BadInput(
-                f"the margin of guardrail `{rail.metric}` is {rail.margin}",
+                f"{what} is {harm}",
                 where=f"charter of {charter.pilot}",
                 expected=f"a number {'below' if better == 'more' else 'above'} zero, since {better} is better there",
             )

@@ -147,6 +147,14 @@ def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[Base
         )
     if problem["type"] == "missing":
         return BadInput(f"`{name}` is missing{more}", where=where, remedy=f"add `{location[-1]}:` there")
+    if problem["type"] == "union_tag_invalid":
+        tag = problem["ctx"]["discriminator"].strip("'")
+        return BadInput(
+            f"`{name}.{tag}`: there is no `{problem['ctx']['tag']}`{more}",
+            where=f"{path}, line {_line(node, (*location, tag))}",
+            expected="one of: " + problem["ctx"]["expected_tags"].replace("'", ""),
+            remedy="correct it there",
+        )
     return BadInput(
         f"`{name}`: {_plain(problem['msg'])}{more}", where=where, expected=_expected(problem), remedy="correct it there"
     )
@@ -191,13 +199,24 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that the model knows at `location`."""
     here: Any = model
     for step in location:
+        if get_origin(here) in {Union, types.UnionType}:
+            if tagged := _tagged(here, step):
+                here = tagged
+                continue  # the step was the tag, which is no key of the file
+            here = _inner(here)
         if step in _fields(here):
             here = _fields(here)[str(step)]
         elif get_origin(here) in {tuple, list, dict}:
             here = _inner(here)
-        if get_origin(here) in {Union, types.UnionType}:
-            here = _inner(here)
-    return sorted(_fields(here))
+    return sorted(_fields(_inner(here)))
+
+
+def _tagged(union: Any, tag: str | int) -> type[BaseModel] | None:
+    """The member of a discriminated union that carries this tag."""
+    for member in get_args(union):
+        if any(tag in get_args(annotation) for annotation in _fields(member).values()):
+            return member  # type: ignore[no-any-return]
+    return None
 
 
 def _fields(model: Any) -> dict[str, Any]:

@@ -39,6 +39,24 @@ def change(path, old, new):
             BadInput,
             "uses column `email`, which table",
         ),
+        (
+            ("population: customers", "population: customers\nsegments: [shoe_size]"),
+            BadInput,
+            "names column `shoe_size`",
+        ),
+        (("population: customers", "population: customers\ncovariates: [email]"), BadInput, "names column `email`"),
+        (("population: customers", "population: customers\ncovariates: [zip_code]"), BadInput, "is no number"),
+        (("population: customers", "population: customers\nsources: [orders]"), BadInput, "names table `orders`"),
+        (
+            ("population: customers", "population: customers\ncluster: zip_code"),
+            Refused,
+            "arms by cluster (`zip_code`) cannot be analysed",
+        ),
+        (
+            ("units_per_arm: 150", "units_per_arm: 150, looks: {method: always_valid}"),
+            Refused,
+            "looks of method `always_valid` cannot be analysed",
+        ),
         (("media: 100.00", "media: 90000.00"), Refused, "the pilot asks for 90,000.00 USD"),
         (("currency: USD", "currency: EUR"), BadInput, "the pilot's budget is in EUR"),
         (
@@ -55,6 +73,12 @@ def test_each_obstacle_is_found_and_says_what_to_do(loaded, change, error, told)
     assert told in found[0].what
     assert all(problem.where for problem in found)
     assert all(problem.remedy or problem.expected for problem in found)
+
+
+def test_what_the_snapshot_publishes_may_be_named(loaded):
+    named = "population: customers\ncovariates: [history, recency]\nsegments: [zip_code]\nsources: [customers]"
+    draft(loaded, PILOT, (CARD, ""), ("population: customers", named))
+    assert problems(loaded) == []
 
 
 def test_an_id_that_is_no_identifier_makes_no_units(loaded, monkeypatch):

@@ -12,6 +12,7 @@ from lab import report
 from lab.analysis import latest
 from lab.pilots import get_pilot
 from lab.state import open_lab
+from shared.charter import KillCriterion
 from shared.evidence.model import Effect, SampleRatio
 from shared.money import Money
 from tests.lab_makers import AFTER, PILOT, STARTS, staged
@@ -74,6 +75,34 @@ def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
     assert report.conclusion(analysis.pilot, with_effects(analysis.evidence), "letter") == (
         "letter: visit rose by +10.00 pp [5.00, 15.00]; harm beyond the margin is ruled out for every guardrail."
     )
+
+
+def with_kill(pilot, worse_than):
+    """The pilot, had its charter this kill criterion on visits."""
+    kill = KillCriterion(metric="visit", worse_than=worse_than)
+    charter = pilot.charter.model_copy(update={"kill_criteria": (kill,)})
+    return replace(pilot, promise=pilot.promise.model_copy(update={"charter": charter}))
+
+
+def test_a_kill_criterion_is_met_where_the_whole_interval_lies_beyond_it(analysis):
+    evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
+    [told] = report.warnings(with_kill(analysis.pilot, -0.04), evidence)
+    assert told == (
+        "Kill criterion met: arm letter harms visit by more than -4.00 pp (-10.00 pp [-15.00, -5.00]); "
+        'close it: pilotplant lab end spring-mail --reason "kill criterion on visit"'
+    )
+
+
+@pytest.mark.parametrize("worse_than", [-0.05, -0.1, -0.2])
+def test_a_kill_criterion_within_the_interval_is_not_met(analysis, worse_than):
+    evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
+    assert report.warnings(with_kill(analysis.pilot, worse_than), evidence) == []
+
+
+def test_a_kill_criterion_is_not_met_by_what_cannot_be_evaluated(analysis):
+    silent = {"estimate": None, "low": None, "high": None, "p": None, "p_adjusted": None, "problem": "no data"}
+    evidence = with_effects(analysis.evidence, **silent)
+    assert report.kills(with_kill(analysis.pilot, -0.04), evidence) == []
 
 
 def test_no_significant_difference_is_not_proof_of_none(analysis):

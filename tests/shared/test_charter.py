@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.charter import Charter, Promise, TimeBox, measured_by
+from shared.charter import Charter, Layer, Promise, TimeBox, measured_by
 from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric
 from shared.yamlfile import read_yaml
@@ -23,6 +23,18 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
 names = st.from_regex(r"\A[a-z0-9][a-z0-9-]{0,20}\Z")
 numbers = st.floats(1e-6, 1e6)
 cents = st.decimals(0, 10**6, places=2)
+column = st.from_regex(r"\A[a-z][a-z0-9_]{0,20}\Z")
+columns = st.lists(column, max_size=3, unique=True)
+layers = st.builds(
+    lambda name, cut: {"name": name, "start": cut / 100, "end": (cut + 1) / 100}, names, st.integers(0, 99)
+)
+looks = st.sampled_from(
+    [
+        {"method": "fixed"},
+        {"method": "group_sequential", "at": [0.25, 0.5, 1], "spending": "pocock"},
+        {"method": "always_valid"},
+    ]
+)
 
 
 @st.composite
@@ -47,7 +59,16 @@ def charters(draw):
         primary={"metric": metrics[0], "minimum_effect": draw(numbers)},
         guardrails=[{"metric": metric, "margin": -draw(numbers)} for metric in metrics[1:cut]],
         secondary=metrics[cut:],
-        sample={"alpha": draw(st.floats(0.001, 0.2)), "units_per_arm": draw(st.integers(2, 10**6))},
+        kill_criteria=[{"metric": metrics[0], "worse_than": -draw(numbers)}] if draw(st.booleans()) else [],
+        covariates=draw(columns),
+        segments=draw(columns),
+        cluster=draw(st.none() | column),
+        layer=draw(st.none() | layers),
+        sample={
+            "alpha": draw(st.floats(0.001, 0.2)),
+            "units_per_arm": draw(st.integers(2, 10**6)),
+            "looks": draw(looks),
+        },
         time_box={"start": start, "end": end, "timezone": draw(st.sampled_from(["UTC", "Europe/Berlin"]))},
         decide_by=end + timedelta(days=draw(st.integers(0, 30))),
         budget={"media": draw(cents), "ai": draw(cents), "currency": "EUR"},
@@ -124,6 +145,15 @@ def arms(*controls, treatments=("letter",)):
         ({"sample": {"units_per_arm": 1}}, "greater than or equal to 2"),
         ({"sample": {"units_per_arm": 10, "alpha": 0}}, "greater than 0"),
         ({"sample": {"units_per_arm": 10, "alpha": 0.5}}, "less than or equal to 0.2"),
+        ({"sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 0.9]}}}, "rise to 1"),
+        ({"sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 0.5, 1]}}}, "rise to 1"),
+        ({"sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [1]}}}, "at least 2 items"),
+        ({"sample": {"units_per_arm": 10, "looks": {"method": "weekly"}}}, "'always_valid'"),
+        ({"layer": {"name": "mail", "start": 0.5, "end": 0.5}}, "holds nobody"),
+        ({"layer": {"name": "mail", "end": 1.5}}, "less than or equal to 1"),
+        ({"kill_criteria": [{"metric": "spend", "worse_than": -1}]}, "neither primary, guardrail nor secondary"),
+        ({"segments": ["channel", "channel"]}, "`segments` names something twice"),
+        ({"cluster": "House hold"}, "pattern"),
         ({"owner": "nobody"}, "pattern"),
         ({"pilot": "Spring Mail"}, "pattern"),
         ({"pilot": "../spring"}, "pattern"),
@@ -216,6 +246,27 @@ def test_the_definitions_of_measured_metrics_are_found(catalogue):
 def test_a_margin_on_the_good_side_is_refused(catalogue, metric, margin):
     with pytest.raises(BadInput, match="the margin of guardrail"):
         measured_by(make_charter(guardrails=[{"metric": metric, "margin": margin}]), catalogue)
+
+
+@pytest.mark.parametrize(("metric", "harm"), [("spend", 0.1), ("spend", 0), ("complaints", -0.1)])
+def test_a_kill_criterion_on_the_good_side_is_refused(catalogue, metric, harm):
+    charter = make_charter(secondary=[metric], kill_criteria=[{"metric": metric, "worse_than": harm}])
+    with pytest.raises(BadInput, match="`worse_than` of the kill criterion"):
+        measured_by(charter, catalogue)
+
+
+# Slices of a line: two meet where each begins before the other ends; a common end is no meeting.
+@pytest.mark.parametrize(
+    ("name", "start", "end", "meets"),
+    [("mail", 0, 1, True), ("mail", "0.4", "0.6", True), ("mail", "0.5", 1, False), ("page", 0, 1, False)],
+)
+def test_slices_of_one_layer_that_meet_overlap(name, start, end, meets):
+    first, second = Layer(name="mail", end="0.5"), Layer(name=name, start=start, end=end)
+    assert (first.overlaps(second), second.overlaps(first)) == (meets, meets)
+
+
+def test_a_slice_knows_its_share_exactly():
+    assert Layer(name="mail", start=0.1, end=0.4).frac == Fraction(3, 10)
 
 
 def test_an_unknown_metric_comes_with_the_known_ones(catalogue):

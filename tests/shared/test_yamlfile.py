@@ -176,6 +176,28 @@ def test_an_unknown_key_in_an_item_comes_with_the_keys_of_the_item(file, key):
     assert error_of(file, f"{key}:\n  - width: 1\n  - widht: 1\n", _Outer).expected == "one of: width"
 
 
+@pytest.mark.parametrize(
+    ("looks", "what", "expected"),
+    [
+        ("{method: group_sequential, at: [0.5, 1], spend: x}", "spend", "one of: at, method, spending"),
+        ("{method: always_valid, at: [0.5, 1]}", "at", "one of: method"),
+    ],
+)
+def test_an_unknown_key_of_one_kind_comes_with_the_keys_of_that_kind(file, looks, what, expected):
+    text = CHARTER.replace("units_per_arm: 10", f"units_per_arm: 10, looks: {looks}")
+    assert text != CHARTER
+    error = error_of(file, text, Charter)
+    assert (what in error.what, error.expected) == (True, expected)
+
+
+def test_an_unknown_kind_comes_with_the_kinds_there_are(file):
+    text = CHARTER.replace("units_per_arm: 10", "units_per_arm: 10, looks: {method: weekly}")
+    error = error_of(file, text, Charter)
+    assert error.where == f"{file}, line {line_of(text, 'weekly')}"
+    assert error.what == "`sample.looks.method`: there is no `weekly`"
+    assert error.expected == "one of: fixed, group_sequential, always_valid"
+
+
 def test_a_missing_key_is_named(file):
     assert error_of(file, METRICS.replace("    column: visit\n", "")).what == "`metrics.visit.column` is missing"
 
