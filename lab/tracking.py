@@ -66,10 +66,7 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     from mlflow.entities import Metric, Param, RunTag
 
     client = _client(workspace)
-    experiment = client.get_experiment_by_name(pilot.name)
-    identity = experiment.experiment_id if experiment else client.create_experiment(
-        pilot.name, artifact_location=(workspace.lab / "mlartifacts" / pilot.name).as_uri()
-    )  # fmt: skip
+    identity = _experiment(client, workspace, pilot.name)
     params, metrics = _params(pilot), _metrics(evidence, cost)
     tags = {"evidence": evidence.digest, "promise": evidence.promise, "interim": str(interim).lower(),
             "mode": workspace.mode, "owner": pilot.charter.owner}  # fmt: skip
@@ -89,6 +86,21 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
         client.log_artifact(run_id, str(folder / name))
     client.set_terminated(run_id, "FINISHED", end_time=stamp)
     return Run(run_id, pilot.name, params, metrics, tags, artifacts)
+
+
+def _experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
+    """The pilot's experiment, with its artifacts in this workspace.
+
+    MLflow keeps the place of the artifacts as an absolute path: one in another folder is from before the workspace was
+    moved, or is the original's of which this is a copy. It keeps its runs under another name.
+    """
+    place = (workspace.lab / "mlartifacts" / name).as_uri()
+    known = client.get_experiment_by_name(name)
+    if known is not None and known.artifact_location == place:
+        return str(known.experiment_id)
+    if known is not None:
+        client.rename_experiment(known.experiment_id, f"{name} (experiment {known.experiment_id}, in another folder)")
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 def _unfinished(client: MlflowClient, experiment: str, tags: dict[str, str]) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from datetime import timedelta
 
 import pytest
 
@@ -12,7 +14,7 @@ from lab.pilots import get_pilot
 from lab.state import open_lab
 from lab.tracking import store_uri
 from shared.digests import digest_file
-from tests.lab_makers import OWNER, PILOT, staged
+from tests.lab_makers import AFTER, OWNER, PILOT, copy_of, fingerprint, staged
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,16 @@ def test_an_analysis_that_was_cut_off_before_it_was_recorded_leaves_one_run(reco
     [experiment] = [e for e in client.search_experiments() if e.name == PILOT]
     [run] = client.search_runs([experiment.experiment_id])
     assert (run.info.run_id, run.info.status) == (done.mlflow_run, "FINISHED")
+
+
+def test_a_copied_workspace_writes_nothing_into_the_original(tmp_path_factory, tmp_path):
+    original = staged(tmp_path_factory.getbasetemp(), "submitted")
+    before = fingerprint(original.lab)
+    copy = copy_of(original, tmp_path / "copy")
+    copy.clock.set(AFTER + timedelta(hours=1))  # another report: it tells the minute
+    shutil.rmtree(copy.lab / "pilots" / PILOT / "analyses")
+    again = analyse(copy, PILOT)
+    assert again.repeated is False
+    assert fingerprint(original.lab) == before
+    [artifacts] = (copy.lab / "mlartifacts" / PILOT).glob(f"{again.mlflow_run}/artifacts")
+    assert digest_file(artifacts / "report.html") == digest_file(again.report)
