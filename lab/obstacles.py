@@ -13,6 +13,7 @@ from shared.charter import Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
+from shared.evidence.compute import unanswerable
 from shared.files import scratch_in
 from shared.people import read_people
 from shared.play import Play
@@ -141,19 +142,13 @@ def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
 
 
 def _of_plan(charter: Charter) -> Iterator[Refused]:
-    """What a charter may say and the evidence cannot answer yet: launching it would end in nothing."""
-    if charter.sample.looks.method != "fixed":
-        yield Refused(
-            f"looks of method `{charter.sample.looks.method}` cannot be analysed by this release",
-            where=_place(charter),
-            remedy="leave `looks` out: the evidence is judged once, when the time box is over",
-        )
-    if charter.cluster is not None:
-        yield Refused(
-            f"arms by cluster (`{charter.cluster}`) cannot be analysed by this release",
-            where=_place(charter),
-            remedy="leave `cluster` out, and let a table of clusters be the `population`",
-        )
+    """What the evidence could not answer in the end is not begun."""
+    remedies = {
+        "looks": "leave `looks` out: the evidence is judged once, when the time box is over",
+        "cluster": "leave `cluster` out, and let a table of clusters be the `population`",
+    }
+    for key, what in unanswerable(charter).items():
+        yield Refused(what, where=_place(charter), remedy=remedies[key])
 
 
 def _of_outcomes(outcomes: Contract, charter: Charter) -> Iterator[BadInput]:

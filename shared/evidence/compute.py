@@ -53,6 +53,16 @@ def compute(promise: Promise, data: PilotData) -> Evidence:
     )
 
 
+def unanswerable(charter: Charter) -> dict[str, str]:
+    """What a charter may say and this release cannot compute evidence for: by key, in words; empty where it can."""
+    found = {}
+    if charter.sample.looks.method != "fixed":
+        found["looks"] = f"looks of method `{charter.sample.looks.method}` cannot be analysed by this release"
+    if charter.cluster is not None:
+        found["cluster"] = f"arms by cluster (`{charter.cluster}`) cannot be analysed by this release"
+    return found
+
+
 def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> tuple[Effect, ...]:
     effects = [
         _effect(charter, arm.name, name, metrics[name], summary)
@@ -67,7 +77,8 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
     treated = summary.moments.get(arm, {}).get(name, EMPTY)
     control = summary.moments.get(charter.control.name, {}).get(name, EMPTY)
     part = _part(charter, name)
-    found = _silent(summary, name, (arm, charter.control.name)) or difference(treated, control)
+    problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
+    found = problem or difference(treated, control)
     if isinstance(found, str):
         return Effect(arm=arm, metric=name, part=part, problem=found)
     low, high = found.interval(alpha)

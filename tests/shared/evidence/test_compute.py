@@ -218,6 +218,18 @@ def test_evidence_carries_the_digest_of_its_promise(tmp_path):
     assert compute(promised(), pilot_data(tmp_path)).promise == promised().digest
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"cluster": "household"}, {"sample": {"units_per_arm": 10, "looks": {"method": "always_valid"}}}],
+)
+def test_a_plan_that_cannot_be_answered_has_no_effects_but_reasons(tmp_path, changes):
+    found = compute(promised(**changes), two_arms(tmp_path, CONTROL, LETTER))
+    assert len(found.effects) == 2
+    for effect in found.effects:
+        assert "cannot be analysed by this release" in effect.problem
+        assert (effect.estimate, effect.low, effect.p, effect.p_adjusted) == (None, None, None, None)
+
+
 def test_evidence_survives_its_json_form(tmp_path):
     found = compute(promised(), two_arms(tmp_path, CONTROL, LETTER))
     assert Evidence.model_validate_json(found.model_dump_json()) == found
