@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from lab import report, tracking
 from lab.intake import PARTS, part_columns, parts, rows_sql
+from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import analyses, open_lab
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
@@ -132,10 +133,13 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
 def _known(room: Room, pilot: Pilot, evidence: Evidence, *, interim: bool) -> Analysis | None:
     """The analysis of these very data, if there is one; told by the data, since the last digits of a sum may differ."""
     for found in _analyses(room, pilot):
-        same = (found.evidence.data, found.evidence.software) == (evidence.data, evidence.software)
-        if same and found.interim == interim:
+        if _identity(found.evidence) == _identity(evidence) and found.interim == interim:
             return found
     return None
+
+
+def _identity(evidence: Evidence) -> tuple[object, ...]:
+    return evidence.promise, evidence.data, evidence.software
 
 
 def _remember(room: Room, name: str, evidence: Evidence, folder: Path, run: str) -> None:
@@ -146,4 +150,9 @@ def _remember(room: Room, name: str, evidence: Evidence, folder: Path, run: str)
                 pilot=name, evidence=evidence.digest, folder=folder.name, at=rfc3339(room.now()), mlflow_run=run
             )
         )
-        room.write(connection, "analysed", name, {"evidence": evidence.digest, "mlflow_run": run})
+        room.write(
+            connection,
+            ANALYSED,
+            name,
+            {"evidence": evidence.digest, "mlflow_run": run, "outcomes": evidence.outcomes},
+        )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import sqlalchemy as sa
 
+from lab.pilots import locked
 from lab.state import pilots, read_settings, spend
 from shared.clock import parse_rfc3339
 from shared.money import Money
 from shared.record import decisions
 from shared.room import Room
+from shared.workspace import Workspace
+
+
+def reserving(workspace: Workspace) -> AbstractContextManager[None]:
+    """Waits until nobody else reserves of the Lab's budget: two together could promise the same money twice."""
+    return locked(workspace.lab / ".launch.lock")
 
 
 def committed(room: Room, *, except_for: str | None = None) -> Money:

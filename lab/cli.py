@@ -88,6 +88,45 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
 
 
 @app.command()
+def amend(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; the gate shows it to whoever decides.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Make the edited charter the next version of a launched pilot's promise.
+
+    After the first exposure only these may change: the hypothesis' wording, secondary metrics, the budget, and, while
+    nobody has looked at outcomes, a later end and a later decision.
+    """
+    from lab.amending import amend as next_version
+
+    here = session(context)
+    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run)
+    promise, charter = done.promise, done.promise.charter
+    told = {
+        "amended": f"{name} is amended.",
+        "planned": f"{name} could be amended like this; nothing was done.",
+        "finished": f"The amendment of {name} that was cut off is finished.",
+        "same": f"The charter of {name} says what is in force already; nothing was done.",
+    }[done.outcome]
+    emit(
+        as_json,
+        {"pilot": name, "digest": promise.digest, "version": promise.version, "changes": done.changes,
+         "repeated": done.outcome in {"same", "finished"}, "dry_run": dry_run},
+        told,
+        *(f"  {change['path']}: {_value(change['before'])} -> {_value(change['after'])}" for change in done.changes),
+        f"Promise: {promise.digest} (version {promise.version})",
+        f"Runs until {date_time(charter.time_box.ends)}; budget {charter.budget.total}; "
+        f"{charter.owner} decides by {date_time(charter.deadline)}",
+        *([f"Next: pilotplant lab assign {name} --out {name}-arms.csv: arms given out before no longer hold"]
+          if done.reassigned and not dry_run else []),
+    )  # fmt: skip
+    return done
+
+
+@app.command()
 def assign(
     context: typer.Context,
     name: Name,
@@ -313,6 +352,8 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "promise": pilot.promise.as_json(),
             "digest": pilot.promise.digest,
             "snapshot": pilot.snapshot,
+            "version": pilot.promise.version,
+            "amendments": [amendment.as_json() for amendment in pilot.amendments],
         },
         f"{name}: {line.word or line.state}",
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
@@ -321,6 +362,8 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.spent} of {line.budget}",
         f"Ends {date_time(line.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
         f"Promise {pilot.promise.digest}",
+        *(amendment.told() for amendment in pilot.amendments),
+        *(["The last amendment was cut off: give the same `lab amend` again"] if pilot.undeposited else []),
     )
     return pilot
 
@@ -370,6 +413,10 @@ def learning(found: dict[str, Any]) -> list[str]:
         f"cost per insight: {'–' if price is None else money(price)}",
         f"Budget: {money(found['spent'])} spent, {money(found['budget_left'])} of {money(found['budget'])} not bound",
     ]
+
+
+def _value(value: Any) -> str:
+    return "(nothing)" if value is None else str(value)
 
 
 def _problem(parts: dict[str, str | None]) -> list[str]:

@@ -111,8 +111,11 @@ def check(workspace: Workspace, name: str) -> Check:
     examined = Examined([], {}) if launched else examine(room, frozen)
     notes = []
     if launched:
-        same = launched.promise.digest == frozen.promise.digest
-        notes.append("it has been launched" + ("" if same else ", and was changed since: the frozen charter counts"))
+        same = launched.promise.same_as(frozen.promise)
+        notes.append(
+            "it has been launched"
+            + ("" if same else ", and was changed since: the frozen charter counts until `lab amend`")
+        )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
     forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.candidate import write_json
+from shared.candidate import PROMISE, write_json
 from shared.charter import Charter, Promise, measured_by
 from shared.contracts import load_contract
+from shared.crashpoints import Point, reach
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
@@ -35,7 +36,7 @@ class Frozen:
     def write(self, folder: Path) -> None:
         """Puts promise and files into `folder`, in full or not at all; raises Refused for other bytes than promised."""
         with scratch_in(folder.parent) as scratch:
-            write_json(scratch / "promise.json", self.promise.as_json())
+            write_json(scratch / PROMISE, self.promise.as_json())
             for name, source in self.files.items():
                 target = scratch / "files" / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +45,9 @@ class Frozen:
                     raise Refused(
                         f"{name} was changed while it was being frozen",
                         where=str(source),
-                        remedy="finish editing, and launch again",
+                        remedy="finish editing, and give the command again",
                     )
+            reach(Point.FREEZE_COPIED)
             settle(scratch, folder)
 
 
@@ -77,10 +79,13 @@ def read_charter(workspace: Workspace, name: str) -> Charter:
     return charter
 
 
-def freeze(workspace: Workspace, name: str) -> Frozen:
-    """The promise that the charter makes as it stands; raises BadInput where it names what is not there."""
+def freeze(workspace: Workspace, name: str, snapshot: Snapshot | None = None) -> Frozen:
+    """The promise that the charter makes as it stands, over the latest snapshot if none is given.
+
+    Raises BadInput where it names what is not there.
+    """
     charter = read_charter(workspace, name)
-    snapshot = latest_snapshot(workspace)
+    snapshot = snapshot or latest_snapshot(workspace)
     home = charter_path(workspace, name).parent
     files = {}
     for arm in charter.treatments:

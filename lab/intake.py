@@ -20,6 +20,7 @@ from lab.state import batches, open_lab
 from shared.assignment import assign_sql, pilot_salt
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract
+from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
 from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import BadInput
@@ -195,9 +196,11 @@ class _Intake:
             for part in PARTS:
                 target = literal(str(scratch / f"{part}.parquet"))
                 self.connection.execute(f"COPY new_{part} TO {target} (FORMAT parquet)")
+            reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
             shutil.rmtree(folder, ignore_errors=True)
             settle(scratch, folder)
+        reach(Point.RECORD_KEPT)
         counts = {part: self._count(f"new_{part}") for part in PARTS}
         reasons = dict(
             self.connection.execute(
@@ -222,6 +225,8 @@ class _Intake:
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
             self.room.write(connection, "recorded", self.pilot.name, body)
+            reach(Point.RECORD_WRITTEN)
+        reach(Point.RECORD_RECORDED)
         return result
 
     def _stage(self, kind: str, columns: list[Column], source: str, present: list[str]) -> None:

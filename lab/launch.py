@@ -8,13 +8,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from lab.budget import reserving
 from lab.freezing import Frozen, freeze
-from lab.obstacles import examine
-from lab.pilots import Pilot, find_pilot, get_pilot, locked, locked_pilot, pilot_folder
+from lab.obstacles import examine, raise_first
+from lab.pilots import Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
 from lab.state import open_lab, pilots
+from shared.amendment import changes
 from shared.charter import Promise
 from shared.clock import rfc3339
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.crashpoints import Point, reach
+from shared.errors import BadInput, Refused
 from shared.register import Register
 from shared.room import Room
 from shared.workspace import Workspace
@@ -35,8 +38,7 @@ def launch(workspace: Workspace, name: str, register: Register) -> Launched:
     """
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
-    # One launch at a time: two together could promise the same money twice.
-    with locked(workspace.lab / ".launch.lock"):
+    with reserving(workspace):
         return _launch(room, frozen, register)
 
 
@@ -45,13 +47,15 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
     before = find_pilot(room, name)
     if before is not None:
         return _again(before, frozen)
-    _raise_first(examine(room, frozen).problems)
-    folder = pilot_folder(workspace, name) / "frozen"
+    raise_first(examine(room, frozen).problems)
+    folder = version_folder(pilot_folder(workspace, name), 1)
     _discard_other(folder, frozen)
     frozen.write(folder)
+    reach(Point.LAUNCH_FROZEN)
     with room.transaction() as connection:
         head = room.head(connection)
     receipt = register(workspace, frozen.promise, head)
+    reach(Point.LAUNCH_REGISTERED)
     charter = frozen.promise.charter
     with room.transaction() as connection:
         connection.execute(
@@ -72,28 +76,22 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
             "gate": {"at": rfc3339(receipt.at), **receipt.ledger.as_json()},
         }
         room.write(connection, "launched", name, body)
+        reach(Point.LAUNCH_WRITTEN)
+    reach(Point.LAUNCH_RECORDED)
     return Launched(get_pilot(room, name), repeated=False)
 
 
 def _again(before: Pilot, frozen: Frozen) -> Launched:
-    if before.promise.digest != frozen.promise.digest:
-        changed = [key for key, value in before.promise.as_json().items() if frozen.promise.as_json()[key] != value]
+    if not before.promise.same_as(frozen.promise):
+        changed = ", ".join(change.name for change in changes(before.promise, frozen.promise))
         raise Refused(
-            f"pilot {before.name} was launched with other content (changed since: {', '.join(changed)})",
+            f"pilot {before.name} was launched with other content (changed since: {changed})",
             where=str(before.frozen),
             expected=f"the promise {before.promise.digest}",
-            remedy="put the charter and its files back as they were frozen, or start another pilot under a new name",
+            remedy=f"see what may still be changed: pilotplant lab amend {before.name} --reason TEXT --dry-run; "
+            "or put the charter and its files back as they were frozen",
         )
     return Launched(before, repeated=True)
-
-
-def _raise_first(found: list[PilotPlantError]) -> None:
-    if not found:
-        return
-    first = found[0]
-    if len(found) > 1:
-        first.what += f" (and {len(found) - 1} more: see `pilotplant lab check`)"
-    raise first
 
 
 def _discard_other(folder: Path, frozen: Frozen) -> None:

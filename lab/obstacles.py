@@ -39,8 +39,11 @@ class Examined:
     audiences: dict[str, int]
 
 
-def examine(room: Room, frozen: Frozen) -> Examined:
-    """Everything that keeps the promise from being launched now, and whom its plays would reach."""
+def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
+    """Everything that keeps the promise from being launched now, and whom its plays would reach.
+
+    `began`: whether the pilot has been launched with this very start, which is not asked about again.
+    """
     charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
     problems = [
         *_of_people(room, frozen),
@@ -48,12 +51,28 @@ def examine(room: Room, frozen: Frozen) -> Examined:
         *_of_columns(frozen),
         *_of_plan(charter),
         *_of_plays(frozen, audiences),
-        *_of_time(room, frozen),
+        *([] if began else _of_time(room, frozen)),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
     ]
     reached = {arm.name: audiences.units.get(arm.play.audience) for arm in charter.treatments if arm.play}
     return Examined(problems, {arm: units for arm, units in reached.items() if units is not None})
+
+
+def examine_free(room: Room, frozen: Frozen, *, costlier: bool) -> list[PilotPlantError]:
+    """Of the obstacles those that a change can bring up after the first exposure; `costlier`: with a larger budget."""
+    of_money = [*_of_money(room, frozen), *_of_entitlement(room, frozen.promise.charter)] if costlier else []
+    return [*_of_data(frozen), *of_money]
+
+
+def raise_first(found: list[PilotPlantError]) -> None:
+    """Raises the first obstacle, which says how many more there are."""
+    if not found:
+        return
+    first = found[0]
+    if len(found) > 1:
+        first.what += f" (and {len(found) - 1} more: see `pilotplant lab check`)"
+    raise first
 
 
 def _of_people(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:

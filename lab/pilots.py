@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from lab.state import pilots, spend
-from shared.candidate import SpendEntry
+from lab.state import amendments, pilots, spend
+from shared.candidate import PROMISE, SpendEntry
 from shared.charter import Charter, Promise
-from shared.clock import parse_rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
@@ -29,13 +29,51 @@ State = Literal["draft", "running", "ended", "decided"]
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """A change of a launched pilot's promise.
+
+    Attributes:
+        version: which version of the promise it made.
+        promise, before: the digests of that version and of the one before it.
+        changes: each difference, as `Change.as_json` writes it.
+        deposited_at: when the gate took it in; None where the command was cut off before that.
+    """
+
+    version: int
+    promise: str
+    before: str
+    reason: str
+    at: datetime
+    changes: list[dict[str, Any]]
+    deposited_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "version": self.version,
+            "digest": self.promise,
+            "reason": self.reason,
+            "at": rfc3339(self.at),
+            "changes": self.changes,
+            "deposited_at": rfc3339(self.deposited_at) if self.deposited_at else None,
+        }
+
+    def told(self) -> str:
+        """One line for people."""
+        fields = ", ".join(change["path"] for change in self.changes)
+        return f"Version {self.version}, of {self.at:%Y-%m-%d %H:%M} UTC, changed {fields}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Pilot:
     """A launched pilot.
 
     Attributes:
+        promise: the version in force.
         folder: the Lab's own files of it.
-        deposited_at: when the gate took its promise in; no exposure counts before.
+        deposited_at: since when, by the gate's clock, everything stands that decides; no exposure counts before.
         ended_at, end_reason: only where it was closed early.
+        amendments: every change of the promise since the launch.
     """
 
     name: str
@@ -47,6 +85,7 @@ class Pilot:
     reserved: Money
     ended_at: datetime | None
     end_reason: str | None
+    amendments: tuple[Amendment, ...] = ()
 
     @property
     def charter(self) -> Charter:
@@ -55,8 +94,8 @@ class Pilot:
 
     @property
     def frozen(self) -> Path:
-        """Where the frozen files lie."""
-        return self.folder / "frozen"
+        """Where the frozen files of the version in force lie."""
+        return version_folder(self.folder, self.promise.version)
 
     def frozen_file(self, name: str) -> Path:
         """Where a frozen file lies; raises Refused where it is not what was promised."""
@@ -66,7 +105,7 @@ class Pilot:
                 f"the frozen file {name} of {self.name} was changed",
                 where=str(path),
                 expected=f"the content {self.promise.files.get(name)}",
-                remedy="restore it from a backup: a pilot is judged by what was frozen at its launch",
+                remedy="restore it from a backup: a pilot is judged by what was frozen",
             )
         return path
 
@@ -86,8 +125,31 @@ class Pilot:
             return "decided"
         return "running" if now < self.ends else "ended"
 
+    def earlier(self) -> list[Promise]:
+        """Every version before the one in force, the first one first; raises Refused where one was changed."""
+        return [
+            _promise(version_folder(self.folder, number) / PROMISE, self.name, amendment.before)
+            for number, amendment in enumerate(self.amendments, start=1)
+        ]
+
+    @property
+    def undeposited(self) -> bool:
+        """Whether the last amendment was cut off before the gate took it in."""
+        return bool(self.amendments) and self.amendments[-1].deposited_at is None
+
+    def require_deposited(self) -> None:
+        """Raises Refused where an amendment was cut off before the gate took it in."""
+        if self.undeposited:
+            last = self.amendments[-1]
+            raise Refused(
+                f"an amendment of {self.name} was cut off before the gate took it in",
+                where=f"pilot {self.name}, version {last.version}",
+                remedy=f'finish it with the same command: pilotplant lab amend {self.name} --reason "{last.reason}"',
+            )
+
     def require_open(self, now: datetime, what: str) -> None:
-        """Raises Refused where the pilot takes no more data or costs."""
+        """Raises Refused where the pilot takes no more data, costs or amendments."""
+        self.require_deposited()
         if now >= self.ends:
             closed = "was closed" if self.ended_at else "ended"
             raise Refused(
@@ -110,11 +172,14 @@ def pilot_folder(workspace: Workspace, name: str) -> Path:
     return workspace.lab / "pilots" / name
 
 
+def version_folder(folder: Path, version: int) -> Path:
+    """Where the frozen files of one version of the promise lie, in the pilot's folder."""
+    return folder / ("frozen" if version == 1 else f"frozen-{version}")
+
+
 def find_pilot(room: Room, name: str) -> Pilot | None:
     """The launched pilot of that name, or None."""
-    with room.transaction() as connection:
-        row = connection.execute(sa.select(pilots).where(pilots.c.name == name)).first()
-    return None if row is None else _pilot(room.workspace, row)
+    return next(iter(_pilots(room, pilots.c.name == name)), None)
 
 
 def get_pilot(room: Room, name: str) -> Pilot:
@@ -141,9 +206,7 @@ def locked_pilot(room: Room, name: str) -> Iterator[Pilot]:
 
 def all_pilots(room: Room) -> list[Pilot]:
     """Every launched pilot, in the order of launch."""
-    with room.transaction() as connection:
-        rows = connection.execute(sa.select(pilots).order_by(pilots.c.launched_at, pilots.c.name)).all()
-    return [_pilot(room.workspace, row) for row in rows]
+    return _pilots(room, sa.true())
 
 
 def spent(connection: sa.Connection, pilot: Pilot) -> Money:
@@ -163,9 +226,33 @@ def entries(connection: sa.Connection, pilot: Pilot) -> list[SpendEntry]:
     ]
 
 
-def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]]) -> Pilot:
+def _pilots(room: Room, condition: sa.ColumnElement[bool]) -> list[Pilot]:
+    changed = sa.select(amendments).join(pilots, amendments.c.pilot == pilots.c.name).where(condition)
+    with room.transaction() as connection:
+        rows = connection.execute(
+            sa.select(pilots).where(condition).order_by(pilots.c.launched_at, pilots.c.name)
+        ).all()
+        found: dict[str, list[Amendment]] = {row.name: [] for row in rows}
+        for row in connection.execute(changed.order_by(amendments.c.version)):
+            found[row.pilot].append(_amendment(row))
+    return [_pilot(room.workspace, row, tuple(found[row.name])) for row in rows]
+
+
+def _amendment(row: sa.Row[tuple[object, ...]]) -> Amendment:
+    return Amendment(
+        version=row.version,
+        promise=row.promise,
+        before=row.before,
+        reason=row.reason,
+        at=parse_rfc3339(row.at),
+        changes=row.changes,
+        deposited_at=parse_rfc3339(row.deposited_at) if row.deposited_at else None,
+    )
+
+
+def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]], changed: tuple[Amendment, ...]) -> Pilot:
     folder = pilot_folder(workspace, row.name)
-    promise = _promise(folder / "frozen" / "promise.json", row.name, row.promise)
+    promise = _promise(version_folder(folder, 1 + len(changed)) / PROMISE, row.name, row.promise)
     return Pilot(
         name=row.name,
         promise=promise,
@@ -176,11 +263,12 @@ def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]]) -> Pilot:
         reserved=Money(amount=row.reserved, currency=promise.charter.budget.currency),
         ended_at=parse_rfc3339(row.ended_at) if row.ended_at else None,
         end_reason=row.end_reason,
+        amendments=changed,
     )
 
 
 def _promise(path: Path, name: str, digest: str) -> Promise:
-    """The frozen promise; raises Refused where it is not the one that was launched."""
+    """A frozen promise; raises Refused where it is not the one of that digest."""
     try:
         promise = Promise.model_validate_json(path.read_bytes())
     except (OSError, ValueError):  # gone, or no longer a promise
@@ -190,6 +278,6 @@ def _promise(path: Path, name: str, digest: str) -> Promise:
             f"the frozen charter of {name} was changed",
             where=str(path),
             expected=f"the promise {digest}",
-            remedy="restore it from a backup: a pilot is judged by what was frozen at its launch",
+            remedy="restore it from a backup: a pilot is judged by what was frozen",
         )
     return promise

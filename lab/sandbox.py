@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.intake import PARTS, parts
+from lab.looks import note_query
 from lab.pilots import get_pilot
 from lab.state import open_lab
 from shared.confined import QueryResult, query
@@ -20,4 +21,5 @@ def run_sql(workspace: Workspace, name: str, sql: str, out: Path | None = None) 
     tables.update({part: found for part in PARTS if (found := parts(room, pilot, part))})
     database = workspace.lab / "sandboxes" / name / f"{name}.duckdb"
     database.parent.mkdir(parents=True, exist_ok=True)
+    note_query(room, pilot, sql)
     return query(sql, tables, database=database, out=out, where=f"lab sql {name}")

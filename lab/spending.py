@@ -11,6 +11,7 @@ from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import open_lab
 from lab.state import spend as spend_table
 from shared.clock import rfc3339
+from shared.crashpoints import Point, reach
 from shared.digests import digest_json, short
 from shared.errors import BadInput, Refused
 from shared.money import Money
@@ -61,7 +62,8 @@ def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | N
             raise Refused(
                 f"{money} is more than the {pilot.reserved - total} that pilot {name} has left of {pilot.reserved}",
                 where=f"pilot {name}",
-                remedy="spend less; a budget is part of the frozen charter",
+                remedy="spend less, or have the budget raised: edit the charter, then "
+                f"pilotplant lab amend {name} --reason TEXT",
             )
         now = rfc3339(room.now())
         connection.execute(
@@ -70,4 +72,6 @@ def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | N
             )
         )
         room.write(connection, "spent", name, {"id": identity, "money": money.as_json(), "purpose": purpose})
-        return Spent(total + money, pilot.reserved - total - money, repeated=False)
+        reach(Point.SPEND_WRITTEN)
+    reach(Point.SPEND_RECORDED)
+    return Spent(total + money, pilot.reserved - total - money, repeated=False)

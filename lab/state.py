@@ -22,14 +22,26 @@ pilots = sa.Table(
     "pilots",
     metadata,
     sa.Column("name", sa.String, primary_key=True),
-    sa.Column("promise", sa.String, nullable=False),
+    sa.Column("promise", sa.String, nullable=False),  # the version in force
     sa.Column("snapshot", sa.String, nullable=False),
     sa.Column("launched_at", sa.String, nullable=False),
-    sa.Column("deposited_at", sa.String, nullable=False),  # by the gate's clock
+    sa.Column("deposited_at", sa.String, nullable=False),  # what decides stands since then, by the gate's clock
     sa.Column("deadline", sa.String, nullable=False),  # silence after it is *stop*
     sa.Column("reserved", sa.String, nullable=False),  # the budget's total, in the Lab's currency
     sa.Column("ended_at", sa.String),  # only where it was closed early
     sa.Column("end_reason", sa.String),
+)
+amendments = sa.Table(
+    "amendments",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),  # as launched it was version 1
+    sa.Column("promise", sa.String, nullable=False),
+    sa.Column("before", sa.String, nullable=False),  # the promise it took the place of
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("deposited_at", sa.String),  # by the gate's clock; until then the pilot takes nothing more
 )
 batches = sa.Table(
     "batches",

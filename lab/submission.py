@@ -11,7 +11,18 @@ import sqlalchemy as sa
 from lab.analysis import Analysis, is_current, latest
 from lab.pilots import Pilot, entries, locked_pilot
 from lab.state import candidates, open_lab
-from shared.candidate import FILES, PROMISE, SPEND, Candidate, Spend, open_candidate, seal, write_json
+from shared.candidate import (
+    AMENDMENTS,
+    FILES,
+    PROMISE,
+    SPEND,
+    Candidate,
+    Earlier,
+    Spend,
+    open_candidate,
+    seal,
+    write_json,
+)
 from shared.clock import rfc3339
 from shared.digests import hex_of
 from shared.errors import Refused
@@ -36,6 +47,7 @@ def submit(workspace: Workspace, name: str) -> Submitted:
     room = open_lab(workspace)
     again = f"pilotplant lab analyse {name}"
     with locked_pilot(room, name) as pilot:
+        pilot.require_deposited()
         analysis = latest(room, pilot)
         if analysis is None:
             raise Refused(f"pilot {name} has not been analysed", where=f"pilot {name}", remedy=again)
@@ -43,6 +55,8 @@ def submit(workspace: Workspace, name: str) -> Submitted:
             raise Refused(
                 f"the last analysis of {name} was made before the pilot ended", where=f"pilot {name}", remedy=again
             )
+        if analysis.evidence.promise != pilot.promise.digest:
+            raise Refused(f"{name} was amended since its analysis", where=f"pilot {name}", remedy=again)
         if not is_current(room, pilot, analysis.evidence):
             raise Refused(f"data came in since the analysis of {name}", where=f"pilot {name}", remedy=again)
         with scratch_in(pilot.folder / "sealing") as scratch:
@@ -57,6 +71,8 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pilot.frozen_file(name), target)
     shutil.copyfile(pilot.frozen / PROMISE, folder / PROMISE)
+    if pilot.amendments:
+        write_json(folder / AMENDMENTS, Earlier(versions=tuple(pilot.earlier())).as_json())
     with room.transaction() as connection:
         spend = Spend(entries=tuple(entries(connection, pilot)))
     write_json(folder / SPEND, spend.model_dump(mode="json"))
@@ -88,6 +104,6 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitt
 
 def _last_entry(room: Room, pilot: Pilot) -> dict[str, object]:
     """The Lab's ledger at the pilot's last data or cost: sealing the same content again gives the same digest."""
-    counted = {"launched", "ended", "recorded", "spent", "analysed"}
+    counted = {"launched", "amended", "deposited", "ended", "recorded", "spent", "analysed"}
     last = [entry for entry in room.entries(pilot.name) if entry.kind in counted][-1]
     return {"seq": last.seq, "hash": last.hash}

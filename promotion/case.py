@@ -64,11 +64,19 @@ class Case:
         return self.promise.charter
 
     @cached_property
+    def versions(self) -> tuple[Promise, ...]:
+        """Every version of the promise, the launched one first and the one in force last; what judges is the last."""
+        return (*self.candidate.earlier(), self.promise)
+
+    @property
     def registered_at(self) -> datetime | None:
         """When the gate took the promise in, by its own ledger; None if it never did."""
-        manifest = self.candidate.manifest
-        taken = (e for e in self.registrations if e.body["promise"] == manifest.promise)
-        return next((parse_rfc3339(e.at) for e in taken), None)
+        return self.taken_in(self.candidate.manifest.promise)
+
+    def taken_in(self, digest: str) -> datetime | None:
+        """When the gate took a promise of this pilot in, by its own ledger; None if it never did."""
+        taken = (entry for entry in self.registrations if entry.body["promise"] == digest)
+        return next((parse_rfc3339(entry.at) for entry in taken), None)
 
     @cached_property
     def registrations(self) -> list[Entry]:

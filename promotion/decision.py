@@ -32,6 +32,8 @@ from shared.workspace import Workspace
 REASON_MIN = 10
 # Whether the owner may decide at all is asked for every word, not only for *scale*.
 ENTITLED = "owner_entitled"
+# And of an amended charter: owner and deadline must not be what an amendment made of them too late.
+FROZEN = "charter_frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
     judgement = judge(case, policy)
-    authority = [*_authority(case, asked), *(f for f in judgement.findings if f.check == ENTITLED)]
+    authority = [*_authority(case, asked, judgement), *(f for f in judgement.findings if f.check == ENTITLED)]
     _raise_first(authority, case.charter.pilot)
     if decision.word == "scale":
         _require_admission(judgement, str(decision.arm))
@@ -139,13 +141,13 @@ def _only_arm(case: Case) -> str:
     return arms[0]
 
 
-def _authority(case: Case, asked: Asked) -> list[Finding]:
+def _authority(case: Case, asked: Asked, judgement: Judgement) -> list[Finding]:
     """Findings on the person and the moment; the key itself is tried when it signs."""
     charter = case.charter
     owner_ok = asked.who == charter.owner
     in_time = case.now < charter.deadline
     # Owner and deadline are read from the charter, so it must be the one that the gate took in.
-    known = not case.tampered and case.registered_at is not None
+    known = not case.tampered and case.registered_at is not None and _amended_in_order(case, judgement)
     return [
         Finding(
             check="charter_known",
@@ -153,8 +155,8 @@ def _authority(case: Case, asked: Asked) -> list[Finding]:
             measured=case.promise.digest,
             reason="the charter is the one that the gate took in"
             if known
-            else "the gate never took in this charter, or the candidate was changed after it was sealed",
-            threshold="a charter that was deposited at launch, in a candidate as it was sealed",
+            else "the gate never took in this charter, or too late, or the candidate was changed after it was sealed",
+            threshold="a charter that was deposited at launch and amended in order, in a candidate as it was sealed",
             remedy=None if known else "submit the pilot again; `pilotplant promote verify` names what was changed",
         ),
         Finding(
@@ -174,6 +176,12 @@ def _authority(case: Case, asked: Asked) -> list[Finding]:
             remedy=None if in_time else "start another pilot; its charter may repeat this one",
         ),
     ]
+
+
+def _amended_in_order(case: Case, judgement: Judgement) -> bool:
+    """Whether the charter was not amended at all, or as the check of it allows."""
+    asked = [finding for finding in judgement.findings if finding.check == FROZEN]
+    return case.promise.amends is None or (bool(asked) and all(finding.outcome == "passed" for finding in asked))
 
 
 def _raise_first(findings: list[Finding], pilot: str) -> None:

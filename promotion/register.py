@@ -8,6 +8,7 @@ from promotion.case import REGISTERED
 from promotion.state import open_promotion, promises
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
+from shared.crashpoints import Point, reach
 from shared.ledger import Head
 from shared.register import Receipt
 from shared.workspace import Workspace
@@ -22,6 +23,8 @@ def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
             return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
         now = room.now()
         body = {"promise": promise.digest, "lab": lab.as_json()}
+        if promise.amends is not None:
+            body["amends"] = promise.amends.model_dump(mode="json")
         head = room.write(connection, REGISTERED, promise.charter.pilot, body, at=now)
         connection.execute(
             promises.insert().values(
@@ -32,4 +35,5 @@ def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
                 ledger_hash=head.hash,
             )
         )
+        reach(Point.REGISTER_WRITTEN)
     return Receipt(now, head)

@@ -24,6 +24,7 @@ Model = TypeVar("Model", bound=BaseModel)
 MANIFEST = "manifest.json"
 PROMISE = "promise.json"
 EVIDENCE = "evidence.json"
+AMENDMENTS = "amendments.json"
 SPEND = "spend.json"
 MLFLOW_RUN = "mlflow_run.json"
 DATA = "data"
@@ -91,6 +92,19 @@ class Spend(BaseModel):
         return sum((entry.money for entry in self.entries), Money(amount=0, currency=currency))
 
 
+class Earlier(BaseModel):
+    """The versions of the promise before the one in force, the launched one first; each names its reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    versions: tuple[Promise, ...] = Field(min_length=1)
+
+    def as_json(self) -> dict[str, Any]:
+        """As candidates carry it in `amendments.json`."""
+        return {"schema_version": self.schema_version, "versions": [promise.as_json() for promise in self.versions]}
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A candidate on disk whose manifest could be read; call `tampered` before believing its files."""
@@ -109,8 +123,12 @@ class Candidate:
         return PilotData.in_folder(self.folder / DATA)
 
     def promise(self) -> Promise:
-        """The frozen charter with what it refers to."""
+        """The frozen charter with what it refers to, in the version in force."""
         return self._read(PROMISE, Promise)
+
+    def earlier(self) -> tuple[Promise, ...]:
+        """The versions of the promise before that one; none where it was never amended."""
+        return self._read(AMENDMENTS, Earlier).versions if AMENDMENTS in self.manifest.files else ()
 
     def evidence(self) -> Evidence:
         """The evidence as submitted."""

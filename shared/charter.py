@@ -22,6 +22,7 @@ DAYS_PER_WEEK = 7
 ARMS_MIN = 2
 # The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
 RELEASE_CHARACTERS_MAX = 63
+AMENDMENT_REASON_MIN = 10
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -363,6 +364,20 @@ class Charter(_Part):
         )
 
 
+class Amends(_Part):
+    """What makes a promise a later version of another one; its digest covers it.
+
+    Attributes:
+        version: which one this is; the first amendment makes version 2.
+        before: the digest of the promise it takes the place of.
+        reason: why.
+    """
+
+    version: int = Field(ge=2)
+    before: str
+    reason: str = Field(min_length=AMENDMENT_REASON_MIN)
+
+
 class Promise(_Part):
     """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
 
@@ -370,21 +385,39 @@ class Promise(_Part):
         charter: the charter itself.
         metrics: the definitions of the metrics it names.
         files: each file it names (SQL, templates, contracts) with its digest.
+        amends: for a later version: the one before it, and the reason; None as launched.
     """
 
     schema_version: Literal[1] = 1
     charter: Charter
     metrics: dict[str, Metric]
     files: dict[str, str]
+    amends: Amends | None = None
 
     @property
     def digest(self) -> str:
         """The digest that the gate keeps."""
         return digest_json(self.as_json())
 
+    @property
+    def version(self) -> int:
+        """Which version of the pilot's promise it is; the launched one is the first."""
+        return self.amends.version if self.amends else 1
+
     def as_json(self) -> dict[str, Any]:
         """Canonical content, as candidates carry it in `promise.json`."""
-        return self.model_dump(mode="json")
+        # Without `amends` where nothing is amended: what was launched before there were amendments keeps its digest.
+        return self.model_dump(mode="json", exclude=None if self.amends else {"amends"})
+
+    def amending(self, before: Promise, reason: str) -> Promise:
+        """This content as the version after `before`."""
+        return self.model_copy(
+            update={"amends": Amends(version=before.version + 1, before=before.digest, reason=reason)}
+        )
+
+    def same_as(self, other: Promise) -> bool:
+        """Whether both promise the same, whichever versions they are."""
+        return self.model_copy(update={"amends": other.amends}) == other
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

@@ -1,4 +1,4 @@
-"""Was the charter frozen, and deposited with the gate, before anybody was exposed?"""
+"""Was what decides in the charter frozen, and deposited with the gate, before anybody was exposed?"""
 
 from __future__ import annotations
 
@@ -6,51 +6,63 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from promotion.lineage import Objection, against_goalposts, against_versions, amendments
 from shared.candidate import FILES
 from shared.clock import parse_rfc3339, rfc3339
 from shared.finding import Finding
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
-    first, registered = case.evidence.first_exposure, case.registered_at
-    if registered is None:
-        yield finding(
-            "failed",
-            "the gate never took in this charter, so it may have been written after the results were known",
-            remedy="nothing mends this candidate: launch a new pilot with `pilotplant lab launch`",
-        )
-    elif case.registrations[-1].body["promise"] != case.candidate.manifest.promise:
-        yield finding(
-            "failed",
-            "another charter was taken in for this pilot after this one; only the last counts",
-            measured=case.candidate.manifest.promise,
-            threshold=case.registrations[-1].body["promise"],
-            remedy="nothing mends this candidate: launch a new pilot under a new name",
-        )
-    elif changed := _changed(case):
-        yield finding(
-            "failed",
-            "these files are not the ones that were frozen with the charter: " + ", ".join(changed),
-            measured=changed,
-            threshold=[],
-            remedy="submit again with the frozen files; other files need a new pilot",
-        )
-    elif first is None:
+    # What the register says comes first: it holds even where the evidence cannot be computed.
+    objection = against_versions(case) or _against_files(case)
+    if objection is not None:
+        yield _failed(objection)
+        return
+    first = case.evidence.first_exposure
+    if first is None:
         yield finding(
             "unevaluable", "there are no exposures to compare with", remedy="record exposures, analyse, submit"
         )
-    elif registered > parse_rfc3339(first):
-        yield finding(
-            "failed",
-            "units were exposed before the charter was frozen",
-            measured=first,
-            threshold=rfc3339(registered),
-            remedy="nothing mends this candidate: launch first, expose afterwards",
-        )
+    elif objection := against_goalposts(case, parse_rfc3339(first)):
+        yield _failed(objection)
     else:
-        yield finding(
-            "passed", "the charter was frozen before the first exposure", measured=first, threshold=rfc3339(registered)
-        )
+        yield _passed(case, first)
+
+
+def _failed(objection: Objection) -> Finding:
+    return finding(
+        "failed",
+        objection.reason,
+        measured=objection.measured,
+        threshold=objection.threshold,
+        remedy=objection.remedy,
+    )
+
+
+def _passed(case: Case, first: str) -> Finding:
+    made = amendments(case)
+    stamps = [case.taken_in(version.digest) for version in case.versions]
+    frozen = max(stamp for stamp in stamps if stamp and stamp <= parse_rfc3339(first))
+    told = "; ".join(f"version {m['version']} at {m['at']} ({', '.join(m['changes'])}): {m['reason']}" for m in made)
+    return finding(
+        "passed",
+        "the charter was frozen before the first exposure"
+        + (f", and amended since in nothing that decides after it: {told}" if made else ""),
+        measured={"first_exposure": first, "amendments": made} if made else first,
+        threshold=rfc3339(frozen),
+    )
+
+
+def _against_files(case: Case) -> Objection | None:
+    changed = _changed(case)
+    if not changed:
+        return None
+    return Objection(
+        "these files are not the ones that were frozen with the charter: " + ", ".join(changed),
+        "submit again with the frozen files; other files need a new pilot",
+        measured=changed,
+        threshold=[],
+    )
 
 
 def _changed(case: Case) -> list[str]:
@@ -67,7 +79,7 @@ def _changed(case: Case) -> list[str]:
 CHECK = Check(
     "charter_frozen",
     "Was the charter frozen before anybody was exposed?",
-    "the gate's register, the frozen files, the first exposure",
+    "the gate's register, every version of the charter, the frozen files, the first exposure",
     NeverOff,
     _run,
 )

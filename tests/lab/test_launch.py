@@ -76,7 +76,7 @@ def test_the_same_launch_again_does_nothing(launched):
 def test_other_content_under_the_same_name_is_refused_and_says_what_changed(launched):
     draft(launched, PILOT, ("minimum_effect: 0.05", "minimum_effect: 0.01"))
     (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
-    with pytest.raises(Refused, match=r"other content \(changed since: charter, files\)"):
+    with pytest.raises(Refused, match=r"changed since: primary\.minimum_effect, files\.message\.txt\)"):
         launch(launched, PILOT, register)
 
 

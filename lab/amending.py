@@ -1,0 +1,236 @@
+"""Amending: the edited charter of a launched pilot becomes the next version of its promise, or is refused.
+
+The Lab records the new version first and then deposits it with the gate: what is cut off in between is known to the
+Lab, which takes no data or costs until the same command has finished it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from lab.budget import reserving
+from lab.freezing import Frozen, freeze
+from lab.looks import seen
+from lab.obstacles import examine, examine_free, raise_first
+from lab.pilots import Pilot, get_pilot, locked_pilot, spent, version_folder
+from lab.state import amendments, batches, open_lab, pilots
+from shared.amendment import Change, changes, extends, protected
+from shared.charter import AMENDMENT_REASON_MIN, Promise
+from shared.clock import rfc3339
+from shared.crashpoints import Point, reach
+from shared.errors import BadInput, Refused
+from shared.record import decisions
+from shared.register import Register
+from shared.room import Room
+from shared.snapshot import open_snapshot
+from shared.workspace import Workspace
+
+# What no amendment changes at any time: costs were reserved and paid in the currency.
+_FIXED = {("charter", "pilot"), ("charter", "budget", "currency")}
+# And from the moment that the time box has begun: that moment.
+_BEGUN = {("charter", "time_box", "start"), ("charter", "time_box", "timezone")}
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A pilot after an amendment, or as it would be.
+
+    Attributes:
+        promise: the version that is in force now, or would be.
+        changes: what differs from the version before, as `Change.as_json` writes it.
+        reassigned: whether anything changed by which units get their arms, so that lists of arms are void.
+        outcome: `amended`; `planned` where it was only asked for; `finished` where it had been recorded before and
+            cut off; `same` where the charter says what the version in force says.
+    """
+
+    pilot: Pilot
+    promise: Promise
+    changes: list[dict[str, Any]]
+    reassigned: bool
+    outcome: Literal["amended", "planned", "finished", "same"]
+
+
+def amend(workspace: Workspace, name: str, reason: str, register: Register, *, dry_run: bool = False) -> Amended:
+    """Makes the charter as it stands the next version of a pilot's promise; the same content again is a no-op.
+
+    Raises Refused for what may no longer be changed, and the first of the obstacles where there are any.
+    """
+    reason = reason.strip()
+    if len(reason) < AMENDMENT_REASON_MIN:
+        raise BadInput(
+            "an amendment needs a reason that others understand",
+            where="--reason",
+            expected=f"at least {AMENDMENT_REASON_MIN} characters",
+            remedy="say in a sentence why the promise changes: the gate shows it to whoever decides",
+        )
+    room = open_lab(workspace)
+    with locked_pilot(room, name) as known:
+        finished = not dry_run and _deposit(room, known, register)
+        pilot = get_pilot(room, name)
+        frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot))
+        if frozen.promise.same_as(pilot.promise):
+            return _unchanged(pilot, finished=finished)
+        frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))
+        with reserving(workspace):
+            found = _plan(room, pilot, frozen)
+            if dry_run:
+                return _amended(pilot, frozen.promise, found, "planned")
+            _record(room, pilot, frozen, found)
+        _deposit(room, get_pilot(room, name), register)
+        reach(Point.AMEND_DEPOSITED)
+        return _amended(get_pilot(room, name), frozen.promise, found, "amended")
+
+
+def _unchanged(pilot: Pilot, *, finished: bool) -> Amended:
+    made = pilot.amendments[-1].changes if finished else []
+    return Amended(pilot, pilot.promise, made, reassigned=False, outcome="finished" if finished else "same")
+
+
+def _amended(
+    pilot: Pilot, promise: Promise, found: tuple[Change, ...], outcome: Literal["amended", "planned"]
+) -> Amended:
+    drawn = {"arms", "population", "assignment", "layer", "cluster"}
+    reassigned = any(change.path[0] == "charter" and change.path[1] in drawn for change in found)
+    return Amended(pilot, promise, [change.as_json() for change in found], reassigned, outcome)
+
+
+def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
+    """What would change; raises the first thing that speaks against it."""
+    now, before, after = room.now(), pilot.promise, frozen.promise
+    pilot.require_open(now, "amendments")
+    _require_undecided(room, pilot)
+    found, exposed = changes(before, after), _exposed(room, pilot)
+    began = now >= before.charter.time_box.starts
+    _require_free("at any time", pilot, [change for change in found if change.path in _FIXED])
+    _require_free("once the time box has begun", pilot, [c for c in found if began and c.path in _BEGUN])
+    if exposed:
+        _require_free("after the first exposure", pilot, list(protected(before, after)))
+        _require_unseen(room, pilot, after)
+    _require_time(room, pilot, after)
+    _require_money(room, pilot, after)
+    if exposed:
+        costlier = after.charter.budget.total.amount > before.charter.budget.total.amount
+        raise_first(examine_free(room, frozen, costlier=costlier))
+    else:
+        same_start = after.charter.time_box.starts == before.charter.time_box.starts
+        raise_first(examine(room, frozen, began=same_start).problems)
+    return found
+
+
+def _exposed(room: Room, pilot: Pilot) -> bool:
+    """Whether results have been accepted: outcomes without exposures are results as well."""
+    accepted = sa.func.coalesce(sa.func.sum(batches.c.exposures + batches.c.outcomes), 0)
+    with room.transaction() as connection:
+        return bool(connection.execute(sa.select(accepted).where(batches.c.pilot == pilot.name)).scalar_one())
+
+
+def _require_undecided(room: Room, pilot: Pilot) -> None:
+    decided = decisions(room.workspace).get(pilot.name)
+    if decided is not None:
+        raise Refused(
+            f"pilot {pilot.name} was decided: {decided.decision.word}, at {decided.decision.at}",
+            where=f"pilot {pilot.name}",
+            remedy="a decision stands; start another pilot under a new name",
+        )
+
+
+def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
+    if found:
+        raise Refused(
+            f"{since} these cannot be changed: " + ", ".join(change.name for change in found),
+            where=f"pilots/{pilot.name}/charter.yaml",
+            expected="; ".join(f"{change.name}: {_plain(change.before)}" for change in found),
+            remedy=f"put them back (what was frozen lies in {pilot.frozen}), or start another pilot under a new name",
+        )
+
+
+def _require_unseen(room: Room, pilot: Pilot, after: Promise) -> None:
+    """Raises Refused where a pilot would go on because of what somebody has seen of its outcomes."""
+    if extends(pilot.promise, after) and seen(room, pilot):
+        raise Refused(
+            f"outcomes of {pilot.name} were looked at, and a pilot that is made longer after a look stops when it "
+            "looks good",
+            where=f"pilots/{pilot.name}/charter.yaml",
+            expected=f"time_box.end {pilot.charter.time_box.end} and decide_by {pilot.charter.decide_by}, as they were",
+            remedy="put the dates back, and plan another pilot with the longer time box",
+        )
+
+
+def _require_time(room: Room, pilot: Pilot, after: Promise) -> None:
+    ends = after.charter.time_box.ends
+    if ends <= room.now():
+        raise Refused(
+            f"the time box would be over since {ends:%Y-%m-%d %H:%M} UTC",
+            where=f"pilots/{pilot.name}/charter.yaml",
+            remedy=f'name a later end, or close the pilot: pilotplant lab end {pilot.name} --reason "…"',
+        )
+
+
+def _require_money(room: Room, pilot: Pilot, after: Promise) -> None:
+    with room.transaction() as connection:
+        used = spent(connection, pilot)
+    if after.charter.budget.total.amount < used.amount:
+        raise Refused(
+            f"the budget would be {after.charter.budget.total}, and {used} are spent",
+            where=f"pilots/{pilot.name}/charter.yaml",
+            expected=f"at least {used}",
+            remedy="leave it at what was spent, or above",
+        )
+
+
+def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...]) -> None:
+    """Freezes the new version and, in one transaction, puts it in force and reserves its budget."""
+    name, promise, charter = pilot.name, frozen.promise, frozen.promise.charter
+    folder = version_folder(pilot.folder, promise.version)
+    shutil.rmtree(folder, ignore_errors=True)  # of an amendment that was cut off before it was recorded
+    frozen.write(folder)
+    reach(Point.AMEND_FROZEN)
+    reason = promise.amends.reason if promise.amends else ""
+    made = {"version": promise.version, "promise": promise.digest, "before": pilot.promise.digest, "reason": reason,
+            "changes": [change.as_json() for change in found]}  # fmt: skip
+    with room.transaction() as connection:
+        now = room.now()
+        connection.execute(amendments.insert().values(pilot=name, at=rfc3339(now), **made))
+        connection.execute(
+            sa.update(pilots)
+            .where(pilots.c.name == name)
+            .values(
+                promise=promise.digest,
+                deadline=rfc3339(charter.deadline),
+                reserved=str(charter.budget.total.amount),
+            )
+        )
+        room.write(connection, "amended", name, {**made, "reserved": charter.budget.total.as_json()}, at=now)
+        reach(Point.AMEND_WRITTEN)
+    reach(Point.AMEND_RECORDED)
+
+
+def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
+    """Has the gate take in a version that it does not have yet, and whether there was one."""
+    if not pilot.undeposited:
+        return False
+    with room.transaction() as connection:
+        head = room.head(connection)
+    receipt = register(room.workspace, pilot.promise, head)
+    reach(Point.AMEND_REGISTERED)
+    at, version = rfc3339(receipt.at), pilot.promise.version
+    this = (amendments.c.pilot == pilot.name) & (amendments.c.version == version)
+    with room.transaction() as connection:
+        connection.execute(sa.update(amendments).where(this).values(deposited_at=at))
+        if protected(pilot.earlier()[-1], pilot.promise):
+            # Exposures under what decided before are not exposures under what decides now.
+            connection.execute(sa.update(pilots).where(pilots.c.name == pilot.name).values(deposited_at=at))
+        body = {"version": version, "promise": pilot.promise.digest, "gate": {"at": at, **receipt.ledger.as_json()}}
+        room.write(connection, "deposited", pilot.name, body)
+        reach(Point.AMEND_NOTED)
+    return True
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "(nothing)"
+    return "as frozen" if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,41 @@
+"""Crash points: the named moments between two durable steps, at which tests end the process by kill -9.
+
+A point does nothing unless `PILOTPLANT_CRASH_AT` holds its name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+
+VARIABLE = "PILOTPLANT_CRASH_AT"
+
+
+class Point(StrEnum):
+    """Every crash point, by command; `tests/journeys/test_crash_points.py` walks all of them."""
+
+    FREEZE_COPIED = "freeze: copied, not named"
+    LAUNCH_FROZEN = "launch: frozen, not registered"
+    REGISTER_WRITTEN = "register: written, not committed"
+    LAUNCH_REGISTERED = "launch: registered, not recorded"
+    LAUNCH_WRITTEN = "launch: written, not committed"
+    LAUNCH_RECORDED = "launch: recorded, not told"
+    RECORD_COPIED = "record: copied, not named"
+    RECORD_KEPT = "record: kept, not recorded"
+    RECORD_WRITTEN = "record: written, not committed"
+    RECORD_RECORDED = "record: recorded, not told"
+    SPEND_WRITTEN = "spend: written, not committed"
+    SPEND_RECORDED = "spend: recorded, not told"
+    AMEND_FROZEN = "amend: frozen, not recorded"
+    AMEND_WRITTEN = "amend: written, not committed"
+    AMEND_RECORDED = "amend: recorded, not registered"
+    AMEND_REGISTERED = "amend: registered, not noted"
+    AMEND_NOTED = "amend: noted, not committed"
+    AMEND_DEPOSITED = "amend: deposited, not told"
+
+
+def reach(point: Point) -> None:
+    """Ends the process here, at once and without any cleaning up, where the environment says so."""
+    if os.environ.get(VARIABLE) == point:
+        os.kill(os.getpid(), signal.SIGKILL)
