@@ -26,6 +26,7 @@ from factory.load import load
 from factory.snapshots import publish
 from factory.trust import trust
 from lab import tracking
+from lab.amending import amend
 from lab.analysis import analyse
 from lab.intake import record
 from lab.launch import end, launch
@@ -44,6 +45,7 @@ Stage = Literal["loaded", "launched", "recorded", "submitted"]
 STAGES: tuple[Stage, ...] = ("loaded", "launched", "recorded", "submitted")
 PILOT, CUSTOMERS = "spring-mail", 600
 OWNER, REQUESTER = "owner@example.com", "requester@example.com"
+REASON = "the printer was late"
 # Two whole weeks from a Monday; a third one to decide in.
 STARTS, ENDS, DEADLINE = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 19, 27))
 BEFORE, INSIDE, AFTER = STARTS - timedelta(hours=12), ENDS - timedelta(hours=1), ENDS + timedelta(hours=10)
@@ -347,6 +349,11 @@ def _watch_steps(outbox: Any, die: Step | None) -> None:
 def do_launch(root: Path, name: str = PILOT) -> None:
     """`lab launch`."""
     launch(open_workspace(root), name, register)
+
+
+def do_amend(root: Path, name: str = PILOT, reason: str = REASON) -> None:
+    """`lab amend`."""
+    amend(open_workspace(root), name, reason, register)
 
 
 def do_record(root: Path, file: Path, name: str = PILOT) -> None:

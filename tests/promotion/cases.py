@@ -21,7 +21,20 @@ from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
 from shared.attestation import Word
-from shared.candidate import DATA, EVIDENCE, FILES, PROMISE, SPEND, Candidate, Spend, SpendEntry, seal, write_json
+from shared.candidate import (
+    AMENDMENTS,
+    DATA,
+    EVIDENCE,
+    FILES,
+    PROMISE,
+    SPEND,
+    Candidate,
+    Earlier,
+    Spend,
+    SpendEntry,
+    seal,
+    write_json,
+)
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.digests import digest_file
@@ -44,6 +57,7 @@ DAYS = 13
 JUDGED = moment("2026-01-20 08:00")
 GUARDRAIL = {"metric": "spend", "margin": -0.5}
 REASON = "visits rise by far more than a letter costs"
+AMENDED = "the printer was late"
 INSIGHT = "a letter brings one customer in five back to the shop"
 
 
@@ -104,12 +118,18 @@ class Stage:
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
+        earlier: Sequence[Promise] = (),
         alter: Callable[[Path], None] | None = None,
         **head: Any,
     ) -> Candidate:
-        """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals."""
+        """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals.
+
+        With `earlier` versions the charter amends the last of them.
+        """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
         promise, files = self.promise(frozen, texts)
+        if earlier:
+            promise = promise.amending(earlier[-1], AMENDED)
         if registered is not None:
             self.workspace.clock.set(registered)
             register(self.workspace, promise, Head(0, GENESIS))
@@ -117,6 +137,8 @@ class Stage:
         with scratch_in(self.workspace.root / "var" / "making") as folder:
             _write(folder / FILES, files)
             write_json(folder / PROMISE, promise.as_json())
+            if earlier:
+                write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
             _write_data(folder / DATA, arms, exposed, held, outcomes, days)
             evidence = compute(promise, PilotData.in_folder(folder / DATA))
