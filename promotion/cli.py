@@ -251,5 +251,8 @@ def _gist(kind: str, body: dict[str, Any]) -> str | None:
     if kind == "decided":
         return f"{body['decision']['word']} by {body['decision']['owner']}"
     if kind == "registered":
-        return f"promise {body['promise'][:19]}…"
+        amends = body.get("amends")
+        return f"promise {body['promise'][:19]}…" + (
+            f", version {amends['version']}: {amends['reason']}" if amends else ""
+        )
     return body.get("role") or body.get("mode")

@@ -31,6 +31,7 @@ from tests.lab_makers import (
     PILOT,
     REASON,
     STARTS,
+    Step,
     do_amend,
     do_launch,
     do_record,
@@ -39,6 +40,7 @@ from tests.lab_makers import (
     exposures_only,
     fingerprint,
     results,
+    run_child,
     start_child,
     write_csv,
 )
@@ -436,6 +438,17 @@ def test_a_version_that_was_cut_off_is_finished_before_the_next_one_is_made(expo
     with open_promotion(exposed).transaction() as connection:
         known = set(connection.execute(sa.select(promises.c.digest)).scalars())
     assert known == {promise.digest for promise in (*pilot.earlier(), pilot.promise)}
+
+
+def test_a_charter_that_was_changed_after_a_cut_amendment_is_amended_as_it_is_now(exposed):
+    draft(exposed, PILOT, WORDING)
+    # The first one dies when its files are frozen and nothing is recorded.
+    code, _ = run_child(do_amend, exposed.root, die=Step("rename", after=True))
+    assert code == -9
+    change(exposed, RICHER)
+    pilot = get_pilot(open_lab(exposed), PILOT)
+    assert (pilot.promise.version, pilot.charter.hypothesis.will) == (2, "bring visits")
+    assert len(gate(exposed)) == 2
 
 
 # Two at the same time.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from lab.intake import record
 from pilotplant import app
-from tests.lab_makers import AFTER, CARD, OWNER, PILOT, STARTS, draft, exposures_only, results, write_csv
+from tests.lab_makers import AFTER, CARD, OWNER, PILOT, REASON, STARTS, draft, exposures_only, results, write_csv
 
 
 @pytest.fixture
@@ -53,3 +56,38 @@ def test_the_list_shows_exposures_as_such_and_addresses_in_full(submitted, told)
     assert "exposures" in header
     assert "600" in line.split()
     assert OWNER in line
+
+
+def test_an_amendment_says_what_changed_and_the_pilot_shows_it_ever_after(launched, told):
+    draft(launched, PILOT, ("minimum_effect: 0.05", "minimum_effect: 0.04"))
+    amending = ("lab", "amend", PILOT, "--reason", REASON)
+    assert "could be amended like this; nothing was done" in told(launched, *amending, "--dry-run")
+    said = told(launched, *amending)
+    assert "  primary.minimum_effect: 0.05 -> 0.04" in said
+    assert "(version 2)" in said
+    assert "lab assign" not in said  # who gets which arm has not changed
+    assert "says what is in force already; nothing was done" in told(launched, *amending)
+    shown = told(launched, "lab", "show", PILOT)
+    assert re.search(r"Version 2, of 2026-01-04 12:\d\d UTC, changed primary\.minimum_effect", " ".join(shown.split()))
+    assert REASON in shown
+    found = json.loads(told(launched, *amending, "--json"))
+    assert (found["version"], found["changes"], found["repeated"], found["dry_run"]) == (2, [], True, False)
+    shown = json.loads(told(launched, "lab", "show", PILOT, "--json"))
+    assert (shown["version"], shown["digest"]) == (2, found["digest"])
+    assert [change["path"] for change in shown["amendments"][0]["changes"]] == ["primary.minimum_effect"]
+
+
+def test_an_amendment_of_the_arms_voids_the_lists_of_them(launched, told):
+    draft(launched, PILOT, ("  - name: control\n", "  - {name: control, weight: 2}\n"))
+    said = told(launched, "lab", "amend", PILOT, "--reason", REASON)
+    assert f"Next: pilotplant lab assign {PILOT}" in said
+    assert "arms given out before no longer hold" in " ".join(said.split())
+
+
+def test_a_refused_amendment_ends_with_three_and_one_without_a_reason_with_two(launched, capsys):
+    draft(launched, PILOT, ("currency: USD", "currency: EUR"))
+    place = ["--workspace", str(launched.root)]
+    assert app._exit_code([*place, "lab", "amend", PILOT, "--reason", REASON]) == 3
+    assert "budget.currency" in capsys.readouterr().err
+    assert app._exit_code([*place, "lab", "amend", PILOT, "--reason", "x"]) == 2
+    assert app._exit_code([*place, "lab", "amend", PILOT]) == 2

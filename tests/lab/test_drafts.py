@@ -99,4 +99,6 @@ def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
 def test_check_says_that_a_pilot_is_launched_and_whether_its_draft_still_is_the_same(launched):
     assert check(launched, PILOT).notes == ["it has been launched"]
     draft(launched, PILOT, ("because: they", "because: they often"))
-    assert check(launched, PILOT).notes == ["it has been launched, and was changed since: the frozen charter counts"]
+    assert check(launched, PILOT).notes == [
+        "it has been launched, and was changed since: the frozen charter counts until `lab amend`"
+    ]

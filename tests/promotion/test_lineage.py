@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from promotion.cli import _gist
 from promotion.register import register
+from promotion.state import open_promotion
 from shared.candidate import AMENDMENTS
 from shared.errors import Refused
 from shared.ledger import GENESIS, Head
@@ -209,3 +211,10 @@ def test_an_owner_decides_on_a_charter_that_was_amended_in_order(stage, take_in)
     first = take_in(LAUNCHED)
     stage.submit(earlier=[first], charter=WORDING, registered=RUNNING)
     assert stage.decide("stop", insight=INSIGHT).decision.word == "stop"
+
+
+def test_the_gates_own_record_tells_of_every_version_and_why(stage, take_in):
+    first = take_in(LAUNCHED)
+    take_in(RUNNING, first, **WORDING)
+    told = [_gist(entry.kind, entry.body) for entry in open_promotion(stage.workspace).entries("spring-email")]
+    assert [text.partition("…")[2] for text in told] == ["", f", version 2: {AMENDED}"]
