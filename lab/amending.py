@@ -33,6 +33,8 @@ from shared.workspace import Workspace
 _FIXED = {("charter", "pilot"), ("charter", "budget", "currency")}
 # And from the moment that the time box has begun: that moment.
 _BEGUN = {("charter", "time_box", "start"), ("charter", "time_box", "timezone")}
+# By what units get their arms.
+_DRAWN = {"arms", "population", "assignment", "layer", "cluster"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,6 @@ class Amended:
     Attributes:
         promise: the version that is in force now, or would be.
         changes: what differs from the version before, as `Change.as_json` writes it.
-        reassigned: whether anything changed by which units get their arms, so that lists of arms are void.
         outcome: `amended`; `planned` where it was only asked for; `finished` where it had been recorded before and
             cut off; `same` where the charter says what the version in force says.
     """
@@ -50,8 +51,12 @@ class Amended:
     pilot: Pilot
     promise: Promise
     changes: list[dict[str, Any]]
-    reassigned: bool
     outcome: Literal["amended", "planned", "finished", "same"]
+
+    @property
+    def reassigned(self) -> bool:
+        """Whether units get their arms otherwise than before, so that lists of arms given out are void."""
+        return any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
 
 
 def amend(workspace: Workspace, name: str, reason: str, register: Register, *, dry_run: bool = False) -> Amended:
@@ -78,24 +83,16 @@ def amend(workspace: Workspace, name: str, reason: str, register: Register, *, d
         with reserving(workspace):
             found = _plan(room, pilot, frozen)
             if dry_run:
-                return _amended(pilot, frozen.promise, found, "planned")
+                return Amended(pilot, frozen.promise, [change.as_json() for change in found], "planned")
             _record(room, pilot, frozen, found)
         _deposit(room, get_pilot(room, name), register)
         reach(Point.AMEND_DEPOSITED)
-        return _amended(get_pilot(room, name), frozen.promise, found, "amended")
+        return Amended(get_pilot(room, name), frozen.promise, [change.as_json() for change in found], "amended")
 
 
 def _unchanged(pilot: Pilot, *, finished: bool) -> Amended:
     made = pilot.amendments[-1].changes if finished else []
-    return Amended(pilot, pilot.promise, made, reassigned=False, outcome="finished" if finished else "same")
-
-
-def _amended(
-    pilot: Pilot, promise: Promise, found: tuple[Change, ...], outcome: Literal["amended", "planned"]
-) -> Amended:
-    drawn = {"arms", "population", "assignment", "layer", "cluster"}
-    reassigned = any(change.path[0] == "charter" and change.path[1] in drawn for change in found)
-    return Amended(pilot, promise, [change.as_json() for change in found], reassigned, outcome)
+    return Amended(pilot, pilot.promise, made, "finished" if finished else "same")
 
 
 def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:

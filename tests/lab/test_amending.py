@@ -18,6 +18,7 @@ from lab.sandbox import run_sql
 from lab.spending import spend
 from lab.state import open_lab, pilots
 from lab.submission import submit
+from promotion.decision import Asked, decide
 from promotion.register import register
 from promotion.state import open_promotion, promises
 from shared.digests import digest_file
@@ -314,7 +315,7 @@ def test_a_time_box_that_would_be_over_is_refused(launched):
         change(launched, ("end: 2026-01-19", "end: 2026-01-12"))
 
 
-def test_a_pilot_that_ended_was_closed_or_decided_is_not_amended(exposed):
+def test_a_pilot_that_ended_or_was_closed_is_not_amended(exposed):
     draft(exposed, PILOT, WORDING)
     exposed.clock.set(STARTS + timedelta(days=14))
     with pytest.raises(Refused, match=r"ended at .* and takes no more amendments"):
@@ -395,6 +396,9 @@ def test_an_amended_pilot_is_analysed_anew_and_submitted_with_every_version(reco
     assert candidate.promise().amends.before == first.digest
     assert candidate.evidence().promise == candidate.promise().digest == candidate.manifest.promise
     assert submit(recorded, PILOT).repeated
+    decide(recorded, PILOT, Asked("stop", OWNER, "the letters cost too much", insight="letters bring visits"))
+    with pytest.raises(Refused, match="was decided: stop"):
+        change(recorded, RICHER)
     # An old version that is no longer what it was is not passed on.
     path = recorded.lab / "pilots" / PILOT / "frozen" / "promise.json"
     path.write_text(path.read_text().replace("0.05", "0.04"))
