@@ -9,7 +9,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.masking import published
 from factory.packages import ATTESTATION, CANDIDATE, Verified, inbox, package_folder, verify
 from factory.state import open_factory, read_settings, releases
 from factory.warehouse import contract_of, open_warehouse, tables
@@ -24,6 +23,11 @@ from shared.room import Room
 from shared.workspace import Workspace
 
 UNIT = "unit"
+_NOT_PRINTABLE = {
+    "identifier": "is an identifier: its pseudonym says nothing to a customer",
+    "personal": "is personal, and never leaves the Factory's tables",
+    "restricted": "is restricted without `generalise`, so every value is redacted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +157,9 @@ def _against_contract(workspace: Workspace, population: str, fields: tuple[str, 
     reasons = []
     if kinds[contract.primary_key] != "identifier":
         reasons.append(f"`{contract.primary_key}` of table `{population}` is not classified `identifier`: no units")
-    columns = {column.name for column in published(contract)}
-    for name in sorted(set(fields) - columns):
-        why = "is personal, and never leaves the Factory's tables" if name in kinds else "is not in the contract"
+    printable = {column.name for column in contract.columns if column.printable}
+    for name in sorted(set(fields) - printable):
+        why = _NOT_PRINTABLE[kinds[name]] if name in kinds else "is not in the contract"
         reasons.append(f"field `{name}` of table `{population}` {why}")
     return reasons
 

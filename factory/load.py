@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from factory.masking import pseudonym_key, pseudonym_sql
 from factory.state import loads, open_factory
-from factory.warehouse import contract_of, declarations, identities, open_warehouse, require_contract
+from factory.warehouse import contract_of, declarations, identities, open_warehouse, renew_version, require_contract
 from shared.clock import rfc3339
 from shared.contracts import Contract
 from shared.digests import digest_file
@@ -124,6 +124,7 @@ def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, dig
             f"INSERT INTO {QUARANTINE}.{name} SELECT ?, row, reasons, content FROM read_parquet({file_literal(held)})",
             [digest],
         )
+        renew_version(warehouse, contract.table)
         warehouse.execute("COMMIT")
 
 

@@ -1,8 +1,9 @@
 """Masking: what the Lab may see of a table, by the contract's classification.
 
-An `identifier` becomes a pseudonym: HMAC-SHA-256 under a key that the Factory alone holds, its first 128 bits.
-A `personal` column is left out. The same masking serves snapshots and the exports that Lab-written SQL reads in
-production, so that such SQL means the same in both and never meets an unmasked value.
+An `identifier` becomes a pseudonym: HMAC-SHA-256 under a key that the Factory alone holds, its first 128 bits, made
+from the value's text, so that the keys of one customer join in every table. A `restricted` column is as coarse as its
+contract says, or redacted; a `personal` one is left out. The same masking serves snapshots and the exports that
+Lab-written SQL reads in production, so that such SQL means the same in both and never meets an unmasked value.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import secrets
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from factory.state import open_factory
-from shared.contracts import Column, Contract
+from shared.contracts import Column, Contract, Value
 from shared.digests import digest_bytes
 from shared.errors import BadInput, Refused
 from shared.files import write_once
+from shared.generalisation import Generalisation
 from shared.room import Room
 from shared.sql import identifier
 from shared.workspace import Workspace
@@ -31,6 +34,7 @@ KEY_BYTES = 32
 BLOCK_BYTES = 64
 PREFIX = "u_"
 PSEUDONYM_HEX = 32
+LEAST_INTEGER = -(2**63)
 
 
 def pseudonym_key(workspace: Workspace) -> bytes:
@@ -111,10 +115,53 @@ def published(contract: Contract) -> tuple[Column, ...]:
 
 
 def masked_sql(contract: Contract, key: bytes) -> str:
-    """The select list of a table as the Lab may see it."""
-    return ", ".join(
-        f"{pseudonym_sql(key, identifier(column.name))} AS {identifier(column.name)}"
-        if column.classification == "identifier"
-        else identifier(column.name)
-        for column in published(contract)
-    )
+    """The query of a table as the Lab may see it, in the order of its key."""
+    columns = ", ".join(f"{_masked(column, key)} AS {identifier(column.name)}" for column in published(contract))
+    masked = f"SELECT {columns} FROM {identifier(contract.table)}"
+    return f"SELECT * FROM ({masked}) ORDER BY {identifier(contract.primary_key)}"
+
+
+def _masked(column: Column, key: bytes) -> str:
+    name = identifier(column.name)
+    if column.classification == "identifier":
+        return pseudonym_sql(key, name)
+    if column.classification == "public":
+        return name
+    if column.generalise is None:
+        return f"CAST(NULL AS {column.duckdb_type})"
+    return generalised_sql(column.generalise, name, column.duckdb_type)
+
+
+def generalised_sql(rule: Generalisation, column: str, duckdb_type: str) -> str:
+    """The DuckDB expression of a column's coarse value, of the column's own type."""
+    if rule.to:
+        # A moment's month is that of the connection's time zone, which is UTC in every one of ours.
+        coarse = f"date_trunc('{rule.to}', {column})"
+    elif rule.characters:
+        coarse = f"CASE WHEN length({column}) > {rule.characters} THEN left({column}, {rule.characters}) END"
+    elif rule.breaks:
+        steps = " ".join(f"WHEN {column} >= {low} THEN {low}" for low in reversed(rule.breaks))
+        coarse = f"CASE WHEN {column} IS NULL THEN NULL {steps} ELSE {rule.breaks[0]} END"
+    elif duckdb_type == "DOUBLE":
+        width = f"CAST({rule.width} AS DOUBLE)"
+        coarse = f"floor({column} / {width}) * {width}"
+    else:
+        # In 128 bits, as the lowest band may begin below the least integer.
+        wide, width = f"CAST({column} AS HUGEINT)", f"CAST({rule.width} AS HUGEINT)"
+        low = f"{wide} - ({wide} % {width} + {width}) % {width}"
+        coarse = f"CASE WHEN {column} IS NOT NULL THEN greatest({low}, CAST({LEAST_INTEGER} AS HUGEINT)) END"
+    return f"CAST({coarse} AS {duckdb_type})"
+
+
+def generalised(rule: Generalisation, value: Value) -> Value | None:
+    """What `generalised_sql` makes of a number or a text that the contract itself names, such as a bound."""
+    if isinstance(value, str):
+        return value[: rule.characters] if rule.characters and len(value) > rule.characters else None
+    if rule.breaks:
+        return max((low for low in rule.breaks if low <= value), default=rule.breaks[0])
+    if rule.width is None:
+        return None
+    if isinstance(value, int) and isinstance(rule.width, int):
+        return value - value % rule.width
+    bands = value / rule.width
+    return (math.floor(bands) if math.isfinite(bands) else bands) * rule.width

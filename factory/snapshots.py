@@ -1,21 +1,29 @@
-"""Publishing: the warehouse's tables become a masked snapshot that the Lab may read."""
+"""Publishing: the warehouse's tables become a masked snapshot that the Lab may read.
+
+A table that is in an earlier snapshot already, with the same content and masking, is not written again: both folders
+name the same file (a hard link), so that a snapshot can go without harm to the others.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from factory.state import open_factory, releases, snapshots
-from factory.warehouse import export_masked, open_warehouse, tables
+from factory.masked_contract import masked_contract
+from factory.masking import masked_sql, pseudonym_key
+from factory.state import exports, open_factory, releases, snapshots
+from factory.warehouse import contract_of, export, open_warehouse, require_contract, tables, versions
 from shared.clock import rfc3339
-from shared.digests import canonical, digest_file
+from shared.digests import canonical, digest_bytes, digest_file
 from shared.errors import PilotPlantError, Refused
-from shared.files import scratch_in, settle_verified, write_atomically
+from shared.files import locked, scratch_in, settle_verified, write_atomically
 from shared.room import Room
 from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest, open_snapshot
 from shared.workspace import Workspace
@@ -28,27 +36,124 @@ class Published:
     Attributes:
         snapshot: its name.
         rows: per table.
+        shared: the tables that are one file with an earlier snapshot's.
         repeated: whether the same content had been published before, and is still there as it was.
     """
 
     snapshot: str
     rows: dict[str, int]
+    shared: tuple[str, ...]
     repeated: bool
 
 
-def publish(workspace: Workspace) -> Published:
-    """Writes a snapshot of every loaded table; raises Refused where nothing has been loaded."""
-    room = open_factory(workspace)
-    with open_warehouse(workspace, read_only=True) as connection:
-        names = tables(connection)
-    if not names:
-        raise Refused("nothing has been loaded yet", remedy="run `pilotplant factory load TABLE FILE` first")
-    root = workspace.lab / "snapshots"
-    with scratch_in(root) as scratch:
-        manifest = _write(workspace, room, names, scratch)
+def publish(workspace: Workspace, *, anew: bool = False) -> Published:
+    """Writes a snapshot of every loaded table; raises Refused where nothing has been loaded.
+
+    A table that has not been loaded since its last export is not read, unless `anew` asks for it.
+    """
+    room, key = open_factory(workspace), pseudonym_key(workspace)
+    root = snapshots_root(workspace)
+    with one_at_a_time(workspace), scratch_in(root) as scratch:
+        # One connection from the first version to the last row: no load can come in between.
+        with open_warehouse(workspace, read_only=True) as warehouse:
+            names = tables(warehouse)
+            if not names:
+                raise Refused("nothing has been loaded yet", remedy="run `pilotplant factory load TABLE FILE` first")
+            writing = _Writing(room, warehouse, key, scratch, anew=anew)
+            published = {name: writing.table(name) for name in names}
+        manifest = SnapshotManifest(
+            workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
+        )
+        (scratch / MANIFEST).write_bytes(canonical(manifest.as_json()))
         repeated = not settle_verified(scratch, root / manifest.id, lambda there: _is_intact(workspace, there))
-    _remember(workspace, room, manifest)
-    return Published(manifest.id, {name: table.rows for name, table in manifest.tables.items()}, repeated)
+        _remember(room, manifest, writing.exported)
+    rows = {name: table.rows for name, table in published.items()}
+    return Published(manifest.id, rows, tuple(writing.shared), repeated)
+
+
+def snapshots_root(workspace: Workspace) -> Path:
+    """Where snapshots lie."""
+    return workspace.lab / "snapshots"
+
+
+@contextmanager
+def one_at_a_time(workspace: Workspace) -> Iterator[None]:
+    """Nobody publishes or prunes meanwhile: what one of them counts on, the other could remove."""
+    workspace.factory.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.factory / ".snapshots.lock"):
+        yield
+
+
+class _Writing:
+    """Tables on their way into one snapshot, each exported or shared.
+
+    Attributes:
+        shared: the tables that lie in an earlier snapshot already.
+        exported: what came of each table, to be remembered.
+    """
+
+    def __init__(
+        self, room: Room, warehouse: duckdb.DuckDBPyConnection, key: bytes, folder: Path, *, anew: bool
+    ) -> None:
+        self.room, self.warehouse, self.key, self.folder, self.anew = room, warehouse, key, folder, anew
+        self.versions = versions(warehouse)
+        self.earlier = _files_by_digest(snapshots_root(room.workspace))
+        self.shared: list[str] = []
+        self.exported: list[dict[str, str]] = []
+
+    def table(self, name: str) -> PublishedTable:
+        """Puts a table and its contract into the folder."""
+        contract = contract_of(self.room.workspace, name)
+        require_contract(self.warehouse, contract)
+        masked = self.folder / f"{name}.odcs.yaml"
+        masked.write_text(masked_contract(self.room.workspace.configs / "contracts" / masked.name), encoding="utf-8")
+        path, query = self.folder / f"{name}.parquet", masked_sql(contract, self.key)
+        source = {"table": name, "version": self.versions.get(name, ""), "masking": digest_bytes(query.encode())}
+        data = self._known(source)
+        if data is None or not self._share(data, path):
+            export(self.warehouse, query, path)
+            data = digest_file(path)
+            if self._share(data, path):
+                self.shared.append(name)
+        else:
+            self.shared.append(name)
+        if source["version"]:
+            self.exported.append({**source, "data": data})
+        return PublishedTable(rows=pq.read_metadata(path).num_rows, data=data, contract=digest_file(masked))
+
+    def _known(self, source: dict[str, str]) -> str | None:
+        """What this very version came to under this very masking."""
+        if self.anew:
+            return None
+        query = sa.select(exports.c.data).where(*(exports.c[key] == value for key, value in source.items()))
+        with self.room.transaction() as connection:
+            return connection.execute(query).scalar()
+
+    def _share(self, data: str, path: Path) -> bool:
+        """Names an earlier snapshot's file here, in place of what was exported; False where that cannot be done."""
+        named = path.with_suffix(".earlier")
+        for earlier in self.earlier.get(data, ()):
+            if earlier.is_file() and digest_file(earlier) == data:
+                try:
+                    named.hardlink_to(earlier)
+                except OSError:
+                    return False  # not every file system has links, and none has them without end
+                named.replace(path)
+                return True
+        return False
+
+
+def _files_by_digest(root: Path) -> dict[str, list[Path]]:
+    """Where each table's content lies, by what the manifests say; whoever uses it looks whether that is so."""
+    found: dict[str, list[Path]] = {}
+    for path in root.glob(f"[!.]*/{MANIFEST}"):
+        try:
+            manifest = SnapshotManifest.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        for name, table in manifest.tables.items():
+            found.setdefault(table.data, []).append(path.with_name(f"{name}.parquet"))
+    return found
 
 
 def _is_intact(workspace: Workspace, folder: Path) -> bool:
@@ -61,28 +166,13 @@ def _is_intact(workspace: Workspace, folder: Path) -> bool:
     return True
 
 
-def _write(workspace: Workspace, room: Room, names: list[str], folder: Path) -> SnapshotManifest:
-    paths = export_masked(workspace, names, folder)
-    published = {}
-    for name, path in paths.items():
-        contract = folder / f"{name}.odcs.yaml"
-        shutil.copyfile(workspace.configs / "contracts" / contract.name, contract)
-        rows = pq.read_metadata(path).num_rows
-        published[name] = PublishedTable(rows=rows, data=digest_file(path), contract=digest_file(contract))
-    manifest = SnapshotManifest(
-        workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
-    )
-    (folder / MANIFEST).write_bytes(canonical(manifest.as_json()))
-    return manifest
-
-
 def _live(room: Room) -> list[LiveRelease]:
     query = sa.select(releases).where(releases.c.state == "live").order_by(releases.c.name)
     with room.transaction() as connection:
         return [LiveRelease(name=row.name, pilot=row.pilot, arm=row.arm) for row in connection.execute(query)]
 
 
-def _remember(workspace: Workspace, room: Room, manifest: SnapshotManifest) -> None:
+def _remember(room: Room, manifest: SnapshotManifest, exported: list[dict[str, str]]) -> None:
     at = rfc3339(room.now())
     with room.transaction() as connection:
         known = connection.execute(sa.select(snapshots.c.id).where(snapshots.c.id == manifest.id)).first()
@@ -90,5 +180,8 @@ def _remember(workspace: Workspace, room: Room, manifest: SnapshotManifest) -> N
             connection.execute(snapshots.insert().values(id=manifest.id, at=at))
             body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()}}
             room.write(connection, "published", manifest.id, body)
+        for row in exported:
+            connection.execute(sa.delete(exports).where(exports.c.table == row["table"]))
+            connection.execute(exports.insert().values(row))
     pointer = {"schema_version": 1, "id": manifest.id, "at": at}
-    write_atomically(workspace.lab / "snapshots" / LATEST, json.dumps(pointer) + "\n")
+    write_atomically(snapshots_root(room.workspace) / LATEST, json.dumps(pointer) + "\n")

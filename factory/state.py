@@ -34,6 +34,14 @@ snapshots = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("at", sa.String, nullable=False),
 )
+exports = sa.Table(
+    "exports",
+    metadata,
+    sa.Column("table", sa.String, primary_key=True),
+    sa.Column("version", sa.String, nullable=False),  # of the table in the warehouse, as it was exported last
+    sa.Column("masking", sa.String, nullable=False),  # the digest of the query, key included
+    sa.Column("data", sa.String, nullable=False),  # the digest of the Parquet file that came of it
+)
 releases = sa.Table(
     "releases",
     metadata,
@@ -80,11 +88,20 @@ class PrefectSettings(BaseModel):
     port: int = Field(default=4200, ge=1024, le=65535)
 
 
+class SnapshotSettings(BaseModel):
+    """How many of the newest snapshots `factory prune` leaves, whoever needs them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: int = Field(default=5, ge=1)
+
+
 class FactorySettings(BaseModel):
     """`configs/factory.yaml`.
 
     Attributes:
         database: an SQLAlchemy URL.
+        snapshots: how many are kept.
         channels: what a release may send through here.
         revoked: digests of candidates, and ids of keys, that no longer count.
     """
@@ -94,6 +111,7 @@ class FactorySettings(BaseModel):
     schema_version: Literal[1]
     database: str
     prefect: PrefectSettings = PrefectSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     channels: tuple[Literal["file"], ...] = ("file",)
     revoked: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from shared.workspace import Workspace
 LOCK_WAIT_S = 30.0
 LOCK_POLL_S = 0.2
 PRIMARY_KEY = " PRIMARY KEY"
+VERSIONS = "loaded.versions"
 
 
 @contextmanager
@@ -75,6 +77,25 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [row[0] for row in rows]
 
 
+def renew_version(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Says, within the transaction that changes a table, that it is no longer what it was.
+
+    A version is drawn and not counted: a warehouse that is restored from a backup and loaded again cannot come by a
+    number that stood for other rows before.
+    """
+    connection.execute("CREATE SCHEMA IF NOT EXISTS loaded")
+    connection.execute(f'CREATE TABLE IF NOT EXISTS {VERSIONS} ("table" VARCHAR PRIMARY KEY, version VARCHAR)')
+    connection.execute(f"INSERT OR REPLACE INTO {VERSIONS} VALUES (?, ?)", [table, secrets.token_hex(16)])
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The version of each table, drawn by its last load; tables loaded before there were versions are left out."""
+    known = connection.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema || '.' || table_name = ?", [VERSIONS]
+    ).fetchone()
+    return dict(connection.execute(f"FROM {VERSIONS}").fetchall()) if known else {}
+
+
 def declarations(contract: Contract) -> dict[str, str]:
     """The columns that the warehouse's table has under a contract: by name, type and whether it is the key."""
     return {
@@ -123,12 +144,13 @@ def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> d
             contract = contract_of(workspace, name)
             require_contract(connection, contract)
             paths[name] = folder / f"{name}.parquet"
-            ordered = f"SELECT {masked_sql(contract, key)} FROM {identifier(name)}"
-            connection.execute(
-                f"COPY (SELECT * FROM ({ordered}) ORDER BY {identifier(contract.primary_key)}) "
-                f"TO {literal(str(paths[name]))} (FORMAT parquet)"
-            )
+            export(connection, masked_sql(contract, key), paths[name])
     return paths
+
+
+def export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """A query's rows as Parquet, in their order: the same rows give the same bytes."""
+    connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
 
 
 def identities(workspace: Workspace, table: str, folder: Path) -> Path:

@@ -198,13 +198,13 @@ def _of_outcomes(outcomes: Contract, charter: Charter) -> Iterator[BadInput]:
 
 
 def _unmasked(column: Column) -> bool:
-    return column.classification == "personal" or (column.classification == "identifier" and column.name != "unit")
+    return column.classification != "public" and not (column.classification == "identifier" and column.name == "unit")
 
 
 def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError]:
     charter = frozen.promise.charter
     columns = frozen.snapshot.contract(charter.population).columns
-    usable = [column.name for column in columns if column.classification == "public"]
+    usable = [column.name for column in columns if column.printable]
     for arm in charter.treatments:
         play = arm.play
         if play is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
+from shared.files import locked
 from shared.money import Money
 from shared.record import Decided
 from shared.room import Room
@@ -157,14 +157,6 @@ class Pilot:
                 where=f"pilot {self.name}",
                 remedy="analyse what came in time: pilotplant lab analyse " + self.name,
             )
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits until no other process holds this lock file."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def pilot_folder(workspace: Workspace, name: str) -> Path:

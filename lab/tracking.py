@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.pilots import Pilot, locked
+from lab.pilots import Pilot
 from lab.report import PAGE, PLOT
 from shared.clock import rfc3339
 from shared.digests import digest_file
 from shared.evidence.model import Evidence
-from shared.files import scratch_in, sync_folder
+from shared.files import locked, scratch_in, sync_folder
 from shared.money import Money
 from shared.workspace import Workspace
 

@@ -1,21 +1,24 @@
 """Data contracts: what a table promises, after the Open Data Contract Standard (ODCS) v3.1.0 of bitol.io.
 
 The YAML models below hold the part of the standard that is enforced here, under the standard's own names. Any other
-key is an error rather than a promise that nobody checks. Only `description`, `status`, `dimension`, `severity`, `unit`
-and `format` are taken without being enforced: the standard means them for people.
+key is an error rather than a promise that nobody checks. Only `description`, `transformDescription`, `status`,
+`dimension`, `severity`, `unit` and `format` are taken without being enforced: the standard means them for people.
 
 `classification` of a property decides what a snapshot for the Lab may show of it:
 
 * `identifier`: becomes a pseudonym in the Lab;
 * `personal`: never leaves the Factory;
+* `restricted`: is shown only as coarse as its custom property `generalise` says (see `shared.generalisation`), and
+  without one it is redacted: the column is there, and every value is NULL;
 * `public`, or nothing: may be published. The standard takes any word here; another one is an error for us, because a
   misspelt `personal` must not be published.
+
+The contract inside a snapshot describes the columns as they are there; `transformDescription` says what became of them.
 """
 # ruff: noqa: N815 - the standard's own names
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +37,12 @@ from pydantic import (
 )
 
 from shared.errors import BadInput
+from shared.exact import Number, exact
+from shared.generalisation import Generalisation
 from shared.yamlfile import read_yaml
 
 ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
-Classification = Literal["identifier", "personal", "public"]
+Classification = Literal["identifier", "personal", "restricted", "public"]
 Value = str | int | float | bool
 
 _DUCKDB_TYPES: dict[ColumnType, str] = {
@@ -62,8 +67,6 @@ _PYTHON_TYPES: dict[ColumnType, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-# Beyond 2^53 an integer is not exact as a double, which is how Great Expectations passes its bounds on.
-_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,13 @@ class Column:
     pattern: str | None = None
     """A regular expression that must match somewhere in the text (RE2; anchor it to match all of it)."""
     valid_values: tuple[Value, ...] | None = None
+    generalise: Generalisation | None = None
+    """How coarse a `restricted` column is shown; without it, it is redacted."""
+
+    @property
+    def printable(self) -> bool:
+        """Whether a message may print it: a pseudonym says nothing to anybody, and a redacted value is not there."""
+        return self.classification == "public" or self.generalise is not None
 
     @property
     def duckdb_type(self) -> str:
@@ -129,21 +139,12 @@ def _name(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    if isinstance(value, int) and abs(value) > _EXACT:
-        raise ValueError(f"must lie between -{_EXACT} and {_EXACT} (2^53)")
-    return value
-
-
 def _value(value: Any) -> Value:
-    return value if isinstance(value, str | bool) else _number(value)
+    return value if isinstance(value, str | bool) else exact(value)
 
 
 Name = Annotated[str, PlainValidator(_name)]
 Text = Annotated[str, Field(min_length=1)]
-Number = Annotated[int | float, PlainValidator(_number)]
 Length = Annotated[StrictInt, Field(ge=0)]
 
 
@@ -214,6 +215,14 @@ class TableCheck(_Check):
     mustBeGreaterOrEqualTo: Annotated[StrictInt, Field(ge=1)]
 
 
+class CustomProperty(_Part):
+    """How coarse a restricted property is shown; the standard leaves the names of custom properties to us."""
+
+    property: Literal["generalise"]
+    value: Generalisation
+    description: Text | None = None
+
+
 class Property(_Part):
     """A column, as the standard writes it."""
 
@@ -224,8 +233,10 @@ class Property(_Part):
     primaryKey: StrictBool = False
     classification: Classification = "public"
     description: Text | None = None
+    transformDescription: Text | None = None
     logicalTypeOptions: Options = Options()
     quality: Annotated[tuple[ValueCheck, ...], Field(max_length=1)] = ()
+    customProperties: Annotated[tuple[CustomProperty, ...], Field(max_length=1)] = ()
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Property:
@@ -236,6 +247,24 @@ class Property(_Part):
             if type(value) not in fitting:
                 raise ValueError(f"the valid value {value!r} is not of type {self.logicalType}")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_masked(self) -> Property:
+        if self.primaryKey and self.classification not in {"identifier", "public"}:
+            raise ValueError("the primary key tells rows apart: it can be an identifier or public, and nothing coarser")
+        if self.generalise is None:
+            return self
+        if self.classification != "restricted":
+            raise ValueError("`generalise` needs `classification: restricted`")
+        against = self.generalise.against(self.logicalType)
+        if against:
+            raise ValueError(f"generalise: {against}")
+        return self
+
+    @property
+    def generalise(self) -> Generalisation | None:
+        """How coarse it is shown."""
+        return self.customProperties[0].value if self.customProperties else None
 
     @property
     def valid_values(self) -> tuple[Value, ...] | None:
@@ -314,4 +343,5 @@ def _column(given: Property) -> Column:
         max_length=options.maxLength,
         pattern=options.pattern,
         valid_values=given.valid_values,
+        generalise=given.generalise,
     )

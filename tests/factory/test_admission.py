@@ -11,7 +11,7 @@ from factory.packages import inbox
 from factory.releases import list_releases
 from factory.state import open_factory
 from shared.errors import Refused
-from tests.makers import OWNER, make_charter, make_package
+from tests.makers import OWNER, RELEASE, make_charter, make_package
 
 
 def kinds(workspace):
@@ -107,6 +107,10 @@ def test_the_same_candidate_under_another_attestation_is_refused(workspace, tmp_
         ({"audience": "SELECT unit FROM elsewhere"}, "elsewhere"),
         ({"template": "Dear {{ email }}"}, "email"),
         ({"charter": make_charter(play={"fields": ["email"]})}, "`email` of table `customers` is personal"),
+        (
+            {"charter": make_charter(play={"fields": ["customer_id"]})},
+            "`customer_id` of table `customers` is an identifier",
+        ),
         ({"charter": make_charter(play={"fields": ["shoe_size"]})}, "`shoe_size` of table `customers` is not in"),
         ({"charter": make_charter(population="prospects")}, "`prospects` has not been loaded"),
     ],
@@ -114,6 +118,21 @@ def test_the_same_candidate_under_another_attestation_is_refused(workspace, tmp_
 def test_the_factorys_own_policy_refuses_what_verified(workspace, changes, said):
     package = make_package(workspace, **changes)
     assert said in "; ".join(admit(workspace).refused[package.name])
+
+
+def test_a_redacted_field_is_refused_and_a_coarse_one_is_not(workspace):
+    """`history` is restricted: alone it is empty for everybody, in bands it says as much here as in the Lab."""
+    package = make_package(workspace)
+    contract = workspace.configs / "contracts" / "customers.odcs.yaml"
+    text = contract.read_text()
+    number = "name: history\n        logicalType: number\n"
+    redacted = text.replace(number, number + "        classification: restricted\n")
+    contract.write_text(redacted)
+    [refused] = admit(workspace).refused[package.name]
+    assert refused.endswith("`customers` is restricted without `generalise`, so every value is redacted")
+    coarse = "        customProperties: [{property: generalise, value: {width: 100}}]\n"
+    contract.write_text(redacted.replace("classification: restricted\n", "classification: restricted\n" + coarse))
+    assert admit(workspace).admitted == (RELEASE,)
 
 
 def test_a_channel_that_is_not_allowed_is_refused(workspace):

@@ -324,3 +324,17 @@ def test_the_ledger_of_all_this_verifies(released):
     run_occurrence(released, RELEASE, OCCURRENCE)
     run_occurrence(released, RELEASE, OCCURRENCE - timedelta(days=1))
     assert open_factory(released).problems() == []
+
+
+def test_a_coarse_column_means_the_same_in_audience_and_message_as_in_the_lab(workspace):
+    """Customer n has spent 10 + n/4 dollars: those in the band from 50 are n = 160 to 199, whom the Lab sees at 50."""
+    contract = workspace.configs / "contracts" / "customers.odcs.yaml"
+    number, coarse = "name: history\n", "customProperties: [{property: generalise, value: {width: 50}}]"
+    contract.write_text(
+        contract.read_text().replace(number, f"{number}        classification: restricted\n        {coarse}\n")
+    )
+    package = make_package(workspace, audience="SELECT customer_id AS unit FROM customers WHERE history = 50\n")
+    assert admit(workspace).admitted == (RELEASE,), package
+    result = run_occurrence(workspace, RELEASE, OCCURRENCE)
+    assert result.audience == 40
+    assert {line["body"].splitlines()[-1] for line in lines(workspace)} == {"you spent 50.0."}

@@ -1,11 +1,15 @@
 """Snapshots: masked, named by their content, and the same for the same content."""
 
+import errno
+
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from factory.load import load
 from factory.masking import pseudonym, pseudonym_key
 from factory.snapshots import publish
+from factory.warehouse import export, open_warehouse
 from shared.errors import BadInput, Refused
 from shared.snapshot import latest_snapshot, open_snapshot
 from tests.makers import customers_csv, make_workspace
@@ -71,6 +75,139 @@ def test_a_table_that_was_loaded_under_another_contract_is_not_published(workspa
     with pytest.raises(BadInput, match="`address` is missing in the warehouse") as caught:
         publish(workspace)
     assert caught.value.where == "configs/contracts/customers.odcs.yaml"
+
+
+ORDERS = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+name: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: order_id, logicalType: string, primaryKey: true}
+      - {name: customer_id, logicalType: string, classification: identifier}
+      - {name: amount, logicalType: integer}
+"""
+
+
+@pytest.fixture
+def two_tables(workspace, tmp_path):
+    """Customers and orders, both published."""
+    (workspace.configs / "contracts" / "orders.odcs.yaml").write_text(ORDERS)
+    load_orders(workspace, tmp_path, 7)
+    assert publish(workspace).shared == ()
+    return workspace
+
+
+def load_orders(workspace, folder, amount):
+    file = folder / f"orders{amount}.csv"
+    file.write_text(f"order_id,customer_id,amount\no1,c00000,{amount}\no2,c00001,5\n")
+    load(workspace, "orders", file)
+
+
+def inode(workspace, snapshot, name):
+    return open_snapshot(workspace, snapshot).table(name).stat().st_ino
+
+
+def test_a_table_that_was_not_loaded_since_is_one_file_with_the_earlier_snapshots(two_tables, tmp_path):
+    before = latest_snapshot(two_tables)
+    load_orders(two_tables, tmp_path, 8)
+    after = publish(two_tables)
+    assert (after.shared, after.repeated, after.rows) == (("customers",), False, {"customers": 200, "orders": 2})
+    assert inode(two_tables, after.snapshot, "customers") == inode(two_tables, before.id, "customers")
+    assert inode(two_tables, after.snapshot, "orders") != inode(two_tables, before.id, "orders")
+
+
+def test_a_table_that_was_not_loaded_since_is_not_even_read(two_tables, tmp_path, monkeypatch):
+    read = []
+    real = export
+    monkeypatch.setattr(
+        "factory.snapshots.export", lambda w, query, path: (read.append(path.stem), real(w, query, path))
+    )
+    load_orders(two_tables, tmp_path, 8)
+    publish(two_tables)
+    assert read == ["orders"]
+    publish(two_tables)
+    assert read == ["orders"]
+    assert publish(two_tables, anew=True).repeated
+    assert read == ["orders", "customers", "orders"]
+
+
+def test_a_table_that_was_loaded_again_with_the_same_rows_is_read_and_then_shared(two_tables, tmp_path):
+    before = latest_snapshot(two_tables)
+    load_orders(two_tables, tmp_path, 8)
+    load_orders(two_tables, tmp_path, 7)
+    again = publish(two_tables)
+    assert (again.snapshot, again.repeated, again.shared) == (before.id, True, ("customers", "orders"))
+
+
+def test_rows_changed_behind_the_factorys_back_are_found_when_everything_is_read_anew(two_tables):
+    before = publish(two_tables)
+    with open_warehouse(two_tables) as warehouse:
+        warehouse.execute("UPDATE orders SET amount = 9 WHERE order_id = 'o1'")
+    found = publish(two_tables, anew=True)
+    assert found.snapshot != before.snapshot
+    assert found.shared == ("customers",)
+
+
+def test_another_masking_is_another_file(two_tables):
+    before = latest_snapshot(two_tables)
+    path = two_tables.configs / "contracts" / "orders.odcs.yaml"
+    path.write_text(
+        path.read_text().replace("logicalType: integer}", "logicalType: integer, classification: restricted}")
+    )
+    after = publish(two_tables)
+    assert after.shared == ("customers",)
+    assert pq.read_table(open_snapshot(two_tables, after.snapshot).table("orders"))["amount"].to_pylist() == [
+        None,
+        None,
+    ]
+    assert pq.read_table(before.table("orders"))["amount"].to_pylist() == [7, 5]
+
+
+def test_a_damaged_file_is_not_shared_and_what_takes_its_place_is_as_it_was(two_tables, tmp_path):
+    before = latest_snapshot(two_tables)
+    path = before.table("customers")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    load_orders(two_tables, tmp_path, 8)
+    after = publish(two_tables)
+    assert after.shared == ()
+    assert open_snapshot(two_tables, after.snapshot).manifest.tables["customers"] == before.manifest.tables["customers"]
+
+
+def test_without_links_every_snapshot_has_files_of_its_own(two_tables, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMLINK, "too many links")
+
+    before = latest_snapshot(two_tables)
+    load_orders(two_tables, tmp_path, 8)
+    monkeypatch.setattr("factory.snapshots.Path.hardlink_to", refuse)
+    after = publish(two_tables)
+    assert after.shared == ()
+    assert inode(two_tables, after.snapshot, "customers") != inode(two_tables, before.id, "customers")
+    assert {p.name for p in latest_snapshot(two_tables).folder.iterdir()} == {p.name for p in before.folder.iterdir()}
+
+
+def test_a_warehouse_put_back_from_a_backup_and_loaded_otherwise_is_not_taken_for_what_it_was(two_tables, tmp_path):
+    """Were versions counted, the new rows would come by the number that the lost ones had."""
+    backup = (two_tables.factory / "warehouse.duckdb").read_bytes()
+    load_orders(two_tables, tmp_path, 8)
+    lost = publish(two_tables)
+    (two_tables.factory / "warehouse.duckdb").write_bytes(backup)
+    load_orders(two_tables, tmp_path, 9)
+    found = publish(two_tables)
+    assert found.snapshot != lost.snapshot
+    amounts = pq.read_table(open_snapshot(two_tables, found.snapshot).table("orders"))["amount"].to_pylist()
+    assert amounts == [9, 5]
+
+
+def test_the_orders_of_a_customer_are_found_by_the_same_pseudonym(two_tables):
+    tables = latest_snapshot(two_tables).tables()
+    query = "SELECT order_id FROM '{orders}' JOIN '{customers}' USING (customer_id) ORDER BY 1"
+    assert duckdb.sql(query.format(**tables)).fetchall() == [("o1",), ("o2",)]
 
 
 def latest_snapshot_of(workspace):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import duckdb
 import pytest
 
+from factory.snapshots import publish
 from lab.drafts import check
 from lab.freezing import freeze
 from lab.obstacles import examine
@@ -133,6 +134,11 @@ def test_outcomes_whose_contract_lacks_what_a_metric_reads_are_an_obstacle(loade
             "name: card\n        logicalType: string\n        classification: identifier\n      - name: visit\n",
             "column `card` of the outcomes is classified as identifier, and would lie in the Lab as it is",
         ),
+        (
+            "name: visit\n",
+            "name: age\n        logicalType: integer\n        classification: restricted\n      - name: visit\n",
+            "column `age` of the outcomes is classified as restricted, and would lie in the Lab as it is",
+        ),
     ],
 )
 def test_a_contract_of_outcomes_that_could_not_be_kept_or_judged_is_an_obstacle(loaded, old, new, told):
@@ -149,6 +155,33 @@ def test_outcomes_that_are_told_apart_by_anything_but_the_event_are_an_obstacle(
     change(path, "name: unit\n", "name: unit\n        primaryKey: true\n")
     [problem] = problems(loaded)
     assert problem.what == "the key of the outcomes is `unit`"
+
+
+def restrict(workspace, rest):
+    """Publishes again, with what a customer has spent restricted."""
+    contract = workspace.configs / "contracts" / "customers.odcs.yaml"
+    change(contract, "name: history\n", f"name: history\n        classification: restricted\n{rest}")
+    publish(workspace)
+
+
+def test_a_message_cannot_print_a_redacted_column(loaded):
+    restrict(loaded, "")
+    draft(loaded, PILOT, (CARD, ""), ("fields: [zip_code]", "fields: [zip_code, history]"))
+    [problem] = problems(loaded)
+    assert problem.what == "arm `letter` uses column `history`, which table `customers` does not publish"
+    assert "history," not in problem.expected
+
+
+def test_a_message_can_print_a_coarse_column_and_an_audience_select_by_it(loaded):
+    restrict(loaded, "        customProperties: [{property: generalise, value: {width: 50}}]\n")
+    draft(loaded, PILOT, (CARD, ""), ("fields: [zip_code]", "fields: [zip_code, history]"))
+    (loaded.pilots / PILOT / "audience.sql").write_text(
+        "SELECT customer_id AS unit FROM customers WHERE history = 50\n"
+    )
+    (loaded.pilots / PILOT / "message.txt").write_text("You spent {{ history }} or more.\n")
+    # They spent 10.25, 10.50, … dollars: from 50 to 99.75 in steps of a quarter is 200 of them.
+    assert problems(loaded) == []
+    assert check(loaded, PILOT).forecast["audiences"] == {"letter": 200}
 
 
 def test_an_audience_is_run_and_counted_before_the_launch(loaded):
