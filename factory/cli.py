@@ -50,18 +50,61 @@ def load(context: typer.Context, name: Table, file: File, as_json: Json = False)
 
 
 @app.command()
-def publish(context: typer.Context, as_json: Json = False) -> Any:
-    """Write a masked snapshot of the loaded tables for the Lab."""
+def publish(
+    context: typer.Context,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Read every table, even one that was not loaded since it was published.")
+    ] = False,
+    as_json: Json = False,
+) -> Any:
+    """Write a masked snapshot of the loaded tables for the Lab; what is unchanged is not written again."""
     from factory.snapshots import publish as write
 
-    result = write(session(context).workspace())
+    result = write(session(context).workspace(), anew=anew)
+    new = [name for name in result.rows if name not in result.shared]
     rows = ", ".join(f"{name} {count:,} rows" for name, count in result.rows.items())
+    parts = {"New": new, "shared with an earlier snapshot": result.shared}
+    written = "; ".join(f"{word}: {', '.join(names) or 'no table'}" for word, names in parts.items())
     emit(
         as_json,
-        {"snapshot": result.snapshot, "tables": result.rows, "repeated": result.repeated},
+        {"snapshot": result.snapshot, "tables": result.rows, "new": [] if result.repeated else new,
+         "shared": list(result.rows) if result.repeated else list(result.shared), "repeated": result.repeated},
         f"Snapshot {result.snapshot}{' was published before' if result.repeated else ' published'}: {rows}.",
-    )
+        *([] if result.repeated else [f"{written}."]),
+    )  # fmt: skip
     return result
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        int | None, typer.Option(help="How many of the newest stay; as in configs/factory.yaml if left out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Remove old snapshots that no undecided pilot reads; the latest always stays."""
+    from factory.retention import Keep
+    from factory.retention import prune as clear
+
+    done = clear(session(context).workspace(), keep=keep, dry_run=dry_run)
+    steps = [{"step": type(s).__name__.lower(), "snapshot": s.snapshot, "reason": s.why} for s in done.steps]
+    going = [s for s in done.steps if not isinstance(s, Keep)]
+    mib = f"{done.freed_bytes / 2**20:,.1f} MiB"
+    emit(
+        as_json,
+        {"steps": steps, "unclear": list(done.unclear), "freed_bytes": done.freed_bytes, "dry_run": dry_run},
+        *(f"{step['step']} {step['snapshot']}: {step['reason']}" for step in steps),
+        *(f"unclear: {line}" for line in done.unclear),
+        "Nothing to remove." if not going else f"{mib} would be free again; nothing was done yet."
+        if dry_run else f"{mib} are free again.",
+    )  # fmt: skip
+    if done.unclear:
+        from shared.errors import Undecided
+
+        raise typer.Exit(Undecided.exit_code)
+    return done
 
 
 @app.command()

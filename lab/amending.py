@@ -27,6 +27,7 @@ from shared.record import decisions
 from shared.register import Register
 from shared.room import Room
 from shared.snapshot import open_snapshot
+from shared.usage import SnapshotUser, declare
 from shared.workspace import Workspace
 
 # What no amendment changes at any time: costs were reserved and paid in the currency.
@@ -182,6 +183,9 @@ def _require_money(room: Room, pilot: Pilot, after: Promise) -> None:
 def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...]) -> None:
     """Freezes the new version and, in one transaction, puts it in force and reserves its budget."""
     name, promise, charter = pilot.name, frozen.promise, frozen.promise.charter
+    # Until the new version is on record the old one is in force: the snapshot is kept for the later deadline of both.
+    deadline = max(pilot.charter.deadline, charter.deadline)
+    declare(room.workspace, SnapshotUser(pilot=name, snapshot=pilot.snapshot, deadline=deadline))
     folder = version_folder(pilot.folder, promise.version)
     shutil.rmtree(folder, ignore_errors=True)  # of an amendment that was cut off before it was recorded
     frozen.write(folder)

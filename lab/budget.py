@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
-from lab.pilots import locked
 from lab.state import pilots, read_settings, spend
 from shared.clock import parse_rfc3339
+from shared.files import locked
 from shared.money import Money
 from shared.record import decisions
 from shared.room import Room

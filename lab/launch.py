@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.register import Register
 from shared.room import Room
+from shared.snapshot import open_snapshot
+from shared.usage import SnapshotUser, declare
 from shared.workspace import Workspace
 
 
@@ -46,8 +49,12 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
     workspace, name = room.workspace, frozen.promise.charter.pilot
     before = find_pilot(room, name)
     if before is not None:
+        _declare(workspace, name, before.snapshot, before.charter.deadline)
         return _again(before, frozen)
     raise_first(examine(room, frozen).problems)
+    _declare(workspace, name, frozen.snapshot.id, frozen.promise.charter.deadline)
+    # Whoever prunes sets a snapshot aside and then looks who needs it: one of the two sees the other.
+    open_snapshot(workspace, frozen.snapshot.id)
     folder = version_folder(pilot_folder(workspace, name), 1)
     _discard_other(folder, frozen)
     frozen.write(folder)
@@ -79,6 +86,11 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
         reach(Point.LAUNCH_WRITTEN)
     reach(Point.LAUNCH_RECORDED)
     return Launched(get_pilot(room, name), repeated=False)
+
+
+def _declare(workspace: Workspace, name: str, snapshot: str, deadline: datetime) -> None:
+    """Says that a pilot reads a snapshot, before anything else of it is written."""
+    declare(workspace, SnapshotUser(pilot=name, snapshot=snapshot, deadline=deadline))
 
 
 def _again(before: Pilot, frozen: Frozen) -> Launched:

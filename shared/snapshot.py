@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_file, digest_json, hex_of
@@ -16,6 +16,7 @@ from shared.workspace import Mode, Workspace
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
+PRUNED = "pruned"
 ID_HEX = 16
 
 
@@ -58,6 +59,17 @@ class SnapshotManifest(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Plain JSON content."""
         return self.model_dump(mode="json")
+
+
+class Pruned(BaseModel):
+    """What is left of a snapshot that nobody needed any more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    id: str
+    published: AwareDatetime
+    pruned: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +124,62 @@ class Snapshot:
 
 def latest_snapshot(workspace: Workspace) -> Snapshot:
     """The snapshot published last; raises Refused where there is none."""
-    pointer = workspace.lab / "snapshots" / LATEST
-    if not pointer.exists():
+    identity = latest_id(workspace)
+    if identity is None:
         raise Refused(
             "the Lab has no snapshot yet",
-            where=str(pointer.parent),
+            where=str(workspace.lab / "snapshots"),
             remedy="ask marketing ops for `pilotplant factory load TABLE FILE` and `pilotplant factory publish`",
         )
+    return open_snapshot(workspace, identity)
+
+
+def latest_id(workspace: Workspace) -> str | None:
+    """The name of the snapshot published last, if any; raises BadInput where the pointer to it is damaged."""
+    pointer = workspace.lab / "snapshots" / LATEST
+    if not pointer.exists():
+        return None
     try:
-        identity = str(json.loads(pointer.read_bytes())["id"])
+        return str(json.loads(pointer.read_bytes())["id"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
             "the pointer to the latest snapshot is damaged", where=str(pointer), remedy="publish again"
         ) from error
-    return open_snapshot(workspace, identity)
 
 
 def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
-    """A snapshot by its name; raises BadInput where it is missing or its manifest was changed."""
+    """A snapshot by its name.
+
+    Raises BadInput where it is missing or its manifest was changed, Refused where it was pruned.
+    """
     folder = workspace.lab / "snapshots" / identity
     try:
         manifest = SnapshotManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
+        if not folder.is_dir():
+            _raise_if_pruned(workspace, identity)
         raise BadInput(
             f"snapshot {identity} is missing or damaged", where=str(folder), remedy="publish again"
         ) from error
     if manifest.id != identity:
         raise BadInput(f"the manifest of snapshot {identity} was changed", where=str(folder), remedy="publish again")
     return Snapshot(folder, manifest)
+
+
+def pruned_path(workspace: Workspace, identity: str) -> Path:
+    """Where it is written that a snapshot was pruned."""
+    return workspace.lab / "snapshots" / PRUNED / f"{identity}.json"
+
+
+def _raise_if_pruned(workspace: Workspace, identity: str) -> None:
+    try:
+        pruned = Pruned.model_validate_json(pruned_path(workspace, identity).read_bytes())
+    except (OSError, ValidationError):
+        return  # it is missing for another reason
+    raise Refused(
+        f"snapshot {identity} of {pruned.published:%Y-%m-%d} was removed on {pruned.pruned:%Y-%m-%d %H:%M} UTC by "
+        "`pilotplant factory prune`: no open pilot read it any more",
+        where=str(workspace.lab / "snapshots" / identity),
+        expected="a snapshot that a pilot without a decision reads",
+        remedy="start a new pilot, which reads the latest snapshot; what was sealed of the old one is with the gate",
+    )

@@ -18,9 +18,13 @@ from promotion.state import open_promotion, promises
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.files import settle
+from shared.snapshot import latest_snapshot
+from shared.usage import SnapshotUser, Usage, usage
 from shared.workspace import Workspace
 from tests.lab_makers import (
+    BEFORE,
     CARD,
+    DEADLINE,
     PILOT,
     STARTS,
     Step,
@@ -206,6 +210,36 @@ def test_killed_at_any_step_a_launch_is_undone_or_finished_by_the_next_one(loade
         assert state(cut) == expected
         assert open_lab(cut).problems() == []
         assert open_promotion(cut).problems() == []
+
+
+def test_a_launched_pilot_is_known_to_need_its_snapshot_until_its_deadline(loaded):
+    pilot = launch(loaded, PILOT, register).pilot
+    expected = SnapshotUser(pilot=PILOT, snapshot=pilot.snapshot, deadline=DEADLINE)
+    assert usage(loaded, BEFORE) == Usage({pilot.snapshot: [expected]}, ())
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_launching_again_writes_down_what_got_lost_whatever_the_draft_has_become(launched, changed):
+    path = launched.lab / "snapshot-users" / f"{PILOT}.json"
+    content = path.read_bytes()
+    path.unlink()
+    assert usage(launched, BEFORE).unclear
+    if changed:
+        (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
+        with pytest.raises(Refused, match="launched with other content"):
+            launch(launched, PILOT, register)
+    else:
+        launch(launched, PILOT, register)
+    assert path.read_bytes() == content
+
+
+def test_a_snapshot_that_is_set_aside_during_a_launch_stops_it(loaded, monkeypatch):
+    """The Factory is pruning, and has not yet looked who needs what."""
+    folder = latest_snapshot(loaded).folder
+    monkeypatch.setattr("lab.launch.declare", lambda *_: folder.rename(folder.with_name(f".pruned.{folder.name}")))
+    with pytest.raises(BadInput, match="missing"):
+        launch(loaded, PILOT, register)
+    assert find_pilot(open_lab(loaded), PILOT) is None
 
 
 def test_half_of_another_drafts_files_do_not_get_in_the_way(loaded, tmp_path):
