@@ -129,7 +129,7 @@ def _why_kept(each: Found, latest: str | None, newest: set[str], needed: Usage) 
     if needed.unclear:
         return "it is unclear whether a pilot reads it"
     if each.there and each.published is None:
-        return "its publication was not finished; `pilotplant factory publish` does that"
+        return "it is not in the Factory's books: its publication was cut off, or they were restored from a backup"
     return "it is one of the newest" if each.snapshot in newest else None
 
 
