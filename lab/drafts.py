@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.freezing import freeze
+from lab.measuring import remarks
 from lab.obstacles import Examined, examine
 from lab.pilots import find_pilot
 from lab.state import open_lab, read_settings
@@ -118,6 +119,7 @@ def check(workspace: Workspace, name: str) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
+    notes += remarks(frozen.promise)
     forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}
     return Check(name, examined.problems, notes, forecast)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from lab.budget import committed
 from lab.freezing import CONTRACTS, Frozen
+from lab.measuring import unmeasurable
 from lab.state import read_settings
 from shared.charter import Charter
 from shared.confined import audience, check_template
@@ -95,22 +96,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     charter = frozen.promise.charter
     outcomes = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
     yield from _of_outcomes(outcomes, charter)
-    columns = {column.name: column for column in outcomes.columns}
-    for name, metric in frozen.promise.metrics.items():
-        column = columns.get(metric.column)
-        if column is None or column.type not in {"integer", "number"}:
-            numeric = ", ".join(c.name for c in outcomes.columns if c.type in {"integer", "number"})
-            yield BadInput(
-                f"metric `{name}` reads column `{metric.column}`, which the outcomes do not have as a number",
-                where="configs/metrics.yaml",
-                expected=f"one of: {numeric}",
-            )
-        elif not column.required:
-            yield BadInput(
-                f"metric `{name}` reads column `{metric.column}`, which may be missing, and a gap would count as 0",
-                where=_contract_place(charter),
-                remedy="mark it `required: true`",
-            )
+    yield from unmeasurable(frozen.promise, outcomes, _contract_place(charter))
     population = frozen.snapshot.contract(charter.population)
     if _identifier(population) is None:
         yield BadInput(

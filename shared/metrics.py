@@ -2,44 +2,121 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import BadInput
+from shared.expressions import Expression, parse_expression
+from shared.sql import identifier
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
-Kind = Literal["proportion", "mean"]
+Kind = Literal["proportion", "mean", "count", "ratio", "quantile"]
 NAME = r"^[a-z][a-z0-9_]*$"
+
+
+def _expression(text: str) -> str:
+    parse_expression(text)
+    return text
+
+
+ExpressionText = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
+
+
+class PooledQuantile(BaseModel):
+    """A cap taken from the data.
+
+    Attributes:
+        quantile: which quantile of the values above zero, over the units of all arms together: a cap for each arm
+            would hide what one of them does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantile: float = Field(gt=0.5, lt=1)
 
 
 class Metric(BaseModel):
     """How one number per unit comes about.
 
-    A `proportion` is 1 for a unit with any outcome above zero in `column`, a `mean` is the sum of `column`
-    over the unit's outcomes. A unit that was exposed and has no outcome counts as 0 (intention to treat).
+    A `proportion` is 1 for a unit with any outcome whose value is above zero, a `mean` the sum of the values over the
+    unit's outcomes, a `count` the number of outcomes with a value above zero (of all, where no value is named), a
+    `ratio` the sum of values over the sum of denominators in an arm. A `quantile` is of the unit's sums. A unit that
+    was exposed and has no outcome counts as 0 (intention to treat).
 
     Attributes:
-        kind: proportion or mean.
-        column: the column of the outcomes' contract.
+        kind: proportion, mean, count, ratio or quantile; a quantile is catalogued, and its effect cannot be evaluated.
+        column: the outcome's value: a column of the outcomes' contract.
+        expression: the outcome's value instead, computed from columns of one row, like `spend - 0.1 * visit`.
+        denominator: for a ratio: a column or expression too, like `visit`.
+        quantile: for a quantile: which one, like 0.9.
+        source: the contract of outcomes that the metric reads; None for whichever its charter names.
         unit: what the value is counted in, for people ("share of customers", "USD").
         direction: which way is better.
+        cap: the most that one unit's value counts for, a number or a pooled quantile; a denominator is never capped.
+        window_days: only outcomes within so many days of the unit's first exposure count; None for all.
         description: for people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
-    column: str = Field(pattern=NAME)
+    column: str | None = Field(default=None, pattern=NAME)
+    expression: ExpressionText | None = None
+    denominator: ExpressionText | None = None
+    quantile: float | None = Field(default=None, gt=0, lt=1)
+    source: str | None = None
     unit: str
     direction: Literal["increase", "decrease"] = "increase"
+    cap: Annotated[float, Field(gt=0, allow_inf_nan=False)] | PooledQuantile | None = None
+    window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Metric:
+        if self.column and self.expression:
+            raise ValueError("a metric's value is a column or an expression, not both")
+        if not (self.column or self.expression) and self.kind != "count":
+            raise ValueError(f"a {self.kind} reads a column: say which with `column:`, or an `expression:`")
+        for kind, part, said in (
+            ("ratio", self.denominator, "denominator"),
+            ("quantile", self.quantile, "quantile"),
+        ):
+            if (self.kind == kind) != (part is not None):
+                raise ValueError(
+                    f"a {kind} has a `{said}:`" if self.kind == kind else f"`{said}:` belongs to a {kind} only"
+                )
+        if self.kind in {"proportion", "quantile"} and self.cap is not None:
+            raise ValueError(f"a {self.kind} has no `cap:`")
+        return self
 
     @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
         return 1 if self.direction == "increase" else -1
+
+    @property
+    def value(self) -> Expression | None:
+        """An outcome's value; None where outcomes are only counted."""
+        if self.column is not None:
+            return Expression(identifier(self.column), (self.column,))
+        return None if self.expression is None else parse_expression(self.expression)
+
+    @property
+    def per(self) -> Expression | None:
+        """An outcome's denominator; None where there is none."""
+        return None if self.denominator is None else parse_expression(self.denominator)
+
+    @property
+    def reads(self) -> tuple[Expression, ...]:
+        """What is computed of every outcome: its value, its denominator, or neither."""
+        return tuple(part for part in (self.value, self.per) if part is not None)
+
+    @property
+    def unevaluable(self) -> str | None:
+        """Why no effect on it can be computed by this release; None where one can."""
+        return "effects on quantiles cannot be evaluated by this release" if self.kind == "quantile" else None
 
 
 class Catalogue(BaseModel):

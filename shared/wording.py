@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from shared.evidence.model import Effect
 from shared.metrics import Metric
 
 # Below this a p-value's digits say nothing.
 P_FLOOR = 1e-4
+# Below the first, three decimals leave fewer than two digits; beyond the second there is nothing to read.
+SMALL, PLACES_MAX = 0.01, 9
 
 
 def number(metric: Metric, value: float | None) -> str:
-    """A difference: percentage points for a proportion, the metric's unit for a mean."""
+    """A difference: percentage points for a proportion, else the metric's unit."""
     if value is None:
         return "–"
     if metric.kind == "proportion":
         return f"{100 * value:+.2f} pp"
-    return f"{value:+.3f}"
+    return f"{value:+.{_places(value)}f}"
 
 
 def level(metric: Metric, value: float) -> str:
-    """A mean: per cent for a proportion, the metric's unit for a mean."""
-    return f"{100 * value:.2f} %" if metric.kind == "proportion" else f"{value:.4f}"
+    """What an arm came to: per cent for a proportion, else the metric's unit."""
+    return f"{100 * value:.2f} %" if metric.kind == "proportion" else f"{value:.{_places(value) + 1}f}"
 
 
 def interval(metric: Metric, low: float | None, high: float | None) -> str:
@@ -29,7 +33,15 @@ def interval(metric: Metric, low: float | None, high: float | None) -> str:
         return "–"
     if metric.kind == "proportion":
         return f"[{100 * low:.2f}, {100 * high:.2f}]"
-    return f"[{low:.3f}, {high:.3f}]"
+    places = max(_places(low), _places(high))
+    return f"[{low:.{places}f}, {high:.{places}f}]"
+
+
+def _places(value: float) -> int:
+    """Three decimals, and more for what would read as zero: a ratio's difference may be small and matter."""
+    if value == 0 or abs(value) >= SMALL:
+        return 3
+    return min(PLACES_MAX, 1 - math.floor(math.log10(abs(value))))
 
 
 def effect(metric: Metric, found: Effect) -> str:

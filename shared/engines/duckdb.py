@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +13,13 @@ import duckdb
 from shared.assignment import assign_sql, pilot_salt
 from shared.charter import Charter
 from shared.clock import rfc3339
-from shared.evidence.model import Moments
-from shared.metrics import Metric
-from shared.sql import file_literal, identifier
+from shared.evidence.model import Moments, RatioMoments
+from shared.metrics import Metric, PooledQuantile
+from shared.sql import file_literal
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
+US_PER_DAY = 24 * 60 * 60 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Summary:
         conflicts: rows held back, by reason.
     """
 
-    moments: dict[str, dict[str, Moments]]
+    moments: dict[str, dict[str, Moments | RatioMoments]]
     units: dict[str, int]
     reporting: dict[str, int]
     unvalued: dict[str, int]
@@ -75,6 +76,7 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
     """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
     with _opened(data) as connection:
         connection.execute(_UNITS)
+        connection.execute(_counted(metrics))
         units, moments = _moments(connection, metrics)
         return Summary(
             moments=moments,
@@ -108,46 +110,109 @@ GROUP BY u.arm ORDER BY u.arm
 """
 
 
+def _counted(metrics: Mapping[str, Metric]) -> str:
+    """The view of the outcomes that count: unit, microseconds since its first exposure, and what each metric reads.
+
+    Metrics are told apart by their position: `v0` is the first one's value, `d0` its denominator. What an expression
+    cannot be computed for is NULL, and a NULL is no zero (`_unvalued`).
+    """
+    reads = "".join(
+        f", TRY_CAST(TRY({part.sql}) AS DOUBLE) AS {letter}{index}"
+        for index, metric in enumerate(metrics.values())
+        for letter, part in (("v", metric.value), ("d", metric.per))
+        if part is not None
+    )
+    return f"""
+    CREATE VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
+    FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
+    """
+
+
 def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
-    counts = ", ".join(f"count(*) FILTER (o.{identifier(metric.column)} IS NULL)" for metric in metrics.values())
-    row = connection.execute(
-        f'SELECT {counts} FROM units u JOIN outcomes o ON o.unit = u.unit AND o."at" >= u.first_at'
-    ).fetchone()
+    counts = ", ".join(
+        f"count(*) FILTER ({_within(metric)} AND ({_gap(index, metric)}))"
+        for index, metric in enumerate(metrics.values())
+    )
+    row = connection.execute(f"SELECT {counts} FROM counted").fetchone()
     return dict(zip(metrics, row or (), strict=True))
+
+
+def _gap(index: int, metric: Metric) -> str:
+    gaps = [f"{letter}{index} IS NULL" for letter, part in (("v", metric.value), ("d", metric.per)) if part]
+    return " OR ".join(gaps) or "false"
+
+
+def _within(metric: Metric) -> str:
+    """Whether an outcome lies in the metric's window."""
+    return "true" if metric.window_days is None else f"since < {metric.window_days * US_PER_DAY}"
 
 
 def _moments(
     connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]
-) -> tuple[dict[str, int], dict[str, dict[str, Moments]]]:
-    names = list(metrics)
-    per_unit = ", ".join(f"{_per_unit(metric)} AS {identifier(name)}" for name, metric in metrics.items())
-    filled = ", ".join(f"coalesce({identifier(name)}, 0) AS {identifier(name)}" for name in names)
+) -> tuple[dict[str, int], dict[str, dict[str, Moments | RatioMoments]]]:
+    numbered = list(enumerate(metrics.values()))
+    per_unit = "".join(_per_unit(index, metric) for index, metric in numbered)
+    filled = "".join(f", coalesce({column}, 0) AS {column}" for column in _columns(metrics))
+    capped = ", ".join(_capped(index, metric) for index, metric in numbered)
     # var_pop is Welford's algorithm: centred, unlike sum(x * x).
-    per_arm = ", ".join(f"avg({identifier(name)}), var_pop({identifier(name)}) * count(*)" for name in names)
+    per_arm = "".join(f", avg({column}), var_pop({column}) * count(*)" for column in _columns(metrics)) + "".join(
+        f", covar_pop(v{index}, d{index}) * count(*)" for index, metric in numbered if metric.per
+    )
     rows = connection.execute(f"""
         WITH happened AS (
-            SELECT o.unit, {per_unit} FROM outcomes o JOIN units u ON o.unit = u.unit AND o."at" >= u.first_at
-            GROUP BY o.unit
+            SELECT unit{per_unit} FROM counted GROUP BY unit
         ), valued AS (
-            SELECT u.arm, {filled} FROM units u LEFT JOIN happened h USING (unit)
+            SELECT u.arm{filled} FROM units u LEFT JOIN happened h USING (unit)
+        ), capped AS (
+            SELECT * REPLACE ({capped}) FROM valued
         )
-        SELECT arm, count(*), {per_arm} FROM valued GROUP BY arm ORDER BY arm
+        SELECT arm, count(*){per_arm} FROM capped GROUP BY arm ORDER BY arm
     """).fetchall()
-    units = {row[0]: row[1] for row in rows}
-    moments = {
-        row[0]: {
-            name: Moments(n=row[1], mean=row[2 + 2 * index], m2=row[3 + 2 * index]) for index, name in enumerate(names)
-        }
-        for row in rows
-    }
-    return units, moments
+    return {row[0]: row[1] for row in rows}, {row[0]: _read(metrics, row[1], row[2:]) for row in rows}
 
 
-def _per_unit(metric: Metric) -> str:
-    column = identifier(metric.column)
+def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+    """What is known of each unit: a value for each metric, and after them the denominators."""
+    values = [f"v{index}" for index in range(len(metrics))]
+    return values + [f"d{index}" for index, metric in enumerate(metrics.values()) if metric.per]
+
+
+def _read(metrics: Mapping[str, Metric], n: int, numbers: Sequence[float]) -> dict[str, Moments | RatioMoments]:
+    columns = _columns(metrics)
+    pairs = {column: numbers[2 * at : 2 * at + 2] for at, column in enumerate(columns)}
+    products = iter(numbers[2 * len(columns) :])
+    found: dict[str, Moments | RatioMoments] = {}
+    for index, (name, metric) in enumerate(metrics.items()):
+        mean, m2 = pairs[f"v{index}"]
+        if metric.per is None:
+            found[name] = Moments(n=n, mean=mean, m2=m2)
+        else:
+            per, per_m2 = pairs[f"d{index}"]
+            found[name] = RatioMoments(n=n, value=mean, per=per, value_m2=m2, per_m2=per_m2, co=next(products))
+    return found
+
+
+def _per_unit(index: int, metric: Metric) -> str:
+    """A unit's value, and its denominator where there is one, from its outcomes in the metric's window."""
+    value, within = f"v{index}", _within(metric)
     if metric.kind == "proportion":
-        return f"CAST(coalesce(bool_or(o.{column} > 0), false) AS DOUBLE)"
-    return f"CAST(sum(o.{column}) AS DOUBLE)"
+        return f", CAST(coalesce(bool_or({value} > 0) FILTER ({within}), false) AS DOUBLE) AS {value}"
+    if metric.kind == "count":
+        above = f"{within} AND {value} > 0" if metric.value else within
+        return f", CAST(count(*) FILTER ({above}) AS DOUBLE) AS {value}"
+    sums = [value] + ([f"d{index}"] if metric.per else [])
+    return "".join(f", sum({column}) FILTER ({within}) AS {column}" for column in sums)
+
+
+def _capped(index: int, metric: Metric) -> str:
+    """A unit's value, no higher than the cap; what is not a finite number stays as it is, to be found."""
+    value = f"v{index}"
+    if metric.cap is None:
+        return f"{value} AS {value}"
+    cap = repr(metric.cap)
+    if isinstance(metric.cap, PooledQuantile):
+        cap = f"(SELECT quantile_cont({value}, {metric.cap.quantile!r}) FROM valued WHERE {value} > 0)"
+    return f"CASE WHEN isfinite({value}) AND {value} > {cap} THEN {cap} ELSE {value} END AS {value}"
 
 
 @dataclass(frozen=True, slots=True)

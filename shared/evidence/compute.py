@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import cast
 
 from shared.charter import Charter, Promise
 from shared.digests import digest_file
 from shared.engines.duckdb import PilotData, Summary, summarise
-from shared.evidence.estimates import difference, holm, relative
+from shared.evidence.estimates import Difference, difference, holm, linearised, relative
 from shared.evidence.health import sample_ratio
 from shared.evidence.model import ArmEvidence, Effect, Evidence, Health, Moments, Part
 from shared.metrics import Metric
@@ -26,7 +27,11 @@ def compute(promise: Promise, data: PilotData) -> Evidence:
             arm=arm,
             planned_frac=planned[arm],
             units=summary.units.get(arm, 0),
-            moments={name: found for name, found in summary.moments.get(arm, {}).items() if found.finite},
+            moments={
+                name: found
+                for name, found in summary.moments.get(arm, {}).items()
+                if found.finite and not promise.metrics[name].unevaluable
+            },
         )
         for arm in planned
     )
@@ -74,13 +79,13 @@ def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> 
 
 def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summary) -> Effect:
     alpha = charter.sample.alpha
-    treated = summary.moments.get(arm, {}).get(name, EMPTY)
-    control = summary.moments.get(charter.control.name, {}).get(name, EMPTY)
+    treated, control = (_of_mean(summary, each, name) for each in (arm, charter.control.name))
     part = _part(charter, name)
-    problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
-    found = problem or difference(treated, control)
-    if isinstance(found, str):
-        return Effect(arm=arm, metric=name, part=part, problem=found)
+    problem = "; ".join(unanswerable(charter).values()) or metric.unevaluable
+    problem = problem or _silent(summary, name, (arm, charter.control.name))
+    found = problem or _between(treated, control)
+    if isinstance(found, str) or isinstance(treated, str) or isinstance(control, str):
+        return Effect(arm=arm, metric=name, part=part, problem=str(found))
     low, high = found.interval(alpha)
     lift = relative(treated, control, alpha) or (None, None, None)
     margin = next((rail.margin for rail in charter.guardrails if rail.metric == name), None)
@@ -102,6 +107,22 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
         bound=None if margin is None else found.bound(alpha, metric.sign),
         p_non_inferior=None if margin is None else found.p_beyond(margin, metric.sign),
     )
+
+
+def _of_mean(summary: Summary, arm: str, name: str) -> Moments | str:
+    """An arm's moments as those of a mean, or why there are none."""
+    found = summary.moments.get(arm, {}).get(name, EMPTY)
+    if isinstance(found, Moments):
+        return found
+    mean = linearised(found)
+    return f"in arm {arm} {mean}" if isinstance(mean, str) else mean
+
+
+def _between(treated: Moments | str, control: Moments | str) -> Difference | str:
+    for moments in (treated, control):
+        if isinstance(moments, str):
+            return moments
+    return difference(cast("Moments", treated), cast("Moments", control))
 
 
 def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
-from shared.evidence.model import Moments
+from shared.evidence.model import Moments, RatioMoments
 
 UNITS_MIN = 2
 # A relative lift is given only over a baseline this many standard errors above zero: nearer, the delta method's
 # linearisation has no meaning (Franz 2007, "Ratios: a short guide to confidence limits", sect. 3).
 BASELINE_SE_MIN = 3.0
+# A ratio that is the same for every unit leaves a variance that is nothing but the rounding of its three terms.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,26 @@ def difference(treated: Moments, control: Moments) -> Difference | str:
     if variance <= 0 or not math.isfinite(variance):
         return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
     return Difference(treated.mean - control.mean, math.sqrt(variance), _degrees(parts, (treated, control)))
+
+
+def linearised(ratio: RatioMoments) -> Moments | str:
+    """A ratio's moments as those of a mean, or why there are none.
+
+    Each unit's value v and denominator d become r + (v - r d) / mean(d), whose mean is the arm's ratio r and whose
+    variance is the delta method's (Deng, Knoblich and Lu 2018, "Applying the delta method in metric analytics", eq. 4).
+    """
+    if ratio.n < UNITS_MIN:
+        return Moments(n=ratio.n, mean=0.0, m2=0.0)  # too few for anything, as `difference` will say
+    if ratio.per == 0:
+        return "the denominator is zero"
+    if not ratio.finite:
+        return Moments(n=ratio.n, mean=math.nan, m2=math.nan)
+    se = math.sqrt(ratio.per_m2 / (ratio.n - 1) / ratio.n)
+    if not ratio.per > BASELINE_SE_MIN * se:
+        return "the denominator is not clearly above zero"
+    r, scale = ratio.mean, ratio.value_m2 + ratio.mean**2 * ratio.per_m2
+    m2 = ratio.value_m2 - 2 * r * ratio.co + r * r * ratio.per_m2
+    return Moments(n=ratio.n, mean=r, m2=m2 / ratio.per**2 if m2 > ROUNDING * scale else 0.0)
 
 
 def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, float, float] | None:

@@ -47,13 +47,56 @@ class Moments(_Record):
         )
 
 
+class RatioMoments(_Record):
+    """Mergeable statistics of a ratio in one arm: each unit's value and denominator together.
+
+    Attributes:
+        n: units.
+        value, per: the means of both.
+        value_m2, per_m2: the sums of their squared deviations from the mean.
+        co: the sum of the products of both deviations.
+    """
+
+    n: int
+    value: float
+    per: float
+    value_m2: float
+    per_m2: float
+    co: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether all are numbers that canonical JSON can hold, and the ratio is one too."""
+        return all(map(math.isfinite, (self.mean, self.value_m2, self.per_m2, self.co)))
+
+    @property
+    def mean(self) -> float:
+        """The arm's ratio: the sum of values over the sum of denominators; NaN where the latter is zero."""
+        return self.value / self.per if self.per else math.nan
+
+    def merge(self, other: RatioMoments) -> RatioMoments:
+        """The moments of both sets of units together (Chan, Golub and LeVeque 1979; Pébay 2008, eq. 3.6)."""
+        n = self.n + other.n
+        if not self.n or not other.n:
+            return self if self.n else other
+        dv, dp, weight = other.value - self.value, other.per - self.per, self.n * other.n / n
+        return RatioMoments(
+            n=n,
+            value=self.value + dv * other.n / n,
+            per=self.per + dp * other.n / n,
+            value_m2=self.value_m2 + other.value_m2 + dv * dv * weight,
+            per_m2=self.per_m2 + other.per_m2 + dp * dp * weight,
+            co=self.co + other.co + dv * dp * weight,
+        )
+
+
 class ArmEvidence(_Record):
     """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite."""
 
     arm: str
     planned_frac: float
     units: int
-    moments: dict[str, Moments]
+    moments: dict[str, Moments | RatioMoments]
 
 
 class Effect(_Record):

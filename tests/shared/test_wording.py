@@ -6,6 +6,7 @@ import pytest
 
 from shared import wording
 from shared.evidence.model import Effect
+from shared.metrics import Metric
 from tests.shared.pilot_data import SPEND, VISIT
 
 
@@ -55,3 +56,15 @@ def test_a_p_value_is_never_printed_as_zero(p, text):
 @pytest.mark.parametrize(("value", "text"), [(0.70732, "+70.7 %"), (-0.035, "-3.5 %"), (None, "–")])
 def test_a_lift_is_in_per_cent_with_its_sign(value, text):
     assert wording.share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0004, "+0.00040"), (-0.0123, "-0.012"), (0.0, "+0.000"), (1e-12, "+0.000000000")]
+)
+def test_a_small_ratio_does_not_read_as_zero(value, text):
+    ratio = Metric(kind="ratio", column="spend", denominator="visit", unit="USD per visit")
+    assert wording.number(ratio, value) == text
+
+
+def test_the_ends_of_an_interval_have_the_same_places():
+    assert wording.interval(SPEND, -0.0004, 1.5) == "[-0.00040, 1.50000]"

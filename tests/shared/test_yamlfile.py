@@ -111,7 +111,8 @@ def test_an_unknown_key_is_found_on_its_line(file):
 
 def test_an_unknown_key_comes_with_the_valid_ones(file):
     error = error_of(file, METRICS + "    colour: red\n")
-    assert error.expected == "one of: column, description, direction, kind, unit"
+    known = "cap, column, denominator, description, direction, expression, kind, quantile, source, unit, window_days"
+    assert error.expected == f"one of: {known}"
 
 
 def test_an_unknown_key_comes_with_the_closest_valid_one(file):
@@ -199,15 +200,15 @@ def test_an_unknown_kind_comes_with_the_kinds_there_are(file):
 
 
 def test_a_missing_key_is_named(file):
-    assert error_of(file, METRICS.replace("    column: visit\n", "")).what == "`metrics.visit.column` is missing"
+    assert error_of(file, METRICS.replace("    unit: share\n", "")).what == "`metrics.visit.unit` is missing"
 
 
 def test_a_missing_key_is_missed_on_the_line_of_its_parent(file):
-    assert error_of(file, METRICS.replace("    column: visit\n", "")).where == f"{file}, line 3"
+    assert error_of(file, METRICS.replace("    unit: share\n", "")).where == f"{file}, line 3"
 
 
 def test_a_missing_key_says_what_to_add(file):
-    assert error_of(file, METRICS.replace("    column: visit\n", "")).remedy == "add `column:` there"
+    assert error_of(file, METRICS.replace("    unit: share\n", "")).remedy == "add `unit:` there"
 
 
 def test_a_missing_key_of_a_list_item_is_missed_on_the_line_of_the_item(file):
@@ -239,7 +240,9 @@ def test_a_list_in_place_of_the_whole_file_is_refused_on_its_first_line(file):
 
 
 def test_a_word_outside_its_list_comes_with_the_list(file):
-    assert error_of(file, METRICS.replace("proportion", "ratio")).expected == "'proportion' or 'mean'"
+    assert error_of(file, METRICS.replace("proportion", "share")).expected == (
+        "'proportion', 'mean', 'count', 'ratio' or 'quantile'"
+    )
 
 
 def test_another_schema_version_is_refused(file):
@@ -252,7 +255,7 @@ def test_a_rule_of_our_own_speaks_in_its_own_words(file):
 
 
 def test_several_mistakes_are_counted(file):
-    error = error_of(file, METRICS.replace("proportion", "ratio").replace("unit: share", "unit: [1]"))
+    error = error_of(file, METRICS.replace("proportion", "share").replace("unit: share", "unit: [1]"))
     assert error.what.endswith("(and 1 more after this)")
 
 

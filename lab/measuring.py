@@ -1,0 +1,103 @@
+"""Measuring: whether the metrics of a charter can be computed from the outcomes that the pilot will record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+
+from shared.charter import Charter, Promise
+from shared.contracts import Column, Contract
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.expressions import Expression
+from shared.metrics import Metric
+from shared.sql import identifier
+from shared.tabular import connect, typed_sql
+
+CATALOGUE = "configs/metrics.yaml"
+# What a metric can be computed from, as DuckDB names its types.
+_NUMBERS = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+
+
+def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> Iterator[PilotPlantError]:
+    """Everything that keeps a metric from being computed from these outcomes, or from playing its part."""
+    for name, metric in promise.metrics.items():
+        if metric.source not in {None, promise.charter.outcomes}:
+            yield BadInput(
+                f"metric `{name}` reads the outcomes `{metric.source}`, and this pilot records "
+                f"`{promise.charter.outcomes}`",
+                where=CATALOGUE,
+                expected=f"`source: {promise.charter.outcomes}` there, or `outcomes: {metric.source}` in the charter",
+            )
+            continue
+        for part in metric.reads:
+            yield from _unread(name, metric, part, outcomes, contract_place)
+        if metric.unevaluable and name not in promise.charter.secondary:
+            yield Refused(
+                f"metric `{name}` is to decide, and {metric.unevaluable}",
+                where=CATALOGUE,
+                remedy="decide by a proportion, mean, count or ratio, and name this one under `secondary`",
+            )
+
+
+def remarks(promise: Promise) -> Iterator[str]:
+    """What is worth knowing of the metrics, and keeps nothing from being launched."""
+    days = _days(promise.charter)
+    for name, metric in promise.metrics.items():
+        if metric.unevaluable:
+            yield f"metric `{name}` will show no effect: {metric.unevaluable}"
+        elif metric.window_days is not None and metric.window_days >= days:
+            yield (
+                f"metric `{name}` counts {metric.window_days} days after a unit's first exposure, and the time box of "
+                f"{days} days ends before that for every unit"
+            )
+
+
+def _days(charter: Charter) -> int:
+    return (charter.time_box.end - charter.time_box.start).days
+
+
+def _unread(
+    name: str, metric: Metric, part: Expression, outcomes: Contract, contract_place: str
+) -> Iterator[PilotPlantError]:
+    columns = {column.name.casefold(): column for column in outcomes.columns}
+    numeric = ", ".join(column.name for column in outcomes.columns if _is_number(column))
+    for read in part.columns:
+        column = columns.get(read.casefold())
+        if column is None or (metric.column == read and not _is_number(column)):
+            yield BadInput(
+                f"metric `{name}` reads column `{read}`, which the outcomes do not have as a number",
+                where=CATALOGUE,
+                expected=f"one of: {numeric}",
+            )
+            return
+        if not column.required:
+            yield BadInput(
+                f"metric `{name}` reads column `{read}`, which may be missing, and a gap would count as 0",
+                where=contract_place,
+                remedy="mark it `required: true`",
+            )
+    kind = _kind(part, outcomes)
+    if not kind.startswith(_NUMBERS):
+        yield BadInput(
+            f"metric `{name}` cannot be computed: {kind}",
+            where=CATALOGUE,
+            expected=f"a number or a condition made of the columns {numeric}",
+            remedy="correct `expression:` or `denominator:` there",
+        )
+
+
+def _is_number(column: Column) -> bool:
+    return column.type in {"integer", "number"}
+
+
+def _kind(part: Expression, outcomes: Contract) -> str:
+    """What type the expression has over these outcomes, or why it has none."""
+    columns = list(outcomes.columns)
+    empty = f"SELECT {typed_sql(columns, [])} WHERE false"
+    with connect() as connection:
+        try:
+            [row] = connection.execute(f"DESCRIBE SELECT {part.sql} AS {identifier('value')} FROM ({empty})").fetchall()
+        except duckdb.Error as error:
+            return str(error).split("\n", maxsplit=1)[0]
+    return str(row[1]) if str(row[1]).startswith(_NUMBERS) else f"it is of type {row[1]}"

@@ -1,0 +1,210 @@
+"""Counts, ratios, windows and caps: the engine against numpy, statsmodels and counting by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from shared.engines.duckdb import summarise
+from shared.evidence.compute import compute
+from shared.evidence.estimates import linearised
+from shared.evidence.model import RatioMoments
+from shared.metrics import Metric
+from tests.shared.pilot_data import EARLY, LATE, pilot_data, promised, two_arms
+
+DAY = "2026-01-{:02} 00:00:00+00"
+SPEND_PER_VISIT = Metric(kind="ratio", column="spend", denominator="visit", unit="USD per visit")
+RNG = np.random.default_rng(20260303)
+
+
+def metric(**content):
+    return Metric.model_validate({"kind": "mean", "column": "spend", "unit": "USD", **content})
+
+
+def mean(data, arm="control", **content):
+    return summarise(data, {"m": metric(**content)}).moments[arm]["m"].mean
+
+
+def test_a_count_is_of_outcomes_and_zero_for_a_unit_without_any(tmp_path):
+    exposures = [(unit, "control", EARLY) for unit in ("u1", "u2", "u3")]
+    data = pilot_data(tmp_path, exposures, [("u1", LATE, 1, 0.0), ("u1", LATE, 0, 9.0), ("u2", LATE, 0, 1.0)])
+    assert mean(data, kind="count", column=None) == 1.0
+    assert mean(data, kind="count", column="visit") == pytest.approx(1 / 3)
+    assert mean(data, kind="count", column=None, expression="spend > 5") == pytest.approx(1 / 3)
+
+
+def test_an_expression_is_computed_for_each_outcome_and_then_summed(tmp_path):
+    data = pilot_data(tmp_path, [("u1", "control", EARLY)], [("u1", LATE, 1, 10.0), ("u1", LATE, 0, 4.0)])
+    assert mean(data, column=None, expression="CASE WHEN visit = 1 THEN spend - 2 ELSE 0 END") == 8.0
+
+
+def test_an_expression_that_cannot_be_computed_is_a_gap_and_no_zero(tmp_path):
+    data = two_arms(tmp_path, [1.0, 2.0], [3.0, 4.0])
+    metrics = {
+        "spend": metric(column=None, expression="unit"),
+        "visit": metric(kind="count", column="visit"),
+    }
+    found = compute(promised(metrics), data).effect("letter", "spend")
+    assert (found.estimate, found.problem) == (None, "4 outcomes have no value of it")
+
+
+def test_only_outcomes_in_the_window_after_the_first_exposure_count(tmp_path):
+    # Exposed on the 5th and again on the 9th: seven days end with the 11th.
+    exposures = [("u1", "control", DAY.format(5)), ("u1", "control", DAY.format(9))]
+    outcomes = [
+        ("u1", DAY.format(4), 1, 1.0), ("u1", DAY.format(5), 1, 2.0), ("u1", "2026-01-11 23:59:59+00", 1, 4.0),
+        ("u1", DAY.format(12), 1, 8.0),
+    ]  # fmt: skip
+    data = pilot_data(tmp_path, exposures, outcomes)
+    assert mean(data, window_days=7) == 6.0
+    assert mean(data) == 14.0
+    assert mean(data, kind="count", column=None, window_days=7) == 2.0
+
+
+def test_an_outcome_outside_every_window_is_zero_and_not_missing(tmp_path):
+    data = pilot_data(tmp_path, [("u1", "control", DAY.format(5))], [("u1", DAY.format(20), 1, None)])
+    found = summarise(data, {"m": metric(window_days=7)})
+    assert (found.moments["control"]["m"].mean, found.unvalued) == (0.0, {"m": 0})
+
+
+def test_a_cap_holds_each_units_sum_and_not_each_outcome(tmp_path):
+    exposures = [("u1", "control", EARLY), ("u2", "control", EARLY)]
+    data = pilot_data(tmp_path, exposures, [("u1", LATE, 1, 80.0), ("u1", LATE, 1, 80.0), ("u2", LATE, 1, 10.0)])
+    assert mean(data, cap=100) == 55.0
+
+
+def test_a_cap_by_quantile_is_of_both_arms_together_by_numpy(tmp_path):
+    control = np.concatenate([RNG.gamma(1.0, 20.0, 200), np.zeros(150)])
+    letter = RNG.gamma(1.0, 90.0, 220)
+    pooled = np.concatenate([control, letter])
+    cap = np.quantile(pooled[pooled > 0], 0.9)
+    data = two_arms(tmp_path, control, letter)
+    for arm, values in (("control", control), ("letter", letter)):
+        found = summarise(data, {"m": metric(cap={"quantile": 0.9})}).moments[arm]["m"]
+        held = np.minimum(values, cap)
+        assert (found.mean, found.m2) == pytest.approx((held.mean(), held.var() * held.size), rel=1e-9)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("cap", [100, {"quantile": 0.9}])
+def test_a_cap_hides_no_value_without_end(tmp_path, value, cap):
+    data = two_arms(tmp_path, [1.0, 2.0, value], [3.0, 4.0])
+    assert not summarise(data, {"m": metric(cap=cap)}).moments["control"]["m"].finite
+
+
+def ratio_data(folder, arms):
+    """Each unit has one outcome with `spend` and `visit` as given."""
+    rows = [(arm, n, d) for arm, pairs in arms.items() for n, d in pairs]
+    return pilot_data(
+        folder,
+        [(f"u{at}", arm, EARLY) for at, (arm, _, _) in enumerate(rows)],
+        [(f"u{at}", LATE, int(d), float(n)) for at, (_, n, d) in enumerate(rows)],
+    )
+
+
+def drawn(units, each):
+    visits = RNG.poisson(2.0, units) + (RNG.random(units) < 0.7)
+    return [(RNG.gamma(2.0, each) * visit + RNG.normal(0, 1), visit) for visit in visits]
+
+
+ARMS = {"control": drawn(400, 5.0), "letter": drawn(350, 6.0)}
+
+
+def test_the_moments_of_a_ratio_are_numpys(tmp_path):
+    values, visits = np.array(ARMS["control"]).T
+    found = summarise(ratio_data(tmp_path, ARMS), {"m": SPEND_PER_VISIT}).moments["control"]["m"]
+    co = np.cov(values, visits, ddof=0)[0, 1] * values.size
+    expected = (values.mean(), visits.mean(), values.var() * values.size, visits.var() * values.size, co)
+    assert (found.value, found.per, found.value_m2, found.per_m2, found.co) == pytest.approx(expected, rel=1e-9)
+    assert found.mean == pytest.approx(values.sum() / visits.sum())
+
+
+def test_the_error_of_a_ratio_is_that_of_a_weighted_regression_by_statsmodels(tmp_path):
+    # A ratio of sums is the weighted mean of v / d with weights d; its heteroscedasticity-robust error (HC0) is the
+    # delta method's with n instead of n - 1.
+    values, visits = np.array(ARMS["letter"]).T
+    inside = visits > 0
+    rates = sm.WLS(values[inside] / visits[inside], np.ones(inside.sum()), weights=visits[inside]).fit(cov_type="HC0")
+    pairs = [(v, d) for v, d in ARMS["letter"] if d > 0]
+    data = ratio_data(tmp_path, {"control": ARMS["control"], "letter": pairs})
+    found = linearised(summarise(data, {"m": SPEND_PER_VISIT}).moments["letter"]["m"])
+    assert found.mean == pytest.approx(rates.params[0], rel=1e-9)
+    assert math.sqrt(found.m2) / found.n == pytest.approx(rates.bse[0], rel=1e-9)
+
+
+def test_the_effect_on_a_ratio_is_welchs_on_linearised_units_by_scipy(tmp_path):
+    lines = []
+    for arm in ("letter", "control"):
+        values, visits = np.array(ARMS[arm]).T
+        ratio = values.sum() / visits.sum()
+        lines.append(ratio + (values - ratio * visits) / visits.mean())
+    expected = stats.ttest_ind(*lines, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    metrics = {"spend": SPEND_PER_VISIT, "visit": metric(kind="mean", column="visit")}
+    found = compute(promised(metrics), ratio_data(tmp_path, ARMS)).effect("letter", "spend")
+    assert (found.estimate, found.p) == pytest.approx((lines[0].mean() - lines[1].mean(), expected.pvalue), rel=1e-7)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("control", "problem"),
+    [
+        ([(1.0, 0), (2.0, 0), (3.0, 0)], "in arm control the denominator is zero"),
+        ([(1.0, 1), (2.0, 0), (3.0, 0)], "in arm control the denominator is not clearly above zero"),
+        ([(1.0, 1)], "the control arm has 1 unit"),
+        ([(float("nan"), 1), (2.0, 2)], "the control arm has values that are not finite numbers"),
+    ],
+)
+def test_a_ratio_that_means_nothing_has_a_problem_and_no_number(tmp_path, control, problem):
+    metrics = {"spend": SPEND_PER_VISIT, "visit": metric(kind="mean", column="visit")}
+    evidence = compute(promised(metrics), ratio_data(tmp_path, {**ARMS, "control": control}))
+    found = evidence.effect("letter", "spend")
+    assert (found.estimate, found.p, found.problem) == (None, None, problem)
+    assert evidence.digest.startswith("sha256:")
+
+
+def test_a_ratio_that_is_the_same_for_every_unit_does_not_vary(tmp_path):
+    # 0.1 times 0.1 and so on are not exact: what is left must not count as a variance.
+    same = {arm: [(0.1 * visits, visits) for visits in (1, 2, 3, 5, 7) * 20] for arm in ("control", "letter")}
+    metrics = {"spend": SPEND_PER_VISIT, "visit": metric(kind="mean", column="visit")}
+    found = compute(promised(metrics), ratio_data(tmp_path, same)).effect("letter", "spend")
+    assert found.problem == "the metric does not vary in either arm"
+
+
+def test_merged_ratio_moments_are_those_of_the_union_by_numpy():
+    values, visits = np.array(ARMS["control"]).T
+
+    def of(part):
+        v, d = values[part], visits[part]
+        dv, dd = v - v.mean(), d - d.mean()
+        return RatioMoments(
+            n=v.size, value=v.mean(), per=d.mean(), value_m2=dv @ dv, per_m2=dd @ dd, co=dv @ dd
+        )  # fmt: skip
+
+    merged, union = of(slice(0, 90)).merge(of(slice(90, None))), of(slice(None))
+    assert merged.model_dump() == pytest.approx(union.model_dump(), rel=1e-9)
+
+
+def test_an_effect_on_a_quantile_is_unevaluable_and_no_number_is_sealed(tmp_path):
+    metrics = {
+        "spend": metric(kind="quantile", quantile=0.9),
+        "visit": metric(kind="mean", column="visit"),
+    }
+    evidence = compute(promised(metrics), two_arms(tmp_path, [1.0, 2.0, 3.0], [2.0, 3.0, 5.0]))
+    found = evidence.effect("letter", "spend")
+    assert found.problem == "effects on quantiles cannot be evaluated by this release"
+    assert (found.estimate, found.p, found.p_adjusted) == (None, None, None)
+    assert all("spend" not in arm.moments for arm in evidence.arms)
+
+
+def test_equal_data_give_equal_evidence_for_every_kind(tmp_path):
+    metrics = {"spend": SPEND_PER_VISIT, "visit": metric(column="visit", cap={"quantile": 0.8}, window_days=3)}
+    first, second = (
+        compute(promised(metrics), ratio_data(tmp_path / "one", ARMS)).effects,
+        compute(promised(metrics), ratio_data(tmp_path / "one", ARMS)).effects,
+    )
+    assert first == second
