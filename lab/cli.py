@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,20 +21,46 @@ Name = Annotated[str, typer.Argument(help="The pilot's name, like spring-email."
 def new(
     context: typer.Context,
     name: Name,
-    template: Annotated[str, typer.Option(help="What to start from.")] = "ab-email",
+    template: Annotated[
+        str | None,
+        typer.Option(help="What to start from: ab-email (if left out), ab-page, multi-arm-content or journey."),
+    ] = None,
+    because: Annotated[str | None, typer.Option(help="What was seen that makes you think so.")] = None,
+    believe: Annotated[str | None, typer.Option(help="What you want to try, like `a shorter mail`.")] = None,
+    will: Annotated[str | None, typer.Option(help="What it will do, like `bring more visits`.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="The metric that decides, by its name in configs/metrics.yaml.")
+    ] = None,
+    minimum_effect: Annotated[
+        float | None, typer.Option(help="The smallest difference worth scaling; 0.01 is one point of a share.")
+    ] = None,
+    weeks: Annotated[int | None, typer.Option(help="How long it runs, in whole weeks.")] = None,
+    units_per_arm: Annotated[int | None, typer.Option(help="How many units each arm needs.")] = None,
+    media: Annotated[str | None, typer.Option(help="What is spent on media, like 500.00.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who will decide; a person of configs/people.yaml.")] = None,
     requester: Annotated[str | None, typer.Option(help="Who asks; a person of configs/people.yaml.")] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, even on a terminal.")] = False,
     as_json: Json = False,
 ) -> Any:
-    """Write a draft charter with its files, to be edited."""
+    """Write a draft charter with its files, to be edited; on a terminal, ask for what no option says."""
+    from lab.briefs import brief
     from lab.drafts import new as draft
+    from lab.questions import asked
 
-    path = draft(session(context).workspace(), name, template=template, owner=owner, requester=requester)
+    workspace = session(context).workspace()
+    given = brief(
+        template=template, because=because, believe=believe, will=will, metric=metric, minimum_effect=minimum_effect,
+        weeks=weeks, units_per_arm=units_per_arm, media=media, owner=owner, requester=requester,
+    )  # fmt: skip
+    if sys.stdin.isatty() and not (no_input or as_json):
+        given = asked(workspace, name, given)
+    path = draft(workspace, name, given)
     emit(
         as_json,
         {"pilot": name, "charter": str(path)},
         f"Draft charter of {name}: {path}",
-        f"Edit it and the files beside it, then: pilotplant lab check {name}",
+        f"Edit it and the files beside it, look at its message with `pilotplant lab preview {name}`, then: "
+        f"pilotplant lab check {name}",
     )
     return path
 

@@ -5,27 +5,26 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
 from lab.freezing import freeze
 from lab.measuring import remarks
 from lab.obstacles import Examined, examine
 from lab.pilots import find_pilot
-from lab.state import open_lab, read_settings
+from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
-from shared.people import People, read_people
 from shared.snapshot import Snapshot
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
-TEMPLATES = ("ab-email",)
-# A draft begins tomorrow, runs two weeks and leaves its owner a week.
-WEEKS, DAYS_TO_DECIDE = 2, 7
+CHARTER = "charter.yaml.j2"
+# What a template says of itself, and is no file of a pilot.
+OWN = ("template.yaml", "arms.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,58 +48,47 @@ class Check:
         return not self.problems
 
 
-def new(
-    workspace: Workspace,
-    name: str,
-    *,
-    template: str = "ab-email",
-    owner: str | None = None,
-    requester: str | None = None,
-) -> Path:
+def new(workspace: Workspace, name: str, given: Brief | None = None) -> Path:
     """Writes a draft charter with its files; returns the charter's path.
 
-    Raises Refused where there is one of that name, BadInput for a name, template or person that cannot be.
+    Raises Refused where there is one of that name, BadInput for a name, person or metric that cannot be.
     """
-    from jinja2 import Environment, StrictUndefined
+    folder = require_free(workspace, name)
+    full = filled(workspace, given or Brief())
+    text = charter_text(workspace, name, full)
+    with scratch_in(workspace.pilots) as scratch, resources.as_file(resources.files("lab")) as package:
+        shutil.copytree(
+            package / "templates" / full.template, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*OWN)
+        )
+        (scratch / "charter.yaml").write_text(text, encoding="utf-8")
+        read_yaml(scratch / "charter.yaml", Charter)
+        settle(scratch, folder)
+    return folder / "charter.yaml"
 
+
+def charter_text(workspace: Workspace, name: str, full: Brief) -> str:
+    """The charter of a brief without gaps, as YAML with its comments."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(loader=PackageLoader("lab"), undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - YAML, not HTML
+    environment.filters |= {"block": block_scalar, "flow": flow_scalar, "line": one_line}
+    return environment.get_template(CHARTER).render(values(workspace, name, full))
+
+
+def require_free(workspace: Workspace, name: str) -> Path:
+    """The folder of a new pilot; raises BadInput for a name that none can have, Refused for one that is taken."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise BadInput(
             f"`{name}` is not a pilot's name",
             where="NAME",
             expected="small letters, digits and hyphens, like spring-email",
         )
-    if template not in TEMPLATES:
-        raise BadInput(
-            f"there is no template `{template}`", where="--template", expected="one of: " + ", ".join(TEMPLATES)
-        )
     folder = workspace.pilots / name
     if folder.exists():
         raise Refused(
             f"there is a pilot {name} already", where=str(folder), remedy="choose another name, or edit that one"
         )
-    people, today = read_people(workspace), workspace.clock.now().date()
-    start = today + timedelta(days=1)
-    end = start + timedelta(weeks=WEEKS)
-    owner = owner or _first(people, decides=True)
-    values = {
-        "pilot": name,
-        "owner": people.get(owner).email,
-        "requester": people.get(requester or _first(people, decides=False, but=owner)).email,
-        "start": start,
-        "end": end,
-        "decide_by": end + timedelta(days=DAYS_TO_DECIDE),
-        "currency": read_settings(workspace).budget.currency,
-    }
-    with scratch_in(workspace.pilots) as scratch, resources.as_file(resources.files("lab")) as package:
-        shutil.copytree(package / "templates" / template, scratch, dirs_exist_ok=True)
-        charter = scratch / "charter.yaml"
-        text = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string(  # noqa: S701 - YAML, not HTML
-            charter.read_text(encoding="utf-8")
-        )
-        charter.write_text(text.render(values), encoding="utf-8")
-        read_yaml(charter, Charter)
-        settle(scratch, folder)
-    return folder / "charter.yaml"
+    return folder
 
 
 def check(workspace: Workspace, name: str) -> Check:
@@ -134,13 +122,3 @@ def _forecast(charter: Charter, snapshot: Snapshot) -> dict[str, Any]:
         "planned_units_per_arm": charter.sample.units_per_arm,
         "budget": charter.budget.total.as_json(),
     }
-
-
-def _first(people: People, *, decides: bool, but: str | None = None) -> str:
-    for person in people.people:
-        if (person.decides is not None) == decides and person.email != but:
-            return person.email
-    raise BadInput(
-        "nobody " + ("may decide" if decides else "is there to ask") + " in configs/people.yaml",
-        remedy="add the person there, or name one with --owner or --requester",
-    )

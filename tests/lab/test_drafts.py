@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from lab.briefs import brief
 from lab.drafts import check, new
 from lab.freezing import read_charter
 from lab.launch import launch
@@ -34,7 +35,7 @@ def test_a_new_draft_would_launch_but_for_the_plan_that_a_small_shop_cannot_keep
 def test_owner_and_requester_may_be_named(loaded):
     people = loaded.configs / "people.yaml"
     people.write_text(people.read_text() + "  - email: ada@example.com\n    decides: {tiers: [low]}\n")
-    new(loaded, "autumn-mail", owner="ada@example.com", requester=OWNER)
+    new(loaded, "autumn-mail", brief(owner="ada@example.com", requester=OWNER))
     charter = read_charter(loaded, "autumn-mail")
     assert (charter.owner, charter.requester) == ("ada@example.com", OWNER)
 
@@ -52,7 +53,7 @@ def test_owner_and_requester_may_be_named(loaded):
 def test_a_draft_that_cannot_be_leaves_nothing_behind(loaded, name, options, error, told):
     before = sorted(loaded.pilots.rglob("*"))
     with pytest.raises(error, match=told):
-        new(loaded, name, **options)
+        new(loaded, name, brief(**options))
     assert sorted(loaded.pilots.rglob("*")) == before
 
 

@@ -1,0 +1,217 @@
+"""Briefs: the little that a new pilot's author says, and what the template says where they do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from importlib import resources
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from lab.state import read_settings
+from shared.errors import BadInput
+from shared.metrics import Catalogue, Metric, read_metrics
+from shared.money import Amount
+from shared.people import People, read_people
+from shared.workspace import Workspace
+from shared.yamlfile import read_yaml
+
+Template = Literal["ab-email", "ab-page", "multi-arm-content", "journey"]
+TEMPLATES: tuple[str, ...] = get_args(Template)
+# A draft begins tomorrow and leaves its owner a week to decide.
+DAYS_TO_DECIDE = 7
+WEEKS_MAX = 52
+# What a pilot watches besides its primary metric, and by how much it may get worse; the first that fits is taken.
+GUARDRAILS = (("spend", Decimal("0.10")), ("visit", Decimal("0.01")))
+BESIDES = ("visit", "conversion")
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("this says nothing")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("this holds characters that are no text") from error
+    return text
+
+
+Words = Annotated[str, AfterValidator(_said)]
+
+
+class Brief(BaseModel):
+    """What is said of a new pilot; None leaves it to the template and the workspace.
+
+    Attributes:
+        template: what to start from.
+        because, believe, will: the hypothesis.
+        owner, requester: who decides and who asks; people of configs/people.yaml.
+        metric: the primary metric, by its name in the catalogue.
+        minimum_effect: the smallest absolute difference worth scaling, in the metric's unit.
+        weeks: how long the pilot runs.
+        units_per_arm: how many units each arm needs.
+        media: what is spent on media, in the Lab's currency.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: Template = "ab-email"
+    because: Words | None = None
+    believe: Words | None = None
+    will: Words | None = None
+    owner: str | None = None
+    requester: str | None = None
+    metric: str | None = None
+    minimum_effect: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    weeks: int | None = Field(default=None, ge=1, le=WEEKS_MAX)
+    units_per_arm: int | None = Field(default=None, ge=2)
+    media: Annotated[Amount, Field(ge=0)] | None = None
+
+
+class Starter(BaseModel):
+    """A template's own words and numbers, from its `template.yaml`.
+
+    Attributes:
+        title: what it compares, for people who choose.
+        minimum_effect: None for the metric's own default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    because: str
+    we_believe: str
+    will: str
+    metric: str = "visit"
+    minimum_effect: float | None = None
+    units_per_arm: int
+    weeks: int
+    media: Amount
+
+
+def brief(**said: Any) -> Brief:
+    """A brief of what was said, None left out; raises BadInput naming the flag that it came by."""
+    try:
+        return Brief.model_validate({name: value for name, value in said.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = str(problem["loc"][0])
+        if name == "template":
+            raise BadInput(
+                f"there is no template `{said[name]}`",
+                where="--template",
+                expected="one of: " + ", ".join(TEMPLATES),
+            ) from error
+        raise BadInput(
+            f"`{said[name]}`: {problem['msg'].removeprefix('Value error, ')}", where="--" + name.replace("_", "-")
+        ) from error
+
+
+def starter(template: str) -> Starter:
+    """What a template says of itself."""
+    with resources.as_file(resources.files("lab")) as package:
+        return read_yaml(package / "templates" / template / "template.yaml", Starter)
+
+
+def filled(workspace: Workspace, given: Brief) -> Brief:
+    """The brief with every gap filled: by the template, by the catalogue, by the people there are."""
+    said, people = starter(given.template), read_people(workspace)
+    catalogue = read_metrics(workspace)
+    metric = given.metric or (said.metric if said.metric in catalogue.metrics else next(iter(catalogue.metrics)))
+    owner = given.owner or _first(people, decides=True)
+    effect = said.minimum_effect if metric == said.metric else None
+    return Brief(
+        template=given.template,
+        because=given.because or said.because,
+        believe=given.believe or said.we_believe,
+        will=given.will or said.will,
+        owner=people.get(owner).email,
+        requester=people.get(given.requester or _first(people, decides=False, but=owner)).email,
+        metric=metric,
+        minimum_effect=given.minimum_effect or effect or smallest_effect(catalogue.get(metric)),
+        weeks=given.weeks or said.weeks,
+        units_per_arm=given.units_per_arm or said.units_per_arm,
+        media=said.media if given.media is None else given.media,
+    )
+
+
+def smallest_effect(metric: Metric) -> float:
+    """A first guess at the smallest difference worth scaling: a percentage point, or a tenth of the metric's unit."""
+    return 0.01 if metric.kind == "proportion" else 0.1
+
+
+def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
+    """What the charter's template is filled with, from a brief without gaps."""
+    catalogue = read_metrics(workspace)
+    metric = catalogue.get(str(full.metric))
+    start = workspace.clock.now().date() + timedelta(days=1)
+    end = start + timedelta(weeks=full.weeks or 1)
+    guardrails = _guardrails(catalogue, str(full.metric))
+    taken = {full.metric, *(rail for rail, _ in guardrails)}
+    return {
+        **full.model_dump(exclude={"believe", "minimum_effect"}),
+        "pilot": name,
+        "we_believe": full.believe,
+        "minimum_effect": plain_number(full.minimum_effect or math.nan),
+        "unit": metric.unit,
+        "proportion": metric.kind == "proportion",
+        "guardrails": guardrails,
+        "secondary": [each for each in BESIDES if each in catalogue.metrics and each not in taken],
+        "start": start,
+        "end": end,
+        "decide_by": _decide_by(end),
+        "currency": read_settings(workspace).budget.currency,
+    }
+
+
+def _decide_by(end: date) -> date:
+    return end + timedelta(days=DAYS_TO_DECIDE)
+
+
+def _guardrails(catalogue: Catalogue, primary: str) -> list[tuple[str, str]]:
+    """The first metric that may be watched, with its margin on the bad side; none where the catalogue has none."""
+    for name, margin in GUARDRAILS:
+        if name in catalogue.metrics and name != primary:
+            return [(name, str(-catalogue.metrics[name].sign * margin))]
+    return []
+
+
+def plain_number(value: float) -> str:
+    """A number as people write it: YAML reads `1e-05` as a text."""
+    return format(Decimal(repr(value)), "f")
+
+
+def block_scalar(text: str) -> str:
+    """A text as the value of a key on its own line, quoted where YAML would read it as anything else."""
+    plain = yaml.safe_dump(text, allow_unicode=True, width=math.inf).removesuffix("\n").removesuffix("\n...")
+    return plain if text.isprintable() else _in_quotes(text)
+
+
+def flow_scalar(text: str) -> str:
+    """A text as a value between braces or brackets."""
+    listed = yaml.safe_dump([text], allow_unicode=True, width=math.inf, default_flow_style=True)
+    return listed.strip()[1:-1] if text.isprintable() else _in_quotes(text)
+
+
+def one_line(text: str) -> str:
+    """A text inside a comment, where a new line would end it."""
+    return " ".join(text.split())
+
+
+def _in_quotes(text: str) -> str:
+    """A text in double quotes on one line, with every character escaped that does not show."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).removesuffix("\n")
+
+
+def _first(people: People, *, decides: bool, but: str | None = None) -> str:
+    for person in people.people:
+        if (person.decides is not None) == decides and person.email != but:
+            return person.email
+    raise BadInput(
+        "nobody " + ("may decide" if decides else "is there to ask") + " in configs/people.yaml",
+        remedy="add the person there, or name one with --owner or --requester",
+    )

@@ -1,0 +1,78 @@
+"""Questions: what `lab new` asks on a terminal, with an answer proposed for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from lab.briefs import TEMPLATES, Brief, brief, filled, starter
+from lab.drafts import require_free
+from shared.errors import BadInput
+from shared.metrics import read_metrics
+from shared.people import read_people
+from shared.workspace import Workspace
+
+# The rest is asked with the proposals of what was answered before: the metric's unit comes with the metric.
+ASKED = {
+    "because": "Because",
+    "believe": "we believe that",
+    "will": "will",
+    "metric": "The metric that decides",
+    "minimum_effect": "The smallest difference in it worth scaling",
+    "weeks": "How many weeks it runs",
+    "units_per_arm": "How many units each arm needs",
+    "media": "What it may spend on media",
+    "requester": "Who asks",
+    "owner": "Who decides",
+}
+
+
+def asked(workspace: Workspace, name: str, given: Brief) -> Brief:
+    """The brief, with an answer for everything that no option said; raises what `new` would of the name."""
+    require_free(workspace, name)
+    if "template" not in given.model_fields_set:
+        for template in TEMPLATES:
+            typer.echo(f"  {template:18} {starter(template).title}", err=True)
+        given = _with(given, template=_ask("What to start from", given.template, _valid(workspace, given, "template")))
+    typer.echo("Press Enter to take what is proposed; everything can be edited afterwards.", err=True)
+    for field, question in ASKED.items():
+        if getattr(given, field) is None:
+            proposed = getattr(filled(workspace, given), field)
+            given = _with(
+                given,
+                **{field: _ask(_told(workspace, given, field, question), proposed, _valid(workspace, given, field))},
+            )
+    return given
+
+
+def _told(workspace: Workspace, given: Brief, field: str, question: str) -> str:
+    """The question, with what may be answered where that is a list."""
+    if field == "metric":
+        return f"{question} ({', '.join(read_metrics(workspace).metrics)})"
+    if field == "minimum_effect":
+        return f"{question}, in {read_metrics(workspace).get(str(given.metric)).unit}"
+    if field in {"owner", "requester"}:
+        return f"{question} ({', '.join(person.email for person in read_people(workspace).people)})"
+    return question
+
+
+def _valid(workspace: Workspace, given: Brief, field: str) -> Callable[[str], Any]:
+    """Turns an answer into its value, or has it asked again."""
+
+    def value(answer: str) -> Any:
+        try:
+            return getattr(filled(workspace, _with(given, **{field: answer})), field)
+        except BadInput as error:
+            raise typer.BadParameter(error.what + (f"; {error.expected}" if error.expected else "")) from error
+
+    return value
+
+
+def _with(given: Brief, **more: Any) -> Brief:
+    return brief(**given.model_dump(exclude_unset=True), **more)
+
+
+def _ask(question: str, proposed: Any, value: Callable[[str], Any]) -> Any:
+    return typer.prompt(question, default=str(proposed), value_proc=value, err=True)
