@@ -18,9 +18,11 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/cli.py --check
+	$(BIN)/python docs/schemas.py --check
 
-docs: .venv/ready          ## writes docs/cli.md from the commands' own help
+docs: .venv/ready          ## writes docs/cli.md from the commands' own help, and configs/schemas/ from the models
 	$(BIN)/python docs/cli.py
+	$(BIN)/python docs/schemas.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
 	$(BIN)/python -m tests.proof

@@ -34,7 +34,13 @@ class _Part(BaseModel):
 
 
 class Hypothesis(_Part):
-    """Because … we believe that … will …."""
+    """Because … we believe that … will ….
+
+    Attributes:
+        because: what was seen that makes one think so.
+        we_believe: what is to be tried.
+        will: what it will do.
+    """
 
     because: str = Field(min_length=1)
     we_believe: str = Field(min_length=1)
@@ -110,7 +116,13 @@ class Layer(_Part):
 
 
 class Arm(_Part):
-    """One arm; the one without a play is the control."""
+    """One arm; the one without a play is the control.
+
+    Attributes:
+        name: the arm's name; `<pilot>-<arm>` is the release that it becomes.
+        weight: its planned share, relative to the other arms'.
+        play: what the Factory runs if the arm is scaled; none for the control.
+    """
 
     name: Name
     weight: Decimal = Field(default=Decimal(1), gt=0, allow_inf_nan=False)
@@ -165,7 +177,13 @@ class SamplePlan(_Part):
 
 
 class TimeBox(_Part):
-    """From the start of `start` to the start of `end`, in whole weeks."""
+    """From the start of `start` to the start of `end`, in whole weeks.
+
+    Attributes:
+        start: the first day.
+        end: the day after the last.
+        timezone: where the days begin, an IANA name like Europe/Berlin.
+    """
 
     start: date
     end: date
@@ -199,7 +217,12 @@ class TimeBox(_Part):
 
 
 class Budget(_Part):
-    """What the pilot may cost."""
+    """What the pilot may cost.
+
+    Attributes:
+        media, ai, infrastructure: the parts, each with at most two decimals; none above their sum is taken.
+        currency: an ISO 4217 code like EUR, the Lab's own.
+    """
 
     media: Amount = Decimal("0.00")
     ai: Amount = Decimal("0.00")
@@ -235,10 +258,11 @@ class Follows(_Part):
 
 
 class Charter(_Part):
-    """See DESIGN's vocabulary; every field is part of the promise.
+    """A pilot's written promise; every field is part of it.
 
     Attributes:
         pilot: the pilot's name, also its folder's.
+        hypothesis: because … we believe that … will ….
         risk_tier: which policy of the gate applies.
         requester: who asks for the promotion.
         owner: who decides it.
@@ -251,8 +275,12 @@ class Charter(_Part):
         assignment: `pilotplant` draws arms by salted hash and holds exposures to it; `source` takes the arm from
             the system that did the exposing.
         outcomes: the contract that recorded outcomes keep.
+        arms: what is compared; the one without a play is the control.
         primary, guardrails, secondary: what is measured, and what for.
         kill_criteria: what closes the pilot early.
+        sample: how many units, how sure, and when to look.
+        time_box: when exposures and outcomes count.
+        budget: what it may cost.
         decide_by: the day by whose end the owner has decided; silence is *stop*.
         follows: for the successor of a revised pilot: its lineage.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
