@@ -91,6 +91,56 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
 
 
 @app.command()
+def preview(
+    context: typer.Context,
+    name: Name,
+    arm: Annotated[str | None, typer.Option(help="One arm; every arm with a message if left out.")] = None,
+    unit: Annotated[str | None, typer.Option(help="One unit of the audience, by its pseudonym.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show what the arms would say to a few units of their audience; of different words, one of each."""
+    from lab.preview import preview as show_
+
+    found = show_(session(context).workspace(), name, arm=arm, unit=unit)
+    emit(
+        as_json,
+        {"pilot": name, "launched": found.launched, "messages": [each.as_json() for each in found.renderings]},
+        *(
+            line
+            for each in found.renderings
+            for line in (
+                Text(f"{each.arm} to {each.unit}: {each.subject}", style="bold"), "", each.body.rstrip("\n"), ""
+            )
+        ),
+        "These are the words that were frozen at the launch."
+        if found.launched
+        else f"To read one as a mail: pilotplant lab test-send {name} --arm {found.renderings[0].arm} --to YOU",
+    )  # fmt: skip
+    return found
+
+
+@app.command(name="test-send")
+def mail_test(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[str, typer.Option(help="Your own address; a person of configs/people.yaml.")],
+    arm: Annotated[str | None, typer.Option(help="Whose message; needed where several arms have one.")] = None,
+    unit: Annotated[str | None, typer.Option(help="As which unit of the audience, by its pseudonym.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Mail one unit's message to yourself, marked as a test, over the server in configs/lab.yaml."""
+    from lab.testmail import send_test
+
+    done = send_test(session(context).workspace(), name, to=to, arm=arm, unit=unit)
+    emit(
+        as_json,
+        {"pilot": name, "to": done.to, "server": done.server, "message": done.rendering.as_json()},
+        f"Sent to {done.to} over {done.server}: what arm `{done.rendering.arm}` says to {done.rendering.unit}.",
+    )
+    return done
+
+
+@app.command()
 def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Freeze the charter, deposit it with the gate, reserve the budget and start the clock."""
     from lab.launch import launch as start

@@ -10,7 +10,7 @@ from lab.budget import committed
 from lab.freezing import CONTRACTS, Frozen
 from lab.measuring import unmeasurable
 from lab.state import read_settings
-from shared.charter import Charter
+from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
@@ -118,7 +118,7 @@ def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
     """What the charter names of the snapshot, and the snapshot does not have."""
     charter, snapshot = frozen.promise.charter, frozen.snapshot
     columns = {column.name: column for column in snapshot.contract(charter.population).columns}
-    known = [column.name for column in columns.values() if column.classification == "public"]
+    known = [column.name for column in columns.values() if column.printable]
     named = {"cluster": (charter.cluster,) if charter.cluster else (), "segments": charter.segments}
     for said, names in {**named, "covariates": charter.covariates}.items():
         for name in names:
@@ -189,19 +189,11 @@ def _unmasked(column: Column) -> bool:
 
 def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError]:
     charter = frozen.promise.charter
-    columns = frozen.snapshot.contract(charter.population).columns
-    usable = [column.name for column in columns if column.printable]
     for arm in charter.treatments:
         play = arm.play
         if play is None:
             continue
-        for field in play.fields:
-            if field not in usable:
-                yield BadInput(
-                    f"arm `{arm.name}` uses column `{field}`, which table `{charter.population}` does not publish",
-                    where=_place(charter),
-                    expected="one of: " + ", ".join(usable),
-                )
+        yield from unpublished(frozen, arm)
         try:
             audiences.run(play)
         except PilotPlantError as error:
@@ -212,6 +204,20 @@ def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError
             )
         except PilotPlantError as error:
             yield error
+
+
+def unpublished(frozen: Frozen, arm: Arm) -> Iterator[BadInput]:
+    """Each field that an arm's play uses and the snapshot does not publish."""
+    charter = frozen.promise.charter
+    columns = frozen.snapshot.contract(charter.population).columns
+    usable = [column.name for column in columns if column.printable]
+    for field in arm.play.fields if arm.play else ():
+        if field not in usable:
+            yield BadInput(
+                f"arm `{arm.name}` uses column `{field}`, which table `{charter.population}` does not publish",
+                where=_place(charter),
+                expected="one of: " + ", ".join(usable),
+            )
 
 
 class _Audiences:
