@@ -59,8 +59,8 @@ def new(
         as_json,
         {"pilot": name, "charter": str(path)},
         f"Draft charter of {name}: {path}",
-        f"Edit it and the files beside it, look at its message with `pilotplant lab preview {name}`, then: "
-        f"pilotplant lab check {name}",
+        f"Edit it and the files beside it; see its messages with: pilotplant lab preview {name}",
+        f"Next: pilotplant lab check {name}",
     )
     return path
 

@@ -8,7 +8,7 @@ import duckdb
 
 from shared.charter import Charter, Promise
 from shared.contracts import Column, Contract
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.errors import BadInput, PilotPlantError
 from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier
@@ -20,7 +20,7 @@ _NUMBERS = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "F
 
 
 def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> Iterator[PilotPlantError]:
-    """Everything that keeps a metric from being computed from these outcomes, or from playing its part."""
+    """Everything that keeps a metric from being computed from these outcomes."""
     for name, metric in promise.metrics.items():
         if metric.source not in {None, promise.charter.outcomes}:
             yield BadInput(
@@ -32,21 +32,13 @@ def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> I
             continue
         for part in metric.reads:
             yield from _unread(name, metric, part, outcomes, contract_place)
-        if metric.unevaluable and name not in promise.charter.secondary:
-            yield Refused(
-                f"metric `{name}` is to decide, and {metric.unevaluable}",
-                where=CATALOGUE,
-                remedy="decide by a proportion, mean, count or ratio, and name this one under `secondary`",
-            )
 
 
 def remarks(promise: Promise) -> Iterator[str]:
     """What is worth knowing of the metrics, and keeps nothing from being launched."""
     days = _days(promise.charter)
     for name, metric in promise.metrics.items():
-        if metric.unevaluable:
-            yield f"metric `{name}` will show no effect: {metric.unevaluable}"
-        elif metric.window_days is not None and metric.window_days >= days:
+        if metric.window_days is not None and metric.window_days >= days:
             yield (
                 f"metric `{name}` counts {metric.window_days} days after a unit's first exposure, and the time box of "
                 f"{days} days ends before that for every unit"

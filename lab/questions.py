@@ -9,6 +9,7 @@ import typer
 
 from lab.briefs import TEMPLATES, Brief, brief, filled, starter
 from lab.drafts import require_free
+from lab.state import read_settings
 from shared.errors import BadInput
 from shared.metrics import read_metrics
 from shared.people import read_people
@@ -52,7 +53,10 @@ def _told(workspace: Workspace, given: Brief, field: str, question: str) -> str:
     if field == "metric":
         return f"{question} ({', '.join(read_metrics(workspace).metrics)})"
     if field == "minimum_effect":
-        return f"{question}, in {read_metrics(workspace).get(str(given.metric)).unit}"
+        metric = read_metrics(workspace).get(str(given.metric))
+        return f"{question} ({'0.01 is one percentage point' if metric.kind == 'proportion' else metric.unit})"
+    if field == "media":
+        return f"{question}, in {read_settings(workspace).budget.currency}"
     if field in {"owner", "requester"}:
         return f"{question} ({', '.join(person.email for person in read_people(workspace).people)})"
     return question

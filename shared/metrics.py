@@ -42,11 +42,11 @@ class Metric(BaseModel):
 
     A `proportion` is 1 for a unit with any outcome whose value is above zero, a `mean` the sum of the values over the
     unit's outcomes, a `count` the number of outcomes with a value above zero (of all, where no value is named), a
-    `ratio` the sum of values over the sum of denominators in an arm. A `quantile` is of the unit's sums. A unit that
+    `ratio` the sum of values over the sum of denominators in an arm, a `quantile` one of the units' sums. A unit that
     was exposed and has no outcome counts as 0 (intention to treat).
 
     Attributes:
-        kind: proportion, mean, count, ratio or quantile; a quantile is catalogued, and its effect cannot be evaluated.
+        kind: proportion, mean, count, ratio or quantile.
         column: the outcome's value: a column of the outcomes' contract.
         expression: the outcome's value instead, computed from columns of one row, like `spend - 0.1 * visit`.
         denominator: for a ratio: a column or expression too, like `visit`.
@@ -112,11 +112,6 @@ class Metric(BaseModel):
     def reads(self) -> tuple[Expression, ...]:
         """What is computed of every outcome: its value, its denominator, or neither."""
         return tuple(part for part in (self.value, self.per) if part is not None)
-
-    @property
-    def unevaluable(self) -> str | None:
-        """Why no effect on it can be computed by this release; None where one can."""
-        return "effects on quantiles cannot be evaluated by this release" if self.kind == "quantile" else None
 
 
 class Catalogue(BaseModel):

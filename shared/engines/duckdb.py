@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import duckdb
 from shared.assignment import assign_sql, pilot_salt
 from shared.charter import Charter
 from shared.clock import rfc3339
-from shared.evidence.model import Moments, RatioMoments
+from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
+from shared.evidence.quantiles import ranks
 from shared.metrics import Metric, PooledQuantile
-from shared.sql import file_literal
+from shared.sql import file_literal, literal
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
@@ -60,7 +62,7 @@ class Summary:
         conflicts: rows held back, by reason.
     """
 
-    moments: dict[str, dict[str, Moments | RatioMoments]]
+    moments: dict[str, dict[str, AnyMoments]]
     units: dict[str, int]
     reporting: dict[str, int]
     unvalued: dict[str, int]
@@ -149,26 +151,57 @@ def _within(metric: Metric) -> str:
 
 def _moments(
     connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]
-) -> tuple[dict[str, int], dict[str, dict[str, Moments | RatioMoments]]]:
-    numbered = list(enumerate(metrics.values()))
-    per_unit = "".join(_per_unit(index, metric) for index, metric in numbered)
+) -> tuple[dict[str, int], dict[str, dict[str, AnyMoments]]]:
+    numbered = list(enumerate(metrics.items()))
+    per_unit = "".join(_per_unit(index, metric) for index, (_, metric) in numbered)
     filled = "".join(f", coalesce({column}, 0) AS {column}" for column in _columns(metrics))
-    capped = ", ".join(_capped(index, metric) for index, metric in numbered)
+    capped = ", ".join(_capped(index, metric) for index, (_, metric) in numbered)
     # var_pop is Welford's algorithm: centred, unlike sum(x * x).
     per_arm = "".join(f", avg({column}), var_pop({column}) * count(*)" for column in _columns(metrics)) + "".join(
-        f", covar_pop(v{index}, d{index}) * count(*)" for index, metric in numbered if metric.per
+        f", covar_pop(v{index}, d{index}) * count(*)" for index, (_, metric) in numbered if metric.per
     )
-    rows = connection.execute(f"""
-        WITH happened AS (
+    # Ranks are read from the units again, each metric in its own order: they are kept for that, else only looked at.
+    kept = "TEMP TABLE" if any(metric.quantile for metric in metrics.values()) else "TEMP VIEW"
+    connection.execute(f"""
+        CREATE {kept} unit_values AS WITH happened AS (
             SELECT unit{per_unit} FROM counted GROUP BY unit
         ), valued AS (
             SELECT u.arm{filled} FROM units u LEFT JOIN happened h USING (unit)
-        ), capped AS (
-            SELECT * REPLACE ({capped}) FROM valued
         )
-        SELECT arm, count(*){per_arm} FROM capped GROUP BY arm ORDER BY arm
+        SELECT * REPLACE ({capped}) FROM valued
+    """)
+    rows = connection.execute(f"SELECT arm, count(*){per_arm} FROM unit_values GROUP BY arm ORDER BY arm").fetchall()
+    units = {row[0]: row[1] for row in rows}
+    moments = {row[0]: _read(metrics, row[1], row[2:]) for row in rows}
+    for index, (name, metric) in numbered:
+        if metric.quantile is not None:
+            for arm, found in _quantiles(connection, index, metric.quantile, units).items():
+                # A value that is no finite number has left its trace in the mean, wherever it was sorted.
+                moments[arm][name] = found if moments[arm][name].finite else found.model_copy(update=_UNKNOWN)
+    return units, moments
+
+
+_UNKNOWN = dict.fromkeys(("value", "low", "high"), math.nan)
+
+
+def _quantiles(
+    connection: duckdb.DuckDBPyConnection, index: int, quantile: float, units: Mapping[str, int]
+) -> dict[str, QuantileMoments]:
+    """Each arm's quantile with its limits; NaN in an arm of too few units."""
+    wanted = {arm: at for arm, n in units.items() if (at := ranks(n, quantile)) is not None}
+    places = ", ".join(f"({literal(arm)}, {rank})" for arm, at in wanted.items() for rank in sorted(set(at)))
+    rows = connection.execute(f"""
+        SELECT arm, rank, value FROM (
+            SELECT arm, v{index} AS value, row_number() OVER (PARTITION BY arm ORDER BY v{index}) AS rank
+            FROM unit_values
+        ) WHERE (arm, rank) IN ({places or "('', 0)"})
     """).fetchall()
-    return {row[0]: row[1] for row in rows}, {row[0]: _read(metrics, row[1], row[2:]) for row in rows}
+    values = {(arm, rank): value for arm, rank, value in rows}
+    found = {}
+    for arm, n in units.items():
+        low, value, high = (values[arm, rank] for rank in wanted[arm]) if arm in wanted else (math.nan,) * 3
+        found[arm] = QuantileMoments(n=n, quantile=quantile, value=value, low=low, high=high)
+    return found
 
 
 def _columns(metrics: Mapping[str, Metric]) -> list[str]:
@@ -177,11 +210,11 @@ def _columns(metrics: Mapping[str, Metric]) -> list[str]:
     return values + [f"d{index}" for index, metric in enumerate(metrics.values()) if metric.per]
 
 
-def _read(metrics: Mapping[str, Metric], n: int, numbers: Sequence[float]) -> dict[str, Moments | RatioMoments]:
+def _read(metrics: Mapping[str, Metric], n: int, numbers: Sequence[float]) -> dict[str, AnyMoments]:
     columns = _columns(metrics)
     pairs = {column: numbers[2 * at : 2 * at + 2] for at, column in enumerate(columns)}
     products = iter(numbers[2 * len(columns) :])
-    found: dict[str, Moments | RatioMoments] = {}
+    found: dict[str, AnyMoments] = {}
     for index, (name, metric) in enumerate(metrics.items()):
         mean, m2 = pairs[f"v{index}"]
         if metric.per is None:

@@ -8,9 +8,10 @@ from typing import cast
 from shared.charter import Charter, Promise
 from shared.digests import digest_file
 from shared.engines.duckdb import PilotData, Summary, summarise
+from shared.evidence import quantiles
 from shared.evidence.estimates import Difference, difference, holm, linearised, relative
 from shared.evidence.health import sample_ratio
-from shared.evidence.model import ArmEvidence, Effect, Evidence, Health, Moments, Part
+from shared.evidence.model import ArmEvidence, Effect, Evidence, Health, Moments, Part, RatioMoments
 from shared.metrics import Metric
 
 EMPTY = Moments(n=0, mean=0.0, m2=0.0)
@@ -27,11 +28,7 @@ def compute(promise: Promise, data: PilotData) -> Evidence:
             arm=arm,
             planned_frac=planned[arm],
             units=summary.units.get(arm, 0),
-            moments={
-                name: found
-                for name, found in summary.moments.get(arm, {}).items()
-                if found.finite and not promise.metrics[name].unevaluable
-            },
+            moments={name: found for name, found in summary.moments.get(arm, {}).items() if found.finite},
         )
         for arm in planned
     )
@@ -81,8 +78,7 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
     alpha = charter.sample.alpha
     treated, control = (_of_mean(summary, each, name) for each in (arm, charter.control.name))
     part = _part(charter, name)
-    problem = "; ".join(unanswerable(charter).values()) or metric.unevaluable
-    problem = problem or _silent(summary, name, (arm, charter.control.name))
+    problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
     found = problem or _between(treated, control)
     if isinstance(found, str) or isinstance(treated, str) or isinstance(control, str):
         return Effect(arm=arm, metric=name, part=part, problem=str(found))
@@ -114,7 +110,7 @@ def _of_mean(summary: Summary, arm: str, name: str) -> Moments | str:
     found = summary.moments.get(arm, {}).get(name, EMPTY)
     if isinstance(found, Moments):
         return found
-    mean = linearised(found)
+    mean = linearised(found) if isinstance(found, RatioMoments) else quantiles.as_mean(found)
     return f"in arm {arm} {mean}" if isinstance(mean, str) else mean
 
 

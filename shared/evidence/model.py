@@ -90,13 +90,43 @@ class RatioMoments(_Record):
         )
 
 
+class QuantileMoments(_Record):
+    """A quantile in one arm with its confidence limits by rank; unlike the others it cannot be merged.
+
+    Attributes:
+        n: units.
+        quantile: which one.
+        value: the unit's value at that rank.
+        low, high: the values at the ranks that enclose it with 95 %, see `shared.evidence.quantiles`.
+    """
+
+    n: int
+    quantile: float
+    value: float
+    low: float
+    high: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether all are numbers that canonical JSON can hold."""
+        return all(map(math.isfinite, (self.value, self.low, self.high)))
+
+    @property
+    def mean(self) -> float:
+        """What stands where other metrics have their mean."""
+        return self.value
+
+
+AnyMoments = Moments | RatioMoments | QuantileMoments
+
+
 class ArmEvidence(_Record):
     """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite."""
 
     arm: str
     planned_frac: float
     units: int
-    moments: dict[str, Moments | RatioMoments]
+    moments: dict[str, AnyMoments]
 
 
 class Effect(_Record):

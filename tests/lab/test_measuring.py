@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lab.drafts import check
+from lab.freezing import freeze
+from lab.measuring import remarks, unmeasurable
+from shared.contracts import load_contract
 from tests.lab_makers import CARD, PILOT, draft
 
 RATIO = """\
@@ -22,26 +25,32 @@ RATIO = """\
     column: conversion
     unit: orders per customer
     window_days: 7
+  high:
+    kind: quantile
+    column: spend
+    quantile: 0.9
+    unit: USD
 """
 
 
 @pytest.fixture
 def measured(loaded):
-    """Makes a draft that measures `name` as secondary metric, with more in its catalogue."""
+    """Measures `name` as secondary metric, with more in the catalogue; returns problems and remarks."""
 
-    def check_with(entries, name="extra", part="secondary: [conversion]", said="secondary: [{}]"):
+    def of(entries, name="extra"):
         metrics = loaded.configs / "metrics.yaml"
         metrics.write_text(metrics.read_text() + entries)
-        draft(loaded, PILOT, (CARD, ""), (part, said.format(name)))
-        return check(loaded, PILOT)
+        draft(loaded, PILOT, (CARD, ""), ("secondary: [conversion]", f"secondary: [{name}]"))
+        frozen = freeze(loaded, PILOT)
+        outcomes = load_contract(frozen.files["contracts/outcomes.odcs.yaml"])
+        return list(unmeasurable(frozen.promise, outcomes, "the contract")), list(remarks(frozen.promise))
 
-    return check_with
+    return of
 
 
-@pytest.mark.parametrize("name", ["basket", "big", "orders"])
+@pytest.mark.parametrize("name", ["basket", "big", "orders", "high"])
 def test_every_kind_that_the_outcomes_can_answer_may_be_launched(measured, name):
-    found = measured(RATIO, name)
-    assert (found.problems, found.notes) == ([], [])
+    assert measured(RATIO, name) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -56,38 +65,22 @@ def test_every_kind_that_the_outcomes_can_answer_may_be_launched(measured, name)
     ],
 )
 def test_a_metric_that_the_outcomes_cannot_answer_is_an_obstacle(measured, content, what):
-    [problem] = measured(f"  extra: {{{content}, unit: USD}}\n").problems
+    [problem], _ = measured(f"  extra: {{{content}, unit: USD}}\n")
     assert problem.what.startswith("metric `extra` ")
     assert what in problem.what
     assert problem.where == "configs/metrics.yaml"
     assert problem.expected or problem.remedy
 
 
-QUANTILE = "  extra: {kind: quantile, column: spend, quantile: 0.9, unit: USD}\n"
-
-
-def test_a_quantile_may_be_looked_at_and_is_said_to_show_no_effect(measured):
-    found = measured(QUANTILE)
-    assert found.problems == []
-    assert found.notes == [
-        "metric `extra` will show no effect: effects on quantiles cannot be evaluated by this release"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("part", "said"),
-    [
-        ("{metric: visit, minimum_effect: 0.05}", "{{metric: {}, minimum_effect: 0.05}}"),
-        ("{metric: spend, margin: -2.0}", "{{metric: {}, margin: -2.0}}"),
-    ],
-)
-def test_a_quantile_may_not_decide(measured, part, said):
-    [problem] = measured(QUANTILE, part=part, said=said).problems
-    assert problem.what == ("metric `extra` is to decide, and effects on quantiles cannot be evaluated by this release")
-
-
-def test_a_window_that_no_unit_can_fill_is_noted(measured):
-    found = measured("  extra: {kind: mean, column: spend, window_days: 14, unit: USD}\n")
-    assert found.problems == []
-    [note] = found.notes
+def test_a_window_that_no_unit_can_fill_is_noted_and_a_metric_that_cannot_be_is_an_obstacle(loaded):
+    metrics = loaded.configs / "metrics.yaml"
+    metrics.write_text(
+        metrics.read_text()
+        + "  late: {kind: mean, column: spend, window_days: 14, unit: USD}\n"
+        + "  lost: {kind: mean, column: basket, unit: USD}\n"
+    )
+    draft(loaded, PILOT, (CARD, ""), ("secondary: [conversion]", "secondary: [late, lost]"))
+    found = check(loaded, PILOT)
+    [problem], [note] = found.problems, found.notes
+    assert problem.what == "metric `lost` reads column `basket`, which the outcomes do not have as a number"
     assert "counts 14 days after a unit's first exposure, and the time box of 14 days ends before" in note
