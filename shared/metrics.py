@@ -24,19 +24,6 @@ def _expression(text: str) -> str:
 ExpressionText = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
 
 
-class PooledQuantile(BaseModel):
-    """A cap taken from the data.
-
-    Attributes:
-        quantile: which quantile of the values above zero, over the units of all arms together: a cap for each arm
-            would hide what one of them does.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quantile: float = Field(gt=0.5, lt=1)
-
-
 class Metric(BaseModel):
     """How one number per unit comes about.
 
@@ -54,7 +41,9 @@ class Metric(BaseModel):
         source: the contract of outcomes that the metric reads; None for whichever its charter names.
         unit: what the value is counted in, for people ("share of customers", "USD").
         direction: which way is better.
-        cap: the most that one unit's value counts for, a number or a pooled quantile; a denominator is never capped.
+        cap: the most that one unit's value counts for; a denominator is never capped.
+        cap_quantile: the cap as a quantile instead, like 0.99, of the values above zero over the units of all arms
+            together: a cap for each arm would hide what one of them does.
         window_days: only outcomes within so many days of the unit's first exposure count; None for all.
         description: for people.
     """
@@ -69,7 +58,8 @@ class Metric(BaseModel):
     source: str | None = None
     unit: str
     direction: Literal["increase", "decrease"] = "increase"
-    cap: Annotated[float, Field(gt=0, allow_inf_nan=False)] | PooledQuantile | None = None
+    cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    cap_quantile: float | None = Field(default=None, gt=0.5, lt=1)
     window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
 
@@ -87,8 +77,11 @@ class Metric(BaseModel):
                 raise ValueError(
                     f"a {kind} has a `{said}:`" if self.kind == kind else f"`{said}:` belongs to a {kind} only"
                 )
-        if self.kind in {"proportion", "quantile"} and self.cap is not None:
-            raise ValueError(f"a {self.kind} has no `cap:`")
+        caps = [said for said in ("cap", "cap_quantile") if getattr(self, said) is not None]
+        if caps and self.kind in {"proportion", "quantile"}:
+            raise ValueError(f"a {self.kind} has no `{caps[0]}:`")
+        if len(caps) > 1:
+            raise ValueError("a cap is a number or a quantile, not both: keep `cap:` or `cap_quantile:`")
         return self
 
     @property

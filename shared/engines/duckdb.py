@@ -16,7 +16,7 @@ from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
-from shared.metrics import Metric, PooledQuantile
+from shared.metrics import Metric
 from shared.sql import file_literal, literal
 
 IN_TWO_ARMS = "unit in two arms"
@@ -240,11 +240,11 @@ def _per_unit(index: int, metric: Metric) -> str:
 def _capped(index: int, metric: Metric) -> str:
     """A unit's value, no higher than the cap; what is not a finite number stays as it is, to be found."""
     value = f"v{index}"
-    if metric.cap is None:
+    if metric.cap is None and metric.cap_quantile is None:
         return f"{value} AS {value}"
     cap = repr(metric.cap)
-    if isinstance(metric.cap, PooledQuantile):
-        cap = f"(SELECT quantile_cont({value}, {metric.cap.quantile!r}) FROM valued WHERE {value} > 0)"
+    if metric.cap_quantile is not None:
+        cap = f"(SELECT quantile_cont({value}, {metric.cap_quantile!r}) FROM valued WHERE {value} > 0)"
     return f"CASE WHEN isfinite({value}) AND {value} > {cap} THEN {cap} ELSE {value} END AS {value}"
 
 

@@ -1,9 +1,9 @@
 """Quantiles: which ranks enclose one, and the standard error that follows from the values there.
 
 The number of units below a quantile is binomial, with variance n q (1 - q), so that ranks around n q enclose it
-whatever the distribution. The values there, divided by how many standard deviations of the rank they lie apart, give its
-standard error (Woodruff 1952, "Confidence intervals for medians and other position measures"; Deng, Knoblich and Lu 2018,
-sect. 4.2).
+whatever the distribution. The values there, divided by how many standard deviations of the rank they lie apart, give
+its standard error (Woodruff 1952, "Confidence intervals for medians and other position measures"; Deng, Knoblich and
+Lu 2018, "Applying the delta method in metric analytics", sect. 4.2).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(because=TEXTS, believe=TEXTS, will=TEXTS, effect=st.floats(1e-12, 1e12), media=st.decimals(0, 10**6, places=2))
 def test_what_was_said_is_what_the_charter_reads(loaded, because, believe, will, effect, media):
     said = brief(because=because, believe=believe, will=will, minimum_effect=effect, media=media)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from lab.freezing import read_charter
 from lab.intake import record
 from pilotplant import app
 from tests.lab_makers import AFTER, CARD, OWNER, PILOT, REASON, STARTS, draft, exposures_only, results, write_csv
@@ -91,3 +92,27 @@ def test_a_refused_amendment_ends_with_three_and_one_without_a_reason_with_two(l
     assert "budget.currency" in capsys.readouterr().err
     assert app._exit_code([*place, "lab", "amend", PILOT, "--reason", "x"]) == 2
     assert app._exit_code([*place, "lab", "amend", PILOT]) == 2
+
+
+def test_a_preview_shows_words_and_says_whose_they_are(loaded, told):
+    draft(loaded, PILOT, (CARD, ""))
+    said = told(loaded, "lab", "preview", PILOT)
+    assert "For our Rural customers" in said
+    assert "Dear customer from a Rural place." in said
+    assert f"pilotplant lab test-send {PILOT} --arm letter --to YOU" in said
+
+
+def test_a_test_mail_without_a_server_names_the_setting(loaded, capsys):
+    command = ["lab", "test-send", PILOT, "--arm", "letter", "--to", OWNER, "--json"]
+    assert app._exit_code(["--workspace", str(loaded.root), *command]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["where"] == "configs/lab.yaml, `smtp`"
+
+
+def test_a_draft_takes_a_flag_for_each_of_its_few_questions(loaded, told):
+    options = ["--because", "it: #was", "--believe", "b", "--will", "c", "--metric", "conversion", "--weeks", "3"]
+    options += ["--minimum-effect", "0.02", "--units-per-arm", "50", "--media", "12.50", "--owner", OWNER]
+    told(loaded, "lab", "new", "autumn", "--template", "journey", *options, "--requester", "requester@example.com")
+    charter = read_charter(loaded, "autumn")
+    assert (charter.hypothesis.because, charter.primary.metric) == ("it: #was", "conversion")
+    assert (charter.primary.minimum_effect, charter.sample.units_per_arm) == (0.02, 50)
+    assert (str(charter.budget.media), (charter.time_box.end - charter.time_box.start).days) == ("12.50", 21)

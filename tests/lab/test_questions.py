@@ -20,7 +20,7 @@ def on_a_terminal(workspace, *options, answers=""):
     try:
         os.write(ours, answers.encode())
         command = (*COMMAND, "--workspace", str(workspace.root), "lab", "new", *options)
-        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=240)
     finally:
         os.close(ours)
         os.close(theirs)

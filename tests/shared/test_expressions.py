@@ -76,7 +76,7 @@ def test_an_endless_expression_is_refused_before_it_is_read():
         parse_expression("+".join(["spend"] * 500))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30))
 def test_a_text_stays_a_text_whatever_is_in_it(text):
     quoted = text.replace("'", "''")
@@ -85,7 +85,7 @@ def test_a_text_stays_a_text_whatever_is_in_it(text):
     assert value(written.sql) == (text == "web")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=30))
 def test_a_name_stays_a_name_whatever_is_in_it(name):
     quoted = name.replace('"', '""')

@@ -59,7 +59,7 @@ METRICS = """\
 schema_version: 1
 metrics:
   visit: {kind: proportion, column: visit, unit: share, direction: increase, description: Visits.}
-  basket: {kind: ratio, expression: spend - 1, denominator: conversion, unit: USD, cap: {quantile: 0.99}}
+  basket: {kind: ratio, expression: spend - 1, denominator: conversion, unit: USD, cap_quantile: 0.99}
   spend: {kind: mean, column: spend, unit: USD, cap: 500.0, window_days: 7, source: outcomes}
   high: {kind: quantile, column: spend, quantile: 0.9, unit: USD}
 """

@@ -88,16 +88,16 @@ def test_a_cap_by_quantile_is_of_both_arms_together_by_numpy(tmp_path):
     cap = np.quantile(pooled[pooled > 0], 0.9)
     data = two_arms(tmp_path, control, letter)
     for arm, values in (("control", control), ("letter", letter)):
-        found = summarise(data, {"m": metric(cap={"quantile": 0.9})}).moments[arm]["m"]
+        found = summarise(data, {"m": metric(cap_quantile=0.9)}).moments[arm]["m"]
         held = np.minimum(values, cap)
         assert (found.mean, found.m2) == pytest.approx((held.mean(), held.var() * held.size), rel=1e-9)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("cap", [100, {"quantile": 0.9}])
+@pytest.mark.parametrize("cap", [{"cap": 100}, {"cap_quantile": 0.9}])
 def test_a_cap_hides_no_value_without_end(tmp_path, value, cap):
     data = two_arms(tmp_path, [1.0, 2.0, value], [3.0, 4.0])
-    assert not summarise(data, {"m": metric(cap=cap)}).moments["control"]["m"].finite
+    assert not summarise(data, {"m": metric(**cap)}).moments["control"]["m"].finite
 
 
 def ratio_data(folder, arms):
@@ -274,7 +274,7 @@ def test_a_quantile_that_means_nothing_has_a_problem_and_no_number(tmp_path, con
 def test_equal_data_give_equal_evidence_for_every_kind(tmp_path):
     known = {
         "spend": SPEND_PER_VISIT,
-        "visit": metric(column="spend", cap={"quantile": 0.8}, window_days=3),
+        "visit": metric(column="spend", cap_quantile=0.8, window_days=3),
         "high": HIGH,
     }
     data, promise = ratio_data(tmp_path, ARMS), promised(known, secondary=["visit", "high"])
