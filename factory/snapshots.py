@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from factory.state import open_factory, releases, snapshots
+from factory.state import open_factory, read_settings, releases, snapshots
 from factory.warehouse import export_masked, open_warehouse, tables
 from shared.clock import rfc3339
 from shared.digests import canonical, digest_file
@@ -70,7 +70,11 @@ def _write(workspace: Workspace, room: Room, names: list[str], folder: Path) -> 
         rows = pq.read_metadata(path).num_rows
         published[name] = PublishedTable(rows=rows, data=digest_file(path), contract=digest_file(contract))
     manifest = SnapshotManifest(
-        workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
+        workspace=workspace.id,
+        mode=workspace.mode,
+        tables=published,
+        releases=tuple(_live(room)),
+        holdout_frac=read_settings(workspace).holdout_frac,
     )
     (folder / MANIFEST).write_bytes(canonical(manifest.as_json()))
     return manifest
@@ -88,7 +92,8 @@ def _remember(workspace: Workspace, room: Room, manifest: SnapshotManifest) -> N
         known = connection.execute(sa.select(snapshots.c.id).where(snapshots.c.id == manifest.id)).first()
         if known is None:
             connection.execute(snapshots.insert().values(id=manifest.id, at=at))
-            body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()}}
+            body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()},
+                    "holdout_frac": str(manifest.holdout_frac)}  # fmt: skip
             room.write(connection, "published", manifest.id, body)
     pointer = {"schema_version": 1, "id": manifest.id, "at": at}
     write_atomically(workspace.lab / "snapshots" / LATEST, json.dumps(pointer) + "\n")

@@ -104,8 +104,9 @@ def assign(
     done = draw(session(context).workspace(), name, out, units)
     emit(
         as_json,
-        {"pilot": name, "units": done.units, "per_arm": done.per_arm, "file": str(out)},
+        {"pilot": name, "units": done.units, "per_arm": done.per_arm, "left_out": done.left_out, "file": str(out)},
         f"{done.units:,} units: " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()),
+        *(f"Left out {counted(count, 'unit')}: {why}" for why, count in done.left_out.items()),
         f"Written to {out}. Ops turn units into customer ids with: "
         f"pilotplant factory resolve {out} --out addressed.csv",
     )

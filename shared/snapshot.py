@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.assignment import WorkspaceHoldout
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_file, digest_json, hex_of
 from shared.errors import BadInput, Refused
@@ -40,7 +42,11 @@ class LiveRelease(BaseModel):
 
 
 class SnapshotManifest(BaseModel):
-    """What a snapshot holds."""
+    """What a snapshot holds.
+
+    Attributes:
+        holdout_frac: the share of all units that no pilot touches.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +55,7 @@ class SnapshotManifest(BaseModel):
     mode: Mode
     tables: dict[str, PublishedTable]
     releases: tuple[LiveRelease, ...]
+    holdout_frac: WorkspaceHoldout = Decimal(0)
 
     @property
     def id(self) -> str:
