@@ -39,7 +39,7 @@ def arm_of(promise: Promise, workspace: str, unit: str) -> str | None:
 
 
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
-    """Writes `unit` and `arm` of the pilot's population, or of the units named in a file; who takes no part is left out.
+    """Writes `unit` and `arm` of the population, or of the units named in a file, but for those who take no part.
 
     Raises BadInput where a named unit is not of the population, Refused where the arms come from elsewhere.
     """

@@ -133,13 +133,15 @@ def record(
     emit(
         as_json,
         {"pilot": name, "accepted": {"exposures": done.exposures, "outcomes": done.outcomes},
-         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated},
+         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
         *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
+        *([f"By now {counted(done.early, 'outcome')} of the pilot lie before their unit's first exposure; the analysis "
+           "leaves them out, unless an earlier exposure is recorded."] if done.early else []),
         *([f'Look: pilotplant lab sql {name} "SELECT * FROM conflicts LIMIT 10"'] if held else []),
         *(["What to do: correct the file, and record it again before the pilot ends"] if done.in_vain else []),
     )  # fmt: skip

@@ -17,9 +17,7 @@ def beside(room: Room, charter: Charter) -> list[Pilot]:
     return [
         pilot
         for pilot in all_pilots(room)
-        if pilot.name != charter.pilot
-        and pilot.charter.time_box.starts < charter.time_box.ends
-        and begins < pilot.ends
+        if pilot.name != charter.pilot and pilot.charter.time_box.starts < charter.time_box.ends and begins < pilot.ends
     ]
 
 

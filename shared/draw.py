@@ -42,9 +42,7 @@ class Draw:
     def of(cls, promise: Promise, workspace: str) -> Draw:
         """The draw that a promise made in the workspace of that id."""
         charter = promise.charter
-        return cls(
-            pilot_salt(charter.pilot), charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac)
-        )
+        return cls(pilot_salt(charter.pilot), charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac))
 
     @property
     def frac(self) -> Fraction:

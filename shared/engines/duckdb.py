@@ -19,6 +19,7 @@ from shared.sql import file_literal, identifier
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
+EARLY = "outcome before its unit's first exposure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,10 @@ def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
         row = connection.execute('SELECT max("at") FROM events').fetchone()
         return Placement(
             misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
-            outside={why: _exposures(connection, f"({which}) IS NOT FALSE") for why, which in draw.hindrances_sql("unit").items()},
+            outside={
+                why: _exposures(connection, f"({which}) IS NOT FALSE")
+                for why, which in draw.hindrances_sql("unit").items()
+            },
             early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
