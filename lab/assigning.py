@@ -15,7 +15,7 @@ from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.snapshot import open_snapshot
-from shared.sql import file_literal, identifier, literal
+from shared.sql import file_literal, identifier
 from shared.tabular import PARQUET, connect, read_raw, write_table
 from shared.workspace import Workspace
 
@@ -62,7 +62,7 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
         if drawn != out:
             write_table(connection, "FROM drawn", out)
         counts = dict(connection.execute("SELECT arm, count(*) FROM drawn GROUP BY arm").fetchall())
-        left_out = _left_out(connection, draw, chosen)
+        left_out = _left_out(connection, draw, chosen, total)
     per_arm = {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
     with room.transaction() as connection_:
         body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
@@ -78,16 +78,19 @@ def population_sql(workspace: Workspace, pilot: Pilot) -> str:
     return f"SELECT {identifier(key)} AS unit FROM read_parquet({file_literal(path)})"
 
 
-def _left_out(connection: duckdb.DuckDBPyConnection, draw: Draw, chosen: str) -> dict[str, int]:
-    hindrances = draw.hindrances_sql("unit")
-    if not hindrances:
-        return {}
-    cases = " ".join(f"WHEN {condition} THEN {literal(why)}" for why, condition in hindrances.items())
-    return dict(
-        connection.execute(
-            f"SELECT CASE {cases} END AS why, count(*) FROM {chosen} GROUP BY why HAVING why IS NOT NULL ORDER BY why"
-        ).fetchall()
-    )
+def _left_out(connection: duckdb.DuckDBPyConnection, draw: Draw, chosen: str, taking_part: int) -> dict[str, int]:
+    """Units by the first reason that keeps them out; who is left for the last reason need not be drawn again."""
+    rules, found = draw.hindrances_sql("unit"), {}
+    left = _count(connection, chosen) - taking_part
+    for why in list(rules)[:-1]:
+        found[why] = _count(connection, f"{chosen} WHERE {rules[why]}")
+        left -= found[why]
+    return found | dict.fromkeys(list(rules)[-1:], left)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _named(connection: duckdb.DuckDBPyConnection, units: Path, pilot: Pilot) -> str:
