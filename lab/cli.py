@@ -117,9 +117,10 @@ def assign(
 def record(
     context: typer.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(help="Exposures, outcomes, or both (.csv or .parquet).")],
+    file: Annotated[Path, typer.Argument(help="Exposures, outcomes, both, or costs (.csv or .parquet).")],
     kind: Annotated[
-        str | None, typer.Option(help="exposures, outcomes or both; told from the columns if left out.")
+        str | None,
+        typer.Option(help="exposures, outcomes, both or costs; the first three are told from the columns."),
     ] = None,
     as_json: Json = False,
 ) -> Any:
@@ -127,6 +128,8 @@ def record(
     from lab.intake import record as take
     from lab.intake import require_some_kind
 
+    if kind == "costs":
+        return _record_costs(context, name, file, as_json=as_json)
     progress(f"Checking the rows of {file.name} against the contract …")
     done = take(session(context).workspace(), name, file, require_some_kind(kind))
     held = [{"reason": reason, "rows": rows} for reason, rows in done.conflicts.items()]
@@ -360,6 +363,22 @@ def report(context: typer.Context, as_json: Json = False) -> Any:
     found = measures(open_lab(session(context).workspace()))
     emit(as_json, found, *learning(found))
     return found
+
+
+def _record_costs(context: typer.Context, name: str, file: Path, *, as_json: bool) -> Any:
+    from lab.costs import record_costs
+
+    done = record_costs(session(context).workspace(), name, file)
+    emit(
+        as_json,
+        {"pilot": name, "accepted": {"costs": done.accepted}, "duplicates": done.duplicates, "quarantined": [],
+         "repeated": not done.accepted, "spent": done.spent.as_json(), "budget_left": done.left.as_json()},
+        f"Recorded {counted(done.accepted, 'cost')}; {done.duplicates:,} were on record before."
+        if done.accepted
+        else f"All {done.duplicates:,} costs of this file were on record before; nothing was done.",
+        f"{name} has spent {done.spent}, {done.left} are left.",
+    )  # fmt: skip
+    return done
 
 
 def learning(found: dict[str, Any]) -> list[str]:

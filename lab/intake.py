@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
@@ -99,11 +100,16 @@ def parts(room: Room, pilot: Pilot, part: str) -> list[Path]:
 
 
 def rows_sql(paths: list[Path], columns: list[Column]) -> str:
-    """A query over parts, with the columns even where there is no part yet."""
-    if not paths:
+    """A query over parts, with the columns even where there is no row yet.
+
+    A part without rows is left out: DuckDB cannot know that a column of it has no NULL, and would write the same rows
+    as other bytes for having read it.
+    """
+    full = [file_literal(path) for path in paths if pq.read_metadata(path).num_rows]
+    if not full:
         return f"SELECT {typed_sql(columns, [])} WHERE false"
     names = ", ".join(identifier(column.name) for column in columns)
-    return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
+    return f"SELECT {names} FROM read_parquet([{', '.join(full)}])"
 
 
 def part_columns(part: str, contract: Contract) -> list[Column]:
@@ -236,4 +242,4 @@ def require_some_kind(given: str | None) -> Kind | None:
     """The kind named on a command line; raises BadInput for another word."""
     if given is None or given in {"exposures", "outcomes", "both"}:
         return given  # type: ignore[return-value]
-    raise BadInput(f"`{given}` is not a kind of record", where="--kind", expected="exposures, outcomes or both")
+    raise BadInput(f"`{given}` is not a kind of record", where="--kind", expected="exposures, outcomes, both or costs")
