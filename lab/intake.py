@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
@@ -100,16 +99,11 @@ def parts(room: Room, pilot: Pilot, part: str) -> list[Path]:
 
 
 def rows_sql(paths: list[Path], columns: list[Column]) -> str:
-    """A query over parts, with the columns even where there is no row yet.
-
-    A part without rows is left out: DuckDB cannot know that a column of it has no NULL, and would write the same rows
-    as other bytes for having read it.
-    """
-    full = [file_literal(path) for path in paths if pq.read_metadata(path).num_rows]
-    if not full:
+    """A query over parts, with the columns even where there is no part yet."""
+    if not paths:
         return f"SELECT {typed_sql(columns, [])} WHERE false"
     names = ", ".join(identifier(column.name) for column in columns)
-    return f"SELECT {names} FROM read_parquet([{', '.join(full)}])"
+    return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
 
 
 def part_columns(part: str, contract: Contract) -> list[Column]:
