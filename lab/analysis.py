@@ -136,8 +136,8 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
         }
         for part in PARTS:
             order = ", ".join(identifier(column.name) for column in part_columns(part, contract))
-            # Of a table DuckDB knows by its rows which column has no NULL, of files by how many there are: and it writes
-            # the one and the other as other bytes.
+            # Whether a column has a NULL decides how it is written. Of a table DuckDB knows that by its rows, of files
+            # only where there is just one of them.
             connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             connection.execute(
                 f"COPY (FROM {part} ORDER BY {order}) TO {literal(str(folder / f'{part}.parquet'))} (FORMAT parquet)"
