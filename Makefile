@@ -27,6 +27,9 @@ docs: .venv/ready          ## writes docs/cli.md from the commands' own help, an
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
 	$(BIN)/python -m tests.proof
 
+bench: .venv/ready         ## speed and memory against bare peers; the last result is committed in docs/benchmarks/
+	$(BIN)/python -m benchmarks.lab
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
 
 from factory.channels.file import Message, outgoing, write_partial
 from factory.packages import Verified
+from factory.state import read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
-from shared.assignment import held_out_sql
+from shared.assignment import held_out_sql, within_sql, workspace_holdout_salt
 from shared.confined import audience, render
 from shared.digests import digest_file
 from shared.sql import file_literal, identifier, literal
@@ -30,7 +32,7 @@ class Prepared:
 
     Attributes:
         audience: units selected.
-        held_out: of these, units left alone.
+        held_out: of these, units left alone, for the release's holdout or the workspace's.
         strangers: of these, units that are not in the population's table, to whom nothing can be sent.
         digest: the digest of `partial`.
     """
@@ -59,7 +61,7 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
         key = identifier(contract_of(workspace, population).primary_key)
         connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
         connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({file_literal(paths[population])})")
-        is_held_out = held_out_sql(package.release, "a.unit", play.holdout)
+        is_held_out = _held_out_sql(workspace, package)
         held_out = _count(connection, f"SELECT count(*) FROM audience a WHERE {is_held_out}")
         fields = "".join(f", p.{identifier(name)}" for name in play.fields if name != "unit")
         connection.execute(
@@ -71,6 +73,13 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
         final = outgoing(workspace, package.release, occurrence)
         partial = write_partial(final, package.release, occurrence, STEP, _messages(connection, rendered, known))
     return Prepared(partial, digest_file(partial), count, held_out, count - held_out - messages, messages)
+
+
+def _held_out_sql(workspace: Workspace, package: Verified) -> str:
+    """The condition under which `a.unit` is left alone: by this release, or by the workspace as it is set today."""
+    salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
+    own = held_out_sql(package.release, "a.unit", package.play.holdout)
+    return f"({own} OR {within_sql(salt, 'a.unit', Fraction(0), share)})"
 
 
 def _tables_for(workspace: Workspace, sql: str, population: str) -> list[str]:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from factory.masked_contract import masked_contract
 from factory.masking import masked_sql, pseudonym_key
-from factory.state import exports, open_factory, releases, snapshots
+from factory.state import exports, open_factory, read_settings, releases, snapshots
 from factory.warehouse import contract_of, export, open_warehouse, require_contract, tables, versions
 from shared.clock import rfc3339
 from shared.digests import canonical, digest_bytes, digest_file
@@ -62,7 +62,11 @@ def publish(workspace: Workspace, *, anew: bool = False) -> Published:
             writing = _Writing(room, warehouse, key, scratch, anew=anew)
             published = {name: writing.table(name) for name in names}
         manifest = SnapshotManifest(
-            workspace=workspace.id, mode=workspace.mode, tables=published, releases=tuple(_live(room))
+            workspace=workspace.id,
+            mode=workspace.mode,
+            tables=published,
+            releases=tuple(_live(room)),
+            holdout_frac=read_settings(workspace).holdout_frac,
         )
         (scratch / MANIFEST).write_bytes(canonical(manifest.as_json()))
         repeated = not settle_verified(scratch, root / manifest.id, lambda there: _is_intact(workspace, there))
@@ -178,7 +182,8 @@ def _remember(room: Room, manifest: SnapshotManifest, exported: list[dict[str, s
         known = connection.execute(sa.select(snapshots.c.id).where(snapshots.c.id == manifest.id)).first()
         if known is None:
             connection.execute(snapshots.insert().values(id=manifest.id, at=at))
-            body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()}}
+            body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()},
+                    "holdout_frac": str(manifest.holdout_frac)}  # fmt: skip
             room.write(connection, "published", manifest.id, body)
         for row in exported:
             connection.execute(sa.delete(exports).where(exports.c.table == row["table"]))

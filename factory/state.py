@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.assignment import WorkspaceHoldout
 from shared.ledger import ledger_table
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -104,6 +106,7 @@ class FactorySettings(BaseModel):
         snapshots: how many are kept.
         channels: what a release may send through here.
         revoked: digests of candidates, and ids of keys, that no longer count.
+        holdout_frac: the share of all customers that no pilot and no release touches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,6 +117,7 @@ class FactorySettings(BaseModel):
     snapshots: SnapshotSettings = SnapshotSettings()
     channels: tuple[Literal["file"], ...] = ("file",)
     revoked: tuple[str, ...] = ()
+    holdout_frac: WorkspaceHoldout = Decimal(0)
 
 
 def read_settings(workspace: Workspace) -> FactorySettings:

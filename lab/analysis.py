@@ -11,14 +11,14 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab import report, tracking
-from lab.intake import PARTS, part_columns, parts, rows_sql
+from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql
 from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import analyses, open_lab
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
-from shared.engines.duckdb import PilotData
+from shared.engines.duckdb import EARLY, PilotData
 from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
@@ -117,16 +117,31 @@ def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
 
 
 def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
-    """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes."""
+    """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes.
+
+    An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     contract = pilot.contract
     with connect() as connection:
         for part in PARTS:
-            columns = part_columns(part, contract)
-            order = ", ".join(identifier(column.name) for column in columns)
+            rows = rows_sql(parts(room, pilot, part), part_columns(part, contract))
+            connection.execute(f"CREATE TEMP VIEW recorded_{part} AS {rows}")
+        early = early_sql("recorded_exposures", "recorded_outcomes")
+        connection.execute(f"CREATE TEMP TABLE early AS {early}")
+        counted = {
+            "exposures": "FROM recorded_exposures",
+            "outcomes": "FROM recorded_outcomes ANTI JOIN early USING (event_id)",
+            "conflicts": "FROM recorded_conflicts UNION ALL "
+            f"SELECT 'outcomes', event_id, unit, {literal(EARLY)} FROM early",
+        }
+        for part in PARTS:
+            order = ", ".join(identifier(column.name) for column in part_columns(part, contract))
+            # Whether a column has a NULL decides how it is written. Of a table DuckDB knows that by its rows, of files
+            # only where there is just one of them.
+            connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             connection.execute(
-                f"COPY (SELECT * FROM ({rows_sql(parts(room, pilot, part), columns)}) ORDER BY {order}) "
-                f"TO {literal(str(folder / f'{part}.parquet'))} (FORMAT parquet)"
+                f"COPY (FROM {part} ORDER BY {order}) TO {literal(str(folder / f'{part}.parquet'))} (FORMAT parquet)"
             )
 
 

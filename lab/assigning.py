@@ -5,27 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab
-from shared.assignment import assign_sql, pilot_salt
+from shared.charter import Promise
 from shared.digests import digest_file
+from shared.draw import Draw
 from shared.errors import BadInput, Refused
+from shared.files import scratch_in
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier
-from shared.tabular import connect, read_raw, write_table
+from shared.tabular import PARQUET, connect, read_raw, write_table
 from shared.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """How many units got which arm."""
+    """How many units got which arm.
+
+    Attributes:
+        left_out: units that take no part, by reason; the file does not have them.
+    """
 
     units: int
     per_arm: dict[str, int]
+    left_out: dict[str, int]
+
+
+def arm_of(promise: Promise, workspace: str, unit: str) -> str | None:
+    """The arm of one unit, by the workspace's id; None where the unit takes no part. `assign` says the same of all."""
+    return Draw.of(promise, workspace).arm(unit)
 
 
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
-    """Writes `unit` and `arm` of the pilot's population, or of the units named in a file.
+    """Writes `unit` and `arm` of the population, or of the units named in a file, but for those who take no part.
 
     Raises BadInput where a named unit is not of the population, Refused where the arms come from elsewhere.
     """
@@ -36,36 +50,60 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
             f"pilot {name} takes its arms from the system that exposes (assignment: source)",
             remedy="record the exposures with their arms: pilotplant lab record " + name,
         )
-    with connect() as connection:
+    draw = Draw.of(pilot.promise, workspace.id)
+    with connect() as connection, scratch_in(pilot.folder) as scratch:
         connection.execute(f"CREATE VIEW population AS {population_sql(workspace, pilot)}")
-        chosen = "SELECT unit FROM population"
-        if units is not None:
-            present = read_raw(connection, units, "named")
-            if "unit" not in present:
-                raise BadInput("column `unit` is missing", where=str(units), expected="one pseudonym per row in `unit`")
-            stranger = connection.execute(
-                "SELECT unit FROM named WHERE unit IS NULL OR unit NOT IN (SELECT unit FROM population) LIMIT 1"
-            ).fetchone()
-            if stranger:
-                raise BadInput(
-                    f"unit `{stranger[0]}` is not of the population `{pilot.charter.population}`",
-                    where=str(units),
-                    remedy="use pseudonyms of the pilot's snapshot, or `pilotplant factory pseudonymise` first",
-                )
-            chosen = "SELECT DISTINCT unit FROM named"
-        arms = assign_sql(pilot_salt(name), "unit", pilot.charter.weights)
-        connection.execute(f"CREATE TEMP TABLE assigned AS SELECT unit, {arms} AS arm FROM ({chosen})")
-        total = write_table(connection, "SELECT unit, arm FROM assigned ORDER BY unit", out)
-        counts = dict(connection.execute("SELECT arm, count(*) FROM assigned GROUP BY arm").fetchall())
+        chosen = "population" if units is None else _named(connection, units, pilot)
+        # Drawn once: a text file is written from the Parquet one, and the arms are counted there.
+        drawn = out if out.suffix == PARQUET else scratch / "drawn.parquet"
+        arms = f"SELECT unit, {draw.drawn_sql('unit')} AS arm FROM {chosen} WHERE {draw.takes_part_sql('unit')}"
+        total = write_table(connection, arms, drawn)
+        connection.execute(f"CREATE VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
+        if drawn != out:
+            write_table(connection, "FROM drawn", out)
+        counts = dict(connection.execute("SELECT arm, count(*) FROM drawn GROUP BY arm").fetchall())
+        left_out = _left_out(connection, draw, chosen, total)
     per_arm = {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
     with room.transaction() as connection_:
-        room.write(connection_, "assigned", name, {"units": total, "per_arm": per_arm, "file": digest_file(out)})
-    return Assigned(total, per_arm)
+        body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
+        room.write(connection_, "assigned", name, body)
+    return Assigned(total, per_arm, left_out)
 
 
 def population_sql(workspace: Workspace, pilot: Pilot) -> str:
-    """A query for every unit of the pilot's population."""
+    """A query for every unit of the pilot's population, in the order of the units, as a snapshot's tables are."""
     snapshot = open_snapshot(workspace, pilot.snapshot)
     key = snapshot.contract(pilot.charter.population).primary_key
     path = snapshot.table(pilot.charter.population)
     return f"SELECT {identifier(key)} AS unit FROM read_parquet({file_literal(path)})"
+
+
+def _left_out(connection: duckdb.DuckDBPyConnection, draw: Draw, chosen: str, taking_part: int) -> dict[str, int]:
+    """Units by the first reason that keeps them out; who is left for the last reason need not be drawn again."""
+    rules, found = draw.hindrances_sql("unit"), {}
+    left = _count(connection, chosen) - taking_part
+    for why in list(rules)[:-1]:
+        found[why] = _count(connection, f"{chosen} WHERE {rules[why]}")
+        left -= found[why]
+    return found | dict.fromkeys(list(rules)[-1:], left)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _named(connection: duckdb.DuckDBPyConnection, units: Path, pilot: Pilot) -> str:
+    """The relation of the units that a file names, each once, in order; raises BadInput for one that is a stranger."""
+    if "unit" not in read_raw(connection, units, "named"):
+        raise BadInput("column `unit` is missing", where=str(units), expected="one pseudonym per row in `unit`")
+    stranger = connection.execute(
+        "SELECT unit FROM named WHERE unit IS NULL OR unit NOT IN (SELECT unit FROM population) LIMIT 1"
+    ).fetchone()
+    if stranger:
+        raise BadInput(
+            f"unit `{stranger[0]}` is not of the population `{pilot.charter.population}`",
+            where=str(units),
+            remedy="use pseudonyms of the pilot's snapshot, or `pilotplant factory pseudonymise` first",
+        )
+    return "(SELECT DISTINCT unit FROM named ORDER BY unit)"

@@ -220,8 +220,9 @@ def assign(
     done = draw(session(context).workspace(), name, out, units)
     emit(
         as_json,
-        {"pilot": name, "units": done.units, "per_arm": done.per_arm, "file": str(out)},
+        {"pilot": name, "units": done.units, "per_arm": done.per_arm, "left_out": done.left_out, "file": str(out)},
         f"{done.units:,} units: " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()),
+        *(f"Left out {counted(count, 'unit')}: {why}" for why, count in done.left_out.items()),
         f"Written to {out}. Ops turn units into customer ids with: "
         f"pilotplant factory resolve {out} --out addressed.csv",
     )
@@ -232,9 +233,10 @@ def assign(
 def record(
     context: typer.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(help="Exposures, outcomes, or both (.csv or .parquet).")],
+    file: Annotated[Path, typer.Argument(help="Exposures, outcomes, both, or costs (.csv or .parquet).")],
     kind: Annotated[
-        str | None, typer.Option(help="exposures, outcomes or both; told from the columns if left out.")
+        str | None,
+        typer.Option(help="exposures, outcomes, both or costs; the first three are told from the columns."),
     ] = None,
     as_json: Json = False,
 ) -> Any:
@@ -242,19 +244,23 @@ def record(
     from lab.intake import record as take
     from lab.intake import require_some_kind
 
+    if kind == "costs":
+        return _record_costs(context, name, file, as_json=as_json)
     progress(f"Checking the rows of {file.name} against the contract …")
     done = take(session(context).workspace(), name, file, require_some_kind(kind))
     held = [{"reason": reason, "rows": rows} for reason, rows in done.conflicts.items()]
     emit(
         as_json,
         {"pilot": name, "accepted": {"exposures": done.exposures, "outcomes": done.outcomes},
-         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated},
+         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
         *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
+        *([f"By now {counted(done.early, 'outcome')} of the pilot lie before their unit's first exposure; the analysis "
+           "leaves them out, unless an earlier exposure is recorded."] if done.early else []),
         *([f'Look: pilotplant lab sql {name} "SELECT * FROM conflicts LIMIT 10"'] if held else []),
         *(["What to do: correct the file, and record it again before the pilot ends"] if done.in_vain else []),
     )  # fmt: skip
@@ -477,6 +483,22 @@ def report(context: typer.Context, as_json: Json = False) -> Any:
     found = measures(open_lab(session(context).workspace()))
     emit(as_json, found, *learning(found))
     return found
+
+
+def _record_costs(context: typer.Context, name: str, file: Path, *, as_json: bool) -> Any:
+    from lab.costs import record_costs
+
+    done = record_costs(session(context).workspace(), name, file)
+    emit(
+        as_json,
+        {"pilot": name, "accepted": {"costs": done.accepted}, "duplicates": done.duplicates, "quarantined": [],
+         "repeated": not done.accepted, "spent": done.spent.as_json(), "budget_left": done.left.as_json()},
+        f"Recorded {counted(done.accepted, 'cost')}; {done.duplicates:,} were on record before."
+        if done.accepted
+        else f"All {done.duplicates:,} costs of this file were on record before; nothing was done.",
+        f"{name} has spent {done.spent}, {done.left} are left.",
+    )  # fmt: skip
+    return done
 
 
 def learning(found: dict[str, Any]) -> list[str]:

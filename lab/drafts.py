@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
-from lab.freezing import freeze
+from lab.freezing import Frozen, freeze
+from lab.layers import beside, clash_note
 from lab.measuring import remarks
-from lab.obstacles import Examined, examine
+from lab.obstacles import Examined, examine, taking_part
 from lab.pilots import find_pilot
 from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
-from shared.snapshot import Snapshot
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -108,17 +108,20 @@ def check(workspace: Workspace, name: str) -> Check:
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
     notes += remarks(frozen.promise)
-    forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}
+    if clash := clash_note(charter, beside(room, charter)):
+        notes.append(clash)
+    forecast = _forecast(frozen) | {"audiences": examined.audiences}
     return Check(name, examined.problems, notes, forecast)
 
 
-def _forecast(charter: Charter, snapshot: Snapshot) -> dict[str, Any]:
-    rows = snapshot.manifest.tables[charter.population].rows
+def _forecast(frozen: Frozen) -> dict[str, Any]:
+    charter, units = frozen.promise.charter, taking_part(frozen)
     total = sum(charter.weights.values())
     return {
         "days": (charter.time_box.end - charter.time_box.start).days,
-        "population": rows,
-        "units_per_arm": {arm: int(rows * weight / total) for arm, weight in charter.weights.items()},
+        "population": frozen.snapshot.manifest.tables[charter.population].rows,
+        "taking_part": units,
+        "units_per_arm": {arm: int(units * weight / total) for arm, weight in charter.weights.items()},
         "planned_units_per_arm": charter.sample.units_per_arm,
         "budget": charter.budget.total.as_json(),
     }

@@ -103,5 +103,6 @@ def freeze(workspace: Workspace, name: str, snapshot: Snapshot | None = None) ->
         charter=charter,
         metrics=measured_by(charter, read_metrics(workspace)),
         files={file: digest_file(path) for file, path in sorted(files.items())},
+        holdout_frac=snapshot.manifest.holdout_frac,
     )
     return Frozen(promise, files, snapshot)

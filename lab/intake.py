@@ -15,20 +15,18 @@ import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
+from lab.judging import Judge, Judged
 from lab.pilots import Pilot, locked_pilot
 from lab.state import batches, open_lab
-from shared.assignment import assign_sql, pilot_salt
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
-from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import BadInput
 from shared.files import scratch_in, settle
-from shared.quality import quarantine_reasons
 from shared.room import Room
-from shared.sql import file_literal, identifier, literal
-from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, unreadable_sql
+from shared.sql import file_literal, identifier
+from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, write_table
 from shared.workspace import Workspace
 
 Kind = Literal["exposures", "outcomes", "both"]
@@ -50,6 +48,8 @@ class Recorded:
     Attributes:
         duplicates: rows that had been taken before, word for word.
         conflicts: rows held back, by reason.
+        early: outcomes of the pilot, from this file and all before, that lie before their unit's first exposure as
+            known now; the analysis holds them back, unless an earlier exposure comes in until then.
         repeated: whether this very file had been recorded before, so that nothing was done.
     """
 
@@ -58,6 +58,7 @@ class Recorded:
     duplicates: int
     conflicts: dict[str, int] = field(default_factory=dict)
     repeated: bool = False
+    early: int = 0
 
     @property
     def in_vain(self) -> bool:
@@ -81,11 +82,11 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         pilot.require_open(room.now(), "data")
         contract = pilot.contract
         _require(file, columns, kind, contract)
-        intake = _Intake(room, pilot, connection, contract, columns)
+        intake = _Intake(room, pilot, connection, contract)
         if kind != "outcomes":
             intake.take_exposures(EXPOSED_AT if kind == "both" else "at")
         if kind != "exposures":
-            intake.take_outcomes(only_with_outcome=kind == "both")
+            intake.take_outcomes(columns, only_with_outcome=kind == "both")
         return intake.keep(kind, digest)
 
 
@@ -115,6 +116,18 @@ def part_columns(part: str, contract: Contract) -> list[Column]:
     return [Column(name=name, type="string") for name in ("kind", "event_id", "unit", "reason")]
 
 
+def early_sql(exposures: str, outcomes: str) -> str:
+    """A query for the outcomes that lie before their unit's first exposure: event_id, unit.
+
+    What came first to the unit and what came first to the Lab are two things: only when all files are in is it known
+    which outcomes an arm can have caused, so these rows are accepted, and set aside whenever the data is gathered.
+    """
+    return (
+        f'SELECT o.event_id, o.unit FROM {outcomes} o JOIN (SELECT unit, min("at") AS first_at FROM {exposures} '
+        f'GROUP BY unit) e ON e.unit = o.unit AND o."at" < e.first_at'
+    )
+
+
 def _kind_of(columns: list[str]) -> Kind:
     if EXPOSED_AT in columns:
         return "both"
@@ -138,76 +151,53 @@ def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[obje
         return connection.execute(query).first()
 
 
+@dataclass
 class _Intake:
-    """One file on its way in: rows are staged, judged rule by rule, and kept as parts."""
+    """One file on its way in: its rows are judged, and kept as parts."""
 
-    def __init__(
-        self,
-        room: Room,
-        pilot: Pilot,
-        connection: duckdb.DuckDBPyConnection,
-        contract: Contract,
-        present: list[str],
-    ) -> None:
-        self.room, self.pilot, self.connection, self.contract, self.present = room, pilot, connection, contract, present
-        self.duplicates = 0
-        connection.execute("CREATE TEMP TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR)")
-        connection.execute(f"CREATE TEMP VIEW population AS {population_sql(room.workspace, pilot)}")
+    room: Room
+    pilot: Pilot
+    connection: duckdb.DuckDBPyConnection
+    contract: Contract
+    judged: dict[str, Judged] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.connection.execute(f"CREATE TEMP VIEW population AS {population_sql(self.room.workspace, self.pilot)}")
         for part in PARTS:
-            known = rows_sql(parts(room, pilot, part), part_columns(part, contract))
-            connection.execute(f"CREATE TEMP VIEW known_{part} AS {known}")
-            connection.execute(f"CREATE TEMP TABLE new_{part} AS SELECT * FROM known_{part} WHERE false")
+            known = rows_sql(parts(self.room, self.pilot, part), part_columns(part, self.contract))
+            self.connection.execute(f"CREATE TEMP VIEW known_{part} AS {known}")
+
+    @property
+    def judge(self) -> Judge:
+        return Judge(self.room, self.pilot, self.connection)
 
     def take_exposures(self, at: str) -> None:
         """Judges the rows as exposures; `at` names the column of their time."""
         source = f'(SELECT {ROW}, event_id, unit, arm, {identifier(at)} AS "at" FROM raw)'
-        self._stage("exposures", _EXPOSURE, source, ["event_id", "unit", "arm", "at"])
-        self._hold_outsiders("exposures")
-        arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
-        self._hold("exposures", "unknown arm", f"arm NOT IN ({arms})")
-        if self.pilot.charter.assignment == "pilotplant":
-            drawn = assign_sql(pilot_salt(self.pilot.name), "staged.unit", self.pilot.charter.weights)
-            self._hold("exposures", NOT_ASSIGNED, f"arm <> {drawn}")
-        self._drop_duplicates("exposures", ["unit", "arm", "at"])
-        self.connection.execute("""
-            CREATE OR REPLACE TEMP TABLE first_arm AS
-            SELECT unit, arg_min(arm, (_row)) AS arm FROM (
-                SELECT unit, arm, -1 AS _row FROM known_exposures UNION ALL SELECT unit, arm, _row FROM staged
-            ) GROUP BY unit""")
-        other = "EXISTS (SELECT 1 FROM first_arm f WHERE f.unit = staged.unit AND f.arm <> staged.arm)"
-        self._hold("exposures", IN_TWO_ARMS, other)
-        self._accept("exposures")
+        self.judged["exposures"] = self.judge.exposures(_EXPOSURE, source)
 
-    def take_outcomes(self, *, only_with_outcome: bool) -> None:
-        """Judges the rows as outcomes by the frozen contract; of combined rows only those that have one."""
-        names = [column.name for column in self.contract.columns if column.name in self.present]
-        said = ", ".join(identifier(name) for name in names if name not in {"event_id", "unit"})
+    def take_outcomes(self, columns: list[str], *, only_with_outcome: bool) -> None:
+        """Judges the rows as outcomes; of combined rows only those that have one."""
+        present = [column.name for column in self.contract.columns if column.name in columns]
+        said = ", ".join(identifier(name) for name in present if name not in {"event_id", "unit"})
         source = f"(SELECT * FROM raw WHERE coalesce({said}) IS NOT NULL)" if only_with_outcome else "raw"
-        self._stage("outcomes", list(self.contract.columns), source, names)
-        self._hold_outsiders("outcomes")
-        self._drop_duplicates("outcomes", [name for name in names if name != "event_id"])
-        self._hold_breaches()
-        self._accept("outcomes")
+        self.judged["outcomes"] = self.judge.outcomes(list(self.contract.columns), source, present)
 
     def keep(self, kind: Kind, digest: str) -> Recorded:
         """Writes the parts and then, in one transaction, the batch that makes them count."""
         folder = self.pilot.folder / "events" / f"{short(digest)}-{kind}"
         with scratch_in(folder.parent) as scratch:
-            for part in PARTS:
-                target = literal(str(scratch / f"{part}.parquet"))
-                self.connection.execute(f"COPY new_{part} TO {target} (FORMAT parquet)")
+            counts = {part: write_table(self.connection, self._part_sql(part), scratch / f"{part}.parquet")
+                      for part in PARTS}  # fmt: skip
+            reasons = self._reasons(scratch / "conflicts.parquet")
+            early = self._early(scratch)
             reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
             shutil.rmtree(folder, ignore_errors=True)
             settle(scratch, folder)
         reach(Point.RECORD_KEPT)
-        counts = {part: self._count(f"new_{part}") for part in PARTS}
-        reasons = dict(
-            self.connection.execute(
-                "SELECT reason, count(*) FROM new_conflicts GROUP BY 1 ORDER BY 2 DESC, 1"
-            ).fetchall()
-        )
-        result = Recorded(counts["exposures"], counts["outcomes"], self.duplicates, reasons)
+        duplicates = sum(judged.duplicates for judged in self.judged.values())
+        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early)
         with self.room.transaction() as connection:
             connection.execute(
                 batches.insert().values(
@@ -229,66 +219,21 @@ class _Intake:
         reach(Point.RECORD_RECORDED)
         return result
 
-    def _stage(self, kind: str, columns: list[Column], source: str, present: list[str]) -> None:
-        run = self.connection.execute
-        run(f"CREATE OR REPLACE TEMP TABLE source AS SELECT * FROM {source}")
-        run(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {ROW}, {typed_sql(columns, present)} FROM source")
-        run(f"CREATE OR REPLACE TEMP TABLE unreadable AS {unreadable_sql(columns, present, 'source')}")
-        run("INSERT INTO unreadable SELECT * FROM (" + " UNION ALL ".join(
-            f"SELECT {ROW}, {literal(c.name + ' is missing')} FROM source WHERE {identifier(c.name)} IS NULL"
-            for c in columns if c.required and c.name in present) + ")")  # fmt: skip
-        self._hold(kind, None, f"{ROW} IN (SELECT row FROM unreadable)")
+    def _part_sql(self, part: str) -> str:
+        if part == "conflicts":
+            return " UNION ALL ".join(f"({judged.conflicts_sql})" for judged in self.judged.values())
+        judged = self.judged.get(part)
+        return judged.accepted_sql if judged else f"SELECT * FROM known_{part} WHERE false"
 
-    def _hold(self, kind: str, reason: str | None, condition: str) -> None:
-        """Moves rows that meet a condition out of `staged`; without a reason, each for its first in `unreadable`."""
-        text = literal(reason) if reason else f"(SELECT min(reason) FROM unreadable u WHERE u.row = staged.{ROW})"
-        # What is not a unit of the snapshot may be a customer's own id, which the Lab does not keep.
-        unit = "CASE WHEN unit IN (SELECT unit FROM population) THEN unit END"
-        self.connection.execute(
-            f"INSERT INTO new_conflicts SELECT {literal(kind)}, event_id, {unit}, {text} FROM staged WHERE {condition}"
-        )
-        self.connection.execute(f"DELETE FROM staged WHERE {condition}")
+    def _reasons(self, conflicts: Path) -> dict[str, int]:
+        query = f"SELECT reason, count(*) FROM read_parquet({file_literal(conflicts)}) GROUP BY 1 ORDER BY 2 DESC, 1"
+        return dict(self.connection.execute(query).fetchall())
 
-    def _hold_outsiders(self, kind: str) -> None:
-        pilot = self.pilot
-        self._hold(kind, "unknown unit", "unit NOT IN (SELECT unit FROM population)")
-        opens, ends, deposited, now = (
-            f"TIMESTAMPTZ '{rfc3339(moment)}'"
-            for moment in (pilot.charter.time_box.starts, pilot.ends, pilot.deposited_at, self.room.now())
-        )
-        self._hold(kind, "outside the time box", f'"at" < {opens} OR "at" >= {ends}')
-        self._hold(kind, "before the gate took in the charter", f'"at" < {deposited}')
-        self._hold(kind, "in the future", f'"at" >= {now}')
-
-    def _drop_duplicates(self, kind: str, content: list[str]) -> None:
-        """An event taken before is dropped where it says the same, and held back where it does not."""
-        names = ", ".join(identifier(name) for name in content)
-        self.connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE first_said AS
-            SELECT event_id, min(_row) AS row, arg_min(hash({names}), _row) AS said FROM (
-                SELECT event_id, {names}, -1 AS _row FROM known_{kind}
-                UNION ALL SELECT event_id, {names}, _row FROM staged
-            ) GROUP BY event_id""")
-        before = f"EXISTS (SELECT 1 FROM first_said f WHERE f.event_id = staged.event_id AND f.row <> staged.{ROW}"
-        self._hold(kind, "event id used again with other content", f"{before} AND f.said <> hash({names}))")
-        self.duplicates += self._count(f"staged WHERE {before})")
-        self.connection.execute(f"DELETE FROM staged WHERE {before})")
-
-    def _hold_breaches(self) -> None:
-        if not self._count("staged"):
-            return
-        with scratch_in(self.pilot.folder / "events") as scratch:
-            path = scratch / "staged.parquet"
-            self.connection.execute(f"COPY staged TO {literal(str(path))} (FORMAT parquet)")
-            breaches = quarantine_reasons(self.contract, path, ROW)  # noqa: F841 - DuckDB reads it by its name
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE unreadable AS SELECT row, reason FROM breaches")
-        self._hold("outcomes", None, f"{ROW} IN (SELECT row FROM unreadable)")
-
-    def _accept(self, kind: str) -> None:
-        self.connection.execute(f"INSERT INTO new_{kind} SELECT * EXCLUDE ({ROW}) FROM staged")
-
-    def _count(self, what: str) -> int:
-        row = self.connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+    def _early(self, scratch: Path) -> int:
+        """How many outcomes of the pilot, these among them, lie before their unit's first exposure by now."""
+        kinds = {part: f"(FROM known_{part} UNION ALL FROM read_parquet({file_literal(scratch / f'{part}.parquet')}))"
+                 for part in ("exposures", "outcomes")}  # fmt: skip
+        row = self.connection.execute(f"SELECT count(*) FROM ({early_sql(**kinds)})").fetchone()
         return int(row[0]) if row else 0
 
 
@@ -296,4 +241,4 @@ def require_some_kind(given: str | None) -> Kind | None:
     """The kind named on a command line; raises BadInput for another word."""
     if given is None or given in {"exposures", "outcomes", "both"}:
         return given  # type: ignore[return-value]
-    raise BadInput(f"`{given}` is not a kind of record", where="--kind", expected="exposures, outcomes or both")
+    raise BadInput(f"`{given}` is not a kind of record", where="--kind", expected="exposures, outcomes, both or costs")

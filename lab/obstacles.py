@@ -8,11 +8,13 @@ from datetime import timedelta
 
 from lab.budget import committed
 from lab.freezing import CONTRACTS, Frozen
+from lab.layers import beside, overlap
 from lab.measuring import unmeasurable
 from lab.state import read_settings
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
+from shared.draw import Draw
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.evidence.compute import unanswerable
 from shared.files import scratch_in
@@ -53,6 +55,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
         *_of_plan(charter),
         *_of_plays(frozen, audiences),
         *([] if began else _of_time(room, frozen)),
+        *_of_layer(room, charter),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
     ]
@@ -105,13 +108,19 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
-    available = int(frozen.snapshot.manifest.tables[charter.population].rows * share)
+    available = int(taking_part(frozen) * share)
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
             where=_place(charter),
-            remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population",
+            remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population or slice",
         )
+
+
+def taking_part(frozen: Frozen) -> int:
+    """How many units of the population the pilot may expect: those in its slice, and in no holdout of the workspace."""
+    draw = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace)
+    return int(frozen.snapshot.manifest.tables[frozen.promise.charter.population].rows * draw.frac)
 
 
 def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
@@ -274,6 +283,12 @@ def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
             where=_place(charter),
             remedy="move start, end and decide_by: a pilot is launched before or on its first day",
         )
+
+
+def _of_layer(room: Room, charter: Charter) -> Iterator[Refused]:
+    taken = overlap(charter, beside(room, charter), where=_place(charter))
+    if taken is not None:
+        yield taken
 
 
 def _of_money(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:

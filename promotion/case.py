@@ -98,8 +98,8 @@ class Case:
 
     @cached_property
     def placement(self) -> Placement:
-        """Whether every row has the arm and the time that the charter promised."""
-        return place(self.candidate.data, self.charter)
+        """Whether every row has the unit, the arm and the time that were promised in this very workspace."""
+        return place(self.candidate.data, self.promise, self.room.workspace.id)
 
     @cached_property
     def quality(self) -> QualityReport:

@@ -2,17 +2,26 @@
 
 A unit's bucket is the first 52 bits of SHA-256 over `salt:unit` (UTF-8), an integer in [0, 2**52). Arms own
 consecutive ranges of buckets in the order of the charter, as long as their weights; the boundaries are whole
-numbers, so no rounding can move a unit. 52 bits are exact in a double as well.
+numbers, so no rounding can move a unit. 52 bits are exact in a double as well. `docs/assignment.md` describes it for
+other languages, with vectors.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.sql import literal
 
 HEX_DIGITS = 13
 BUCKETS = 16**HEX_DIGITS
+# The share of all units that no pilot and no release of a workspace touches.
+WorkspaceHoldout = Annotated[Decimal, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 def pilot_salt(pilot: str) -> str:
@@ -23,6 +32,16 @@ def pilot_salt(pilot: str) -> str:
 def holdout_salt(release: str) -> str:
     """The salt that draws a release's holdout; another one than any pilot's, so the two are independent."""
     return f"holdout:{release}"
+
+
+def layer_salt(layer: str) -> str:
+    """The salt that deals units out over a layer's slices."""
+    return f"layer:{layer}"
+
+
+def workspace_holdout_salt(workspace: str) -> str:
+    """The salt that draws a workspace's holdout."""
+    return f"workspace-holdout:{workspace}"
 
 
 def bucket(salt: str, unit: str) -> int:
@@ -36,7 +55,7 @@ def boundaries(weights: Mapping[str, Fraction]) -> list[tuple[str, int]]:
     reached, bounds = Fraction(0), []
     for arm, weight in weights.items():
         reached += weight
-        bounds.append((arm, int(BUCKETS * reached / total)))
+        bounds.append((arm, _bound(reached / total)))
     return bounds
 
 
@@ -46,25 +65,50 @@ def assign(salt: str, unit: str, weights: Mapping[str, Fraction]) -> str:
     return next(arm for arm, bound in boundaries(weights) if own < bound)
 
 
+def within(salt: str, unit: str, start: Fraction, end: Fraction) -> bool:
+    """Whether the unit is in a slice: from the share `start` of all buckets on, up to but without `end`."""
+    return _bound(start) <= bucket(salt, unit) < _bound(end)
+
+
 def held_out(release: str, unit: str, fraction: Fraction) -> bool:
     """Whether a release leaves the unit alone, so that what it delivers can be measured."""
-    return bucket(holdout_salt(release), unit) < int(BUCKETS * fraction)
+    return within(holdout_salt(release), unit, Fraction(0), fraction)
 
 
 def bucket_sql(salt: str, unit: str) -> str:
     """The DuckDB expression of `bucket`; `unit` is a column's SQL, `salt` a plain text."""
-    quoted = "'" + f"{salt}:".replace("'", "''") + "'"
-    return f"CAST('0x' || substr(sha256({quoted} || {unit}), 1, {HEX_DIGITS}) AS UBIGINT)"
+    return f"CAST('0x' || substr({_hash_sql(salt, unit)}, 1, {HEX_DIGITS}) AS UBIGINT)"
 
 
 def assign_sql(salt: str, unit: str, weights: Mapping[str, Fraction]) -> str:
-    """The DuckDB expression of `assign`."""
-    cases = " ".join(
-        "WHEN {} < {} THEN '{}'".format("bucket", bound, arm.replace("'", "''")) for arm, bound in boundaries(weights)
-    )
-    return f"(SELECT CASE {cases} END FROM (SELECT {bucket_sql(salt, unit)} AS bucket))"
+    """The DuckDB expression of `assign`; NULL for a unit that is NULL."""
+    hashed = _hash_sql(salt, unit)
+    cases = " ".join(f"WHEN {hashed} < {_bound_sql(bound)} THEN {literal(arm)}" for arm, bound in boundaries(weights))
+    return f"(CASE {cases} END)"
+
+
+def within_sql(salt: str, unit: str, start: Fraction, end: Fraction) -> str:
+    """The DuckDB expression of `within`."""
+    # A hash is longer than a bound and so never equals one: BETWEEN leaves `end` out.
+    return f"({_hash_sql(salt, unit)} BETWEEN {_bound_sql(_bound(start))} AND {_bound_sql(_bound(end))})"
 
 
 def held_out_sql(release: str, unit: str, fraction: Fraction) -> str:
     """The DuckDB expression of `held_out`."""
-    return f"({bucket_sql(holdout_salt(release), unit)} < {int(BUCKETS * fraction)})"
+    return within_sql(holdout_salt(release), unit, Fraction(0), fraction)
+
+
+def _bound(share: Fraction) -> int:
+    return int(BUCKETS * share)
+
+
+def _hash_sql(salt: str, unit: str) -> str:
+    return f"sha256({literal(f'{salt}:')} || {unit})"
+
+
+def _bound_sql(bound: int) -> str:
+    """A bound as text: digits of one length sort like the numbers they write, which spares reading every hash as one.
+
+    The end of all buckets has a digit more, so `g` stands for it, which sorts after every digit.
+    """
+    return literal(f"{bound:0{HEX_DIGITS}x}" if bound < BUCKETS else "g")

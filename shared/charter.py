@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.assignment import WorkspaceHoldout
 from shared.digests import digest_json
 from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric
@@ -414,6 +415,7 @@ class Promise(_Part):
         metrics: the definitions of the metrics it names.
         files: each file it names (SQL, templates, contracts) with its digest.
         amends: for a later version: the one before it, and the reason; None as launched.
+        holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
     """
 
     schema_version: Literal[1] = 1
@@ -421,6 +423,7 @@ class Promise(_Part):
     metrics: dict[str, Metric]
     files: dict[str, str]
     amends: Amends | None = None
+    holdout_frac: WorkspaceHoldout = Decimal(0)
 
     @property
     def digest(self) -> str:

@@ -38,7 +38,7 @@ _TYPES: dict[ColumnType, list[str]] = {
     "date": ["Date"],
     "timestamp": ["DateTime"],
 }
-_PATTERN = "ExpectColumnValuesToMatchPattern"
+PATTERN = "ExpectColumnValuesToMatchPattern"
 _VIEW = "checked"
 
 
@@ -118,7 +118,9 @@ def quarantine_reasons(contract: Contract, parquet: Path | Sequence[Path], row_c
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class Rule:
+    """One rule of a contract: in plain words, and as the library's expectation with its arguments."""
+
     text: str
     column: str | None
     expectation: str
@@ -129,27 +131,29 @@ class _Rule:
 class _Answer:
     """What the library said to one rule."""
 
-    rule: _Rule
+    rule: Rule
     breaches: tuple[Breach, ...] = ()
     problem: str | None = None
     query: str | None = None
     """Finds the rows in breach; only rules about values have one."""
 
 
-def _rules(contract: Contract, *beside: str) -> tuple[_Rule, ...]:
+def _rules(contract: Contract, *beside: str) -> tuple[Rule, ...]:
     names = [*(column.name for column in contract.columns), *beside]
-    columns = _Rule(
+    columns = Rule(
         "the table must have the contract's columns and no others",
         None,
         "ExpectTableColumnsToMatchSet",
         {"column_set": names, "exact_match": True},
     )
-    return (columns, *(rule for column in contract.columns for rule in _column_rules(column)))
+    return (columns, *(rule for column in contract.columns for rule in column_rules(column)))
 
 
-def _column_rules(column: Column) -> Iterator[_Rule]:
-    def rule(text: str, expectation: str, **arguments: Any) -> _Rule:
-        return _Rule(f"{column.name} must {text}", column.name, expectation, {"column": column.name, **arguments})
+def column_rules(column: Column) -> Iterator[Rule]:
+    """Every rule that a contract makes about one column."""
+
+    def rule(text: str, expectation: str, **arguments: Any) -> Rule:
+        return Rule(f"{column.name} must {text}", column.name, expectation, {"column": column.name, **arguments})
 
     yield rule(f"be of type {column.type}", "ExpectColumnValuesToBeInTypeList", type_list=_TYPES[column.type])
     if column.required:
@@ -167,7 +171,7 @@ def _column_rules(column: Column) -> Iterator[_Rule]:
         bounds = {"min_value": column.min_length, "max_value": column.max_length}
         yield rule(f"have a length {text}", "ExpectColumnValueLengthsToBeBetween", **bounds)
     if column.pattern is not None:
-        yield rule(f"match the pattern {column.pattern}", _PATTERN, pattern=column.pattern)
+        yield rule(f"match the pattern {column.pattern}", PATTERN, pattern=column.pattern)
     if column.valid_values is not None:
         listed = ", ".join(str(value) for value in column.valid_values)
         yield rule(f"be one of {listed}", "ExpectColumnValuesToBeInSet", value_set=list(column.valid_values))
@@ -229,13 +233,13 @@ def _create_view(connection: Any, parquet: Path | Sequence[Path]) -> int:
         ) from error
 
 
-def _answers(table: _Table, rules: Sequence[_Rule], row_column: str | None = None) -> list[_Answer]:
+def _answers(table: _Table, rules: Sequence[Rule], row_column: str | None = None) -> list[_Answer]:
     """What the library came back with, in the order of the rules (it has its own order, errors first)."""
     results = {int(result.expectation_config.meta["rule"]): result for result in _validate(table, rules, row_column)}
     return [_answer(rules[place], results[place], table.rows) for place in sorted(results)]
 
 
-def _validate(table: _Table, rules: Sequence[_Rule], row_column: str | None) -> list[Any]:
+def _validate(table: _Table, rules: Sequence[Rule], row_column: str | None) -> list[Any]:
     gx = _library()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -262,12 +266,12 @@ def _result_format(row_column: str | None) -> dict[str, Any]:
     return {**counts, "return_unexpected_index_query": True, "unexpected_index_column_names": [row_column]}
 
 
-def _expectation(gx: Any, rule: _Rule, place: int) -> Any:
-    kind = _pattern_expectation() if rule.expectation == _PATTERN else getattr(gx.expectations, rule.expectation)
+def _expectation(gx: Any, rule: Rule, place: int) -> Any:
+    kind = _pattern_expectation() if rule.expectation == PATTERN else getattr(gx.expectations, rule.expectation)
     return kind(**rule.arguments, meta={"rule": place})
 
 
-def _answer(rule: _Rule, result: Any, rows: int) -> _Answer:
+def _answer(rule: Rule, result: Any, rows: int) -> _Answer:
     raised = _raised(result.exception_info)
     if raised is not None:
         return _Answer(rule, problem=f"{rule.text}: {raised}")
@@ -281,7 +285,7 @@ def _answer(rule: _Rule, result: Any, rows: int) -> _Answer:
     return _Answer(rule, breaches=breaches, query=found.get("unexpected_index_query"))
 
 
-def _whole(rule: _Rule, found: Mapping[str, Any], rows: int) -> tuple[Breach, ...]:
+def _whole(rule: Rule, found: Mapping[str, Any], rows: int) -> tuple[Breach, ...]:
     """The breaches of a rule about columns rather than values: every row is concerned."""
     if rule.column is not None:
         return (Breach(f"{rule.text} (it is {found.get('observed_value')})", rule.column, rows),)
@@ -309,7 +313,7 @@ def _first_line(message: object) -> str:
     return (str(message).strip() or "no reason given").splitlines()[0]
 
 
-def _report(contract: Contract, table: _Table, rules: Sequence[_Rule], answers: Sequence[_Answer]) -> QualityReport:
+def _report(contract: Contract, table: _Table, rules: Sequence[Rule], answers: Sequence[_Answer]) -> QualityReport:
     return QualityReport(
         rows=table.rows,
         minimum_rows=contract.minimum_rows,
@@ -320,7 +324,7 @@ def _report(contract: Contract, table: _Table, rules: Sequence[_Rule], answers: 
     )
 
 
-def _refuse_whole(answers: Sequence[_Answer], rules: Sequence[_Rule], contract: Contract) -> None:
+def _refuse_whole(answers: Sequence[_Answer], rules: Sequence[Rule], contract: Contract) -> None:
     whole = [breach.rule for answer in answers if answer.query is None for breach in answer.breaches]
     if whole:
         raise BadInput(

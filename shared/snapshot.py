@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from shared.assignment import WorkspaceHoldout
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_file, digest_json, hex_of
 from shared.errors import BadInput, Refused
@@ -41,7 +43,11 @@ class LiveRelease(BaseModel):
 
 
 class SnapshotManifest(BaseModel):
-    """What a snapshot holds."""
+    """What a snapshot holds.
+
+    Attributes:
+        holdout_frac: the share of all units that no pilot touches.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +56,7 @@ class SnapshotManifest(BaseModel):
     mode: Mode
     tables: dict[str, PublishedTable]
     releases: tuple[LiveRelease, ...]
+    holdout_frac: WorkspaceHoldout = Decimal(0)
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,7 @@ from shared.sql import file_literal, identifier, literal
 
 ROW = "_row"
 CSV, PARQUET = ".csv", ".parquet"
+PIECE_BYTES = 1 << 20
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -119,6 +121,8 @@ def _refuse_unreadable(path: Path) -> None:
 
 
 def _refuse_other_encodings(path: Path) -> None:
+    if _is_text(path):
+        return
     with path.open("rb") as stream:
         for line, text in enumerate(stream, 1):
             where = f"{path}, line {line}"
@@ -129,6 +133,21 @@ def _refuse_other_encodings(path: Path) -> None:
             except UnicodeDecodeError as error:
                 remedy = "export it again with the encoding UTF-8"
                 raise BadInput("the file is not in UTF-8", where=where, remedy=remedy) from error
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the file is UTF-8 without zero bytes, in large pieces: its lines need a look only where it is not."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as stream:
+        try:
+            while piece := stream.read(PIECE_BYTES):
+                if b"\0" in piece:
+                    return False
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
-from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
+from shared.engines.duckdb import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
 
 
@@ -32,9 +32,12 @@ def _run(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
 
 
 def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
-    """Rows held back, but for those in two arms or the wrong one, which multiple_exposure counts."""
+    """Rows held back, but for those in two arms or the wrong one, which multiple_exposure counts.
+
+    Outcomes before the exposure are no loss either: no arm has caused them, so no estimate would count them.
+    """
     evidence = case.evidence
-    held = {r: n for r, n in evidence.health.conflicts.items() if r not in {IN_TWO_ARMS, NOT_ASSIGNED}}
+    held = {r: n for r, n in evidence.health.conflicts.items() if r not in {IN_TWO_ARMS, NOT_ASSIGNED, EARLY}}
     total = sum(held.values()) + evidence.exposures + evidence.outcomes
     if not total:
         return

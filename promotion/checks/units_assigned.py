@@ -1,4 +1,4 @@
-"""Is every exposure in the arm that was drawn, and every row inside the time box?"""
+"""Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     found = case.placement
     wrong = {
         "exposures in another arm than the salted hash draws": found.misassigned or 0,
+        **{f"exposures of units {why}": count for why, count in found.outside.items()},
         "rows before the time box opened": found.early,
         "rows from after its end": found.late,
     }
@@ -36,8 +37,8 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 
 CHECK = Check(
     "units_assigned",
-    "Is every exposure in the arm that was drawn, and every row inside the time box?",
-    "sealed exposures and outcomes, the charter's salt, weights and time box",
+    "Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?",
+    "sealed exposures and outcomes, the promise's salt, weights, layer, workspace holdout and time box",
     NeverOff,
     _run,
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from shared.assignment import assign_sql, pilot_salt
-from shared.charter import Charter
+from shared.charter import Promise
 from shared.clock import rfc3339
+from shared.draw import Draw
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
 from shared.metrics import Metric
@@ -21,6 +21,7 @@ from shared.sql import file_literal, literal
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
+EARLY = "outcome before its unit's first exposure"
 US_PER_DAY = 24 * 60 * 60 * 1_000_000
 
 
@@ -254,26 +255,32 @@ class Placement:
 
     Attributes:
         misassigned: exposures in another arm than the salted hash draws; None where arms come from the source.
+        outside: exposures of units that should take no part, by reason.
         early, late: exposures and outcomes before the time box opens, and from its end on.
         last_event: the last exposure or outcome; None without any.
     """
 
     misassigned: int | None
+    outside: dict[str, int]
     early: int
     late: int
     last_event: datetime | None
 
 
-def place(data: PilotData, charter: Charter) -> Placement:
-    """Compares each row's arm and time with what the charter promised."""
-    drawn = assign_sql(pilot_salt(charter.pilot), "exposures.unit", charter.weights)
+def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
+    """Compares each row's unit, arm and time with what was promised in the workspace of that id."""
+    charter, draw = promise.charter, Draw.of(promise, workspace)
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
     with _opened(data) as connection:
         connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
         own = charter.assignment == "pilotplant"
         row = connection.execute('SELECT max("at") FROM events').fetchone()
         return Placement(
-            misassigned=_number(connection, f"SELECT count(*) FROM exposures WHERE arm <> {drawn}") if own else None,
+            misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
+            outside={
+                why: _exposures(connection, f"({which}) IS NOT FALSE")
+                for why, which in draw.hindrances_sql("unit").items()
+            },
             early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
@@ -297,6 +304,10 @@ def _opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+def _exposures(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    return _number(connection, f"SELECT count(*) FROM exposures WHERE {condition}")
 
 
 def _moment(connection: duckdb.DuckDBPyConnection, which: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from fractions import Fraction
+from hashlib import sha256
 
 import pytest
 
@@ -90,6 +92,27 @@ def test_each_unit_of_the_audience_gets_one_message_but_for_the_holdout(released
         number = int(line["to"][1:])
         assert line["subject"] == f"For our {SEGMENTS[number % len(SEGMENTS)]} customers"
         assert f"you spent {10 + number / 4}." in line["body"]
+
+
+def test_a_campaign_leaves_the_workspaces_holdout_alone_as_it_is_set_today(released):
+    settings = released.configs / "factory.yaml"
+    written = {}
+    for day, share in enumerate(("0", "0.2", "0.4")):
+        text = re.sub("holdout_frac: .*", f"holdout_frac: {share}", settings.read_text())
+        settings.write_text(text)
+        occurrence = OCCURRENCE + timedelta(days=day)
+        released.clock.set(occurrence + timedelta(minutes=5))
+        result = run_occurrence(released, RELEASE, occurrence)
+        found = {line["unit"] for line in lines(released, occurrence)}
+        assert result.messages == len(found)
+        assert result.held_out == result.audience - len(found)
+        written[share] = found
+    salt = f"workspace-holdout:{released.id}"
+    for share, found in written.items():
+        # docs/assignment.md in other words: the share of all buckets below a unit's own.
+        places = {unit: int(sha256(f"{salt}:{unit}".encode()).hexdigest()[:16], 16) / 2**64 for unit in written["0"]}
+        assert found == {unit for unit, place in places.items() if place >= float(share)}
+    assert written["0.4"] < written["0.2"] < written["0"]
 
 
 def test_running_twice_sends_once(released):

@@ -9,6 +9,7 @@ import pytest
 from factory.load import load
 from factory.masking import pseudonym, pseudonym_key
 from factory.snapshots import publish
+from factory.state import open_factory
 from factory.warehouse import export, open_warehouse
 from shared.errors import BadInput, Refused
 from shared.snapshot import latest_snapshot, open_snapshot
@@ -213,3 +214,22 @@ def test_the_orders_of_a_customer_are_found_by_the_same_pseudonym(two_tables):
 def latest_snapshot_of(workspace):
     publish(workspace)
     return latest_snapshot(workspace)
+
+
+def test_the_manifest_says_the_workspaces_holdout_and_another_share_is_another_snapshot(workspace):
+    first = latest_snapshot_of(workspace)
+    settings = workspace.configs / "factory.yaml"
+    settings.write_text(settings.read_text().replace("holdout_frac: 0\n", "holdout_frac: 0.05\n"))
+    second = latest_snapshot_of(workspace)
+    assert (str(first.manifest.holdout_frac), str(second.manifest.holdout_frac)) == ("0", "0.05")
+    assert first.id != second.id
+    published = [entry.body for entry in open_factory(workspace).entries() if entry.kind == "published"]
+    assert [body["holdout_frac"] for body in published] == ["0", "0.05"]
+
+
+@pytest.mark.parametrize("share", ["1", "-0.1", ".nan", "most"])
+def test_a_holdout_that_is_no_share_of_the_customers_is_refused(workspace, share):
+    settings = workspace.configs / "factory.yaml"
+    settings.write_text(settings.read_text().replace("holdout_frac: 0\n", f"holdout_frac: {share}\n"))
+    with pytest.raises(BadInput, match="holdout_frac"):
+        publish(workspace)

@@ -8,13 +8,18 @@ from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from lab.assigning import assign
+from lab.assigning import assign, population_sql
+from lab.judging import Judge
 from lab.pilots import get_pilot
 from lab.state import open_lab
 from pilotplant import app
 from shared.clock import rfc3339
+from shared.contracts import Column
+from shared.errors import Undecided
+from shared.tabular import connect, read_raw, typed_sql
 from shared.workspace import Workspace
 from tests.lab_makers import (
     AFTER,
@@ -25,6 +30,7 @@ from tests.lab_makers import (
     STARTS,
     arm_of,
     by_arm,
+    copy_of,
     draft,
     exposures_only,
     outcomes_only,
@@ -253,6 +259,107 @@ def test_a_file_with_every_conflict_adds_up(running, tmp_path):
     assert sum(held.values()) == 5 + 5
     assert held["unknown unit"] == held["outside the time box"] == held["event id used again with other content"] == 2
     assert held["unknown arm"] == held["not the arm that was assigned"] == 1
+
+
+def test_rows_that_come_late_and_out_of_order_count_like_those_that_came_in_order(running, tmp_path):
+    """The same rows in four files: outcomes before exposures, later days before earlier ones, each file shuffled."""
+    content = results(running)
+    in_order = copy_of(running, tmp_path / "in-order")
+    recorded(in_order, tmp_path, content)
+    later = [line for line in content if line["at"] >= when(days=6)]
+    earlier = [line for line in content if line["at"] < when(days=6)]
+    files = [outcomes_only(later), outcomes_only(earlier), exposures_only(later), exposures_only(earlier)]
+    for number, rows in enumerate(files):
+        exposures, outcomes, duplicates, held = recorded(running, tmp_path, rows[::-1], f"{number}.csv")
+        assert (exposures + outcomes, duplicates, held) == (len(rows), 0, {})
+    found = []
+    for workspace in (in_order, running):
+        workspace.clock.set(AFTER)
+        found.append(said(workspace, "lab", "analyse", PILOT))
+    assert found[0]["evidence"] == found[1]["evidence"]
+
+
+def test_an_outcome_before_its_units_first_exposure_is_held_back_whichever_came_in_first(running, tmp_path):
+    content = results(running)
+    early = {line["event_id"] for line in content[:12]}
+    for line in content:
+        if line["event_id"] in early:
+            line["at"] = when(days=1, hours=8)  # everybody is exposed at nine that day
+    swapped = copy_of(running, tmp_path / "swapped")
+    exposures, outcomes = exposures_only(content), outcomes_only(content)
+    for workspace, files in ((running, (exposures, outcomes)), (swapped, (outcomes, exposures))):
+        for number, rows in enumerate(files):
+            file = write_csv(tmp_path / f"{workspace.root.name}-{number}.csv", rows)
+            found = said(workspace, "lab", "record", PILOT, file)
+            assert (found["early_outcomes"], found["quarantined"]) == (12 * number, [])
+        workspace.clock.set(AFTER)
+        found = said(workspace, "lab", "analyse", PILOT)
+        conflicts = next(entry for entry in found["health"] if entry["name"] == "conflicts")
+        assert conflicts["rows"] == {"outcome before its unit's first exposure": 12}
+        said(workspace, "lab", "submit", PILOT)
+        [sealed] = [path for path in (workspace.promotion / "intake").iterdir() if path.name[0] != "."]
+        held = duckdb.execute(f"SELECT kind, event_id FROM '{sealed}/data/conflicts.parquet'").fetchall()
+        assert set(held) == {("outcomes", event) for event in early}
+        [(left,)] = duckdb.execute(f"SELECT count(*) FROM '{sealed}/data/outcomes.parquet'").fetchall()
+        assert left == 600 - 12
+        # No arm has caused them: they say nothing against the data's quality.
+        findings = said(workspace, "promote", "check", PILOT)["findings"]
+        assert [entry["outcome"] for entry in findings if entry["check"] == "data_quality"] == ["passed"]
+
+
+def test_an_earlier_exposure_that_comes_in_late_brings_its_outcomes_back(running, tmp_path):
+    rows = sample(running, 20)
+    for line in rows:
+        line |= {"at": when(days=1, hours=8), "visit": 1}
+    recorded(running, tmp_path, rows)
+    assert said(running, "lab", "analyse", PILOT)["interim"]
+    interim = exposures_only(rows)[:5]
+    for line in interim:
+        line |= {"event_id": line["event_id"] + "-first", "at": when(days=1, hours=7)}
+    recorded(running, tmp_path, interim, "late.csv")
+    running.clock.set(AFTER)
+    found = said(running, "lab", "analyse", PILOT)
+    conflicts = next(entry for entry in found["health"] if entry["name"] == "conflicts")
+    assert conflicts["rows"] == {"outcome before its unit's first exposure": 15}
+
+
+def test_a_value_that_must_be_unique_and_is_not_is_held_back_in_one_file_and_across_files(running, tmp_path):
+    contract = running.configs / "contracts" / "outcomes.odcs.yaml"
+    unique = Column("ticket", "string", unique=True)
+    rows = [
+        {**line, "ticket": f"t{n // 2}" if n < 4 else f"t{n}"} for n, line in enumerate(outcomes_only(sample(running)))
+    ]
+    assert contract.exists()
+    room = open_lab(running)
+    pilot = get_pilot(room, PILOT)
+    with connect() as connection:
+        read_raw(connection, write_csv(tmp_path / "tickets.csv", rows), "raw")
+        connection.execute(f"CREATE TEMP VIEW population AS {population_sql(running, pilot)}")
+        columns = [*pilot.contract.columns, unique]
+        connection.execute(f"CREATE TEMP TABLE known_outcomes AS SELECT {typed_sql(columns, [])}")
+        connection.execute("UPDATE known_outcomes SET event_id = 'before', ticket = 't9'")
+        judged = Judge(room, pilot, connection).outcomes(columns, "raw", [column.name for column in columns])
+        held = connection.execute(judged.conflicts_sql).fetchall()
+    assert [(event, reason) for _, event, _, reason in held] == [
+        (f"e{n}", "ticket must be unique") for n in (0, 1, 2, 3, 9)
+    ]
+
+
+def test_a_pattern_that_cannot_be_read_is_a_file_that_cannot_be_judged(running, tmp_path):
+    room = open_lab(running)
+    pilot = get_pilot(room, PILOT)
+    with connect() as connection:
+        read_raw(connection, write_csv(tmp_path / "rows.csv", outcomes_only(sample(running))), "raw")
+        connection.execute(f"CREATE TEMP VIEW population AS {population_sql(running, pilot)}")
+        columns = [
+            *pilot.contract.columns[:2],
+            Column("at", "timestamp"),
+            Column("note", "string", pattern="(?=ahead)"),
+        ]
+        with pytest.raises(Undecided, match="the rows cannot be judged"):
+            Judge(room, pilot, connection).outcomes(
+                columns, "(SELECT *, 'x' AS note FROM raw)", ["event_id", "unit", "at", "note"]
+            )
 
 
 def test_what_was_held_back_can_be_looked_at(running, tmp_path):

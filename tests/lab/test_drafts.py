@@ -71,6 +71,7 @@ def test_check_forecasts_what_the_plan_means(loaded):
     assert found.forecast == {
         "days": 14,
         "population": 600,
+        "taking_part": 600,
         "units_per_arm": {"control": 200, "letter": 200, "card": 200},
         "planned_units_per_arm": 150,
         "budget": {"amount": "100.00", "currency": "USD"},

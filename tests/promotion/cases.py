@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ class Stage:
         """A charter with one treatment arm, `letter`, and a guardrail."""
         return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", **changes})
 
-    def promise(self, charter: Charter, texts: Mapping[str, str] | None = None) -> tuple[Promise, dict[str, str]]:
+    def promise(
+        self, charter: Charter, texts: Mapping[str, str] | None = None, holdout: str = "0"
+    ) -> tuple[Promise, dict[str, str]]:
         """The promise of a charter, and the texts of the files in it."""
         contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
         content = {
@@ -103,7 +106,7 @@ class Stage:
             _write(folder, content)
             digests = {name: digest_file(folder / name) for name in content}
         metrics = measured_by(charter, read_metrics(self.workspace))
-        return Promise(charter=charter, metrics=metrics, files=digests), content
+        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=Decimal(holdout)), content
 
     def submit(
         self,
@@ -119,6 +122,7 @@ class Stage:
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
         earlier: Sequence[Promise] = (),
+        holdout: str = "0",
         alter: Callable[[Path], None] | None = None,
         **head: Any,
     ) -> Candidate:
@@ -127,7 +131,7 @@ class Stage:
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
-        promise, files = self.promise(frozen, texts)
+        promise, files = self.promise(frozen, texts, holdout)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
         if registered is not None:

@@ -16,9 +16,10 @@ import pytest
 import sqlalchemy
 
 from shared import quality
+from shared.breaches import breaches_sql
 from shared.contracts import Column, Contract
 from shared.errors import BadInput, Undecided
-from shared.quality import Breach, QualityReport, quarantine_reasons, run_suite
+from shared.quality import Breach, QualityReport, column_rules, quarantine_reasons, run_suite
 
 KEY = Column("id", "string", required=True, unique=True)
 GOOD = QualityReport(rows=5, minimum_rows=1, expected=3, evaluated=3, breaches=(), problems=())
@@ -130,6 +131,55 @@ def test_each_rule_finds_exactly_the_planted_rows(table, column, kind, values, e
     assert [(entry["reason"], entry["row"]) for entry in found] == [
         (rule, row) for rule, rows in expected.items() for row in rows
     ]
+
+
+@pytest.mark.parametrize(("column", "kind", "values", "expected"), RULES)
+def test_each_rule_as_sql_finds_exactly_the_planted_rows(table, column, kind, values, expected):
+    _, numbered = table("v", kind, *values)
+    found = {
+        text: [row for (row,) in duckdb.execute(f"SELECT n FROM '{numbered}' WHERE {rule}").fetchall()]
+        for text, rule in breaches_sql(column).items()
+    }
+    alone = {rule: rows for rule, rows in expected.items() if "unique" not in rule and "type" not in rule}
+    assert {rule: rows for rule, rows in found.items() if rows} == alone
+
+
+def test_every_rule_that_the_library_evaluates_is_one_in_sql_but_for_types_and_uniqueness():
+    column = Column("v", "string", required=True, unique=True, min_length=1, pattern="x", valid_values=("x",))
+    asked = [rule.text for rule in column_rules(column)]
+    assert [text for text in asked if text not in breaches_sql(column)] == [
+        "v must be of type string",
+        "v must be unique",
+    ]
+
+
+def test_a_thousand_random_rows_break_the_same_rules_in_sql_as_in_the_library(tmp_path):
+    columns = (
+        Column("a", "integer", required=True, minimum=-3, maximum=40),
+        Column("b", "number", minimum=-1.5, maximum=0.25),
+        Column("c", "string", min_length=2, max_length=4, pattern="^[a-z]+$", valid_values=("ab", "abc", "Zoë")),
+        Column("d", "boolean", required=True, valid_values=(True,)),
+    )
+    path = tmp_path / "random.parquet"
+    duckdb.execute("SELECT setseed(0.5)")
+    maybe = "CASE WHEN random() < 0.1 THEN NULL ELSE {} END"
+    texts = "['ab', 'abc', 'a', 'abcde', 'Zoë', '', 'zoë'][1 + CAST(floor(random() * 7) AS INTEGER)]"
+    numbers = "[-2, -1.5, 0.25, 0.26, 'nan', 'inf', '-inf', 1e308][1 + CAST(floor(random() * 8) AS INTEGER)]::DOUBLE"
+    whole = "CAST(floor(random() * 50) AS BIGINT) - 5"
+    duckdb.execute(
+        f"COPY (SELECT i AS n, 'i' || i AS id, {maybe.format(whole)} AS a, {maybe.format(numbers)} AS b, "
+        f"{maybe.format(texts)} AS c, {maybe.format('random() < 0.5')} AS d "
+        f"FROM range(1000) AS t(i)) TO '{path}' (FORMAT parquet)"
+    )
+    library = quarantine_reasons(contract(*columns), path, "n").to_pylist()
+    in_sql = [
+        (row, text)
+        for column in columns
+        for text, rule in breaches_sql(column).items()
+        for (row,) in duckdb.execute(f"SELECT n FROM '{path}' WHERE {rule}").fetchall()
+    ]
+    assert len({text for _, text in in_sql}) == 9
+    assert sorted(in_sql) == sorted((entry["row"], entry["reason"]) for entry in library)
 
 
 def test_a_good_table_passes(table):

@@ -1,0 +1,202 @@
+"""Judging: what a file says of exposures or outcomes, row by row but never one row at a time.
+
+One pass types every value and gives each row the first reason that speaks against it; a second looks for what only
+other rows can tell (an event said before, a unit in two arms), and touches no more than the rows concerned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from lab.pilots import Pilot
+from shared.breaches import breaches_sql
+from shared.clock import rfc3339
+from shared.contracts import Column
+from shared.draw import Draw
+from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
+from shared.errors import Undecided
+from shared.room import Room
+from shared.sql import identifier, literal
+from shared.tabular import ROW, typed_sql
+
+USED_AGAIN = "event id used again with other content"
+# Never a conflict's reason: a row that says what was said before, word for word.
+_DUPLICATE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A temporary table of typed rows with `_reason`: NULL where a row is accepted.
+
+    Attributes:
+        kind: exposures or outcomes, also the name of the table with `judged_` before it.
+        columns: the rows' own columns.
+        duplicates: rows that had been taken before.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    kind: str
+    columns: list[Column]
+    duplicates: int
+
+    @property
+    def accepted_sql(self) -> str:
+        """The rows that count, in the file's order."""
+        names = ", ".join(identifier(column.name) for column in self.columns)
+        return f"SELECT {names} FROM judged_{self.kind} WHERE _reason IS NULL ORDER BY {ROW}"
+
+    @property
+    def conflicts_sql(self) -> str:
+        """The rows held back: kind, event_id, unit, reason."""
+        # What is not a unit of the snapshot may be a customer's own id, which the Lab does not keep.
+        return (
+            f"SELECT {literal(self.kind)} AS kind, event_id, CASE WHEN _known THEN unit END AS unit, _reason AS reason "
+            f"FROM judged_{self.kind} WHERE _reason <> {literal(_DUPLICATE)} ORDER BY {ROW}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges the rows of one file for one pilot.
+
+    The connection has a view `population` of `unit`, and one of what was accepted before, `known_exposures` and
+    `known_outcomes`.
+    """
+
+    room: Room
+    pilot: Pilot
+    connection: duckdb.DuckDBPyConnection
+
+    def exposures(self, columns: list[Column], source: str) -> Judged:
+        """The rows of `source` as exposures."""
+        names = [column.name for column in columns]
+        self._judge_alone("exposures", columns, source, names, {**self._outside(), **self._misplaced()})
+        duplicates = self._judge_repeated("exposures", names)
+        if self.pilot.charter.assignment == "source":  # elsewhere an accepted row has the one arm that was drawn
+            self._judge_two_arms()
+        return Judged(self.connection, "exposures", columns, duplicates)
+
+    def outcomes(self, columns: list[Column], source: str, present: list[str]) -> Judged:
+        """The rows of `source` as outcomes by the frozen contract; a column that is not `present` is NULL in all."""
+        breaches = {text: rule for column in columns for text, rule in breaches_sql(column).items()}
+        self._judge_alone("outcomes", columns, source, present, {**self._outside(), **breaches})
+        duplicates = self._judge_repeated("outcomes", present)
+        for column in columns:
+            if column.unique and column.name in present and column.name != "event_id":
+                self._judge_unique(column.name)
+        return Judged(self.connection, "outcomes", columns, duplicates)
+
+    def _judge_alone(
+        self, kind: str, columns: list[Column], source: str, present: list[str], rules: Mapping[str, str]
+    ) -> None:
+        """Types each row and gives it the first reason that its own values give."""
+        gaps = {column.name: identifier(f"_no_{column.name}") for column in columns if column.name in present}
+        flags = "".join(f", {identifier(name)} IS NULL AS {gap}" for name, gap in gaps.items())
+        cases = " ".join(
+            f"WHEN {rule} THEN {literal(why)}" for why, rule in {**_unreadable(columns, gaps), **rules}.items()
+        )
+        self._run(
+            f"CREATE OR REPLACE TEMP TABLE judged_{kind} AS "
+            f"SELECT * EXCLUDE ({', '.join(gaps.values())}), CASE {cases} END AS _reason FROM ("
+            f"SELECT {ROW}, {typed_sql(columns, present)}{flags}, "
+            f"coalesce(unit IN (SELECT unit FROM population), false) AS _known FROM {source})"
+        )
+
+    def _outside(self) -> dict[str, str]:
+        """What may not be: who it is of, and when it was."""
+        pilot = self.pilot
+        opens, ends, deposited, now = (
+            f"TIMESTAMPTZ '{rfc3339(moment)}'"
+            for moment in (pilot.charter.time_box.starts, pilot.ends, pilot.deposited_at, self.room.now())
+        )
+        return {
+            "unknown unit": "NOT _known",
+            "outside the time box": f'"at" < {opens} OR "at" >= {ends}',
+            "before the gate took in the charter": f'"at" < {deposited}',
+            "in the future": f'"at" >= {now}',
+        }
+
+    def _misplaced(self) -> dict[str, str]:
+        """What may not be of an exposure: its arm, or that there is one at all."""
+        draw = Draw.of(self.pilot.promise, self.room.workspace.id)
+        arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
+        rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit")}
+        if self.pilot.charter.assignment == "pilotplant":
+            rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}"
+        return rules
+
+    def _judge_repeated(self, kind: str, names: list[str]) -> int:
+        """An event said before is a duplicate where it says the same, and a conflict where not; returns duplicates."""
+        said = "hash(" + ", ".join(identifier(name) for name in names if name != "event_id") + ")"
+        self._run(f"""
+            CREATE OR REPLACE TEMP TABLE repeated AS
+            SELECT event_id FROM (
+                SELECT event_id FROM known_{kind} UNION ALL
+                SELECT event_id FROM judged_{kind} WHERE _reason IS NULL
+            ) GROUP BY event_id HAVING count(*) > 1""")
+        if not self._count("repeated"):
+            return 0
+        self._run(f"""
+            CREATE OR REPLACE TEMP TABLE first_said AS
+            SELECT event_id, min({ROW}) AS row, arg_min(said, {ROW}) AS said FROM (
+                SELECT event_id, {said} AS said, -1 AS {ROW} FROM known_{kind} UNION ALL
+                SELECT event_id, {said}, {ROW} FROM judged_{kind} WHERE _reason IS NULL
+            ) SEMI JOIN repeated USING (event_id) GROUP BY event_id""")
+        self._run(f"""
+            UPDATE judged_{kind} AS j
+            SET _reason = CASE WHEN f.said = {said} THEN {literal(_DUPLICATE)} ELSE {literal(USED_AGAIN)} END
+            FROM first_said f WHERE f.event_id = j.event_id AND f.row <> j.{ROW} AND _reason IS NULL""")
+        return self._count(f"judged_{kind} WHERE _reason = {literal(_DUPLICATE)}")
+
+    def _judge_two_arms(self) -> None:
+        """A unit keeps the arm that it was first said to have, and every other is a conflict."""
+        self._run(f"""
+            CREATE OR REPLACE TEMP TABLE first_arm AS
+            SELECT unit, arg_min(arm, {ROW}) AS arm FROM (
+                SELECT unit, arm, -1 AS {ROW} FROM known_exposures UNION ALL
+                SELECT unit, arm, {ROW} FROM judged_exposures WHERE _reason IS NULL
+            ) GROUP BY unit HAVING min(arm) <> max(arm)""")
+        self._run(f"""
+            UPDATE judged_exposures AS j SET _reason = {literal(IN_TWO_ARMS)}
+            FROM first_arm f WHERE f.unit = j.unit AND f.arm <> j.arm AND _reason IS NULL""")
+
+    def _judge_unique(self, name: str) -> None:
+        """Nothing says which of two equal values is right: all rows that came in now are in breach."""
+        column = identifier(name)
+        self._run(f"""
+            UPDATE judged_outcomes SET _reason = {literal(f"{name} must be unique")}
+            WHERE _reason IS NULL AND {column} IN (
+                SELECT {column} FROM (
+                    SELECT {column} FROM known_outcomes UNION ALL
+                    SELECT {column} FROM judged_outcomes WHERE _reason IS NULL
+                ) GROUP BY {column} HAVING count(*) > 1)""")
+
+    def _run(self, sql: str) -> None:
+        try:
+            self.connection.execute(sql)
+        except duckdb.Error as error:
+            raise Undecided(
+                f"the rows cannot be judged: {str(error).splitlines()[0]}",
+                where=f"pilot {self.pilot.name}",
+                remedy="nothing was taken from this file; mend the contract (its patterns first) or the file",
+            ) from error
+
+    def _count(self, what: str) -> int:
+        row = self.connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+        return int(row[0]) if row else 0
+
+
+def _unreadable(columns: list[Column], gaps: Mapping[str, str]) -> dict[str, str]:
+    """A value that is not of its column's type is NULL by now, and was not before."""
+    rules = {}
+    for column in columns:
+        if column.name in gaps:
+            name = identifier(column.name)
+            if column.type != "string":
+                rules[f"{column.name} is not a {column.type}"] = f"{name} IS NULL AND NOT {gaps[column.name]}"
+            if column.required:
+                rules[f"{column.name} is missing"] = f"{name} IS NULL"
+    return rules

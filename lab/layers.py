@@ -1,0 +1,90 @@
+"""Layers: which running pilots may touch the same units, and which slices of a layer are free."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from lab.pilots import Pilot, all_pilots
+from shared.charter import Charter, Layer
+from shared.errors import Refused
+from shared.room import Room
+
+
+def beside(room: Room, charter: Charter) -> list[Pilot]:
+    """The launched pilots whose time with data overlaps the charter's, in the order of launch."""
+    begins = max(charter.time_box.starts, room.now())
+    return [
+        pilot
+        for pilot in all_pilots(room)
+        if pilot.name != charter.pilot and pilot.charter.time_box.starts < charter.time_box.ends and begins < pilot.ends
+    ]
+
+
+def sharing(charter: Charter, others: list[Pilot]) -> list[Pilot]:
+    """Those that may touch the charter's units: all but those with a slice apart in its own layer."""
+    return [pilot for pilot in others if not _apart(charter.layer, pilot.charter.layer)]
+
+
+def _apart(one: Layer | None, other: Layer | None) -> bool:
+    return one is not None and other is not None and one.name == other.name and not one.overlaps(other)
+
+
+def overlap(charter: Charter, others: list[Pilot], *, where: str) -> Refused | None:
+    """The refusal of a slice that other pilots hold already, with the slices that are free; None where nobody does."""
+    layer = charter.layer
+    if layer is None:
+        return None
+    members = [pilot for pilot in others if pilot.charter.layer and pilot.charter.layer.name == layer.name]
+    holders = [pilot for pilot in members if pilot.charter.layer and layer.overlaps(pilot.charter.layer)]
+    if not holders:
+        return None
+    free = free_slices([pilot.charter.layer for pilot in members if pilot.charter.layer])
+    until = min(pilot.ends for pilot in holders)
+    return Refused(
+        f"the slice {_range(layer.start, layer.end)} of layer `{layer.name}` overlaps "
+        + ", ".join(_held(pilot) for pilot in holders),
+        where=where,
+        expected="free then: " + (", ".join(_range(*ends) for ends in free) or f"nothing before {until:%Y-%m-%d}"),
+        remedy="take a slice that is free, move the time box, or leave `layer` out if sharing units does no harm",
+    )
+
+
+def free_slices(taken: list[Layer]) -> list[tuple[Decimal, Decimal]]:
+    """What is left of a layer, in order, as pairs of start and end."""
+    free, reached = [], Decimal(0)
+    for layer in sorted(taken, key=lambda each: each.start):
+        if layer.start > reached:
+            free.append((reached, layer.start))
+        reached = max(reached, layer.end)
+    return [*free, (reached, Decimal(1))] if reached < 1 else free
+
+
+def clash_note(charter: Charter, others: list[Pilot]) -> str | None:
+    """What `lab check` says of pilots that may touch the same units; None where none may."""
+    clashing = sharing(charter, others)
+    if not clashing:
+        return None
+    return (
+        "the same units may be in "
+        + ", ".join(f"`{pilot.name}` (until {_day(pilot.ends)})" for pilot in clashing)
+        + "; slices apart in a common `layer` keep pilots from sharing units"
+    )
+
+
+def _held(pilot: Pilot) -> str:
+    layer = pilot.charter.layer
+    held = f"{_range(layer.start, layer.end)} " if layer else ""
+    return f"{held}of pilot {pilot.name} (until {_day(pilot.ends)})"
+
+
+def _range(start: Decimal, end: Decimal) -> str:
+    return f"{_plain(start)} to {_plain(end)}"
+
+
+def _plain(share: Decimal) -> str:
+    return f"{share.normalize():f}"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"

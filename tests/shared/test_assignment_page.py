@@ -1,0 +1,123 @@
+"""docs/assignment.md: its own vectors, held against a reading of its text, against Python and against DuckDB."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from shared.assignment import assign, assign_sql, bucket, bucket_sql, pilot_salt, within, within_sql
+from shared.charter import Layer
+from shared.draw import HELD_OUT, OUTSIDE_SLICE, Draw
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "assignment.md").read_text(encoding="utf-8")
+WORKSPACE = "0011223344556677"
+
+
+def table(title):
+    """The rows of the table under a heading: code without its marks, JSON texts read."""
+    section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    return [tuple(cell(text) for text in re.split(r" \| ", line[2:-2])) for line in lines]
+
+
+def cell(text):
+    if text.startswith('"'):
+        return json.loads(text)
+    return text[1:-1] if text.startswith("`") else text
+
+
+def weights_of(text):
+    return {arm: Fraction(weight) for arm, weight in (part.split(" ") for part in text.split(", "))}
+
+
+BUCKETS, ARMS = table("Vectors: buckets"), table("Vectors: arms")
+SLICES, PILOT = table("Vectors: slices and holdouts"), table("Vectors: units in a pilot")
+DRAW = Draw(
+    pilot_salt("spring-mail"),
+    {"control": Fraction(2), "letter": Fraction(1)},
+    Layer(name="mail", start="0.25", end="0.75"),
+    WORKSPACE,
+    Fraction(1, 10),
+)
+
+
+# The page read by somebody who has never seen the code: nothing but hashlib and fractions.
+
+
+def page_bucket(salt, unit):
+    digest = hashlib.sha256(salt.encode("utf-8") + b":" + unit.encode("utf-8")).digest()
+    return sum((digest[bit // 8] >> (7 - bit % 8) & 1) << (51 - bit) for bit in range(52))
+
+
+def page_bound(share):
+    return Fraction(share) * 2**52 // 1
+
+
+def page_within(salt, unit, start, end):
+    return page_bound(start) <= page_bucket(salt, unit) < page_bound(end)
+
+
+def page_arm(pilot, unit, weights):
+    so_far = Fraction(0)
+    for arm, weight in weights.items():
+        so_far += weight
+        if page_bound(so_far / sum(weights.values())) > page_bucket(f"pilot:{pilot}", unit):
+            return arm
+    raise AssertionError
+
+
+def page_place(unit):
+    if page_within(f"workspace-holdout:{WORKSPACE}", unit, 0, Fraction("0.1")):
+        return "of the workspace's holdout"
+    if not page_within("layer:mail", unit, Fraction("0.25"), Fraction("0.75")):
+        return "outside the pilot's slice of its layer"
+    return page_arm("spring-mail", unit, weights_of("control 2, letter 1"))
+
+
+def in_duckdb(expression, unit):
+    return duckdb.execute(f"SELECT {expression} FROM (SELECT ? AS unit)", [unit]).fetchone()[0]
+
+
+def test_the_page_has_every_table_and_units_beyond_ascii():
+    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT))) >= 15
+    assert any(not unit.isascii() for _, unit, _ in BUCKETS)
+    assert {within for *_, within in SLICES} == {"yes", "no"}
+    assert {place for _, place in PILOT} == {"control", "letter", HELD_OUT, OUTSIDE_SLICE}
+
+
+@pytest.mark.parametrize(("salt", "unit", "expected"), BUCKETS)
+def test_a_published_bucket_is_what_the_text_python_and_duckdb_say(salt, unit, expected):
+    found = page_bucket(salt, unit), bucket(salt, unit), in_duckdb(bucket_sql(salt, "unit"), unit)
+    assert found == (int(expected),) * 3
+
+
+@pytest.mark.parametrize(("pilot", "weights", "unit", "expected"), ARMS)
+def test_a_published_arm_is_what_the_text_python_and_duckdb_say(pilot, weights, unit, expected):
+    given, salt = weights_of(weights), pilot_salt(pilot)
+    found = page_arm(pilot, unit, given), assign(salt, unit, given), in_duckdb(assign_sql(salt, "unit", given), unit)
+    assert found == (expected,) * 3
+
+
+@pytest.mark.parametrize(("salt", "start", "end", "unit", "expected"), SLICES)
+def test_a_published_slice_is_what_the_text_python_and_duckdb_say(salt, start, end, unit, expected):
+    ends = Fraction(start), Fraction(end)
+    found = (
+        page_within(salt, unit, *ends),
+        within(salt, unit, *ends),
+        in_duckdb(within_sql(salt, "unit", *ends), unit),
+    )
+    assert found == (expected == "yes",) * 3
+
+
+@pytest.mark.parametrize(("unit", "expected"), PILOT)
+def test_a_published_place_in_a_pilot_is_what_the_text_python_and_duckdb_say(unit, expected):
+    in_sql = [why for why, rule in DRAW.hindrances_sql("unit").items() if in_duckdb(rule, unit)]
+    placed = [] if in_sql else [in_duckdb(DRAW.drawn_sql("unit"), unit)]
+    assert (page_place(unit), DRAW.against(unit) or DRAW.arm(unit), [*in_sql, *placed][0]) == (expected,) * 3
+    assert in_duckdb(DRAW.takes_part_sql("unit"), unit) == (DRAW.arm(unit) is not None)
