@@ -151,24 +151,34 @@ def record(
 def spend(
     context: typer.Context,
     name: Name,
-    amount: Annotated[str, typer.Argument(help="An amount in the pilot's currency, like 120.50.")],
-    purpose: Annotated[str, typer.Option("--for", help="What it was for.")],
+    amount: Annotated[str | None, typer.Argument(help="An amount in the pilot's currency, like 120.50.")] = None,
+    purpose: Annotated[str | None, typer.Option("--for", help="What it is for.")] = None,
+    reserve: Annotated[
+        bool, typer.Option("--reserve", help="Hold the money for a cost that is still to come.")
+    ] = False,
+    settle: Annotated[
+        str | None, typer.Option(help="The reservation that this cost settles, by its purpose or its --id.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="The reservation that is not needed; without AMOUNT.")] = None,
     key: Annotated[
         str | None, typer.Option("--id", help="A key of its own, for an equal cost that is another one.")
     ] = None,
     as_json: Json = False,
 ) -> Any:
-    """Record a cost; none above the budget is taken."""
-    from lab.spending import spend as pay
-    from shared.money import parse_amount
+    """Record a cost, or hold money for one that is to come; none above the budget is taken."""
+    from lab.booking import Wish, book
 
-    done = pay(session(context).workspace(), name, parse_amount(amount), purpose, key=key)
+    wish = Wish(amount, purpose, reserve=reserve, settle=settle, release=release, key=key)
+    done = book(session(context).workspace(), name, wish)
+    account = done.account
     emit(
         as_json,
-        {"pilot": name, "spent": done.spent.as_json(), "budget_left": done.left.as_json(), "repeated": done.repeated},
-        ("Recorded before; nothing was done. An equal cost that is another one needs --id. " if done.repeated else "")
-        + f"{name} has spent {done.spent}, {done.left} are left.",
-    )
+        {"pilot": name, "id": done.key, "spent": account.spent.as_json(), "held": account.held.as_json(),
+         "budget_left": account.left.as_json(), "repeated": done.repeated},
+        wish.told(name, done.key, repeated=done.repeated),
+        f"{name} has spent {account.spent}, " + (f"holds {account.held}, " if account.held.amount else "")
+        + f"{account.left} are left.",
+    )  # fmt: skip
     return done
 
 

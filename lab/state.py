@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.ledger import ledger_table
 from shared.money import Money
@@ -56,6 +56,19 @@ spend = sa.Table(
     sa.Column("currency", sa.String, nullable=False),
     sa.Column("purpose", sa.String, nullable=False),
 )
+# Money held for a cost that is still to come. A row without `closed_at` is open: its amount is not left to spend.
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),  # settled, the cost has the same id
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("amount", sa.String, nullable=False),
+    sa.Column("currency", sa.String, nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("closed_at", sa.String),
+    sa.Column("closed_by", sa.String),  # settled or released
+)
 analyses = sa.Table(
     "analyses",
     metadata,
@@ -72,6 +85,22 @@ candidates = sa.Table(
     sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )
+insight_tags = sa.Table(
+    "insight_tags",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("tag", sa.String, primary_key=True),
+    sa.Column("at", sa.String, nullable=False),
+)
+insight_links = sa.Table(
+    "insight_links",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("other", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),  # supports or contradicts
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
 
 
 class LabSettings(BaseModel):
@@ -80,6 +109,7 @@ class LabSettings(BaseModel):
     Attributes:
         database: an SQLAlchemy URL.
         budget: what all pilots together may cost.
+        remind_days: how many days before its end a time box, or a deadline, is spoken of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +117,7 @@ class LabSettings(BaseModel):
     schema_version: Literal[1]
     database: str
     budget: Money
+    remind_days: int = Field(default=3, ge=0)
 
 
 def read_settings(workspace: Workspace) -> LabSettings:

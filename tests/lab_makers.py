@@ -29,6 +29,7 @@ from lab import tracking
 from lab.analysis import analyse
 from lab.intake import record
 from lab.launch import end, launch
+from lab.reservations import reserve, settle
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
@@ -357,6 +358,16 @@ def do_record(root: Path, file: Path, name: str = PILOT) -> None:
 def do_spend(root: Path, amount: str = "12.50", purpose: str = "stamps") -> None:
     """`lab spend`."""
     spend(open_workspace(root), PILOT, parse_amount(amount), purpose)
+
+
+def do_reserve(root: Path, amount: str = "60.00", purpose: str = "mailing") -> None:
+    """`lab spend --reserve`."""
+    reserve(open_workspace(root), PILOT, parse_amount(amount), purpose)
+
+
+def do_settle(root: Path, amount: str = "57.40", key: str = "mailing") -> None:
+    """`lab spend --settle`."""
+    settle(open_workspace(root), PILOT, key, parse_amount(amount))
 
 
 def do_end(root: Path) -> None:
