@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.freezing import freeze
+from lab.insights import repeats
 from lab.obstacles import Examined, examine
 from lab.pilots import find_pilot
 from lab.state import open_lab, read_settings
@@ -115,6 +116,8 @@ def check(workspace: Workspace, name: str) -> Check:
         notes.append("it has been launched" + ("" if same else ", and was changed since: the frozen charter counts"))
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
+    metric = frozen.promise.metrics[charter.primary.metric]
+    notes += [repeat.told() for repeat in repeats(room, charter, metric)]
     forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}
     return Check(name, examined.problems, notes, forecast)
 

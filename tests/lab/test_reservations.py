@@ -17,6 +17,7 @@ from lab.reservations import release, reserve, settle
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
+from pilotplant import app
 from promotion.decision import Asked, decide
 from shared.candidate import open_candidate
 from shared.errors import BadInput, Refused
@@ -182,6 +183,24 @@ def test_a_command_line_that_asks_for_two_things_or_none_is_bad_input(launched, 
     with pytest.raises(BadInput, match=said.replace("?", r"\?")):
         book(launched, PILOT, wish)
     assert money(launched) == ("0.00", "0.00", "100.00")
+
+
+def test_the_commands_say_how_to_go_on(launched, capsys):
+    def run(*arguments, code=0):
+        capsys.readouterr()
+        assert app._exit_code(["--workspace", str(launched.root), "lab", *arguments]) == code
+        return " ".join("".join(capsys.readouterr()).split())
+
+    said = run("spend", PILOT, "60", "--for", "the mailing", "--reserve")
+    assert f"Reserved. Once the bill is in: pilotplant lab spend {PILOT} AMOUNT --settle 'the mailing'" in said
+    assert f"{PILOT} has spent 0.00 USD, holds 60.00 USD, 40.00 USD are left." in said
+    assert "Held: 60.00 USD for the mailing" in run("show", PILOT)
+    assert "Settled: the mailing." in run("spend", PILOT, "57.40", "--settle", "the mailing")
+    assert "Settled before; nothing was done." in run("spend", PILOT, "57.40", "--settle", "the mailing")
+    assert "Recorded." in run("spend", PILOT, "1.00", "--for", "stamps")
+    assert "needs --id" in run("spend", PILOT, "1.00", "--for", "stamps")
+    assert "was settled" in run("spend", PILOT, "--release", "the mailing", code=3)
+    assert "how much?" in run("spend", PILOT, "--for", "stamps", code=2)
 
 
 @pytest.mark.parametrize("work", [do_reserve, do_settle])
