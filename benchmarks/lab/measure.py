@@ -1,0 +1,115 @@
+"""Measuring: the same work several times, each time in a process of its own, against a peer on the same machine."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+# A process that starts from nothing, so that none inherits another's memory or caches.
+FRESH = get_context("spawn")
+KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one piece of work took: wall-clock seconds of the call alone, and the process's peak memory in MiB."""
+
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        what: what was measured.
+        peer: what it is held against.
+        ours, theirs: the medians.
+        limit: the largest ratio of seconds that is accepted; None where it is only told.
+    """
+
+    what: str
+    peer: str
+    ours: Cost
+    theirs: Cost
+    limit: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.ours.seconds / self.theirs.seconds
+
+    @property
+    def holds(self) -> bool:
+        return self.limit is None or self.ratio <= self.limit
+
+    def as_markdown(self) -> str:
+        limit = "–" if self.limit is None else f"{self.limit:g}x"
+        said = "" if self.limit is None else "holds" if self.holds else "**does not hold**"
+        return (
+            f"| {self.what} | {self.peer} | {self.ratio:.2f}x | {limit} | {self.ours.peak_mib:,.0f} MiB | "
+            f"{self.theirs.peak_mib:,.0f} MiB | {said} |"
+        )
+
+
+HEAD = "| measured | against | ratio | limit | our peak memory | the peer's | |\n|---|---|---|---|---|---|---|"
+
+
+def compared(
+    what: str,
+    ours: Callable[[int], tuple[Callable[..., Any], tuple[Any, ...]]],
+    peer: str,
+    theirs: Callable[[int], tuple[Callable[..., Any], tuple[Any, ...]]],
+    *,
+    repeats: int,
+    limit: float | None = None,
+) -> Line:
+    """Ours and the peer's work in turns, so that a busy moment of the machine meets both; the medians of each.
+
+    Both are given the number of the round, and return what to call in the fresh process.
+    """
+    costs: tuple[list[Cost], list[Cost]] = ([], [])
+    for number in range(repeats):
+        for each, found in zip((theirs, ours), costs[::-1], strict=True):
+            work, arguments = each(number)
+            found.append(cost_of(work, *arguments))
+    return Line(what, peer, _median(costs[0]), _median(costs[1]), limit)
+
+
+def cost_of(work: Callable[..., Any], *arguments: Any) -> Cost:
+    """What the call costs in a process of its own, which has everything imported before the clock starts."""
+    inbox, outbox = FRESH.Pipe(duplex=False)
+    process = FRESH.Process(target=_child, args=(outbox, work, arguments))
+    process.start()
+    outbox.close()
+    try:
+        cost: Cost = inbox.recv()
+    except EOFError as error:
+        process.join()
+        raise SystemExit(f"{work.__name__} ended with {process.exitcode}") from error
+    process.join()
+    return cost
+
+
+def _child(outbox: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    began = time.perf_counter()
+    work(*arguments)
+    seconds = time.perf_counter() - began
+    outbox.send(Cost(seconds, _peak_kib() / KIB_PER_MIB))
+
+
+def _peak_kib() -> int:
+    """This process's own high-water mark; `ru_maxrss` would begin at the parent's, which it was forked from."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found, "Linux tells it"
+    return int(found[1])
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(median(cost.seconds for cost in costs), median(cost.peak_mib for cost in costs))
