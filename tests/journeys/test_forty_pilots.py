@@ -49,7 +49,7 @@ def finish(*works):
     """Starts each list of commands in a process of its own; returns their exit codes."""
     processes = [start_child(do_each, work) for work in works]
     for process in processes:
-        process.join(timeout=240)
+        process.join(timeout=500)
     return [process.exitcode for process in processes]
 
 
