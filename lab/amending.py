@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from lab.accounts import account
 from lab.budget import reserving
 from lab.freezing import Frozen, freeze
 from lab.looks import seen
 from lab.obstacles import examine, examine_free, raise_first
-from lab.pilots import Pilot, get_pilot, locked_pilot, spent, version_folder
+from lab.pilots import Pilot, get_pilot, locked_pilot, version_folder
 from lab.state import amendments, batches, open_lab, pilots
 from shared.amendment import Change, changes, extends, protected
 from shared.charter import AMENDMENT_REASON_MIN, Promise
@@ -170,13 +171,13 @@ def _require_time(room: Room, pilot: Pilot, after: Promise) -> None:
 
 def _require_money(room: Room, pilot: Pilot, after: Promise) -> None:
     with room.transaction() as connection:
-        used = spent(connection, pilot)
-    if after.charter.budget.total.amount < used.amount:
+        bound = account(connection, pilot).bound
+    if after.charter.budget.total.amount < bound.amount:
         raise Refused(
-            f"the budget would be {after.charter.budget.total}, and {used} are spent",
+            f"the budget would be {after.charter.budget.total}, and {bound} are spent or held",
             where=f"pilots/{pilot.name}/charter.yaml",
-            expected=f"at least {used}",
-            remedy="leave it at what was spent, or above",
+            expected=f"at least {bound}",
+            remedy="leave it at what is spent and held, or above",
         )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from decimal import Decimal
 
 import sqlalchemy as sa
 
-from lab.state import pilots, read_settings, spend
+from lab.accounts import held_by_pilot, spent_by_pilot
+from lab.state import pilots, read_settings
 from shared.clock import parse_rfc3339
 from shared.files import locked
 from shared.money import Money
@@ -21,14 +23,16 @@ def reserving(workspace: Workspace) -> AbstractContextManager[None]:
 
 
 def committed(room: Room, *, except_for: str | None = None) -> Money:
-    """What the Lab's pilots bind of its budget: their reserve while open, what they cost once decided."""
-    budget = read_settings(room.workspace).budget
+    """What the Lab's pilots bind of its budget: their reserve while open, what they cost once decided.
+
+    What a decided pilot still holds is bound as well: somebody has promised that money, and the bill is to come.
+    """
+    currency = read_settings(room.workspace).budget.currency
     closed, now = decisions(room.workspace), room.now()
-    total = Money(amount=budget.amount * 0, currency=budget.currency)
+    total = Decimal(0)
     with room.transaction() as connection:
+        paid, held = spent_by_pilot(connection), held_by_pilot(connection)
         for row in connection.execute(sa.select(pilots).where(pilots.c.name != (except_for or ""))):
-            costs = connection.execute(sa.select(spend.c.amount).where(spend.c.pilot == row.name)).scalars()
-            used = sum((Money(amount=cost, currency=budget.currency) for cost in costs), total - total)
             open_still = row.name not in closed and now < parse_rfc3339(row.deadline)
-            total += Money(amount=row.reserved, currency=budget.currency) if open_still else used
-    return total
+            total += Decimal(row.reserved) if open_still else paid.get(row.name, 0) + held.get(row.name, 0)
+    return Money(amount=total, currency=currency)

@@ -273,24 +273,34 @@ def record(
 def spend(
     context: typer.Context,
     name: Name,
-    amount: Annotated[str, typer.Argument(help="An amount in the pilot's currency, like 120.50.")],
-    purpose: Annotated[str, typer.Option("--for", help="What it was for.")],
+    amount: Annotated[str | None, typer.Argument(help="An amount in the pilot's currency, like 120.50.")] = None,
+    purpose: Annotated[str | None, typer.Option("--for", help="What it is for.")] = None,
+    reserve: Annotated[
+        bool, typer.Option("--reserve", help="Hold the money for a cost that is still to come.")
+    ] = False,
+    settle: Annotated[
+        str | None, typer.Option(help="The reservation that this cost settles, by its purpose or its --id.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="The reservation that is not needed; without AMOUNT.")] = None,
     key: Annotated[
         str | None, typer.Option("--id", help="A key of its own, for an equal cost that is another one.")
     ] = None,
     as_json: Json = False,
 ) -> Any:
-    """Record a cost; none above the budget is taken."""
-    from lab.spending import spend as pay
-    from shared.money import parse_amount
+    """Record a cost, or hold money for one that is to come; none above the budget is taken."""
+    from lab.booking import Wish, book
 
-    done = pay(session(context).workspace(), name, parse_amount(amount), purpose, key=key)
+    wish = Wish(amount, purpose, reserve=reserve, settle=settle, release=release, key=key)
+    done = book(session(context).workspace(), name, wish)
+    account = done.account
     emit(
         as_json,
-        {"pilot": name, "spent": done.spent.as_json(), "budget_left": done.left.as_json(), "repeated": done.repeated},
-        ("Recorded before; nothing was done. An equal cost that is another one needs --id. " if done.repeated else "")
-        + f"{name} has spent {done.spent}, {done.left} are left.",
-    )
+        {"pilot": name, "id": done.key, "spent": account.spent.as_json(), "held": account.held.as_json(),
+         "budget_left": account.left.as_json(), "repeated": done.repeated},
+        wish.told(name, done.key, repeated=done.repeated),
+        f"{name} has spent {account.spent}, " + (f"holds {account.held}, " if account.held.amount else "")
+        + f"{account.left} are left.",
+    )  # fmt: skip
     return done
 
 
@@ -394,27 +404,54 @@ def submit(context: typer.Context, name: Name, as_json: Json = False) -> Any:
 
 @app.command(name="list")
 def list_(context: typer.Context, as_json: Json = False) -> Any:
-    """List pilots with their state, and whose move it is."""
-    from lab.portfolio import drafts, lines
-    from lab.state import open_lab
+    """List pilots with their state, sample, budget and health, whose move it is, and what is due."""
+    from lab.portfolio import drafts_among, lines
+    from lab.reminders import reminders
+    from lab.state import open_lab, read_settings
+    from shared.wording import bar, days
 
-    room = open_lab(session(context).workspace())
-    found, waiting = lines(room), drafts(room)
-    rows = [
-        (line.name, line.word or line.state, date_time(line.ends), f"{line.exposures:,}",
-         f"{line.spent.amount:,.2f} / {line.budget}", line.waits_for, date_time(line.until))
+    workspace = session(context).workspace()
+    found = lines(open_lab(workspace))
+    waiting = drafts_among(workspace, found)
+    due = reminders(found, read_settings(workspace).remind_days)
+    rows: list[tuple[Any, ...]] = [
+        (line.name, line.word or line.state, f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
+         f"{line.account.left.amount:,.2f} of {line.account.budget.amount:,.2f}", line.health or "–",
+         line.waits_for or "–", "–" if line.days_left is None else f"{days(line.days_left)}, to {line.until:%Y-%m-%d}")
         for line in found
     ]  # fmt: skip
     rows += [(name, "draft", "–", "–", "–", "you (lab check, lab launch)", "–") for name in waiting]
-    grid = table("pilot", "state", "ends", "exposures", "spent", "waits for", "until", rows=rows)
+    grid = table("pilot", "state", "exposures", "budget left", "health", "waits for", "left", rows=rows)
     for column in grid.columns:
-        column.overflow = "fold"  # an address that is cut is nobody's
+        column.overflow = "fold"
+    # An address that is cut is nobody's.
+    grid.columns[5].min_width = max((len(word) for row in rows for word in str(row[5]).split()), default=1)
     emit(
         as_json,
-        {"pilots": [line.as_json() for line in found], "drafts": waiting},
+        {"pilots": [line.as_json() for line in found], "drafts": waiting, "due": [one.as_json() for one in due]},
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
+        *(f"Due: {one.told()}" for one in due),
     )
     return found
+
+
+@app.command()
+def remind(context: typer.Context, as_json: Json = False) -> Any:
+    """List who must do what until when, for a timer to mail; nothing is sent, and it always ends with 0."""
+    from lab.portfolio import lines
+    from lab.reminders import reminders
+    from lab.state import open_lab, read_settings
+
+    workspace = session(context).workspace()
+    within = read_settings(workspace).remind_days
+    due = reminders(lines(open_lab(workspace)), within)
+    rows = [(one.who, one.pilot, one.what, date_time(one.until), one.next) for one in due]
+    emit(
+        as_json,
+        {"remind_days": within, "due": [one.as_json() for one in due]},
+        table("for whom", "pilot", "what is due", "until", "next", rows=rows) if rows else "Nothing is due.",
+    )
+    return due
 
 
 @app.command()
@@ -442,8 +479,11 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
         + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
-        f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.spent} of {line.budget}",
-        f"Ends {date_time(line.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
+        f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.account.spent} of "
+        f"{line.account.budget}, {line.account.left} left",
+        *(f"Held: {amount} for {key}" for key, amount in line.open_reservations),
+        *([f"Health: {line.health}"] if line.health else []),
+        f"Ends {date_time(pilot.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
         f"Promise {pilot.promise.digest}",
         *(amendment.told() for amendment in pilot.amendments),
         *(["The last amendment was cut off: give the same `lab amend` again"] if pilot.undeposited else []),
@@ -455,33 +495,98 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
 def insights(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="Words that the insight must contain.")] = "",
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only those on this metric.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """List what decided pilots taught."""
-    from lab.portfolio import insights as search
+    """List what decided pilots taught, and which pilots contradict it."""
+    from lab.insights import insights as search
     from lab.state import open_lab
 
-    found = search(open_lab(session(context).workspace()), query)
+    found = search(open_lab(session(context).workspace()), query, tag=tag, metric=metric)
+    asked = " ".join(filter(None, (query, tag and f"--tag {tag}", metric and f"--metric {metric}")))
+    rows = [
+        (i.pilot, i.word, i.claim, i.told(), ", ".join(i.contradicted_by), " ".join(i.tags)) for i in found
+    ]  # fmt: skip
     emit(
         as_json,
         {"insights": [insight.as_json() for insight in found]},
-        table("pilot", "decision", "insight", rows=[(i.pilot, i.word, i.claim) for i in found])
+        table("pilot", "decision", "insight", "effect", "contradicted by", "tags", rows=rows)
         if found
         else "No insights yet."
-        if not query
-        else f"No insight contains `{query}`.",
+        if not asked
+        else f"No insight contains `{asked}`.",
     )
     return found
 
 
 @app.command()
-def report(context: typer.Context, as_json: Json = False) -> Any:
-    """Say how well the Lab learns: decisions, days to a decision, insights and their cost."""
+def insight(
+    context: typer.Context,
+    name: Name,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to add; may be given several times.")] = None,
+    supports: Annotated[str | None, typer.Option(help="A pilot whose insight this one's result supports.")] = None,
+    contradicts: Annotated[
+        str | None, typer.Option(help="A pilot whose insight this one's result contradicts.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it supports or contradicts.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show one pilot's insight; tag it, or link it with another pilot's that it supports or contradicts."""
+    from lab.linking import say
+
+    if supports is not None and contradicts is not None:
+        raise BadInput("it is one or the other", where="--supports, --contradicts", expected="one of them at a time")
+    kind: Any = "supports" if supports is not None else "contradicts" if contradicts is not None else None
+    done = say(
+        session(context).workspace(), name, tags=tuple(tag or ()), kind=kind, other=supports or contradicts,
+        reason=reason,
+    )  # fmt: skip
+    found, asked = done.insight, bool(tag or kind)
+    emit(
+        as_json,
+        {**found.as_json(), "repeated": asked and done.repeated},
+        *(["This had been said before; nothing was done."] if asked and done.repeated else []),
+        f"{name} ({found.word}): {found.claim}",
+        f"Effect: {found.told()}",
+        f"Context: {found.context.population}, {', '.join(found.context.channels)}",
+        f"Tags: {' '.join(found.tags) or '–'}",
+        *(f"Supported by {link.pilot}: {link.reason}" for link in found.supporting),
+        *(f"Contradicted by {link.pilot}: {link.reason}" for link in found.contradicting),
+        *(f"The numbers of {other} contradict it. If so: pilotplant lab insight {other} --contradicts {name} "
+          "--reason TEXT" for other in found.proposed),
+    )  # fmt: skip
+    return found
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    quarter: Annotated[str | None, typer.Option(help="Like 2026Q1; the present one if left out.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Say how well the Lab learns: decisions, days to a decision, insights and their cost, and a plot over time."""
+    from lab.learning import report as tell
     from lab.portfolio import measures
     from lab.state import open_lab
 
-    found = measures(open_lab(session(context).workspace()))
-    emit(as_json, found, *learning(found))
+    room = open_lab(session(context).workspace())
+    found, overall = tell(room, quarter), measures(room)
+    numbers = found.numbers
+    rate, days, price = numbers["insight_rate"], numbers["days_to_decision"], numbers["cost_per_insight"]
+    emit(
+        as_json,
+        {**overall, "report": found.as_json()},
+        *learning(overall),
+        f"{found.quarter}: {numbers['decided']} decided ({numbers['scaled']} scaled, {numbers['revised']} revised, "
+        f"{numbers['stopped']} stopped, {numbers['lapsed']} lapsed); insights: {numbers['insights']}, "
+        + ("rate –" if rate is None else f"rate {rate:.0%}"),
+        f"{found.quarter}: days to a decision {'–' if days is None else days} (median); cost {money(numbers['cost'])}; "
+        f"cost per insight {'–' if price is None else money(price)}",
+        "Learning velocity, insights a month: "
+        + ", ".join(f"{month['month']} {month['insights']}" for month in found.velocity),
+        f"Plot: {found.plot}",
+    )
     return found
 
 
@@ -510,7 +615,8 @@ def learning(found: dict[str, Any]) -> list[str]:
         f"decided ({words['scale']} scale, {words['revise']} revise, {words['stop']} stop, {found['lapsed']} lapsed)",
         f"Days to a decision: {'–' if days is None else days} (median); insights: {found['insights']}; "
         f"cost per insight: {'–' if price is None else money(price)}",
-        f"Budget: {money(found['spent'])} spent, {money(found['budget_left'])} of {money(found['budget'])} not bound",
+        f"Budget: {money(found['spent'])} spent, {money(found['held'])} held, {money(found['budget_left'])} of "
+        f"{money(found['budget'])} not bound",
     ]
 
 

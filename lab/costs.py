@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from lab.pilots import entries, get_pilot, spent
+from lab.accounts import Account, account
+from lab.pilots import entries, get_pilot
 from lab.spending import Spent, spend
 from lab.state import open_lab
 from shared.candidate import SpendEntry
@@ -53,26 +54,27 @@ def record_costs(workspace: Workspace, name: str, file: Path) -> RecordedCosts:
     pilot = get_pilot(room, name)
     with room.transaction() as connection:
         known = {entry.id: entry for entry in entries(connection, pilot)}
-        left = pilot.reserved - spent(connection, pilot)
+        before = account(connection, pilot)
     fresh = {key: cost for key, cost in costs.items() if not _is_known(cost, known.get(key), file)}
-    wanted = Money(amount=sum((cost.amount for cost in fresh.values()), Decimal(0)), currency=left.currency)
+    wanted = Money(amount=sum((cost.amount for cost in fresh.values()), Decimal(0)), currency=before.left.currency)
     if fresh:
         pilot.require_open(room.now(), "costs")
-    if wanted.amount > left.amount:
+    if wanted.amount > before.left.amount:
         raise Refused(
-            f"the {len(fresh)} new costs come to {wanted}, and pilot {name} has {left} left of {pilot.reserved}",
+            f"the {len(fresh)} new costs come to {wanted}, and pilot {name} has {before.left} left of {pilot.reserved}",
             where=str(file),
-            remedy="nothing was taken from this file; a budget is part of the frozen charter",
+            remedy="nothing was taken from this file; have the budget raised: edit the charter, then "
+            f"pilotplant lab amend {name} --reason TEXT",
         )
     booked = [spend(workspace, name, cost.amount, cost.purpose, key=key) for key, cost in fresh.items()]
-    return _result(booked, len(costs) - len(fresh), pilot.reserved, left)
+    return _result(booked, len(costs) - len(fresh), before)
 
 
-def _result(booked: list[Spent], known: int, reserved: Money, left: Money) -> RecordedCosts:
+def _result(booked: list[Spent], known: int, before: Account) -> RecordedCosts:
     """Whoever records at the same moment may have booked some of these costs first."""
     new = sum(not each.repeated for each in booked)
-    left = booked[-1].left if booked else left
-    return RecordedCosts(new, known + len(booked) - new, reserved - left, left)
+    after = booked[-1].account if booked else before
+    return RecordedCosts(new, known + len(booked) - new, after.spent, after.left)
 
 
 def _read(file: Path) -> dict[str, _Cost]:

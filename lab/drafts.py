@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
 from lab.freezing import Frozen, freeze
+from lab.insights import repeats
 from lab.layers import beside, clash_note
 from lab.measuring import remarks
 from lab.obstacles import Examined, examine, taking_part
@@ -110,6 +111,8 @@ def check(workspace: Workspace, name: str) -> Check:
     notes += remarks(frozen.promise)
     if clash := clash_note(charter, beside(room, charter)):
         notes.append(clash)
+    metric = frozen.promise.metrics[charter.primary.metric]
+    notes += [repeat.told() for repeat in repeats(room, charter, metric)]
     forecast = _forecast(frozen) | {"audiences": examined.audiences}
     return Check(name, examined.problems, notes, forecast)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,13 +11,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lab.accounts import Account, accounts
 from lab.budget import committed
-from lab.pilots import Pilot, State, all_pilots, spent
-from lab.state import batches, candidates, read_settings
-from shared.clock import rfc3339
+from lab.health import Counts, Health, health, planned_units
+from lab.pilots import Pilot, State, all_pilots
+from lab.reminders import reminders
+from lab.reservations import still_open
+from lab.state import analyses, batches, candidates, read_settings
+from lab.state import pilots as pilots_table
+from shared.candidate import EVIDENCE
+from shared.clock import parse_rfc3339, rfc3339
+from shared.digests import digest_bytes
+from shared.evidence.model import Evidence
 from shared.money import Money
-from shared.record import SILENCE, Decided, decisions
+from shared.record import Decided, decisions
 from shared.room import Room
+from shared.workspace import Workspace
 
 SECONDS_PER_DAY = 86_400
 
@@ -27,19 +37,39 @@ class Line:
 
     Attributes:
         exposures: rows accepted so far.
-        waits_for, until: whose move it is, and until when; None once it is decided.
+        waits_for, until: whose move it is, and until when; None once it is decided and holds nothing.
+        days_left: days until then.
+        health: None once it is decided.
+        open_reservations: key and amount of everything held that can still be settled.
     """
 
-    name: str
+    pilot: Pilot
     state: State
     word: str | None
-    ends: datetime | None
     exposures: int
     planned_units: int
-    spent: Money
-    budget: Money
+    account: Account
     waits_for: str | None
     until: datetime | None
+    days_left: float | None
+    health: Health | None
+    open_reservations: tuple[tuple[str, Money], ...]
+    submitted: bool
+
+    @property
+    def name(self) -> str:
+        """The pilot's name."""
+        return self.pilot.name
+
+    @property
+    def cost(self) -> Money:
+        """What it counts as: what it has cost, and once it is decided what it still holds as well."""
+        return self.account.bound if self.state == "decided" else self.account.spent
+
+    @property
+    def sample_frac(self) -> float:
+        """Exposures against planned units; 1 and more where the plan is reached."""
+        return self.exposures / self.planned_units
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -47,81 +77,115 @@ class Line:
             "pilot": self.name,
             "state": self.state,
             "decision": self.word,
-            "ends": rfc3339(self.ends) if self.ends else None,
+            "ends": rfc3339(self.pilot.ends),
             "exposures": self.exposures,
             "planned_units": self.planned_units,
-            "spent": self.spent.as_json(),
-            "budget": self.budget.as_json(),
+            "sample_frac": round(self.sample_frac, 4),
+            "spent": self.account.spent.as_json(),
+            "held": self.account.held.as_json(),
+            "budget": self.account.budget.as_json(),
+            "budget_left": self.account.left.as_json(),
             "waits_for": self.waits_for,
             "until": rfc3339(self.until) if self.until else None,
+            "days_left": None if self.days_left is None else round(self.days_left, 1),
+            "health": self.health.as_json() if self.health else None,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Insight:
-    """What a pilot taught.
+class _Facts:
+    """What the database says of all pilots, read at once."""
 
-    Attributes:
-        signed: whether an owner said so; silence says only that nobody did, and counts as no insight.
-    """
-
-    pilot: str
-    word: str
-    claim: str
-    owner: str
-    at: str
-    signed: bool
-
-    def as_json(self) -> dict[str, str]:
-        """For `--json`."""
-        return {"pilot": self.pilot, "decision": self.word, "claim": self.claim, "owner": self.owner, "at": self.at}
+    accounts: dict[str, Account]
+    counts: dict[str, Counts]
+    held: dict[str, tuple[tuple[str, Money], ...]]
+    submitted: set[str]
+    analysed: dict[str, sa.Row[tuple[object, ...]]]
 
 
 def lines(room: Room) -> list[Line]:
     """Every launched pilot, in the order of launch."""
-    decided, now = decisions(room.workspace), room.now()
-    return [_line(room, pilot, decided.get(pilot.name), now) for pilot in all_pilots(room)]
-
-
-def _line(room: Room, pilot: Pilot, decided: Decided | None, now: datetime) -> Line:
+    decided, now, pilots = decisions(room.workspace), room.now(), all_pilots(room)
+    if not pilots:
+        return []
     with room.transaction() as connection:
-        cost = spent(connection, pilot)
-        exposures = connection.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(batches.c.exposures), 0)).where(batches.c.pilot == pilot.name)
-        ).scalar_one()
-        submitted = connection.execute(sa.select(candidates.c.digest).where(candidates.c.pilot == pilot.name)).first()
-    state = pilot.state(now, decided)
-    waits_for, until = _waits(pilot, state, submitted=submitted is not None)
-    word = decided.decision.word if decided else "stop" if state == "decided" else None
-    planned = pilot.charter.sample.units_per_arm * len(pilot.charter.arms)
-    return Line(pilot.name, state, word, pilot.ends, exposures, planned, cost, pilot.reserved, waits_for, until)
+        facts = _facts(connection, pilots)
+    return [_line(pilot, facts, decided.get(pilot.name), now) for pilot in pilots]
 
 
-def _waits(pilot: Pilot, state: State, *, submitted: bool) -> tuple[str | None, datetime | None]:
+def _facts(connection: sa.Connection, pilots: list[Pilot]) -> _Facts:
+    held: defaultdict[str, tuple[tuple[str, Money], ...]] = defaultdict(tuple)
+    for row in still_open(connection):
+        held[row.pilot] += ((row.id, Money(amount=row.amount, currency=row.currency)),)
+    last = sa.select(analyses).order_by(analyses.c.at)
+    return _Facts(
+        accounts=accounts(connection, pilots),
+        counts=_counts(connection),
+        held=held,
+        submitted=set(connection.execute(sa.select(candidates.c.pilot)).scalars()),
+        analysed={row.pilot: row for row in connection.execute(last)},
+    )
+
+
+def _counts(connection: sa.Connection) -> dict[str, Counts]:
+    found: dict[str, Counts] = {}
+    columns = (batches.c.pilot, batches.c.exposures, batches.c.outcomes, batches.c.conflicts, batches.c.at)
+    for row in connection.execute(sa.select(*columns).order_by(batches.c.id)):
+        so_far = found.get(row.pilot, Counts())
+        found[row.pilot] = Counts(
+            exposures=so_far.exposures + row.exposures,
+            outcomes=so_far.outcomes + row.outcomes,
+            held_back=so_far.held_back + sum(row.conflicts.values()),
+            last=row.at,
+        )
+    return found
+
+
+def _line(pilot: Pilot, facts: _Facts, decided: Decided | None, now: datetime) -> Line:
+    state, submitted = pilot.state(now, decided), pilot.name in facts.submitted
+    held = facts.held.get(pilot.name, ()) if now < pilot.charter.deadline else ()
+    waits_for, until = _waits(pilot, state, submitted=submitted, holds=bool(held))
+    counts, account = facts.counts.get(pilot.name, Counts()), facts.accounts[pilot.name]
+    return Line(
+        pilot=pilot,
+        state=state,
+        word=decided.decision.word if decided else "stop" if state == "decided" else None,
+        exposures=counts.exposures,
+        planned_units=planned_units(pilot),
+        account=account,
+        waits_for=waits_for,
+        until=until,
+        days_left=None if until is None else (until - now).total_seconds() / SECONDS_PER_DAY,
+        health=None if state == "decided" else _health(pilot, account, counts, facts, ended=state == "ended"),
+        open_reservations=held,
+        submitted=submitted,
+    )
+
+
+def _health(pilot: Pilot, account: Account, counts: Counts, facts: _Facts, *, ended: bool) -> Health:
+    row = facts.analysed.get(pilot.name)
+    evidence = None if row is None else _evidence(pilot, row)
+    as_of = parse_rfc3339(str(row.at)) if row is not None and evidence is not None else None
+    return health(pilot, account, counts, evidence, as_of=as_of, ended=ended)
+
+
+def _evidence(pilot: Pilot, row: sa.Row[tuple[object, ...]]) -> Evidence | None:
+    """The evidence of an analysis; None where it was removed, or is not what was computed."""
+    try:
+        content = (pilot.folder / "analyses" / str(row.folder) / EVIDENCE).read_bytes()
+    except OSError:
+        return None
+    return Evidence.model_validate_json(content) if digest_bytes(content) == row.evidence else None
+
+
+def _waits(pilot: Pilot, state: State, *, submitted: bool, holds: bool) -> tuple[str | None, datetime | None]:
     if state == "running":
         return f"{pilot.charter.requester} (data)", pilot.ends
     if state == "ended":
         who = f"{pilot.charter.owner} (decision)" if submitted else f"{pilot.charter.requester} (submission)"
         return who, pilot.charter.deadline
-    return None, None
-
-
-def insights(room: Room, query: str = "") -> list[Insight]:
-    """What decided pilots taught, newest first; with a query only those that contain every word of it."""
-    decided, now = decisions(room.workspace), room.now()
-    found = []
-    for pilot in all_pilots(room):
-        known = decided.get(pilot.name)
-        if known is not None and known.decision.insight:
-            word, claim, at = known.decision.word, known.decision.insight, known.decision.at
-        elif known is None and now >= pilot.charter.deadline:
-            word, claim, at = "stop", SILENCE, rfc3339(pilot.charter.deadline)
-        else:
-            continue
-        found.append(Insight(pilot.name, word, claim, pilot.charter.owner, at, signed=known is not None))
-    words = query.lower().split()
-    found = [i for i in found if all(word in f"{i.pilot} {i.word} {i.claim}".lower() for word in words)]
-    return sorted(found, key=lambda insight: insight.at, reverse=True)
+    # Decided before all its bills were in.
+    return (f"{pilot.charter.requester} (bills)", pilot.charter.deadline) if holds else (None, None)
 
 
 def measures(room: Room) -> dict[str, Any]:
@@ -129,38 +193,48 @@ def measures(room: Room) -> dict[str, Any]:
 
     A pilot that silence decided is `lapsed`: it has cost what it has, and taught nothing.
     """
-    listed, learned = lines(room), [insight for insight in insights(room) if insight.signed]
-    decided = decisions(room.workspace)
-    pilots = all_pilots(room)
-    days = [
-        (known.at - pilot.launched_at).total_seconds() / SECONDS_PER_DAY
-        for pilot in pilots
-        if (known := decided.get(pilot.name))
-    ]
-    settings = read_settings(room.workspace)
+    listed, decided, settings = lines(room), decisions(room.workspace), read_settings(room.workspace)
+    spoken = [(line, decided[line.name]) for line in listed if line.name in decided]
+    learned = sum(bool(known.decision.insight) for _, known in spoken)
+    days = [(known.at - line.pilot.launched_at).total_seconds() / SECONDS_PER_DAY for line, known in spoken]
     zero = Money(amount=Decimal(0), currency=settings.budget.currency)
-    cost = sum((line.spent for line in listed if line.state == "decided"), zero)
-    words = [known.decision.word for pilot in pilots if (known := decided.get(pilot.name))]
+    cost = sum((line.cost for line in listed if line.state == "decided"), zero)
+    words = [known.decision.word for _, known in spoken]
     return {
         "pilots": {state: sum(line.state == state for line in listed) for state in ("running", "ended", "decided")},
-        "drafts": len(drafts(room)),
+        "drafts": len(drafts_among(room.workspace, listed)),
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "lapsed": sum(line.state == "decided" and line.name not in decided for line in listed),
         "days_to_decision": round(median(days), 1) if days else None,
-        "insights": len(learned),
-        "cost_per_insight": Money(amount=round(cost.amount / len(learned), 2), currency=cost.currency).as_json()
-        if learned
-        else None,
-        "spent": sum((line.spent for line in listed), zero).as_json(),
+        "insights": learned,
+        "cost_per_insight": per_insight(cost, learned),
+        "spent": sum((line.account.spent for line in listed), zero).as_json(),
+        "held": sum((line.account.held for line in listed), zero).as_json(),
         "budget": settings.budget.as_json(),
         "budget_left": (settings.budget - committed(room)).as_json(),
         "waiting": [line.as_json() for line in listed if line.waits_for],
+        "due": [reminder.as_json() for reminder in reminders(listed, settings.remind_days)],
     }
+
+
+def per_insight(cost: Money, insights: int) -> dict[str, str] | None:
+    """What one insight has cost; None without any."""
+    return Money(amount=round(cost.amount / insights, 2), currency=cost.currency).as_json() if insights else None
 
 
 def drafts(room: Room) -> list[str]:
     """Charters that have not been launched."""
-    launched = {pilot.name for pilot in all_pilots(room)}
+    with room.transaction() as connection:
+        launched = set(connection.execute(sa.select(pilots_table.c.name)).scalars())
+    return _drafts(room.workspace, launched)
+
+
+def drafts_among(workspace: Workspace, listed: list[Line]) -> list[str]:
+    """The same, where the launched ones have been read already."""
+    return _drafts(workspace, {line.name for line in listed})
+
+
+def _drafts(workspace: Workspace, launched: set[str]) -> list[str]:
     return sorted(
-        path.parent.name for path in room.workspace.pilots.glob("*/charter.yaml") if path.parent.name not in launched
+        path.parent.name for path in workspace.pilots.glob("*/charter.yaml") if path.parent.name not in launched
     )

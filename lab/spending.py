@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from lab.pilots import Pilot, locked_pilot, spent
-from lab.state import open_lab
+from lab.accounts import Account, account
+from lab.pilots import Pilot, locked_pilot
+from lab.state import open_lab, reservations
 from lab.state import spend as spend_table
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
@@ -21,11 +22,26 @@ from shared.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A pilot's account after a cost."""
+    """A pilot's account after a booking.
 
-    spent: Money
-    left: Money
+    Attributes:
+        key: what the booking goes by.
+        repeated: whether it had been made before, so that nothing was done.
+    """
+
+    key: str
+    account: Account
     repeated: bool
+
+    @property
+    def spent(self) -> Money:
+        """What the pilot has cost so far."""
+        return self.account.spent
+
+    @property
+    def left(self) -> Money:
+        """What it may still spend or reserve."""
+        return self.account.left
 
 
 def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key: str | None = None) -> Spent:
@@ -33,45 +49,80 @@ def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key
 
     Raises Refused above the budget or past the end, and where the key was used for another cost.
     """
-    if not purpose.strip():
-        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it was for")
+    require_purpose(purpose)
     room = open_lab(workspace)
     with locked_pilot(room, name) as pilot:
         return _spend(room, pilot, amount, purpose, key)
 
 
+def require_purpose(purpose: str) -> None:
+    """Raises BadInput where nothing is said."""
+    if not purpose.strip():
+        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it was for")
+
+
+def require_left(pilot: Pilot, money: Money, left: Money) -> None:
+    """Raises Refused where an amount is more than what is left of the pilot's budget."""
+    if money.amount > left.amount:
+        raise Refused(
+            f"{money} is more than the {left} that pilot {pilot.name} has left of {pilot.reserved}",
+            where=f"pilot {pilot.name}",
+            remedy="spend less, release what is held and not needed, or have the budget raised: edit the charter, then "
+            f"pilotplant lab amend {pilot.name} --reason TEXT",
+        )
+
+
+def find_cost(connection: sa.Connection, pilot: Pilot, key: str) -> sa.Row[tuple[object, ...]] | None:
+    """The cost of that key, or None."""
+    query = sa.select(spend_table).where(spend_table.c.pilot == pilot.name, spend_table.c.id == key)
+    return connection.execute(query).first()
+
+
+def key_taken(pilot: Pilot, row: sa.Row[tuple[object, ...]]) -> Refused:
+    """What is said of a key that stands for another cost."""
+    return Refused(
+        f"the key `{row.id}` was used for {row.amount} {row.currency}: {row.purpose}",
+        where=f"pilot {pilot.name}",
+        remedy="give this cost a key of its own with --id",
+    )
+
+
+def insert_cost(connection: sa.Connection, pilot: Pilot, key: str, at: str, money: Money, purpose: str) -> None:
+    """Keeps a cost, within the caller's transaction."""
+    connection.execute(
+        spend_table.insert().values(
+            pilot=pilot.name, id=key, at=at, amount=str(money.amount), currency=money.currency, purpose=purpose
+        )
+    )
+
+
 def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | None) -> Spent:
-    name = pilot.name
     money = Money(amount=amount, currency=pilot.reserved.currency)
     identity = key or short(digest_json({"amount": str(amount), "purpose": purpose}))
     with room.transaction() as connection:
-        before = connection.execute(
-            sa.select(spend_table).where(spend_table.c.pilot == name, spend_table.c.id == identity)
-        ).first()
-        total = spent(connection, pilot)
+        before = find_cost(connection, pilot, identity)
         if before is not None:
             if (before.amount, before.purpose) != (str(money.amount), purpose):
-                raise Refused(
-                    f"the key `{identity}` was used for {before.amount} {before.currency}: {before.purpose}",
-                    where=f"pilot {name}",
-                    remedy="give this cost a key of its own with --id",
-                )
-            return Spent(total, pilot.reserved - total, repeated=True)
+                raise key_taken(pilot, before)
+            return Spent(identity, account(connection, pilot), repeated=True)
+        _require_not_reserved(connection, pilot, identity)
         pilot.require_open(room.now(), "costs")
-        if (total + money).amount > pilot.reserved.amount:
-            raise Refused(
-                f"{money} is more than the {pilot.reserved - total} that pilot {name} has left of {pilot.reserved}",
-                where=f"pilot {name}",
-                remedy="spend less, or have the budget raised: edit the charter, then "
-                f"pilotplant lab amend {name} --reason TEXT",
-            )
-        now = rfc3339(room.now())
-        connection.execute(
-            spend_table.insert().values(
-                pilot=name, id=identity, at=now, amount=str(money.amount), currency=money.currency, purpose=purpose
-            )
-        )
-        room.write(connection, "spent", name, {"id": identity, "money": money.as_json(), "purpose": purpose})
+        require_left(pilot, money, account(connection, pilot).left)
+        insert_cost(connection, pilot, identity, rfc3339(room.now()), money, purpose)
+        room.write(connection, "spent", pilot.name, {"id": identity, "money": money.as_json(), "purpose": purpose})
+        found = account(connection, pilot)
         reach(Point.SPEND_WRITTEN)
     reach(Point.SPEND_RECORDED)
-    return Spent(total + money, pilot.reserved - total - money, repeated=False)
+    return Spent(identity, found, repeated=False)
+
+
+def _require_not_reserved(connection: sa.Connection, pilot: Pilot, key: str) -> None:
+    """A cost beside its own reservation would count twice."""
+    query = sa.select(reservations).where(reservations.c.pilot == pilot.name, reservations.c.id == key)
+    found = connection.execute(query).first()
+    if found is not None:
+        raise Refused(
+            f"the key `{key}` is that of a reservation of {found.amount} {found.currency}: {found.purpose}",
+            where=f"pilot {pilot.name}",
+            remedy=f"settle it: pilotplant lab spend {pilot.name} AMOUNT --settle {key}",
+        )

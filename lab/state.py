@@ -69,6 +69,19 @@ spend = sa.Table(
     sa.Column("currency", sa.String, nullable=False),
     sa.Column("purpose", sa.String, nullable=False),
 )
+# Money held for a cost that is still to come. A row without `closed_at` is open: its amount is not left to spend.
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),  # settled, the cost has the same id
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("amount", sa.String, nullable=False),
+    sa.Column("currency", sa.String, nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("closed_at", sa.String),
+    sa.Column("closed_by", sa.String),  # settled or released
+)
 analyses = sa.Table(
     "analyses",
     metadata,
@@ -83,6 +96,22 @@ candidates = sa.Table(
     metadata,
     sa.Column("digest", sa.String, primary_key=True),
     sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+insight_tags = sa.Table(
+    "insight_tags",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("tag", sa.String, primary_key=True),
+    sa.Column("at", sa.String, nullable=False),
+)
+insight_links = sa.Table(
+    "insight_links",
+    metadata,
+    sa.Column("pilot", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("other", sa.String, sa.ForeignKey("pilots.name"), primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),  # supports or contradicts
+    sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )
 
@@ -123,6 +152,7 @@ class LabSettings(BaseModel):
         database: an SQLAlchemy URL.
         budget: what all pilots together may cost.
         smtp: the mail server for `lab test-send`; None where there is none.
+        remind_days: how many days before its end a time box, or a deadline, is spoken of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +161,7 @@ class LabSettings(BaseModel):
     database: str
     budget: Money
     smtp: Smtp | None = None
+    remind_days: int = Field(default=3, ge=0)
 
 
 def read_settings(workspace: Workspace) -> LabSettings:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from lab.analysis import Analysis, is_current, latest
 from lab.pilots import Pilot, entries, locked_pilot
+from lab.reservations import require_none_open
 from lab.state import candidates, open_lab
 from shared.candidate import (
     AMENDMENTS,
@@ -42,7 +43,7 @@ class Submitted:
 def submit(workspace: Workspace, name: str) -> Submitted:
     """Seals the pilot's latest analysis; the same content again is a no-op.
 
-    Raises Refused where there is no analysis, or where data came in since.
+    Raises Refused where there is no analysis, where data came in since, or where money is still held.
     """
     room = open_lab(workspace)
     again = f"pilotplant lab analyse {name}"
@@ -59,6 +60,7 @@ def submit(workspace: Workspace, name: str) -> Submitted:
             raise Refused(f"{name} was amended since its analysis", where=f"pilot {name}", remedy=again)
         if not is_current(room, pilot, analysis.evidence):
             raise Refused(f"data came in since the analysis of {name}", where=f"pilot {name}", remedy=again)
+        require_none_open(room, pilot)
         with scratch_in(pilot.folder / "sealing") as scratch:
             _gather(room, pilot, analysis, scratch)
             return _seal(room, pilot, analysis, scratch)
@@ -104,6 +106,6 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitt
 
 def _last_entry(room: Room, pilot: Pilot) -> dict[str, object]:
     """The Lab's ledger at the pilot's last data or cost: sealing the same content again gives the same digest."""
-    counted = {"launched", "amended", "deposited", "ended", "recorded", "spent", "analysed"}
+    counted = {"launched", "amended", "deposited", "ended", "recorded", "spent", "settled", "analysed"}
     last = [entry for entry in room.entries(pilot.name) if entry.kind in counted][-1]
     return {"seq": last.seq, "hash": last.hash}

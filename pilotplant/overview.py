@@ -13,6 +13,7 @@ from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
 from shared.clock import parse_rfc3339, rfc3339
 from shared.console import date_time, table
+from shared.wording import days
 from shared.workspace import Workspace
 
 WENT_WRONG = ("failed", "refused")
@@ -57,6 +58,7 @@ class Overview:
             *(f"  {line}" for line in _reliability(self.factory)),
             "",
             *self._waiting(),
+            *(f"Due: {_due_line(due)}" for due in self.lab["due"]),
         ]
 
     def _waiting(self) -> list[Any]:
@@ -102,6 +104,10 @@ def waits(pilots: list[dict[str, Any]], drafted: list[str], releases: list[dict[
             if release["state"] == "live" and release["last_state"] in WENT_WRONG
         ),
     ]
+
+
+def _due_line(due: dict[str, Any]) -> str:
+    return f"{due['pilot']}: {due['for']}, {due['what']} ({days(due['days_left'])} left)"
 
 
 def _reliability(found: dict[str, Any]) -> list[str]:

@@ -61,13 +61,20 @@ def queue(
     """List what waits for a decision, and until when."""
     from promotion.waiting import waiting
     from shared.clock import parse_rfc3339
+    from shared.wording import days
 
     found = waiting(session(context).workspace(), owner=as_)
-    rows = [(c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"]))) for c in found]
+    rows = [
+        (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
+         days(c["days_left"]) + (", due" if c["due"] else ""))
+        for c in found
+    ]  # fmt: skip
     emit(
         as_json,
         {"candidates": found},
-        table("pilot", "candidate", "waits for", "until", rows=rows) if found else "Nothing waits for a decision.",
+        table("pilot", "candidate", "waits for", "until", "left", rows=rows)
+        if found
+        else "Nothing waits for a decision.",
     )
     return found
 

@@ -36,6 +36,7 @@ class GateSettings(BaseModel):
     Attributes:
         database: an SQLAlchemy URL.
         valid_days: how long a package may run after its decision.
+        remind_days: how many days before its deadline a decision is shown as due.
         tiers: see there.
     """
 
@@ -44,6 +45,7 @@ class GateSettings(BaseModel):
     schema_version: Literal[1]
     database: str
     valid_days: int = Field(default=180, ge=1, le=3650)
+    remind_days: int = Field(default=3, ge=0)
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:

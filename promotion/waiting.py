@@ -7,12 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.intake import digest_named, latest
+from promotion.policy import read_settings
 from promotion.state import decisions, open_promotion
 from shared.candidate import Candidate
 from shared.clock import rfc3339
 from shared.errors import BadInput
 from shared.room import Room
 from shared.workspace import Workspace
+
+SECONDS_PER_DAY = 86_400
 
 
 def undecided(room: Room) -> list[Candidate]:
@@ -23,21 +26,27 @@ def undecided(room: Room) -> list[Candidate]:
 
 
 def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str, Any]]:
-    """Each undecided candidate with its owner and the moment after which silence is *stop*."""
-    room = open_promotion(workspace)
+    """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
+
+    `due` is one whose moment is within `remind_days` of configs/gate.yaml.
+    """
+    room, within = open_promotion(workspace), read_settings(workspace).remind_days
     found = []
     for candidate in undecided(room):
         try:
             charter = candidate.promise().charter
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
-        if room.now() < charter.deadline and owner in {None, charter.owner}:
+        left = (charter.deadline - room.now()).total_seconds() / SECONDS_PER_DAY
+        if left > 0 and owner in {None, charter.owner}:
             found.append(
                 {
                     "pilot": charter.pilot,
                     "candidate": digest_named(candidate),
                     "owner": charter.owner,
                     "until": rfc3339(charter.deadline),
+                    "days_left": round(left, 1),
+                    "due": left <= within,
                 }
             )
     return sorted(found, key=lambda entry: entry["until"])

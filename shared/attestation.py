@@ -11,19 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import Signer
 
 from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
 from shared.finding import Finding
-from shared.keys import PublicKey
 from shared.workspace import Mode
+
+if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import Signer
+
+    from shared.keys import PublicKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -140,6 +142,8 @@ class Attestation:
 
 def attest(candidate: str, predicate: Predicate, signers: Sequence[Signer]) -> bytes:
     """The envelope's bytes, signed by all of `signers`, in canonical form."""
+    from securesystemslib.dsse import Envelope
+
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": "candidate", "digest": {"sha256": hex_of(candidate)}}],
@@ -163,6 +167,8 @@ def read_attestation(path: Path) -> Attestation:
 
 def parse_attestation(raw: bytes, *, where: str) -> Attestation:
     """The attestation in an envelope's bytes; raises BadInput like `read_attestation`."""
+    from securesystemslib.dsse import Envelope  # a list of pilots without a decision does without it
+
     try:
         envelope = Envelope.from_dict(json.loads(raw))
         # Base64 and JSON leave room for other bytes of the same meaning: only the canonical ones count.
@@ -180,6 +186,8 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
 
 
 def _verifies(envelope: Envelope, key: PublicKey) -> bool:
+    from securesystemslib.exceptions import VerificationError
+
     try:
         envelope.verify([key.verifier()], 1)
     except (VerificationError, BadInput):

@@ -6,18 +6,20 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.charter import Promise
 from shared.digests import canonical, digest_file, digest_json, hex_of
-from shared.engines.duckdb import PilotData
 from shared.errors import BadInput
 from shared.evidence.model import Evidence
 from shared.files import scratch_in, settle_verified, write_atomically
 from shared.money import Money
 from shared.workspace import Mode
+
+if TYPE_CHECKING:
+    from shared.engines.duckdb import PilotData
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -120,6 +122,8 @@ class Candidate:
     @property
     def data(self) -> PilotData:
         """The sealed exposures, outcomes and conflicts."""
+        from shared.engines.duckdb import PilotData  # DuckDB is not for those who only look at costs
+
         return PilotData.in_folder(self.folder / DATA)
 
     def promise(self) -> Promise:

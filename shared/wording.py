@@ -61,3 +61,15 @@ def p_value(p: float | None) -> str:
 def share(value: float | None) -> str:
     """A relative lift or share in per cent."""
     return "–" if value is None else f"{100 * value:+.1f} %"
+
+
+def days(left: float) -> str:
+    """How much time is left: whole days, the last one as `less than a day`."""
+    whole = int(left)
+    return "less than a day" if whole < 1 else "1 day" if whole == 1 else f"{whole} days"
+
+
+def bar(frac: float, width: int = 6) -> str:
+    """A share as a bar of blocks; only what is complete fills it."""
+    full = min(width, int(frac * width))
+    return "█" * full + "░" * (width - full)

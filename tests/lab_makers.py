@@ -30,6 +30,7 @@ from lab.amending import amend
 from lab.analysis import analyse
 from lab.intake import record
 from lab.launch import end, launch
+from lab.reservations import reserve, settle
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
@@ -361,9 +362,25 @@ def do_record(root: Path, file: Path, name: str = PILOT) -> None:
     record(open_workspace(root), name, file)
 
 
-def do_spend(root: Path, amount: str = "12.50", purpose: str = "stamps") -> None:
+def do_spend(root: Path, amount: str = "12.50", purpose: str = "stamps", name: str = PILOT) -> None:
     """`lab spend`."""
-    spend(open_workspace(root), PILOT, parse_amount(amount), purpose)
+    spend(open_workspace(root), name, parse_amount(amount), purpose)
+
+
+def do_reserve(root: Path, amount: str = "60.00", purpose: str = "mailing", name: str = PILOT) -> None:
+    """`lab spend --reserve`."""
+    reserve(open_workspace(root), name, parse_amount(amount), purpose)
+
+
+def do_settle(root: Path, amount: str = "57.40", key: str = "mailing", name: str = PILOT) -> None:
+    """`lab spend --settle`."""
+    settle(open_workspace(root), name, key, parse_amount(amount))
+
+
+def do_each(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]]) -> None:
+    """One command after the other."""
+    for work, arguments in calls:
+        work(*arguments)
 
 
 def do_end(root: Path) -> None:

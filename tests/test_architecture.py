@@ -101,6 +101,18 @@ def test_help_and_status_load_nothing_heavy(workspace, words):
     assert python("-c", script).stdout.splitlines()[-1] == "LOADED 0 []"
 
 
+@pytest.mark.parametrize("words", [["lab", "list"], ["lab", "remind"]])
+def test_a_list_of_pilots_loads_no_engine_and_no_statistics(workspace, words):
+    """The list is looked at all day: what it imports is most of the time it takes."""
+    early = (*HEAVY, "duckdb", "scipy", "matplotlib", "securesystemslib")
+    script = (
+        "import sys; from pilotplant.app import _exit_code\n"
+        f"code = _exit_code(['--workspace', {str(workspace)!r}, *{words!r}])\n"
+        f"print('LOADED', code, sorted(set({early!r}) & set(sys.modules)))"
+    )
+    assert python("-c", script).stdout.splitlines()[-1] == "LOADED 0 []"
+
+
 def commands() -> list[list[str]]:
     import typer.main
 

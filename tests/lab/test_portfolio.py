@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from lab.insights import insights
 from lab.launch import end
-from lab.portfolio import drafts, insights, lines, measures
+from lab.portfolio import drafts, lines, measures
 from lab.state import open_lab
 from promotion.decision import Asked, decide
 from tests.lab_makers import AFTER, DEADLINE, INSIDE, PILOT, draft

@@ -11,9 +11,19 @@ def pilots(found):
 
 def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
     candidate = stage.submit()
-    assert waiting(stage.workspace) == [
-        {"pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "until": "2026-02-01T00:00:00Z"}
-    ]
+    [found] = waiting(stage.workspace)
+    # Judged on 20 January at eight: 11 days and 16 hours before.
+    assert found == {
+        "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "until": "2026-02-01T00:00:00Z",
+        "days_left": 11.7, "due": False,
+    }  # fmt: skip
+
+
+def test_in_its_last_days_a_decision_is_due(stage):
+    stage.submit()
+    for when, due in (("2026-01-28 23:00", False), ("2026-01-29 01:00", True)):
+        stage.workspace.clock.set(moment(when))
+        assert [entry["due"] for entry in waiting(stage.workspace)] == [due]
 
 
 def test_the_most_urgent_comes_first_and_an_owner_may_see_only_their_own(stage):
