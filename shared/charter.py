@@ -147,6 +147,18 @@ class AlwaysValid(_Part):
     method: Literal["always_valid"]
 
 
+class Assumption(_Part):
+    """What a metric is expected to be in the control, for the forecast and for synthetic units; it decides nothing.
+
+    Attributes:
+        mean: per unit, over the time box, in the metric's unit.
+        sd: its standard deviation between units; of a proportion it follows from the mean.
+    """
+
+    mean: float = Field(allow_inf_nan=False)
+    sd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
 class SamplePlan(_Part):
     """How many units, how sure, and when to look.
 
@@ -155,12 +167,14 @@ class SamplePlan(_Part):
         power: the power that `units_per_arm` was planned for.
         units_per_arm: exposed units needed in every arm.
         looks: when the evidence may be looked at to decide.
+        assume: by metric, what is expected without a treatment, where no history says so.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
     power: float = Field(default=0.8, ge=0.5, lt=1)
     units_per_arm: int = Field(ge=2)
     looks: FixedHorizon | GroupSequential | AlwaysValid = Field(default=FixedHorizon(), discriminator="method")
+    assume: dict[str, Assumption] = Field(default_factory=dict)
 
 
 class TimeBox(_Part):
@@ -304,6 +318,9 @@ class Charter(_Part):
             raise ValueError(
                 f"a kill criterion reads `{unmeasured[0]}`, which is neither primary, guardrail nor secondary"
             )
+        unmeasured = [name for name in self.sample.assume if name not in measured]
+        if unmeasured:
+            raise ValueError(f"`assume` names `{unmeasured[0]}`, which is neither primary, guardrail nor secondary")
         for said, columns in (("covariates", self.covariates), ("segments", self.segments), ("sources", self.sources)):
             if len(set(columns)) < len(columns):
                 raise ValueError(f"`{said}` names something twice")

@@ -26,6 +26,8 @@ class Metric(BaseModel):
         unit: what the value is counted in, for people ("share of customers", "USD").
         direction: which way is better.
         description: for people.
+        history: a column of the population's table that holds the metric per unit as it was, over a time like a
+            pilot's; what a pilot is forecast from until others have measured the metric.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +37,7 @@ class Metric(BaseModel):
     unit: str
     direction: Literal["increase", "decrease"] = "increase"
     description: str = ""
+    history: str | None = Field(default=None, pattern=NAME)
 
     @property
     def sign(self) -> int:

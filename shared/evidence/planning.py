@@ -1,0 +1,124 @@
+"""Planning: the power of a comparison of two means, the effect it can detect, and the units it needs."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scipy.special import nctdtr, ndtr, stdtrit
+
+from shared.evidence.estimates import UNITS_MIN, degrees
+
+# A plan that needs more units in an arm than there are people is none.
+UNITS_MAX = 10**10
+STEPS = 60
+# Of so many degrees of freedom t is normal, and beyond such a shift scipy's series for it gives out.
+NORMAL_FROM, SHIFT_MAX = 10_000, 35.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A metric as it is without a treatment.
+
+    Attributes:
+        mean, variance: per unit.
+        share: whether it is a proportion, whose variance follows from its mean.
+    """
+
+    mean: float
+    variance: float
+    share: bool = False
+
+    def moved(self, effect: float) -> Baseline:
+        """The metric under a treatment; a mean keeps its variance, and a share stays between 0 and 1."""
+        if not self.share:
+            return Baseline(self.mean + effect, self.variance)
+        mean = min(1.0, max(0.0, self.mean + effect))
+        return Baseline(mean, mean * (1 - mean), share=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The units of a treatment and of the control."""
+
+    treated: int
+    control: int
+
+
+def power(baseline: Baseline, effect: float, arms: Arms, alpha: float) -> float:
+    """The probability that a two-sided test of no difference at alpha is significant.
+
+    Welch's t under the noncentral t distribution (Cohen 1988, "Statistical Power Analysis", ch. 2).
+    """
+    shift, df = _shift(baseline, effect, effect, arms)
+    if not math.isfinite(shift):
+        return 1.0
+    bound = float(stdtrit(df, 1 - alpha / 2))
+    return _above(df, shift, bound) + _above(df, -shift, bound)
+
+
+def power_to_rule_out(baseline: Baseline, margin: float, arms: Arms, alpha: float) -> float:
+    """The probability that harm beyond `margin` is ruled out, one-sided at alpha, where there is none at all."""
+    shift, df = _shift(baseline, 0.0, abs(margin), arms)
+    if not math.isfinite(shift):
+        return 1.0
+    return _above(df, shift, float(stdtrit(df, 1 - alpha)))
+
+
+def detectable(baseline: Baseline, arms: Arms, alpha: float, wanted: float, sign: int) -> float | None:
+    """The smallest effect on the good side that is found with the wanted power; None where none is."""
+    top = (baseline.mean if sign < 0 else 1 - baseline.mean) if baseline.share else _far(baseline, arms)
+    if power(baseline, sign * top, arms, alpha) < wanted:
+        return None
+    low, high = 0.0, top
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(baseline, sign * middle, arms, alpha) < wanted else (low, middle)
+    return sign * high
+
+
+def units_to_detect(
+    baseline: Baseline, effect: float, alpha: float, wanted: float, per_treated: float = 1.0
+) -> int | None:
+    """Units in the treatment to find an effect with the wanted power; `per_treated` of the control for each of them."""
+    return _least(lambda arms: power(baseline, effect, arms, alpha) >= wanted, per_treated)
+
+
+def units_to_rule_out(
+    baseline: Baseline, margin: float, alpha: float, wanted: float, per_treated: float = 1.0
+) -> int | None:
+    """Units in the treatment to rule out harm beyond a margin with the wanted power, where there is none."""
+    return _least(lambda arms: power_to_rule_out(baseline, margin, arms, alpha) >= wanted, per_treated)
+
+
+def _least(enough: Callable[[Arms], bool], per_treated: float) -> int | None:
+    def reached(units: int) -> bool:
+        return enough(Arms(units, max(UNITS_MIN, math.ceil(units * per_treated))))
+
+    found = UNITS_MIN + bisect_left(range(UNITS_MIN, UNITS_MAX), x=True, key=reached)
+    return found if found < UNITS_MAX else None
+
+
+def _shift(baseline: Baseline, effect: float, distance: float, arms: Arms) -> tuple[float, float]:
+    """How many standard errors the tested distance is, and Welch's degrees of freedom."""
+    parts = [baseline.moved(effect).variance / arms.treated, baseline.variance / arms.control]
+    if sum(parts) <= 0:
+        return math.inf, math.inf
+    return distance / math.sqrt(sum(parts)), float(degrees(parts, (arms.treated, arms.control)))
+
+
+def _above(df: float, shift: float, bound: float) -> float:
+    """The probability that noncentral t lies above a bound."""
+    if df > NORMAL_FROM:
+        return float(ndtr(shift - bound))
+    if abs(shift) > SHIFT_MAX:
+        # Abramowitz and Stegun 1964, eq. 26.7.10; so far out it is 0 or 1.
+        return float(ndtr((shift - bound * (1 - 1 / (4 * df))) / math.sqrt(1 + bound * bound / (2 * df))))
+    return 1 - float(nctdtr(df, shift, bound))
+
+
+def _far(baseline: Baseline, arms: Arms) -> float:
+    """An effect beyond what any test misses."""
+    return 1e3 * math.sqrt(baseline.variance * (1 / arms.treated + 1 / arms.control))
