@@ -14,8 +14,7 @@ from shared.evidence.estimates import UNITS_MIN, degrees
 # A plan that needs more units in an arm than there are people is none.
 UNITS_MAX = 10**10
 STEPS = 60
-# Of so many degrees of freedom t is normal, and beyond such a shift scipy's series for it gives out.
-NORMAL_FROM, SHIFT_MAX = 10_000, 35.0
+NORMAL_FROM = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,11 @@ def _shift(baseline: Baseline, effect: float, distance: float, arms: Arms) -> tu
 
 def _above(df: float, shift: float, bound: float) -> float:
     """The probability that noncentral t lies above a bound."""
-    if df > NORMAL_FROM:
-        return float(ndtr(shift - bound))
-    if abs(shift) > SHIFT_MAX:
-        # Abramowitz and Stegun 1964, eq. 26.7.10; so far out it is 0 or 1.
-        return float(ndtr((shift - bound * (1 - 1 / (4 * df))) / math.sqrt(1 + bound * bound / (2 * df))))
-    return 1 - float(nctdtr(df, shift, bound))
+    below = float(nctdtr(df, shift, bound)) if df <= NORMAL_FROM else math.nan
+    if not math.isnan(below):
+        return 1 - below
+    # Abramowitz and Stegun 1964, eq. 26.7.10: for many degrees of freedom, and far out, where scipy's series gives out.
+    return float(ndtr((shift - bound * (1 - 1 / (4 * df))) / math.sqrt(1 + bound * bound / (2 * df))))
 
 
 def _far(baseline: Baseline, arms: Arms) -> float:
