@@ -40,22 +40,29 @@ def new(
 
 @app.command()
 def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
-    """Say whether a draft would launch, and what the plan means in numbers."""
+    """Say whether a draft would launch, what the gate would probably say in the end, and what it would cost."""
+    from lab import forecast_text as text
     from lab.drafts import check as examine
 
+    progress(f"Checking {name}, and simulating what would come of it …")
     found = examine(session(context).workspace(), name)
-    forecast = found.forecast
+    forecast, charter = found.forecast, found.forecast.charter
+    chances, primary = forecast.chances, found.metrics[charter.primary.metric]
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
     emit(
         as_json,
         {"pilot": name, "ok": found.ok, "problems": [p.as_json() for p in found.problems], "notes": found.notes,
-         "forecast": forecast},
+         "forecast": found.forecast_json()},
         f"{name} would launch." if found.ok else f"{name} would not launch:",
         *problems,
         *(f"Note: {note}." for note in found.notes),
-        f"Plan: {forecast['days']} days, {forecast['planned_units_per_arm']:,} units per arm planned; available: "
-        + ", ".join(f"{arm} {units:,}" for arm, units in forecast["units_per_arm"].items()),
-        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in forecast["audiences"].items()),
+        f"Plan: {forecast.sample.days} days, {charter.sample.units_per_arm:,} units per arm planned; available: "
+        + ", ".join(f"{arm} {units:,}" for arm, units in forecast.sample.per_arm.items()),
+        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in found.audiences.items()),
+        *([table(*text.METRIC_COLUMNS, rows=rows)] if (rows := text.metric_rows(forecast, found.metrics)) else []),
+        *([table(*text.CHANCE_COLUMNS, rows=text.chance_rows(chances, charter, primary))] if chances else []),
+        *text.lines(forecast, found.metrics),
+        *([f"Plot: {found.plot}"] if found.plot else []),
         *([f"Next: pilotplant lab launch {name}"] if found.ok else []),
     )  # fmt: skip
     if not found.ok:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.freezing import freeze
 from lab.obstacles import Examined, examine
@@ -17,10 +17,13 @@ from lab.state import open_lab, read_settings
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
+from shared.metrics import Metric
 from shared.people import People, read_people
-from shared.snapshot import Snapshot
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
+
+if TYPE_CHECKING:
+    from lab.forecast import Forecast
 
 TEMPLATES = ("ab-email",)
 # A draft begins tomorrow, runs two weeks and leaves its owner a week.
@@ -34,18 +37,29 @@ class Check:
     Attributes:
         problems: what keeps the pilot from being launched.
         notes: what does not, and should be known.
-        forecast: what the plan means in numbers.
+        forecast: what the plan means.
+        metrics: the definitions of the charter's metrics.
+        audiences: how many units each treatment arm would reach today.
+        plot: where the forecast's plot was written; None where there is nothing to plot.
     """
 
     pilot: str
     problems: list[PilotPlantError]
     notes: list[str]
-    forecast: dict[str, Any]
+    forecast: Forecast
+    metrics: dict[str, Metric]
+    audiences: dict[str, int]
+    plot: Path | None
 
     @property
     def ok(self) -> bool:
         """Whether it would launch."""
         return not self.problems
+
+    def forecast_json(self) -> dict[str, Any]:
+        """The forecast for `--json`."""
+        plot = {"audiences": self.audiences, "plot": str(self.plot) if self.plot else None}
+        return self.forecast.as_json() | plot
 
 
 def new(
@@ -104,6 +118,9 @@ def new(
 
 def check(workspace: Workspace, name: str) -> Check:
     """Whether a draft would launch now; raises BadInput where it cannot even be read."""
+    from lab import forecast_plot
+    from lab.forecast import forecast
+
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
     charter = frozen.promise.charter
@@ -115,20 +132,9 @@ def check(workspace: Workspace, name: str) -> Check:
         notes.append("it has been launched" + ("" if same else ", and was changed since: the frozen charter counts"))
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    forecast = _forecast(charter, frozen.snapshot) | {"audiences": examined.audiences}
-    return Check(name, examined.problems, notes, forecast)
-
-
-def _forecast(charter: Charter, snapshot: Snapshot) -> dict[str, Any]:
-    rows = snapshot.manifest.tables[charter.population].rows
-    total = sum(charter.weights.values())
-    return {
-        "days": (charter.time_box.end - charter.time_box.start).days,
-        "population": rows,
-        "units_per_arm": {arm: int(rows * weight / total) for arm, weight in charter.weights.items()},
-        "planned_units_per_arm": charter.sample.units_per_arm,
-        "budget": charter.budget.total.as_json(),
-    }
+    found, metrics = forecast(room, frozen), frozen.promise.metrics
+    plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])
+    return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot)
 
 
 def _first(people: People, *, decides: bool, but: str | None = None) -> str:

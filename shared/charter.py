@@ -405,8 +405,12 @@ class Promise(_Part):
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
-    """The definitions of the charter's metrics; raises BadInput for an unknown one, or a margin of the wrong sign."""
+    """The definitions of the charter's metrics.
+
+    Raises BadInput for an unknown one, a margin of the wrong sign, or an assumption that cannot be.
+    """
     found = {name: catalogue.get(name) for name in charter.measured}
+    _require_sensible(charter, found)
     harms = [(f"the margin of guardrail `{rail.metric}`", rail.metric, rail.margin) for rail in charter.guardrails]
     harms += [
         (f"`worse_than` of the kill criterion on `{kill.metric}`", kill.metric, kill.worse_than)
@@ -421,3 +425,21 @@ def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
                 expected=f"a number {'below' if better == 'more' else 'above'} zero, since {better} is better there",
             )
     return found
+
+
+def _require_sensible(charter: Charter, metrics: dict[str, Metric]) -> None:
+    """Raises BadInput for an assumption that is not one of its metric's kind."""
+    for name, assumed in charter.sample.assume.items():
+        share = metrics[name].kind == "proportion"
+        if share and not (0 < assumed.mean < 1 and assumed.sd is None):
+            raise BadInput(
+                f"`assume` of `{name}` is not a share",
+                where=f"charter of {charter.pilot}",
+                expected="`mean` between 0 and 1, and no `sd`, which follows from it",
+            )
+        if not share and assumed.sd is None:
+            raise BadInput(
+                f"`assume` of `{name}` lacks `sd`",
+                where=f"charter of {charter.pilot}",
+                expected="the standard deviation between units, beside `mean`",
+            )

@@ -66,7 +66,7 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
     alpha = charter.sample.alpha
     treated = summary.moments.get(arm, {}).get(name, EMPTY)
     control = summary.moments.get(charter.control.name, {}).get(name, EMPTY)
-    part = _part(charter, name)
+    part = part_of(charter, name)
     found = _silent(summary, name, (arm, charter.control.name)) or difference(treated, control)
     if isinstance(found, str):
         return Effect(arm=arm, metric=name, part=part, problem=found)
@@ -103,7 +103,8 @@ def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:
     return None
 
 
-def _part(charter: Charter, name: str) -> Part:
+def part_of(charter: Charter, name: str) -> Part:
+    """What a metric is there for."""
     if name == charter.primary.metric:
         return "primary"
     return "secondary" if name in charter.secondary else "guardrail"

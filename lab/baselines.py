@@ -1,0 +1,93 @@
+"""Baselines: what a metric is without a treatment: the charter's word, past pilots, or the snapshot's history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+from lab.freezing import Frozen
+from lab.precedents import Precedent
+from shared.charter import Charter
+from shared.evidence.model import Moments
+from shared.evidence.planning import Baseline
+from shared.metrics import Metric
+from shared.sql import file_literal, identifier
+from shared.tabular import connect
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A baseline and where it is from.
+
+    Attributes:
+        history: the column that it was read from, where it was; what synthetic units are drawn from.
+    """
+
+    baseline: Baseline
+    source: str
+    history: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Why a metric has no baseline."""
+
+    reason: str
+
+
+def baselines(frozen: Frozen, found: list[Precedent]) -> dict[str, Known | Unknown]:
+    """Each measured metric's baseline, or why there is none; nothing is made up."""
+    charter = frozen.promise.charter
+    return {name: _baseline(frozen, charter, name, frozen.promise.metrics[name], found) for name in charter.measured}
+
+
+def _baseline(frozen: Frozen, charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> Known | Unknown:
+    assumed = charter.sample.assume.get(name)
+    if assumed is not None:
+        variance = assumed.mean * (1 - assumed.mean) if assumed.sd is None else assumed.sd**2
+        return Known(Baseline(assumed.mean, variance, share=metric.kind == "proportion"), "the charter's assumption")
+    return _of_pilots(charter, name, metric, found) or _of_history(frozen, name, metric)
+
+
+def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> Known | None:
+    """The control arms of past pilots together: of those with a time box as long as this one where there are any."""
+    measured = [(past, moments) for past in found if (moments := past.control(name, metric)) is not None]
+    days = (charter.time_box.end - charter.time_box.start).days
+    alike = [(past, moments) for past, moments in measured if past.days == days]
+    if not measured:
+        return None
+    chosen = alike or measured
+    moments = reduce(Moments.merge, (moments for _, moments in chosen))
+    pilots = f"{len(chosen)} past pilot{'' if len(chosen) == 1 else 's'}"
+    over = "" if alike else f", over {', '.join(str(d) for d in sorted({past.days for past, _ in chosen}))} days"
+    return Known(_of(moments, metric), f"control units of {pilots}{over}")
+
+
+def _of_history(frozen: Frozen, name: str, metric: Metric) -> Known | Unknown:
+    """The column that the catalogue names; units without a value would have to be guessed, so there may be none."""
+    table, column = frozen.promise.charter.population, metric.history
+    say = f"say what you assume: `assume: {{{name}: {{mean: …{'' if metric.kind == 'proportion' else ', sd: …'}}}}}`"
+    if column is None:
+        return Unknown(f"no history of `{name}`; {say} under `sample`")
+    columns = {c.name: c for c in frozen.snapshot.contract(table).columns if c.classification == "public"}
+    if column not in columns or columns[column].type not in {"integer", "number"}:
+        return Unknown(f"table `{table}` publishes no number `{column}` as history of `{name}`; {say}")
+    value = f"CAST({identifier(column)} {'> 0' if metric.kind == 'proportion' else ''} AS DOUBLE)"
+    with connect() as connection:
+        row = connection.execute(
+            f"SELECT count(*), count(v), avg(v), var_pop(v) * count(v) FROM (SELECT {value} AS v FROM "
+            f"read_parquet({file_literal(frozen.snapshot.table(table))}))"
+        ).fetchone()
+    rows, valued, mean, m2 = row or (0, 0, None, None)
+    if valued < rows:
+        return Unknown(f"`{column}` of table `{table}` lacks {rows - valued:,} of {rows:,} values; {say}")
+    if not m2:
+        return Unknown(f"`{column}` of table `{table}` does not vary; {say}")
+    moments = Moments(n=rows, mean=mean, m2=m2)
+    return Known(_of(moments, metric), f"`{column}` of {rows:,} rows of table `{table}`", history=column)
+
+
+def _of(moments: Moments, metric: Metric) -> Baseline:
+    if metric.kind == "proportion":
+        return Baseline(moments.mean, moments.mean * (1 - moments.mean), share=True)
+    return Baseline(moments.mean, moments.m2 / (moments.n - 1))
