@@ -120,6 +120,50 @@ def assign(
 
 
 @app.command()
+def synthesise(
+    context: typer.Context,
+    name: Name,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="A true effect to plant, as ARM:METRIC=VALUE, like letter:visit=0.02; may be repeated."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes up the same units.")] = 0,
+    units: Annotated[int | None, typer.Option(help="How many units; all of the pilot's if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write (.csv or .parquet); NAME-synthetic.csv if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Make up exposures and outcomes for a pilot whose charter says `synthetic: true`."""
+    from lab.synthetic import LEFT_TO_RECORD, planted
+    from lab.synthetic import synthesise as make_up
+
+    out = out or Path(f"{name}-synthetic.csv")
+    effects = [planted(text) for text in effect or ()]
+    progress(f"Making up units of {name} …")
+    done = make_up(session(context).workspace(), name, out, effects=effects, seed=seed, units=units)
+    told = ", ".join(f"{one.arm} {one.metric} {one.effect:+g}" for one in done.planted)
+    emit(
+        as_json,
+        {"pilot": name, "synthetic": True, "file": str(out), "units": sum(done.per_arm.values()),
+         "per_arm": done.per_arm, "seed": seed,
+         "planted": [{"arm": one.arm, "metric": one.metric, "effect": one.effect} for one in done.planted],
+         "sources": done.sources, "fillers": done.fillers, "record_from": done.last, "record_before": done.ends},
+        f"{sum(done.per_arm.values()):,} made-up units: "
+        + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()) + f". Written to {out}.",
+        f"Planted: {told or 'no effect'}.",
+        *(f"Drawn: {metric} from {source}." for metric, source in done.sources.items()),
+        *(f"Column `{column}` is {value} throughout: the charter does not measure it."
+          for column, value in done.fillers.items()),
+        f"It can be recorded after {date_time(done.last)}, its last event, and before {date_time(done.ends)}; "
+        "a rehearsal's clock can be moved there:",
+        f"  pilotplant clock {done.ends - LEFT_TO_RECORD / 2:%Y-%m-%dT%H:%M:%SZ}",
+        f"  pilotplant lab record {name} {out}",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
 def record(
     context: typer.Context,
     name: Name,
@@ -224,10 +268,12 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     emit(
         as_json,
         {"pilot": name, "evidence": evidence.digest, "interim": done.interim, "repeated": done.repeated,
+         "synthetic": done.pilot.charter.synthetic,
          "arms": {arm.arm: arm.units for arm in evidence.arms},
          "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
          "report": str(done.report), "mlflow_run": done.mlflow_run},
         *(Text(warning, style="bold") for warning in warned),
+        *(["Synthetic units: these numbers say nothing about customers."] if done.pilot.charter.synthetic else []),
         *(["Interim: the time box is open; these numbers decide nothing."] if done.interim else []),
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
@@ -286,7 +332,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     room = open_lab(session(context).workspace())
     found, waiting = lines(room), drafts(room)
     rows = [
-        (line.name, line.word or line.state, date_time(line.ends), f"{line.exposures:,}",
+        (line.name + _mark(line.synthetic), line.word or line.state, date_time(line.ends), f"{line.exposures:,}",
          f"{line.spent.amount:,.2f} / {line.budget}", line.waits_for, date_time(line.until))
         for line in found
     ]  # fmt: skip
@@ -321,7 +367,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "digest": pilot.promise.digest,
             "snapshot": pilot.snapshot,
         },
-        f"{name}: {line.word or line.state}",
+        f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
         + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
@@ -377,6 +423,10 @@ def learning(found: dict[str, Any]) -> list[str]:
         f"cost per insight: {'–' if price is None else money(price)}",
         f"Budget: {money(found['spent'])} spent, {money(found['budget_left'])} of {money(found['budget'])} not bound",
     ]
+
+
+def _mark(synthetic: bool) -> str:
+    return " (synthetic)" if synthetic else ""
 
 
 def _problem(parts: dict[str, str | None]) -> list[str]:

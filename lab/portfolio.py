@@ -28,6 +28,7 @@ class Line:
     Attributes:
         exposures: rows accepted so far.
         waits_for, until: whose move it is, and until when; None once it is decided.
+        synthetic: whether its units are made up.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Line:
     budget: Money
     waits_for: str | None
     until: datetime | None
+    synthetic: bool
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -54,6 +56,7 @@ class Line:
             "budget": self.budget.as_json(),
             "waits_for": self.waits_for,
             "until": rfc3339(self.until) if self.until else None,
+            "synthetic": self.synthetic,
         }
 
 
@@ -94,7 +97,10 @@ def _line(room: Room, pilot: Pilot, decided: Decided | None, now: datetime) -> L
     waits_for, until = _waits(pilot, state, submitted=submitted is not None)
     word = decided.decision.word if decided else "stop" if state == "decided" else None
     planned = pilot.charter.sample.units_per_arm * len(pilot.charter.arms)
-    return Line(pilot.name, state, word, pilot.ends, exposures, planned, cost, pilot.reserved, waits_for, until)
+    return Line(
+        pilot.name, state, word, pilot.ends, exposures, planned, cost, pilot.reserved, waits_for, until,
+        synthetic=pilot.charter.synthetic,
+    )  # fmt: skip
 
 
 def _waits(pilot: Pilot, state: State, *, submitted: bool) -> tuple[str | None, datetime | None]:

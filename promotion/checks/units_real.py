@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from shared.engines.duckdb import made_up
 from shared.finding import Finding
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     manifest, synthetic = case.candidate.manifest, case.charter.synthetic
-    measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode}
+    marked = made_up(case.candidate.data)
+    measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode, "made_up": marked}
     if manifest.mode != case.mode or manifest.workspace != case.room.workspace.id:
         yield finding(
             "failed",
@@ -26,6 +28,13 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
             measured=measured,
             remedy="run the pilot on customers; synthetic units are for rehearsals",
         )
+    elif not synthetic and marked:
+        yield finding(
+            "failed",
+            f"{marked:,} of the sealed events are made up, and the charter does not say so",
+            measured=measured,
+            remedy="nothing mends this candidate: find out who recorded them, and run the pilot on customers",
+        )
     else:
         told = "synthetic units, in a rehearsal" if synthetic else f"{case.mode} units"
         yield finding("passed", told, measured=measured)
@@ -34,7 +43,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 CHECK = Check(
     "units_real",
     "Were the units real customers, or is this a rehearsal?",
-    "charter, manifest, workspace",
+    "charter, manifest, workspace, sealed events",
     NeverOff,
     _run,
 )

@@ -19,6 +19,8 @@ from shared.sql import file_literal, identifier
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
+# What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
+SYNTHETIC = "synthetic-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,15 @@ def place(data: PilotData, charter: Charter) -> Placement:
             early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
+        )
+
+
+def made_up(data: PilotData) -> int:
+    """How many exposures and outcomes carry the mark of synthetic units."""
+    with _opened(data) as connection:
+        return sum(
+            _number(connection, f"SELECT count(*) FROM {part} WHERE starts_with(event_id, '{SYNTHETIC}')")
+            for part in ("exposures", "outcomes")
         )
 
 
