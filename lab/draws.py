@@ -103,7 +103,8 @@ def _is_flag(column: contracts.Column) -> bool:
 def _of_history(history: Array, before: float, after: float, propensity: Array) -> Array:
     """Past values themselves, stretched to the planted mean, or moved where there is nothing to stretch."""
     values = history[np.minimum((propensity * len(history)).astype(int), len(history) - 1)]
-    return values * (after / before) if before > 0 and history[0] >= 0 else values + after - before
+    stretched: Array = values * (after / before) if before > 0 and history[0] >= 0 else values + after - before
+    return stretched
 
 
 def _positive(

@@ -21,7 +21,7 @@ from shared.assignment import assign_sql, pilot_salt
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract
 from shared.digests import digest_file, short
-from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED, SYNTHETIC
+from shared.engines.duckdb import IN_TWO_ARMS, MADE_UP, NOT_ASSIGNED, SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.quality import quarantine_reasons
@@ -136,8 +136,7 @@ def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilo
     """Raises Refused for made-up events of a pilot whose charter promises real ones."""
     if pilot.charter.synthetic:
         return
-    query = f"SELECT min({ROW}) FROM raw WHERE starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
-    row = connection.execute(query).fetchone()
+    row = connection.execute(f"SELECT min({ROW}) FROM raw WHERE {MADE_UP}").fetchone()
     if row and row[0] is not None:
         raise Refused(
             f"the events are made up (`event_id` begins with `{SYNTHETIC}`), and pilot {pilot.name} is of real units",

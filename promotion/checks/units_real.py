@@ -12,8 +12,7 @@ from shared.finding import Finding
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     manifest, synthetic = case.candidate.manifest, case.charter.synthetic
-    marked = made_up(case.candidate.data)
-    measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode, "made_up": marked}
+    measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode}
     if manifest.mode != case.mode or manifest.workspace != case.room.workspace.id:
         yield finding(
             "failed",
@@ -28,11 +27,11 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
             measured=measured,
             remedy="run the pilot on customers; synthetic units are for rehearsals",
         )
-    elif not synthetic and marked:
+    elif not synthetic and (marked := made_up(case.candidate.data)):
         yield finding(
             "failed",
             f"{marked:,} of the sealed events are made up, and the charter does not say so",
-            measured=measured,
+            measured={**measured, "made_up": marked},
             remedy="nothing mends this candidate: find out who recorded them, and run the pilot on customers",
         )
     else:

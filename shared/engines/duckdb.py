@@ -21,6 +21,7 @@ IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"
+MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +189,7 @@ def made_up(data: PilotData) -> int:
     """How many exposures and outcomes carry the mark of synthetic units."""
     with _opened(data) as connection:
         return sum(
-            _number(connection, f"SELECT count(*) FROM {part} WHERE starts_with(event_id, '{SYNTHETIC}')")
-            for part in ("exposures", "outcomes")
+            _number(connection, f"SELECT count(*) FROM {part} WHERE {MADE_UP}") for part in ("exposures", "outcomes")
         )
 
 
