@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-from lab.freezing import Frozen
+from lab.freezing import CONTRACTS, Frozen
 from lab.precedents import Precedent
 from shared.charter import Charter
+from shared.contracts import load_contract
 from shared.evidence.model import Moments
 from shared.evidence.planning import Baseline
 from shared.metrics import Metric
@@ -35,21 +36,43 @@ class Unknown:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Mean and variance as they were read."""
+
+    mean: float
+    variance: float
+    source: str
+    history: str | None = None
+
+
 def baselines(frozen: Frozen, found: list[Precedent]) -> dict[str, Known | Unknown]:
     """Each measured metric's baseline, or why there is none; nothing is made up."""
     charter = frozen.promise.charter
-    return {name: _baseline(frozen, charter, name, frozen.promise.metrics[name], found) for name in charter.measured}
+    contract = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
+    positive = {c.name for c in contract.columns if c.minimum is not None and c.minimum >= 0}
+    known: dict[str, Known | Unknown] = {}
+    for name in charter.measured:
+        metric = frozen.promise.metrics[name]
+        read = _assumed(charter, name) or _of_pilots(charter, name, metric, found) or _of_history(frozen, name, metric)
+        known[name] = (
+            read if isinstance(read, Unknown) else _known(read, metric, never_negative=metric.column in positive)
+        )
+    return known
 
 
-def _baseline(frozen: Frozen, charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> Known | Unknown:
+def _known(read: _Read, metric: Metric, *, never_negative: bool) -> Known:
+    share = metric.kind == "proportion"
+    baseline = Baseline.of(read.mean, read.variance, share=share, never_negative=never_negative)
+    return Known(baseline, read.source, read.history)
+
+
+def _assumed(charter: Charter, name: str) -> _Read | None:
     assumed = charter.sample.assume.get(name)
-    if assumed is not None:
-        variance = assumed.mean * (1 - assumed.mean) if assumed.sd is None else assumed.sd**2
-        return Known(Baseline(assumed.mean, variance, share=metric.kind == "proportion"), "the charter's assumption")
-    return _of_pilots(charter, name, metric, found) or _of_history(frozen, name, metric)
+    return None if assumed is None else _Read(assumed.mean, (assumed.sd or 0) ** 2, "the charter's assumption")
 
 
-def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> Known | None:
+def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> _Read | None:
     """The control arms of past pilots together: of those with a time box as long as this one where there are any."""
     measured = [(past, moments) for past in found if (moments := past.control(name, metric)) is not None]
     days = (charter.time_box.end - charter.time_box.start).days
@@ -60,10 +83,10 @@ def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Preceden
     moments = reduce(Moments.merge, (moments for _, moments in chosen))
     pilots = f"{len(chosen)} past pilot{'' if len(chosen) == 1 else 's'}"
     over = "" if alike else f", over {', '.join(str(d) for d in sorted({past.days for past, _ in chosen}))} days"
-    return Known(_of(moments, metric), f"control units of {pilots}{over}")
+    return _Read(moments.mean, moments.m2 / (moments.n - 1), f"control units of {pilots}{over}")
 
 
-def _of_history(frozen: Frozen, name: str, metric: Metric) -> Known | Unknown:
+def _of_history(frozen: Frozen, name: str, metric: Metric) -> _Read | Unknown:
     """The column that the catalogue names; units without a value would have to be guessed, so there may be none."""
     table, column = frozen.promise.charter.population, metric.history
     say = f"say what you assume: `assume: {{{name}: {{mean: …{'' if metric.kind == 'proportion' else ', sd: …'}}}}}`"
@@ -81,13 +104,6 @@ def _of_history(frozen: Frozen, name: str, metric: Metric) -> Known | Unknown:
     rows, valued, mean, m2 = row or (0, 0, None, None)
     if valued < rows:
         return Unknown(f"`{column}` of table `{table}` lacks {rows - valued:,} of {rows:,} values; {say}")
-    if not m2:
+    if mean is None or not m2:
         return Unknown(f"`{column}` of table `{table}` does not vary; {say}")
-    moments = Moments(n=rows, mean=mean, m2=m2)
-    return Known(_of(moments, metric), f"`{column}` of {rows:,} rows of table `{table}`", history=column)
-
-
-def _of(moments: Moments, metric: Metric) -> Baseline:
-    if metric.kind == "proportion":
-        return Baseline(moments.mean, moments.mean * (1 - moments.mean), share=True)
-    return Baseline(moments.mean, moments.m2 / (moments.n - 1))
+    return _Read(mean, m2 / (rows - 1), f"`{column}` of {rows:,} rows of table `{table}`", column)

@@ -1,7 +1,8 @@
 """Chances: how often each decision would come, by drawing many pilots and letting the gate's own rule judge them.
 
 What is drawn are the statistics that the rule reads, not customers: a share's count is binomial, a mean is normal and
-its variance chi-square. Metrics are drawn independently of each other, and data are taken to arrive whole.
+its variance chi-square, and a mean over units of which most have nothing is gamma. Metrics are drawn independently of
+each other, and data are taken to arrive whole.
 """
 
 from __future__ import annotations
@@ -144,13 +145,27 @@ def _harmful(design: Design, rail: Rail, drawn: _Drawn) -> NDArray[np.bool_]:
 
 def _draw(rng: np.random.Generator, baseline: Baseline, effects: Array, units: NDArray[np.int64]) -> _Drawn:
     """One difference per treatment to the control, which is the first column of `units`."""
-    true = baseline.mean + np.column_stack([np.zeros(len(effects)), effects])
+    true, spread = baseline.under(np.column_stack([np.zeros(len(effects)), effects]))
     n = np.maximum(units, UNITS_MIN)
-    if baseline.share:
-        mean = rng.binomial(n, np.clip(true, 0, 1)) / n
+    if baseline.kind == "share":
+        mean = rng.binomial(n, true) / n
         variance = mean * (1 - mean) / (n - 1)
+    elif baseline.kind == "rare":
+        mean, variance = _rare(rng, true, spread, n)
     else:
-        mean = rng.normal(true, np.sqrt(baseline.variance / n))
-        variance = baseline.variance * rng.chisquare(n - 1) / (n - 1) / n
+        mean = rng.normal(true, np.sqrt(spread / n))
+        variance = spread * rng.chisquare(n - 1) / (n - 1) / n
     parts = [variance[:, 1:], variance[:, :1]]
     return _Drawn(mean[:, 1:] - mean[:, :1], np.sqrt(sum(parts)), degrees(parts, [n[:, 1:], n[:, :1]]))
+
+
+def _rare(rng: np.random.Generator, true: Array, spread: Array, n: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Sample means and their squared errors where few units have any.
+
+    The mean is gamma, and its error grows with it: where more units happen to have any, both are larger.
+    """
+    some = true > 0
+    scale = np.divide(spread, n * true, out=np.zeros_like(true), where=some)
+    mean = rng.gamma(np.divide(true, scale, out=np.zeros_like(true), where=some & (scale > 0)), scale)
+    second = np.divide(spread, true, out=np.zeros_like(true), where=some) + true
+    return mean, np.maximum(second * mean - mean * mean, 0) / (n - 1)

@@ -71,21 +71,22 @@ def filler(column: contracts.Column) -> Any:
 def _arm(column: Column, known: Known, effect: float, propensity: Array, rng: np.random.Generator) -> Array:
     """The values of one arm's units: the higher the propensity, the higher the value."""
     baseline, mean = known.baseline, known.baseline.mean + effect
-    low, high = (0.0, 1.0) if baseline.share else (column.column.minimum, column.column.maximum)
+    low, high = (0.0, 1.0) if baseline.kind == "share" else (column.column.minimum, column.column.maximum)
     if (low is not None and mean < low) or (high is not None and mean > high):
         raise BadInput(
             f"with the effect {effect:+g}, `{column.metric}` would be {mean:g} on average",
             where="--effect",
             expected=f"a mean from {'-∞' if low is None else low} to {'∞' if high is None else high}",
         )
-    if baseline.share or _is_flag(column.column):
+    if baseline.kind == "share" or _is_flag(column.column):
         return (propensity > 1 - mean).astype(float)
     if column.history is not None:
         return _of_history(column.history, baseline.mean, mean, propensity)
     if low is None or low < 0 or baseline.mean <= 0:
         moved: Array = mean + np.sqrt(baseline.variance) * ndtri(propensity)
         return moved
-    return _positive(baseline.mean, baseline.variance, mean, propensity, rng, whole=column.column.type == "integer")
+    variance = float(baseline.under(effect)[1])
+    return _positive(mean, variance, propensity, rng, whole=column.column.type == "integer")
 
 
 def _is_flag(column: contracts.Column) -> bool:
@@ -107,15 +108,12 @@ def _of_history(history: Array, before: float, after: float, propensity: Array) 
     return stretched
 
 
-def _positive(
-    before: float, variance: float, after: float, propensity: Array, rng: np.random.Generator, *, whole: bool
-) -> Array:
-    """Gamma with the baseline's moments, or whole numbers whose rate is gamma; an effect stretches it."""
-    spread = max(variance - before, 0.0) if whole else variance
-    if spread == 0:
-        return rng.poisson(after, len(propensity)).astype(float)
-    shape = before * before / spread
-    values: Array = gammaincinv(shape, propensity) * after / shape
+def _positive(mean: float, variance: float, propensity: Array, rng: np.random.Generator, *, whole: bool) -> Array:
+    """Gamma with the wanted moments, or whole numbers whose rate is gamma."""
+    spread = max(variance - mean, 0.0) if whole else variance
+    if mean == 0 or spread == 0:
+        return rng.poisson(mean, len(propensity)).astype(float) if whole else np.full(len(propensity), mean)
+    values: Array = gammaincinv(mean * mean / spread, propensity) * spread / mean
     if whole:
         values = rng.poisson(values).astype(float)
     return values

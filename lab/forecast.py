@@ -172,7 +172,10 @@ def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baselin
 
 
 def _prior(frozen: Frozen, past: Sequence[Precedent], name: str) -> Prior | None:
-    """From past effects on the metric of treatments of the same kind; None where there are too few pilots."""
+    """From past effects on the metric of treatments of the same kind; None where there are too few pilots.
+
+    Arms of one pilot share its control; they are taken as if they did not, which makes pilots seem a little more alike.
+    """
     charter, metric = frozen.promise.charter, frozen.promise.metrics[name]
     found = [effects for one in past if (effects := list(one.effects(charter, name, metric)))]
     pairs = [pair for effects in found for pair in effects]

@@ -149,7 +149,8 @@ def _require_possible(charter: Charter, effects: Sequence[Planted]) -> None:
 
 def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted]) -> list[Column]:
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
-    frozen = Frozen(pilot.promise, {}, open_snapshot(room.workspace, pilot.snapshot))
+    files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
+    frozen = Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))
     known = baselines(frozen, precedents(room, pilot.charter))
     read = _readers(pilot, effects)
     return [

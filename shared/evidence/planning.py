@@ -6,7 +6,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 from scipy.special import nctdtr, ndtr, stdtrit
 
 from shared.evidence.estimates import UNITS_MIN, degrees
@@ -23,19 +25,42 @@ class Baseline:
 
     Attributes:
         mean, variance: per unit.
-        share: whether it is a proportion, whose variance follows from its mean.
+        kind: `share`, a proportion, whose variance follows from its mean; `rare`, a mean over units of which most
+            have nothing, like what customers spend; `plain`, any other mean.
     """
 
     mean: float
     variance: float
-    share: bool = False
+    kind: Literal["share", "rare", "plain"] = "plain"
+
+    @classmethod
+    def of(cls, mean: float, variance: float, *, share: bool, never_negative: bool) -> Baseline:
+        """The baseline of its kind: what is never below zero and varies by more than its mean is rare."""
+        if share:
+            return cls(mean, mean * (1 - mean), "share")
+        return cls(mean, variance, "rare" if never_negative and mean > 0 and variance > mean * mean else "plain")
 
     def moved(self, effect: float) -> Baseline:
-        """The metric under a treatment; a mean keeps its variance, and a share stays between 0 and 1."""
-        if not self.share:
-            return Baseline(self.mean + effect, self.variance)
-        mean = min(1.0, max(0.0, self.mean + effect))
-        return Baseline(mean, mean * (1 - mean), share=True)
+        """The metric under a treatment."""
+        mean, variance = self.under(effect)
+        return Baseline(float(mean), float(variance), self.kind)
+
+    def under(self, effects: Any) -> tuple[Any, Any]:
+        """Mean and variance under treatments.
+
+        A share stays between 0 and 1. What is rare changes because more or fewer units have any of it, as much as
+        before: its second moment moves with its mean. (So it was in the e-mail test of Hillstrom 2008, whose mails
+        doubled the buyers and left the basket as it was.) Any other mean keeps its variance.
+        """
+        mean = self.mean + np.asarray(effects, dtype=float)
+        if self.kind == "share":
+            mean = np.clip(mean, 0, 1)
+            return mean, mean * (1 - mean)
+        if self.kind == "plain":
+            return mean, np.full_like(mean, self.variance)
+        mean = np.maximum(mean, 0)
+        moved = (self.variance / self.mean + self.mean) * mean - mean * mean
+        return mean, np.where(mean > self.mean, np.maximum(moved, self.variance), moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +93,7 @@ def power_to_rule_out(baseline: Baseline, margin: float, arms: Arms, alpha: floa
 
 def detectable(baseline: Baseline, arms: Arms, alpha: float, wanted: float, sign: int) -> float | None:
     """The smallest effect on the good side that is found with the wanted power; None where none is."""
-    top = (baseline.mean if sign < 0 else 1 - baseline.mean) if baseline.share else _far(baseline, arms)
+    top = _farthest(baseline, arms, sign)
     if power(baseline, sign * top, arms, alpha) < wanted:
         return None
     low, high = 0.0, top
@@ -117,6 +142,10 @@ def _above(df: float, shift: float, bound: float) -> float:
     return float(ndtr((shift - bound * (1 - 1 / (4 * df))) / math.sqrt(1 + bound * bound / (2 * df))))
 
 
-def _far(baseline: Baseline, arms: Arms) -> float:
-    """An effect beyond what any test misses."""
-    return 1e3 * math.sqrt(baseline.variance * (1 / arms.treated + 1 / arms.control))
+def _farthest(baseline: Baseline, arms: Arms, sign: int) -> float:
+    """How far a metric can move; where nothing bounds it, beyond what any test misses."""
+    if baseline.kind != "plain" and sign < 0:
+        return baseline.mean
+    if baseline.kind == "share":
+        return 1 - baseline.mean
+    return 1e3 * math.sqrt(baseline.variance * (1 / arms.treated + 1 / arms.control)) + 1e3 * abs(baseline.mean)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from lab.chances import Design, Ending, Rail, chances, judge
+from lab.chances import Design, Ending, Rail, _draw, chances, judge
 from shared.evidence.planning import Arms, Baseline, power, power_to_rule_out
 from shared.evidence.prior import Prior
 from tests.proof.forecast import brier_skill, calibration_error, simulate
 
-SHARE, SPEND = Baseline(0.1, 0.09, share=True), Baseline(10.0, 400.0)
+SHARE, SPEND = Baseline(0.1, 0.09, "share"), Baseline(10.0, 400.0)
 DRAWS = 40_000
 # Three Monte-Carlo standard errors at one half.
 NOISE = 3 * 0.5 / DRAWS**0.5
@@ -78,6 +78,21 @@ def test_harm_is_ruled_out_as_often_as_the_guardrails_power_says():
     assert found[Ending.HARM_NOT_RULED_OUT] == pytest.approx(1 - expected, abs=2 * NOISE)
 
 
+def test_a_rare_metric_has_the_mean_and_the_error_that_customers_drawn_one_by_one_have():
+    """Half a per cent buy for 100 dollars: drawn as statistics, and as customers."""
+    rng, units = np.random.default_rng(5), np.full((20_000, 2), 2_000)
+    baseline = Baseline.of(0.5, 0.005 * 100**2 - 0.25, share=False, never_negative=True)
+    drawn = _draw(rng, baseline, np.full((20_000, 1), 0.25), units)
+    buyers = rng.binomial(2_000, [0.005, 0.0075], (20_000, 2)) / 2_000
+    means, errors = 100 * buyers, 100**2 * buyers * (1 - buyers) / 1_999
+    estimate, se = means[:, 1] - means[:, 0], np.sqrt(errors.sum(axis=1))
+    assert drawn.estimate.mean() == pytest.approx(estimate.mean(), abs=0.01)
+    assert drawn.estimate.std() == pytest.approx(estimate.std(), rel=0.03)
+    assert drawn.se.mean() == pytest.approx(se.mean(), rel=0.02)
+    together = np.corrcoef(drawn.estimate[:, 0], drawn.se[:, 0])[0, 1]
+    assert together == pytest.approx(np.corrcoef(estimate, se)[0, 1], abs=0.05)
+
+
 def test_of_two_arms_without_effect_as_many_pass_as_holm_lets():
     found = ask(design(minimum=1e-9, units=6_000, shares=(1 / 3,) * 3))
     # Both arms share a control: between Bonferroni's bound for two tests, and one test's own.
@@ -96,7 +111,7 @@ def test_without_guardrails_nothing_is_ever_scaled():
 
 
 def test_a_metric_that_happens_not_to_vary_is_undecided():
-    never = Baseline(1e-12, 1e-12, share=True)
+    never = Baseline(1e-12, 1e-12, "share")
     assert ask(design(primary=never))[Ending.UNDECIDED] == 1
 
 
@@ -112,7 +127,7 @@ def test_the_best_arm_speaks_for_the_pilot():
 
 
 def test_the_forecast_is_calibrated_against_the_gates_own_checks():
-    # `make proof` does the same with 6,000 pilots and a bound of .03; with 700 the error of chance alone is about .03.
-    found = list(simulate(20260103, 700))
+    # `make proof` does the same with 6,000 pilots and a bound of .03; with 500 the error of chance alone is about .03.
+    found = list(simulate(20260103, 500))
     assert calibration_error(found) < 0.06
     assert brier_skill(found) > 0.05

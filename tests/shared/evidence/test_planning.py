@@ -21,7 +21,7 @@ from shared.evidence.planning import (
 )
 
 SPEND = Baseline(mean=1.0, variance=4.0)
-VISIT = Baseline(mean=0.1, variance=0.09, share=True)
+VISIT = Baseline(mean=0.1, variance=0.09, kind="share")
 
 
 @pytest.mark.parametrize(("units", "effect", "alpha"), [(20, 1.3, 0.05), (500, 0.3, 0.05), (900, -0.2, 0.1)])
@@ -101,3 +101,22 @@ def test_the_units_needed_are_the_least_that_are_enough(effect, alpha, wanted, r
     arms = [Arms(n, max(2, math.ceil(n * ratio))) for n in (units, units - 1)]
     assert power(SPEND, effect, arms[0], alpha) >= wanted
     assert units == 2 or power(SPEND, effect, arms[1], alpha) < wanted
+
+
+def test_what_is_rare_moves_as_the_published_cells_of_the_email_test_do():
+    # pilotplant/demo/shop.py, from Hillstrom 2008: of the control 0.573 % bought for 0.6528 dollars per customer, of
+    # those with the men's mail 1.253 % for 1.4226. With baskets of one size the variance is E[X]^2 (1/share - 1).
+    control, mail = (Baseline.of(m, m * m * (1 / s - 1), share=False, never_negative=True) for m, s in CELLS)
+    found = control.moved(mail.mean - control.mean)
+    assert (control.kind, found.mean) == ("rare", pytest.approx(1.4226))
+    assert found.variance == pytest.approx(mail.variance, rel=0.01)
+    assert control.moved(-1.0) == Baseline(0.0, 0.0, "rare")
+
+
+CELLS = ((0.6528, 0.00573), (1.4226, 0.01253))
+
+
+def test_any_other_mean_keeps_its_variance_and_a_share_has_that_of_its_mean():
+    assert Baseline.of(10, 4, share=False, never_negative=True) == Baseline(10, 4, "plain")
+    assert Baseline.of(-1, 4, share=False, never_negative=False).moved(3) == Baseline(2, 4, "plain")
+    assert Baseline.of(0.1, 0, share=True, never_negative=True).moved(2).variance == 0
