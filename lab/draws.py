@@ -38,7 +38,7 @@ class Column:
 
 
 def draw(column: Column, arms: NDArray[Any], propensity: Array, rng: np.random.Generator) -> list[Any]:
-    """One value per unit; raises BadInput for an effect that leaves what the metric or its contract can be."""
+    """One value per unit of a column that is drawable."""
     if column.known is None:
         return [column.filler] * len(arms)
     values = np.zeros(len(arms))
@@ -68,21 +68,31 @@ def filler(column: contracts.Column) -> Any:
     )
 
 
+def require_drawable(column: Column) -> Column:
+    """The column; raises BadInput for an effect that leaves what the metric or its contract can be."""
+    if column.known is None:
+        return column
+    share = column.known.baseline.kind == "share" or _is_flag(column.column)
+    low, high = (0.0, 1.0) if share else (column.column.minimum, column.column.maximum)
+    for effect in (0.0, *column.effects.values()):
+        mean = column.known.baseline.mean + effect
+        if (low is not None and mean < low) or (high is not None and mean > high):
+            raise BadInput(
+                f"with the effect {effect:+g}, `{column.metric}` would be {mean:g} on average",
+                where="--effect",
+                expected=f"a mean from {'-∞' if low is None else low} to {'∞' if high is None else high}",
+            )
+    return column
+
+
 def _arm(column: Column, known: Known, effect: float, propensity: Array, rng: np.random.Generator) -> Array:
     """The values of one arm's units: the higher the propensity, the higher the value."""
-    baseline, mean = known.baseline, known.baseline.mean + effect
-    low, high = (0.0, 1.0) if baseline.kind == "share" else (column.column.minimum, column.column.maximum)
-    if (low is not None and mean < low) or (high is not None and mean > high):
-        raise BadInput(
-            f"with the effect {effect:+g}, `{column.metric}` would be {mean:g} on average",
-            where="--effect",
-            expected=f"a mean from {'-∞' if low is None else low} to {'∞' if high is None else high}",
-        )
+    baseline, mean, least = known.baseline, known.baseline.mean + effect, column.column.minimum
     if baseline.kind == "share" or _is_flag(column.column):
         return (propensity > 1 - mean).astype(float)
     if column.history is not None:
         return _of_history(column.history, baseline.mean, mean, propensity)
-    if low is None or low < 0 or baseline.mean <= 0:
+    if least is None or least < 0 or baseline.mean <= 0:
         moved: Array = mean + np.sqrt(baseline.variance) * ndtri(propensity)
         return moved
     variance = float(baseline.under(effect)[1])

@@ -85,7 +85,7 @@ class Forecast:
     """What a plan means.
 
     Attributes:
-        chances: None where a metric that decides has no baseline; `unknown` says which, and why.
+        chances: None where a metric that decides has no baseline, or the plan is of another kind; `unknown` says why.
         cost: None where no past pilot tells.
         clashes: as sentences.
     """
@@ -127,7 +127,11 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
     deciding = (charter.primary.metric, *(rail.metric for rail in charter.guardrails))
     unknown = [f"`{n}` cannot be forecast: {k.reason}" for n in charter.measured if isinstance(k := known[n], Unknown)]
     given = {name: k.baseline for name, k in known.items() if isinstance(k, Known)}
-    found = _chances(frozen, past, given, sample) if all(name in given for name in deciding) else None
+    other = _other_plan(charter)
+    if other is not None:
+        unknown.append(other)
+    able = other is None and all(name in given for name in deciding)
+    found = _chances(frozen, past, given, sample) if able else None
     cost = _cost(charter, past, sample)
     if cost is None:
         unknown.append(f"costs cannot be forecast: no past pilot of `{charter.population}` has recorded any")
@@ -141,6 +145,15 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
         tuple(clashes(room, frozen)),
         tuple(similar(room, charter)),
     )
+
+
+def _other_plan(charter: Charter) -> str | None:
+    """Why the chances of a decision cannot be simulated; None for one look at units drawn one by one."""
+    if charter.sample.looks.method != "fixed":
+        return f"the chances of a decision cannot be forecast for looks of method `{charter.sample.looks.method}`"
+    if charter.cluster is not None:
+        return f"the chances of a decision cannot be forecast for arms by cluster (`{charter.cluster}`)"
+    return None
 
 
 def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baseline], sample: Sample) -> Chances:

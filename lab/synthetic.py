@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lab.assigning import assign, population_sql
 from lab.baselines import Known, Unknown, baselines
-from lab.draws import Column, draw, filler
+from lab.draws import Column, draw, filler, require_drawable
 from lab.freezing import Frozen
 from lab.pilots import Pilot, get_pilot
 from lab.precedents import precedents
@@ -33,7 +33,7 @@ from shared.files import scratch_in
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal
-from shared.tabular import connect, write_table
+from shared.tabular import connect, require_writable, write_table
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ def synthesise(
     pilot = get_pilot(room, name)
     _require_synthetic(pilot)
     pilot.require_open(room.now(), "data")
+    require_writable(out)
     _require_possible(pilot.charter, effects)
+    snapshot = open_snapshot(workspace, pilot.snapshot)
+    _require_so_many(units, snapshot.manifest.tables[pilot.charter.population].rows)
     columns = _columns(room, pilot, effects)
     opens, last = _window(pilot)
     rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
@@ -147,6 +150,11 @@ def _require_possible(charter: Charter, effects: Sequence[Planted]) -> None:
         raise BadInput("two effects are planted in one arm and metric", where="--effect", remedy="name each once")
 
 
+def _require_so_many(wanted: int | None, there: int) -> None:
+    if wanted is not None and not 0 < wanted <= there:
+        raise BadInput(f"{wanted:,} units cannot be drawn", where="--units", expected=f"a number from 1 to {there:,}")
+
+
 def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted]) -> list[Column]:
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
     files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
@@ -188,7 +196,7 @@ def _measured(
             remedy="a launched charter stays as it is: say so in one of another name, and launch that",
         )
     planted_here = {effect.arm: effect.effect for effect in effects if effect.metric == metric}
-    return Column(column, metric, known, planted_here, _history(frozen, known))
+    return require_drawable(Column(column, metric, known, planted_here, _history(frozen, known)))
 
 
 def _history(frozen: Frozen, known: Known) -> NDArray[np.float64] | None:
@@ -235,10 +243,7 @@ def _drawn_units(
         arms = rng.choice(np.array(list(weights), dtype=object), len(units), p=shares)
     if wanted is None:
         return units, arms
-    if not 0 < wanted <= len(units):
-        raise BadInput(
-            f"{wanted:,} units cannot be drawn", where="--units", expected=f"a number from 1 to {len(units):,}"
-        )
+    _require_so_many(wanted, len(units))
     kept = np.sort(rng.choice(len(units), wanted, replace=False))
     return units[kept], arms[kept]
 

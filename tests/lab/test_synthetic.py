@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lab.analysis import analyse
-from lab.draws import Column, draw, filler
+from lab.baselines import Known
+from lab.draws import Column, draw, filler, require_drawable
 from lab.intake import record
 from lab.launch import launch
 from lab.pilots import get_pilot
@@ -26,6 +27,7 @@ from shared import contracts
 from shared.assignment import assign, pilot_salt
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput, Refused
+from shared.evidence.planning import Baseline
 from shared.money import parse_amount
 from tests.lab_makers import AFTER, ENDS, INSIDE, PILOT, STARTS, arm_of, draft, write_csv
 
@@ -159,6 +161,14 @@ def test_an_effect_that_cannot_be_leaves_no_file(made_up, tmp_path, effect, told
         synthesise(made_up, PILOT, tmp_path / "made-up.csv", effects=[effect])
     assert caught.value.what == told
     assert list(tmp_path.glob("*.csv*")) == []
+    assert [entry.kind for entry in open_lab(made_up).entries(PILOT)] == ["launched"]
+
+
+def test_a_file_that_cannot_be_written_or_units_that_are_not_there_change_nothing(made_up, tmp_path):
+    for out, units in ((tmp_path / "made-up.txt", None), (tmp_path / "no" / "a.csv", None), (tmp_path / "a.csv", 601)):
+        with pytest.raises(BadInput):
+            synthesise(made_up, PILOT, out, units=units)
+    assert [entry.kind for entry in open_lab(made_up).entries(PILOT)] == ["launched"]
 
 
 def test_two_effects_in_one_place_are_bad_input(made_up, tmp_path):
@@ -240,9 +250,6 @@ def column(kind="number", **rules):
 
 
 def drawn(of, mean, sd, effect=0.0):
-    from lab.baselines import Known
-    from shared.evidence.planning import Baseline
-
     plan = Column(
         of,
         "value",
@@ -277,8 +284,9 @@ def test_an_effect_moves_the_mean_by_itself(of):
 
 
 def test_a_mean_of_listed_values_cannot_be_drawn():
+    known = Known(Baseline(3.0, 1.0), "a test")
     with pytest.raises(BadInput, match="takes some values only"):
-        drawn(column("integer", valid_values=(1, 5)), 3.0, 1.0)
+        require_drawable(Column(column("integer", valid_values=(1, 5)), "value", known))
 
 
 @pytest.mark.parametrize(
