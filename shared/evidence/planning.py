@@ -76,7 +76,8 @@ def power(baseline: Baseline, effect: float, arms: Arms, alpha: float) -> float:
 
     Welch's t under the noncentral t distribution (Cohen 1988, "Statistical Power Analysis", ch. 2).
     """
-    shift, df = _shift(baseline, effect, effect, arms)
+    moved = baseline.moved(effect)
+    shift, df = _shift(moved, baseline, moved.mean - baseline.mean, arms)
     if not math.isfinite(shift):
         return 1.0
     bound = float(stdtrit(df, 1 - alpha / 2))
@@ -85,7 +86,7 @@ def power(baseline: Baseline, effect: float, arms: Arms, alpha: float) -> float:
 
 def power_to_rule_out(baseline: Baseline, margin: float, arms: Arms, alpha: float) -> float:
     """The probability that harm beyond `margin` is ruled out, one-sided at alpha, where there is none at all."""
-    shift, df = _shift(baseline, 0.0, abs(margin), arms)
+    shift, df = _shift(baseline, baseline, abs(margin), arms)
     if not math.isfinite(shift):
         return 1.0
     return _above(df, shift, float(stdtrit(df, 1 - alpha)))
@@ -125,9 +126,9 @@ def _least(enough: Callable[[Arms], bool], per_treated: float) -> int | None:
     return found if found < UNITS_MAX else None
 
 
-def _shift(baseline: Baseline, effect: float, distance: float, arms: Arms) -> tuple[float, float]:
+def _shift(treated: Baseline, control: Baseline, distance: float, arms: Arms) -> tuple[float, float]:
     """How many standard errors the tested distance is, and Welch's degrees of freedom."""
-    parts = [baseline.moved(effect).variance / arms.treated, baseline.variance / arms.control]
+    parts = [treated.variance / arms.treated, control.variance / arms.control]
     if sum(parts) <= 0:
         return math.inf, math.inf
     return distance / math.sqrt(sum(parts)), float(degrees(parts, (arms.treated, arms.control)))

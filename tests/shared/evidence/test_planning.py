@@ -80,6 +80,11 @@ def test_no_drop_of_a_small_share_can_be_found_with_few_units():
     assert units_to_detect(VISIT, 1e-9, 0.05, 0.8) is None
 
 
+def test_a_share_that_cannot_rise_further_is_not_found_more_often():
+    full = Baseline(0.99, 0.0099, "share")
+    assert power(full, 0.5, Arms(500, 500), 0.05) == power(full, 0.01, Arms(500, 500), 0.05)
+
+
 @settings(max_examples=200)
 @given(
     effect=st.floats(1e-3, 1e3),
