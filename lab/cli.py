@@ -67,22 +67,29 @@ def new(
 
 @app.command()
 def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
-    """Say whether a draft would launch, and what the plan means in numbers."""
+    """Say whether a draft would launch, what the gate would probably say in the end, and what it would cost."""
+    from lab import forecast_text as text
     from lab.drafts import check as examine
 
+    progress(f"Checking {name}, and simulating what would come of it …")
     found = examine(session(context).workspace(), name)
-    forecast = found.forecast
+    forecast, charter = found.forecast, found.forecast.charter
+    chances, primary = forecast.chances, found.metrics[charter.primary.metric]
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
     emit(
         as_json,
         {"pilot": name, "ok": found.ok, "problems": [p.as_json() for p in found.problems], "notes": found.notes,
-         "forecast": forecast},
+         "forecast": found.forecast_json()},
         f"{name} would launch." if found.ok else f"{name} would not launch:",
         *problems,
         *(f"Note: {note}." for note in found.notes),
-        f"Plan: {forecast['days']} days, {forecast['planned_units_per_arm']:,} units per arm planned; available: "
-        + ", ".join(f"{arm} {units:,}" for arm, units in forecast["units_per_arm"].items()),
-        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in forecast["audiences"].items()),
+        f"Plan: {forecast.sample.days} days, {charter.sample.units_per_arm:,} units per arm planned; available: "
+        + ", ".join(f"{arm} {units:,}" for arm, units in forecast.sample.per_arm.items()),
+        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in found.audiences.items()),
+        *([table(*text.METRIC_COLUMNS, rows=rows)] if (rows := text.metric_rows(forecast, found.metrics)) else []),
+        *([table(*text.CHANCE_COLUMNS, rows=text.chance_rows(chances, charter, primary))] if chances else []),
+        *text.lines(forecast, found.metrics),
+        *([f"Plot: {found.plot}"] if found.plot else []),
         *([f"Next: pilotplant lab launch {name}"] if found.ok else []),
     )  # fmt: skip
     if not found.ok:
@@ -230,6 +237,50 @@ def assign(
 
 
 @app.command()
+def synthesise(
+    context: typer.Context,
+    name: Name,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="A true effect to plant, as ARM:METRIC=VALUE, like letter:visit=0.02; may be repeated."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes up the same units.")] = 0,
+    units: Annotated[int | None, typer.Option(help="How many units; all of the pilot's if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write (.csv or .parquet); NAME-synthetic.csv if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Make up exposures and outcomes for a pilot whose charter says `synthetic: true`."""
+    from lab.synthetic import LEFT_TO_RECORD, planted
+    from lab.synthetic import synthesise as make_up
+
+    out = out or Path(f"{name}-synthetic.csv")
+    effects = [planted(text) for text in effect or ()]
+    progress(f"Making up units of {name} …")
+    done = make_up(session(context).workspace(), name, out, effects=effects, seed=seed, units=units)
+    told = ", ".join(f"{one.arm} {one.metric} {one.effect:+g}" for one in done.planted)
+    emit(
+        as_json,
+        {"pilot": name, "synthetic": True, "file": str(out), "units": sum(done.per_arm.values()),
+         "per_arm": done.per_arm, "seed": seed,
+         "planted": [{"arm": one.arm, "metric": one.metric, "effect": one.effect} for one in done.planted],
+         "sources": done.sources, "fillers": done.fillers, "record_from": done.last, "record_before": done.ends},
+        f"{sum(done.per_arm.values()):,} made-up units: "
+        + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()) + f". Written to {out}.",
+        f"Planted: {told or 'no effect'}.",
+        *(f"Drawn: {metric} from {source}." for metric, source in done.sources.items()),
+        *(f"Column `{column}` is {value} throughout: the charter does not measure it."
+          for column, value in done.fillers.items()),
+        f"It can be recorded after {date_time(done.last)}, its last event, and before {date_time(done.ends)}; "
+        "a rehearsal's clock can be moved there:",
+        f"  pilotplant clock {done.ends - LEFT_TO_RECORD / 2:%Y-%m-%dT%H:%M:%SZ}",
+        f"  pilotplant lab record {name} {out}",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
 def record(
     context: typer.Context,
     name: Name,
@@ -349,10 +400,12 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     emit(
         as_json,
         {"pilot": name, "evidence": evidence.digest, "interim": done.interim, "repeated": done.repeated,
+         "synthetic": done.pilot.charter.synthetic,
          "arms": {arm.arm: arm.units for arm in evidence.arms},
          "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
          "report": str(done.report), "mlflow_run": done.mlflow_run},
         *(Text(warning, style="bold") for warning in warned),
+        *(["Synthetic units: these numbers say nothing about customers."] if done.pilot.charter.synthetic else []),
         *(["Interim: the time box is open; these numbers decide nothing."] if done.interim else []),
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
@@ -415,7 +468,8 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     waiting = drafts_among(workspace, found)
     due = reminders(found, read_settings(workspace).remind_days)
     rows: list[tuple[Any, ...]] = [
-        (line.name, line.word or line.state, f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
+        (line.name + _mark(line.synthetic), line.word or line.state,
+         f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
          f"{line.account.left.amount:,.2f} of {line.account.budget.amount:,.2f}", line.health or "–",
          line.waits_for or "–", "–" if line.days_left is None else f"{days(line.days_left)}, to {line.until:%Y-%m-%d}")
         for line in found
@@ -475,7 +529,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "version": pilot.promise.version,
             "amendments": [amendment.as_json() for amendment in pilot.amendments],
         },
-        f"{name}: {line.word or line.state}",
+        f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
         + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
@@ -622,6 +676,10 @@ def learning(found: dict[str, Any]) -> list[str]:
 
 def _value(value: Any) -> str:
     return "(nothing)" if value is None else str(value)
+
+
+def _mark(synthetic: bool) -> str:
+    return " (synthetic)" if synthetic else ""
 
 
 def _problem(parts: dict[str, str | None]) -> list[str]:

@@ -7,21 +7,24 @@ import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
-from lab.freezing import Frozen, freeze
+from lab.freezing import freeze
 from lab.insights import repeats
-from lab.layers import beside, clash_note
 from lab.measuring import remarks
-from lab.obstacles import Examined, examine, taking_part
+from lab.obstacles import Examined, examine
 from lab.pilots import find_pilot
 from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
+from shared.metrics import Metric
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
+
+if TYPE_CHECKING:
+    from lab.forecast import Forecast
 
 CHARTER = "charter.yaml.j2"
 # What a template says of itself, and is no file of a pilot.
@@ -35,18 +38,29 @@ class Check:
     Attributes:
         problems: what keeps the pilot from being launched.
         notes: what does not, and should be known.
-        forecast: what the plan means in numbers.
+        forecast: what the plan means.
+        metrics: the definitions of the charter's metrics.
+        audiences: how many units each treatment arm would reach today.
+        plot: where the forecast's plot was written; None where there is nothing to plot.
     """
 
     pilot: str
     problems: list[PilotPlantError]
     notes: list[str]
-    forecast: dict[str, Any]
+    forecast: Forecast
+    metrics: dict[str, Metric]
+    audiences: dict[str, int]
+    plot: Path | None
 
     @property
     def ok(self) -> bool:
         """Whether it would launch."""
         return not self.problems
+
+    def forecast_json(self) -> dict[str, Any]:
+        """The forecast for `--json`."""
+        plot = {"audiences": self.audiences, "plot": str(self.plot) if self.plot else None}
+        return self.forecast.as_json() | plot
 
 
 def new(workspace: Workspace, name: str, given: Brief | None = None) -> Path:
@@ -94,6 +108,9 @@ def require_free(workspace: Workspace, name: str) -> Path:
 
 def check(workspace: Workspace, name: str) -> Check:
     """Whether a draft would launch now; raises BadInput where it cannot even be read."""
+    from lab import forecast_plot
+    from lab.forecast import forecast
+
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
     charter = frozen.promise.charter
@@ -109,22 +126,8 @@ def check(workspace: Workspace, name: str) -> Check:
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
     notes += remarks(frozen.promise)
-    if clash := clash_note(charter, beside(room, charter)):
-        notes.append(clash)
-    metric = frozen.promise.metrics[charter.primary.metric]
-    notes += [repeat.told() for repeat in repeats(room, charter, metric)]
-    forecast = _forecast(frozen) | {"audiences": examined.audiences}
-    return Check(name, examined.problems, notes, forecast)
-
-
-def _forecast(frozen: Frozen) -> dict[str, Any]:
-    charter, units = frozen.promise.charter, taking_part(frozen)
-    total = sum(charter.weights.values())
-    return {
-        "days": (charter.time_box.end - charter.time_box.start).days,
-        "population": frozen.snapshot.manifest.tables[charter.population].rows,
-        "taking_part": units,
-        "units_per_arm": {arm: int(units * weight / total) for arm, weight in charter.weights.items()},
-        "planned_units_per_arm": charter.sample.units_per_arm,
-        "budget": charter.budget.total.as_json(),
-    }
+    metrics = frozen.promise.metrics
+    notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
+    found = forecast(room, frozen)
+    plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])
+    return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot)

@@ -206,7 +206,7 @@ def find_insight(room: Room, pilot: str) -> Insight:
     return signed[pilot]
 
 
-def similar(room: Room, charter: Charter, metric: Metric) -> list[Insight]:
+def same_context(room: Room, charter: Charter, metric: Metric) -> list[Insight]:
     """What was learned before by doing alike to the same units on a common channel, read off the same metric."""
     context = Context.of(charter)
     return [
@@ -221,7 +221,7 @@ def similar(room: Room, charter: Charter, metric: Metric) -> list[Insight]:
 
 def repeats(room: Room, charter: Charter, metric: Metric) -> list[Repeat]:
     """The contradicted insights that a charter repeats; `metric` is the definition of its primary one."""
-    return [Repeat(insight) for insight in similar(room, charter, metric) if insight.contradicted_by]
+    return [Repeat(insight) for insight in same_context(room, charter, metric) if insight.contradicted_by]
 
 
 def words(text: str) -> frozenset[str]:

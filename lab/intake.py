@@ -22,7 +22,8 @@ from shared.clock import rfc3339
 from shared.contracts import Column, Contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
-from shared.errors import BadInput
+from shared.engines.duckdb import MADE_UP, SYNTHETIC
+from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.room import Room
 from shared.sql import file_literal, identifier
@@ -82,6 +83,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         pilot.require_open(room.now(), "data")
         contract = pilot.contract
         _require(file, columns, kind, contract)
+        _require_real(connection, file, pilot)
         intake = _Intake(room, pilot, connection, contract)
         if kind != "outcomes":
             intake.take_exposures(EXPOSED_AT if kind == "both" else "at")
@@ -143,6 +145,20 @@ def _require(file: Path, columns: list[str], kind: Kind, contract: Contract) -> 
         "both": ["event_id", "unit", "arm", EXPOSED_AT, *(c for c in outcomes if c not in {"event_id", "unit"})],
     }[kind]
     require_columns(file, columns, required, [c for c in outcomes if kind == "outcomes" and c not in required])
+
+
+def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilot) -> None:
+    """Raises Refused for made-up events of a pilot whose charter promises real ones."""
+    if pilot.charter.synthetic:
+        return
+    row = connection.execute(f"SELECT min({ROW}) FROM raw WHERE {MADE_UP}").fetchone()
+    if row and row[0] is not None:
+        raise Refused(
+            f"the events are made up (`event_id` begins with `{SYNTHETIC}`), and pilot {pilot.name} is of real units",
+            where=f"{file}, row {row[0]}",
+            expected="events of the system that exposed the units",
+            remedy="record made-up events into a pilot whose charter says `synthetic: true`; nothing was taken",
+        )
 
 
 def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[object, ...]] | None:

@@ -22,8 +22,17 @@ def beside(room: Room, charter: Charter) -> list[Pilot]:
 
 
 def sharing(charter: Charter, others: list[Pilot]) -> list[Pilot]:
-    """Those that may touch the charter's units: all but those with a slice apart in its own layer."""
-    return [pilot for pilot in others if not _apart(charter.layer, pilot.charter.layer)]
+    """Those that may touch the charter's units: of its population, and without a slice apart in its own layer.
+
+    Made-up units are nobody whom a pilot of real ones could meet.
+    """
+    units = (charter.population, charter.synthetic)
+    return [
+        pilot
+        for pilot in others
+        if (pilot.charter.population, pilot.charter.synthetic) == units
+        and not _apart(charter.layer, pilot.charter.layer)
+    ]
 
 
 def _apart(one: Layer | None, other: Layer | None) -> bool:
@@ -58,18 +67,6 @@ def free_slices(taken: list[Layer]) -> list[tuple[Decimal, Decimal]]:
             free.append((reached, layer.start))
         reached = max(reached, layer.end)
     return [*free, (reached, Decimal(1))] if reached < 1 else free
-
-
-def clash_note(charter: Charter, others: list[Pilot]) -> str | None:
-    """What `lab check` says of pilots that may touch the same units; None where none may."""
-    clashing = sharing(charter, others)
-    if not clashing:
-        return None
-    return (
-        "the same units may be in "
-        + ", ".join(f"`{pilot.name}` (until {_day(pilot.ends)})" for pilot in clashing)
-        + "; slices apart in a common `layer` keep pilots from sharing units"
-    )
 
 
 def _held(pilot: Pilot) -> str:

@@ -14,7 +14,6 @@ from lab.state import read_settings
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
-from shared.draw import Draw
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.evidence.compute import unanswerable
 from shared.files import scratch_in
@@ -108,19 +107,13 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
-    available = int(taking_part(frozen) * share)
+    available = int(frozen.taking_part * share)
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
             where=_place(charter),
             remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population or slice",
         )
-
-
-def taking_part(frozen: Frozen) -> int:
-    """How many units of the population the pilot may expect: those in its slice, and in no holdout of the workspace."""
-    draw = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace)
-    return int(frozen.snapshot.manifest.tables[frozen.promise.charter.population].rows * draw.frac)
 
 
 def _of_columns(frozen: Frozen) -> Iterator[BadInput]:

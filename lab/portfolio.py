@@ -62,6 +62,11 @@ class Line:
         return self.pilot.name
 
     @property
+    def synthetic(self) -> bool:
+        """Whether its units are made up."""
+        return self.pilot.charter.synthetic
+
+    @property
     def cost(self) -> Money:
         """What it counts as: what it has cost, and once it is decided what it still holds as well."""
         return self.account.bound if self.state == "decided" else self.account.spent
@@ -89,6 +94,7 @@ class Line:
             "until": rfc3339(self.until) if self.until else None,
             "days_left": None if self.days_left is None else round(self.days_left, 1),
             "health": self.health.as_json() if self.health else None,
+            "synthetic": self.synthetic,
         }
 
 

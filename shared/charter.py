@@ -161,6 +161,18 @@ class AlwaysValid(_Part):
     method: Literal["always_valid"]
 
 
+class Assumption(_Part):
+    """What a metric is expected to be in the control, for the forecast and for synthetic units; it decides nothing.
+
+    Attributes:
+        mean: per unit, over the time box, in the metric's unit.
+        sd: its standard deviation between units; of a proportion it follows from the mean.
+    """
+
+    mean: float = Field(allow_inf_nan=False)
+    sd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
 class SamplePlan(_Part):
     """How many units, how sure, and when to look.
 
@@ -169,12 +181,14 @@ class SamplePlan(_Part):
         power: the power that `units_per_arm` was planned for.
         units_per_arm: exposed units needed in every arm.
         looks: when the evidence may be looked at to decide.
+        assume: by metric, what is expected without a treatment, where no history says so.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
     power: float = Field(default=0.8, ge=0.5, lt=1)
     units_per_arm: int = Field(ge=2)
     looks: FixedHorizon | GroupSequential | AlwaysValid = Field(default=FixedHorizon(), discriminator="method")
+    assume: dict[str, Assumption] = Field(default_factory=dict)
 
 
 class TimeBox(_Part):
@@ -334,6 +348,9 @@ class Charter(_Part):
             raise ValueError(
                 f"a kill criterion reads `{unmeasured[0]}`, which is neither primary, guardrail nor secondary"
             )
+        unmeasured = [name for name in self.sample.assume if name not in measured]
+        if unmeasured:
+            raise ValueError(f"`assume` names `{unmeasured[0]}`, which is neither primary, guardrail nor secondary")
         for said, columns in (("covariates", self.covariates), ("segments", self.segments), ("sources", self.sources)):
             if len(set(columns)) < len(columns):
                 raise ValueError(f"`{said}` names something twice")
@@ -452,8 +469,12 @@ class Promise(_Part):
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
-    """The definitions of the charter's metrics; raises BadInput for an unknown one, or a margin of the wrong sign."""
+    """The definitions of the charter's metrics.
+
+    Raises BadInput for an unknown one, a margin of the wrong sign, or an assumption that cannot be.
+    """
     found = {name: catalogue.get(name) for name in charter.measured}
+    _require_sensible(charter, found)
     harms = [(f"the margin of guardrail `{rail.metric}`", rail.metric, rail.margin) for rail in charter.guardrails]
     harms += [
         (f"`worse_than` of the kill criterion on `{kill.metric}`", kill.metric, kill.worse_than)
@@ -468,3 +489,21 @@ def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:
                 expected=f"a number {'below' if better == 'more' else 'above'} zero, since {better} is better there",
             )
     return found
+
+
+def _require_sensible(charter: Charter, metrics: dict[str, Metric]) -> None:
+    """Raises BadInput for an assumption that is not one of its metric's kind."""
+    for name, assumed in charter.sample.assume.items():
+        share = metrics[name].kind == "proportion"
+        if share and not (0 < assumed.mean < 1 and assumed.sd is None):
+            raise BadInput(
+                f"`assume` of `{name}` is not a share",
+                where=f"charter of {charter.pilot}",
+                expected="`mean` between 0 and 1, and no `sd`, which follows from it",
+            )
+        if not share and assumed.sd is None:
+            raise BadInput(
+                f"`assume` of `{name}` lacks `sd`",
+                where=f"charter of {charter.pilot}",
+                expected="the standard deviation between units, beside `mean`",
+            )

@@ -46,6 +46,8 @@ class Metric(BaseModel):
             together: a cap for each arm would hide what one of them does.
         window_days: only outcomes within so many days of the unit's first exposure count; None for all.
         description: for people.
+        history: a column of the population's table that holds the metric per unit as it was, over a time like a
+            pilot's; what a pilot is forecast from until others have measured the metric.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,7 @@ class Metric(BaseModel):
     cap_quantile: float | None = Field(default=None, gt=0.5, lt=1)
     window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
+    history: str | None = Field(default=None, pattern=NAME)
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Metric:

@@ -154,12 +154,17 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
-    """Writes a query's rows to a .csv or .parquet file, in full or not at all; returns how many."""
+def require_writable(out: Path) -> None:
+    """Raises BadInput for a name that `write_table` cannot write to."""
     if out.suffix not in {CSV, PARQUET}:
         raise BadInput(f"`{out}` has no type that can be written", expected="a name ending in .csv or .parquet")
     if not out.parent.is_dir():
         raise BadInput("there is no such folder", where=str(out.parent), remedy="create it first")
+
+
+def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
+    """Writes a query's rows to a .csv or .parquet file, in full or not at all; returns how many."""
+    require_writable(out)
     kind = "FORMAT parquet" if out.suffix == PARQUET else "FORMAT csv, HEADER"
     scratch = out.with_name(f".{out.name}.partial")
     try:

@@ -9,6 +9,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from shared import wording
 from shared.evidence.model import Effect
+from shared.evidence.rule import Shortfall, Worthwhile, shortfall
 from shared.finding import Finding
 
 
@@ -45,22 +46,31 @@ def _computed(effect: Effect) -> bool:
     return all(number is not None and math.isfinite(number) for number in numbers)
 
 
-def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile: str) -> tuple[str, str] | None:
+def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile: Worthwhile) -> tuple[str, str] | None:
     """Why the effect is not enough, with what would be; None where it is."""
-    if effect.estimate is None or effect.low is None or effect.high is None or effect.p_adjusted is None:
-        raise ValueError("an effect without numbers cannot be judged")
-    if effect.estimate * sign <= 0:
-        return "it went the wrong way", "nothing: stop, and keep the insight"
-    if effect.p_adjusted > alpha:
-        return "it could be chance", "revise with more units, or stop and keep the insight"
-    gain = effect.estimate * sign
-    lower = effect.low if sign > 0 else -effect.high
-    # Half of alpha, one-sided: what the lower end of a two-sided interval stands for, over all arms.
-    if worthwhile == "lower_bound" and not (effect.p_worthwhile is not None and effect.p_worthwhile <= alpha / 2):
-        return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
-    if worthwhile == "estimate" and (gain < minimum or lower <= 0):
-        return f"it is below the {minimum:g} worth scaling", "stop, or revise with a stronger treatment"
-    return None
+    found = shortfall(
+        effect.estimate,
+        (effect.low, effect.high),
+        effect.p_adjusted,
+        math.nan if effect.p_worthwhile is None else effect.p_worthwhile,
+        sign=sign,
+        alpha=alpha,
+        minimum=minimum,
+        worthwhile=worthwhile,
+    )
+    return {
+        Shortfall.NONE: None,
+        Shortfall.WRONG_WAY: ("it went the wrong way", "nothing: stop, and keep the insight"),
+        Shortfall.CHANCE: ("it could be chance", "revise with more units, or stop and keep the insight"),
+        Shortfall.LOWER_BOUND_TOO_LOW: (
+            f"its lower bound is below the {minimum:g} worth scaling",
+            "revise with more units, or stop",
+        ),
+        Shortfall.TOO_SMALL: (
+            f"it is below the {minimum:g} worth scaling",
+            "stop, or revise with a stronger treatment",
+        ),
+    }[Shortfall(int(found))]
 
 
 CHECK = Check(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from shared.engines.duckdb import made_up
 from shared.finding import Finding
 
 
@@ -26,6 +27,13 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
             measured=measured,
             remedy="run the pilot on customers; synthetic units are for rehearsals",
         )
+    elif not synthetic and (marked := made_up(case.candidate.data)):
+        yield finding(
+            "failed",
+            f"{marked:,} of the sealed events are made up, and the charter does not say so",
+            measured={**measured, "made_up": marked},
+            remedy="nothing mends this candidate: find out who recorded them, and run the pilot on customers",
+        )
     else:
         told = "synthetic units, in a rehearsal" if synthetic else f"{case.mode} units"
         yield finding("passed", told, measured=measured)
@@ -34,7 +42,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 CHECK = Check(
     "units_real",
     "Were the units real customers, or is this a rehearsal?",
-    "charter, manifest, workspace",
+    "charter, manifest, workspace, sealed events",
     NeverOff,
     _run,
 )

@@ -23,6 +23,9 @@ IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
 EARLY = "outcome before its unit's first exposure"
 US_PER_DAY = 24 * 60 * 60 * 1_000_000
+# What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
+SYNTHETIC = "synthetic-"
+MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +287,14 @@ def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
             early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
+        )
+
+
+def made_up(data: PilotData) -> int:
+    """How many exposures and outcomes carry the mark of synthetic units."""
+    with _opened(data) as connection:
+        return sum(
+            _number(connection, f"SELECT count(*) FROM {part} WHERE {MADE_UP}") for part in ("exposures", "outcomes")
         )
 
 

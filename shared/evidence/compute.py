@@ -11,7 +11,7 @@ from shared.engines.duckdb import PilotData, Summary, summarise
 from shared.evidence import quantiles
 from shared.evidence.estimates import Difference, difference, holm, linearised, relative
 from shared.evidence.health import sample_ratio
-from shared.evidence.model import ArmEvidence, Effect, Evidence, Health, Moments, Part, RatioMoments
+from shared.evidence.model import AnyMoments, ArmEvidence, Effect, Evidence, Health, Moments, Part, RatioMoments
 from shared.metrics import Metric
 
 EMPTY = Moments(n=0, mean=0.0, m2=0.0)
@@ -77,7 +77,7 @@ def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> 
 def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summary) -> Effect:
     alpha = charter.sample.alpha
     treated, control = (_of_mean(summary, each, name) for each in (arm, charter.control.name))
-    part = _part(charter, name)
+    part = part_of(charter, name)
     problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
     found = problem or _between(treated, control)
     if isinstance(found, str) or isinstance(treated, str) or isinstance(control, str):
@@ -107,11 +107,15 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
 
 def _of_mean(summary: Summary, arm: str, name: str) -> Moments | str:
     """An arm's moments as those of a mean, or why there are none."""
-    found = summary.moments.get(arm, {}).get(name, EMPTY)
+    mean = as_mean(summary.moments.get(arm, {}).get(name, EMPTY))
+    return f"in arm {arm} {mean}" if isinstance(mean, str) else mean
+
+
+def as_mean(found: AnyMoments) -> Moments | str:
+    """The moments of a mean with the same value and standard error, or why there are none."""
     if isinstance(found, Moments):
         return found
-    mean = linearised(found) if isinstance(found, RatioMoments) else quantiles.as_mean(found)
-    return f"in arm {arm} {mean}" if isinstance(mean, str) else mean
+    return linearised(found) if isinstance(found, RatioMoments) else quantiles.as_mean(found)
 
 
 def _between(treated: Moments | str, control: Moments | str) -> Difference | str:
@@ -131,7 +135,8 @@ def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:
     return None
 
 
-def _part(charter: Charter, name: str) -> Part:
+def part_of(charter: Charter, name: str) -> Part:
+    """What a metric is there for."""
     if name == charter.primary.metric:
         return "primary"
     return "secondary" if name in charter.secondary else "guardrail"

@@ -1,11 +1,17 @@
-"""Estimates from moments: Welch's test, the delta method, non-inferiority and Holm's adjustment."""
+"""Estimates from moments: Welch's test, the delta method, non-inferiority and Holm's adjustment.
+
+Each formula stands once, for a number or an array of them: evidence asks it of one pilot, a forecast of thousands.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from shared.evidence.model import Moments, RatioMoments
@@ -28,20 +34,44 @@ class Difference:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """The two-sided interval at 1 - alpha."""
-        reach = self.se * float(stdtrit(self.df, 1 - alpha / 2))
-        return self.estimate - reach, self.estimate + reach
+        half = float(reach(self.se, self.df, alpha))
+        return self.estimate - half, self.estimate + half
 
     def p(self) -> float:
         """Two-sided p-value of no difference."""
-        return 2 * float(stdtr(self.df, -abs(self.estimate) / self.se))
+        return float(p_no_difference(self.estimate, self.se, self.df))
 
     def p_beyond(self, margin: float, sign: int) -> float:
         """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
-        return float(stdtr(self.df, -sign * (self.estimate - margin) / self.se))
+        return float(p_no_better(self.estimate, self.se, self.df, margin, sign))
 
     def bound(self, alpha: float, sign: int) -> float:
         """The one-sided confidence bound on the bad side."""
         return self.estimate - sign * self.se * float(stdtrit(self.df, 1 - alpha))
+
+
+def reach(se: Any, df: Any, alpha: float) -> Any:
+    """How far the two-sided interval at 1 - alpha reaches to either side."""
+    return se * stdtrit(df, 1 - alpha / 2)
+
+
+def p_no_difference(estimate: Any, se: Any, df: Any) -> Any:
+    """Two-sided p-value of no difference."""
+    return 2 * stdtr(df, -abs(estimate) / se)
+
+
+def p_no_better(estimate: Any, se: Any, df: Any, margin: float, sign: int) -> Any:
+    """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
+    return stdtr(df, -sign * (estimate - margin) / se)
+
+
+def degrees(parts: Sequence[Any], units: Sequence[Any]) -> Any:
+    """Satterthwaite's degrees of freedom, from each arm's share of the variance and its units.
+
+    They are taken from shares since the variance's square may leave a double's range.
+    """
+    variance = sum(parts)
+    return 1 / sum((part / variance) ** 2 / (n - 1) for part, n in zip(parts, units, strict=True))
 
 
 def difference(treated: Moments, control: Moments) -> Difference | str:
@@ -55,7 +85,7 @@ def difference(treated: Moments, control: Moments) -> Difference | str:
     variance = sum(parts)
     if variance <= 0 or not math.isfinite(variance):
         return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
-    return Difference(treated.mean - control.mean, math.sqrt(variance), _degrees(parts, (treated, control)))
+    return Difference(treated.mean - control.mean, math.sqrt(variance), degrees(parts, (treated.n, control.n)))
 
 
 def linearised(ratio: RatioMoments) -> Moments | str:
@@ -90,21 +120,21 @@ def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, f
     variance = sum(parts)
     if variance <= 0 or not math.isfinite(variance):
         return None
-    reach = math.sqrt(variance) * float(stdtrit(_degrees(parts, (treated, control)), 1 - alpha / 2))
+    reach = math.sqrt(variance) * float(stdtrit(degrees(parts, (treated.n, control.n)), 1 - alpha / 2))
     return ratio - 1, ratio - 1 - reach, ratio - 1 + reach
-
-
-def _degrees(parts: Sequence[float], arms: Sequence[Moments]) -> float:
-    """Satterthwaite's degrees of freedom, from shares of the variance: its square may leave a double's range."""
-    variance = sum(parts)
-    return 1 / sum((part / variance) ** 2 / (arm.n - 1) for part, arm in zip(parts, arms, strict=True))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values in the order given (Holm 1979): reject where at most alpha."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, worst = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = worst
+    adjusted: list[float] = holm_rows(np.asarray(p_values, dtype=float)).tolist()
+    return adjusted
+
+
+def holm_rows(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Holm's adjustment of each row, a family along the last axis; what is not a number stays none."""
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    hypotheses_left = np.arange(p_values.shape[-1], 0, -1)
+    ranked = np.minimum(1.0, hypotheses_left * np.take_along_axis(p_values, order, axis=-1))
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(ranked, axis=-1), axis=-1)
     return adjusted

@@ -9,7 +9,7 @@ import pytest
 
 from lab.analysis import analyse
 from lab.drafts import check
-from lab.insights import find_insight, insights, repeats, similar, words
+from lab.insights import find_insight, insights, repeats, same_context, words
 from lab.intake import record
 from lab.launch import launch
 from lab.linking import say
@@ -168,8 +168,8 @@ def test_another_metric_population_or_thing_repeats_nothing_and_neither_does_the
     other = charter.model_copy(update={"pilot": "other"})
     assert {repeat.insight.pilot for repeat in repeats(room, other, visit)} == {PILOT, SECOND}
     assert [repeat.insight.pilot for repeat in repeats(room, charter, visit)] == [SECOND]
-    assert similar(room, other, pilot.promise.metrics["spend"]) == []
-    assert similar(room, other.model_copy(update={"population": "prospects"}), visit) == []
+    assert same_context(room, other, pilot.promise.metrics["spend"]) == []
+    assert same_context(room, other.model_copy(update={"population": "prospects"}), visit) == []
 
 
 def test_the_commands_show_what_the_numbers_contradict_and_how_to_say_so(decided, capsys):
@@ -205,7 +205,7 @@ def test_silence_is_no_insight_to_tag_or_repeat(submitted):
     with pytest.raises(BadInput, match="has no insight that an owner signed"):
         say(submitted, PILOT, tags=("paper",))
     other = pilot.charter.model_copy(update={"pilot": "other"})
-    assert similar(room, other, pilot.promise.metrics["visit"]) == []
+    assert same_context(room, other, pilot.promise.metrics["visit"]) == []
 
 
 def test_words_are_those_that_carry_meaning():

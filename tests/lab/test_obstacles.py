@@ -187,7 +187,7 @@ def test_a_message_can_print_a_coarse_column_and_an_audience_select_by_it(loaded
 def test_an_audience_is_run_and_counted_before_the_launch(loaded):
     table = freeze(loaded, PILOT).snapshot.table("customers")
     [(expected,)] = duckdb.execute(f"SELECT count(*) FROM '{table}' WHERE recency <= 6").fetchall()
-    assert check(loaded, PILOT).forecast["audiences"] == {"letter": expected, "card": expected}
+    assert check(loaded, PILOT).audiences == {"letter": expected, "card": expected}
 
 
 @pytest.mark.parametrize(

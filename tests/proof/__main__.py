@@ -1,19 +1,23 @@
-"""`make proof`: runs every long suite and writes its table to docs/proof/; exits 1 where one does not hold."""
+"""`make proof`: runs every long suite and writes its table to docs/proof/; exits 1 where one does not hold.
+
+`python -m tests.proof NAME` runs one of them.
+"""
 
 import os
 import sys
 from pathlib import Path
 
-from tests.proof import crash_storm, error_rates
+from tests.proof import crash_storm, error_rates, forecast
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
-SUITES = {"error-rates": error_rates.prove, "crash-storm": crash_storm.prove}
+SUITES = {"error-rates": error_rates.prove, "forecast": forecast.prove, "crash-storm": crash_storm.prove}
 
 
 def main() -> None:
     PAGES.mkdir(parents=True, exist_ok=True)
     failed = []
-    for name, prove in SUITES.items():
+    for name in sys.argv[1:] or SUITES:
+        prove = SUITES[name]
         sys.stderr.write(f"{name} …\n")
         page, holds = prove()
         (PAGES / f"{name}.md").write_text(page, encoding="utf-8")

@@ -46,3 +46,16 @@ def test_a_charter_that_cannot_be_read_is_unevaluable(stage, ask):
     case = stage.case(alter=lambda folder: (folder / "promise.json").write_text("{"))
     [found] = ask("units_real", case)
     assert (found.outcome, found.remedy) == ("unevaluable", "submit the pilot again")
+
+
+def test_made_up_events_under_a_charter_of_real_units_fail(stage, ask):
+    marked = "SELECT * REPLACE ('Synthetic-x-' || event_id AS event_id) FROM outcomes"
+    [found] = ask("units_real", stage.case(outcomes=marked))
+    assert (found.outcome, found.measured["made_up"]) == ("failed", 400)
+    assert found.reason == "400 of the sealed events are made up, and the charter does not say so"
+
+
+def test_made_up_events_under_a_charter_that_says_so_pass_in_a_rehearsal(stage, ask):
+    marked = "SELECT * REPLACE ('synthetic-x-' || event_id AS event_id) FROM outcomes"
+    [found] = ask("units_real", stage.case(charter={"synthetic": True}, outcomes=marked))
+    assert found.outcome == "passed"

@@ -1,0 +1,218 @@
+"""The forecast: what a plan means before anything is spent; what there is no ground for, it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from lab.baselines import Known, Unknown, baselines
+from lab.chances import DRAWS, Design, Ending, Rail, chances
+from lab.clashes import clashes
+from lab.freezing import Frozen
+from lab.likeness import Similar, similar
+from lab.outlooks import Outlook, Sample, outlook_of, sample_of, with_days_needed
+from lab.precedents import Precedent, cost_per_unit, precedents
+from shared.charter import Charter
+from shared.digests import hex_of
+from shared.evidence.planning import Arms, Baseline, power
+from shared.evidence.prior import Prior, default_harm, default_prior, empirical_prior
+from shared.money import Money
+from shared.room import Room
+
+CURVE_POINTS, CURVE_DRAWS = 25, 4_000
+SEED_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Over true effects on the primary metric: the power of one arm's test, and the chance of *scale* at all."""
+
+    effects: tuple[float, ...]
+    power: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """How often each decision would come.
+
+    Attributes:
+        prior: what effects are expected.
+        expected, none, minimum: the chances of each ending where effects are as expected, where there is none, and
+            where every arm has exactly the minimum effect; the latter two without any side effect.
+    """
+
+    prior: Prior
+    expected: dict[Ending, float]
+    none: dict[Ending, float]
+    minimum: dict[Ending, float]
+    curve: Curve
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        given = {"expected": self.expected, "no_effect": self.none, "minimum_effect": self.minimum}
+        return {
+            "draws": DRAWS,
+            "prior": self.prior.as_json(),
+            **{
+                name: {ending.name.lower(): chance for ending, chance in found.items()} for name, found in given.items()
+            },
+            "curve": asdict(self.curve),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the exposures will cost at the prices of past pilots: in the middle, and by the cheapest and the dearest."""
+
+    expected: Money
+    low: Money
+    high: Money
+    pilots: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        parts = {"expected": self.expected, "low": self.low, "high": self.high}
+        return {name: money.as_json() for name, money in parts.items()} | {"pilots": self.pilots}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan means.
+
+    Attributes:
+        chances: None where a metric that decides has no baseline, or the plan is of another kind; `unknown` says why.
+        cost: None where no past pilot tells.
+        clashes: as sentences.
+    """
+
+    charter: Charter
+    sample: Sample
+    outlooks: tuple[Outlook, ...]
+    chances: Chances | None
+    unknown: tuple[str, ...]
+    cost: Cost | None
+    clashes: tuple[str, ...]
+    insights: tuple[Similar, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "days": self.sample.days,
+            "population": self.sample.population,
+            "units_per_arm": self.sample.per_arm,
+            "units_per_day": self.sample.per_day,
+            "planned_units_per_arm": self.charter.sample.units_per_arm,
+            "days_needed": self.sample.days_needed,
+            "budget": self.charter.budget.total.as_json(),
+            "metrics": [outlook.as_json() for outlook in self.outlooks],
+            "chances": self.chances.as_json() if self.chances else None,
+            "cannot_be_forecast": list(self.unknown),
+            "cost": self.cost.as_json() if self.cost else None,
+            "clashes": list(self.clashes),
+            "insights": [s.insight.as_json() | {"likeness": round(s.likeness, 3)} for s in self.insights],
+        }
+
+
+def forecast(room: Room, frozen: Frozen) -> Forecast:
+    """The forecast of a draft; the same charter over the same past gives the same numbers."""
+    charter, past = frozen.promise.charter, precedents(room, frozen.promise.charter)
+    sample = sample_of(frozen, past)
+    known = baselines(frozen, past)
+    outlooks = tuple(outlook_of(frozen, name, known[name], sample) for name in charter.measured)
+    deciding = (charter.primary.metric, *(rail.metric for rail in charter.guardrails))
+    unknown = [f"`{n}` cannot be forecast: {k.reason}" for n in charter.measured if isinstance(k := known[n], Unknown)]
+    given = {name: k.baseline for name, k in known.items() if isinstance(k, Known)}
+    other = _other_plan(charter)
+    if other is not None:
+        unknown.append(other)
+    able = other is None and all(name in given for name in deciding)
+    found = _chances(frozen, past, given, sample) if able else None
+    cost = _cost(charter, past, sample)
+    if cost is None:
+        unknown.append(f"costs cannot be forecast: no past pilot of `{charter.population}` has recorded any")
+    return Forecast(
+        charter,
+        with_days_needed(charter, sample, outlooks),
+        outlooks,
+        found,
+        tuple(unknown),
+        cost,
+        tuple(clashes(room, frozen)),
+        tuple(similar(room, charter)),
+    )
+
+
+def _other_plan(charter: Charter) -> str | None:
+    """Why the chances of a decision cannot be simulated; None for one look at units drawn one by one."""
+    if charter.sample.looks.method != "fixed":
+        return f"the chances of a decision cannot be forecast for looks of method `{charter.sample.looks.method}`"
+    if charter.cluster is not None:
+        return f"the chances of a decision cannot be forecast for arms by cluster (`{charter.cluster}`)"
+    return None
+
+
+def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baseline], sample: Sample) -> Chances:
+    charter, metrics = frozen.promise.charter, frozen.promise.metrics
+    primary, sign = charter.primary, metrics[charter.primary.metric].sign
+    weights = {arm: float(weight / sum(charter.weights.values())) for arm, weight in charter.weights.items()}
+    design = Design(
+        alpha=charter.sample.alpha,
+        minimum=primary.minimum_effect,
+        worthwhile=primary.worthwhile,
+        planned=charter.sample.units_per_arm,
+        units=sample.units,
+        shares=tuple(weights[arm.name] for arm in (charter.control, *charter.treatments)),
+        primary=given[primary.metric],
+        sign=sign,
+        rails=tuple(Rail(given[r.metric], metrics[r.metric].sign, r.margin) for r in charter.guardrails),
+    )
+    prior = _prior(frozen, past, primary.metric) or default_prior(primary.minimum_effect)
+    harms = tuple(_prior(frozen, past, r.metric) or default_harm(r.margin) for r in charter.guardrails)
+    harmless = tuple(Prior(0.0, 0.0) for _ in charter.guardrails)
+    rng = np.random.default_rng(int(hex_of(frozen.promise.digest)[:SEED_DIGITS], 16))
+    return Chances(
+        prior,
+        chances(design, prior, harms, rng),
+        chances(design, Prior(0.0, 0.0), harmless, rng),
+        chances(design, Prior(sign * primary.minimum_effect, 0.0), harmless, rng),
+        _curve(design, harmless, rng),
+    )
+
+
+def _prior(frozen: Frozen, past: Sequence[Precedent], name: str) -> Prior | None:
+    """From past effects on the metric of treatments of the same kind; None where there are too few pilots.
+
+    Arms of one pilot share its control; they are taken as if they did not, which makes pilots seem a little more alike.
+    """
+    charter, metric = frozen.promise.charter, frozen.promise.metrics[name]
+    found = [effects for one in past if (effects := list(one.effects(charter, name, metric)))]
+    pairs = [pair for effects in found for pair in effects]
+    return empirical_prior([e for e, _ in pairs], [se for _, se in pairs], len(found))
+
+
+def _curve(design: Design, harmless: tuple[Prior, ...], rng: np.random.Generator) -> Curve:
+    """From no effect to three times the minimum."""
+    effects = [design.sign * float(e) for e in np.linspace(0, 3 * design.minimum, CURVE_POINTS)]
+    arms = Arms(*(max(2, int(design.units * share)) for share in (min(design.shares[1:]), design.shares[0])))
+    return Curve(
+        effects=tuple(effects),
+        power=tuple(power(design.primary, e, arms, design.alpha / design.arms) for e in effects),
+        scale=tuple(chances(design, Prior(e, 0.0), harmless, rng, CURVE_DRAWS)[Ending.SCALE] for e in effects),
+    )
+
+
+def _cost(charter: Charter, past: list[Precedent], sample: Sample) -> Cost | None:
+    currency = charter.budget.currency
+    prices = cost_per_unit(past, currency)
+    if not prices:
+        return None
+    low, middle, high = (
+        Money(amount=round(price * sample.units, 2), currency=currency)
+        for price in (prices[0], median(prices), prices[-1])
+    )
+    return Cost(middle, low, high, len(prices))

@@ -1,0 +1,74 @@
+"""Likeness: which insights of the past a draft should be read beside."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from lab.insights import Insight, insights
+from lab.pilots import Pilot, all_pilots
+from shared.charter import Charter
+from shared.room import Room
+
+SHOWN = 3
+# A cosine below this comes from common words alone.
+LIKENESS_MIN = 0.12
+WORD = re.compile(r"[^\W\d_]{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """An insight like a draft.
+
+    Attributes:
+        likeness: cosine of their words, from 0 to 1.
+    """
+
+    insight: Insight
+    likeness: float
+
+
+def similar(room: Room, charter: Charter) -> list[Similar]:
+    """The signed insights most like the draft, the likest first; those of synthetic units are for synthetic pilots.
+
+    Words are weighed by how rare they are among all insights (Salton and Buckley 1988, "Term-weighting approaches").
+    """
+    pilots = {pilot.name: pilot for pilot in all_pilots(room)}
+    learned = [
+        found
+        for found in insights(room)
+        if found.signed and found.pilot != charter.pilot and (charter.synthetic or not _synthetic(pilots, found))
+    ]
+    texts = [_words(_text(pilots[found.pilot].charter) + " " + found.claim) for found in learned]
+    documents = Counter(word for text in texts for word in text)
+    rarity = {word: math.log((1 + len(texts)) / (1 + n)) + 1 for word, n in documents.items()}
+    own = _words(_text(charter))
+    scored = [Similar(found, _cosine(own, text, rarity)) for found, text in zip(learned, texts, strict=True)]
+    likest = sorted((s for s in scored if s.likeness >= LIKENESS_MIN), key=lambda s: s.likeness, reverse=True)
+    return likest[:SHOWN]
+
+
+def _synthetic(pilots: dict[str, Pilot], insight: Insight) -> bool:
+    return pilots[insight.pilot].charter.synthetic
+
+
+def _text(charter: Charter) -> str:
+    """What a charter is about: its belief, its metrics, its treatments and their channels."""
+    story = charter.hypothesis
+    plays = [f"{arm.name} {arm.play.kind} {arm.play.channel}" for arm in charter.treatments if arm.play]
+    return " ".join([story.because, story.we_believe, story.will, charter.primary.metric, charter.population, *plays])
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(WORD.findall(text.lower()))
+
+
+def _cosine(one: Counter[str], other: Counter[str], rarity: dict[str, float]) -> float:
+    def weigh(words: Counter[str]) -> dict[str, float]:
+        return {word: (1 + math.log(n)) * rarity.get(word, 1.0) for word, n in words.items()}
+
+    a, b = weigh(one), weigh(other)
+    lengths = math.hypot(*a.values()) * math.hypot(*b.values())
+    return sum(weight * b[word] for word, weight in a.items() if word in b) / lengths if lengths else 0.0

@@ -1,0 +1,142 @@
+"""Outlooks: how many units a plan will have, and what each metric can show with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.baselines import Known, Unknown
+from lab.freezing import Frozen
+from lab.precedents import Precedent, traffic
+from shared.charter import DAYS_PER_WEEK, Charter
+from shared.evidence.compute import part_of
+from shared.evidence.estimates import UNITS_MIN
+from shared.evidence.model import Part
+from shared.evidence.planning import Arms, detectable, power, power_to_rule_out, units_to_detect, units_to_rule_out
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many units there will be.
+
+    Attributes:
+        population: rows of the population's table.
+        available: of these, the ones in the pilot's slice of its layer, and in no holdout of the workspace.
+        per_day: units exposed per day in past pilots of it; None where nobody knows, and everybody is taken at once.
+        units: how many will be exposed in the time box.
+        per_arm: of these, each arm's expected part, the control's among them.
+        days: the time box's.
+        days_needed: until every arm has the units that it needs for the planned power; None where that is not known.
+    """
+
+    population: int
+    available: int
+    per_day: float | None
+    units: int
+    per_arm: dict[str, int]
+    days: int
+    days_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One metric's outlook in the arm that sees it worst.
+
+    Attributes:
+        power: of finding the minimum effect, or of ruling out harm beyond the margin where there is none; None for a
+            secondary metric.
+        detectable: the smallest effect that is found with the planned power; None for a guardrail, or where none is.
+        units_needed: in every arm, for the planned power; None for a secondary metric, or where no number is enough.
+        problem: why nothing can be said; everything else is None then.
+    """
+
+    metric: str
+    part: Part
+    baseline: Known | None
+    power: float | None = None
+    detectable: float | None = None
+    units_needed: int | None = None
+    problem: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        known = self.baseline
+        return {
+            "metric": self.metric,
+            "part": self.part,
+            "mean": known.baseline.mean if known else None,
+            "sd": math.sqrt(known.baseline.variance) if known else None,
+            "source": known.source if known else None,
+            "power": self.power,
+            "detectable": self.detectable,
+            "units_needed": self.units_needed,
+            "problem": self.problem,
+        }
+
+
+def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
+    """Who will be exposed: the population's part in the pilot's layer, as fast as past pilots reached it."""
+    charter = frozen.promise.charter
+    rows = frozen.snapshot.manifest.tables[charter.population].rows
+    days = (charter.time_box.end - charter.time_box.start).days
+    slice_ = charter.layer.frac if charter.layer else 1
+    per_day = traffic(past)
+    per_day = None if per_day is None else per_day * float(slice_)
+    available = frozen.taking_part
+    units = available if per_day is None else min(available, int(per_day * days))
+    total = sum(charter.weights.values())
+    per_arm = {arm: int(units * weight / total) for arm, weight in charter.weights.items()}
+    return Sample(rows, available, per_day, units, per_arm, days)
+
+
+def with_days_needed(charter: Charter, sample: Sample, outlooks: Sequence[Outlook]) -> Sample:
+    """With the days needed, in whole weeks like a time box; without, where traffic or needs are not known."""
+    deciding = [outlook for outlook in outlooks if outlook.part != "secondary"]
+    needs = [outlook.units_needed for outlook in deciding]
+    if sample.per_day is None or None in needs:
+        return sample
+    weights = charter.weights
+    wanted = max(n for n in needs if n is not None) * float(sum(weights.values()) / min(weights.values()))
+    if wanted > sample.available:
+        return sample
+    weeks = math.ceil(wanted / sample.per_day / DAYS_PER_WEEK)
+    return replace(sample, days_needed=max(1, weeks) * DAYS_PER_WEEK)
+
+
+def outlook_of(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> Outlook:
+    """What the sample can show of one metric, in the smallest of the treatments."""
+    charter = frozen.promise.charter
+    part = part_of(charter, name)
+    if isinstance(known, Unknown):
+        return Outlook(name, part, None, problem=known.reason)
+    smallest = min(charter.treatments, key=lambda arm: arm.weight)
+    units = Arms(*(sample.per_arm[arm] for arm in (smallest.name, charter.control.name)))
+    if min(units.treated, units.control) < UNITS_MIN:
+        return Outlook(name, part, known, problem="an arm would have fewer than two units")
+    ratio = float(charter.weights[charter.control.name] / charter.weights[smallest.name])
+    if part == "guardrail":
+        return _of_guardrail(charter, name, known, units, ratio)
+    sign, plan = frozen.promise.metrics[name].sign, charter.sample
+    # Holm's first step: what an arm is sure to have, whatever the others show.
+    alpha = plan.alpha / len(charter.treatments) if part == "primary" else plan.alpha
+    found = detectable(known.baseline, units, alpha, plan.power, sign)
+    if part == "secondary":
+        return Outlook(name, part, known, detectable=found)
+    effect = sign * charter.primary.minimum_effect
+    needed = units_to_detect(known.baseline, effect, alpha, plan.power, ratio)
+    chance = power(known.baseline, effect, units, alpha)
+    return Outlook(name, part, known, chance, found, _in_every_arm(needed, ratio))
+
+
+def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio: float) -> Outlook:
+    margin, plan = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.sample
+    chance = power_to_rule_out(known.baseline, margin, units, plan.alpha)
+    needed = units_to_rule_out(known.baseline, margin, plan.alpha, plan.power, ratio)
+    return Outlook(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
+
+
+def _in_every_arm(treated: int | None, ratio: float) -> int | None:
+    """Units that the smaller of the two arms needs."""
+    return None if treated is None else max(UNITS_MIN, math.ceil(treated * min(1.0, ratio)))

@@ -1,0 +1,147 @@
+"""Precedents: what past pilots of the same population say about the next one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import median
+
+from lab.analysis import latest
+from lab.pilots import Pilot, all_pilots, spent
+from lab.report import RATIO_P_MIN
+from shared.charter import Charter
+from shared.clock import parse_rfc3339
+from shared.errors import PilotPlantError
+from shared.evidence.compute import as_mean
+from shared.evidence.estimates import difference
+from shared.evidence.model import ArmEvidence, Evidence, Moments
+from shared.metrics import Metric
+from shared.money import Money
+from shared.room import Room
+
+SECONDS_PER_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Precedent:
+    """A pilot that is over, analysed and sound.
+
+    Attributes:
+        cost: all of its costs.
+    """
+
+    pilot: Pilot
+    evidence: Evidence
+    cost: Money
+
+    @property
+    def charter(self) -> Charter:
+        """Its charter."""
+        return self.pilot.charter
+
+    @property
+    def days(self) -> int:
+        """The length of its time box."""
+        return (self.charter.time_box.end - self.charter.time_box.start).days
+
+    @property
+    def units(self) -> int:
+        """Exposed units of all arms."""
+        return sum(arm.units for arm in self.evidence.arms)
+
+    @property
+    def units_per_day(self) -> float:
+        """Exposed units per day of exposing, had its layer's slice been all of it."""
+        slice_ = self.charter.layer.frac if self.charter.layer else 1
+        return self.units / self._exposing_days / float(slice_)
+
+    @property
+    def _exposing_days(self) -> int:
+        first, last = (parse_rfc3339(m) for m in (self.evidence.first_exposure, self.evidence.last_exposure) if m)
+        return max(1, math.ceil((last - first).total_seconds() / SECONDS_PER_DAY))
+
+    def control(self, name: str, metric: Metric) -> Moments | None:
+        """A metric in the control arm; None where it was not measured, or defined in another way."""
+        arm = self.evidence.arm(self.evidence.control)
+        moments = _mean(arm, name) if arm and self._measured_alike(name, metric) else None
+        return moments if moments is not None and moments.n > 1 and moments.m2 > 0 else None
+
+    def effects(self, charter: Charter, name: str, metric: Metric) -> Iterator[tuple[float, float]]:
+        """Estimate and standard error of each arm whose play is of a kind with one of the charter's."""
+        control = self.evidence.arm(self.evidence.control)
+        kinds = {kind(treatment.name, charter) for treatment in charter.treatments}
+        for arm in self.evidence.arms if control and self._measured_alike(name, metric) else ():
+            if arm.arm == self.evidence.control or kind(arm.arm, self.charter) not in kinds:
+                continue
+            treated, untreated = _mean(arm, name), _mean(control, name) if control else None
+            if treated is not None and untreated is not None:
+                found = difference(treated, untreated)
+                if not isinstance(found, str):
+                    yield found.estimate, found.se
+
+    def _measured_alike(self, name: str, metric: Metric) -> bool:
+        then = self.pilot.promise.metrics.get(name)
+        return then is not None and _definition(then) == _definition(metric)
+
+
+def precedents(room: Room, charter: Charter) -> list[Precedent]:
+    """Past pilots of the charter's population, in the order of launch.
+
+    Left out are those whose arms were not as large as planned, and what cannot be read. What synthetic units did says
+    nothing about customers, so only a synthetic pilot learns from synthetic ones.
+    """
+    now = room.now()
+    return [
+        found
+        for pilot in all_pilots(room)
+        if pilot.name != charter.pilot
+        and pilot.charter.population == charter.population
+        and (charter.synthetic or not pilot.charter.synthetic)
+        and now >= pilot.ends
+        and (found := _precedent(room, pilot)) is not None
+    ]
+
+
+def traffic(found: list[Precedent]) -> float | None:
+    """Exposed units per day, the median of past pilots; None without any."""
+    return median(past.units_per_day for past in found) if found else None
+
+
+def cost_per_unit(found: list[Precedent], currency: str) -> list[Decimal]:
+    """What an exposed unit cost in each past pilot that recorded costs in the currency, rising."""
+    return sorted(
+        past.cost.amount / past.units for past in found if past.cost.amount and past.cost.currency == currency
+    )
+
+
+def kind(arm: str, charter: Charter) -> tuple[str, str]:
+    """What makes two treatments of a kind: that of their plays, and the channel."""
+    play = charter.play(arm)
+    return play.kind, play.channel
+
+
+def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
+    try:
+        analysis = latest(room, pilot)
+    except (OSError, ValueError, PilotPlantError):
+        return None  # the file was damaged: `lab analyse` says so of that pilot, and makes it again
+    if analysis is None or analysis.interim or analysis.evidence.first_exposure is None:
+        return None
+    p = analysis.evidence.health.sample_ratio.p
+    if p is None or p < RATIO_P_MIN:
+        return None
+    with room.transaction() as connection:
+        return Precedent(pilot, analysis.evidence, spent(connection, pilot))
+
+
+def _mean(arm: ArmEvidence, name: str) -> Moments | None:
+    """A metric in an arm as a mean; None where it was not measured or has no standard error."""
+    moments = arm.moments.get(name)
+    found = None if moments is None else as_mean(moments)
+    return None if isinstance(found, str) else found
+
+
+def _definition(metric: Metric) -> Metric:
+    return metric.model_copy(update={"description": "", "history": None})
