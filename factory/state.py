@@ -7,6 +7,7 @@ from typing import Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.confined import WithoutLandlock
 from shared.ledger import ledger_table
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -86,6 +87,7 @@ class FactorySettings(BaseModel):
     Attributes:
         database: an SQLAlchemy URL.
         channels: what a release may send through here.
+        without_landlock: whether Lab-written SQL and templates run where the kernel cannot confine them.
         revoked: digests of candidates, and ids of keys, that no longer count.
     """
 
@@ -95,6 +97,7 @@ class FactorySettings(BaseModel):
     database: str
     prefect: PrefectSettings = PrefectSettings()
     channels: tuple[Literal["file"], ...] = ("file",)
+    without_landlock: WithoutLandlock = "refuse"
     revoked: tuple[str, ...] = ()
 
 

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.contracts import Contract, load_contract
-from shared.digests import digest_file, digest_json, hex_of
+from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused
+from shared.stamps import has_digest
 from shared.workspace import Mode, Workspace
 
 MANIFEST = "manifest.json"
@@ -62,10 +63,15 @@ class SnapshotManifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on disk; each file it serves is held against its digest first."""
+    """A snapshot on disk; each file it serves is held against its digest first.
+
+    Attributes:
+        memory: where the stamps of files with the right digest are remembered; None reads every byte each time.
+    """
 
     folder: Path
     manifest: SnapshotManifest
+    memory: Path | None = None
 
     @property
     def id(self) -> str:
@@ -100,7 +106,7 @@ class Snapshot:
 
     def _unchanged(self, name: str, digest: str) -> Path:
         path = self.folder / name
-        if not path.is_file() or digest_file(path) != digest:
+        if not path.is_file() or not has_digest(path, digest, self.memory):
             raise Refused(
                 f"`{name}` of snapshot {self.id} was changed after it was published",
                 where=str(path),
@@ -128,7 +134,7 @@ def latest_snapshot(workspace: Workspace) -> Snapshot:
     return open_snapshot(workspace, identity)
 
 
-def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
+def open_snapshot(workspace: Workspace, identity: str, *, memory: Path | None = None) -> Snapshot:
     """A snapshot by its name; raises BadInput where it is missing or its manifest was changed."""
     folder = workspace.lab / "snapshots" / identity
     try:
@@ -139,4 +145,4 @@ def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
         ) from error
     if manifest.id != identity:
         raise BadInput(f"the manifest of snapshot {identity} was changed", where=str(folder), remedy="publish again")
-    return Snapshot(folder, manifest)
+    return Snapshot(folder, manifest, memory)
