@@ -47,11 +47,12 @@ def admit_audience(connection: duckdb.DuckDBPyConnection, sql: str, tables: Iter
     Raises:
         Contained: it is not; the message names the table, function or statement, `where` its line.
     """
+    _require_text(sql)
     sql = _without_end(sql)
-    found = _parse(sql)
-    if [statement.type.name for statement in found] != ["SELECT"]:
-        kinds = ", ".join(statement.type.name for statement in found) or "nothing"
-        raise Contained(f"an audience is exactly one SELECT; this is {kinds}", remedy="keep the one SELECT")
+    kinds = [_kind(statement) for statement in _parse(sql)]
+    if kinds != ["SELECT"]:
+        given = ", ".join(kinds) or "nothing"
+        raise Contained(f"an audience is exactly one SELECT; this is {given}", remedy="keep the one SELECT")
     text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(text[0]) if text else {"error": True}
     if tree["error"]:
@@ -70,6 +71,7 @@ def admit_sandbox(sql: str) -> list[tuple[int, duckdb.Statement]]:
     Raises:
         Contained: one does not, there is none, or the text is not SQL.
     """
+    _require_text(sql)
     found = _parse(sql)
     if not found:
         raise Contained("there is no statement to run", remedy=f"a sandbox runs {', '.join(SANDBOX_VERBS)}")
@@ -89,7 +91,7 @@ def _lines(sql: str, found: list[duckdb.Statement]) -> Iterator[int]:
 
 
 def _admit_verb(statement: duckdb.Statement, line: int) -> None:
-    kind, words = statement.type.name, list(_words(statement.query))
+    kind, words = _kind(statement), list(_words(statement.query))
     if kind == "CREATE":
         named = next((word for word in words if word in {"TABLE", "VIEW"}), None)
         before = words[1 : words.index(named)] if named else words[1:]
@@ -104,12 +106,29 @@ def _admit_verb(statement: duckdb.Statement, line: int) -> None:
         raise Contained(f"a sandbox does not run {kind}", where=f"line {line}", remedy=remedy)
 
 
+def _require_text(sql: str) -> None:
+    """Half a character, which JSON and a damaged file can hold, is nothing that DuckDB takes."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        line = sql[: error.start].count("\n") + 1
+        raise Contained("there is half a character in the SQL", where=f"line {line}", remedy="retype it") from error
+
+
 def _parse(sql: str) -> list[duckdb.Statement]:
     try:
         found: list[duckdb.Statement] = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise refusal_by_duckdb(error) from error
     return found
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    """The statement's verb; DuckDB's binding has no name for some, like UPDATE EXTENSIONS, and raises."""
+    try:
+        return str(statement.type.name)
+    except ValueError:
+        return " ".join(list(_words(statement.query))[:2])
 
 
 def refusal_by_duckdb(error: Exception, begins: int | None = None) -> Contained:
