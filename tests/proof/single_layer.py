@@ -15,7 +15,7 @@ from shared.confined.statements import admit_sandbox
 from tests.shared.confined.scene import MARK
 
 # What an unconfined layer gets instead of limits, so that the matrix outlives it.
-NET_MB, NET_FILE_MB = 4_096, 128
+NET_MB, NET_FILE_MB, NET_PROCESSOR_S = 4_096, 128, 4
 around = pa.table({"x": [MARK]})  # a variable of the process around, which DuckDB's replacements can see
 
 
@@ -29,6 +29,7 @@ def main() -> None:
         landlock.restrict(read=[Path(path) for path in (*job["read"], *child._PUBLIC)], own=[Path(job["own"])])
     else:
         resource.setrlimit(resource.RLIMIT_AS, (NET_MB * child.MIB, NET_MB * child.MIB))
+        resource.setrlimit(resource.RLIMIT_CPU, (NET_PROCESSOR_S, NET_PROCESSOR_S + 1))
         resource.setrlimit(resource.RLIMIT_FSIZE, (NET_FILE_MB * child.MIB, NET_FILE_MB * child.MIB))
     answer.write(json.dumps([_told(job, sql) for sql in job["steps"]]).encode())
     answer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.shared.confined.attacks import ATTACKS, DOES_NOT_RUN
 from tests.shared.confined.scene import scene_in
 
 TIGHT = Limits(seconds=1, memory_mb=128, disk_mb=16, rows=100_000)
+ROOMY = replace(TIGHT, seconds=30)  # a refusal takes a moment on a busy machine
+WITHOUT_END = {"memory", "disk", "endless query"}
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +25,8 @@ def scene(tmp_path_factory):
         yield made
 
 
-def run(scene, sql):
-    return query(sql, scene.tables, database=scene.pilot, out=None, where="attack", limits=TIGHT)
+def run(scene, sql, limits=ROOMY):
+    return query(sql, scene.tables, database=scene.pilot, out=None, where="attack", limits=limits)
 
 
 def test_there_are_at_least_88_attacks_of_every_family_that_is_known():
@@ -38,7 +41,7 @@ def test_an_attack_does_no_harm_and_is_told_so(scene, attack):
     said, refusal = [], None
     try:
         for step in attack.steps:
-            found = run(scene, scene.aimed(step))
+            found = run(scene, scene.aimed(step), TIGHT if attack.family in WITHOUT_END else ROOMY)
             said.append(json.dumps([found.columns, found.rows]))
     except Contained as error:
         refusal = error
