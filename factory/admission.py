@@ -130,8 +130,8 @@ def _judge(room: Room, folder: Path) -> Verified | list[str]:
 
 def _against_policy(workspace: Workspace, package: Verified) -> list[str]:
     play, population = package.play, package.promise.charter.population
-    reasons = []
-    if play.channel not in read_settings(workspace).channels:
+    settings, reasons = read_settings(workspace), []
+    if play.channel not in settings.channels:
         reasons.append(f"channel `{play.channel}` is not allowed in configs/factory.yaml")
     with open_warehouse(workspace, read_only=True) as connection:
         loaded = tables(connection)
@@ -139,10 +139,11 @@ def _against_policy(workspace: Workspace, package: Verified) -> list[str]:
         reasons.append(f"table `{population}` has not been loaded (`pilotplant factory load {population} FILE`)")
     reasons += _against_contract(workspace, population, play.fields)
     try:
-        where = f"release {package.release}"
-        check_audience(package.text(play.audience), loaded, where=f"{where}, {play.audience}")
-        variables = [UNIT, *play.fields]
-        check_template(package.text(play.template), play.subject, variables, where=f"{where}, {play.template}")
+        where, policy = f"release {package.release}", settings.without_landlock
+        sql, template, variables = package.text(play.audience), package.text(play.template), [UNIT, *play.fields]
+        check_audience(sql, loaded, where=f"{where}, {play.audience}", without_landlock=policy)
+        place = f"{where}, {play.template}"
+        check_template(template, play.subject, variables, where=place, without_landlock=policy)
     except Contained as error:
         reasons.append(f"{error.where}: {error.what}")
     return reasons

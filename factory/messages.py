@@ -56,7 +56,8 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
     sql = package.text(play.audience)
     paths = export_masked(workspace, _tables_for(workspace, sql, population), scratch / "tables")
     selected, rows, rendered = (scratch / f"{name}.parquet" for name in ("audience", "rows", "rendered"))
-    count = audience(sql, paths, selected, where=f"{where}, {play.audience}")
+    policy = read_settings(workspace).without_landlock
+    count = audience(sql, paths, selected, where=f"{where}, {play.audience}", without_landlock=policy)
     with connect() as connection:
         key = identifier(contract_of(workspace, population).primary_key)
         connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
@@ -68,7 +69,8 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
             f"COPY (SELECT a.unit{fields} FROM audience a JOIN population p ON p.{key} = a.unit "
             f"WHERE NOT {is_held_out} ORDER BY a.unit) TO {literal(str(rows))} (FORMAT parquet)"
         )
-        messages = render(package.text(play.template), play.subject, rows, rendered, where=f"{where}, {play.template}")
+        template, place = package.text(play.template), f"{where}, {play.template}"
+        messages = render(template, play.subject, rows, rendered, where=place, without_landlock=policy)
         known = identities(workspace, population, scratch)
         final = outgoing(workspace, package.release, occurrence)
         partial = write_partial(final, package.release, occurrence, STEP, _messages(connection, rendered, known))

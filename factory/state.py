@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.assignment import WorkspaceHoldout
+from shared.confined import WithoutLandlock
 from shared.ledger import ledger_table
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -105,6 +106,7 @@ class FactorySettings(BaseModel):
         database: an SQLAlchemy URL.
         snapshots: how many are kept.
         channels: what a release may send through here.
+        without_landlock: whether Lab-written SQL and templates run where the kernel cannot confine them.
         revoked: digests of candidates, and ids of keys, that no longer count.
         holdout_frac: the share of all customers that no pilot and no release touches.
     """
@@ -116,6 +118,7 @@ class FactorySettings(BaseModel):
     prefect: PrefectSettings = PrefectSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     channels: tuple[Literal["file"], ...] = ("file",)
+    without_landlock: WithoutLandlock = "refuse"
     revoked: tuple[str, ...] = ()
     holdout_frac: WorkspaceHoldout = Decimal(0)
 

@@ -359,14 +359,28 @@ def spend(
 def sql(
     context: typer.Context,
     name: Name,
-    query: Annotated[str, typer.Argument(help="SQL over the snapshot's tables, exposures, outcomes and conflicts.")],
+    query: Annotated[
+        str | None, typer.Argument(help="SQL over the snapshot's tables, exposures, outcomes and conflicts.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A .sql file of the pilot's folder, instead of QUERY.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write all rows to a .csv or .parquet file.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """Query the pilot's sandbox."""
-    from lab.sandbox import run_sql
+    """Query the pilot's sandbox; what you make there stays there."""
+    from lab.sandbox import run_sql, run_sql_file
 
-    found = run_sql(session(context).workspace(), name, query, out)
+    workspace = session(context).workspace()
+    if file is not None and query is None:
+        found = run_sql_file(workspace, name, file, out)
+    elif query is not None and file is None:
+        found = run_sql(workspace, name, query, out)
+    else:
+        raise BadInput(
+            "both QUERY and --file are given" if file else "there is no SQL to run",
+            where=f"lab sql {name}",
+            expected="either QUERY or --file",
+            remedy=f'for example: pilotplant lab sql {name} "SELECT count(*) FROM exposures"',
+        )
     emit(
         as_json,
         {"columns": found.columns, "rows": found.rows, "total": found.total},

@@ -201,9 +201,9 @@ def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError
         except PilotPlantError as error:
             yield error
         try:
-            check_template(
-                read_text(frozen.files[play.template]), play.subject, ["unit", *play.fields], where=play.template
-            )
+            template, variables = read_text(frozen.files[play.template]), ["unit", *play.fields]
+            policy = audiences.without_landlock
+            check_template(template, play.subject, variables, where=play.template, without_landlock=policy)
         except PilotPlantError as error:
             yield error
 
@@ -231,6 +231,7 @@ class _Audiences:
 
     def __init__(self, room: Room, frozen: Frozen) -> None:
         self.room, self.frozen = room, frozen
+        self.without_landlock = read_settings(room.workspace).sandbox.without_landlock
         self.units: dict[str, int] = {}
 
     def run(self, play: Play) -> None:
@@ -240,7 +241,8 @@ class _Audiences:
         where, tables = f"pilots/{self.frozen.promise.charter.pilot}/{play.audience}", self.frozen.snapshot.tables()
         with scratch_in(self.room.workspace.lab) as scratch:
             out = scratch / "units.parquet"
-            units = audience(read_text(self.frozen.files[play.audience]), tables, out, where=where)
+            sql = read_text(self.frozen.files[play.audience])
+            units = audience(sql, tables, out, where=where, without_landlock=self.without_landlock)
             strangers = self._strangers(f"read_parquet({file_literal(out)})")
         population = self.frozen.promise.charter.population
         if not units:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.charter import Email
+from shared.confined import Limits, WithoutLandlock
 from shared.ledger import ledger_table
 from shared.money import Money
 from shared.room import Room, open_room
@@ -145,6 +146,30 @@ class Smtp(BaseModel):
         return self
 
 
+class SandboxSettings(BaseModel):
+    """What the SQL of one `lab sql` may use, and what happens where the kernel cannot confine it.
+
+    Attributes:
+        disk_mb: the quota of a pilot's own database, and the size of a result and of what is spilled.
+        rows: the most rows of a result.
+        without_landlock: `refuse` runs no Lab-written SQL and template on such a kernel; `accept` does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    disk_mb: int = Field(default=512, ge=1, le=1_000_000)
+    memory_mb: int = Field(default=1024, ge=64, le=1_000_000)
+    seconds: float = Field(default=30, gt=0, le=3600)
+    rows: int = Field(default=5_000_000, ge=1)
+    without_landlock: WithoutLandlock = "refuse"
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as the box takes it."""
+        setting = "`sandbox` in configs/lab.yaml"
+        return Limits(self.seconds, self.memory_mb, self.disk_mb, self.rows, setting)
+
+
 class LabSettings(BaseModel):
     """`configs/lab.yaml`.
 
@@ -153,6 +178,7 @@ class LabSettings(BaseModel):
         budget: what all pilots together may cost.
         smtp: the mail server for `lab test-send`; None where there is none.
         remind_days: how many days before its end a time box, or a deadline, is spoken of.
+        sandbox: the limits of Lab-written SQL.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -162,6 +188,7 @@ class LabSettings(BaseModel):
     budget: Money
     smtp: Smtp | None = None
     remind_days: int = Field(default=3, ge=0)
+    sandbox: SandboxSettings = SandboxSettings()
 
 
 def read_settings(workspace: Workspace) -> LabSettings:

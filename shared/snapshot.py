@@ -12,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from shared.assignment import WorkspaceHoldout
 from shared.contracts import Contract, load_contract
-from shared.digests import digest_file, digest_json, hex_of
+from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused
+from shared.stamps import has_digest
 from shared.workspace import Mode, Workspace
 
 MANIFEST = "manifest.json"
@@ -81,10 +82,15 @@ class Pruned(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on disk; each file it serves is held against its digest first."""
+    """A snapshot on disk; each file it serves is held against its digest first.
+
+    Attributes:
+        memory: where the stamps of files with the right digest are remembered; None reads every byte each time.
+    """
 
     folder: Path
     manifest: SnapshotManifest
+    memory: Path | None = None
 
     @property
     def id(self) -> str:
@@ -119,7 +125,7 @@ class Snapshot:
 
     def _unchanged(self, name: str, digest: str) -> Path:
         path = self.folder / name
-        if not path.is_file() or digest_file(path) != digest:
+        if not path.is_file() or not has_digest(path, digest, self.memory):
             raise Refused(
                 f"`{name}` of snapshot {self.id} was changed after it was published",
                 where=str(path),
@@ -154,8 +160,8 @@ def latest_id(workspace: Workspace) -> str | None:
         ) from error
 
 
-def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
-    """A snapshot by its name.
+def open_snapshot(workspace: Workspace, identity: str, *, memory: Path | None = None) -> Snapshot:
+    """A snapshot by its name; see `Snapshot` for `memory`.
 
     Raises BadInput where it is missing or its manifest was changed, Refused where it was pruned.
     """
@@ -170,7 +176,7 @@ def open_snapshot(workspace: Workspace, identity: str) -> Snapshot:
         ) from error
     if manifest.id != identity:
         raise BadInput(f"the manifest of snapshot {identity} was changed", where=str(folder), remedy="publish again")
-    return Snapshot(folder, manifest)
+    return Snapshot(folder, manifest, memory)
 
 
 def pruned_path(workspace: Workspace, identity: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import select
@@ -17,10 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shared.confined import landlock
+from shared.console import progress
 from shared.errors import BadInput, Contained, PilotPlantError, Undecided
+from shared.stamps import Witness, witness
+
+WithoutLandlock = Literal["refuse", "accept"]
 
 MAX_ANSWER_BYTES = 64 * 2**20
 # Nothing of the caller's environment enters the box. Two of these keep libraries from starting threads as they are
@@ -40,14 +43,20 @@ class Limits:
     Attributes:
         seconds: Wall clock, from when the box is closed; the parent kills a child that outlives it.
         memory_mb: DuckDB's own limit, or a template's; the address space is larger by `child.*_OVERHEAD_MB`.
-        output_mb: The size of any file that is written, and of what is spilled to disk.
+        disk_mb: The size of the sandbox's database, of any file that is written, and of what is spilled to disk.
         rows: The most rows of a result.
+        setting: Where these limits are set, for those who have to raise them.
     """
 
     seconds: float = 30.0
     memory_mb: int = 1024
-    output_mb: int = 512
+    disk_mb: int = 512
     rows: int = 5_000_000
+    setting: str | None = None
+
+    def remedy(self, advice: str) -> str:
+        """The advice, and where the limit is set."""
+        return advice + (f", or have {self.setting} raised" if self.setting else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Box:
     """A private folder that is gone after the call; `own` is the one place in it where the child may write."""
 
     folder: Path
+    without_landlock: WithoutLandlock = "refuse"
 
     @property
     def own(self) -> Path:
@@ -72,14 +82,16 @@ class Box:
             Undecided: the kernel cannot confine anything.
             PilotPlantError: the box itself broke.
         """
-        ensure_available()
-        before = [_identity(path, where) for path in inputs]
+        if not ensure_available(self.without_landlock):
+            progress(f"Not confined by the kernel, which has no Landlock; the configuration accepts that ({where}).")
+        before = [_witness(path, where) for path in inputs]
         job |= {"task": task, "limits": dataclasses.asdict(limits), "own": str(self.own), "parent": os.getpid()}
-        job["read"] = [str(path) for path in inputs]
+        job |= {"read": [str(path) for path in inputs], "without_landlock": self.without_landlock}
         (self.folder / "job").write_text(json.dumps(job), encoding="utf-8")
         exit_code = self._child(limits)
-        if before != [_identity(path, where) for path in inputs]:
-            raise Contained("an input changed while the box was at work", where=where, remedy="compare its digest")
+        if not all(_agrees(found) for found in before):
+            remedy = "run it again; if this comes back, find out who writes there"
+            raise Contained("an input changed while the box was at work", where=where, remedy=remedy)
         return self._answer(exit_code, where, limits)
 
     def deliver(self, name: str, out: Path) -> None:
@@ -136,27 +148,31 @@ class Box:
         return result
 
 
-def ensure_available() -> None:
-    """Return where the kernel can confine untrusted code.
+def ensure_available(without_landlock: WithoutLandlock = "refuse") -> bool:
+    """Whether the kernel can confine untrusted code, or False where it cannot and the operator accepts that.
 
     Raises:
         Undecided: it cannot, so SQL and templates from the Lab are not run at all.
     """
-    if landlock.available() == 0:
-        raise Undecided(
-            "this kernel cannot confine SQL and templates written in the Lab, so they are not run",
-            expected="Linux 5.13 or later with Landlock enabled",
-            remedy="run this where /sys/kernel/security/lsm names landlock",
-        )
+    if landlock.available():
+        return True
+    if without_landlock == "accept":
+        return False
+    raise Undecided(
+        "this kernel cannot confine SQL and templates written in the Lab, so they are not run",
+        expected="Linux 5.13 or later with Landlock enabled",
+        remedy="run this where /sys/kernel/security/lsm names landlock; whoever runs this machine may accept the risk "
+        "with `without_landlock: accept`, below `sandbox` in configs/lab.yaml and in configs/factory.yaml",
+    )
 
 
 @contextmanager
-def opened(beside: Path | None) -> Iterator[Box]:
+def opened(beside: Path | None, without_landlock: WithoutLandlock = "refuse") -> Iterator[Box]:
     """A box whose folder lies in `beside`, so that what it makes can be moved there in one step."""
     if beside:
         beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".box-", dir=beside, ignore_cleanup_errors=True) as folder:
-        box = Box(Path(folder).resolve())
+        box = Box(Path(folder).resolve(), without_landlock)
         box.own.mkdir()
         yield box
 
@@ -184,19 +200,23 @@ def _stopped(limit: str, where: str, limits: Limits) -> Contained:
     reasons = {
         "seconds": f"it was stopped after {limits.seconds:g} s",
         "memory": f"it was stopped: it needed more than {limits.memory_mb} MB of memory",
-        "disk": f"it was stopped: it spilled more than {limits.output_mb} MB from memory to disk",
-        "output": f"it was stopped: it wrote more than {limits.output_mb} MB",
+        "disk": f"it was stopped: it spilled more than {limits.disk_mb} MB from memory to disk",
+        "output": f"it was stopped: it wrote more than {limits.disk_mb} MB",
         "answer": f"it was stopped: it returned more than {MAX_ANSWER_BYTES // 2**20} MB to show",
     }
     what = reasons.get(limit, f"it brought its process down ({limit})")
-    return Contained(what, where=where, remedy="make it ask for less")
+    return Contained(what, where=where, remedy=limits.remedy("make it ask for less"))
 
 
-def _identity(path: Path, where: str) -> tuple[int, int, str]:
-    """Which file it is, and the SHA-256 of what is in it."""
+def _witness(path: Path, where: str) -> Witness:
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            return found.st_dev, found.st_ino, hashlib.file_digest(file, "sha256").hexdigest()
+        return witness(path)
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read: {error.strerror}", where=where) from error
+
+
+def _agrees(found: Witness) -> bool:
+    try:
+        return found.agrees()
+    except OSError:
+        return False

@@ -1,4 +1,8 @@
-"""The calls that the rooms make: an audience, a sandbox query, a rendering, and the checks of each."""
+"""The calls that the rooms make: an audience, a sandbox query, a rendering, and the checks of each.
+
+Each raises Undecided where the kernel has no Landlock, unless its `without_landlock` says that the operator accepts
+that: then the rest of the box still stands, and stderr says at every run that the kernel's part does not.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.confined.box import Limits, opened
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.confined.box import Limits, WithoutLandlock, opened
+from shared.errors import BadInput, Contained, PilotPlantError, Refused
 
+MIB = 2**20
+_ROOM_TO_DROP = 8 * MIB  # a few of DuckDB's blocks of 256 KiB: what a checkpoint writes before it frees any
 _DEFAULTS = Limits()
 
 
@@ -32,7 +38,15 @@ class QueryResult:
     total: int
 
 
-def audience(sql: str, tables: Mapping[str, Path], out: Path, *, where: str, limits: Limits = _DEFAULTS) -> int:
+def audience(
+    sql: str,
+    tables: Mapping[str, Path],
+    out: Path,
+    *,
+    where: str,
+    limits: Limits = _DEFAULTS,
+    without_landlock: WithoutLandlock = "refuse",
+) -> int:
     """Run one allow-listed SELECT over Parquet `tables`; return the number of units written to `out`.
 
     The SELECT returns one column `unit` of text or whole numbers; `out` is a Parquet file with that one VARCHAR
@@ -43,21 +57,23 @@ def audience(sql: str, tables: Mapping[str, Path], out: Path, *, where: str, lim
         Undecided: the kernel has no Landlock.
     """
     files = _files(tables, where)
-    with opened(out.parent) as box:
+    with opened(out.parent, without_landlock) as box:
         job = {"sql": sql, "tables": _named(files), "database": None, "out": str(box.own / "out.parquet")}
         result = box.run("audience", job, inputs=_all(files), where=where, limits=limits)
         box.deliver("out.parquet", out)
     return int(result["rows"])
 
 
-def check_audience(sql: str, tables: Sequence[str], *, where: str) -> None:
+def check_audience(
+    sql: str, tables: Sequence[str], *, where: str, without_landlock: WithoutLandlock = "refuse"
+) -> None:
     """Return if `sql` may run as an audience over tables of these names; nothing is run.
 
     Raises:
         Contained: it may not, and why.
         Undecided: the kernel has no Landlock.
     """
-    with opened(None) as box:
+    with opened(None, without_landlock) as box:
         job: dict[str, Any] = {"sql": sql, "tables": {name: [] for name in tables}, "database": None}
         box.run("check_audience", job, where=where, limits=_DEFAULTS)
 
@@ -70,13 +86,15 @@ def query(
     out: Path | None,
     where: str,
     limits: Limits = _DEFAULTS,
+    without_landlock: WithoutLandlock = "refuse",
     preview: int = 1000,
 ) -> QueryResult:
     """Run sandbox SQL and return what its last statement shows, at most `preview` rows of it.
 
     `tables` are temporary views over Parquet. `database` is the pilot's own DuckDB file, made if absent; the
     statements work on a copy that takes its place when all of them succeeded, so a query that fails or is
-    stopped leaves it as it was. All rows go to `out` if that is given, as CSV or Parquet by its suffix.
+    stopped leaves it as it was, as does one that makes it grow beyond `limits.disk_mb`. All rows go to `out` if that
+    is given, as CSV or Parquet by its suffix.
 
     Raises:
         Contained: a statement was refused, failed or was stopped.
@@ -87,7 +105,7 @@ def query(
         raise BadInput(f"{out.name} is neither CSV nor Parquet", where=where, expected="a name in .csv or .parquet")
     files = _files(tables, where)
     beside = next((path.parent for path in (database, out) if path), None)
-    with opened(beside) as box, _sole_use(database) if database else nullcontext():
+    with opened(beside, without_landlock) as box, _sole_use(database) if database else nullcontext():
         mine = box.own / "sandbox.duckdb"
         if database and database.exists():
             shutil.copyfile(database, mine)
@@ -98,8 +116,11 @@ def query(
             "database": str(mine) if database else None,
             "out": str(box.own / made) if made else None,
             "preview": preview,
+            "file_bytes": _largest_file(database, limits),
         }
         result = box.run("query", job, inputs=_all(files), where=where, limits=limits)
+        if database:
+            _require_quota(mine, _size(database), where, limits)
         if out and made:
             box.deliver(made, out)
         if database:
@@ -107,7 +128,16 @@ def query(
     return QueryResult(result["columns"], result["rows"], int(result["total"]))
 
 
-def render(template: str, subject: str, rows: Path, out: Path, *, where: str, limits: Limits = _DEFAULTS) -> int:
+def render(
+    template: str,
+    subject: str,
+    rows: Path,
+    out: Path,
+    *,
+    where: str,
+    limits: Limits = _DEFAULTS,
+    without_landlock: WithoutLandlock = "refuse",
+) -> int:
     """Render subject and body for every row of the Parquet file `rows`; return how many.
 
     Columns are the variables, `unit` among them; a NULL may be tested but not printed. `out` is Parquet with
@@ -118,23 +148,51 @@ def render(template: str, subject: str, rows: Path, out: Path, *, where: str, li
         Undecided: the kernel has no Landlock.
     """
     source = _file(rows, where)
-    with opened(out.parent) as box:
+    with opened(out.parent, without_landlock) as box:
         job = {"body": template, "subject": subject, "rows": str(source), "out": str(box.own / "out.parquet")}
         result = box.run("render", job, inputs=[source], where=where, limits=limits)
         box.deliver("out.parquet", out)
     return int(result["rows"])
 
 
-def check_template(template: str, subject: str, variables: Sequence[str], *, where: str) -> None:
+def check_template(
+    template: str,
+    subject: str,
+    variables: Sequence[str],
+    *,
+    where: str,
+    without_landlock: WithoutLandlock = "refuse",
+) -> None:
     """Return if subject and body compile and use only `variables`; nothing is rendered.
 
     Raises:
         Contained: they do not, with the line.
         Undecided: the kernel has no Landlock.
     """
-    with opened(None) as box:
+    with opened(None, without_landlock) as box:
         job = {"body": template, "subject": subject, "variables": list(variables)}
         box.run("check_template", job, where=where, limits=_DEFAULTS)
+
+
+def _largest_file(database: Path | None, limits: Limits) -> int:
+    """What the kernel lets a file grow to, in bytes: a database that is full needs room to drop something."""
+    quota = limits.disk_mb * MIB
+    return max(quota, _size(database)) + _ROOM_TO_DROP if database else quota
+
+
+def _require_quota(mine: Path, before: int, where: str, limits: Limits) -> None:
+    """A database above its quota may be read and shrunk, as when the quota was lowered; it may not grow."""
+    size = _size(mine)
+    if size > max(limits.disk_mb * MIB, before):
+        raise Contained(
+            f"the sandbox would hold {-(-size // MIB):,} MB, and its quota is {limits.disk_mb:,} MB; it is as it was",
+            where=where,
+            remedy=limits.remedy("DROP tables that are no longer needed"),
+        )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 @contextmanager

@@ -47,11 +47,12 @@ def admit_audience(connection: duckdb.DuckDBPyConnection, sql: str, tables: Iter
     Raises:
         Contained: it is not; the message names the table, function or statement, `where` its line.
     """
+    _require_text(sql)
     sql = _without_end(sql)
-    found = _parse(sql)
-    if [statement.type.name for statement in found] != ["SELECT"]:
-        kinds = ", ".join(statement.type.name for statement in found) or "nothing"
-        raise Contained(f"an audience is exactly one SELECT; this is {kinds}", remedy="keep the one SELECT")
+    kinds = [_kind(statement) for statement in _parse(sql)]
+    if kinds != ["SELECT"]:
+        given = ", ".join(kinds) or "nothing"
+        raise Contained(f"an audience is exactly one SELECT; this is {given}", remedy="keep the one SELECT")
     text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(text[0]) if text else {"error": True}
     if tree["error"]:
@@ -64,22 +65,33 @@ def admit_audience(connection: duckdb.DuckDBPyConnection, sql: str, tables: Iter
     return sql
 
 
-def admit_sandbox(sql: str) -> list[duckdb.Statement]:
-    """The statements of `sql`, each of which starts with one of `SANDBOX_VERBS`; the kernel does the rest.
+def admit_sandbox(sql: str) -> list[tuple[int, duckdb.Statement]]:
+    """The statements of `sql`, each with its line, if each starts with one of `SANDBOX_VERBS`.
 
     Raises:
         Contained: one does not, there is none, or the text is not SQL.
     """
+    _require_text(sql)
     found = _parse(sql)
     if not found:
         raise Contained("there is no statement to run", remedy=f"a sandbox runs {', '.join(SANDBOX_VERBS)}")
+    located = list(zip(_lines(sql, found), found, strict=True))
+    for line, statement in located:
+        _admit_verb(statement, line)
+    return located
+
+
+def _lines(sql: str, found: list[duckdb.Statement]) -> Iterator[int]:
+    """The line that each begins on; DuckDB cuts the text into statements and drops nothing between them."""
+    offset = 0
     for statement in found:
-        _admit_verb(statement)
-    return found
+        offset = max(offset, sql.find(statement.query, offset))
+        yield sql[:offset].count("\n") + 1
+        offset += len(statement.query)
 
 
-def _admit_verb(statement: duckdb.Statement) -> None:
-    kind, words = statement.type.name, list(_words(statement.query))
+def _admit_verb(statement: duckdb.Statement, line: int) -> None:
+    kind, words = _kind(statement), list(_words(statement.query))
     if kind == "CREATE":
         named = next((word for word in words if word in {"TABLE", "VIEW"}), None)
         before = words[1 : words.index(named)] if named else words[1:]
@@ -87,9 +99,20 @@ def _admit_verb(statement: duckdb.Statement) -> None:
         kind = f"CREATE {named}" if plain else " ".join(words[:2])
     if kind == "EXPLAIN":
         explained = re.sub(r"(?is)^\s*EXPLAIN\s*(ANALYZE\b|\((ANALYZE|FORMAT)[^)]*\))?", "", statement.query)
-        admit_sandbox(explained)
+        for inner in _parse(explained):
+            _admit_verb(inner, line)
     if kind not in SANDBOX_VERBS:
-        raise Contained(f"a sandbox does not run {kind}", remedy=f"it runs {', '.join(SANDBOX_VERBS)}")
+        remedy = f"it runs {', '.join(SANDBOX_VERBS)}"
+        raise Contained(f"a sandbox does not run {kind}", where=f"line {line}", remedy=remedy)
+
+
+def _require_text(sql: str) -> None:
+    """Half a character, which JSON and a damaged file can hold, is nothing that DuckDB takes."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        line = sql[: error.start].count("\n") + 1
+        raise Contained("there is half a character in the SQL", where=f"line {line}", remedy="retype it") from error
 
 
 def _parse(sql: str) -> list[duckdb.Statement]:
@@ -100,11 +123,23 @@ def _parse(sql: str) -> list[duckdb.Statement]:
     return found
 
 
-def refusal_by_duckdb(error: Exception) -> Contained:
-    """What DuckDB said, in one line, with the line of the SQL that it pointed at."""
+def _kind(statement: duckdb.Statement) -> str:
+    """The statement's verb; DuckDB's binding has no name for some, like UPDATE EXTENSIONS, and raises."""
+    try:
+        return str(statement.type.name)
+    except ValueError:
+        return " ".join(list(_words(statement.query))[:2])
+
+
+def refusal_by_duckdb(error: Exception, begins: int | None = None) -> Contained:
+    """What DuckDB said, in one line, with the line of the SQL that it pointed at.
+
+    `begins` is the line that the statement begins on: DuckDB counts from there, if it points at all.
+    """
     message, _, rest = str(error).partition("\n\nLINE ")
-    line = re.match(r"\d+", rest)
-    return Contained(" ".join(message.split()), where=f"line {line.group()}" if line else None)
+    pointed = re.match(r"\d+", rest)
+    line = (begins or 1) + int(pointed.group()) - 1 if pointed else begins
+    return Contained(" ".join(message.split()), where=f"line {line}" if line else None)
 
 
 def _without_end(sql: str) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from shared.confined.statements import admit_audience, admit_sandbox
+from shared.confined.statements import admit_audience, admit_sandbox, refusal_by_duckdb
 from shared.errors import BadInput, Contained
 
 THREADS = 2
@@ -58,12 +59,26 @@ def query(job: dict[str, Any]) -> dict[str, Any]:
     """Run the statements in order; return what the last one shows, and write it all to `out` where that is given."""
     statements = admit_sandbox(job["sql"])
     with _connect(job) as connection:
-        for statement in statements[:-1]:
-            connection.execute(statement)
-        result = _show(job, connection, statements[-1])
+        for line, statement in statements[:-1]:
+            with _told_by_line(line):
+                connection.execute(statement)
+        line, last = statements[-1]
+        with _told_by_line(line):
+            result = _show(job, connection, last)
         if job["database"]:
             connection.execute("CHECKPOINT")
     return result
+
+
+@contextmanager
+def _told_by_line(line: int) -> Iterator[None]:
+    """Whatever DuckDB refuses is told with the statement's line; a limit is nobody's line."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise refusal_by_duckdb(error, line) from error
 
 
 def _show(job: dict[str, Any], connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> dict[str, Any]:
@@ -113,7 +128,7 @@ def _settings(job: dict[str, Any]) -> dict[str, Any]:
         "async_threads": 1,  # eight by default
         "home_directory": str(own),
         "temp_directory": str(own / "spill"),
-        "max_temp_directory_size": f"{job['limits']['output_mb']}MiB",
+        "max_temp_directory_size": f"{job['limits']['disk_mb']}MiB",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,

@@ -7,10 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from tests.proof import crash_storm, error_rates, forecast
+from tests.proof import crash_storm, error_rates, forecast, sandbox_matrix
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
-SUITES = {"error-rates": error_rates.prove, "forecast": forecast.prove, "crash-storm": crash_storm.prove}
+SUITES = {
+    "error-rates": error_rates.prove,
+    "forecast": forecast.prove,
+    "crash-storm": crash_storm.prove,
+    "sandbox-matrix": sandbox_matrix.prove,
+}
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def world(tmp_path):
     )
     canary = tmp_path / "canary.csv"
     canary.write_text(f"unit\n{SECRET}\n")
-    tight = Limits(seconds=1, memory_mb=128, output_mb=16, rows=100_000)
+    tight = Limits(seconds=1, memory_mb=128, disk_mb=16, rows=100_000)
     made = World(tmp_path, tables, canary, tmp_path / "out" / "result.parquet", tight)
     before = made.digests()
     yield made

@@ -31,6 +31,37 @@ def test_without_landlock_nothing_is_run(monkeypatch, tmp_path, call):
     assert not list(tmp_path.iterdir())
 
 
+BARE = "from shared.confined import landlock; landlock.available = lambda: 0; from shared.confined import child; "
+
+
+def test_where_it_is_accepted_the_rest_of_the_box_stands_and_every_run_says_what_does_not(world, monkeypatch, capsys):
+    monkeypatch.setattr(landlock, "available", lambda: 0)
+    _instead_of_the_child(monkeypatch, BARE + "child.main()")
+
+    def run(sql):
+        options = {"where": "x", "limits": world.tight, "without_landlock": "accept"}
+        return confined.query(sql, world.tables, database=None, out=None, **options)
+
+    assert run("SELECT count(*) FROM customers").rows == [[100]]
+    for sql in ("COPY customers TO 'x.csv'", f"FROM read_text('{world.canary}')", "SELECT sleep_ms(60000)"):
+        with pytest.raises(Contained):
+            run(sql)
+    assert capsys.readouterr().err.count("Not confined by the kernel") == 4
+
+
+def test_a_child_that_finds_no_landlock_does_nothing_unless_that_is_accepted(world, monkeypatch):
+    _instead_of_the_child(monkeypatch, BARE + "child.main()")
+    with pytest.raises(PilotPlantError, match="this kernel has no Landlock"):
+        CALLS["query"](world.root)
+
+
+def test_accepting_its_absence_never_switches_landlock_off(world, monkeypatch):
+    task = f"child.TASKS['query'] = (lambda job: {{'rows': open({str(world.canary)!r}).read()}}, 2048); child.main()"
+    _instead_of_the_child(monkeypatch, f"from shared.confined import child; {task}")
+    with pytest.raises(PilotPlantError, match="PermissionError"):
+        confined.query("SELECT 1", {}, database=None, out=None, where="x", without_landlock="accept")
+
+
 def test_nothing_of_the_environment_enters_the_box(world, monkeypatch):
     monkeypatch.setenv("PILOTPLANT_SECRET", "x")
     with box_module.opened(world.root) as box:

@@ -153,7 +153,7 @@ def test_a_statement_without_end_is_stopped_by_the_limit_it_hit(world, sql, limi
 
 
 def test_a_file_that_grows_past_its_limit_is_stopped(world):
-    out, limits = world.root / "all.csv", Limits(seconds=10, output_mb=1)
+    out, limits = world.root / "all.csv", Limits(seconds=10, disk_mb=1)
     error = refusal(world, "SELECT md5(i::VARCHAR) FROM range(900000) t(i)", out=out, limits=limits, database=None)
     assert error.what == "it was stopped: it wrote more than 1 MB"
     assert not out.exists()
@@ -182,3 +182,44 @@ def test_a_database_with_an_open_log_is_not_copied(world):
         run(world, "SELECT 1")
     connection.close()
     assert run(world, "SELECT count(*) FROM mine").rows == [[2]]
+
+
+ROWS_OF_A_MEGABYTE = "SELECT md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS x FROM range(16_000) t(i)"
+
+
+def test_a_sandbox_grows_to_its_quota_and_not_beyond(world):
+    """16,000 rows of 64 characters without repetition are a megabyte, which DuckDB cannot pack."""
+    limits = Limits(disk_mb=4, setting="`sandbox` in configs/lab.yaml")
+    run(world, f"CREATE TABLE one AS {ROWS_OF_A_MEGABYTE}", limits=limits)
+    kept = (world.root / "sandboxes" / "pilot.duckdb").read_bytes()
+    five = "; ".join(f"CREATE TABLE more{i} AS {ROWS_OF_A_MEGABYTE}" for i in range(5))
+    error = refusal(world, five, limits=limits)
+    assert error.what.startswith("the sandbox would hold ")
+    assert error.what.endswith(" MB, and its quota is 4 MB; it is as it was")
+    assert error.remedy == "DROP tables that are no longer needed, or have `sandbox` in configs/lab.yaml raised"
+    assert (world.root / "sandboxes" / "pilot.duckdb").read_bytes() == kept
+
+
+def test_a_sandbox_above_its_quota_can_be_read_and_emptied(world):
+    run(world, "; ".join(f"CREATE TABLE t{i} AS {ROWS_OF_A_MEGABYTE}" for i in range(4)))
+    lowered = Limits(disk_mb=1)
+    assert run(world, "SELECT count(*) FROM t3", limits=lowered).rows == [[16_000]]
+    refusal(world, f"CREATE TABLE t4 AS {ROWS_OF_A_MEGABYTE}", limits=lowered)
+    run(world, "DROP TABLE t0; DROP TABLE t1; DROP TABLE t2; DROP TABLE t3", limits=lowered)
+    run(world, "CREATE TABLE small AS SELECT 1", limits=lowered)
+    assert (world.root / "sandboxes" / "pilot.duckdb").stat().st_size <= 2**20
+
+
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        ("SELECT 1;\n\nSELEC 2", 3),
+        ("-- counts\nSELECT 1;\n\nCOPY x TO 'y'", 4),
+        ("SELECT 1;\n\nSELECT a,\n  b FROM range(3) t(a)", 4),
+        ("SELECT 1;\n\nSELECT CAST('x' AS INTEGER)", 3),
+        ("SELECT 'ä;';\n/* ; */\nSELECT * FROM nowhere; SELECT 2", 3),
+        ("\n\nEXPLAIN ANALYZE COPY x TO 'y'", 3),
+    ],
+)
+def test_a_refusal_names_the_line_of_the_whole_text(world, sql, line):
+    assert refusal(world, sql).where == f"sql, line {line}"

@@ -113,7 +113,7 @@ def test_a_template_without_end_is_stopped_by_the_limit_it_hit(world, body, limi
 def test_texts_that_fill_the_disk_are_stopped(world):
     digits = "{% for i in range(999) %}{{ (i + b) * 48271 * since.toordinal() % 2147483647 }}{% endfor %}"
     body = f"{{% for b in range(0, 4000, 1000) %}}{digits}{{% endfor %}}"
-    error = refusal(world, body, limits=replace(world.tight, seconds=20, output_mb=1))
+    error = refusal(world, body, limits=replace(world.tight, seconds=20, disk_mb=1))
     assert error.what == "it was stopped: it wrote more than 1 MB"
 
 
