@@ -173,7 +173,7 @@ ATTACKS = [
         "environment",
         ("by the kernel", "FROM read_text('/proc/self/environ')", DISABLED),
         ("of the parent",
-         "SELECT regexp_extract(content::VARCHAR, 'PATH=') FROM read_blob('/proc/{parent}/environ')", DISABLED),
+         "SELECT regexp_extract(content::VARCHAR, 'PATH.') FROM read_blob('/proc/{parent}/environ')", DISABLED),
         ("by a function", "SELECT getenv('PILOTPLANT_SECRET')", "getenv"),
         ("variables of the process around", "SELECT * FROM around", UNKNOWN),
         ("memory of the process around", "SELECT content FROM read_blob('/proc/self/maps')", DISABLED),
@@ -226,7 +226,7 @@ ATTACKS = [
         ("a product of everything",
          "SELECT count(*) FROM orders a, orders b, orders c, orders d, orders e", "after 1 s"),
         ("recursion", "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r", "stopped"),
-        ("in planning", "SELECT " + ", ".join(["(SELECT count(*) FROM orders)"] * 20_000), "stopped"),
+        ("in planning", "SELECT " + ", ".join(["(SELECT count(*) FROM orders)"] * 60_000), "stopped"),
     ),
     *_family(
         "functions",
