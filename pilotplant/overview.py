@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.measures import measures as factory_measures
-from lab.cli import learning
+from lab.cli.learning import learning
 from lab.portfolio import drafts
 from lab.portfolio import measures as lab_measures
 from lab.state import open_lab

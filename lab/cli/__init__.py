@@ -1,0 +1,6 @@
+"""The Lab's commands, in the order of a pilot's way."""
+
+from lab.cli import planning, running, learning  # isort: skip - the order in which `--help` lists them
+from lab.cli.group import app
+
+__all__ = ["app", "learning", "planning", "running"]

@@ -1,0 +1,278 @@
+"""The commands of learning: what a pilot showed, what the Lab has learned, and whose move it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lab.cli.group import Name, app
+from shared.console import Json, date_time, emit, money, progress, session, table
+from shared.errors import BadInput
+
+
+@app.command()
+def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+    """Compute effects and health, write the report, log one MLflow run."""
+    from lab.analysis import analyse as compute
+    from lab.report import warnings
+    from shared import wording
+
+    progress(f"Analysing {name}: one scan, the report and an MLflow run …")
+    done = compute(session(context).workspace(), name)
+    metrics, evidence = done.pilot.promise.metrics, done.evidence
+    warned = warnings(done.pilot, evidence)
+    ratio = evidence.health.sample_ratio
+    health = [
+        {"name": "sample_ratio", **ratio.model_dump()},
+        {"name": "multiple_exposure", "units": evidence.health.multiple_units, "frac": evidence.health.multiple_frac},
+        {"name": "conflicts", "rows": evidence.health.conflicts},
+    ]
+    rows = [
+        (e.arm, e.metric, e.part, wording.effect(metrics[e.metric], e), wording.share(e.relative), wording.p_value(e.p))
+        for e in evidence.effects
+    ]
+    emit(
+        as_json,
+        {"pilot": name, "evidence": evidence.digest, "interim": done.interim, "repeated": done.repeated,
+         "synthetic": done.pilot.charter.synthetic,
+         "arms": {arm.arm: arm.units for arm in evidence.arms},
+         "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
+         "report": str(done.report), "mlflow_run": done.mlflow_run},
+        *(Text(warning, style="bold") for warning in warned),
+        *(["Synthetic units: these numbers say nothing about customers."] if done.pilot.charter.synthetic else []),
+        *(["Interim: the time box is open; these numbers decide nothing."] if done.interim else []),
+        table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
+              rows=rows),
+        "Units: " + ", ".join(f"{arm.arm} {arm.units:,}" for arm in evidence.arms)
+        + f"; sample ratio p {wording.p_value(ratio.p)}; in two arms: {evidence.health.multiple_units}",
+        f"Report: {done.report}",
+        f"MLflow run: {done.mlflow_run}",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
+def submit(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+    """Seal the analysis as a candidate and put it before the gate."""
+    from lab.submission import submit as seal
+
+    done = seal(session(context).workspace(), name)
+    emit(
+        as_json,
+        {"pilot": name, "candidate": done.candidate.digest, "repeated": done.repeated},
+        "The same candidate was submitted before; nothing was done."
+        if done.repeated
+        else f"{name} is before the gate.",
+        f"Candidate: {done.candidate.digest}",
+        f"Next: pilotplant promote check {name}",
+    )
+    return done
+
+
+@app.command(name="list")
+def list_(context: typer.Context, as_json: Json = False) -> Any:
+    """List pilots with their state, sample, budget and health, whose move it is, and what is due."""
+    from lab.portfolio import drafts_among, lines
+    from lab.reminders import reminders
+    from lab.state import open_lab, read_settings
+    from shared.wording import bar, days
+
+    workspace = session(context).workspace()
+    found = lines(open_lab(workspace))
+    waiting = drafts_among(workspace, found)
+    due = reminders(found, read_settings(workspace).remind_days)
+    rows: list[tuple[Any, ...]] = [
+        (line.name + _mark(line.synthetic), line.word or line.state,
+         f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
+         f"{line.account.left.amount:,.2f} of {line.account.budget.amount:,.2f}", line.health or "–",
+         line.waits_for or "–", "–" if line.days_left is None else f"{days(line.days_left)}, to {line.until:%Y-%m-%d}")
+        for line in found
+    ]  # fmt: skip
+    rows += [(name, "draft", "–", "–", "–", "you (lab check, lab launch)", "–") for name in waiting]
+    grid = table("pilot", "state", "exposures", "budget left", "health", "waits for", "left", rows=rows)
+    for column in grid.columns:
+        column.overflow = "fold"
+    # An address that is cut is nobody's.
+    grid.columns[5].min_width = max((len(word) for row in rows for word in str(row[5]).split()), default=1)
+    emit(
+        as_json,
+        {"pilots": [line.as_json() for line in found], "drafts": waiting, "due": [one.as_json() for one in due]},
+        grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
+        *(f"Due: {one.told()}" for one in due),
+    )
+    return found
+
+
+@app.command()
+def remind(context: typer.Context, as_json: Json = False) -> Any:
+    """List who must do what until when, for a timer to mail; nothing is sent, and it always ends with 0."""
+    from lab.portfolio import lines
+    from lab.reminders import reminders
+    from lab.state import open_lab, read_settings
+
+    workspace = session(context).workspace()
+    within = read_settings(workspace).remind_days
+    due = reminders(lines(open_lab(workspace)), within)
+    rows = [(one.who, one.pilot, one.what, date_time(one.until), one.next) for one in due]
+    emit(
+        as_json,
+        {"remind_days": within, "due": [one.as_json() for one in due]},
+        table("for whom", "pilot", "what is due", "until", "next", rows=rows) if rows else "Nothing is due.",
+    )
+    return due
+
+
+@app.command()
+def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+    """Show one launched pilot: its promise, what came in, what it cost."""
+    from lab.pilots import get_pilot
+    from lab.portfolio import lines
+    from lab.state import open_lab
+
+    room = open_lab(session(context).workspace())
+    pilot = get_pilot(room, name)
+    line = next(line for line in lines(room) if line.name == name)
+    story = pilot.charter.hypothesis
+    emit(
+        as_json,
+        {
+            **line.as_json(),
+            "promise": pilot.promise.as_json(),
+            "digest": pilot.promise.digest,
+            "snapshot": pilot.snapshot,
+            "version": pilot.promise.version,
+            "amendments": [amendment.as_json() for amendment in pilot.amendments],
+        },
+        f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
+        f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
+        f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
+        + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
+        f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.account.spent} of "
+        f"{line.account.budget}, {line.account.left} left",
+        *(f"Held: {amount} for {key}" for key, amount in line.open_reservations),
+        *([f"Health: {line.health}"] if line.health else []),
+        f"Ends {date_time(pilot.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
+        f"Promise {pilot.promise.digest}",
+        *(amendment.told() for amendment in pilot.amendments),
+        *(["The last amendment was cut off: give the same `lab amend` again"] if pilot.undeposited else []),
+    )
+    return pilot
+
+
+@app.command()
+def insights(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="Words that the insight must contain.")] = "",
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only those on this metric.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List what decided pilots taught, and which pilots contradict it."""
+    from lab.insights import insights as search
+    from lab.state import open_lab
+
+    found = search(open_lab(session(context).workspace()), query, tag=tag, metric=metric)
+    asked = " ".join(filter(None, (query, tag and f"--tag {tag}", metric and f"--metric {metric}")))
+    rows = [
+        (i.pilot, i.word, i.claim, i.told(), ", ".join(i.contradicted_by), " ".join(i.tags)) for i in found
+    ]  # fmt: skip
+    emit(
+        as_json,
+        {"insights": [insight.as_json() for insight in found]},
+        table("pilot", "decision", "insight", "effect", "contradicted by", "tags", rows=rows)
+        if found
+        else "No insights yet."
+        if not asked
+        else f"No insight contains `{asked}`.",
+    )
+    return found
+
+
+@app.command()
+def insight(
+    context: typer.Context,
+    name: Name,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to add; may be given several times.")] = None,
+    supports: Annotated[str | None, typer.Option(help="A pilot whose insight this one's result supports.")] = None,
+    contradicts: Annotated[
+        str | None, typer.Option(help="A pilot whose insight this one's result contradicts.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it supports or contradicts.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show one pilot's insight; tag it, or link it with another pilot's that it supports or contradicts."""
+    from lab.linking import say
+
+    if supports is not None and contradicts is not None:
+        raise BadInput("it is one or the other", where="--supports, --contradicts", expected="one of them at a time")
+    kind: Any = "supports" if supports is not None else "contradicts" if contradicts is not None else None
+    done = say(
+        session(context).workspace(), name, tags=tuple(tag or ()), kind=kind, other=supports or contradicts,
+        reason=reason,
+    )  # fmt: skip
+    found, asked = done.insight, bool(tag or kind)
+    emit(
+        as_json,
+        {**found.as_json(), "repeated": asked and done.repeated},
+        *(["This had been said before; nothing was done."] if asked and done.repeated else []),
+        f"{name} ({found.word}): {found.claim}",
+        f"Effect: {found.told()}",
+        f"Context: {found.context.population}, {', '.join(found.context.channels)}",
+        f"Tags: {' '.join(found.tags) or '–'}",
+        *(f"Supported by {link.pilot}: {link.reason}" for link in found.supporting),
+        *(f"Contradicted by {link.pilot}: {link.reason}" for link in found.contradicting),
+        *(f"The numbers of {other} contradict it. If so: pilotplant lab insight {other} --contradicts {name} "
+          "--reason TEXT" for other in found.proposed),
+    )  # fmt: skip
+    return found
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    quarter: Annotated[str | None, typer.Option(help="Like 2026Q1; the present one if left out.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Say how well the Lab learns: decisions, days to a decision, insights and their cost, and a plot over time."""
+    from lab.learning import report as tell
+    from lab.portfolio import measures
+    from lab.state import open_lab
+
+    room = open_lab(session(context).workspace())
+    found, overall = tell(room, quarter), measures(room)
+    numbers = found.numbers
+    rate, days, price = numbers["insight_rate"], numbers["days_to_decision"], numbers["cost_per_insight"]
+    emit(
+        as_json,
+        {**overall, "report": found.as_json()},
+        *learning(overall),
+        f"{found.quarter}: {numbers['decided']} decided ({numbers['scaled']} scaled, {numbers['revised']} revised, "
+        f"{numbers['stopped']} stopped, {numbers['lapsed']} lapsed); insights: {numbers['insights']}, "
+        + ("rate –" if rate is None else f"rate {rate:.0%}"),
+        f"{found.quarter}: days to a decision {'–' if days is None else days} (median); cost {money(numbers['cost'])}; "
+        f"cost per insight {'–' if price is None else money(price)}",
+        "Learning velocity, insights a month: "
+        + ", ".join(f"{month['month']} {month['insights']}" for month in found.velocity),
+        f"Plot: {found.plot}",
+    )
+    return found
+
+
+def learning(found: dict[str, Any]) -> list[str]:
+    """The Lab's measures as lines for people, for `lab report` and `status`."""
+    pilots, words = found["pilots"], found["decisions"]
+    days, price = found["days_to_decision"], found["cost_per_insight"]
+    return [
+        f"Pilots: {found['drafts']} draft, {pilots['running']} running, {pilots['ended']} ended, {pilots['decided']} "
+        f"decided ({words['scale']} scale, {words['revise']} revise, {words['stop']} stop, {found['lapsed']} lapsed)",
+        f"Days to a decision: {'–' if days is None else days} (median); insights: {found['insights']}; "
+        f"cost per insight: {'–' if price is None else money(price)}",
+        f"Budget: {money(found['spent'])} spent, {money(found['held'])} held, {money(found['budget_left'])} of "
+        f"{money(found['budget'])} not bound",
+    ]
+
+
+def _mark(synthetic: bool) -> str:
+    return " (synthetic)" if synthetic else ""

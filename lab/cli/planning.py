@@ -1,0 +1,214 @@
+"""The commands before a pilot runs, and those that change its plan: each parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lab.cli.group import Name, app
+from shared.console import Json, counted, date_time, emit, progress, session, table
+
+
+@app.command()
+def new(
+    context: typer.Context,
+    name: Name,
+    template: Annotated[
+        str | None,
+        typer.Option(help="What to start from: ab-email (if left out), ab-page, multi-arm-content or journey."),
+    ] = None,
+    because: Annotated[str | None, typer.Option(help="What was seen that makes you think so.")] = None,
+    believe: Annotated[str | None, typer.Option(help="What you want to try, like `a shorter mail`.")] = None,
+    will: Annotated[str | None, typer.Option(help="What it will do, like `bring more visits`.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="The metric that decides, by its name in configs/metrics.yaml.")
+    ] = None,
+    minimum_effect: Annotated[
+        float | None, typer.Option(help="The smallest difference worth scaling; 0.01 is one point of a share.")
+    ] = None,
+    weeks: Annotated[int | None, typer.Option(help="How long it runs, in whole weeks.")] = None,
+    units_per_arm: Annotated[int | None, typer.Option(help="How many units each arm needs.")] = None,
+    media: Annotated[str | None, typer.Option(help="What is spent on media, like 500.00.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who will decide; a person of configs/people.yaml.")] = None,
+    requester: Annotated[str | None, typer.Option(help="Who asks; a person of configs/people.yaml.")] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, even on a terminal.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Write a draft charter with its files, to be edited; on a terminal, ask for what no option says."""
+    from lab.briefs import brief
+    from lab.drafts import new as draft
+    from lab.questions import asked
+
+    workspace = session(context).workspace()
+    given = brief(
+        template=template, because=because, believe=believe, will=will, metric=metric, minimum_effect=minimum_effect,
+        weeks=weeks, units_per_arm=units_per_arm, media=media, owner=owner, requester=requester,
+    )  # fmt: skip
+    if sys.stdin.isatty() and not (no_input or as_json):
+        given = asked(workspace, name, given)
+    path = draft(workspace, name, given)
+    emit(
+        as_json,
+        {"pilot": name, "charter": str(path)},
+        f"Draft charter of {name}: {path}",
+        f"Edit it and the files beside it; see its messages with: pilotplant lab preview {name}",
+        f"Next: pilotplant lab check {name}",
+    )
+    return path
+
+
+@app.command()
+def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+    """Say whether a draft would launch, what the gate would probably say in the end, and what it would cost."""
+    from lab import forecast_text as text
+    from lab.drafts import check as examine
+
+    progress(f"Checking {name}, and simulating what would come of it …")
+    found = examine(session(context).workspace(), name)
+    forecast, charter = found.forecast, found.forecast.charter
+    chances, primary = forecast.chances, found.metrics[charter.primary.metric]
+    problems = [line for problem in found.problems for line in _problem(problem.as_json())]
+    emit(
+        as_json,
+        {"pilot": name, "ok": found.ok, "problems": [p.as_json() for p in found.problems], "notes": found.notes,
+         "forecast": found.forecast_json()},
+        f"{name} would launch." if found.ok else f"{name} would not launch:",
+        *problems,
+        *(f"Note: {note}." for note in found.notes),
+        f"Plan: {forecast.sample.days} days, {charter.sample.units_per_arm:,} units per arm planned; available: "
+        + ", ".join(f"{arm} {units:,}" for arm, units in forecast.sample.per_arm.items()),
+        *(f"Audience of `{arm}` today: {counted(units, 'customer')}" for arm, units in found.audiences.items()),
+        *([table(*text.METRIC_COLUMNS, rows=rows)] if (rows := text.metric_rows(forecast, found.metrics)) else []),
+        *([table(*text.CHANCE_COLUMNS, rows=text.chance_rows(chances, charter, primary))] if chances else []),
+        *text.lines(forecast, found.metrics),
+        *([f"Plot: {found.plot}"] if found.plot else []),
+        *([f"Next: pilotplant lab launch {name}"] if found.ok else []),
+    )  # fmt: skip
+    if not found.ok:
+        raise typer.Exit(max(problem.exit_code for problem in found.problems))
+    return found
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    name: Name,
+    arm: Annotated[str | None, typer.Option(help="One arm; every arm with a message if left out.")] = None,
+    unit: Annotated[str | None, typer.Option(help="One unit of the audience, by its pseudonym.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show what the arms would say to a few units of their audience; of different words, one of each."""
+    from lab.preview import preview as show_
+
+    found = show_(session(context).workspace(), name, arm=arm, unit=unit)
+    emit(
+        as_json,
+        {"pilot": name, "launched": found.launched, "messages": [each.as_json() for each in found.renderings]},
+        *(
+            line
+            for each in found.renderings
+            for line in (
+                Text(f"{each.arm} to {each.unit}: {each.subject}", style="bold"), "", each.body.rstrip("\n"), ""
+            )
+        ),
+        "These are the words that were frozen at the launch."
+        if found.launched
+        else f"To read one as a mail: pilotplant lab test-send {name} --arm {found.renderings[0].arm} --to YOU",
+    )  # fmt: skip
+    return found
+
+
+@app.command(name="test-send")
+def mail_test(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[str, typer.Option(help="Your own address; a person of configs/people.yaml.")],
+    arm: Annotated[str | None, typer.Option(help="Whose message; needed where several arms have one.")] = None,
+    unit: Annotated[str | None, typer.Option(help="As which unit of the audience, by its pseudonym.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Mail one unit's message to yourself, marked as a test, over the server in configs/lab.yaml."""
+    from lab.testmail import send_test
+
+    done = send_test(session(context).workspace(), name, to=to, arm=arm, unit=unit)
+    emit(
+        as_json,
+        {"pilot": name, "to": done.to, "server": done.server, "message": done.rendering.as_json()},
+        f"Sent to {done.to} over {done.server}: what arm `{done.rendering.arm}` says to {done.rendering.unit}.",
+    )
+    return done
+
+
+@app.command()
+def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+    """Freeze the charter, deposit it with the gate, reserve the budget and start the clock."""
+    from lab.launch import launch as start
+
+    here = session(context)
+    done = start(here.workspace(), name, here.register)
+    pilot = done.pilot
+    emit(
+        as_json,
+        {"pilot": name, "digest": pilot.promise.digest, "ends": pilot.ends, "budget": pilot.reserved.as_json(),
+         "repeated": done.repeated},
+        f"{name} was launched before with this very content; nothing was done."
+        if done.repeated
+        else f"{name} is launched.",
+        f"Promise: {pilot.promise.digest}",
+        f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
+        f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
+        f"Record everything before {date_time(pilot.ends)}: later files are refused.",
+        f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
+def amend(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; the gate shows it to whoever decides.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Make the edited charter the next version of a launched pilot's promise.
+
+    After the first exposure only these may change: the hypothesis' wording, secondary metrics, the budget, and, while
+    nobody has looked at outcomes, a later end and a later decision.
+    """
+    from lab.amending import amend as next_version
+
+    here = session(context)
+    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run)
+    promise, charter = done.promise, done.promise.charter
+    told = {
+        "amended": f"{name} is amended.",
+        "planned": f"{name} could be amended like this; nothing was done.",
+        "finished": f"The amendment of {name} that was cut off is finished.",
+        "same": f"The charter of {name} says what is in force already; nothing was done.",
+    }[done.outcome]
+    emit(
+        as_json,
+        {"pilot": name, "digest": promise.digest, "version": promise.version, "changes": done.changes,
+         "repeated": done.outcome in {"same", "finished"}, "dry_run": dry_run},
+        told,
+        *(f"  {change['path']}: {_value(change['before'])} -> {_value(change['after'])}" for change in done.changes),
+        f"Promise: {promise.digest} (version {promise.version})",
+        f"Runs until {date_time(charter.time_box.ends)}; budget {charter.budget.total}; "
+        f"{charter.owner} decides by {date_time(charter.deadline)}",
+        *([f"Next: pilotplant lab assign {name} --out {name}-arms.csv: arms given out before no longer hold"]
+          if done.reassigned and not dry_run else []),
+    )  # fmt: skip
+    return done
+
+
+def _value(value: Any) -> str:
+    return "(nothing)" if value is None else str(value)
+
+
+def _problem(parts: dict[str, str | None]) -> list[str]:
+    lines = [f"  - {parts['what']}"]
+    return lines + [f"    {key}: {parts[key]}" for key in ("where", "expected", "remedy") if parts[key]]
