@@ -41,7 +41,7 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
     metric = metrics[found.charter.primary.metric]
     return [
         *_sources(found),
-        *(f"Cannot say: {reason}." for reason in found.unknown),
+        *(f"Note: {reason}." for reason in found.unknown),
         *(f"Cannot say: `{o.metric}`: {o.problem}." for o in found.outlooks if o.problem and o.baseline),
         *([_expectation(found.chances, metric), _half(found.charter)] if found.chances else []),
         _time(found.sample),

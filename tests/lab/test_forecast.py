@@ -341,7 +341,7 @@ def test_check_says_it_to_people_and_to_machines(loaded, capsys):
         "Without a treatment: visit, spend, conversion by the charter's assumption.",
         "Expected effects: around +0.00 pp, give or take 5.00 pp. That is a default",
         "Time: nobody knows how fast units come",
-        "Cannot say: costs cannot be forecast",
+        "Note: costs cannot be forecast",
         "Too small: visit needs",
         "may scale",
         "Plot: ",
