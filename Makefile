@@ -8,7 +8,7 @@ demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or
 	@$(BIN)/pilotplant demo
 
 test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q -n auto --dist loadfile
+	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 check: lint test           ## what CI runs
 

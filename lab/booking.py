@@ -14,7 +14,7 @@ from shared.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A command line of `lab spend`.
+    """A command line of `lab spend`; raises BadInput where it does not ask for one thing.
 
     Attributes:
         settle, release: the key of the reservation that is to be closed.
@@ -27,6 +27,9 @@ class Wish:
     settle: str | None = None
     release: str | None = None
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_one_thing(self)
 
     def told(self, pilot: str, key: str, *, repeated: bool) -> str:
         """What was done, for people."""
@@ -42,8 +45,7 @@ class Wish:
 
 
 def book(workspace: Workspace, name: str, wish: Wish) -> Spent:
-    """Does what was asked for; raises BadInput where that is not one thing, and whatever that booking raises."""
-    _require_one_thing(wish)
+    """Does what was asked for; raises whatever that booking raises."""
     if wish.release is not None:
         return release(workspace, name, wish.release)
     amount = parse_amount(wish.amount or "")
@@ -72,5 +74,7 @@ def _require_one_thing(wish: Wish) -> None:
             where="AMOUNT",
             remedy="leave the amount away, or --settle with what it cost",
         )
+    if closing is None and not (wish.purpose or "").strip():
+        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it is for")
     if wish.release is None and wish.amount is None:
         raise BadInput("how much?", where="AMOUNT", expected="an amount in the pilot's currency, like 120.50")

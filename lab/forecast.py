@@ -104,6 +104,7 @@ class Forecast:
         return {
             "days": self.sample.days,
             "population": self.sample.population,
+            "taking_part": self.sample.available,
             "units_per_arm": self.sample.per_arm,
             "units_per_day": self.sample.per_day,
             "planned_units_per_arm": self.charter.sample.units_per_arm,

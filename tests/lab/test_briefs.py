@@ -63,7 +63,7 @@ def test_every_templates_draft_would_launch_in_a_shop_that_is_large_enough(loade
     new(loaded, "autumn", brief(template=template, units_per_arm=20))
     found = check(loaded, "autumn")
     assert (found.problems, found.notes) == ([], [])
-    assert all(found.forecast["audiences"].values())
+    assert all(found.audiences.values())
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

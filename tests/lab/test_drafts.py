@@ -69,7 +69,8 @@ def test_check_forecasts_what_the_plan_means(loaded):
     assert found.ok
     assert found.notes == []
     said = found.forecast_json()
-    assert {key: said[key] for key in ("days", "population", "units_per_arm", "planned_units_per_arm", "budget")} == {
+    planned = ("days", "population", "taking_part", "units_per_arm", "planned_units_per_arm", "budget")
+    assert {key: said[key] for key in planned} == {
         "days": 14,
         "population": 600,
         "taking_part": 600,

@@ -350,8 +350,8 @@ def test_check_says_it_to_people_and_to_machines(loaded, capsys):
     assert app._exit_code([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["forecast"]
     assert set(found) == {
-        "days", "population", "units_per_arm", "units_per_day", "planned_units_per_arm", "days_needed", "budget",
-        "metrics", "chances", "cannot_be_forecast", "cost", "clashes", "insights", "audiences", "plot",
+        "days", "population", "taking_part", "units_per_arm", "units_per_day", "planned_units_per_arm", "days_needed",
+        "budget", "metrics", "chances", "cannot_be_forecast", "cost", "clashes", "insights", "audiences", "plot",
     }  # fmt: skip
 
 

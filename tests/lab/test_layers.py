@@ -147,8 +147,8 @@ def test_another_layer_or_a_later_time_box_is_no_overlap(loaded):
 def test_check_names_the_running_pilots_that_may_touch_the_same_units(loaded, mine, clashes):
     open_pilot(loaded, "one", layered(0, "0.5"))
     draft(loaded, "two", (CARD, ""), SMALL, *mine)
-    notes = [note for note in check(loaded, "two").notes if note.startswith("the same units may be in `one`")]
-    assert len(notes) == clashes
+    found = check(loaded, "two").forecast.clashes
+    assert [clash.startswith("pilot one runs on `customers` until 2026-01-19") for clash in found] == [True] * clashes
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,8 @@ def test_the_plan_counts_only_those_who_take_part(loaded):
     draft(loaded, PILOT, (CARD, ""), layered(0, "0.5"))
     found = check(loaded, PILOT)
     # 600 customers, four fifths of them outside the holdout, half of those in the slice; two equal arms.
-    assert (found.forecast["taking_part"], found.forecast["units_per_arm"]) == (240, {"control": 120, "letter": 120})
+    said = found.forecast_json()
+    assert (said["taking_part"], said["units_per_arm"]) == (240, {"control": 120, "letter": 120})
     [problem] = found.problems
     assert problem.what == "the plan needs 150 units per arm, and the smallest can get 120"
 

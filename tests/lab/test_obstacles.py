@@ -181,7 +181,7 @@ def test_a_message_can_print_a_coarse_column_and_an_audience_select_by_it(loaded
     (loaded.pilots / PILOT / "message.txt").write_text("You spent {{ history }} or more.\n")
     # They spent 10.25, 10.50, … dollars: from 50 to 99.75 in steps of a quarter is 200 of them.
     assert problems(loaded) == []
-    assert check(loaded, PILOT).forecast["audiences"] == {"letter": 200}
+    assert check(loaded, PILOT).audiences == {"letter": 200}
 
 
 def test_an_audience_is_run_and_counted_before_the_launch(loaded):

@@ -30,7 +30,7 @@ def answer(capsys, *words) -> tuple[dict, int]:
         (["lab", "dance"], "dance"),
         (["dance"], "dance"),
         (["promote", "check"], "name one pilot"),
-        (["lab", "spend", "spring", "12"], "--for"),
+        (["lab", "spend"], "NAME"),
         (["lab"], "--json"),
     ],
 )
