@@ -152,6 +152,10 @@ def _other_plan(charter: Charter) -> str | None:
     """Why the chances of a decision cannot be simulated; None for one look at units drawn one by one."""
     if charter.sample.looks.method != "fixed":
         return f"the chances of a decision cannot be forecast for looks of method `{charter.sample.looks.method}`"
+    if charter.co_primary:
+        return (
+            "the chances of a decision cannot be forecast for several primary metrics: how they go together is unknown"
+        )
     if charter.cluster is not None:
         return f"the chances of a decision cannot be forecast for arms by cluster (`{charter.cluster}`)"
     return None

@@ -73,8 +73,9 @@ def _sources(found: Forecast) -> Iterator[str]:
 def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:
     if outlook.power is None:
         return "–"
-    if outlook.part == "primary":
-        aim = f"to find {wording.number(metric, metric.sign * charter.primary.minimum_effect)}"
+    asked = charter.primary_of(outlook.metric)
+    if asked is not None:
+        aim = f"to find {wording.number(metric, metric.sign * asked.minimum_effect)}"
     else:
         margin = next(rail.margin for rail in charter.guardrails if rail.metric == outlook.metric)
         aim = f"to rule out {wording.number(metric, margin)}"

@@ -119,12 +119,14 @@ def outlook_of(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample
     if part == "guardrail":
         return _of_guardrail(charter, name, known, units, ratio)
     sign, plan = frozen.promise.metrics[name].sign, charter.sample
-    # Holm's first step: what an arm is sure to have, whatever the others show.
-    alpha = plan.alpha / len(charter.treatments) if part == "primary" else plan.alpha
+    # Holm's first step: what a test is sure to have, whatever the others show.
+    tests = len(charter.treatments) * len(charter.primaries)
+    alpha = plan.alpha / tests if part == "primary" else plan.alpha
     found = detectable(known.baseline, units, alpha, plan.power, sign)
-    if part == "secondary":
+    asked = charter.primary_of(name)
+    if asked is None:
         return Outlook(name, part, known, detectable=found)
-    effect = sign * charter.primary.minimum_effect
+    effect = sign * asked.minimum_effect
     needed = units_to_detect(known.baseline, effect, alpha, plan.power, ratio)
     chance = power(known.baseline, effect, units, alpha)
     return Outlook(name, part, known, chance, found, _in_every_arm(needed, ratio))

@@ -95,19 +95,11 @@ def _killed(pilot: Pilot, kill: KillCriterion, effect: Effect) -> str:
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     """What the numbers of an arm allow to say, in words; the gate has the last one."""
-    charter, metrics = pilot.charter, pilot.promise.metrics
-    primary = evidence.effect(arm, charter.primary.metric)
-    name = charter.primary.metric
-    if primary is None or primary.estimate is None or primary.p_adjusted is None:
-        return f"{arm}: nothing can be said about {name}: {primary.problem if primary else 'no data'}."
-    wins = primary.p_adjusted <= charter.sample.alpha
-    better = primary.estimate * metrics[name].sign > 0
-    text = f"{arm}: {name} {'rose' if primary.estimate > 0 else 'fell'} by {wording.effect(metrics[name], primary)}"
-    if not wins:
-        found = wording.effect(metrics[name], primary)
-        text = f"{arm}: no difference in {name} was shown ({found}); that is not proof of none"
-    elif not better:
-        text += ", which is worse"
+    charter = pilot.charter
+    shown = [_shown(pilot, evidence.effect(arm, primary.metric), primary.metric) for primary in charter.primaries]
+    text = f"{arm}: " + "; ".join(shown)
+    if all(said.startswith(_NOTHING) for said in shown):
+        return text + "."
     unsafe = [rail.metric for rail in charter.guardrails if not _ruled_out(evidence.effect(arm, rail.metric), charter)]
     if not charter.guardrails:
         text += "; no guardrail was declared, so nothing says that it did no harm"
@@ -116,6 +108,21 @@ def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     else:
         text += "; harm beyond the margin is ruled out for every guardrail"
     return text + "."
+
+
+_NOTHING = "nothing can be said about "
+
+
+def _shown(pilot: Pilot, effect: Effect | None, name: str) -> str:
+    """What an arm showed on one primary metric."""
+    metric = pilot.promise.metrics[name]
+    if effect is None or effect.estimate is None or effect.p_adjusted is None:
+        return f"{_NOTHING}{name}: {effect.problem if effect else 'no data'}"
+    found = wording.effect(metric, effect)
+    if effect.p_adjusted > pilot.charter.sample.alpha:
+        return f"no difference in {name} was shown ({found}); that is not proof of none"
+    worse = "" if effect.estimate * metric.sign > 0 else ", which is worse"
+    return f"{name} {'rose' if effect.estimate > 0 else 'fell'} by {found}{worse}"
 
 
 def _ruled_out(rail: Effect | None, charter: Charter) -> bool:

@@ -292,6 +292,7 @@ class Charter(_Part):
         outcomes: the contract that recorded outcomes keep.
         arms: what is compared; the one without a play is the control.
         primary, guardrails, secondary: what is measured, and what for.
+        co_primary: further primary metrics; an arm that is to be scaled wins on each of them as well.
         kill_criteria: what closes the pilot early.
         sample: how many units, how sure, and when to look.
         time_box: when exposures and outcomes count.
@@ -317,6 +318,7 @@ class Charter(_Part):
     outcomes: str = "outcomes"
     arms: tuple[Arm, ...]
     primary: Primary
+    co_primary: tuple[Primary, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
     secondary: tuple[str, ...] = ()
     kill_criteria: tuple[KillCriterion, ...] = ()
@@ -340,7 +342,7 @@ class Charter(_Part):
                 "exactly one arm, the control, has no play; here "
                 + (f"these have none: {', '.join(controls)}" if controls else "every arm has one")
             )
-        measured = [self.primary.metric, *(rail.metric for rail in self.guardrails), *self.secondary]
+        measured = self.measured
         if len(set(measured)) < len(measured):
             raise ValueError("a metric has one part only: primary, guardrail or secondary")
         unmeasured = [kill.metric for kill in self.kill_criteria if kill.metric not in measured]
@@ -390,8 +392,18 @@ class Charter(_Part):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Every metric's name: the primary, then guardrails, then secondary ones."""
-        return (self.primary.metric, *(rail.metric for rail in self.guardrails), *self.secondary)
+        """Every metric's name: primary ones, then guardrails, then secondary ones."""
+        primaries = (each.metric for each in self.primaries)
+        return (*primaries, *(rail.metric for rail in self.guardrails), *self.secondary)
+
+    @property
+    def primaries(self) -> tuple[Primary, ...]:
+        """Every primary metric, the first one first."""
+        return (self.primary, *self.co_primary)
+
+    def primary_of(self, metric: str) -> Primary | None:
+        """What is asked of a metric as a primary one; None where it is none."""
+        return next((each for each in self.primaries if each.metric == metric), None)
 
     @property
     def deadline(self) -> datetime:

@@ -147,7 +147,9 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         },
         f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
-        f"Arms: {', '.join(pilot.charter.weights)}; primary metric {pilot.charter.primary.metric}; guardrails "
+        f"Arms: {', '.join(pilot.charter.weights)}; primary metric "
+        + ", ".join(primary.metric for primary in pilot.charter.primaries)
+        + "; guardrails "
         + (", ".join(f"{rail.metric} {rail.margin:+g}" for rail in pilot.charter.guardrails) or "none"),
         f"Exposures {line.exposures:,}, of {line.planned_units:,} units planned; spent {line.account.spent} of "
         f"{line.account.budget}, {line.account.left} left",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from shared import wording
+from shared.charter import Primary
 from shared.evidence.model import Effect
 from shared.evidence.rule import Shortfall, Worthwhile, shortfall
 from shared.finding import Finding
@@ -15,11 +16,12 @@ from shared.finding import Finding
 
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     for arm in case.charter.treatments:
-        yield _of_arm(case, arm.name)
+        for primary in case.charter.primaries:
+            yield _of_arm(case, arm.name, primary)
 
 
-def _of_arm(case: Case, arm: str) -> Finding:
-    primary, alpha = case.charter.primary, case.charter.sample.alpha
+def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
+    alpha = case.charter.sample.alpha
     metric, effect = case.promise.metrics[primary.metric], case.evidence.effect(arm, primary.metric)
     threshold = {"alpha": alpha, "minimum_effect": primary.minimum_effect, "worthwhile": primary.worthwhile}
     if effect is None or not _computed(effect):
@@ -76,7 +78,7 @@ def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile
 CHECK = Check(
     "primary_effect",
     "Is the arm better where it promised to be, beyond chance and by enough?",
-    "the recomputed effect, adjusted over the arms (Holm)",
+    "the recomputed effects, adjusted over primary metrics and arms (Holm)",
     Rule,
     _run,
 )

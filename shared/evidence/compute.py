@@ -77,7 +77,7 @@ def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> 
 def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summary) -> Effect:
     alpha = charter.sample.alpha
     treated, control = (_of_mean(summary, each, name) for each in (arm, charter.control.name))
-    part = part_of(charter, name)
+    part, asked = part_of(charter, name), charter.primary_of(name)
     problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
     found = problem or _between(treated, control)
     if isinstance(found, str) or isinstance(treated, str) or isinstance(control, str):
@@ -93,9 +93,7 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
         low=low,
         high=high,
         p=found.p(),
-        p_worthwhile=found.p_beyond(metric.sign * charter.primary.minimum_effect, metric.sign)
-        if part == "primary"
-        else None,
+        p_worthwhile=found.p_beyond(metric.sign * asked.minimum_effect, metric.sign) if asked else None,
         relative=lift[0],
         relative_low=lift[1],
         relative_high=lift[2],
@@ -137,22 +135,24 @@ def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:
 
 def part_of(charter: Charter, name: str) -> Part:
     """What a metric is there for."""
-    if name == charter.primary.metric:
+    if charter.primary_of(name) is not None:
         return "primary"
     return "secondary" if name in charter.secondary else "guardrail"
 
 
 def _adjusted(effects: list[Effect]) -> list[Effect]:
-    """The family is the primary metric over all arms, an arm that could not be evaluated included."""
+    """The family is every primary metric in every arm, what could not be evaluated included."""
     family = [effect for effect in effects if effect.part == "primary"]
-    # An unevaluable arm keeps its place in the family with p = 1, so that its absence lightens no other arm's test.
+    # What cannot be evaluated keeps its place in the family with p = 1, so that its absence lightens no other test.
     adjusted = holm([1.0 if e.p is None else e.p for e in family])
     worthwhile = holm([1.0 if e.p_worthwhile is None else e.p_worthwhile for e in family])
     updates = {
-        effect.arm: {"p_adjusted": p, "p_worthwhile": q}
+        (effect.arm, effect.metric): {"p_adjusted": p, "p_worthwhile": q}
         for effect, p, q in zip(family, adjusted, worthwhile, strict=True)
     }
     return [
-        effect.model_copy(update=updates[effect.arm]) if effect.part == "primary" and effect.p is not None else effect
+        effect.model_copy(update=updates[effect.arm, effect.metric])
+        if effect.part == "primary" and effect.p is not None
+        else effect
         for effect in effects
     ]

@@ -12,7 +12,7 @@ from lab import report
 from lab.analysis import latest
 from lab.pilots import get_pilot
 from lab.state import open_lab
-from shared.charter import KillCriterion
+from shared.charter import KillCriterion, Primary
 from shared.evidence.model import Effect, SampleRatio
 from shared.money import Money
 from tests.lab_makers import AFTER, PILOT, STARTS, staged
@@ -103,6 +103,16 @@ def test_a_kill_criterion_is_not_met_by_what_cannot_be_evaluated(analysis):
     silent = {"estimate": None, "low": None, "high": None, "p": None, "p_adjusted": None, "problem": "no data"}
     evidence = with_effects(analysis.evidence, **silent)
     assert report.kills(with_kill(analysis.pilot, -0.04), evidence) == []
+
+
+def test_several_primary_metrics_are_told_one_after_the_other(analysis):
+    both = (Primary(metric="conversion", minimum_effect=0.01),)
+    charter = analysis.pilot.charter.model_copy(update={"co_primary": both})
+    pilot = replace(analysis.pilot, promise=analysis.pilot.promise.model_copy(update={"charter": charter}))
+    text = report.conclusion(pilot, with_effects(analysis.evidence), "letter")
+    assert text.startswith(
+        "letter: visit rose by +10.00 pp [5.00, 15.00]; nothing can be said about conversion: no data;"
+    )
 
 
 def test_no_significant_difference_is_not_proof_of_none(analysis):

@@ -129,6 +129,7 @@ def arms(*controls, treatments=("letter",)):
         ({"arms": arms(treatments=("a", "b"))}, "every arm has one"),
         ({"arms": arms("letter")}, "two arms have the same name"),
         ({"secondary": ["visit"]}, "a metric has one part only"),
+        ({"co_primary": [{"metric": "visit", "minimum_effect": 1}]}, "a metric has one part only"),
         ({"guardrails": [{"metric": "visit", "margin": -1}]}, "a metric has one part only"),
         ({"secondary": ["a", "a"]}, "a metric has one part only"),
         ({"decide_by": "2026-01-18"}, "before the time box ends"),
@@ -200,8 +201,13 @@ def test_an_arm_that_cannot_be_scaled_comes_with_those_that_can(name):
 
 
 def test_measured_metrics_come_primary_first_then_guardrails_then_secondary():
-    charter = make_charter(guardrails=[{"metric": "spend", "margin": -1}], secondary=["conversion"])
-    assert charter.measured == ("visit", "spend", "conversion")
+    charter = make_charter(
+        co_primary=[{"metric": "basket", "minimum_effect": 2}],
+        guardrails=[{"metric": "spend", "margin": -1}],
+        secondary=["conversion"],
+    )
+    assert charter.measured == ("visit", "basket", "spend", "conversion")
+    assert (charter.primary_of("basket"), charter.primary_of("spend")) == (charter.co_primary[0], None)
 
 
 def test_a_budget_is_the_sum_of_its_parts_by_hand():

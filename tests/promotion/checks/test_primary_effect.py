@@ -66,6 +66,21 @@ def test_where_less_is_better_less_passes_and_more_fails(stage, ask):
     assert found == ["passed", "failed"]
 
 
+def test_an_arm_wins_on_every_primary_metric_or_fails(stage, ask):
+    charter = {"co_primary": [{"metric": "conversion", "minimum_effect": 0.01}]}
+    arms = {"control": Recorded(visits=50), "letter": Recorded(visits=100)}
+    # Customers who visited twice as often have bought as well, or only every fourth visitor of either arm has.
+    bought = "SELECT * REPLACE (CAST({} AS BIGINT) AS conversion) FROM outcomes"
+    found = [
+        ask("primary_effect", stage.case(arms=arms, charter=charter, outcomes=bought.format(said)))
+        for said in ("visit", "visit = 1 AND event_id LIKE '%7'")
+    ]
+    assert [[f.outcome for f in each] for each in found] == [["passed", "passed"], ["passed", "failed"]]
+    assert [f.arm for f in found[1]] == ["letter", "letter"]
+    assert found[1][1].reason.startswith("conversion ")
+    assert stage.judge(arms=arms, charter=charter, outcomes=bought.format("0 = 1")).verdict == "undecided"
+
+
 @pytest.mark.parametrize(
     ("arms", "problem"),
     [

@@ -164,6 +164,26 @@ def test_the_primary_metric_is_adjusted_over_all_arms_by_statsmodels(tmp_path):
     assert adjusted == pytest.approx(multipletests(raw, method="holm")[1].tolist(), rel=1e-9)
 
 
+def test_several_primary_metrics_are_one_family_with_the_arms_by_statsmodels(tmp_path):
+    # Some units of every arm spend nothing, so that the share of those who do varies as well.
+    control, letter, card = (
+        [0.0 if number % every == 0 else value for number, value in enumerate(values)]
+        for every, values in ((3, CONTROL), (4, LETTER), (5, RNG.gamma(2.0, 3.3, 250).round(2)))
+    )
+    data = three_arms(tmp_path, control=control, letter=letter, card=card)
+    both = {"secondary": [], "co_primary": [{"metric": "visit", "minimum_effect": 0.01}]}
+    found = compute(promised(arms=two_letters(), **both), data)
+    family = [found.effect(arm, metric) for arm in ("letter", "card") for metric in ("spend", "visit")]
+    raw = [
+        stats.ttest_ind(treated, untreated, equal_var=False).pvalue
+        for values in (letter, card)
+        for treated, untreated in ((values, control), ([v > 0 for v in values], [v > 0 for v in control]))
+    ]
+    assert [effect.part for effect in family] == ["primary"] * 4
+    adjusted = [effect.p_adjusted for effect in family]
+    assert adjusted == pytest.approx(multipletests(raw, method="holm")[1].tolist(), rel=1e-9)
+
+
 def test_an_arm_that_cannot_be_evaluated_lightens_no_other_arms_test(tmp_path):
     found = compute(promised(arms=two_letters()), three_arms(tmp_path, control=CONTROL, letter=LETTER))
     effect = found.effect("letter", "spend")
