@@ -7,9 +7,13 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Files that wait for Prefect begin first, so that the others fill the time (see `make test`)."""
-    waiting = {item.path for item in items if item.path.name in WAITING}
-    items.sort(key=lambda item: item.path not in waiting)
+    """Files that wait for Prefect begin early, every other file among others that fill the time (see `make test`)."""
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = [path for path in files if path.name in WAITING]
+    busy = [path for path in files if path.name not in WAITING]
+    early = [path for pair in zip(waiting, busy, strict=False) for path in pair]
+    place = {path: number for number, path in enumerate(dict.fromkeys([*early, *waiting, *busy]))}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.hookimpl(trylast=True)
