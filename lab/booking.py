@@ -74,7 +74,7 @@ def _require_one_thing(wish: Wish) -> None:
             where="AMOUNT",
             remedy="leave the amount away, or --settle with what it cost",
         )
-    if closing is None and not (wish.purpose or "").strip():
-        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it is for")
     if wish.release is None and wish.amount is None:
         raise BadInput("how much?", where="AMOUNT", expected="an amount in the pilot's currency, like 120.50")
+    if closing is None and not (wish.purpose or "").strip():
+        raise BadInput("a cost needs a purpose", where="--for", remedy="say what it is for")
