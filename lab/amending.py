@@ -17,15 +17,14 @@ from lab.budget import reserving
 from lab.freezing import Frozen, freeze
 from lab.looks import seen
 from lab.obstacles import examine, examine_free, raise_first
-from lab.pilots import Pilot, get_pilot, locked_pilot, version_folder
+from lab.pilots import Pilot, get_pilot, locked_pilot, require_undecided, version_folder
 from lab.state import amendments, batches, open_lab, pilots
 from shared.amendment import Change, changes, extends, protected
 from shared.charter import AMENDMENT_REASON_MIN, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
-from shared.record import decisions
-from shared.register import Register
+from shared.register import Register, TooLate
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.usage import SnapshotUser, declare
@@ -101,7 +100,7 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
     """What would change; raises the first thing that speaks against it."""
     now, before, after = room.now(), pilot.promise, frozen.promise
     pilot.require_open(now, "amendments")
-    _require_undecided(room, pilot)
+    require_undecided(room, pilot)
     found, exposed = changes(before, after), _exposed(room, pilot)
     began = now >= before.charter.time_box.starts
     _require_free("at any time", pilot, [change for change in found if change.path in _FIXED])
@@ -125,16 +124,6 @@ def _exposed(room: Room, pilot: Pilot) -> bool:
     accepted = sa.func.coalesce(sa.func.sum(batches.c.exposures + batches.c.outcomes), 0)
     with room.transaction() as connection:
         return bool(connection.execute(sa.select(accepted).where(batches.c.pilot == pilot.name)).scalar_one())
-
-
-def _require_undecided(room: Room, pilot: Pilot) -> None:
-    decided = decisions(room.workspace).get(pilot.name)
-    if decided is not None:
-        raise Refused(
-            f"pilot {pilot.name} was decided: {decided.decision.word}, at {decided.decision.at}",
-            where=f"pilot {pilot.name}",
-            remedy="a decision stands; start another pilot under a new name",
-        )
 
 
 def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
@@ -212,12 +201,25 @@ def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...])
 
 
 def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
-    """Has the gate take in a version that it does not have yet, and whether there was one."""
+    """Has the gate take in a version that it does not have yet, and whether there was one.
+
+    Raises Refused, and puts the version before in force again, where the time box of that was over by then.
+    """
     if not pilot.undeposited:
         return False
     with room.transaction() as connection:
         head = room.head(connection)
-    receipt = register(room.workspace, pilot.promise, head)
+    try:
+        receipt = register(room.workspace, pilot.promise, head, before=pilot.earlier()[-1].charter.time_box.ends)
+    except TooLate as error:
+        _withdraw(room, pilot)
+        raise Refused(
+            f"version {pilot.promise.version} of the charter came too late: {error.what}",
+            where=f"pilot {pilot.name}",
+            expected="an amendment that is finished before the time box ends",
+            remedy=f"version {pilot.promise.version - 1} is in force again; go on with: "
+            f"pilotplant lab analyse {pilot.name}",
+        ) from error
     reach(Point.AMEND_REGISTERED)
     at, version = rfc3339(receipt.at), pilot.promise.version
     this = (amendments.c.pilot == pilot.name) & (amendments.c.version == version)
@@ -230,6 +232,26 @@ def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
         room.write(connection, "deposited", pilot.name, body)
         reach(Point.AMEND_NOTED)
     return True
+
+
+def _withdraw(room: Room, pilot: Pilot) -> None:
+    """Takes back a version that the gate never took in; nothing came in under it."""
+    before, version = pilot.earlier()[-1], pilot.promise.version
+    with room.transaction() as connection:
+        connection.execute(
+            sa.delete(amendments).where((amendments.c.pilot == pilot.name) & (amendments.c.version == version))
+        )
+        connection.execute(
+            sa.update(pilots)
+            .where(pilots.c.name == pilot.name)
+            .values(
+                promise=before.digest,
+                deadline=rfc3339(before.charter.deadline),
+                reserved=str(before.charter.budget.total.amount),
+            )
+        )
+        room.write(connection, "withdrawn", pilot.name, {"version": version, "promise": pilot.promise.digest})
+    shutil.rmtree(version_folder(pilot.folder, version), ignore_errors=True)
 
 
 def _plain(value: Any) -> str:

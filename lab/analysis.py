@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from lab import report, tracking
 from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql
+from lab.judging import IN_THE_FUTURE
 from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot, spent
 from lab.state import analyses, open_lab
@@ -120,6 +121,7 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
     """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes.
 
     An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
+    A row that came before its time and once more after it is not missing from anything, and is none any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     contract = pilot.contract
@@ -127,13 +129,18 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
         for part in PARTS:
             rows = rows_sql(parts(room, pilot, part), part_columns(part, contract))
             connection.execute(f"CREATE TEMP VIEW recorded_{part} AS {rows}")
-        early = early_sql("recorded_exposures", "recorded_outcomes")
+        future, early = literal(IN_THE_FUTURE), early_sql("recorded_exposures", "recorded_outcomes")
+        connection.execute(
+            "CREATE TEMP VIEW accepted AS SELECT 'exposures' AS kind, event_id, unit FROM recorded_exposures "
+            "UNION ALL SELECT 'outcomes', event_id, unit FROM recorded_outcomes"
+        )
         connection.execute(f"CREATE TEMP TABLE early AS {early}")
         counted = {
             "exposures": "FROM recorded_exposures",
             "outcomes": "FROM recorded_outcomes ANTI JOIN early USING (event_id)",
-            "conflicts": "FROM recorded_conflicts UNION ALL "
-            f"SELECT 'outcomes', event_id, unit, {literal(EARLY)} FROM early",
+            "conflicts": f"FROM recorded_conflicts WHERE reason <> {future} UNION ALL "
+            f"SELECT * FROM recorded_conflicts ANTI JOIN accepted USING (kind, event_id, unit) WHERE reason = {future} "
+            f"UNION ALL SELECT 'outcomes', event_id, unit, {literal(EARLY)} FROM early",
         }
         for part in PARTS:
             order = ", ".join(identifier(column.name) for column in part_columns(part, contract))

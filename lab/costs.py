@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from lab.accounts import Account, account
 from lab.pilots import entries, get_pilot
 from lab.spending import Spent, spend
-from lab.state import open_lab
+from lab.state import open_lab, reservations
 from shared.candidate import SpendEntry
 from shared.errors import BadInput, Refused
 from shared.money import Money, parse_amount
@@ -55,7 +57,15 @@ def record_costs(workspace: Workspace, name: str, file: Path) -> RecordedCosts:
     with room.transaction() as connection:
         known = {entry.id: entry for entry in entries(connection, pilot)}
         before = account(connection, pilot)
+        held = set(connection.execute(sa.select(reservations.c.id).where(reservations.c.pilot == name)).scalars())
     fresh = {key: cost for key, cost in costs.items() if not _is_known(cost, known.get(key), file)}
+    if taken := sorted(fresh.keys() & held):
+        raise Refused(
+            f"the id `{taken[0]}` is that of a reservation",
+            where=str(file),
+            remedy=f"settle it (pilotplant lab spend {name} AMOUNT --settle {taken[0]}) and leave it out, or give the "
+            "cost another id; nothing was taken from this file",
+        )
     wanted = Money(amount=sum((cost.amount for cost in fresh.values()), Decimal(0)), currency=before.left.currency)
     if fresh:
         pilot.require_open(room.now(), "costs")

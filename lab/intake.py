@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +16,8 @@ import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
-from lab.judging import Judge, Judged
-from lab.pilots import Pilot, locked_pilot
+from lab.judging import IN_THE_FUTURE, Judge, Judged
+from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import batches, open_lab
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract
@@ -81,6 +82,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         if before is not None:
             return Recorded(before.exposures, before.outcomes, before.duplicates, before.conflicts, repeated=True)
         pilot.require_open(room.now(), "data")
+        require_undecided(room, pilot)
         contract = pilot.contract
         _require(file, columns, kind, contract)
         _require_real(connection, file, pilot)
@@ -206,6 +208,7 @@ class _Intake:
             counts = {part: write_table(self.connection, self._part_sql(part), scratch / f"{part}.parquet")
                       for part in PARTS}  # fmt: skip
             reasons = self._reasons(scratch / "conflicts.parquet")
+            self._require_its_time(counts, reasons)
             early = self._early(scratch)
             reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
@@ -234,6 +237,23 @@ class _Intake:
             reach(Point.RECORD_WRITTEN)
         reach(Point.RECORD_RECORDED)
         return result
+
+    def _require_its_time(self, counts: dict[str, int], reasons: dict[str, int]) -> None:
+        """Raises Refused where a file is nothing but early: it is right, and will be taken once its time has come."""
+        taken = counts["exposures"] + counts["outcomes"] + sum(judged.duplicates for judged in self.judged.values())
+        if taken or set(reasons) != {IN_THE_FUTURE}:
+            return
+        latest = " UNION ALL ".join(f'SELECT "at" FROM judged_{kind}' for kind in self.judged)
+        row = self.connection.execute(f'SELECT max("at") FROM ({latest})').fetchone()
+        last = row[0].astimezone(UTC) if row and row[0] else self.room.now()
+        raise Refused(
+            f"everything in this file lies in the future ({reasons[IN_THE_FUTURE]:,} rows), and nothing was kept",
+            where=f"pilot {self.pilot.name}",
+            expected=f"times before {rfc3339(self.room.now())}",
+            remedy=f"record it again after {last:%Y-%m-%d %H:%M} UTC"
+            + (f"; in this rehearsal: pilotplant clock {rfc3339(last + timedelta(minutes=1))}"
+               if self.room.workspace.mode == "rehearsal" else ", or mend the clock that wrote it"),
+        )  # fmt: skip
 
     def _part_sql(self, part: str) -> str:
         if part == "conflicts":

@@ -22,6 +22,8 @@ from shared.room import Room
 from shared.sql import identifier, literal
 from shared.tabular import ROW, typed_sql
 
+# Says nothing against a row but when it came: the same row may be taken later.
+IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
 # Never a conflict's reason: a row that says what was said before, word for word.
 _DUPLICATE = ""
@@ -116,7 +118,7 @@ class Judge:
             "unknown unit": "NOT _known",
             "outside the time box": f'"at" < {opens} OR "at" >= {ends}',
             "before the gate took in the charter": f'"at" < {deposited}',
-            "in the future": f'"at" >= {now}',
+            IN_THE_FUTURE: f'"at" >= {now}',
         }
 
     def _misplaced(self) -> dict[str, str]:

@@ -65,7 +65,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
 def examine_free(room: Room, frozen: Frozen, *, costlier: bool) -> list[PilotPlantError]:
     """Of the obstacles those that a change can bring up after the first exposure; `costlier`: with a larger budget."""
     of_money = [*_of_money(room, frozen), *_of_entitlement(room, frozen.promise.charter)] if costlier else []
-    return [*_of_data(frozen), *of_money]
+    return [*_of_data(frozen), *_of_layer(room, frozen.promise.charter), *of_money]
 
 
 def raise_first(found: list[PilotPlantError]) -> None:

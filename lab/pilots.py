@@ -21,7 +21,7 @@ from shared.digests import digest_bytes, digest_file
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.money import Money
-from shared.record import Decided
+from shared.record import Decided, decisions
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -187,6 +187,17 @@ def get_pilot(room: Room, name: str) -> Pilot:
             remedy=f"pilotplant lab launch {name}" if draft else f"correct the name, or start one: lab new {name}",
         )
     return found
+
+
+def require_undecided(room: Room, pilot: Pilot) -> None:
+    """Raises Refused where the owner has decided: what comes later is no part of what was decided on."""
+    decided = decisions(room.workspace).get(pilot.name)
+    if decided is not None:
+        raise Refused(
+            f"pilot {pilot.name} was decided: {decided.decision.word}, at {decided.decision.at}",
+            where=f"pilot {pilot.name}",
+            remedy="a decision stands; start another pilot under a new name",
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from lab.accounts import account
-from lab.pilots import Pilot, locked_pilot
+from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.spending import Spent, find_cost, insert_cost, key_taken, require_left, require_purpose
 from lab.state import open_lab, reservations
 from shared.clock import rfc3339
@@ -41,6 +41,7 @@ def reserve(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, k
         if cost is not None:
             raise key_taken(pilot, cost)
         pilot.require_open(room.now(), "reservations")
+        require_undecided(room, pilot)
         require_left(pilot, money, account(connection, pilot).left)
         said = {"amount": str(money.amount), "currency": money.currency, "purpose": purpose}
         connection.execute(reservations.insert().values(pilot=name, id=key, at=rfc3339(room.now()), **said))

@@ -8,7 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from lab.accounts import Account, account
-from lab.pilots import Pilot, locked_pilot
+from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import open_lab, reservations
 from lab.state import spend as spend_table
 from shared.clock import rfc3339
@@ -107,6 +107,7 @@ def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | N
             return Spent(identity, account(connection, pilot), repeated=True)
         _require_not_reserved(connection, pilot, identity)
         pilot.require_open(room.now(), "costs")
+        require_undecided(room, pilot)
         require_left(pilot, money, account(connection, pilot).left)
         insert_cost(connection, pilot, identity, rfc3339(room.now()), money, purpose)
         room.write(connection, "spent", pilot.name, {"id": identity, "money": money.as_json(), "purpose": purpose})

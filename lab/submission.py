@@ -106,6 +106,6 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitt
 
 def _last_entry(room: Room, pilot: Pilot) -> dict[str, object]:
     """The Lab's ledger at the pilot's last data or cost: sealing the same content again gives the same digest."""
-    counted = {"launched", "amended", "deposited", "ended", "recorded", "spent", "settled", "analysed"}
+    counted = {"launched", "amended", "deposited", "withdrawn", "ended", "recorded", "spent", "settled", "analysed"}
     last = [entry for entry in room.entries(pilot.name) if entry.kind in counted][-1]
     return {"seq": last.seq, "hash": last.hash}

@@ -210,7 +210,7 @@ def _crashed(error: Exception, *, as_json: bool) -> int:
     return fail(report, as_json=as_json)
 
 
-def _register(*arguments: Any) -> Any:
+def _register(*arguments: Any, **options: Any) -> Any:
     from promotion.register import register
 
-    return register(*arguments)
+    return register(*arguments, **options)

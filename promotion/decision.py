@@ -179,9 +179,17 @@ def _authority(case: Case, asked: Asked, judgement: Judgement) -> list[Finding]:
 
 
 def _amended_in_order(case: Case, judgement: Judgement) -> bool:
-    """Whether the charter was not amended at all, or as the check of it allows."""
+    """Whether owner and deadline are those of a charter that was amended in order, or not amended at all.
+
+    Where the check of it says no for another reason, the owner may still stop or revise: all versions name them alike.
+    """
+    if case.promise.amends is None:
+        return True
     asked = [finding for finding in judgement.findings if finding.check == FROZEN]
-    return case.promise.amends is None or (bool(asked) and all(finding.outcome == "passed" for finding in asked))
+    if asked and all(finding.outcome == "passed" for finding in asked):
+        return True
+    theirs = {(version.charter.owner, version.charter.deadline) for version in case.versions}
+    return len(theirs) == 1 and all(case.taken_in(version.digest) is not None for version in case.versions)
 
 
 def _raise_first(findings: list[Finding], pilot: str) -> None:

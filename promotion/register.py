@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from promotion.case import REGISTERED
@@ -10,18 +12,20 @@ from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
 from shared.ledger import Head
-from shared.register import Receipt
+from shared.register import Receipt, TooLate
 from shared.workspace import Workspace
 
 
-def register(workspace: Workspace, promise: Promise, lab: Head) -> Receipt:
-    """Takes a promise in, once; the receipt of the first time stands."""
+def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datetime | None = None) -> Receipt:
+    """Takes a promise in, once; the receipt of the first time stands. Raises TooLate for a new one from `before` on."""
     room = open_promotion(workspace)
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:
             return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
         now = room.now()
+        if before is not None and now >= before:
+            raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
         body = {"promise": promise.digest, "lab": lab.as_json()}
         if promise.amends is not None:
             body["amends"] = promise.amends.model_dump(mode="json")

@@ -75,6 +75,8 @@ def _free(change: Change, loose: set[str]) -> bool:
             return part in _FREE_BUDGET
         case ("charter", "decide_by") | ("charter", "time_box", "end"):
             return bool(change.after > change.before)  # ISO dates
+        case ("metrics", _, "description" | "history"):
+            return True  # words, and what a forecast begins with: no evidence reads either
         case ("metrics", name, *_):
             return name in loose
     return False

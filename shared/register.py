@@ -5,13 +5,18 @@ The rooms do not import each other, so the front door hands the gate's function 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from shared.charter import Promise
+from shared.errors import Refused
 from shared.ledger import Head
 from shared.workspace import Workspace
+
+
+class TooLate(Refused):
+    """A promise that the gate would have had to take in earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +27,11 @@ class Receipt:
     ledger: Head
 
 
-# Takes the promise and the Lab's ledger head, which the gate's ledger thereby witnesses.
-Register = Callable[[Workspace, Promise, Head], Receipt]
+class Register(Protocol):
+    """The gate's function."""
+
+    def __call__(self, workspace: Workspace, promise: Promise, lab: Head, *, before: datetime | None = None) -> Receipt:
+        """Takes in the promise, and the Lab's ledger head, which the gate's ledger thereby witnesses.
+
+        Raises TooLate for a promise that is new at or after `before`.
+        """

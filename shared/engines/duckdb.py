@@ -16,8 +16,9 @@ from shared.clock import rfc3339
 from shared.draw import Draw
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
+from shared.expressions import Expression
 from shared.metrics import Metric
-from shared.sql import file_literal, literal
+from shared.sql import file_literal, identifier, literal
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
@@ -120,10 +121,11 @@ def _counted(metrics: Mapping[str, Metric]) -> str:
     """The view of the outcomes that count: unit, microseconds since its first exposure, and what each metric reads.
 
     Metrics are told apart by their position: `v0` is the first one's value, `d0` its denominator. What an expression
-    cannot be computed for is NULL, and a NULL is no zero (`_unvalued`).
+    cannot be computed for is NULL, and a NULL is no zero (`_unvalued`). So is what reads a NULL: CASE, AND and greatest
+    would make a number of it.
     """
     reads = "".join(
-        f", TRY_CAST(TRY({part.sql}) AS DOUBLE) AS {letter}{index}"
+        f", TRY_CAST(TRY({_whole(part)}) AS DOUBLE) AS {letter}{index}"
         for index, metric in enumerate(metrics.values())
         for letter, part in (("v", metric.value), ("d", metric.per))
         if part is not None
@@ -132,6 +134,11 @@ def _counted(metrics: Mapping[str, Metric]) -> str:
     CREATE VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
     FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
     """
+
+
+def _whole(part: Expression) -> str:
+    there = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in part.columns)
+    return f"CASE WHEN {there} THEN {part.sql} END" if there else part.sql
 
 
 def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
@@ -305,6 +312,8 @@ def _opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
     # same evidence to the last bit, or analysing it again would seal another candidate.
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        # Division by zero is an error, which TRY makes a gap: NaN would be above everything, and count as a success.
+        connection.execute("SET ieee_floating_point_ops = false")
         for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
             connection.execute(
                 f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"

@@ -26,6 +26,7 @@ from shared.errors import BadInput, Refused
 from shared.money import parse_amount
 from shared.register import Receipt
 from tests.lab_makers import (
+    AFTER,
     CARD,
     INSIDE,
     OWNER,
@@ -271,14 +272,16 @@ def test_whoever_has_analysed_outcomes_does_not_make_the_pilot_longer(recorded, 
     assert change(recorded, WORDING).outcome == "amended"
 
 
-def test_a_query_of_outcomes_is_a_look_and_one_of_exposures_is_none(recorded):
-    recorded.clock.set(INSIDE)
-    run_sql(recorded, PILOT, "SELECT count(*) FROM exposures")
-    draft(recorded, PILOT, *LONGER)
-    assert amend(recorded, PILOT, REASON, register, dry_run=True).outcome == "planned"
-    run_sql(recorded, PILOT, "SELECT avg(visit) FROM Outcomes")
+def test_any_query_is_a_look_once_there_are_outcomes_and_none_is_before(exposed, tmp_path):
+    # A view that is made early reads the outcomes later, under another name.
+    run_sql(exposed, PILOT, "CREATE VIEW watched AS SELECT * FROM conflicts; SELECT count(*) FROM exposures")
+    exposed.clock.set(INSIDE)
+    draft(exposed, PILOT, *LONGER)
+    assert amend(exposed, PILOT, REASON, register, dry_run=True).outcome == "planned"
+    record(exposed, PILOT, write_csv(tmp_path / "all.csv", results(exposed)))
+    run_sql(exposed, PILOT, "SELECT * FROM watched")
     with pytest.raises(Refused, match="looked at"):
-        amend(recorded, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON, register)
 
 
 def test_an_analysis_of_exposures_alone_is_no_look(exposed):
@@ -407,7 +410,7 @@ def test_an_amended_pilot_is_analysed_anew_and_submitted_with_every_version(reco
 
 
 def test_until_the_gate_has_the_version_the_pilot_takes_nothing(exposed, tmp_path):
-    def unreachable(*_) -> Receipt:
+    def unreachable(*_, **_options) -> Receipt:
         raise OSError("the gate does not answer")
 
     draft(exposed, PILOT, WORDING)
@@ -430,8 +433,46 @@ def test_until_the_gate_has_the_version_the_pilot_takes_nothing(exposed, tmp_pat
     assert record(exposed, PILOT, rows).exposures == 10
 
 
+def test_a_version_that_the_gate_did_not_have_in_time_is_taken_back(exposed):
+    def unreachable(*_, **_options) -> Receipt:
+        raise OSError("the gate does not answer")
+
+    before = get_pilot(open_lab(exposed), PILOT)
+    draft(exposed, PILOT, WORDING, RICHER)
+    with pytest.raises(OSError, match="does not answer"):
+        amend(exposed, PILOT, REASON, unreachable)
+    exposed.clock.set(AFTER)
+    with pytest.raises(Refused, match="version 2 of the charter came too late") as caught:
+        amend(exposed, PILOT, REASON, register)
+    assert "version 1 is in force again" in caught.value.remedy
+    after = get_pilot(open_lab(exposed), PILOT)
+    assert (after.promise, after.reserved, after.amendments) == (before.promise, before.reserved, ())
+    assert not (after.folder / "frozen-2").exists()
+    assert len(gate(exposed)) == 1
+    # The same command once more has nothing left to finish, and the pilot goes its way.
+    with pytest.raises(Refused, match="takes no more amendments"):
+        amend(exposed, PILOT, REASON, register)
+    analyse(exposed, PILOT)
+    assert submit(exposed, PILOT).repeated is False
+    assert open_lab(exposed).problems() == []
+
+
+def test_a_version_that_the_gate_had_in_time_is_finished_however_late(exposed):
+    draft(exposed, PILOT, WORDING)
+
+    def cut_off(*arguments, **options) -> Receipt:
+        register(*arguments, **options)
+        raise OSError("the answer got lost")
+
+    with pytest.raises(OSError, match="got lost"):
+        amend(exposed, PILOT, REASON, cut_off)
+    exposed.clock.set(AFTER)
+    assert amend(exposed, PILOT, REASON, register).outcome == "finished"
+    assert len(gate(exposed)) == 2
+
+
 def test_a_version_that_was_cut_off_is_finished_before_the_next_one_is_made(exposed):
-    def unreachable(*_) -> Receipt:
+    def unreachable(*_, **_options) -> Receipt:
         raise OSError("the gate does not answer")
 
     draft(exposed, PILOT, WORDING)

@@ -11,6 +11,7 @@ import pytest
 
 from lab.costs import record_costs
 from lab.pilots import entries, get_pilot
+from lab.reservations import reserve
 from lab.spending import spend
 from lab.state import open_lab
 from pilotplant import app
@@ -48,6 +49,13 @@ def test_a_file_that_was_cut_off_is_finished_by_the_same_command(launched, tmp_p
     spend(launched, PILOT, Decimal("12.50"), "stamps", key="invoice-7")
     done = record_costs(launched, PILOT, write_csv(tmp_path / "costs.csv", COSTS))
     assert (done.accepted, done.duplicates, str(done.spent)) == (2, 1, "32.25 USD")
+
+
+def test_a_file_with_the_key_of_a_reservation_is_refused_whole(launched, tmp_path):
+    reserve(launched, PILOT, Decimal("7.25"), "paper", key="invoice-8")
+    with pytest.raises(Refused, match="`invoice-8` is that of a reservation"):
+        record_costs(launched, PILOT, write_csv(tmp_path / "costs.csv", COSTS))
+    assert on_record(launched) == {}
 
 
 @pytest.mark.parametrize(

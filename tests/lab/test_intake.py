@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import duckdb
 import pytest
 
+from lab.analysis import analyse
 from lab.intake import parts, record, require_some_kind
 from lab.launch import end
 from lab.pilots import get_pilot
+from lab.reservations import reserve
 from lab.sandbox import run_sql
+from lab.spending import spend
 from lab.state import open_lab
+from lab.submission import submit
+from promotion.decision import Asked, decide
 from shared.errors import BadInput, Refused
+from shared.money import parse_amount
 from tests.lab_makers import (
     AFTER,
     INSIDE,
+    OWNER,
     PILOT,
     STARTS,
     Step,
@@ -211,3 +219,48 @@ def test_customers_own_ids_in_a_result_file_do_not_become_data(inside, tmp_path)
     for part in ("exposures", "outcomes", "conflicts"):
         for path in parts(room, get_pilot(room, PILOT), part):
             assert not PLANTED.search(repr(duckdb.execute(f"SELECT * FROM '{path}'").fetchall()).encode()), part
+
+
+def test_a_file_that_is_nothing_but_early_is_taken_once_its_time_has_come(launched, tmp_path):
+    launched.clock.set(STARTS)
+    file = write_csv(tmp_path / "all.csv", results(launched))
+    with pytest.raises(Refused, match="everything in this file lies in the future") as caught:
+        record(launched, PILOT, file)
+    assert "pilotplant clock 2026-01-" in caught.value.remedy
+    assert counts(launched) == (0, 0, 0)
+    launched.clock.set(INSIDE)
+    assert record(launched, PILOT, file).exposures == 600
+
+
+def test_a_row_that_came_early_and_again_in_time_is_missing_from_nothing(launched, tmp_path):
+    content = exposures_only(results(launched))
+    for line in content[:50]:
+        line["at"] = "2026-01-06T09:00:00Z"
+    for line in content[50:]:
+        line["at"] = "2026-01-08T09:00:00Z"
+    launched.clock.set(STARTS + timedelta(days=2))
+    early = record(launched, PILOT, write_csv(tmp_path / "early.csv", content))
+    assert (early.exposures, early.conflicts) == (50, {"in the future": 550})
+    launched.clock.set(INSIDE)
+    # All but one of them come again.
+    again = record(launched, PILOT, write_csv(tmp_path / "again.csv", content[50:-1]))
+    assert again.exposures == 549
+    assert analyse(launched, PILOT).evidence.health.conflicts == {"in the future": 1}
+
+
+@pytest.mark.parametrize("word", ["stop", "revise"])
+def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
+    recorded.clock.set(INSIDE)
+    analyse(recorded, PILOT)
+    submit(recorded, PILOT)
+    decide(recorded, PILOT, Asked(word, OWNER, "too little came of it", insight="few answered"))
+    rows = write_csv(tmp_path / "late.csv", [{**exposures_only(results(recorded))[0], "event_id": "one more"}])
+    for attempt in (
+        lambda: record(recorded, PILOT, rows),
+        lambda: spend(recorded, PILOT, parse_amount("1.00"), "stamps"),
+        lambda: reserve(recorded, PILOT, parse_amount("1.00"), "stamps"),
+    ):
+        with pytest.raises(Refused, match=f"pilot spring-mail was decided: {word}"):
+            attempt()
+    # What was taken before may be said again.
+    assert spend(recorded, PILOT, parse_amount("40.00"), "printing").repeated

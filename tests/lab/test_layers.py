@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from factory.snapshots import publish
+from lab.amending import amend
 from lab.assigning import arm_of, assign
 from lab.drafts import check
 from lab.intake import record
@@ -137,6 +138,24 @@ def test_another_layer_or_a_later_time_box_is_no_overlap(loaded):
         ("decide_by: 2026-01-26", "decide_by: 2026-02-09"),
     )  # fmt: skip
     assert [check(loaded, name).problems for name in ("page", "later")] == [[], []]
+
+
+def test_a_pilot_is_not_made_longer_into_a_slice_that_another_takes_then(loaded, tmp_path):
+    first = (CARD, ""), SMALL, layered(0, "0.5")
+    pilot = open_pilot(loaded, "one", layered(0, "0.5"))
+    later = (
+        ("time_box: {start: 2026-01-05, end: 2026-01-19}", "time_box: {start: 2026-01-19, end: 2026-02-02}"),
+        ("decide_by: 2026-01-26", "decide_by: 2026-02-09"),
+    )
+    open_pilot(loaded, "two", layered(0, "0.5"), *later)
+    loaded.clock.set(INSIDE)
+    unit = next(unit for unit in units(loaded) if arm_of(pilot.promise, loaded.id, unit))
+    exposure = row("e1", unit, arm_of(pilot.promise, loaded.id, unit), exposed_at="2026-01-06T09:00:00Z")
+    record(loaded, "one", write_csv(tmp_path / "one.csv", exposures_only([exposure])))
+    longer = [("end: 2026-01-19", "end: 2026-01-26"), ("decide_by: 2026-01-26", "decide_by: 2026-02-02")]
+    draft(loaded, "one", *first, *longer)
+    with pytest.raises(Refused, match=r"overlaps 0 to 0\.5 of pilot two"):
+        amend(loaded, "one", "the letters came back late", register)
 
 
 @pytest.mark.parametrize(

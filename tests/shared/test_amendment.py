@@ -48,6 +48,12 @@ def test_what_says_the_same_differs_in_nothing():
     assert promise().same_as(promise().amending(promise(), REASON))
 
 
+def test_words_of_the_catalogue_and_what_a_forecast_begins_with_are_free():
+    said = {"visit": METRICS["visit"].model_copy(update={"description": "Visits.", "history": "past_visits"})}
+    assert names(changes(promise(), promise(metrics=said))) == ["metrics.visit.description", "metrics.visit.history"]
+    assert protected(promise(), promise(metrics=said)) == ()
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -56,6 +56,27 @@ def test_an_expression_that_cannot_be_computed_is_a_gap_and_no_zero(tmp_path):
     assert (found.estimate, found.problem) == (None, "4 outcomes have no value of it")
 
 
+@pytest.mark.parametrize("kind", ["proportion", "count", "mean"])
+@pytest.mark.parametrize(
+    "expression", ["spend / visit > 20", "CASE WHEN spend / visit > 20 THEN 1 ELSE 0 END", "visit / spend > 20"]
+)
+def test_a_division_by_zero_is_a_gap_and_no_success(tmp_path, kind, expression):
+    # DuckDB's own arithmetic makes NaN and infinities of it, which are above every number.
+    rows = [("u1", LATE, 0, 0.0), ("u2", LATE, 2, 10.0)]
+    data = pilot_data(tmp_path, [("u1", "control", EARLY), ("u2", "control", EARLY)], rows)
+    found = summarise(data, {"m": metric(kind=kind, column=None, expression=expression)})
+    assert (found.unvalued, found.moments["control"]["m"].mean) == ({"m": 1}, 0.0)
+
+
+@pytest.mark.parametrize(
+    "expression", ["CASE WHEN spend > 0 THEN 1 ELSE 0 END", "greatest(spend, 0)", "spend > 0 OR visit > 0"]
+)
+def test_a_gap_stays_one_whatever_an_expression_would_make_of_it(tmp_path, expression):
+    rows = [("u1", LATE, 1, None), ("u2", LATE, 1, 10.0)]
+    data = pilot_data(tmp_path, [("u1", "control", EARLY), ("u2", "control", EARLY)], rows)
+    assert summarise(data, {"m": metric(column=None, expression=expression)}).unvalued == {"m": 1}
+
+
 def test_only_outcomes_in_the_window_after_the_first_exposure_count(tmp_path):
     # Exposed on the 5th and again on the 9th: seven days end with the 11th.
     exposures = [("u1", "control", DAY.format(5)), ("u1", "control", DAY.format(9))]
