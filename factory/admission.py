@@ -9,8 +9,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.packages import ATTESTATION, CANDIDATE, Verified, inbox, package_folder, verify
-from factory.state import open_factory, read_settings, releases
+from factory.packages import ATTESTATION, CANDIDATE, Verified, package_folder, verify
+from factory.state import inbox, open_factory, read_settings, releases
 from factory.warehouse import contract_of, open_warehouse, tables
 from shared.attestation import read_attestation
 from shared.candidate import open_candidate

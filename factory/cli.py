@@ -335,7 +335,7 @@ def resume(
 
 
 @app.command("stop-all")
-def stop_all(context: typer.Context, reason: Reason = "", as_json: Json = False) -> Any:
+def stop_all(context: typer.Context, reason: Reason = "no reason was given", as_json: Json = False) -> Any:
     """Stop everything, at once; no message is written until the stop is lifted."""
     from factory.releases import stop_all as stop
 

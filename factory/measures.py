@@ -8,7 +8,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from factory.releases import Release, list_releases, next_occurrence, stop_switch
-from factory.state import loads, open_factory, releases, runs
+from factory.state import inbox, loads, open_factory, releases, runs
+from shared.digests import PREFIX
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -34,6 +35,7 @@ class Measures:
         stopped: why everything is stopped; None where it is not.
         rows_loaded, rows_quarantined: over all loads.
         runs: occurrences by state, over all releases.
+        handed_over: packages of the inbox that no release was made of yet.
     """
 
     stopped: str | None
@@ -43,6 +45,7 @@ class Measures:
     rows_loaded: int
     rows_quarantined: int
     releases: tuple[ReleaseMeasures, ...]
+    handed_over: int
 
 
 def measures(workspace: Workspace) -> Measures:
@@ -53,9 +56,12 @@ def measures(workspace: Workspace) -> Measures:
         by_state = _pairs(connection, sa.select(releases.c.state, sa.func.count()).group_by(releases.c.state))
         by_outcome = _pairs(connection, sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state))
         last = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
+        admitted = set(connection.execute(sa.select(releases.c.package)).scalars())
         loaded = connection.execute(sa.select(sa.func.sum(loads.c.accepted), sa.func.sum(loads.c.quarantined))).one()
     each = tuple(_of_release(room, release, stopped) for release in list_releases(workspace))
-    return Measures(stopped, by_state, by_outcome, last, loaded[0] or 0, loaded[1] or 0, each)
+    folders = [path.name for path in inbox(workspace).glob("[!.]*") if path.is_dir()]
+    waiting = sum(f"{PREFIX}{name}" not in admitted for name in folders)
+    return Measures(stopped, by_state, by_outcome, last, loaded[0] or 0, loaded[1] or 0, each, waiting)
 
 
 def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMeasures:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from factory.state import read_settings
+from factory.state import inbox, read_settings
 from shared.attestation import Attestation, Decision, read_attestation
 from shared.candidate import FILES, Candidate, open_candidate
 from shared.charter import RELEASE_CHARACTERS_MAX, Promise
@@ -61,11 +61,6 @@ class Verified:
         if digest_bytes(content) != self.candidate.manifest.files[f"{FILES}/{name}"]:
             raise Refused(f"`{name}` was changed after it was sealed", where=str(path), remedy="restore the package")
         return content.decode()
-
-
-def inbox(workspace: Workspace) -> Path:
-    """Where packages arrive and stay."""
-    return workspace.factory / "inbox"
 
 
 def package_folder(workspace: Workspace, digest: str) -> Path:

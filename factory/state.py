@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
@@ -131,3 +132,8 @@ def read_settings(workspace: Workspace) -> FactorySettings:
 def open_factory(workspace: Workspace) -> Room:
     """The Factory's room."""
     return open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+
+
+def inbox(workspace: Workspace) -> Path:
+    """Where packages arrive and stay."""
+    return workspace.factory / "inbox"

@@ -70,7 +70,10 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
                 raise Refused(
                     f"pilot {name} has no exposures yet, so there is nothing to analyse",
                     where=f"pilot {name}",
-                    remedy=f"record them first: pilotplant lab record {name} FILE",
+                    remedy=f"record them first: pilotplant lab record {name} FILE"
+                    if room.now() < pilot.ends
+                    else f"its time is over, and nothing can be recorded any more: it stops by itself at "
+                    f"{pilot.charter.deadline:%Y-%m-%d %H:%M} UTC",
                 )
             interim = room.now() < pilot.ends
             covers_until = min(room.now(), pilot.ends)

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +21,8 @@ from shared.people import People, read_people
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
+# Where a draft's days begin and end until its author says otherwise.
+ZONE = "Europe/Berlin"
 Template = Literal["ab-email", "ab-page", "multi-arm-content", "journey"]
 TEMPLATES: tuple[str, ...] = get_args(Template)
 # A draft begins tomorrow and leaves its owner a week to decide.
@@ -148,7 +151,7 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
     """What the charter's template is filled with, from a brief without gaps."""
     catalogue = read_metrics(workspace)
     metric = catalogue.get(str(full.metric))
-    start = workspace.clock.now().date() + timedelta(days=1)
+    start = workspace.clock.now().astimezone(ZoneInfo(ZONE)).date() + timedelta(days=1)
     end = start + timedelta(weeks=full.weeks or 1)
     guardrails = _guardrails(catalogue, str(full.metric))
     taken = {full.metric, *(rail for rail, _ in guardrails)}
@@ -161,6 +164,7 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
         "proportion": metric.kind == "proportion",
         "guardrails": guardrails,
         "secondary": [each for each in BESIDES if each in catalogue.metrics and each not in taken],
+        "zone": ZONE,
         "start": start,
         "end": end,
         "decide_by": _decide_by(end),
@@ -211,7 +215,9 @@ def _first(people: People, *, decides: bool, but: str | None = None) -> str:
     for person in people.people:
         if (person.decides is not None) == decides and person.email != but:
             return person.email
+    other = f" but {but}, and who asks does not decide" if but else ""
     raise BadInput(
-        "nobody " + ("may decide" if decides else "is there to ask") + " in configs/people.yaml",
+        f"there is nobody who {'may decide' if decides else 'could ask'}{other}",
+        where="configs/people.yaml",
         remedy="add the person there, or name one with --owner or --requester",
     )

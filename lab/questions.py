@@ -79,4 +79,7 @@ def _with(given: Brief, **more: Any) -> Brief:
 
 
 def _ask(question: str, proposed: Any, value: Callable[[str], Any]) -> Any:
-    return typer.prompt(question, default=str(proposed), value_proc=value, err=True)
+    try:
+        return typer.prompt(question, default=str(proposed), value_proc=value, err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None  # Typer would end with 1, which is a defect's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Reminder:
             "for": self.who,
             "what": self.what,
             "until": rfc3339(self.until),
-            "days_left": round(self.days_left, 1),
+            "days_left": math.floor(10 * self.days_left) / 10,
             "next": self.next,
         }
 
@@ -87,6 +88,8 @@ def _of_ended(line: Line, *, near: bool) -> Iterator[tuple[str, str, str]]:
         yield charter.requester, what, f"lab spend {line.name} AMOUNT --settle {shlex.quote(key)}"
     if line.state == "decided":
         return
+    if not line.exposures:
+        return  # nothing can be recorded any more: it stops by itself
     if not line.submitted:
         yield charter.requester, "analyse and submit: no decision by then is *stop*", f"lab analyse {line.name}"
     if near:

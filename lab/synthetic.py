@@ -205,7 +205,8 @@ def _measured(
         raise BadInput(
             f"`{metric}` cannot be drawn: {known.reason}",
             where=f"pilot {frozen.promise.charter.pilot}",
-            remedy="a launched charter stays as it is: say so in one of another name, and launch that",
+            remedy="say it in the charter, under `sample`, and then: "
+            f"pilotplant lab amend {frozen.promise.charter.pilot} --reason TEXT",
         )
     planted_here = {effect.arm: effect.effect for effect in effects if effect.metric == metric}
     return require_drawable(Column(column, metric, known, planted_here, _history(frozen, known)))

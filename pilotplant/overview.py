@@ -12,7 +12,7 @@ from lab.portfolio import measures as lab_measures
 from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
 from shared.clock import parse_rfc3339, rfc3339
-from shared.console import date_time, table
+from shared.console import counted, date_time, table
 from shared.wording import days
 from shared.workspace import Workspace
 
@@ -81,13 +81,18 @@ def overview(workspace: Workspace) -> Overview:
         lab=lab,
         promotion=promotion_measures(workspace),
         factory=found,
-        waits=waits(lab["waiting"], drafts(room), found["releases"]),
+        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"]),
     )
 
 
-def waits(pilots: list[dict[str, Any]], drafted: list[str], releases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; live releases that went wrong."""
+def waits(
+    pilots: list[dict[str, Any]], drafted: list[str], releases: list[dict[str, Any]], handed_over: int = 0
+) -> list[dict[str, Any]]:
+    """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; packages; runs that went wrong."""
+    arrived = {"what": counted(handed_over, "package") + " in the Factory's inbox", "for": "ops", "until": None,
+               "next": "pilotplant factory up, or factory admit"}  # fmt: skip
     return [
+        *([arrived] if handed_over else []),
         *({"what": p["pilot"], "for": p["waits_for"], "until": p["until"], "next": None} for p in pilots),
         *(
             {"what": f"{name} (draft)", "for": "its author", "until": None, "next": f"pilotplant lab check {name}"}

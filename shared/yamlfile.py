@@ -133,8 +133,10 @@ def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[Base
     problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     location = problem["loc"]
     more = f" (and {len(problems) - 1} more after this)" if len(problems) > 1 else ""
-    name = ".".join(str(step) for step in location) or "the file"
-    where = f"{path}, line {_line(node, location)}"
+    # What parts of a charter say together has no line of its own.
+    together = not location and problem["type"] == "value_error"
+    name = "" if together else ".".join(str(step) for step in location) or "the file"
+    where = str(path) if together else f"{path}, line {_line(node, location)}"
     valid = _valid_keys(model, location[:-1])
     if problem["type"] == "extra_forbidden":
         key = str(location[-1])
@@ -155,8 +157,9 @@ def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[Base
             expected="one of: " + problem["ctx"]["expected_tags"].replace("'", ""),
             remedy="correct it there",
         )
+    said = f"`{name}`: " if name else ""
     return BadInput(
-        f"`{name}`: {_plain(problem['msg'])}{more}", where=where, expected=_expected(problem), remedy="correct it there"
+        f"{said}{_plain(problem['msg'])}{more}", where=where, expected=_expected(problem), remedy="correct it there"
     )
 
 

@@ -155,7 +155,8 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"{line.account.budget}, {line.account.left} left",
         *(f"Held: {amount} for {key}" for key, amount in line.open_reservations),
         *([f"Health: {line.health}"] if line.health else []),
-        f"Ends {date_time(pilot.ends)}; waits for {line.waits_for or 'nobody'} until {date_time(line.until)}",
+        f"Ends {date_time(pilot.ends)}"
+        + (f"; waits for {line.waits_for} until {date_time(line.until)}" if line.waits_for else ""),
         f"Promise {pilot.promise.digest}",
         *(amendment.told() for amendment in pilot.amendments),
         *(["The last amendment was cut off: give the same `lab amend` again"] if pilot.undeposited else []),
@@ -178,7 +179,9 @@ def insights(
     found = search(open_lab(session(context).workspace()), query, tag=tag, metric=metric)
     asked = " ".join(filter(None, (query, tag and f"--tag {tag}", metric and f"--metric {metric}")))
     rows = [
-        (i.pilot, i.word, i.claim, i.told(), ", ".join(i.contradicted_by), " ".join(i.tags)) for i in found
+        (i.pilot, i.word if i.signed else f"{i.word} (lapsed)", i.claim, i.told(), ", ".join(i.contradicted_by),
+         " ".join(i.tags))
+        for i in found
     ]  # fmt: skip
     emit(
         as_json,

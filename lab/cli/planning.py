@@ -161,7 +161,8 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
         f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
         f"Record everything before {date_time(pilot.ends)}: later files are refused.",
-        f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
+        f"Next: pilotplant lab synthesise {name}" if pilot.charter.synthetic
+        else f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
     )  # fmt: skip
     return done
 
@@ -210,5 +211,5 @@ def _value(value: Any) -> str:
 
 
 def _problem(parts: dict[str, str | None]) -> list[str]:
-    lines = [f"  - {parts['what']}"]
-    return lines + [f"    {key}: {parts[key]}" for key in ("where", "expected", "remedy") if parts[key]]
+    lines, said = [f"  - {parts['what']}"], {"where": "where", "expected": "expected", "remedy": "what to do"}
+    return lines + [f"    {word}: {parts[key]}" for key, word in said.items() if parts[key]]

@@ -203,7 +203,7 @@ def sql(
         as_json,
         {"columns": found.columns, "rows": found.rows, "total": found.total},
         table(*found.columns, rows=[tuple(row) for row in found.rows]),
-        f"{found.total:,} rows" + (f", written to {out}" if out else ""),
+        counted(found.total, "row") + (f", written to {out}" if out else ""),
     )
     return found
 

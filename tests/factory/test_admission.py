@@ -7,9 +7,8 @@ import shutil
 import pytest
 
 from factory.admission import admit
-from factory.packages import inbox
 from factory.releases import list_releases
-from factory.state import open_factory
+from factory.state import inbox, open_factory
 from shared.errors import Refused
 from tests.makers import OWNER, RELEASE, make_charter, make_package
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -141,3 +142,9 @@ def test_an_unknown_metric_is_refused_and_leaves_nothing_behind(loaded):
 
 def test_the_template_of_charters_is_no_template_of_pilots():
     assert (resources.files("lab") / "templates" / CHARTER).is_file()
+
+
+def test_a_draft_begins_on_the_next_day_of_its_own_time_zone(loaded):
+    # Half past eleven at night in UTC is the day after in Berlin, an hour ahead in winter.
+    loaded.clock.set(datetime(2026, 1, 4, 23, 30, tzinfo=UTC))
+    assert read_yaml(new(loaded, "autumn"), Charter).time_box.start == date(2026, 1, 6)

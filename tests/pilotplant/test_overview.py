@@ -1,7 +1,10 @@
 """The overview says whose move it is."""
 
+from factory.admission import admit
+from factory.load import load
 from pilotplant.overview import overview, waits
 from shared.workspace import create
+from tests.makers import OCCURRENCE, customers_csv, make_package, make_workspace
 
 
 def release(state: str, last: str | None) -> dict:
@@ -24,3 +27,14 @@ def test_a_draft_waits_for_its_author(tmp_path):
     (made.pilots / "autumn" / "charter.yaml").write_text("schema_version: 1\n")
     found = overview(made).as_json()["waits"]
     assert [(entry["what"], entry["next"]) for entry in found] == [("autumn (draft)", "pilotplant lab check autumn")]
+
+
+def test_a_package_that_was_handed_over_waits_for_ops_until_it_is_a_release(tmp_path):
+    made = make_workspace(tmp_path / "team")
+    package = make_package(made)
+    [found] = overview(made).as_json()["waits"]
+    assert (found["what"], found["for"]) == ("1 package in the Factory's inbox", "ops")
+    made.clock.set(OCCURRENCE)
+    load(made, "customers", customers_csv(tmp_path / "customers.csv"))
+    admit(made, package)
+    assert overview(made).as_json()["waits"] == []

@@ -201,6 +201,11 @@ def test_an_unknown_kind_comes_with_the_kinds_there_are(file):
     assert error.expected == "one of: fixed, group_sequential, always_valid"
 
 
+def test_what_does_not_hang_together_names_the_file_and_no_line(file):
+    error = error_of(file, CHARTER.replace("decide_by: 2026-01-31", "decide_by: 2026-01-06"), Charter)
+    assert (error.what.startswith("decide_by (2026-01-06) is before"), error.where) == (True, str(file))
+
+
 def test_a_missing_key_is_named(file):
     assert error_of(file, METRICS.replace("    unit: share\n", "")).what == "`metrics.visit.unit` is missing"
 
