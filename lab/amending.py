@@ -186,18 +186,20 @@ def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...])
     with room.transaction() as connection:
         now = room.now()
         connection.execute(amendments.insert().values(pilot=name, at=rfc3339(now), **made))
-        connection.execute(
-            sa.update(pilots)
-            .where(pilots.c.name == name)
-            .values(
-                promise=promise.digest,
-                deadline=rfc3339(charter.deadline),
-                reserved=str(charter.budget.total.amount),
-            )
-        )
+        _put_in_force(connection, promise)
         room.write(connection, "amended", name, {**made, "reserved": charter.budget.total.as_json()}, at=now)
         reach(Point.AMEND_WRITTEN)
     reach(Point.AMEND_RECORDED)
+
+
+def _put_in_force(connection: sa.Connection, promise: Promise) -> None:
+    """Judges the pilot by this version from now on, with its deadline and its budget."""
+    charter = promise.charter
+    connection.execute(
+        sa.update(pilots)
+        .where(pilots.c.name == charter.pilot)
+        .values(promise=promise.digest, deadline=rfc3339(charter.deadline), reserved=str(charter.budget.total.amount))
+    )
 
 
 def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
@@ -241,15 +243,7 @@ def _withdraw(room: Room, pilot: Pilot) -> None:
         connection.execute(
             sa.delete(amendments).where((amendments.c.pilot == pilot.name) & (amendments.c.version == version))
         )
-        connection.execute(
-            sa.update(pilots)
-            .where(pilots.c.name == pilot.name)
-            .values(
-                promise=before.digest,
-                deadline=rfc3339(before.charter.deadline),
-                reserved=str(before.charter.budget.total.amount),
-            )
-        )
+        _put_in_force(connection, before)
         room.write(connection, "withdrawn", pilot.name, {"version": version, "promise": pilot.promise.digest})
     shutil.rmtree(version_folder(pilot.folder, version), ignore_errors=True)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab import report, tracking
+from lab.accounts import account
 from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql
 from lab.judging import IN_THE_FUTURE
 from lab.looks import ANALYSED
-from lab.pilots import Pilot, locked_pilot, spent
+from lab.pilots import Pilot, locked_pilot
 from lab.state import analyses, open_lab
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
@@ -84,7 +85,7 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
             shutil.rmtree(folder, ignore_errors=True)  # of an analysis that was cut off before it was recorded
             write_json(scratch / EVIDENCE, evidence.as_json())
             with room.transaction() as connection:
-                cost = spent(connection, pilot)
+                cost = account(connection, pilot).spent
             report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=room.now())
             run = tracking.log(workspace, pilot, evidence, scratch, cost=cost, interim=interim)
             write_json(scratch / MLFLOW_RUN, run.as_json())

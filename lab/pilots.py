@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -210,14 +209,6 @@ def locked_pilot(room: Room, name: str) -> Iterator[Pilot]:
 def all_pilots(room: Room) -> list[Pilot]:
     """Every launched pilot, in the order of launch."""
     return _pilots(room, sa.true())
-
-
-def spent(connection: sa.Connection, pilot: Pilot) -> Money:
-    """What the pilot has cost so far."""
-    return sum(
-        (entry.money for entry in entries(connection, pilot)),
-        Money(amount=Decimal(0), currency=pilot.reserved.currency),
-    )
 
 
 def entries(connection: sa.Connection, pilot: Pilot) -> list[SpendEntry]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median
 
+from lab.accounts import account
 from lab.analysis import latest
-from lab.pilots import Pilot, all_pilots, spent
+from lab.pilots import Pilot, all_pilots
 from lab.report import RATIO_P_MIN
 from shared.charter import Charter
 from shared.clock import parse_rfc3339
@@ -133,7 +134,7 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
     if p is None or p < RATIO_P_MIN:
         return None
     with room.transaction() as connection:
-        return Precedent(pilot, analysis.evidence, spent(connection, pilot))
+        return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)
 
 
 def _mean(arm: ArmEvidence, name: str) -> Moments | None:

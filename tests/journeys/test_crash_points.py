@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from lab.accounts import account
 from lab.amending import amend
 from lab.intake import record
 from lab.launch import launch
-from lab.pilots import find_pilot, spent
+from lab.pilots import find_pilot
 from lab.portfolio import drafts, lines
 from lab.spending import spend
 from lab.state import metadata as lab_tables
@@ -178,7 +179,7 @@ def test_killed_at_a_crash_point_a_command_is_undone_or_finished_by_the_next_one
         assert listed[PILOT].exposures in {40, 80}
     if command == "spend":
         with lab.transaction() as connection:
-            assert str(spent(connection, pilot)) in {"40.00 USD", "52.50 USD"}
+            assert str(account(connection, pilot).spent) in {"40.00 USD", "52.50 USD"}
     do(workspace.root, command)
     assert state(workspace) == whole(command)
     assert lab.problems() == gate.problems() == []

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from lab import accounts
 from lab.launch import end
-from lab.pilots import entries, get_pilot, spent
+from lab.pilots import entries, get_pilot
 from lab.spending import spend
 from lab.state import open_lab
 from shared.errors import BadInput, Refused
@@ -20,7 +21,7 @@ def account(workspace):
     room = open_lab(workspace)
     pilot = get_pilot(room, PILOT)
     with room.transaction() as connection:
-        return str(spent(connection, pilot)), len(entries(connection, pilot))
+        return str(accounts.account(connection, pilot).spent), len(entries(connection, pilot))
 
 
 def test_a_cost_is_kept_and_the_rest_is_told(launched):
