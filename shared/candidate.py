@@ -19,7 +19,7 @@ from shared.money import Money
 from shared.workspace import Mode
 
 if TYPE_CHECKING:
-    from shared.engines.duckdb import PilotData
+    from shared.engines.protocol import PilotData
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -122,7 +122,7 @@ class Candidate:
     @property
     def data(self) -> PilotData:
         """The sealed exposures, outcomes and conflicts."""
-        from shared.engines.duckdb import PilotData  # DuckDB is not for those who only look at costs
+        from shared.engines.protocol import PilotData  # DuckDB is not for those who only look at costs
 
         return PilotData.in_folder(self.folder / DATA)
 

@@ -285,6 +285,7 @@ class Charter(_Part):
         cluster: a column of it by which arms are drawn, so that a household, say, has one arm; None draws each unit.
         covariates: columns of it that were known before the pilot, to lessen the noise of the estimates.
         segments: columns of it in whose groups effects are shown as well.
+        strata: a column of it whose groups are weighed alike in every arm (post-stratification); None for none.
         sources: further tables of the snapshot that the pilot's SQL reads.
         layer: the slice of a mutual-exclusion layer that the pilot takes its units from; None for all units.
         assignment: `pilotplant` draws arms by salted hash and holds exposures to it; `source` takes the arm from
@@ -312,6 +313,7 @@ class Charter(_Part):
     cluster: ColumnName | None = None
     covariates: tuple[ColumnName, ...] = ()
     segments: tuple[ColumnName, ...] = ()
+    strata: ColumnName | None = None
     sources: tuple[str, ...] = ()
     layer: Layer | None = None
     assignment: Literal["pilotplant", "source"] = "pilotplant"
@@ -466,8 +468,11 @@ class Promise(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """Canonical content, as candidates carry it in `promise.json`."""
-        # Without `amends` where nothing is amended: what was launched before there were amendments keeps its digest.
-        return self.model_dump(mode="json", exclude=None if self.amends else {"amends"})
+        # What came into the charter later is left out where it says nothing: earlier promises keep their digest.
+        silent: dict[str, Any] = {} if self.amends else {"amends": True}
+        if self.charter.strata is None:
+            silent["charter"] = {"strata"}
+        return self.model_dump(mode="json", exclude=silent)
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""

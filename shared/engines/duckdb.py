@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 
 from shared.charter import Promise
 from shared.clock import rfc3339
 from shared.draw import Draw
+from shared.engines.protocol import PilotData
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
 from shared.expressions import Expression
@@ -27,31 +27,6 @@ US_PER_DAY = 24 * 60 * 60 * 1_000_000
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"
 MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
-
-
-@dataclass(frozen=True, slots=True)
-class PilotData:
-    """The three sealed files of a pilot.
-
-    Attributes:
-        exposures: event_id, unit, arm, at; one row per accepted exposure.
-        outcomes: event_id, unit, at and the contract's columns; one row per accepted outcome.
-        conflicts: kind, event_id, unit, reason; one row per row held back.
-    """
-
-    exposures: Path
-    outcomes: Path
-    conflicts: Path
-
-    @classmethod
-    def in_folder(cls, folder: Path) -> PilotData:
-        """The files by their names in a dataset or candidate."""
-        return cls(folder / "exposures.parquet", folder / "outcomes.parquet", folder / "conflicts.parquet")
-
-    @property
-    def files(self) -> tuple[Path, Path, Path]:
-        """All three."""
-        return self.exposures, self.outcomes, self.conflicts
 
 
 @dataclass(frozen=True, slots=True)

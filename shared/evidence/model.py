@@ -121,11 +121,17 @@ AnyMoments = Moments | RatioMoments | QuantileMoments
 
 
 class ArmEvidence(_Record):
-    """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite."""
+    """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite.
+
+    Attributes:
+        clusters: how many clusters the units are in, where clusters were drawn. The moments then are those of
+            clusters, each metric a ratio: a cluster's sum, over its units (or its sum of denominators).
+    """
 
     arm: str
     planned_frac: float
     units: int
+    clusters: int | None = None
     moments: dict[str, AnyMoments]
 
 
@@ -133,16 +139,19 @@ class Effect(_Record):
     """One metric of one arm against the control.
 
     Attributes:
-        estimate, low, high: absolute difference of means with its two-sided interval at 1 - alpha, unadjusted;
-            None where it could not be evaluated.
-        p: two-sided p-value.
+        estimate, low, high: absolute difference of means with its two-sided interval at 1 - alpha, unadjusted for
+            further arms and metrics; None where it could not be evaluated.
+        se, df: the estimate's standard error, and its degrees of freedom.
+        p: two-sided p-value; where there are several looks, one that holds at every look.
         p_adjusted: Holm-adjusted over the arms; for the primary metric only.
         p_worthwhile: one-sided p-value of a gain no larger than the charter's minimum, Holm-adjusted over the arms;
             for the primary metric only.
         relative, relative_low, relative_high: lift over the control's mean by the delta method; None where
-            the control's mean is not clearly above zero.
+            the control's mean is not clearly apart from zero.
         margin, p_non_inferior: for a guardrail: its margin, and the one-sided p-value of being worse than it.
         bound: for a guardrail: the one-sided confidence bound on its bad side.
+        plain: the estimate without covariates and strata, and its standard error: descriptive; None where the charter
+            names neither.
         problem: why the effect could not be evaluated; None where it could.
     """
 
@@ -152,6 +161,8 @@ class Effect(_Record):
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
+    se: float | None = None
+    df: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
     p_worthwhile: float | None = None
@@ -161,6 +172,94 @@ class Effect(_Record):
     margin: float | None = None
     bound: float | None = None
     p_non_inferior: float | None = None
+    plain: tuple[float, float] | None = None
+    problem: str | None = None
+
+
+class LookEffect(_Record):
+    """One metric of one arm at one look.
+
+    Attributes:
+        z: the estimate over its standard error.
+        boundary: how far z must be from zero, for this arm and metric alone, to cross at the charter's alpha.
+        crossed: whether it is; None where it could not be evaluated.
+    """
+
+    arm: str
+    metric: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    z: float | None = None
+    boundary: float | None = None
+    crossed: bool | None = None
+    problem: str | None = None
+
+
+class Look(_Record):
+    """A look that was agreed on beforehand, as the data stood then.
+
+    Attributes:
+        at_frac: when, as a share of the time box.
+        at: when, RFC 3339.
+        units: exposed units until then, of all arms.
+        alpha_spent: how much of alpha has been used by then.
+        effects: primary metrics and guardrails, in every treatment.
+    """
+
+    at_frac: float
+    at: str
+    units: int
+    alpha_spent: float
+    effects: tuple[LookEffect, ...]
+
+
+class DayEffect(_Record):
+    """A primary metric of one arm over all units exposed until the end of a day."""
+
+    arm: str
+    metric: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Day(_Record):
+    """One day's exposures; descriptive.
+
+    Attributes:
+        day: `YYYY-MM-DD` in the charter's time zone.
+        units: first exposed on it, per arm.
+        p: of that day's sample ratio; None where there are too few units.
+        effects: with all units up to it.
+    """
+
+    day: str
+    units: dict[str, int]
+    p: float | None
+    effects: tuple[DayEffect, ...] = ()
+
+
+class SegmentEffect(_Record):
+    """A metric of one arm in one level of a segment; descriptive, but for harm.
+
+    Attributes:
+        level: the segment's value; None where a unit has none.
+        units: of the treatment and of the control in that level.
+        p: two-sided, at one look.
+        p_adjusted: by Benjamini and Hochberg over all levels, arms and metrics.
+    """
+
+    segment: str
+    level: str | None
+    arm: str
+    metric: str
+    units: tuple[int, int]
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
     problem: str | None = None
 
 
@@ -177,6 +276,30 @@ class SampleRatio(_Record):
     deviation: float | None
 
 
+State = Literal["good", "warning", "unevaluable"]
+
+
+class Symptom(_Record):
+    """What one health check found.
+
+    Attributes:
+        check: its name, like `pre_period_balance`.
+        state: `unevaluable` where it could not be asked: never the same as good.
+        arm, metric, where: what it concerns; `where` names a segment's level, a day or a column.
+        measured, threshold: the number that was compared, and with what.
+        reason: in words.
+    """
+
+    check: str
+    state: State
+    reason: str
+    arm: str | None = None
+    metric: str | None = None
+    where: str | None = None
+    measured: float | None = None
+    threshold: float | None = None
+
+
 class Health(_Record):
     """Whether the data can be believed.
 
@@ -185,12 +308,17 @@ class Health(_Record):
         multiple_units: units seen in more than one arm; they are left out of every effect.
         multiple_frac: their share of all exposed units; None without any.
         conflicts: rows held back at intake, by reason.
+        symptoms: what the further checks found, each at least once.
     """
 
     sample_ratio: SampleRatio
     multiple_units: int
     multiple_frac: float | None
     conflicts: dict[str, int]
+    symptoms: tuple[Symptom, ...] = ()
+
+
+Standing = Literal["decisive", "descriptive"]
 
 
 class Evidence(_Record):
@@ -198,16 +326,27 @@ class Evidence(_Record):
 
     Attributes:
         data: each sealed data file with its digest.
+        until: the first moment that is not in it, RFC 3339: of the look, or of the time box's end; None for all data.
+        standing: whether the charter lets these numbers decide; anything else only describes.
+        method: the charter's method of looks.
+        looks: every look so far, where the charter agreed on several.
+        days, segments: effects over time and in segments.
         first_exposure, last_exposure: RFC 3339, None without exposures.
         software: name and version of what computed it.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     pilot: str
     promise: str
     control: str
     alpha: float
     data: dict[str, str]
+    until: str | None = None
+    standing: Standing = "decisive"
+    method: Literal["fixed", "group_sequential", "always_valid"] = "fixed"
+    looks: tuple[Look, ...] = ()
+    days: tuple[Day, ...] = ()
+    segments: tuple[SegmentEffect, ...] = ()
     exposures: int
     outcomes: int
     first_exposure: str | None

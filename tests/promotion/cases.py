@@ -39,7 +39,7 @@ from shared.candidate import (
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.digests import digest_file
-from shared.engines.duckdb import PilotData
+from shared.engines.protocol import PilotData
 from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.files import scratch_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from shared.charter import Promise
-from shared.engines.duckdb import PilotData
+from shared.engines.protocol import PilotData
 from shared.metrics import Metric
 from tests.makers import make_charter
 

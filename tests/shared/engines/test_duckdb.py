@@ -9,7 +9,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from shared.engines.duckdb import IN_TWO_ARMS, PilotData, summarise
+from shared.engines.duckdb import IN_TWO_ARMS, summarise
+from shared.engines.protocol import PilotData
 from shared.metrics import Metric
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, two_arms
 

@@ -1,0 +1,193 @@
+"""What an engine is asked, and what it answers: the seam behind which rows become moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from shared.charter import Promise
+from shared.evidence.model import QuantileMoments
+from shared.evidence.moments import Cells
+from shared.metrics import Metric
+
+# The column that holds a cluster's units, where clusters were drawn.
+SIZE = "size"
+
+
+def value_of(metric: str) -> str:
+    """The column of a metric's value."""
+    return f"value:{metric}"
+
+
+def per_of(metric: str) -> str:
+    """The column of a ratio's denominator."""
+    return f"per:{metric}"
+
+
+def covariate(name: str) -> str:
+    """The column of a covariate."""
+    return f"covariate:{name}"
+
+
+def early_of(metric: str) -> str:
+    """The column of a metric's value in the first part of a unit's time."""
+    return f"early:{metric}"
+
+
+def late_of(metric: str) -> str:
+    """The column of a metric's value in the part after it, which is as long."""
+    return f"late:{metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class PilotData:
+    """The sealed files of a pilot.
+
+    Attributes:
+        exposures: event_id, unit, arm, at; one row per accepted exposure.
+        outcomes: event_id, unit, at and the contract's columns; one row per accepted outcome.
+        conflicts: kind, event_id, unit, reason; one row per row held back.
+        traits: unit and the columns that the charter names (cluster, covariates, segments, strata), as they were
+            before the pilot; one row per exposed unit that the population knows. None where it names none.
+    """
+
+    exposures: Path
+    outcomes: Path
+    conflicts: Path
+    traits: Path | None = None
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> PilotData:
+        """The files by their names in a dataset or candidate."""
+        traits = folder / "traits.parquet"
+        return cls(
+            folder / "exposures.parquet",
+            folder / "outcomes.parquet",
+            folder / "conflicts.parquet",
+            traits if traits.exists() else None,
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        files = (self.exposures, self.outcomes, self.conflicts)
+        return files if self.traits is None else (*files, self.traits)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a pilot's data.
+
+    Attributes:
+        metrics: by name, what is measured.
+        covariates, segments: columns of the traits.
+        strata, cluster: a column of the traits each, or None.
+        timezone: where the days begin.
+        until: exposures and outcomes from then on do not count; None counts all.
+        novelty: the metrics whose value is wanted early and late in each unit's time, and how long each part is.
+    """
+
+    metrics: Mapping[str, Metric]
+    covariates: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    strata: str | None = None
+    cluster: str | None = None
+    timezone: str = "UTC"
+    until: datetime | None = None
+    novelty: tuple[tuple[str, ...], timedelta] | None = None
+
+    @classmethod
+    def of(cls, promise: Promise, until: datetime | None = None) -> Question:
+        """What a promise asks; a part of a unit's time is a quarter of the time box."""
+        charter, box = promise.charter, promise.charter.time_box
+        deciding = tuple(
+            each.metric for each in charter.primaries if promise.metrics[each.metric].kind not in {"ratio", "quantile"}
+        )
+        return cls(
+            metrics=promise.metrics,
+            covariates=charter.covariates,
+            segments=charter.segments,
+            strata=charter.strata,
+            cluster=charter.cluster,
+            timezone=box.timezone,
+            until=until,
+            novelty=(deciding, (box.ends - box.starts) / 4) if deciding else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long after its exposure a unit of an arm has its first outcome.
+
+    Attributes:
+        units: those that have any outcome.
+        median_s: the median, in seconds; None without any.
+    """
+
+    units: int
+    median_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an engine says of a pilot's data; everything else is computed from it.
+
+    Units are the exposed ones, without those in two arms. Of every metric in `cells` there are its value (and its
+    denominator, of a ratio), with mean, sum of squares, their product, and the products with every covariate; of the
+    covariates all products among each other. With a cluster, cells count clusters, columns are sums over a cluster's
+    units, `SIZE` is one of them, and every column has its product with it.
+
+    Attributes:
+        arms: cells by `arm`; with least and most of every value.
+        days: cells by `arm` and `day` of the first exposure (`datetime.date`).
+        segments: per segment, cells by `arm` and `level` (text; None where a unit has none).
+        strata: cells by `arm` and `level` of the stratum; None without.
+        tenure: cells by `arm` of the units with time enough, with `early_of` and `late_of` each novelty metric, and
+            their product; None where nobody asked.
+        quantiles: per arm and quantile metric.
+        units: exposed units per arm.
+        segment_units: per segment, exposed units by arm and level.
+        day_units: exposed units by arm and day.
+        reporting: of these, units with any outcome.
+        unvalued: outcomes of these units without a value, per metric.
+        untraited: per column of the traits, units without a value of it.
+        delays: per arm.
+        outcome_days: outcomes per day on which they happened (`YYYY-MM-DD`).
+        multiple_units: units (or clusters) that were seen in two arms, or in another one than was assigned.
+        conflicts: rows held back, by reason.
+        exposures, outcomes: rows.
+        first_exposure, last_exposure: RFC 3339.
+    """
+
+    arms: Cells
+    days: Cells
+    segments: Mapping[str, Cells]
+    strata: Cells | None
+    tenure: Cells | None
+    quantiles: Mapping[str, Mapping[str, QuantileMoments]]
+    units: Mapping[str, int]
+    segment_units: Mapping[str, Mapping[tuple[str, str | None], int]]
+    day_units: Mapping[tuple[str, str], int]
+    reporting: Mapping[str, int]
+    unvalued: Mapping[str, int]
+    untraited: Mapping[str, int]
+    delays: Mapping[str, Delay]
+    outcome_days: Mapping[str, int]
+    multiple_units: int
+    conflicts: Mapping[str, int]
+    exposures: int
+    outcomes: int
+    first_exposure: str | None
+    last_exposure: str | None
+    clusters: Mapping[str, int] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What turns rows into moments."""
+
+    def summarise(self, data: PilotData, question: Question) -> Summary:
+        """Counts and moments of a pilot's data, in as few scans as they take."""
+        ...
