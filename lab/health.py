@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from lab.accounts import Account
 from lab.pilots import Pilot
-from lab.report import RATIO_P_MIN, kills
+from lab.report import kills
 from shared.clock import parse_rfc3339, rfc3339
 from shared.evidence.model import Evidence
+from shared.evidence.sample_ratios import P_MIN
 
 # What the gate accepts by default (promotion/checks/multiple_exposure.py).
 MULTIPLE_FRAC_MAX = 0.01
@@ -103,7 +104,7 @@ def _of_sample(pilot: Pilot, counts: Counts) -> list[str]:
 
 def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:
     found, ratio, multiple = [], evidence.health.sample_ratio, evidence.health.multiple_frac
-    if ratio.p is not None and ratio.p < RATIO_P_MIN:
+    if ratio.p is not None and ratio.p < P_MIN:
         found.append("arms of the wrong size")
     if multiple is not None and multiple > MULTIPLE_FRAC_MAX:
         found.append(f"{multiple:.1%} of the units in two arms")

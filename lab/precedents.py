@@ -11,13 +11,13 @@ from statistics import median
 from lab.accounts import account
 from lab.analysis import latest
 from lab.pilots import Pilot, all_pilots
-from lab.report import RATIO_P_MIN
 from shared.charter import Charter
 from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
 from shared.evidence.compute import as_mean
 from shared.evidence.estimates import difference
 from shared.evidence.model import ArmEvidence, Evidence, Moments
+from shared.evidence.sample_ratios import P_MIN
 from shared.metrics import Metric
 from shared.money import Money
 from shared.room import Room
@@ -131,7 +131,7 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
     if analysis is None or analysis.interim or analysis.evidence.first_exposure is None:
         return None
     p = analysis.evidence.health.sample_ratio.p
-    if p is None or p < RATIO_P_MIN:
+    if p is None or p < P_MIN:
         return None
     with room.transaction() as connection:
         return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from lab.pilots import Pilot
+from lab.plots import pictures
 from shared import wording
 from shared.charter import Charter, KillCriterion
-from shared.evidence.model import Effect, Evidence
+from shared.evidence.model import Effect, Evidence, Look, LookEffect, SegmentEffect
+from shared.evidence.sample_ratios import P_MIN
 from shared.money import Money
 
 PAGE = "report.html"
-PLOT = "effects.svg"
-
-# Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation.
-RATIO_P_MIN = 0.001
-# Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart.
-GOOD, BAD, OPEN = "#0072B2", "#D55E00", "#555555"
 
 
 def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interim: bool, now: datetime) -> None:
-    """Writes the page and the plot it contains into `folder`."""
+    """Writes the page and the pictures it contains into `folder`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    plot = _plot(pilot, evidence)
-    (folder / PLOT).write_text(plot, encoding="utf-8")
+    drawn = pictures(pilot, evidence)
+    for name, picture in drawn.items():
+        (folder / name).write_text(picture, encoding="utf-8")
     environment = Environment(loader=PackageLoader("lab"), autoescape=True, undefined=StrictUndefined)
     environment.filters["p_value"] = wording.p_value
     environment.filters["share"] = wording.share
@@ -39,7 +35,11 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         rows=[_row(pilot, effect) for effect in evidence.effects],
         conclusions=[conclusion(pilot, evidence, arm.name) for arm in pilot.charter.treatments],
         level=wording.level,
-        plot=plot[plot.index("<svg") :],
+        pictures={Path(name).stem: picture[picture.index("<svg") :] for name, picture in drawn.items()},
+        segments=[_segment_row(pilot, found) for found in evidence.segments],
+        looks=[_look_row(pilot, look, effect) for look in evidence.looks for effect in look.effects],
+        limits=limits(pilot, evidence),
+        methods=methods(pilot.charter),
         cost=cost,
         interim=interim,
         warnings=warnings(pilot, evidence),
@@ -51,7 +51,7 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
 def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
     """What must be read before any number: arms of the wrong size, harm that closes a pilot, one closed early."""
     found, ratio = [], evidence.health.sample_ratio
-    if ratio.p is not None and ratio.p < RATIO_P_MIN:
+    if ratio.p is not None and ratio.p < P_MIN:
         found.append(
             f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
             "); units were lost or added on the way, and whoever is missing may be different from the rest."
@@ -96,7 +96,7 @@ def _killed(pilot: Pilot, kill: KillCriterion, effect: Effect) -> str:
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     """What the numbers of an arm allow to say, in words; the gate has the last one."""
     charter = pilot.charter
-    shown = [_shown(pilot, evidence.effect(arm, primary.metric), primary.metric) for primary in charter.primaries]
+    shown = [_shown(pilot, evidence, arm, primary.metric) for primary in charter.primaries]
     text = f"{arm}: " + "; ".join(shown)
     if all(said.startswith(_NOTHING) for said in shown):
         return text + "."
@@ -110,16 +110,63 @@ def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     return text + "."
 
 
+def limits(pilot: Pilot, evidence: Evidence) -> list[str]:
+    """What the numbers do not allow to say, in words."""
+    charter, found = pilot.charter, []
+    if evidence.standing == "descriptive":
+        found.append("Nothing is decided by these numbers yet: the charter agreed on no look before this moment.")
+    if charter.sample.looks.method == "group_sequential":
+        agreed = ", ".join(f"{100 * share:g} %" for share in charter.sample.looks.at)
+        found.append(
+            f"The charter agreed on looks at {agreed} of the time box. The intervals are as wide as it takes to look "
+            "that often; what came in after the last look is not in them."
+        )
+    if charter.sample.looks.method == "always_valid":
+        found.append("The intervals hold at every moment at once, so they are wider than those of a single look.")
+    if charter.follows:
+        found.append(
+            f"This pilot revises {charter.follows.pilot}: its line has spent an alpha of "
+            f"{charter.follows.alpha_spent:g}, so it is tested at {charter.alpha:g}."
+        )
+    if charter.secondary:
+        found.append(f"{', '.join(charter.secondary)}: not adjusted for how many were looked at; a hint, no proof.")
+    if evidence.segments:
+        found.append("Segments describe: what shows in one of them is a question for the next pilot, no answer.")
+    if len(evidence.days) > 1:
+        found.append("The effect over time describes: a day on which it looked better was no better day to stop.")
+    found.append("No significant difference is never proof that there is none.")
+    return found
+
+
+_LOOKS = {
+    "fixed": "Welch's test, at one look",
+    "group_sequential": "Welch's test at looks agreed on beforehand, which share alpha (Lan and DeMets 1983)",
+    "always_valid": "asymptotic confidence sequences (Waudby-Smith et al. 2024)",
+}
+
+
+def methods(charter: Charter) -> str:
+    """How the numbers were made, for whoever wants to make them again."""
+    parts = [f"Intervals and p-values: {_LOOKS[charter.sample.looks.method]}"]
+    if charter.cluster:
+        parts.append(f"by {charter.cluster}, which the arms were drawn by")
+    if charter.covariates:
+        parts.append(f"adjusted for {', '.join(charter.covariates)} as before the pilot (Deng et al. 2013)")
+    if charter.strata:
+        parts.append(f"the groups of {charter.strata} weighed alike in every arm (Miratrix, Sekhon and Yu 2013)")
+    return "; ".join(parts) + ". Lift: delta method. Adjusted p: Holm over primary metrics and arms."
+
+
 _NOTHING = "nothing can be said about "
 
 
-def _shown(pilot: Pilot, effect: Effect | None, name: str) -> str:
+def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
     """What an arm showed on one primary metric."""
-    metric = pilot.promise.metrics[name]
+    metric, effect = pilot.promise.metrics[name], evidence.effect(arm, name)
     if effect is None or effect.estimate is None or effect.p_adjusted is None:
         return f"{_NOTHING}{name}: {effect.problem if effect else 'no data'}"
     found = wording.effect(metric, effect)
-    if effect.p_adjusted > pilot.charter.sample.alpha:
+    if effect.p_adjusted > evidence.alpha:
         return f"no difference in {name} was shown ({found}); that is not proof of none"
     worse = "" if effect.estimate * metric.sign > 0 else ", which is worse"
     return f"{name} {'rose' if effect.estimate > 0 else 'fell'} by {found}{worse}"
@@ -127,7 +174,7 @@ def _shown(pilot: Pilot, effect: Effect | None, name: str) -> str:
 
 def _ruled_out(rail: Effect | None, charter: Charter) -> bool:
     """Whether a guardrail's effect excludes harm beyond its margin; what was not computed excludes nothing."""
-    return rail is not None and rail.p_non_inferior is not None and rail.p_non_inferior <= charter.sample.alpha
+    return rail is not None and rail.p_non_inferior is not None and rail.p_non_inferior <= charter.guardrail_alpha
 
 
 def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:
@@ -141,41 +188,20 @@ def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:
     }
 
 
-def _plot(pilot: Pilot, evidence: Evidence) -> str:
-    """Intervals of every effect as SVG: one panel per metric, since units differ."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    names = list(pilot.charter.measured)
-    arms = [arm.name for arm in pilot.charter.treatments]
-    # A fixed salt and no metadata make equal evidence an equal file, which names nothing outside itself.
-    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
-        figure = Figure(figsize=(4.0 * len(names), 1.3 + 0.55 * len(arms)), layout="constrained")
-        panels = figure.subplots(1, len(names), squeeze=False)[0]
-        for panel, name in zip(panels, names, strict=True):
-            _panel(panel, pilot, evidence, name, arms)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return stream.getvalue()
+def _segment_row(pilot: Pilot, found: SegmentEffect) -> dict[str, Any]:
+    metric = pilot.promise.metrics[found.metric]
+    return {
+        "found": found,
+        "estimate": wording.number(metric, found.estimate),
+        "interval": wording.interval(metric, found.low, found.high),
+    }
 
 
-def _panel(panel: Any, pilot: Pilot, evidence: Evidence, name: str, arms: list[str]) -> None:
-    metric = pilot.promise.metrics[name]
-    scale = 100 if metric.kind == "proportion" else 1
-    for position, arm in enumerate(arms):
-        effect = evidence.effect(arm, name)
-        if effect is None or effect.estimate is None or effect.low is None or effect.high is None:
-            panel.text(0, position, "cannot be evaluated", color=BAD, va="center", ha="center")
-            continue
-        colour = OPEN if effect.low <= 0 <= effect.high else GOOD if effect.estimate * metric.sign > 0 else BAD
-        panel.plot([scale * effect.low, scale * effect.high], [position, position], color=colour, linewidth=2.5)
-        panel.plot([scale * effect.estimate], [position], "o", color=colour, markersize=7)
-    panel.axvline(0, color="black", linewidth=1)
-    margin = next((rail.margin for rail in pilot.charter.guardrails if rail.metric == name), None)
-    if margin is not None:
-        panel.axvline(scale * margin, color=BAD, linewidth=1, linestyle="--")
-    panel.set_yticks(range(len(arms)), arms)
-    panel.set_ylim(len(arms) - 0.5, -0.5)
-    panel.set_title(f"{name} ({'percentage points' if metric.kind == 'proportion' else metric.unit})", loc="left")
-    panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.tick_params(left=False)
+def _look_row(pilot: Pilot, look: Look, effect: LookEffect) -> dict[str, Any]:
+    metric = pilot.promise.metrics[effect.metric]
+    return {
+        "look": look,
+        "effect": effect,
+        "estimate": wording.number(metric, effect.estimate),
+        "interval": wording.interval(metric, effect.low, effect.high),
+    }

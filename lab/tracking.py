@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.pilots import Pilot
-from lab.report import PAGE, PLOT
+from lab.report import PAGE
 from shared.clock import rfc3339
 from shared.digests import digest_file
 from shared.evidence.model import Evidence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 STORE = "mlflow.db"
-ARTIFACTS = (PAGE, PLOT, "evidence.json")
+ARTIFACTS = (PAGE, "evidence.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
     params, metrics = _params(pilot), _metrics(evidence, cost)
     tags = {"evidence": evidence.digest, "promise": evidence.promise, "interim": str(interim).lower(),
             "mode": workspace.mode, "owner": pilot.charter.owner}  # fmt: skip
-    artifacts = {name: digest_file(folder / name) for name in ARTIFACTS}
+    names = (*ARTIFACTS, *sorted(path.name for path in folder.glob("*.svg")))
+    artifacts = {name: digest_file(folder / name) for name in names}
     now = workspace.clock.now()
     stamp = int(now.timestamp() * 1000)
     run_id = _unfinished(client, identity, tags) or str(
@@ -82,7 +83,7 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
         params=[Param(key, value) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
     )
-    for name in ARTIFACTS:
+    for name in names:
         client.log_artifact(run_id, str(folder / name))
     client.set_terminated(run_id, "FINISHED", end_time=stamp)
     return Run(run_id, pilot.name, params, metrics, tags, artifacts)
@@ -151,6 +152,6 @@ def _metrics(evidence: Evidence, cost: Money) -> dict[str, float]:
         found[f"{arm.arm}/units"] = float(arm.units)
         found |= {f"{arm.arm}/{name}/mean": moments.mean for name, moments in arm.moments.items()}
     for effect in evidence.effects:
-        numbers = effect.model_dump(exclude={"arm", "metric", "part", "problem"}, exclude_none=True)
+        numbers = effect.model_dump(exclude={"arm", "metric", "part", "plain", "problem"}, exclude_none=True)
         found |= {f"{effect.arm}/{effect.metric}/{name}": float(value) for name, value in numbers.items()}
     return found

@@ -94,7 +94,20 @@ class Case:
     @cached_property
     def evidence(self) -> Evidence:
         """The evidence as the gate computes it from the sealed data; every check judges this one."""
-        return compute(self.promise, self.candidate.data)
+        return compute(self.promise, self.candidate.data, parse_rfc3339(self.candidate.manifest.covers_until))
+
+    @property
+    def crossed_early(self) -> bool:
+        """Whether the charter agreed on looks, and one of them shows an effect on a primary metric, of any arm."""
+        evidence = self.evidence
+        return (
+            evidence.method != "fixed"
+            and evidence.standing == "decisive"
+            and any(
+                effect.part == "primary" and effect.p_adjusted is not None and effect.p_adjusted <= evidence.alpha
+                for effect in evidence.effects
+            )
+        )
 
     @cached_property
     def placement(self) -> Placement:

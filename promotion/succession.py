@@ -26,6 +26,11 @@ def successor_name(pilot: str) -> str:
     return f"{found[1]}-{int(found[2]) + 1}" if found else f"{pilot}-2"
 
 
+def spent_by(charter: Charter) -> float:
+    """The error rates that a pilot and the ones before it in its line have spent, for the one after it."""
+    return charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
+
+
 def require_free(workspace: Workspace, pilot: str, successor: str) -> None:
     """Raises Refused where the successor's name is taken by a pilot that does not continue this one."""
     path = workspace.pilots / successor / "charter.yaml"
@@ -57,7 +62,6 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
     start = workspace.clock.now().date() + timedelta(days=1)
     length = charter.time_box.end - charter.time_box.start
     wait = charter.decide_by - charter.time_box.end
-    spent = charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
     content["pilot"] = decision.successor
     content["time_box"] |= {"start": start, "end": start + length}
     content["decide_by"] = start + length + wait
@@ -65,7 +69,7 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
         "pilot": charter.pilot,
         "candidate": digest_named(candidate),
         "change": decision.reason,
-        "alpha_spent": spent,
+        "alpha_spent": spent_by(charter),
     }
     # In one line: a reason of several would go on as YAML where the comment ends.
     head = f"# Revises {charter.pilot}: {' '.join(decision.reason.split())}\n"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.assignment import WorkspaceHoldout
 from shared.digests import digest_json
@@ -18,6 +17,7 @@ from shared.metrics import Catalogue, Metric
 from shared.money import Amount, Money
 from shared.people import Tier
 from shared.play import Play, TimeZone
+from shared.sample_plan import Part, SamplePlan
 
 DAYS_PER_WEEK = 7
 ARMS_MIN = 2
@@ -30,11 +30,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Hypothesis(_Part):
+class Hypothesis(Part):
     """Because … we believe that … will ….
 
     Attributes:
@@ -48,7 +44,7 @@ class Hypothesis(_Part):
     will: str = Field(min_length=1)
 
 
-class Primary(_Part):
+class Primary(Part):
     """The metric that decides.
 
     Attributes:
@@ -63,7 +59,7 @@ class Primary(_Part):
     worthwhile: Literal["estimate", "lower_bound"] = "estimate"
 
 
-class Guardrail(_Part):
+class Guardrail(Part):
     """A metric that must not get worse than its margin.
 
     Attributes:
@@ -75,7 +71,7 @@ class Guardrail(_Part):
     margin: float = Field(allow_inf_nan=False)
 
 
-class KillCriterion(_Part):
+class KillCriterion(Part):
     """What closes a pilot early: harm beyond any doubt that the charter's alpha leaves.
 
     Attributes:
@@ -88,7 +84,7 @@ class KillCriterion(_Part):
     worse_than: float = Field(allow_inf_nan=False)
 
 
-class Layer(_Part):
+class Layer(Part):
     """A pilot's slice of a mutual-exclusion layer: pilots with slices apart share no unit.
 
     Attributes:
@@ -116,7 +112,7 @@ class Layer(_Part):
         return self.name == other.name and self.start < other.end and other.start < self.end
 
 
-class Arm(_Part):
+class Arm(Part):
     """One arm; the one without a play is the control.
 
     Attributes:
@@ -130,68 +126,7 @@ class Arm(_Part):
     play: Play | None = None
 
 
-class FixedHorizon(_Part):
-    """One look, when the time box is over."""
-
-    method: Literal["fixed"] = "fixed"
-
-
-class GroupSequential(_Part):
-    """Looks agreed on beforehand, which share alpha by a spending function (Lan and DeMets 1983).
-
-    Attributes:
-        at: when to look, as shares of the time box, rising; the last is its end.
-        spending: how the looks share alpha.
-    """
-
-    method: Literal["group_sequential"]
-    at: tuple[float, ...] = Field(min_length=2)
-    spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
-
-    @model_validator(mode="after")
-    def _rising_to_the_end(self) -> GroupSequential:
-        if self.at[0] <= 0 or self.at[-1] != 1 or any(b <= a for a, b in pairwise(self.at)):
-            raise ValueError("the looks are shares of the time box that rise to 1, like [0.5, 1]")
-        return self
-
-
-class AlwaysValid(_Part):
-    """A look at any time, by a confidence sequence."""
-
-    method: Literal["always_valid"]
-
-
-class Assumption(_Part):
-    """What a metric is expected to be in the control, for the forecast and for synthetic units; it decides nothing.
-
-    Attributes:
-        mean: per unit, over the time box, in the metric's unit.
-        sd: its standard deviation between units; of a proportion it follows from the mean.
-    """
-
-    mean: float = Field(allow_inf_nan=False)
-    sd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-
-
-class SamplePlan(_Part):
-    """How many units, how sure, and when to look.
-
-    Attributes:
-        alpha: two-sided error rate of the primary test; one-sided for each guardrail.
-        power: the power that `units_per_arm` was planned for.
-        units_per_arm: exposed units needed in every arm.
-        looks: when the evidence may be looked at to decide.
-        assume: by metric, what is expected without a treatment, where no history says so.
-    """
-
-    alpha: float = Field(default=0.05, gt=0, le=0.2)
-    power: float = Field(default=0.8, ge=0.5, lt=1)
-    units_per_arm: int = Field(ge=2)
-    looks: FixedHorizon | GroupSequential | AlwaysValid = Field(default=FixedHorizon(), discriminator="method")
-    assume: dict[str, Assumption] = Field(default_factory=dict)
-
-
-class TimeBox(_Part):
+class TimeBox(Part):
     """From the start of `start` to the start of `end`, in whole weeks.
 
     Attributes:
@@ -231,7 +166,7 @@ class TimeBox(_Part):
         return self.moment(self.end)
 
 
-class Budget(_Part):
+class Budget(Part):
     """What the pilot may cost.
 
     Attributes:
@@ -256,7 +191,7 @@ class Budget(_Part):
         return Money(amount=self.media + self.ai + self.infrastructure, currency=self.currency)
 
 
-class Follows(_Part):
+class Follows(Part):
     """What a revised pilot continues.
 
     Attributes:
@@ -272,7 +207,7 @@ class Follows(_Part):
     alpha_spent: float = Field(ge=0)
 
 
-class Charter(_Part):
+class Charter(Part):
     """A pilot's written promise; every field is part of it.
 
     Attributes:
@@ -388,6 +323,24 @@ class Charter(_Part):
         return tuple(arm for arm in self.arms if arm.play is not None)
 
     @property
+    def alpha(self) -> float:
+        """The error rate at which the primary metrics are tested.
+
+        Each alpha that the pilots before it in its line have spent halves it: revised as often as one likes, a line
+        of pilots errs at most twice as often as a single one.
+        """
+        return self._left(self.sample.alpha)
+
+    @property
+    def guardrail_alpha(self) -> float:
+        """The error rate of each guardrail's one-sided test, halved like `alpha`."""
+        return self._left(self.sample.guardrail_alpha or self.sample.alpha)
+
+    def _left(self, alpha: float) -> float:
+        spent = self.follows.alpha_spent if self.follows else 0.0
+        return alpha * 0.5 ** (spent / self.sample.alpha)
+
+    @property
     def weights(self) -> dict[str, Fraction]:
         """Planned weights, exactly, in the charter's order."""
         return {arm.name: Fraction(arm.weight) for arm in self.arms}
@@ -424,7 +377,7 @@ class Charter(_Part):
         )
 
 
-class Amends(_Part):
+class Amends(Part):
     """What makes a promise a later version of another one; its digest covers it.
 
     Attributes:
@@ -438,7 +391,7 @@ class Amends(_Part):
     reason: str = Field(min_length=AMENDMENT_REASON_MIN)
 
 
-class Promise(_Part):
+class Promise(Part):
     """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
 
     Attributes:
@@ -468,11 +421,10 @@ class Promise(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """Canonical content, as candidates carry it in `promise.json`."""
-        # What came into the charter later is left out where it says nothing: earlier promises keep their digest.
-        silent: dict[str, Any] = {} if self.amends else {"amends": True}
-        if self.charter.strata is None:
-            silent["charter"] = {"strata"}
-        return self.model_dump(mode="json", exclude=silent)
+        # What came later is left out where it says nothing, so that what was promised before keeps its digest.
+        said, plan = self.charter, self.charter.sample
+        silent = {"strata": said.strata is None, "sample": {"guardrail_alpha": plan.guardrail_alpha is None}}
+        return self.model_dump(mode="json", exclude={"amends": self.amends is None, "charter": silent})
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""

@@ -28,7 +28,9 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         {"name": "sample_ratio", **ratio.model_dump()},
         {"name": "multiple_exposure", "units": evidence.health.multiple_units, "frac": evidence.health.multiple_frac},
         {"name": "conflicts", "rows": evidence.health.conflicts},
+        *({"name": symptom.check, **symptom.model_dump(exclude={"check"})} for symptom in evidence.health.symptoms),
     ]
+    worrying = [symptom for symptom in evidence.health.symptoms if symptom.state == "warning"]
     rows = [
         (e.arm, e.metric, e.part, wording.effect(metrics[e.metric], e), wording.share(e.relative), wording.p_value(e.p))
         for e in evidence.effects
@@ -39,18 +41,35 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
          "synthetic": done.pilot.charter.synthetic,
          "arms": {arm.arm: arm.units for arm in evidence.arms},
          "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
+         "standing": evidence.standing, "method": evidence.method, "until": evidence.until,
+         "looks": [look.model_dump(mode="json") for look in evidence.looks],
+         "days": [day.model_dump(mode="json") for day in evidence.days],
+         "segments": [found.model_dump(mode="json") for found in evidence.segments],
          "report": str(done.report), "mlflow_run": done.mlflow_run},
         *(Text(warning, style="bold") for warning in warned),
         *(["Synthetic units: these numbers say nothing about customers."] if done.pilot.charter.synthetic else []),
-        *(["Interim: the time box is open; these numbers decide nothing."] if done.interim else []),
+        *([_INTERIM[evidence.standing]] if done.interim else []),
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
         "Units: " + ", ".join(f"{arm.arm} {arm.units:,}" for arm in evidence.arms)
         + f"; sample ratio p {wording.p_value(ratio.p)}; in two arms: {evidence.health.multiple_units}",
+        *(Text(f"Look at this: {symptom.reason}", style="bold") for symptom in worrying),
+        *([_unasked(evidence)] if _unasked(evidence) else []),
         f"Report: {done.report}",
         f"MLflow run: {done.mlflow_run}",
     )  # fmt: skip
     return done
+
+
+_INTERIM = {
+    "descriptive": "Interim: the time box is open; these numbers decide nothing.",
+    "decisive": "Interim, at a look that the charter agreed on: these numbers may decide.",
+}
+
+
+def _unasked(evidence: Evidence) -> str:
+    names = dict.fromkeys(s.check.replace("_", " ") for s in evidence.health.symptoms if s.state == "unevaluable")
+    return f"Could not be asked: {', '.join(names)} (the report says why)" if names else ""
 
 
 @app.command()

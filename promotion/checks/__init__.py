@@ -6,6 +6,7 @@ from typing import Any
 
 from promotion.check import Check
 from promotion.checks import (
+    alpha_carried,
     budget_kept,
     candidate_sealed,
     charter_frozen,
@@ -26,6 +27,7 @@ CHECKS: tuple[Check[Any], ...] = (
     candidate_sealed.CHECK,
     units_real.CHECK,
     charter_frozen.CHECK,
+    alpha_carried.CHECK,
     units_assigned.CHECK,
     time_box.CHECK,
     sample_planned.CHECK,

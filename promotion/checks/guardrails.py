@@ -25,7 +25,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 
 
 def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
-    alpha, metric = case.charter.sample.alpha, case.promise.metrics[rail.metric]
+    alpha, metric = case.charter.guardrail_alpha, case.promise.metrics[rail.metric]
     effect = case.evidence.effect(arm, rail.metric)
     margin = wording.number(metric, rail.margin)
     threshold = {"margin": rail.margin, "alpha": alpha}
@@ -54,7 +54,7 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
 CHECK = Check(
     "guardrails",
     "Is harm beyond the margin ruled out for every guardrail?",
-    "recomputed non-inferiority tests, one-sided at the charter's alpha",
+    "recomputed non-inferiority tests, one-sided at the charter's alpha for guardrails",
     NeverOff,
     _run,
 )

@@ -21,7 +21,7 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
 
 
 def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
-    alpha = case.charter.sample.alpha
+    alpha = case.charter.alpha
     metric, effect = case.promise.metrics[primary.metric], case.evidence.effect(arm, primary.metric)
     threshold = {"alpha": alpha, "minimum_effect": primary.minimum_effect, "worthwhile": primary.worthwhile}
     if effect is None or not _computed(effect):

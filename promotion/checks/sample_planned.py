@@ -17,6 +17,10 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         yield finding(
             "unevaluable", "nobody was exposed", measured=counts, threshold=planned, remedy="record exposures"
         )
+    elif short and case.crossed_early:
+        yield finding(
+            "passed", "a boundary was crossed before the planned units were reached", measured=counts, threshold=planned
+        )
     elif short:
         told = ", ".join(f"{arm} {units:,}" for arm, units in short.items())
         missing = max(planned - units for units in short.values())

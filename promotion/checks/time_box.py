@@ -30,7 +30,9 @@ def _run(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
     last = case.placement.last_event
     covered = parse_rfc3339(case.candidate.manifest.covers_until)
     compared: dict[str, Any] = {"measured": rfc3339(covered), "threshold": rfc3339(ends)}
-    if case.now < ends:
+    if min(case.now, covered) < ends and case.crossed_early:
+        yield from _at_a_look(case, rule)
+    elif case.now < ends:
         yield finding(
             "failed",
             f"the time box is open until {ends:%Y-%m-%d %H:%M} UTC",
@@ -41,7 +43,7 @@ def _run(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
     elif covered < ends:
         yield finding(
             "failed",
-            f"the data end at {covered:%Y-%m-%d %H:%M} UTC, before the time box does; a fixed plan has one look",
+            f"the data end at {covered:%Y-%m-%d %H:%M} UTC, before the time box does, and no boundary was crossed",
             remedy="analyse and submit what came in since; a pilot closed early can only be revised or stopped",
             **compared,
         )
@@ -57,6 +59,25 @@ def _run(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", "the time box is complete, in whole weeks", **compared)
+
+
+def _at_a_look(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
+    """A pilot may end before its time where the charter agreed on looks, and one of them shows an effect."""
+    covered, last = parse_rfc3339(case.candidate.manifest.covers_until), case.placement.last_event
+    compared: dict[str, Any] = {"measured": rfc3339(covered), "threshold": case.evidence.until}
+    if covered > case.now:
+        yield finding("failed", "the data claim to reach beyond today", remedy="analyse and submit again", **compared)
+    elif last is None or covered - last > timedelta(days=rule.quiet_days_max):
+        yield finding(
+            "failed",
+            f"nothing was recorded of the last {rule.quiet_days_max} days before the look",
+            remedy="record what is missing, analyse and submit again",
+            **compared,
+        )
+    else:
+        yield finding(
+            "passed", "the time box is open, and the boundary of a look that was agreed on is crossed", **compared
+        )
 
 
 CHECK = Check(

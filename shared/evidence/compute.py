@@ -2,158 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import version
-from typing import cast
 
 from shared.charter import Charter, Promise
+from shared.clock import rfc3339
 from shared.digests import digest_file
-from shared.engines.duckdb import Summary, summarise
-from shared.engines.protocol import PilotData
-from shared.evidence import quantiles
-from shared.evidence.estimates import Difference, difference, holm, linearised, relative
-from shared.evidence.health import sample_ratio
-from shared.evidence.model import AnyMoments, ArmEvidence, Effect, Evidence, Health, Moments, Part, RatioMoments
+from shared.engines.duckdb import DuckDB
+from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, per_of, value_of
+from shared.evidence.agenda import Agenda, agenda
+from shared.evidence.contrasts import Contrasts, Estimator
+from shared.evidence.effects import effects
+from shared.evidence.model import (
+    AnyMoments,
+    ArmEvidence,
+    Evidence,
+    Health,
+    Moments,
+    RatioMoments,
+)
+from shared.evidence.over_time import days, looks
+from shared.evidence.sample_ratios import sample_ratio
+from shared.evidence.segments import segment_effects
+from shared.evidence.symptoms import Seen, symptoms
+from shared.evidence.yardsticks import FixedHorizon, Yardstick, yardstick_of
 from shared.metrics import Metric
 
-EMPTY = Moments(n=0, mean=0.0, m2=0.0)
 
+def compute(
+    promise: Promise, data: PilotData, covers_until: datetime | None = None, engine: Engine | None = None
+) -> Evidence:
+    """The evidence; effects that cannot be evaluated carry their problem instead of numbers.
 
-def compute(promise: Promise, data: PilotData) -> Evidence:
-    """The evidence; effects that cannot be evaluated carry their problem instead of numbers."""
-    charter = promise.charter
-    summary = summarise(data, promise.metrics)
-    total = sum(charter.weights.values())
-    planned = {arm: float(weight / total) for arm, weight in charter.weights.items()}
-    arms = tuple(
-        ArmEvidence(
-            arm=arm,
-            planned_frac=planned[arm],
-            units=summary.units.get(arm, 0),
-            moments={name: found for name, found in summary.moments.get(arm, {}).items() if found.finite},
-        )
-        for arm in planned
+    `covers_until` is the first moment whose data is not there, None where all of it is: it tells which looks are due.
+    """
+    charter, engine = promise.charter, engine or DuckDB()
+    due = agenda(charter, covers_until)
+    question = Question.of(promise, due.until)
+    summary = engine.summarise(data, question)
+    earlier = [engine.summarise(data, _numbers_only(question, look.at)) for look in due.passed[:-1]]
+    estimator = Estimator(charter, promise.metrics)
+    contrasts = [estimator.contrasts(each) for each in (*earlier, summary)]
+    planned = planned_shares(charter)
+    measured = effects(
+        charter, promise.metrics, contrasts[-1], _yardstick(charter, due, [*earlier, summary], contrasts)
     )
+    parts = segment_effects(estimator, summary)
     exposed = sum(summary.units.values()) + summary.multiple_units
     return Evidence(
         pilot=charter.pilot,
         promise=promise.digest,
         control=charter.control.name,
-        alpha=charter.sample.alpha,
+        alpha=charter.alpha,
         data={path.name: digest_file(path) for path in data.files},
+        until=rfc3339(due.until) if due.until else None,
+        standing=due.standing,
+        method=charter.sample.looks.method,
+        looks=looks(charter, due, [*earlier, summary], contrasts),
+        days=days(estimator, summary, planned),
+        segments=parts,
         exposures=summary.exposures,
         outcomes=summary.outcomes,
         first_exposure=summary.first_exposure,
         last_exposure=summary.last_exposure,
-        arms=arms,
-        effects=_effects(charter, promise.metrics, summary),
+        arms=tuple(_arm(summary, promise.metrics, arm, frac) for arm, frac in planned.items()),
+        effects=measured,
         health=Health(
             sample_ratio=sample_ratio(summary.units, planned),
             multiple_units=summary.multiple_units,
             multiple_frac=summary.multiple_units / exposed if exposed else None,
-            conflicts=summary.conflicts,
+            conflicts=dict(summary.conflicts),
+            symptoms=symptoms(Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete)),
         ),
         software=f"pilotplant {version('pilotplant')}",
     )
 
 
-def unanswerable(charter: Charter) -> dict[str, str]:
-    """What a charter may say and this release cannot compute evidence for: by key, in words; empty where it can."""
-    found = {}
-    if charter.sample.looks.method != "fixed":
-        found["looks"] = f"looks of method `{charter.sample.looks.method}` cannot be analysed by this release"
-    if charter.cluster is not None:
-        found["cluster"] = f"arms by cluster (`{charter.cluster}`) cannot be analysed by this release"
-    return found
+def planned_shares(charter: Charter) -> dict[str, float]:
+    """Each arm's planned share, in the charter's order."""
+    total = sum(charter.weights.values())
+    return {arm: float(weight / total) for arm, weight in charter.weights.items()}
 
 
-def _effects(charter: Charter, metrics: dict[str, Metric], summary: Summary) -> tuple[Effect, ...]:
-    effects = [
-        _effect(charter, arm.name, name, metrics[name], summary)
-        for arm in charter.treatments
-        for name in charter.measured
-    ]
-    return tuple(_adjusted(effects))
+def _numbers_only(question: Question, until: datetime) -> Question:
+    """The question of an earlier look, of which only the effects are wanted."""
+    return replace(question, until=until, segments=(), novelty=None)
 
 
-def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summary) -> Effect:
-    alpha = charter.sample.alpha
-    treated, control = (_of_mean(summary, each, name) for each in (arm, charter.control.name))
-    part, asked = part_of(charter, name), charter.primary_of(name)
-    problem = "; ".join(unanswerable(charter).values()) or _silent(summary, name, (arm, charter.control.name))
-    found = problem or _between(treated, control)
-    if isinstance(found, str) or isinstance(treated, str) or isinstance(control, str):
-        return Effect(arm=arm, metric=name, part=part, problem=str(found))
-    low, high = found.interval(alpha)
-    lift = relative(treated, control, alpha) or (None, None, None)
-    margin = next((rail.margin for rail in charter.guardrails if rail.metric == name), None)
-    return Effect(
-        arm=arm,
-        metric=name,
-        part=part,
-        estimate=found.estimate,
-        low=low,
-        high=high,
-        p=found.p(),
-        p_worthwhile=found.p_beyond(metric.sign * asked.minimum_effect, metric.sign) if asked else None,
-        relative=lift[0],
-        relative_low=lift[1],
-        relative_high=lift[2],
-        margin=margin,
-        bound=None if margin is None else found.bound(alpha, metric.sign),
-        p_non_inferior=None if margin is None else found.p_beyond(margin, metric.sign),
+def _yardstick(charter: Charter, due: Agenda, summaries: list[Summary], contrasts: list[Contrasts]) -> Yardstick:
+    """What the charter judges its effects by at the last of these looks."""
+    if due.standing == "descriptive":
+        return FixedHorizon()
+    return yardstick_of(
+        charter.sample,
+        shares=[look.share for look in due.passed],
+        information=[sum(each.units.values()) for each in summaries[: len(due.passed)]],
+        history=[each.found for each in contrasts[:-1]],
+        units=contrasts[-1].units,
     )
 
 
-def _of_mean(summary: Summary, arm: str, name: str) -> Moments | str:
-    """An arm's moments as those of a mean, or why there are none."""
-    mean = as_mean(summary.moments.get(arm, {}).get(name, EMPTY))
-    return f"in arm {arm} {mean}" if isinstance(mean, str) else mean
+def _arm(summary: Summary, metrics: Mapping[str, Metric], arm: str, planned: float) -> ArmEvidence:
+    found = {name: _moments(summary, arm, name, metric) for name, metric in metrics.items()}
+    return ArmEvidence(
+        arm=arm,
+        planned_frac=planned,
+        units=summary.units.get(arm, 0),
+        clusters=summary.clusters.get(arm, 0) if summary.clusters else None,
+        moments={name: each for name, each in found.items() if each is not None and each.finite},
+    )
 
 
-def as_mean(found: AnyMoments) -> Moments | str:
-    """The moments of a mean with the same value and standard error, or why there are none."""
-    if isinstance(found, Moments):
-        return found
-    return linearised(found) if isinstance(found, RatioMoments) else quantiles.as_mean(found)
-
-
-def _between(treated: Moments | str, control: Moments | str) -> Difference | str:
-    for moments in (treated, control):
-        if isinstance(moments, str):
-            return moments
-    return difference(cast("Moments", treated), cast("Moments", control))
-
-
-def _silent(summary: Summary, metric: str, arms: tuple[str, str]) -> str | None:
-    """Why silence may not be read as zero: a unit without an outcome is one, an arm without any, or a gap, is not."""
-    for arm in arms:
-        if summary.units.get(arm) and not summary.reporting.get(arm):
-            return f"arm {arm} has no outcome at all"
-    if summary.unvalued[metric]:
-        return f"{summary.unvalued[metric]} outcomes have no value of it"
-    return None
-
-
-def part_of(charter: Charter, name: str) -> Part:
-    """What a metric is there for."""
-    if charter.primary_of(name) is not None:
-        return "primary"
-    return "secondary" if name in charter.secondary else "guardrail"
-
-
-def _adjusted(effects: list[Effect]) -> list[Effect]:
-    """The family is every primary metric in every arm, what could not be evaluated included."""
-    family = [effect for effect in effects if effect.part == "primary"]
-    # What cannot be evaluated keeps its place in the family with p = 1, so that its absence lightens no other test.
-    adjusted = holm([1.0 if e.p is None else e.p for e in family])
-    worthwhile = holm([1.0 if e.p_worthwhile is None else e.p_worthwhile for e in family])
-    updates = {
-        (effect.arm, effect.metric): {"p_adjusted": p, "p_worthwhile": q}
-        for effect, p, q in zip(family, adjusted, worthwhile, strict=True)
-    }
-    return [
-        effect.model_copy(update=updates[effect.arm, effect.metric])
-        if effect.part == "primary" and effect.p is not None
-        else effect
-        for effect in effects
-    ]
+def _moments(summary: Summary, arm: str, name: str, metric: Metric) -> AnyMoments | None:
+    """A metric's moments in an arm, as evidence keeps them; None where there are none."""
+    if metric.kind == "quantile":
+        return summary.quantiles.get(arm, {}).get(name)
+    cell = summary.arms.of(arm=arm)
+    if not len(cell):
+        return None
+    value, per = value_of(name), per_of(name) if metric.kind == "ratio" else SIZE if summary.clusters else None
+    n, mean, m2 = int(cell.n[0]), float(cell.means[value][0]), float(cell.product(value, value)[0])
+    if per is None:
+        return Moments(n=n, mean=mean, m2=m2)
+    return RatioMoments(
+        n=n,
+        value=mean,
+        per=float(cell.means[per][0]),
+        value_m2=m2,
+        per_m2=float(cell.product(per, per)[0]),
+        co=float(cell.product(value, per)[0]),
+    )

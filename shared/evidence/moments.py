@@ -8,7 +8,7 @@ so that a scan over small cells answers for every larger one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,22 @@ class Cells:
         for name, value in keys.items():
             mask &= self.keys[name] == value
         return self.where(mask)
+
+    def aligned(self, **keys: Sequence[Any]) -> Cells:
+        """One cell for each row of these keys' values, in their order; one without units where there is none."""
+        wanted = list(zip(*keys.values(), strict=True))
+        told = zip(*(self.keys[name].tolist() for name in keys), strict=True)
+        at = {key: row for row, key in enumerate(told)}
+        found = self.joined([self._nothing()]).where([at.get(key, len(self)) for key in wanted])
+        named = {name: np.array(list(values), dtype=object) for name, values in keys.items()}
+        return replace(found, keys={**found.keys, **named})
+
+    def _nothing(self) -> Cells:
+        """A cell without units."""
+        unknown = np.array([np.nan])
+        columns, nowhere = dict.fromkeys(self.means, unknown), {name: np.array([None]) for name in self.keys}
+        extremes = dict.fromkeys(self.least, unknown), dict.fromkeys(self.most, unknown)
+        return Cells(nowhere, np.array([0]), columns, dict.fromkeys(self.products, unknown), *extremes)
 
     def merged(self, *by: str) -> Cells:
         """One cell per combination of these keys' values, in the order of their first cells; all in one without keys.

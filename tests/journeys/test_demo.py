@@ -1,7 +1,6 @@
 """The main job in one command: the demo, once on synthetic customers and once on the real e-mail test."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -12,11 +11,9 @@ import duckdb
 import pytest
 
 from shared.assignment import held_out
+from tests.real_data import FOLDER, on_real_data
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-REAL = os.environ.get("PILOTPLANT_REAL_DATA")
-needs_real_data = pytest.mark.skipif(REAL is None, reason="PILOTPLANT_REAL_DATA does not name a folder of real data")
 
 
 def pilotplant(*words: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +33,7 @@ def synthetic(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    return play(tmp_path_factory.mktemp("demo") / "real", "--data", f"{REAL}/hillstrom.csv")
+    return play(tmp_path_factory.mktemp("demo") / "real", "--data", str(FOLDER / "hillstrom.csv"))
 
 
 def answer(demo: dict, *words: str) -> dict:
@@ -128,7 +125,7 @@ def test_the_synthetic_arms_show_what_they_were_drawn_from(synthetic):
         assert rate == pytest.approx(published, abs=5 * (published * (1 - published) / 21_333) ** 0.5), arm
 
 
-@needs_real_data
+@on_real_data
 def test_the_real_test_ends_the_same_way(real):
     check_ending(real)
 
@@ -141,7 +138,7 @@ PUBLISHED = {
 }
 
 
-@needs_real_data
+@on_real_data
 @pytest.mark.parametrize("metric", sorted(PUBLISHED))
 def test_the_published_effects_of_the_mens_mail_are_reproduced(real, metric):
     scale, digits, published = PUBLISHED[metric]
@@ -151,7 +148,7 @@ def test_the_published_effects_of_the_mens_mail_are_reproduced(real, metric):
     assert printed == published
 
 
-@needs_real_data
+@on_real_data
 def test_the_published_arms_are_counted(real):
     arms = answer(real, "lab", "analyse", "spring-mail")["arms"]
     assert arms == {"control": 21_306, "mens": 21_307, "womens": 21_387}

@@ -285,3 +285,34 @@ def test_a_name_that_no_release_could_have_is_never_signed():
     assert make_charter("p" * 56).pilot  # and `-letter` makes 63
     with pytest.raises(ValidationError, match=r"would be called `p{57}-letter`, 64 characters; at most 63"):
         make_charter("p" * 57)
+
+
+def following(spent, **sample):
+    """A charter of a line that has spent so much."""
+    follows = {"pilot": "autumn", "candidate": "sha256:1", "change": "all of it", "alpha_spent": spent}
+    return make_charter(sample={"units_per_arm": 10, **sample}, **({"follows": follows} if spent is not None else {}))
+
+
+@pytest.mark.parametrize(("spent", "left"), [(None, 0.05), (0.0, 0.05), (0.05, 0.025), (0.1, 0.0125), (0.15, 0.00625)])
+def test_each_alpha_that_a_line_has_spent_halves_the_next_one_by_hand(spent, left):
+    assert following(spent).alpha == pytest.approx(left)
+
+
+def test_a_line_of_any_length_errs_at_most_twice_as_often_as_one_pilot():
+    # 1 + 1/2 + 1/4 + ... stays below 2.
+    assert 0.0999 < sum(following(0.05 * n).alpha for n in range(60)) <= 0.1
+
+
+def test_guardrails_have_an_alpha_of_their_own_where_the_plan_gives_one():
+    assert following(None).guardrail_alpha == 0.05
+    assert following(None, guardrail_alpha=0.1).guardrail_alpha == 0.1
+    assert following(0.05, guardrail_alpha=0.1).guardrail_alpha == pytest.approx(0.05)
+
+
+def test_what_came_into_the_charter_later_leaves_earlier_digests_alone():
+    """The digest of the tests' charter as it was computed before there were strata and a guardrails' alpha."""
+    promise = Promise(charter=make_charter(), metrics={}, files={})
+    assert promise.digest == "sha256:a6f4161f98f5b17129f9c745101e920ad2a55d6d8d6e630ddbb5204c474feda3"
+    later = make_charter(strata="zip_code", sample={"units_per_arm": 10, "guardrail_alpha": 0.1})
+    said = Promise(charter=later, metrics={}, files={})
+    assert Promise.model_validate(said.as_json()) == said

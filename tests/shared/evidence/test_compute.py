@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -19,6 +17,7 @@ from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.metrics import Metric
 from tests.makers import make_charter
+from tests.real_data import FOLDER, on_real_data
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, two_arms
 
 NUMBERS = (
@@ -277,14 +276,12 @@ def test_the_same_data_gives_the_same_evidence_to_the_last_bit(tmp_path):
 
 
 # Real data, published results: the MineThatData e-mail challenge (Hillstrom 2008), beside the project.
-REAL = os.environ.get("PILOTPLANT_REAL_DATA")
-on_real_data = pytest.mark.skipif(not REAL, reason="PILOTPLANT_REAL_DATA does not name the folder of real data")
 
 
 @pytest.fixture(scope="module")
 def hillstrom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hillstrom")
-    data, source = PilotData.in_folder(folder), Path(REAL) / "hillstrom.csv"
+    data, source = PilotData.in_folder(folder), FOLDER / "hillstrom.csv"
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(

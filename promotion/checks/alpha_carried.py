@@ -1,0 +1,56 @@
+"""Does a revised pilot carry the error rate that the pilots before it have spent?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, NeverOff, finding
+from promotion.intake import find_candidate
+from promotion.succession import spent_by
+from shared.finding import Finding
+from shared.ledger import Entry
+
+ROUNDING = 1e-12
+REMEDY = "nothing mends this candidate: launch the draft that *revise* wrote, with its `follows` as it is"
+
+
+def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    follows, decided = case.charter.follows, _opened_by(case)
+    if decided is None:
+        if follows is None:
+            yield finding("passed", "it revises no other pilot, and is tested at its own alpha", measured=0.0)
+        else:
+            yield finding(
+                "failed",
+                f"the charter says that it follows {follows.pilot}, and the gate never decided so",
+                measured=follows.candidate,
+                remedy="launch a new pilot without `follows`, or the draft that *revise* wrote",
+            )
+        return
+    before = find_candidate(case.room.workspace, decided.body["candidate"])
+    spent = spent_by(before.promise().charter)
+    said = follows.alpha_spent if follows and follows.candidate == decided.body["candidate"] else 0.0
+    told = f"the pilots before it have spent an alpha of {spent:g}"
+    if said < spent - ROUNDING:
+        yield finding(
+            "failed", f"{told}, and its charter carries {said:g}", measured=said, threshold=spent, remedy=REMEDY
+        )
+    else:
+        yield finding("passed", f"{told}, so it is tested at {case.charter.alpha:g}", measured=said, threshold=spent)
+
+
+def _opened_by(case: Case) -> Entry | None:
+    """The gate's decision that opened this pilot, or None."""
+    pilot = case.candidate.manifest.pilot
+    decided = (entry for entry in case.room.entries() if entry.kind == "decided")
+    return next((e for e in decided if e.body["decision"].get("successor") == pilot), None)
+
+
+CHECK = Check(
+    "alpha_carried",
+    "Does a revised pilot carry the error rate that its line has spent?",
+    "charter, the gate's own decisions",
+    NeverOff,
+    _run,
+)

@@ -1,0 +1,150 @@
+"""Contrasts: every treatment against the control in every metric, estimated as the charter says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.charter import Charter
+from shared.engines.protocol import SIZE, Summary, covariate, per_of, value_of
+from shared.evidence import quantiles
+from shared.evidence.estimates import Differences, Means, Problem, Quantity, adjusted, differences, lifts, means, slopes
+from shared.evidence.estimates import stratified, words
+from shared.evidence.moments import Cells
+from shared.metrics import Metric
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrasts:
+    """Every treatment against the control; arrays have one row per treatment and one column per metric.
+
+    Attributes:
+        metrics: the columns, in the charter's order.
+        found: differences as the charter estimates them.
+        lifts: the same over the control's mean.
+        plain: without covariates and strata; the same as `found` where the charter names none.
+        units: those of the smaller of the two arms.
+        problems: why there is no number, in words; empty where there is one.
+    """
+
+    metrics: tuple[str, ...]
+    found: Differences
+    lifts: Differences
+    plain: Differences
+    units: Array
+    problems: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What a charter wants estimated, and how."""
+
+    charter: Charter
+    metrics: Mapping[str, Metric]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every metric, in the charter's order."""
+        return self.charter.measured
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What of a cell each metric is: of clusters, a mean is a ratio over their units."""
+        size = SIZE if self.charter.cluster else None
+        return tuple(
+            Quantity(value_of(name), per_of(name) if self.metrics[name].kind == "ratio" else size)
+            for name in self.names
+        )
+
+    @cached_property
+    def covariates(self) -> tuple[Quantity, ...]:
+        """What of a cell each covariate is."""
+        return tuple(
+            Quantity(covariate(name), SIZE if self.charter.cluster else None) for name in self.charter.covariates
+        )
+
+    @property
+    def arms(self) -> list[str]:
+        """The control, and after it the treatments."""
+        return [self.charter.control.name, *(arm.name for arm in self.charter.treatments)]
+
+    def contrasts(self, summary: Summary) -> Contrasts:
+        """What a summary says of every treatment."""
+        plain = self._with_quantiles(summary, means(summary.arms.aligned(arm=self.arms), self.quantities))
+        found = self._with_quantiles(summary, self._as_charter_says(summary))
+        problems = self._problems(summary)
+        compared = self._compared(found)
+        silent = np.array([[bool(text) for text in row] for row in problems])
+        told = tuple(
+            tuple(text or words(Problem(code)) for text, code in zip(row, codes, strict=True))
+            for row, codes in zip(problems, compared.problem.tolist(), strict=True)
+        )
+        return Contrasts(
+            metrics=self.names,
+            found=compared.without(silent),
+            lifts=lifts(found.at(np.s_[1:]), found.at(np.s_[:1])).without(silent),
+            plain=self._compared(plain).without(silent),
+            units=np.minimum(found.n[1:], found.n[:1]).astype(float),
+            problems=told,
+        )
+
+    def means(self, cells: Cells, summary: Summary) -> Means:
+        """Every metric in these cells, adjusted with the slopes of the whole pilot where there are covariates."""
+        if not self.covariates:
+            return means(cells, self.quantities)
+        return adjusted(cells, self.quantities, self.covariates, slopes(summary.arms, self.quantities, self.covariates))
+
+    def _compared(self, found: Means) -> Differences:
+        return differences(found.at(np.s_[1:]), found.at(np.s_[:1]))
+
+    def _as_charter_says(self, summary: Summary) -> Means:
+        if self.charter.strata is None:
+            return self.means(summary.arms.aligned(arm=self.arms), summary)
+        if summary.strata is None:
+            return means(summary.arms.aligned(arm=self.arms), self.quantities).unknown(Problem.EMPTY_STRATUM)
+        levels = list(dict.fromkeys(summary.strata.keys["level"].tolist()))
+        every = [summary.strata.aligned(arm=self.arms, level=[level] * len(self.arms)) for level in levels]
+        parts = [self.means(cells, summary) for cells in every]
+        weights = np.array([float(cells.n.sum()) for cells in every])
+        return stratified(parts, weights / weights.sum())
+
+    def _with_quantiles(self, summary: Summary, found: Means) -> Means:
+        for column, name in enumerate(self.names):
+            if self.metrics[name].kind == "quantile":
+                found = found.replaced(
+                    column, quantiles.means([summary.quantiles.get(arm, {}).get(name) for arm in self.arms])
+                )
+        return found
+
+    def _problems(self, summary: Summary) -> list[list[str]]:
+        """Why silence may not be read as zero, and what the population does not know of the units."""
+        rows = []
+        for arm in self.arms[1:]:
+            whole = self._silent(summary, (arm, self.arms[0])) or self._untraited(summary)
+            rows.append([whole or self._unvalued(summary, name) for name in self.names])
+        return rows
+
+    def _silent(self, summary: Summary, arms: Sequence[str]) -> str:
+        """A unit without an outcome is one; an arm without any is not."""
+        for arm in arms:
+            if summary.units.get(arm) and not summary.reporting.get(arm):
+                return f"arm {arm} has no outcome at all"
+        return ""
+
+    def _untraited(self, summary: Summary) -> str:
+        cluster = self.charter.cluster
+        lost = summary.untraited.get(cluster, 0) if cluster else 0
+        return f"{lost} unit{'' if lost == 1 else 's'} are in no {cluster} that is known" if lost else ""
+
+    def _unvalued(self, summary: Summary, name: str) -> str:
+        if summary.unvalued.get(name):
+            return f"{summary.unvalued[name]} outcomes have no value of it"
+        if self.charter.cluster and self.metrics[name].kind == "quantile":
+            return "a quantile cannot be estimated of clusters"
+        return ""

@@ -1,0 +1,111 @@
+"""Effects over time: at each look that was agreed on, and day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from shared.charter import Charter
+from shared.clock import rfc3339
+from shared.engines.protocol import Summary
+from shared.evidence.agenda import Agenda
+from shared.evidence.contrasts import Contrasts, Estimator
+from shared.evidence.effects import part_of
+from shared.evidence.estimates import differences
+from shared.evidence.model import Day, DayEffect, Look, LookEffect
+from shared.evidence.sample_ratios import of_groups
+from shared.evidence.spending import Schedule
+from shared.evidence.yardsticks import FixedHorizon, yardstick_of
+from shared.evidence.tails import t_of, z_of
+from shared.sample_plan import AlwaysValid, GroupSequential
+
+
+def looks(
+    charter: Charter, due: Agenda, summaries: Sequence[Summary], contrasts: Sequence[Contrasts]
+) -> tuple[Look, ...]:
+    """Every look that is due, as the data stood then; none where the charter agreed on no fixed ones."""
+    plan = charter.sample.looks
+    if not isinstance(plan, GroupSequential):
+        return ()
+    information = tuple(float(sum(each.units.values())) for each in summaries[: len(due.passed)])
+    schedule = Schedule(tuple(look.share for look in due.passed), information, plan.spending)
+    if not due.passed:
+        return ()
+    boundaries, spent = schedule.boundaries(charter.alpha), schedule.spent(charter.alpha)
+    return tuple(
+        Look(
+            at_frac=look.share,
+            at=rfc3339(look.at),
+            units=int(information[at]),
+            alpha_spent=float(spent[at]),
+            effects=tuple(_at_look(charter, contrasts[at], float(boundaries[at]))),
+        )
+        for at, look in enumerate(due.passed)
+    )
+
+
+def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[LookEffect]:
+    found = contrasts.found
+    with np.errstate(all="ignore"):
+        z = z_of(found.estimate / found.se, found.df)
+        half = found.se * t_of(boundary, found.df)
+    reached = []
+    for row, arm in enumerate(charter.treatments):
+        for column, name in enumerate(contrasts.metrics):
+            if part_of(charter, name) == "secondary":
+                continue
+            said = {"arm": arm.name, "metric": name}
+            problem = contrasts.problems[row][column]
+            if problem or not np.isfinite(z[row, column]):
+                reached.append(LookEffect(**said, problem=problem or "it cannot be computed"))
+                continue
+            estimate = float(found.estimate[row, column])
+            reached.append(
+                LookEffect(
+                    **said,
+                    estimate=estimate,
+                    low=estimate - half[row, column],
+                    high=estimate + half[row, column],
+                    z=float(z[row, column]),
+                    boundary=boundary,
+                    crossed=bool(abs(z[row, column]) >= boundary),
+                )
+            )
+    return reached
+
+
+def days(estimator: Estimator, summary: Summary, planned: Mapping[str, float]) -> tuple[Day, ...]:
+    """Each day on which units were first exposed, with the primary effects of all units up to it."""
+    ratios = of_groups(summary.day_units, planned)
+    told = []
+    for day in sorted({day for _, day in summary.day_units}):
+        units = {arm: summary.day_units.get((arm, day), 0) for arm in planned}
+        ratio = ratios.get(day)
+        told.append(Day(day=day, units=units, p=ratio.p if ratio else None, effects=_until(estimator, summary, day)))
+    return tuple(told)
+
+
+def _until(estimator: Estimator, summary: Summary, day: str) -> tuple[DayEffect, ...]:
+    charter, cells = estimator.charter, summary.days
+    known = np.array([str(each) <= day for each in cells.keys["day"].tolist()], dtype=bool)
+    found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), summary)
+    compared = differences(found.at(np.s_[1:]), found.at(np.s_[:1]))
+    yardstick = (
+        yardstick_of(charter.sample, units=np.minimum(found.n[1:], found.n[:1]))
+        if isinstance(charter.sample.looks, AlwaysValid)
+        else FixedHorizon()
+    )
+    with np.errstate(all="ignore"):
+        half = yardstick.reach(compared.se, compared.df, charter.alpha)
+    effects = []
+    for row, arm in enumerate(charter.treatments):
+        for column, name in enumerate(estimator.names):
+            if part_of(charter, name) != "primary" or estimator.metrics[name].kind == "quantile":
+                continue
+            estimate, reach = float(compared.estimate[row, column]), float(half[row, column])
+            numbers = (
+                {"estimate": estimate, "low": estimate - reach, "high": estimate + reach} if np.isfinite(reach) else {}
+            )
+            effects.append(DayEffect(arm=arm.name, metric=name, **numbers))
+    return tuple(effects)

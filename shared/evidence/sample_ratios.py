@@ -1,0 +1,52 @@
+"""Sample ratios: whether the arms have the sizes that the randomisation planned, overall, by day and by segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from scipy.special import chdtrc
+
+from shared.evidence.model import SampleRatio
+
+# Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation.
+P_MIN = 0.001
+# A smaller deviation of shares does no harm: Statsig's 0.1 %.
+DEVIATION_FLOOR = 0.001
+# The fewest units to expect in an arm for a chi-square to mean something: Eppo's 8.
+EXPECTED_MIN = 8
+Key = TypeVar("Key")
+
+
+def sample_ratio(units: Mapping[str, int], planned: Mapping[str, float]) -> SampleRatio:
+    """Pearson's joint chi-square of exposed units per arm against planned shares (Fabijan et al. 2019)."""
+    total = sum(units.values())
+    if total == 0 or units.keys() - planned.keys() or len(planned) == 1:
+        return SampleRatio(chi2=None, p=None, deviation=None)
+    chi2 = sum((units.get(arm, 0) - total * share) ** 2 / (total * share) for arm, share in planned.items())
+    deviation = max(abs(units.get(arm, 0) / total - share) for arm, share in planned.items())
+    return SampleRatio(chi2=chi2, p=float(chdtrc(len(planned) - 1, chi2)), deviation=deviation)
+
+
+def of_groups(units: Mapping[tuple[str, Key], int], planned: Mapping[str, float]) -> dict[Key, SampleRatio]:
+    """The sample ratio of each group of units, like a day's, by (arm, group); only of groups that are large enough."""
+    groups: dict[Key, dict[str, int]] = {}
+    for (arm, group), n in units.items():
+        groups.setdefault(group, {})[arm] = n
+    return {
+        group: sample_ratio(counts, planned)
+        for group, counts in groups.items()
+        if min(planned.values()) * sum(counts.values()) >= EXPECTED_MIN
+    }
+
+
+def mismatched(found: Mapping[Key, SampleRatio]) -> dict[Key, SampleRatio]:
+    """The groups that are not as planned, each tested at its part of `P_MIN` (Bonferroni), and above the floor."""
+    return {
+        group: ratio
+        for group, ratio in found.items()
+        if ratio.p is not None
+        and ratio.deviation is not None
+        and ratio.p < P_MIN / len(found)
+        and ratio.deviation >= DEVIATION_FLOOR
+    }
