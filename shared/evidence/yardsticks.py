@@ -1,0 +1,204 @@
+"""Yardsticks: how far an estimate must be from nothing to count, by when the charter lets anybody look.
+
+A yardstick judges every effect of a pilot alike. What it is given are arrays of one shape (or numbers): estimates,
+standard errors and degrees of freedom. Where one of them is NaN the effect could not be evaluated, and NaN comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from shared.charter import AlwaysValid as AnyTime
+from shared.charter import FixedHorizon as OneLook
+from shared.charter import SamplePlan
+from shared.evidence import confidence_sequences as sequences
+from shared.evidence.spending import Schedule
+from shared.evidence.tails import t_of, z_of
+
+Array = NDArray[np.float64]
+# From so many units in an arm on a mean is normal enough to look at it for as long as one likes, where a unit in
+# twenty has any of the metric; docs/proof/sequential.md has the simulations.
+SEQUENCE_UNITS_MIN = 1_000
+
+
+class Effects(Protocol):
+    """Differences to the control with their standard errors and degrees of freedom: arrays of one shape."""
+
+    @property
+    def estimate(self) -> Any:
+        """The differences, in the metric's unit."""
+        ...
+
+    @property
+    def se(self) -> Any:
+        """Their standard errors."""
+        ...
+
+    @property
+    def df(self) -> Any:
+        """Degrees of freedom."""
+        ...
+
+
+class Yardstick(Protocol):
+    """What every method of looks can say of effects."""
+
+    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+        """How far the two-sided interval at 1 - alpha reaches to either side."""
+        ...
+
+    def p_no_difference(self, found: Effects) -> Array:
+        """Two-sided p-value of no difference; where there are several looks, one that holds at every look."""
+        ...
+
+    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+        """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
+        ...
+
+    def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bound at 1 - alpha on the bad side."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedHorizon:
+    """One look: Student's t with Welch's degrees of freedom."""
+
+    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+        """How far the two-sided interval at 1 - alpha reaches to either side."""
+        return np.asarray(se * stdtrit(df, 1 - alpha / 2))
+
+    def p_no_difference(self, found: Effects) -> Array:
+        """Two-sided p-value of no difference."""
+        return np.asarray(2 * stdtr(found.df, -np.abs(found.estimate) / found.se))
+
+    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+        """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
+        return np.asarray(stdtr(found.df, -sign * (found.estimate - margin) / found.se))
+
+    def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bound at 1 - alpha on the bad side."""
+        return np.asarray(found.estimate - sign * found.se * stdtrit(found.df, 1 - alpha))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSequential:
+    """Looks agreed on beforehand that share alpha (Lan and DeMets 1983).
+
+    Intervals are repeated confidence intervals (Jennison and Turnbull 1989, "Interim analyses: the repeated confidence
+    interval approach"): all looks' together cover with 1 - alpha. A p-value is the smallest alpha at which any look so
+    far crosses (Liu and Anderson 2008, "On adaptive extensions of group sequential trials"). What could not be
+    evaluated at a look has not crossed there, and its part of alpha is gone.
+
+    Attributes:
+        schedule: the looks so far, the present one last.
+        history: the effects at the looks before it, oldest first, in the order of those it is asked about.
+    """
+
+    schedule: Schedule
+    history: Sequence[Effects] = ()
+
+    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+        """How far the two-sided interval at 1 - alpha reaches to either side at the present look."""
+        return np.asarray(se * t_of(self.schedule.boundaries(alpha)[-1], df))
+
+    def p_no_difference(self, found: Effects) -> Array:
+        """Two-sided p-value of no difference that holds at every look."""
+        z = np.stack([np.abs(z_of(_ratio(each, 0.0), each.df)) for each in (*self.history, found)])
+        return self._level(self.schedule, z)
+
+    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+        """One-sided p-value of a difference no better than `margin` that holds at every look."""
+        z = np.stack([z_of(sign * _ratio(each, margin), each.df) for each in (*self.history, found)])
+        return self._level(self.schedule.one_sided(), z)
+
+    def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bound at 1 - alpha on the bad side, at the present look."""
+        c = self.schedule.one_sided().boundaries(alpha)[-1]
+        return np.asarray(found.estimate - sign * found.se * t_of(c, found.df))
+
+    @staticmethod
+    def _level(schedule: Schedule, z: Array) -> Array:
+        return np.where(np.isnan(z[-1]), np.nan, schedule.level(z))
+
+
+@dataclass(frozen=True, slots=True)
+class AlwaysValid:
+    """A look at any time: confidence sequences, as tight as can be where an arm has the units that were planned.
+
+    They are asymptotic: below `SEQUENCE_UNITS_MIN` units in either arm nothing can be said, and NaN comes back.
+
+    Attributes:
+        units: in the smaller of the two arms, a number or one per effect.
+        planned: how many the charter planned per arm.
+        alpha: the charter's.
+    """
+
+    units: Any
+    planned: int
+    alpha: float
+
+    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+        """How far the two-sided interval at 1 - alpha reaches to either side."""
+        return np.asarray(se * t_of(sequences.radius(self._age(self.alpha), alpha), df))
+
+    def p_no_difference(self, found: Effects) -> Array:
+        """Two-sided p-value of no difference that holds whenever one looks."""
+        return sequences.p_two_sided(z_of(_ratio(found, 0.0), found.df), self._age(self.alpha))
+
+    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+        """One-sided p-value of a difference no better than `margin` that holds whenever one looks."""
+        z = z_of(sign * _ratio(found, margin), found.df)
+        return sequences.p_one_sided(z, self._one_sided_age())
+
+    def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bound at 1 - alpha on the bad side."""
+        radius = sequences.radius_one_sided(self._one_sided_age(), alpha)
+        return np.asarray(found.estimate - sign * found.se * t_of(radius, found.df))
+
+    def boundary(self, alpha: float) -> Array:
+        """How far z must be from zero to cross now."""
+        return sequences.radius(self._age(self.alpha), alpha)
+
+    def _age(self, alpha: float) -> Array:
+        units = np.asarray(self.units, dtype=float)
+        known = np.where(units >= SEQUENCE_UNITS_MIN, units, np.nan)
+        return known / self.planned * sequences.age_when_tightest(alpha)
+
+    def _one_sided_age(self) -> Array:
+        """A one-sided sequence at alpha is nearly a two-sided one at twice that, and is tuned like it."""
+        return self._age(2 * self.alpha)
+
+
+def yardstick_of(
+    plan: SamplePlan,
+    *,
+    shares: Sequence[float] = (),
+    information: Sequence[float] = (),
+    history: Sequence[Effects] = (),
+    units: Any = 0,
+) -> Yardstick:
+    """The yardstick that a charter's plan asks for at the present look.
+
+    Looks agreed on beforehand need `shares` (of the time box that was over) and `information` (exposed units) at every
+    look so far, the present one last, and `history`, the effects at the looks before it. Looks at any time need
+    `units`, those of the smaller of the two arms: a number, or one per effect. One look needs neither.
+    """
+    looks = plan.looks
+    if isinstance(looks, OneLook):
+        return FixedHorizon()
+    if isinstance(looks, AnyTime):
+        return AlwaysValid(units, plan.units_per_arm, plan.alpha)
+    return GroupSequential(Schedule(tuple(shares), tuple(map(float, information)), looks.spending), tuple(history))
+
+
+def _ratio(found: Effects, margin: Any) -> Array:
+    """How many standard errors an estimate is from a margin; NaN without any."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(found.se) > 0, (np.asarray(found.estimate) - margin) / found.se, np.nan)
