@@ -12,8 +12,19 @@ from numpy.typing import NDArray
 from shared.charter import Charter
 from shared.engines.protocol import SIZE, Summary, covariate, per_of, value_of
 from shared.evidence import quantiles
-from shared.evidence.estimates import Differences, Means, Problem, Quantity, adjusted, differences, lifts, means, slopes
-from shared.evidence.estimates import stratified, words
+from shared.evidence.estimates import (
+    Differences,
+    Means,
+    Problem,
+    Quantity,
+    adjusted,
+    differences,
+    lifts,
+    means,
+    slopes,
+    stratified,
+    words,
+)
 from shared.evidence.moments import Cells
 from shared.metrics import Metric
 

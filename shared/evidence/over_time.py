@@ -16,8 +16,8 @@ from shared.evidence.estimates import differences
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
 from shared.evidence.sample_ratios import of_groups
 from shared.evidence.spending import Schedule
-from shared.evidence.yardsticks import FixedHorizon, yardstick_of
 from shared.evidence.tails import t_of, z_of
+from shared.evidence.yardsticks import FixedHorizon, yardstick_of
 from shared.sample_plan import AlwaysValid, GroupSequential
 
 

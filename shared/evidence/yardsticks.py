@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from shared.charter import AlwaysValid as AnyTime
-from shared.charter import FixedHorizon as OneLook
-from shared.charter import SamplePlan
 from shared.evidence import confidence_sequences as sequences
 from shared.evidence.spending import Schedule
 from shared.evidence.tails import t_of, z_of
+from shared.sample_plan import AlwaysValid as AnyTime
+from shared.sample_plan import FixedHorizon as OneLook
+from shared.sample_plan import SamplePlan
 
 Array = NDArray[np.float64]
 # From so many units in an arm on a mean is normal enough to look at it for as long as one likes, where a unit in
