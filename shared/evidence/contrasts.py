@@ -49,7 +49,7 @@ class Contrasts:
     lifts: Differences
     plain: Differences
     units: Array
-    problems: tuple[tuple[str, ...], ...]
+    problems: NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,15 @@ class Estimator:
         """What a summary says of every treatment."""
         plain = self._with_quantiles(summary, means(summary.arms.aligned(arm=self.arms), self.quantities))
         found = self._with_quantiles(summary, self._as_charter_says(summary))
-        problems = self._problems(summary)
-        compared = self._compared(found)
-        silent = np.array([[bool(text) for text in row] for row in problems])
-        told = tuple(
-            tuple(text or words(Problem(code)) for text, code in zip(row, codes, strict=True))
-            for row, codes in zip(problems, compared.problem.tolist(), strict=True)
-        )
+        silent = np.array(self._problems(summary))
+        compared = compared_with_first(found)
         return Contrasts(
             metrics=self.names,
-            found=compared.without(silent),
-            lifts=lifts(found.at(np.s_[1:]), found.at(np.s_[:1])).without(silent),
-            plain=self._compared(plain).without(silent),
+            found=compared.without(silent != ""),
+            lifts=lifts(found.at(np.s_[1:]), found.at(np.s_[:1])).without(silent != ""),
+            plain=compared_with_first(plain).without(silent != ""),
             units=np.minimum(found.n[1:], found.n[:1]).astype(float),
-            problems=told,
+            problems=np.where(silent != "", silent, reasons(found, compared, self.arms)),
         )
 
     def means(self, cells: Cells, summary: Summary) -> Means:
@@ -110,9 +105,6 @@ class Estimator:
         if not self.covariates:
             return means(cells, self.quantities)
         return adjusted(cells, self.quantities, self.covariates, slopes(summary.arms, self.quantities, self.covariates))
-
-    def _compared(self, found: Means) -> Differences:
-        return differences(found.at(np.s_[1:]), found.at(np.s_[:1]))
 
     def _as_charter_says(self, summary: Summary) -> Means:
         if self.charter.strata is None:
@@ -159,3 +151,27 @@ class Estimator:
         if self.charter.cluster and self.metrics[name].kind == "quantile":
             return "a quantile cannot be estimated of clusters"
         return ""
+
+
+def compared_with_first(found: Means) -> Differences:
+    """Every row but the first, the control's, against that one."""
+    return differences(found.at(np.s_[1:]), found.at(np.s_[:1]))
+
+
+def reasons(found: Means, compared: Differences, arms: Sequence[str]) -> NDArray[np.str_]:
+    """Why there is no difference, in words, per treatment and quantity; empty where there is one."""
+    told = [
+        [
+            next(
+                (
+                    words(int(found.problem[at, column]), f"arm {arms[at]}", int(found.n[at, column]))
+                    for at in (row + 1, 0)
+                    if found.problem[at, column]
+                ),
+                words(int(code)) if code else "",
+            )
+            for column, code in enumerate(codes)
+        ]
+        for row, codes in enumerate(compared.problem)
+    ]
+    return np.array(told)

@@ -74,7 +74,7 @@ def _effect(
     part = part_of(charter, name)
     said: dict[str, Any] = {"arm": charter.treatments[row].name, "metric": name, "part": part}
     values = {key: float(array[row, column]) for key, array in numbers.items()}
-    problem = contrasts.problems[row][column]
+    problem = str(contrasts.problems[row, column])
     if not problem and not all(np.isfinite(values[key]) for key in _NEEDED):
         problem = "too few units for this method of looks"
     if problem:

@@ -10,9 +10,8 @@ from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.engines.protocol import Summary
 from shared.evidence.agenda import Agenda
-from shared.evidence.contrasts import Contrasts, Estimator
+from shared.evidence.contrasts import Contrasts, Estimator, compared_with_first
 from shared.evidence.effects import part_of
-from shared.evidence.estimates import differences
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
 from shared.evidence.sample_ratios import of_groups
 from shared.evidence.spending import Schedule
@@ -56,7 +55,7 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
             if part_of(charter, name) == "secondary":
                 continue
             said = {"arm": arm.name, "metric": name}
-            problem = contrasts.problems[row][column]
+            problem = str(contrasts.problems[row, column])
             if problem or not np.isfinite(z[row, column]):
                 reached.append(LookEffect(**said, problem=problem or "it cannot be computed"))
                 continue
@@ -90,7 +89,7 @@ def _until(estimator: Estimator, summary: Summary, day: str) -> tuple[DayEffect,
     charter, cells = estimator.charter, summary.days
     known = np.array([str(each) <= day for each in cells.keys["day"].tolist()], dtype=bool)
     found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), summary)
-    compared = differences(found.at(np.s_[1:]), found.at(np.s_[:1]))
+    compared = compared_with_first(found)
     yardstick = (
         yardstick_of(charter.sample, units=np.minimum(found.n[1:], found.n[:1]))
         if isinstance(charter.sample.looks, AlwaysValid)

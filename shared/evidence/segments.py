@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from shared.engines.protocol import Summary
-from shared.evidence.contrasts import Estimator
-from shared.evidence.estimates import Problem, differences, words
+from shared.evidence.contrasts import Estimator, compared_with_first, reasons
 from shared.evidence.model import SegmentEffect
 from shared.evidence.multiplicity import benjamini_hochberg
 from shared.evidence.yardsticks import FixedHorizon
@@ -38,7 +37,8 @@ def _of_segment(estimator: Estimator, summary: Summary, segment: str) -> Iterato
     for level in dict.fromkeys(cells.keys["level"].tolist()):
         every = cells.aligned(arm=estimator.arms, level=[level] * len(estimator.arms))
         means = estimator.means(every, summary)
-        found = differences(means.at(np.s_[1:]), means.at(np.s_[:1]))
+        found = compared_with_first(means)
+        why = reasons(means, found, estimator.arms)
         with np.errstate(all="ignore"):
             half = FixedHorizon().reach(found.se, found.df, charter.alpha)
             p = FixedHorizon().p_no_difference(found)
@@ -46,7 +46,7 @@ def _of_segment(estimator: Estimator, summary: Summary, segment: str) -> Iterato
         for row, arm in enumerate(charter.treatments):
             for metric in primaries:
                 column = estimator.names.index(metric)
-                problem = words(Problem(int(found.problem[row, column])))
+                problem = str(why[row, column])
                 if estimator.metrics[metric].kind == "quantile":
                     problem = "a quantile is not estimated in segments"
                 estimate, reach = float(found.estimate[row, column]), float(half[row, column])

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from shared.charter import Charter
-from shared.engines.protocol import Summary, covariate, early_of, late_of, value_of
-from shared.evidence.estimates import Quantity, differences, means, p_no_difference, words
+from shared.engines.protocol import SIZE, Summary, covariate, early_of, late_of, value_of
+from shared.evidence.contrasts import compared_with_first, reasons
+from shared.evidence.estimates import Quantity, means, p_no_difference
 from shared.evidence.model import Effect, SegmentEffect, Symptom
 from shared.evidence.moments import Cells
 from shared.evidence.sample_ratios import DEVIATION_FLOOR, P_MIN, mismatched, of_groups
@@ -144,8 +145,6 @@ def _pre_period_balance(seen: Seen) -> Iterator[Symptom]:
 
 
 def _trait(seen: Seen, name: str) -> Quantity:
-    from shared.engines.protocol import SIZE
-
     return Quantity(covariate(name), SIZE if seen.charter.cluster else None)
 
 
@@ -154,11 +153,10 @@ def _welch(seen: Seen, cells: Cells, arm: str, quantities: list[Quantity]) -> tu
     both = [cells.of(arm=name) for name in (arm, seen.charter.control.name)]
     if min(len(part) for part in both) == 0:
         return [math.nan] * len(quantities), ["an arm has no units"] * len(quantities)
-    treated, control = (means(part, quantities) for part in both)
-    found = differences(treated, control)
-    with np.errstate(all="ignore"):
-        p = p_no_difference(found.estimate, found.se, found.df)
-    return p[0].tolist(), [words(code) for code in found.problem[0].tolist()]
+    found = means(both[1].joined(both[:1]), quantities)
+    compared = compared_with_first(found)
+    why = reasons(found, compared, [seen.charter.control.name, arm])
+    return compared.p()[0].tolist(), why[0].tolist()
 
 
 def _recording_gaps(seen: Seen) -> Iterator[Symptom]:

@@ -1,0 +1,210 @@
+"""Symptoms: each finds what was planted, leaves the healthy alone, and says where it could not look."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from shared.engines.protocol import covariate, early_of, late_of, value_of
+from shared.evidence.model import Effect, SegmentEffect
+from shared.evidence.symptoms import CHECKS, Seen, symptoms
+from shared.metrics import Metric
+from tests.makers import make_charter
+from tests.shared.summaries import summary_of
+
+SPEND = Metric(kind="mean", column="spend", unit="USD")
+VISIT = Metric(kind="proportion", column="visit", unit="share")
+PLANNED = {"control": 0.5, "letter": 0.5}
+UNITS = 400
+ARM = np.repeat(["control", "letter"], UNITS)
+RNG = np.random.default_rng(20260101)
+NOISE = RNG.normal(10, 2, 2 * UNITS)
+
+
+def effect(estimate=0.5, se=0.1, **said):
+    return Effect(**{"arm": "letter", "metric": "spend", "part": "primary", "estimate": estimate, "se": se,
+                     "low": estimate - 0.2, "high": estimate + 0.2, "p": 0.001, "p_adjusted": 0.001, **said})  # fmt: skip
+
+
+def seen(summary=None, *, charter=None, metrics=None, effects=None, segments=(), complete=True):
+    primary = {"metric": "spend", "minimum_effect": 0.1}
+    return Seen(
+        charter=make_charter(**{"primary": primary, **(charter or {})}),
+        metrics=metrics or {"spend": SPEND},
+        planned=PLANNED,
+        summary=summary or summary_of(ARM, {value_of("spend"): NOISE}),
+        effects=[effect()] if effects is None else effects,
+        segments=segments,
+        complete=complete,
+    )
+
+
+def found(check, look):
+    return [symptom for symptom in symptoms(look) if symptom.check == check]
+
+
+def test_every_check_says_something_even_of_nothing():
+    nobody = summary_of(["control", "letter"], {value_of("spend"): [0.0, 0.0]}, units={}, day_units={}, outcome_days={})
+    told = symptoms(seen(nobody, effects=[effect(estimate=None, problem="no data")]))
+    assert len({symptom.check for symptom in told}) == len(CHECKS)
+    assert "good" not in {symptom.state for symptom in told} - {"warning", "unevaluable"} or all(
+        symptom.reason for symptom in told
+    )
+
+
+def test_a_healthy_pilot_has_no_warning():
+    tenure = (ARM, {early_of("spend"): NOISE, late_of("spend"): NOISE[::-1]})
+    look = seen(
+        summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): NOISE[::-1]}, tenure=tenure,
+                   segments={"zip_code": ["Urban", "Rural"] * UNITS}, untraited={"history": 0}),
+        charter={"covariates": ["history"], "segments": ["zip_code"]},
+        segments=[SegmentEffect(segment="zip_code", level="Urban", arm="letter", metric="spend", units=(200, 200),
+                                estimate=0.5, low=0.1, high=0.9, p=0.02, p_adjusted=0.04)],
+    )  # fmt: skip
+    assert {symptom.check: symptom.state for symptom in symptoms(look)} == {
+        "sample_ratio_by_day": "good", "sample_ratio_by_segment": "good", "multiple_exposure": "good",
+        "pre_period_balance": "good", "traits_known": "good", "recording_gaps": "good", "weekdays_complete": "good",
+        "novelty": "good", "segment_reversals": "good", "outlier_influence": "good", "improbably_good": "good",
+        "metrics_vary": "good",
+    }  # fmt: skip
+
+
+def test_one_day_of_the_wrong_size_is_named():
+    units = {("control", "2026-01-05"): 500, ("letter", "2026-01-05"): 500,
+             ("control", "2026-01-06"): 700, ("letter", "2026-01-06"): 500}  # fmt: skip
+    [told] = found("sample_ratio_by_day", seen(summary_of(ARM, {value_of("spend"): NOISE}, day_units=units)))
+    assert (told.state, told.where) == ("warning", "2026-01-06")
+
+
+def test_one_segment_of_the_wrong_size_is_named():
+    levels = ["Urban"] * 100 + ["Rural"] * 300 + ["Urban"] * 300 + ["Rural"] * 100
+    look = seen(summary_of(ARM, {value_of("spend"): NOISE}, segments={"zip_code": levels}),
+                charter={"segments": ["zip_code"]})  # fmt: skip
+    told = found("sample_ratio_by_segment", look)
+    assert [(each.state, each.where) for each in told] == [
+        ("warning", "zip_code: Rural"), ("warning", "zip_code: Urban"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("multiple", "state"), [(8, "good"), (9, "warning")])
+def test_one_per_cent_in_two_arms_is_the_limit(multiple, state):
+    # 8 of 808 are 0.99 %, 9 of 809 are 1.11 %.
+    [told] = found("multiple_exposure", seen(summary_of(ARM, {value_of("spend"): NOISE}, multiple_units=multiple)))
+    assert told.state == state
+
+
+def test_arms_that_differed_before_the_pilot_are_named_by_scipys_p():
+    history = NOISE + np.where(ARM == "letter", 0.7, 0.0)
+    look = seen(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): history}),
+                charter={"covariates": ["history"]})  # fmt: skip
+    [told] = found("pre_period_balance", look)
+    expected = ttest_ind(history[ARM == "letter"], history[ARM == "control"], equal_var=False).pvalue
+    assert (told.state, told.where, told.measured) == ("warning", "history", pytest.approx(expected, rel=1e-9))
+
+
+def test_a_covariate_that_is_the_same_for_all_cannot_be_compared():
+    look = seen(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): np.ones(len(ARM))}),
+                charter={"covariates": ["history"]})  # fmt: skip
+    [told] = found("pre_period_balance", look)
+    assert told.state == "unevaluable"
+
+
+def test_a_recording_that_was_down_is_found_and_dated():
+    days = {f"2026-01-{day:02}": 50 for day in range(5, 19) if day not in {9, 10}}
+    [told] = found("recording_gaps", seen(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
+    assert (told.state, told.where) == ("warning", "2026-01-09")
+    # Poisson by hand: 12 x 50 outcomes in 14 days; two empty ones, 14 places.
+    assert told.measured == pytest.approx(14 * math.exp(-2 * 600 / 14), rel=1e-9)
+
+
+def test_a_quiet_day_where_little_happens_is_chance():
+    days = {"2026-01-05": 1, "2026-01-07": 1, "2026-01-10": 2}
+    [told] = found("recording_gaps", seen(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
+    assert told.state == "good"
+
+
+def test_a_weekday_that_never_was_is_named_once_the_time_box_is_over():
+    days = {f"2026-01-{day:02}": 50 for day in range(5, 19) if day not in {10, 11, 17, 18}}
+    summary = summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)
+    [told] = found("weekdays_complete", seen(summary))
+    assert (told.state, told.reason) == ("warning", "nothing was ever recorded on a Saturday, Sunday")
+    [told] = found("weekdays_complete", seen(summary, complete=False))
+    assert told.state == "unevaluable"
+
+
+def test_an_effect_that_wears_off_is_found_by_scipys_p():
+    letter = ARM == "letter"
+    early, late = NOISE + 1.0 * letter, NOISE[::-1] + 0.1 * letter
+    summary = summary_of(ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late}))
+    [told] = found("novelty", seen(summary))
+    change = late - early
+    # Welch's own degrees of freedom lie between those of the smaller arm and of both: p agrees to a few per cent.
+    expected = ttest_ind(change[letter], change[~letter], equal_var=False).pvalue
+    assert (told.state, told.measured) == ("warning", pytest.approx(expected, rel=0.1))
+
+
+def test_an_effect_that_grows_is_no_novelty():
+    letter = ARM == "letter"
+    early, late = NOISE + 0.3 * letter, NOISE[::-1] + 3.0 * letter
+    summary = summary_of(ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late}))
+    [told] = found("novelty", seen(summary))
+    assert told.state == "good"
+
+
+def test_without_units_exposed_early_enough_novelty_cannot_be_asked():
+    [told] = found("novelty", seen())
+    assert told.state == "unevaluable"
+
+
+def test_a_segment_against_the_whole_is_named():
+    against = SegmentEffect(segment="zip_code", level="Rural", arm="letter", metric="spend", units=(200, 200),
+                            estimate=-0.4, low=-0.6, high=-0.2, p=0.001, p_adjusted=0.01)  # fmt: skip
+    look = seen(charter={"segments": ["zip_code"]}, segments=[against])
+    [told] = found("segment_reversals", look)
+    assert (told.state, told.where) == ("warning", "zip_code: Rural")
+    [told] = found("segment_reversals", seen(segments=[against.model_copy(update={"p_adjusted": 0.06})]))
+    assert told.state == "good"
+
+
+def test_one_unit_that_carries_the_effect_is_found_and_what_is_left_is_numpys():
+    spend = NOISE.copy()
+    spend[-1] = 5_000.0
+    difference = spend[ARM == "letter"].mean() - spend[ARM == "control"].mean()
+    se = math.sqrt(sum(spend[ARM == arm].var(ddof=1) / UNITS for arm in ("letter", "control")))
+    [told] = found("outlier_influence",
+                   seen(summary_of(ARM, {value_of("spend"): spend}), effects=[effect(difference, se)]))  # fmt: skip
+
+    def without(values):
+        return np.delete(values, np.argmax(np.abs(values - values.mean()))).mean()
+
+    left = without(spend[ARM == "letter"]) - without(spend[ARM == "control"])
+    assert (told.state, told.measured) == ("warning", pytest.approx(left, rel=1e-9))
+
+
+def test_a_share_has_no_outliers():
+    look = seen(summary_of(ARM, {value_of("visit"): (NOISE > 10).astype(float)}), metrics={"visit": VISIT},
+                charter={"primary": {"metric": "visit", "minimum_effect": 0.01}},
+                effects=[effect(metric="visit")])  # fmt: skip
+    [told] = found("outlier_influence", look)
+    assert told.state == "good"
+
+
+@pytest.mark.parametrize(("estimate", "state"), [(0.99, "good"), (1.01, "warning"), (-1.01, "warning")])
+def test_ten_times_what_is_worth_scaling_is_too_good_to_be_true(estimate, state):
+    [told] = found("improbably_good", seen(effects=[effect(estimate)]))
+    assert told.state == state
+
+
+def test_a_metric_that_does_not_vary_is_named():
+    [told] = found("metrics_vary", seen(effects=[effect(estimate=None, problem="the metric does not vary in either arm")]))
+    assert (told.state, told.metric) == ("warning", "spend")
+
+
+def test_units_that_the_population_does_not_know_are_counted():
+    # 41 of 800 units are 5.1 %.
+    look = seen(summary_of(ARM, {value_of("spend"): NOISE}, untraited={"history": 41, "zip_code": 40}))
+    [told] = found("traits_known", look)
+    assert (told.state, told.where) == ("warning", "history")
