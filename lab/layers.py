@@ -30,8 +30,7 @@ def sharing(charter: Charter, others: list[Pilot]) -> list[Pilot]:
     return [
         pilot
         for pilot in others
-        if (pilot.charter.population, pilot.charter.synthetic) == units
-        and not _apart(charter, pilot.charter)
+        if (pilot.charter.population, pilot.charter.synthetic) == units and not _apart(charter, pilot.charter)
     ]
 
 
