@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lab.budget import committed
+from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable
 from lab.state import read_settings
+from lab.traits import unusable
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
-from shared.evidence.compute import unanswerable
 from shared.files import scratch_in
 from shared.people import read_people
 from shared.play import Play
@@ -51,7 +52,6 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
         *_of_people(room, frozen),
         *_of_data(frozen),
         *_of_columns(frozen),
-        *_of_plan(charter),
         *_of_plays(frozen, audiences),
         *([] if began else _of_time(room, frozen)),
         *_of_layer(room, charter),
@@ -107,7 +107,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
-    available = int(frozen.taking_part * share)
+    available = int(taking_part(frozen) * share)
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
@@ -118,27 +118,8 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
 
 def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
     """What the charter names of the snapshot, and the snapshot does not have."""
+    yield from unusable(frozen)
     charter, snapshot = frozen.promise.charter, frozen.snapshot
-    columns = {column.name: column for column in snapshot.contract(charter.population).columns}
-    known = [column.name for column in columns.values() if column.printable]
-    named = {"cluster": (charter.cluster,) if charter.cluster else (), "segments": charter.segments}
-    for said, names in {**named, "covariates": charter.covariates}.items():
-        for name in names:
-            if name not in known:
-                yield BadInput(
-                    f"`{said}` names column `{name}`, which table `{charter.population}` does not publish",
-                    where=_place(charter),
-                    expected="one of: " + ", ".join(known),
-                )
-    numeric = [name for name in known if columns[name].type in {"integer", "number"}]
-    for name in charter.covariates:
-        if name in known and name not in numeric:
-            yield BadInput(
-                f"covariate `{name}` is no number",
-                where=_place(charter),
-                expected="one of: " + ", ".join(numeric),
-                remedy="name it under `segments` instead, if its groups matter",
-            )
     for name in charter.sources:
         if name not in snapshot.manifest.tables:
             yield BadInput(
@@ -146,16 +127,6 @@ def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
                 where=_place(charter),
                 expected="any of: " + ", ".join(sorted(snapshot.manifest.tables)),
             )
-
-
-def _of_plan(charter: Charter) -> Iterator[Refused]:
-    """What the evidence could not answer in the end is not begun."""
-    remedies = {
-        "looks": "leave `looks` out: the evidence is judged once, when the time box is over",
-        "cluster": "leave `cluster` out, and let a table of clusters be the `population`",
-    }
-    for key, what in unanswerable(charter).items():
-        yield Refused(what, where=_place(charter), remedy=remedies[key])
 
 
 def _of_outcomes(outcomes: Contract, charter: Charter) -> Iterator[BadInput]:

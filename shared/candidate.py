@@ -121,7 +121,7 @@ class Candidate:
 
     @property
     def data(self) -> PilotData:
-        """The sealed exposures, outcomes and conflicts."""
+        """The sealed exposures, outcomes and conflicts, and the units' traits where the charter names any."""
         from shared.engines.protocol import PilotData  # DuckDB is not for those who only look at costs
 
         return PilotData.in_folder(self.folder / DATA)

@@ -352,6 +352,12 @@ class Charter(Part):
         return (*primaries, *(rail.metric for rail in self.guardrails), *self.secondary)
 
     @property
+    def traits(self) -> tuple[str, ...]:
+        """The columns of the population that the evidence reads, each once: cluster, covariates, segments, strata."""
+        named = (self.cluster, *self.covariates, *self.segments, self.strata)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
     def primaries(self) -> tuple[Primary, ...]:
         """Every primary metric, the first one first."""
         return (self.primary, *self.co_primary)

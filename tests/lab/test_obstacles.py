@@ -48,16 +48,6 @@ def change(path, old, new):
         (("population: customers", "population: customers\ncovariates: [email]"), BadInput, "names column `email`"),
         (("population: customers", "population: customers\ncovariates: [zip_code]"), BadInput, "is no number"),
         (("population: customers", "population: customers\nsources: [orders]"), BadInput, "names table `orders`"),
-        (
-            ("population: customers", "population: customers\ncluster: zip_code"),
-            Refused,
-            "arms by cluster (`zip_code`) cannot be analysed",
-        ),
-        (
-            ("units_per_arm: 150", "units_per_arm: 150, looks: {method: always_valid}"),
-            Refused,
-            "looks of method `always_valid` cannot be analysed",
-        ),
         (("media: 100.00", "media: 90000.00"), Refused, "the pilot asks for 90,000.00 USD"),
         (("currency: USD", "currency: EUR"), BadInput, "the pilot's budget is in EUR"),
         (

@@ -24,6 +24,7 @@ FULL = {
     "kill_criteria": [{"metric": "returns", "worse_than": -0.1}],
     "covariates": ["recency"],
     "segments": ["zip_code"],
+    "strata": "zip_code",
     "sources": ["orders"],
     "layer": {"name": "mail", "start": 0, "end": 0.5},
 }
@@ -91,6 +92,8 @@ def test_these_are_free_after_the_first_exposure(changed):
         ({"kill_criteria": []}, ["kill_criteria"]),
         ({"covariates": []}, ["covariates"]),
         ({"segments": ["recency"]}, ["segments"]),
+        ({"strata": None}, ["strata"]),
+        ({"cluster": "household"}, ["cluster"]),
         ({"sources": []}, ["sources"]),
         ({"layer": None}, ["layer"]),
         ({"layer": {"name": "mail", "start": 0, "end": 0.6}}, ["layer.end"]),
