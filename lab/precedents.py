@@ -84,7 +84,7 @@ class Precedent:
 
     def _measured_alike(self, name: str, metric: Metric) -> bool:
         then = self.pilot.promise.metrics.get(name)
-        return then is not None and _definition(then) == _definition(metric)
+        return then is not None and then.definition == metric.definition
 
 
 def precedents(room: Room, charter: Charter) -> list[Precedent]:
@@ -142,7 +142,3 @@ def _mean(arm: ArmEvidence, name: str) -> Moments | None:
     moments = arm.moments.get(name)
     found = None if moments is None else as_mean(moments)
     return None if isinstance(found, str) else found
-
-
-def _definition(metric: Metric) -> Metric:
-    return metric.model_copy(update={"description": "", "history": None})

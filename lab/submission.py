@@ -8,11 +8,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from lab.aa import covering
 from lab.analysis import Analysis, is_current, latest
 from lab.pilots import Pilot, entries, locked_pilot
 from lab.reservations import require_none_open
 from lab.state import candidates, open_lab
 from shared.candidate import (
+    AA,
     AMENDMENTS,
     FILES,
     PROMISE,
@@ -28,6 +30,7 @@ from shared.clock import rfc3339
 from shared.digests import hex_of
 from shared.errors import Refused
 from shared.files import scratch_in
+from shared.ledger import Head
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -61,9 +64,12 @@ def submit(workspace: Workspace, name: str) -> Submitted:
         if not is_current(room, pilot, analysis.evidence):
             raise Refused(f"data came in since the analysis of {name}", where=f"pilot {name}", remedy=again)
         require_none_open(room, pilot)
+        certified = covering(room, pilot.promise, analysis.evidence.data)
         with scratch_in(pilot.folder / "sealing") as scratch:
             _gather(room, pilot, analysis, scratch)
-            return _seal(room, pilot, analysis, scratch)
+            if certified is not None:
+                write_json(scratch / AA, certified[0].as_json())
+            return _seal(room, pilot, analysis, scratch, certified[1] if certified else None)
 
 
 def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
@@ -80,9 +86,9 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
     write_json(folder / SPEND, spend.model_dump(mode="json"))
 
 
-def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitted:
+def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified: Head | None) -> Submitted:
     intake = room.workspace.promotion / "intake"
-    ledger = _last_entry(room, pilot)
+    ledger = _last_entry(room, pilot, certified)
     candidate = seal(
         folder,
         intake,
@@ -104,8 +110,8 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> Submitt
     return Submitted(open_candidate(intake / hex_of(candidate.digest)), repeated=known is not None)
 
 
-def _last_entry(room: Room, pilot: Pilot) -> dict[str, object]:
-    """The Lab's ledger at the pilot's last data or cost: sealing the same content again gives the same digest."""
+def _last_entry(room: Room, pilot: Pilot, certified: Head | None) -> dict[str, object]:
+    """The Lab's ledger at the last thing that is in the candidate: sealing the same again gives the same digest."""
     counted = {"launched", "amended", "deposited", "withdrawn", "ended", "recorded", "spent", "settled", "analysed"}
-    last = [entry for entry in room.entries(pilot.name) if entry.kind in counted][-1]
-    return {"seq": last.seq, "hash": last.hash}
+    heads = [Head(entry.seq, entry.hash) for entry in room.entries(pilot.name) if entry.kind in counted]
+    return max([*heads, *([certified] if certified else [])], key=lambda head: head.seq).as_json()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from shared.aa import AaCertificate
 from shared.charter import Promise
 from shared.digests import canonical, digest_file, digest_json, hex_of
 from shared.errors import BadInput
@@ -29,6 +30,7 @@ EVIDENCE = "evidence.json"
 AMENDMENTS = "amendments.json"
 SPEND = "spend.json"
 MLFLOW_RUN = "mlflow_run.json"
+AA = "aa.json"
 DATA = "data"
 FILES = "files"
 
@@ -141,6 +143,10 @@ class Candidate:
     def spend(self) -> Spend:
         """The costs as submitted."""
         return self._read(SPEND, Spend)
+
+    def certificate(self) -> AaCertificate | None:
+        """The A/A certificate, where the Lab had one that covers the pilot."""
+        return self._read(AA, AaCertificate) if AA in self.manifest.files else None
 
     def file(self, name: str) -> Path:
         """A file that the charter names: SQL, template or contract."""

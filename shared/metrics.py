@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.digests import digest_json
 from shared.errors import BadInput
 from shared.expressions import Expression, parse_expression
 from shared.sql import identifier
@@ -86,6 +87,11 @@ class Metric(BaseModel):
         if len(caps) > 1:
             raise ValueError("a cap is a number or a quantile, not both: keep `cap:` or `cap_quantile:`")
         return self
+
+    @property
+    def definition(self) -> str:
+        """The digest of what the number is: two metrics with the same one measure the same."""
+        return digest_json(self.model_dump(mode="json", exclude={"description", "history"}))
 
     @property
     def sign(self) -> int:

@@ -1,6 +1,6 @@
 """The Lab's commands, in the order of a pilot's way."""
 
-from lab.cli import planning, running, learning  # isort: skip - the order in which `--help` lists them
+from lab.cli import planning, running, learning, certifying  # isort: skip - the order in which `--help` lists them
 from lab.cli.group import app
 
-__all__ = ["app", "learning", "planning", "running"]
+__all__ = ["app", "certifying", "learning", "planning", "running"]

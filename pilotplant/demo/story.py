@@ -274,6 +274,8 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     stage.say(f"The time boxes are over. {GOOD} is analysed, sealed and put before the gate, which admits it.")
     analysis = stage.run("lab", "analyse", GOOD)
     ending.report = str(_from_here(analysis.report))
+    stage.say("Does the test itself keep its word? Its control arm is split 2,000 times, and false alarms are counted.")
+    stage.run("lab", "aa", GOOD)
     stage.run("lab", "submit", GOOD)
     stage.run("promote", "check", GOOD)
     words = ["--as", OWNER, "--reason", "visits rise well above what a mail costs, and sales do not fall"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from promotion.check import Check
 from promotion.checks import (
+    aa_fresh,
     alpha_carried,
     budget_kept,
     candidate_sealed,
@@ -35,6 +36,7 @@ CHECKS: tuple[Check[Any], ...] = (
     multiple_exposure.CHECK,
     data_quality.CHECK,
     evidence_recomputed.CHECK,
+    aa_fresh.CHECK,
     primary_effect.CHECK,
     guardrails.CHECK,
     budget_kept.CHECK,

@@ -10,7 +10,7 @@ import duckdb
 
 from shared.clock import rfc3339
 from shared.engines.files import number, opened
-from shared.engines.protocol import PilotData
+from shared.engines.protocol import PilotData, per_of, value_of
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
 from shared.expressions import Expression
@@ -68,6 +68,29 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
             first_exposure=_moment(connection, "min"),
             last_exposure=_moment(connection, "max"),
         )
+
+
+@contextmanager
+def unit_values(
+    data: PilotData, metrics: Mapping[str, Metric], arm: str
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
+    """A connection with a table `history` of an arm's units, and why some metrics are not known of them.
+
+    A column is named by `value_of` a metric, and by `per_of` a ratio. The order of the rows follows from their content.
+    """
+    numbered = list(enumerate(metrics.items()))
+    named = [f"v{index} AS {identifier(value_of(name))}" for index, (name, _) in numbered]
+    named += [f"d{index} AS {identifier(per_of(name))}" for index, (name, metric) in numbered if metric.per]
+    with opened(data) as connection:
+        connection.execute(_UNITS)
+        connection.execute(_counted(metrics))
+        connection.execute(
+            f"CREATE TEMP TABLE history AS SELECT {', '.join(named)} FROM ({_unit_values(metrics)}) "
+            f"WHERE arm = {literal(arm)} ORDER BY ALL"
+        )
+        gaps = {name: f"{n} outcomes have no value of it" for name, n in _unvalued(connection, metrics).items() if n}
+        silent = arm not in dict(connection.execute(_REPORTING).fetchall())
+        yield connection, dict.fromkeys(metrics, f"arm {arm} has no outcome at all") if silent else gaps
 
 
 _UNITS = f"""
@@ -133,23 +156,13 @@ def _moments(
     connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]
 ) -> tuple[dict[str, int], dict[str, dict[str, AnyMoments]]]:
     numbered = list(enumerate(metrics.items()))
-    per_unit = "".join(_per_unit(index, metric) for index, (_, metric) in numbered)
-    filled = "".join(f", coalesce({column}, 0) AS {column}" for column in _columns(metrics))
-    capped = ", ".join(_capped(index, metric) for index, (_, metric) in numbered)
     # var_pop is Welford's algorithm: centred, unlike sum(x * x).
     per_arm = "".join(f", avg({column}), var_pop({column}) * count(*)" for column in _columns(metrics)) + "".join(
         f", covar_pop(v{index}, d{index}) * count(*)" for index, (_, metric) in numbered if metric.per
     )
     # Ranks are read from the units again, each metric in its own order: they are kept for that, else only looked at.
-    kept = "TEMP TABLE" if any(metric.quantile for metric in metrics.values()) else "TEMP VIEW"
-    connection.execute(f"""
-        CREATE {kept} unit_values AS WITH happened AS (
-            SELECT unit{per_unit} FROM counted GROUP BY unit
-        ), valued AS (
-            SELECT u.arm{filled} FROM units u LEFT JOIN happened h USING (unit)
-        )
-        SELECT * REPLACE ({capped}) FROM valued
-    """)
+    kept = "TABLE" if any(metric.quantile for metric in metrics.values()) else "VIEW"
+    connection.execute(f"CREATE TEMP {kept} unit_values AS {_unit_values(metrics)}")
     rows = connection.execute(f"SELECT arm, count(*){per_arm} FROM unit_values GROUP BY arm ORDER BY arm").fetchall()
     units = {row[0]: row[1] for row in rows}
     moments = {row[0]: _read(metrics, row[1], row[2:]) for row in rows}
@@ -159,6 +172,22 @@ def _moments(
                 # A value that is no finite number has left its trace in the mean, wherever it was sorted.
                 moments[arm][name] = found if moments[arm][name].finite else found.model_copy(update=_UNKNOWN)
     return units, moments
+
+
+def _unit_values(metrics: Mapping[str, Metric]) -> str:
+    """One row per exposed unit: arm, and what is known of it (`_columns`)."""
+    numbered = list(enumerate(metrics.values()))
+    per_unit = "".join(_per_unit(index, metric) for index, metric in numbered)
+    filled = "".join(f", coalesce({column}, 0) AS {column}" for column in _columns(metrics))
+    capped = ", ".join(_capped(index, metric) for index, metric in numbered)
+    return f"""
+        WITH happened AS (
+            SELECT unit{per_unit} FROM counted GROUP BY unit
+        ), valued AS (
+            SELECT u.arm{filled} FROM units u LEFT JOIN happened h USING (unit)
+        )
+        SELECT * REPLACE ({capped}) FROM valued
+    """
 
 
 _UNKNOWN = dict.fromkeys(("value", "low", "high"), math.nan)

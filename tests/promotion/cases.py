@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
+from shared.aa import BINS, AaCertificate, AaMetric, AaQuestion, AaSource, each_confidence, interval, verdict
 from shared.attestation import Word
 from shared.candidate import (
+    AA,
     AMENDMENTS,
     DATA,
     EVIDENCE,
@@ -123,11 +125,13 @@ class Stage:
         texts: Mapping[str, str] | None = None,
         earlier: Sequence[Promise] = (),
         holdout: str = "0",
+        certified: Mapping[str, Any] | None = None,
         alter: Callable[[Path], None] | None = None,
         **head: Any,
     ) -> Candidate:
         """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals.
 
+        It has an A/A certificate of the day before by which every test holds, changed as `certified` says.
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
@@ -147,6 +151,8 @@ class Stage:
             _write_data(folder / DATA, arms, exposed, held, outcomes, days)
             evidence = compute(promise, PilotData.in_folder(folder / DATA))
             write_json(folder / EVIDENCE, evidence.as_json())
+            held_by = certificate(self.workspace, promise, evidence.data, **(certified or {}))
+            write_json(folder / AA, held_by.as_json())
             write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
             if alter is not None:
                 alter(folder)
@@ -237,6 +243,48 @@ def _write_data(
             connection.execute(
                 f"COPY (SELECT * FROM {source} ORDER BY ALL) TO '{folder / name}.parquet' (FORMAT parquet)"
             )
+
+
+def certificate(
+    here: Workspace,
+    promise: Promise,
+    data: Mapping[str, str],
+    *,
+    made: datetime = JUDGED - timedelta(days=1),
+    false: Mapping[str, int] | None = None,
+    unknown: Mapping[str, str] | None = None,
+    **asked: Any,
+) -> AaCertificate:
+    """An A/A certificate on a pilot's metrics: a metric fails in 5 % of its splits, unless `false` says how often."""
+    question = AaQuestion(
+        **{
+            "workspace": here.id,
+            "mode": here.mode,
+            "source": AaSource(kind="pilot", name=promise.charter.pilot, data=dict(data)),
+            "definitions": {name: metric.definition for name, metric in promise.metrics.items()},
+            "alpha": promise.charter.sample.alpha,
+            "times": 2_000,
+            "seed": 1,
+            "treated_frac": 0.5,
+            "software": "pilotplant",
+            **asked,
+        }
+    )
+    times, gaps = question.times, unknown or {}
+    confidence = each_confidence(len([name for name in question.definitions if name not in gaps]))
+    found = []
+    for name in question.definitions:
+        if name in gaps:
+            found.append(AaMetric(metric=name, units=200, verdict="unevaluable", reason=gaps[name]))
+            continue
+        alarms = (false or {}).get(name, times // 20)
+        rate, low, high = interval(alarms, times, confidence)
+        counts = (times - (BINS - 1) * (times // BINS), *[times // BINS] * (BINS - 1))
+        found.append(
+            AaMetric(metric=name, units=200, false_positives=alarms, rate=rate, low=low, high=high, p_counts=counts,
+                     verdict=verdict(low, question.alpha), reason=f"{alarms} of {times} splits")
+        )  # fmt: skip
+    return AaCertificate(made=made, asked=question, metrics=tuple(found))
 
 
 def _spend(costs: Sequence[tuple[str, str]]) -> Spend:
