@@ -33,9 +33,12 @@ class Assigned:
     left_out: dict[str, int]
 
 
-def arm_of(promise: Promise, workspace: str, unit: str) -> str | None:
-    """The arm of one unit, by the workspace's id; None where the unit takes no part. `assign` says the same of all."""
-    return Draw.of(promise, workspace).arm(unit)
+def arm_of(promise: Promise, workspace: str, unit: str, cluster: str | None = None) -> str | None:
+    """The arm of one unit, by the workspace's id; None where the unit takes no part. `assign` says the same of all.
+
+    `cluster`: the unit's value of the charter's cluster, as text, where arms are drawn by that.
+    """
+    return Draw.of(promise, workspace).arm(unit, cluster)
 
 
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
@@ -71,20 +74,25 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
 
 
 def population_sql(workspace: Workspace, pilot: Pilot) -> str:
-    """A query for every unit of the pilot's population, in the order of the units, as a snapshot's tables are."""
-    snapshot = open_snapshot(workspace, pilot.snapshot)
-    key = snapshot.contract(pilot.charter.population).primary_key
-    path = snapshot.table(pilot.charter.population)
-    return f"SELECT {identifier(key)} AS unit FROM read_parquet({file_literal(path)})"
+    """A query for every unit of the pilot's population, in the order of the units, as a snapshot's tables are.
+
+    Where arms are drawn by cluster, `cluster` is that column of it, as text.
+    """
+    snapshot, charter = open_snapshot(workspace, pilot.snapshot), pilot.charter
+    key = snapshot.contract(charter.population).primary_key
+    cluster = f", CAST({identifier(charter.cluster)} AS VARCHAR) AS cluster" if charter.cluster else ""
+    path = snapshot.table(charter.population)
+    return f"SELECT {identifier(key)} AS unit{cluster} FROM read_parquet({file_literal(path)})"
 
 
 def _left_out(connection: duckdb.DuckDBPyConnection, draw: Draw, chosen: str, taking_part: int) -> dict[str, int]:
     """Units by the first reason that keeps them out; who is left for the last reason need not be drawn again."""
-    rules, found = draw.hindrances_sql("unit"), {}
+    rules, found, others = draw.hindrances_sql("unit"), {}, "true"
     left = _count(connection, chosen) - taking_part
     for why in list(rules)[:-1]:
-        found[why] = _count(connection, f"{chosen} WHERE {rules[why]}")
+        found[why] = _count(connection, f"{chosen} WHERE {others} AND {rules[why]}")
         left -= found[why]
+        others += f" AND NOT ({rules[why]})"
     return found | dict.fromkeys(list(rules)[-1:], left)
 
 
@@ -106,4 +114,6 @@ def _named(connection: duckdb.DuckDBPyConnection, units: Path, pilot: Pilot) -> 
             where=str(units),
             remedy="use pseudonyms of the pilot's snapshot, or `pilotplant factory pseudonymise` first",
         )
-    return "(SELECT DISTINCT unit FROM named ORDER BY unit)"
+    if pilot.charter.cluster is None:
+        return "(SELECT DISTINCT unit FROM named ORDER BY unit)"
+    return "(SELECT unit, cluster FROM population SEMI JOIN named USING (unit) ORDER BY unit)"

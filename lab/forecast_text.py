@@ -43,6 +43,7 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
         *_sources(found),
         *(f"Note: {reason}." for reason in found.unknown),
         *(f"Cannot say: `{o.metric}`: {o.problem}." for o in found.outlooks if o.problem and o.baseline),
+        *_design_effects(found),
         *([_expectation(found.chances, metric), _half(found.charter)] if found.chances else []),
         _time(found.sample),
         *_too_many(found),
@@ -68,6 +69,16 @@ def _sources(found: Forecast) -> Iterator[str]:
             names.setdefault(outlook.baseline.source, []).append(outlook.metric)
     for source, metrics in names.items():
         yield f"Without a treatment: {', '.join(metrics)} by {source}."
+
+
+def _design_effects(found: Forecast) -> Iterator[str]:
+    """What drawing by cluster costs, one line per metric of which that is known."""
+    for outlook in found.outlooks:
+        if found.charter.cluster and not outlook.problem:
+            yield (
+                f"Clusters: units of one `{found.charter.cluster}` are alike, and for {outlook.metric} "
+                f"{outlook.design_effect:.2f} of them are worth one that is drawn alone."
+            )
 
 
 def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:

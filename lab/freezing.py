@@ -10,7 +10,6 @@ from shared.charter import Charter, Promise, measured_by
 from shared.contracts import load_contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file
-from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.metrics import read_metrics
@@ -33,12 +32,6 @@ class Frozen:
     promise: Promise
     files: dict[str, Path]
     snapshot: Snapshot
-
-    @property
-    def taking_part(self) -> int:
-        """How many units to expect: those in the pilot's slice, and in no holdout of the workspace."""
-        draw = Draw.of(self.promise, self.snapshot.manifest.workspace)
-        return int(self.snapshot.manifest.tables[self.promise.charter.population].rows * draw.frac)
 
     def write(self, folder: Path) -> None:
         """Puts promise and files into `folder`, in full or not at all; raises Refused for other bytes than promised."""

@@ -27,6 +27,8 @@ IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
 # Never a conflict's reason: a row that says what was said before, word for word.
 _DUPLICATE = ""
+# A unit's cluster, where arms are drawn by that: looked up while a row is judged, and not kept.
+_CLUSTER = "_cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Judged:
 class Judge:
     """Judges the rows of one file for one pilot.
 
-    The connection has a view `population` of `unit`, and one of what was accepted before, `known_exposures` and
-    `known_outcomes`.
+    The connection has a view `population` of `unit` (and its `cluster`, where arms are drawn by that), and one of what
+    was accepted before, `known_exposures` and `known_outcomes`.
     """
 
     room: Room
@@ -97,14 +99,18 @@ class Judge:
         """Types each row and gives it the first reason that its own values give."""
         gaps = {column.name: identifier(f"_no_{column.name}") for column in columns if column.name in present}
         flags = "".join(f", {identifier(name)} IS NULL AS {gap}" for name, gap in gaps.items())
+        aside = list(gaps.values())
+        if kind == "exposures" and self.pilot.charter.cluster is not None:
+            flags += f", (SELECT p.cluster FROM population p WHERE p.unit = _said.unit) AS {_CLUSTER}"
+            aside.append(_CLUSTER)
         cases = " ".join(
             f"WHEN {rule} THEN {literal(why)}" for why, rule in {**_unreadable(columns, gaps), **rules}.items()
         )
         self._run(
             f"CREATE OR REPLACE TEMP TABLE judged_{kind} AS "
-            f"SELECT * EXCLUDE ({', '.join(gaps.values())}), CASE {cases} END AS _reason FROM ("
+            f"SELECT * EXCLUDE ({', '.join(aside)}), CASE {cases} END AS _reason FROM ("
             f"SELECT {ROW}, {typed_sql(columns, present)}{flags}, "
-            f"coalesce(unit IN (SELECT unit FROM population), false) AS _known FROM {source})"
+            f"coalesce(unit IN (SELECT unit FROM population), false) AS _known FROM {source} AS _said)"
         )
 
     def _outside(self) -> dict[str, str]:
@@ -125,9 +131,9 @@ class Judge:
         """What may not be of an exposure: its arm, or that there is one at all."""
         draw = Draw.of(self.pilot.promise, self.room.workspace.id)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
-        rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit")}
+        rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
         if self.pilot.charter.assignment == "pilotplant":
-            rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}"
+            rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit', _CLUSTER)}"
         return rules
 
     def _judge_repeated(self, kind: str, names: list[str]) -> int:

@@ -30,21 +30,28 @@ def sharing(charter: Charter, others: list[Pilot]) -> list[Pilot]:
     return [
         pilot
         for pilot in others
-        if (pilot.charter.population, pilot.charter.synthetic) == units
-        and not _apart(charter.layer, pilot.charter.layer)
+        if (pilot.charter.population, pilot.charter.synthetic) == units and not _apart(charter, pilot.charter)
     ]
 
 
-def _apart(one: Layer | None, other: Layer | None) -> bool:
-    return one is not None and other is not None and one.name == other.name and not one.overlaps(other)
+def _apart(one: Charter, other: Charter) -> bool:
+    """Whether the two share no unit; slices that are drawn by different things may, wherever they lie."""
+    if one.layer is None or other.layer is None or one.cluster != other.cluster:
+        return False
+    return one.layer.name == other.layer.name and not one.layer.overlaps(other.layer)
 
 
 def overlap(charter: Charter, others: list[Pilot], *, where: str) -> Refused | None:
-    """The refusal of a slice that other pilots hold already, with the slices that are free; None where nobody does."""
+    """The refusal of a slice that other pilots hold already, with the slices that are free; None where nobody does.
+
+    A layer is dealt out by one thing at a time: a slice of households and one of units share some, wherever they lie.
+    """
     layer = charter.layer
     if layer is None:
         return None
     members = [pilot for pilot in others if pilot.charter.layer and pilot.charter.layer.name == layer.name]
+    if strangers := [pilot for pilot in members if pilot.charter.cluster != charter.cluster]:
+        return _otherwise_drawn(charter, layer, strangers, where)
     holders = [pilot for pilot in members if pilot.charter.layer and layer.overlaps(pilot.charter.layer)]
     if not holders:
         return None
@@ -57,6 +64,21 @@ def overlap(charter: Charter, others: list[Pilot], *, where: str) -> Refused | N
         expected="free then: " + (", ".join(_range(*ends) for ends in free) or f"nothing before {until:%Y-%m-%d}"),
         remedy="take a slice that is free, move the time box, or leave `layer` out if sharing units does no harm",
     )
+
+
+def _otherwise_drawn(charter: Charter, layer: Layer, others: list[Pilot], where: str) -> Refused:
+    held = ", ".join(f"{_held(pilot)}, drawn by {_drawn_by(pilot.charter)}" for pilot in others)
+    return Refused(
+        f"the slice {_range(layer.start, layer.end)} of layer `{layer.name}` is drawn by {_drawn_by(charter)}, and may "
+        f"share units with {held}",
+        where=where,
+        expected="slices of one layer that are drawn by the same `cluster`, or all by unit",
+        remedy="draw the arms like those pilots, take another layer, or move the time box",
+    )
+
+
+def _drawn_by(charter: Charter) -> str:
+    return f"`{charter.cluster}`" if charter.cluster else "unit"
 
 
 def free_slices(taken: list[Layer]) -> list[tuple[Decimal, Decimal]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lab.budget import committed
+from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable
@@ -106,7 +107,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
-    available = int(frozen.taking_part * share)
+    available = int(taking_part(frozen) * share)
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.baselines import Known, Unknown
+from lab.clusters import spread_of, taking_part
 from lab.freezing import Frozen
 from lab.precedents import Precedent, traffic
 from shared.charter import DAYS_PER_WEEK, Charter
@@ -50,6 +51,7 @@ class Outlook:
         detectable: the smallest effect that is found with the planned power; None for a guardrail, or where none is.
         units_needed: in every arm, for the planned power; None for a secondary metric, or where no number is enough.
         problem: why nothing can be said; everything else is None then.
+        design_effect: by how much drawing by cluster widens the variance; 1 where arms are drawn by unit.
     """
 
     metric: str
@@ -59,6 +61,7 @@ class Outlook:
     detectable: float | None = None
     units_needed: int | None = None
     problem: str | None = None
+    design_effect: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -73,6 +76,7 @@ class Outlook:
             "detectable": self.detectable,
             "units_needed": self.units_needed,
             "problem": self.problem,
+            "design_effect": self.design_effect,
         }
 
 
@@ -84,7 +88,7 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     slice_ = charter.layer.frac if charter.layer else 1
     per_day = traffic(past)
     per_day = None if per_day is None else per_day * float(slice_)
-    available = frozen.taking_part
+    available = taking_part(frozen)
     units = available if per_day is None else min(available, int(per_day * days))
     total = sum(charter.weights.values())
     per_arm = {arm: int(units * weight / total) for arm, weight in charter.weights.items()}
@@ -106,7 +110,23 @@ def with_days_needed(charter: Charter, sample: Sample, outlooks: Sequence[Outloo
 
 
 def outlook_of(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> Outlook:
-    """What the sample can show of one metric, in the smallest of the treatments."""
+    """What the sample can show of one metric, in the smallest of the treatments.
+
+    Units drawn by cluster are worth as many drawn one by one as there are, over the design effect.
+    """
+    if frozen.promise.charter.cluster is None or isinstance(known, Unknown):
+        return _outlook(frozen, name, known, sample)
+    spread = spread_of(frozen, frozen.promise.metrics[name])
+    if isinstance(spread, str):
+        return Outlook(name, part_of(frozen.promise.charter, name), known, problem=spread)
+    effect = spread.design_effect
+    worth = replace(sample, per_arm={arm: int(units / effect) for arm, units in sample.per_arm.items()})
+    found = _outlook(frozen, name, known, worth)
+    needed = None if found.units_needed is None else math.ceil(found.units_needed * effect)
+    return replace(found, units_needed=needed, design_effect=effect)
+
+
+def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> Outlook:
     charter = frozen.promise.charter
     part = part_of(charter, name)
     if isinstance(known, Unknown):

@@ -27,6 +27,7 @@ from shared import contracts
 from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.digests import hex_of
+from shared.draw import Draw
 from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
@@ -242,23 +243,34 @@ def _drawn_units(
     workspace: Workspace, pilot: Pilot, rng: np.random.Generator, wanted: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Units and their arms: all that the pilot's assignment reaches, or so many of them."""
+    takes_part = Draw.of(pilot.promise, workspace.id).takes_part_sql("unit")
     with scratch_in(workspace.lab) as scratch, connect() as connection:
         if pilot.charter.assignment == "pilotplant":
             assign(workspace, pilot.name, scratch / "arms.parquet")
             query = f"SELECT unit, arm FROM read_parquet({file_literal(scratch / 'arms.parquet')}) ORDER BY unit"
         else:
-            query = f"SELECT unit, NULL::VARCHAR AS arm FROM ({population_sql(workspace, pilot)}) ORDER BY unit"
+            query = f"SELECT * FROM ({population_sql(workspace, pilot)}) WHERE {takes_part} ORDER BY unit"
         found = connection.sql(query).to_arrow_table()
-    units, arms = (found.column(name).to_numpy(zero_copy_only=False) for name in ("unit", "arm"))
+    units = found.column("unit").to_numpy(zero_copy_only=False)
     if pilot.charter.assignment == "source":
-        weights = pilot.charter.weights
-        shares = [float(weight / sum(weights.values())) for weight in weights.values()]
-        arms = rng.choice(np.array(list(weights), dtype=object), len(units), p=shares)
+        drawn_by = found.column("unit" if pilot.charter.cluster is None else "cluster")
+        arms = _of_the_source(pilot.charter, drawn_by.to_numpy(zero_copy_only=False), rng)
+    else:
+        arms = found.column("arm").to_numpy(zero_copy_only=False)
     if wanted is None:
         return units, arms
     _require_so_many(wanted, len(units))
     kept = np.sort(rng.choice(len(units), wanted, replace=False))
     return units[kept], arms[kept]
+
+
+def _of_the_source(charter: Charter, drawn_by: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Arms as a system that exposes would draw them: one for each unit, or for each cluster."""
+    weights = charter.weights
+    shares = [float(weight / sum(weights.values())) for weight in weights.values()]
+    each, place = np.unique(drawn_by, return_inverse=True)
+    arms: NDArray[Any] = rng.choice(np.array(list(weights), dtype=object), len(each), p=shares)[place]
+    return arms
 
 
 def _times(

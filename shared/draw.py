@@ -1,4 +1,9 @@
-"""The draw of a pilot: who takes part, and in which arm; the same answers one at a time and as SQL over millions."""
+"""The draw of a pilot: who takes part, and in which arm; the same answers one at a time and as SQL over millions.
+
+Where arms are drawn by cluster, a cluster's value stands in for its units: all of them lie in one slice of a layer and
+in one arm. The workspace's holdout is drawn by unit all the same: every pilot and every release leaves the same units
+alone.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from shared.assignment import (
 from shared.charter import Layer, Promise
 
 HELD_OUT = "of the workspace's holdout"
+CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
 
 
@@ -30,6 +36,8 @@ class Draw:
         layer: the slice that the pilot takes its units from; None for all of them.
         workspace: the workspace's id, which draws its holdout.
         holdout: the share of all units that no pilot of the workspace touches.
+        cluster: the column by whose value arms and slices are drawn; None draws them by unit. Every method then needs
+            that value of the unit as text, and `None` (NULL in SQL) is a unit without one, which takes no part.
     """
 
     salt: str
@@ -37,45 +45,58 @@ class Draw:
     layer: Layer | None
     workspace: str
     holdout: Fraction
+    cluster: str | None = None
 
     @classmethod
     def of(cls, promise: Promise, workspace: str) -> Draw:
         """The draw that a promise made in the workspace of that id."""
         charter = promise.charter
-        return cls(pilot_salt(charter.pilot), charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac))
+        salt, holdout = pilot_salt(charter.pilot), Fraction(promise.holdout_frac)
+        return cls(salt, charter.weights, charter.layer, workspace, holdout, charter.cluster)
 
     @property
     def frac(self) -> Fraction:
         """The share of all units that takes part: slices and holdouts are drawn independently of each other."""
         return (1 - self.holdout) * (self.layer.frac if self.layer else 1)
 
-    def against(self, unit: str) -> str | None:
+    def against(self, unit: str, cluster: str | None = None) -> str | None:
         """Why the unit takes no part; None where it does."""
         if within(workspace_holdout_salt(self.workspace), unit, Fraction(0), self.holdout):
             return HELD_OUT
+        drawn = unit if self.cluster is None else cluster
+        if drawn is None:
+            return CLUSTERLESS
         layer = self.layer
-        if layer and not within(layer_salt(layer.name), unit, Fraction(layer.start), Fraction(layer.end)):
+        if layer and not within(layer_salt(layer.name), drawn, Fraction(layer.start), Fraction(layer.end)):
             return OUTSIDE_SLICE
         return None
 
-    def arm(self, unit: str) -> str | None:
+    def arm(self, unit: str, cluster: str | None = None) -> str | None:
         """The unit's arm; None where it takes no part."""
-        return None if self.against(unit) else assign(self.salt, unit, self.weights)
+        drawn = unit if self.cluster is None else cluster
+        return None if drawn is None or self.against(unit, cluster) else assign(self.salt, drawn, self.weights)
 
-    def hindrances_sql(self, unit: str) -> dict[str, str]:
+    def hindrances_sql(self, unit: str, cluster: str = "cluster") -> dict[str, str]:
         """Each reason of `against` with the DuckDB condition under which it holds, in the order they are asked."""
         found = {}
         if self.holdout:
             found[HELD_OUT] = within_sql(workspace_holdout_salt(self.workspace), unit, Fraction(0), self.holdout)
+        if self.cluster is not None:
+            found[CLUSTERLESS] = f"{cluster} IS NULL"
         if self.layer:
             start, end = Fraction(self.layer.start), Fraction(self.layer.end)
-            found[OUTSIDE_SLICE] = f"NOT {within_sql(layer_salt(self.layer.name), unit, start, end)}"
+            inside = within_sql(layer_salt(self.layer.name), self._drawn_by(unit, cluster), start, end)
+            found[OUTSIDE_SLICE] = f"NOT {inside}"
         return found
 
-    def takes_part_sql(self, unit: str) -> str:
+    def takes_part_sql(self, unit: str, cluster: str = "cluster") -> str:
         """The DuckDB condition under which the unit takes part."""
-        return " AND ".join(f"NOT ({condition})" for condition in self.hindrances_sql(unit).values()) or "true"
+        rules = self.hindrances_sql(unit, cluster)
+        return " AND ".join(f"NOT ({condition})" for condition in rules.values()) or "true"
 
-    def drawn_sql(self, unit: str) -> str:
+    def drawn_sql(self, unit: str, cluster: str = "cluster") -> str:
         """The DuckDB expression of the arm that is drawn for a unit that takes part."""
-        return assign_sql(self.salt, unit, self.weights)
+        return assign_sql(self.salt, self._drawn_by(unit, cluster), self.weights)
+
+    def _drawn_by(self, unit: str, cluster: str) -> str:
+        return unit if self.cluster is None else cluster

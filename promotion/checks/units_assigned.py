@@ -11,9 +11,10 @@ from shared.finding import Finding
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
-    found = case.placement
+    found, cluster = case.placement, case.charter.cluster
+    by = f" for their `{cluster}`" if cluster else ""
     wrong = {
-        "exposures in another arm than the salted hash draws": found.misassigned or 0,
+        f"exposures in another arm than the salted hash draws{by}": found.misassigned or 0,
         **{f"exposures of units {why}": count for why, count in found.outside.items()},
         "rows before the time box opened": found.early,
         "rows from after its end": found.late,
@@ -32,13 +33,14 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     elif found.misassigned is None:
         yield finding("passed", "every row is inside the time box; the arms are the source's word", **compared)
     else:
-        yield finding("passed", "every exposure has the arm that was drawn, every row lies in the time box", **compared)
+        told = f"every exposure has the arm that was drawn{by}, every row lies in the time box"
+        yield finding("passed", told, **compared)
 
 
 CHECK = Check(
     "units_assigned",
     "Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?",
-    "sealed exposures and outcomes, the promise's salt, weights, layer, workspace holdout and time box",
+    "sealed exposures, outcomes and clusters, the promise's salt, weights, layer, workspace holdout and time box",
     NeverOff,
     _run,
 )

@@ -12,6 +12,7 @@ from shared.clock import rfc3339
 from shared.draw import Draw
 from shared.engines.files import number, opened
 from shared.engines.protocol import PilotData
+from shared.sql import identifier
 
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"
@@ -23,8 +24,9 @@ class Placement:
     """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
 
     Attributes:
-        misassigned: exposures in another arm than the salted hash draws; None where arms come from the source.
-        outside: exposures of units that should take no part, by reason.
+        misassigned: exposures in another arm than the salted hash draws for the unit, or for its sealed cluster; None
+            where arms come from the source.
+        outside: exposures of units that should take no part, by reason; a unit without a known cluster is one.
         early, late: exposures and outcomes before the time box opens, and from its end on.
         last_event: the last exposure or outcome; None without any.
     """
@@ -41,6 +43,7 @@ def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
     charter, draw = promise.charter, Draw.of(promise, workspace)
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
     with opened(data) as connection:
+        connection.execute(f"CREATE VIEW placed AS {_placed(data, charter.cluster)}")
         connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
         own = charter.assignment == "pilotplant"
         row = connection.execute('SELECT max("at") FROM events').fetchone()
@@ -64,5 +67,22 @@ def made_up(data: PilotData) -> int:
         )
 
 
+def _placed(data: PilotData, cluster: str | None) -> str:
+    """A query for the exposures, with each unit's `cluster` where arms are drawn by that.
+
+    A unit that the traits do not have, or have more than once, has no cluster that is known.
+    """
+    if cluster is None:
+        return "FROM exposures"
+    if data.traits is None:
+        return "SELECT *, CAST(NULL AS VARCHAR) AS cluster FROM exposures"
+    value = f"CAST({identifier(cluster)} AS VARCHAR)"
+    once = f"CASE WHEN count(*) = 1 THEN any_value({value}) END"
+    return (
+        f"SELECT e.*, t.drawn_by AS cluster FROM exposures e "
+        f"LEFT JOIN (SELECT unit, {once} AS drawn_by FROM traits GROUP BY unit) t ON t.unit = e.unit"
+    )
+
+
 def _exposures(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
-    return number(connection, f"SELECT count(*) FROM exposures WHERE {condition}")
+    return number(connection, f"SELECT count(*) FROM placed WHERE {condition}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from shared.assignment import assign, assign_sql, bucket, bucket_sql, pilot_salt, within, within_sql
 from shared.charter import Layer
-from shared.draw import HELD_OUT, OUTSIDE_SLICE, Draw
+from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "assignment.md").read_text(encoding="utf-8")
 WORKSPACE = "0011223344556677"
@@ -38,6 +39,7 @@ def weights_of(text):
 
 BUCKETS, ARMS = table("Vectors: buckets"), table("Vectors: arms")
 SLICES, PILOT = table("Vectors: slices and holdouts"), table("Vectors: units in a pilot")
+CLUSTERS = [(u, None if c == "none" else c, place) for u, c, place in table("Vectors: units in clusters")]
 DRAW = Draw(
     pilot_salt("spring-mail"),
     {"control": Fraction(2), "letter": Fraction(1)},
@@ -45,6 +47,7 @@ DRAW = Draw(
     WORKSPACE,
     Fraction(1, 10),
 )
+BY_CLUSTER = replace(DRAW, cluster="household")
 
 
 # The page read by somebody who has never seen the code: nothing but hashlib and fractions.
@@ -72,23 +75,30 @@ def page_arm(pilot, unit, weights):
     raise AssertionError
 
 
-def page_place(unit):
+def page_place(unit, drawn_by):
     if page_within(f"workspace-holdout:{WORKSPACE}", unit, 0, Fraction("0.1")):
         return "of the workspace's holdout"
-    if not page_within("layer:mail", unit, Fraction("0.25"), Fraction("0.75")):
+    if drawn_by is None:
+        return "without a cluster"
+    if not page_within("layer:mail", drawn_by, Fraction("0.25"), Fraction("0.75")):
         return "outside the pilot's slice of its layer"
-    return page_arm("spring-mail", unit, weights_of("control 2, letter 1"))
+    return page_arm("spring-mail", drawn_by, weights_of("control 2, letter 1"))
 
 
-def in_duckdb(expression, unit):
-    return duckdb.execute(f"SELECT {expression} FROM (SELECT ? AS unit)", [unit]).fetchone()[0]
+def in_duckdb(expression, unit, cluster=None):
+    row = f"SELECT {expression} FROM (SELECT CAST(? AS VARCHAR) AS unit, CAST(? AS VARCHAR) AS cluster)"
+    return duckdb.execute(row, [unit, cluster]).fetchall()[0][0]
 
 
 def test_the_page_has_every_table_and_units_beyond_ascii():
-    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT))) >= 15
+    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT, CLUSTERS))) >= 15
     assert any(not unit.isascii() for _, unit, _ in BUCKETS)
     assert {within for *_, within in SLICES} == {"yes", "no"}
-    assert {place for _, place in PILOT} == {"control", "letter", HELD_OUT, OUTSIDE_SLICE}
+    places = {"control", "letter", HELD_OUT, OUTSIDE_SLICE}
+    assert {place for _, place in PILOT} == places
+    assert {place for *_, place in CLUSTERS} == places | {CLUSTERLESS}
+    # Two units of one cluster in one arm, and a third in the holdout that is drawn by unit.
+    assert {("c00003", "h2", "control"), ("c00004", "h2", "control"), ("c00006", "h2", HELD_OUT)} <= set(CLUSTERS)
 
 
 @pytest.mark.parametrize(("salt", "unit", "expected"), BUCKETS)
@@ -119,5 +129,16 @@ def test_a_published_slice_is_what_the_text_python_and_duckdb_say(salt, start, e
 def test_a_published_place_in_a_pilot_is_what_the_text_python_and_duckdb_say(unit, expected):
     in_sql = [why for why, rule in DRAW.hindrances_sql("unit").items() if in_duckdb(rule, unit)]
     placed = [] if in_sql else [in_duckdb(DRAW.drawn_sql("unit"), unit)]
-    assert (page_place(unit), DRAW.against(unit) or DRAW.arm(unit), [*in_sql, *placed][0]) == (expected,) * 3
+    assert (page_place(unit, unit), DRAW.against(unit) or DRAW.arm(unit), [*in_sql, *placed][0]) == (expected,) * 3
     assert in_duckdb(DRAW.takes_part_sql("unit"), unit) == (DRAW.arm(unit) is not None)
+
+
+@pytest.mark.parametrize(("unit", "cluster", "expected"), CLUSTERS)
+def test_a_published_place_of_a_unit_in_a_cluster_is_what_the_text_python_and_duckdb_say(unit, cluster, expected):
+    rules = BY_CLUSTER.hindrances_sql("unit")
+    in_sql = [why for why, rule in rules.items() if in_duckdb(rule, unit, cluster)]
+    placed = [] if in_sql else [in_duckdb(BY_CLUSTER.drawn_sql("unit"), unit, cluster)]
+    said = BY_CLUSTER.against(unit, cluster) or BY_CLUSTER.arm(unit, cluster)
+    assert (page_place(unit, cluster), said, [*in_sql, *placed][0]) == (expected,) * 3
+    takes_part = BY_CLUSTER.arm(unit, cluster) is not None
+    assert in_duckdb(BY_CLUSTER.takes_part_sql("unit"), unit, cluster) == takes_part

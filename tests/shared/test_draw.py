@@ -17,7 +17,7 @@ from scipy.stats import chi2_contingency, chisquare
 
 from shared.assignment import assign, boundaries, bucket, pilot_salt, within, within_sql
 from shared.charter import Layer, Promise
-from shared.draw import HELD_OUT, OUTSIDE_SLICE, Draw
+from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
 from tests.makers import make_charter
 
 UNITS = [f"u_{number:032x}" for number in range(20_000)]
@@ -163,8 +163,41 @@ def test_the_test_of_independence_tells_draws_that_know_of_each_other():
     assert independence(Counter(bent)) < P_MIN
 
 
+@given(
+    draw=draws.map(lambda draw: replace(draw, cluster="household")),
+    units=st.lists(st.tuples(texts, st.none() | st.sampled_from(["h1", "h2", "", "12"])), min_size=1, max_size=30),
+)
+def test_units_of_one_cluster_are_placed_alike_but_for_the_holdout_and_duckdb_agrees(draw, units):
+    placed = [draw.against(*unit) or draw.arm(*unit) for unit in units]
+    rules = draw.hindrances_sql("unit")
+    reasons = " ".join(f"WHEN {rule} THEN '{why.replace(chr(39), chr(39) * 2)}'" for why, rule in rules.items())
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE t (i INTEGER, unit VARCHAR, cluster VARCHAR)")
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", [(n, *unit) for n, unit in enumerate(units)])
+        rows = connection.execute(
+            f"SELECT CASE {reasons} ELSE {draw.drawn_sql('unit')} END, {draw.takes_part_sql('unit')} FROM t ORDER BY i"
+        ).fetchall()
+    assert rows == [(place, draw.arm(*unit) is not None) for place, unit in zip(placed, units, strict=True)]
+    answers: dict[str | None, set[str | None]] = {}
+    for (_, cluster), place in zip(units, placed, strict=True):
+        if place != HELD_OUT:
+            answers.setdefault(cluster, set()).add(place)
+    assert all(len(places) == 1 for places in answers.values())
+    assert answers.get(None, {CLUSTERLESS}) == {CLUSTERLESS}
+
+
+def test_the_holdout_is_of_the_same_units_whatever_draws_the_arms():
+    by_unit, by_cluster = draw(holdout=Fraction(1, 5)), replace(draw(holdout=Fraction(1, 5)), cluster="household")
+    clusters = {unit: str(number // 3) for number, unit in enumerate(UNITS)}
+    held_out = [
+        {unit for unit in UNITS if each.against(unit, clusters[unit]) == HELD_OUT} for each in (by_unit, by_cluster)
+    ]
+    assert held_out[0] == held_out[1] != set()
+
+
 def test_a_promise_says_its_whole_draw():
     charter = make_charter(layer={"name": "mail", "start": "0.5"})
     found = Draw.of(Promise(charter=charter, metrics={}, files={}, holdout_frac="0.1"), "w" * 32)
     assert (found.salt, dict(found.weights)) == ("pilot:spring-email", {"control": 1, "letter": 1})
+    assert found.cluster is None
     assert (found.layer, found.workspace, found.holdout) == (charter.layer, "w" * 32, Fraction(1, 10))

@@ -105,3 +105,81 @@ def test_an_exposure_of_nobody_is_in_no_slice(stage, ask, rewrite):
     nobody = rewrite("exposures", "SELECT * REPLACE (CASE WHEN unit <> 'letter-7' THEN unit END AS unit) FROM old")
     [found] = ask("units_assigned", stage.case(charter=charter, alter=nobody))
     assert found.measured["exposures of units outside the pilot's slice of its layer"] == 1
+
+
+HOUSEHOLDS = {unit: str(number // 4) for number, unit in enumerate(sorted(UNITS))}
+CLUSTERED = {"assignment": "pilotplant", "cluster": "household"}
+
+
+def by_household(
+    folder, households=HOUSEHOLDS, traits="SELECT unit, CAST(household AS BIGINT) AS household FROM traits"
+):
+    """Gives every unit the arm of its household, by Python's assignment, and seals the households beside."""
+    path = folder / "data" / "exposures.parquet"
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE traits (unit VARCHAR, household VARCHAR, arm VARCHAR)")
+        salt = pilot_salt("spring-email")
+        rows = [(unit, household, assign(salt, household, WEIGHTS)) for unit, household in households.items()]
+        connection.executemany("INSERT INTO traits VALUES (?, ?, ?)", rows)
+        connection.execute(f"CREATE TABLE exposures AS FROM read_parquet('{path}')")
+        connection.execute(
+            f"COPY (SELECT e.* REPLACE (t.arm AS arm) FROM exposures e JOIN traits t USING (unit)) "
+            f"TO '{path}' (FORMAT parquet)"
+        )
+        if traits:
+            connection.execute(f"COPY ({traits}) TO '{folder / 'data' / 'traits.parquet'}' (FORMAT parquet)")
+
+
+def test_units_in_the_arm_of_their_cluster_pass(stage, ask):
+    [found] = ask("units_assigned", stage.case(charter=CLUSTERED, alter=by_household))
+    assert (found.outcome, max(found.measured.values())) == ("passed", 0)
+    assert "the arm that was drawn for their `household`" in found.reason
+
+
+def test_units_in_the_arm_of_their_own_fail_where_arms_are_drawn_by_cluster(stage, ask):
+    def alter(folder):
+        by_household(folder)
+        as_drawn(folder)
+
+    [found] = ask("units_assigned", stage.case(charter=CLUSTERED, alter=alter))
+    salt = pilot_salt("spring-email")
+    wrong = sum(assign(salt, unit, WEIGHTS) != assign(salt, HOUSEHOLDS[unit], WEIGHTS) for unit in UNITS)
+    told = "exposures in another arm than the salted hash draws for their `household`"
+    assert wrong
+    assert (found.outcome, found.measured[told]) == ("failed", wrong)
+
+
+@pytest.mark.parametrize(
+    ("traits", "unknown"),
+    [
+        (None, 400),
+        ("SELECT unit, NULL::BIGINT AS household FROM traits", 400),
+        ("SELECT unit, household FROM traits WHERE unit <> 'letter-7'", 1),
+        ("SELECT unit, household FROM traits UNION ALL SELECT 'letter-7', '0'", 1),
+    ],
+)
+def test_a_unit_whose_cluster_is_not_known_takes_no_part(stage, ask, traits, unknown):
+    [found] = ask(
+        "units_assigned", stage.case(charter=CLUSTERED, alter=lambda folder: by_household(folder, traits=traits))
+    )
+    assert (found.outcome, found.measured["exposures of units without a cluster"]) == ("failed", unknown)
+
+
+def test_clusters_that_cannot_be_read_are_unevaluable(stage, ask):
+    [found] = ask(
+        "units_assigned",
+        stage.case(charter=CLUSTERED, alter=lambda f: by_household(f, traits="SELECT unit FROM traits")),
+    )
+    assert found.outcome == "unevaluable"
+
+
+def test_a_cluster_outside_the_pilots_slice_fails_whoever_draws_the_arms(stage, ask):
+    charter = {
+        "assignment": "source",
+        "cluster": "household",
+        "layer": {"name": "mail", "start": "0.25", "end": "0.75"},
+    }
+    [found] = ask("units_assigned", stage.case(charter=charter, alter=by_household))
+    outside = sum(not 0.25 <= place("layer:mail", HOUSEHOLDS[unit]) < 0.75 for unit in UNITS)
+    told = "exposures of units outside the pilot's slice of its layer"
+    assert (found.outcome, found.measured[told]) == ("failed", outside)
