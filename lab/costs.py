@@ -9,10 +9,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab.accounts import Account, account
-from lab.pilots import entries, get_pilot
-from lab.spending import Spent, spend
+from lab.pilots import Pilot, entries, locked_pilot, require_undecided
+from lab.spending import keep_cost
 from lab.state import open_lab, reservations
 from shared.candidate import SpendEntry
+from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.money import Money, parse_amount
 from shared.tabular import ROW, connect, read_raw, require_columns
@@ -45,46 +46,56 @@ class _Cost:
 
 
 def record_costs(workspace: Workspace, name: str, file: Path) -> RecordedCosts:
-    """Takes a file of costs in the pilot's currency; what is on record already is left as it is.
+    """Takes a file of costs in the pilot's currency, whole or not at all; what is on record already is left as it is.
 
-    Everything is looked at before the first cost is kept, and a file that was cut off is finished by the same command.
-    Raises BadInput naming the row that is no cost, Refused where an id stands for another cost, above the budget, and
-    past the pilot's end.
+    Raises BadInput naming the row that is no cost, Refused where an id stands for another cost, above the budget, past
+    the pilot's end, and once it was decided on.
     """
     costs = _read(file)
     room = open_lab(workspace)
-    pilot = get_pilot(room, name)
-    with room.transaction() as connection:
-        known = {entry.id: entry for entry in entries(connection, pilot)}
-        before = account(connection, pilot)
-        held = set(connection.execute(sa.select(reservations.c.id).where(reservations.c.pilot == name)).scalars())
+    with locked_pilot(room, name) as pilot, room.transaction() as connection:
+        fresh = _fresh(connection, pilot, costs, file)
+        if fresh:
+            pilot.require_open(room.now(), "costs")
+            require_undecided(room, pilot)
+            _require_left(pilot, fresh, account(connection, pilot), file)
+            for cost in fresh:
+                keep_cost(connection, room, pilot, cost.key, _money(pilot, cost.amount), cost.purpose)
+            reach(Point.SPEND_WRITTEN)
+        after = account(connection, pilot)
+    reach(Point.SPEND_RECORDED)
+    return RecordedCosts(len(fresh), len(costs) - len(fresh), after.spent, after.left)
+
+
+def _fresh(connection: sa.Connection, pilot: Pilot, costs: dict[str, _Cost], file: Path) -> list[_Cost]:
+    """The costs that are not on record; raises Refused where an id stands for something else."""
+    known = {entry.id: entry for entry in entries(connection, pilot)}
+    held = set(connection.execute(sa.select(reservations.c.id).where(reservations.c.pilot == pilot.name)).scalars())
     fresh = {key: cost for key, cost in costs.items() if not _is_known(cost, known.get(key), file)}
     if taken := sorted(fresh.keys() & held):
         raise Refused(
             f"the id `{taken[0]}` is that of a reservation",
             where=str(file),
-            remedy=f"settle it (pilotplant lab spend {name} AMOUNT --settle {taken[0]}) and leave it out, or give the "
-            "cost another id; nothing was taken from this file",
+            remedy=f"settle it (pilotplant lab spend {pilot.name} AMOUNT --settle {taken[0]}) and leave it out, or "
+            "give the cost another id; nothing was taken from this file",
         )
-    wanted = Money(amount=sum((cost.amount for cost in fresh.values()), Decimal(0)), currency=before.left.currency)
-    if fresh:
-        pilot.require_open(room.now(), "costs")
+    return list(fresh.values())
+
+
+def _require_left(pilot: Pilot, fresh: list[_Cost], before: Account, file: Path) -> None:
+    wanted = _money(pilot, sum((cost.amount for cost in fresh), Decimal(0)))
     if wanted.amount > before.left.amount:
         raise Refused(
-            f"the {len(fresh)} new costs come to {wanted}, and pilot {name} has {before.left} left of {pilot.reserved}",
+            f"the {len(fresh)} new costs come to {wanted}, and pilot {pilot.name} has {before.left} left of "
+            f"{pilot.reserved}",
             where=str(file),
             remedy="nothing was taken from this file; have the budget raised: edit the charter, then "
-            f"pilotplant lab amend {name} --reason TEXT",
+            f"pilotplant lab amend {pilot.name} --reason TEXT",
         )
-    booked = [spend(workspace, name, cost.amount, cost.purpose, key=key) for key, cost in fresh.items()]
-    return _result(booked, len(costs) - len(fresh), before)
 
 
-def _result(booked: list[Spent], known: int, before: Account) -> RecordedCosts:
-    """Whoever records at the same moment may have booked some of these costs first."""
-    new = sum(not each.repeated for each in booked)
-    after = booked[-1].account if booked else before
-    return RecordedCosts(new, known + len(booked) - new, after.spent, after.left)
+def _money(pilot: Pilot, amount: Decimal) -> Money:
+    return Money(amount=amount, currency=pilot.reserved.currency)
 
 
 def _read(file: Path) -> dict[str, _Cost]:

@@ -96,6 +96,12 @@ def insert_cost(connection: sa.Connection, pilot: Pilot, key: str, at: str, mone
     )
 
 
+def keep_cost(connection: sa.Connection, room: Room, pilot: Pilot, key: str, money: Money, purpose: str) -> None:
+    """Keeps a cost that was spent now, and says so in the ledger, within the caller's transaction."""
+    insert_cost(connection, pilot, key, rfc3339(room.now()), money, purpose)
+    room.write(connection, "spent", pilot.name, {"id": key, "money": money.as_json(), "purpose": purpose})
+
+
 def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | None) -> Spent:
     money = Money(amount=amount, currency=pilot.reserved.currency)
     identity = key or short(digest_json({"amount": str(amount), "purpose": purpose}))
@@ -109,8 +115,7 @@ def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | N
         pilot.require_open(room.now(), "costs")
         require_undecided(room, pilot)
         require_left(pilot, money, account(connection, pilot).left)
-        insert_cost(connection, pilot, identity, rfc3339(room.now()), money, purpose)
-        room.write(connection, "spent", pilot.name, {"id": identity, "money": money.as_json(), "purpose": purpose})
+        keep_cost(connection, room, pilot, identity, money, purpose)
         found = account(connection, pilot)
         reach(Point.SPEND_WRITTEN)
     reach(Point.SPEND_RECORDED)

@@ -28,6 +28,7 @@ from factory.trust import trust
 from lab import tracking
 from lab.amending import amend
 from lab.analysis import analyse
+from lab.costs import record_costs
 from lab.intake import record
 from lab.launch import end, launch
 from lab.reservations import reserve, settle
@@ -38,6 +39,7 @@ from promotion.enrolment import enrol
 from promotion.register import register
 from shared.assignment import assign, pilot_salt
 from shared.clock import rfc3339
+from shared.crashpoints import VARIABLE
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, create, open_workspace
@@ -365,6 +367,13 @@ def do_record(root: Path, file: Path, name: str = PILOT) -> None:
 def do_spend(root: Path, amount: str = "12.50", purpose: str = "stamps", name: str = PILOT) -> None:
     """`lab spend`."""
     spend(open_workspace(root), name, parse_amount(amount), purpose)
+
+
+def do_record_costs(root: Path, file: Path, crash_at: str | None = None, name: str = PILOT) -> None:
+    """`lab record --kind costs`, killed at a crash point if one is given."""
+    if crash_at is not None:
+        os.environ[VARIABLE] = crash_at
+    record_costs(open_workspace(root), name, file)
 
 
 def do_reserve(root: Path, amount: str = "60.00", purpose: str = "mailing", name: str = PILOT) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from contextlib import redirect_stdout
 from decimal import Decimal
 
@@ -15,8 +16,9 @@ from lab.reservations import reserve
 from lab.spending import spend
 from lab.state import open_lab
 from pilotplant import app
+from shared.crashpoints import Point
 from shared.errors import BadInput, Refused
-from tests.lab_makers import AFTER, PILOT, write_csv
+from tests.lab_makers import AFTER, PILOT, do_record_costs, run_child, write_csv
 
 COSTS = [
     {"event_id": "invoice-7", "amount": "12.50", "purpose": "stamps"},
@@ -45,10 +47,28 @@ def test_every_cost_of_a_file_is_kept_under_its_id_and_once(launched, tmp_path):
     }
 
 
-def test_a_file_that_was_cut_off_is_finished_by_the_same_command(launched, tmp_path):
+def test_a_cost_that_was_booked_by_hand_is_not_taken_again(launched, tmp_path):
     spend(launched, PILOT, Decimal("12.50"), "stamps", key="invoice-7")
     done = record_costs(launched, PILOT, write_csv(tmp_path / "costs.csv", COSTS))
     assert (done.accepted, done.duplicates, str(done.spent)) == (2, 1, "32.25 USD")
+
+
+@pytest.mark.parametrize(("point", "kept"), [(Point.SPEND_WRITTEN, 0), (Point.SPEND_RECORDED, 3)])
+def test_a_file_that_is_cut_off_was_taken_whole_or_not_at_all(launched, tmp_path, point, kept):
+    file = write_csv(tmp_path / "costs.csv", COSTS)
+    code, _ = run_child(do_record_costs, launched.root, file, str(point))
+    assert code == -signal.SIGKILL
+    assert len(on_record(launched)) == kept
+    done = record_costs(launched, PILOT, file)
+    assert (done.accepted, done.duplicates, str(done.spent)) == (3 - kept, kept, "32.25 USD")
+    assert open_lab(launched).problems() == []
+
+
+def test_a_file_of_many_costs_takes_no_more_commits_than_one_of_a_single_cost(launched, tmp_path):
+    one, more = (write_csv(tmp_path / f"{n}.csv", COSTS[:n]) for n in (1, 3))
+    commits = [run_child(do_record_costs, launched.root, file)[1].count("commit") for file in (one, more)]
+    assert commits[0] == commits[1] > 0
+    assert len(on_record(launched)) == 3
 
 
 def test_a_file_with_the_key_of_a_reservation_is_refused_whole(launched, tmp_path):
