@@ -93,6 +93,8 @@ def _effect(charter: Charter, arm: str, name: str, metric: Metric, summary: Summ
         estimate=found.estimate,
         low=low,
         high=high,
+        se=found.se,
+        df=found.df,
         p=found.p(),
         p_worthwhile=found.p_beyond(metric.sign * asked.minimum_effect, metric.sign) if asked else None,
         relative=lift[0],
