@@ -234,11 +234,14 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show a release with its runs."""
-    from factory.releases import next_occurrence, show_release
+    from factory.releases import next_occurrence, promised_by, show_release
+    from shared import wording
 
     workspace = session(context).workspace()
     release, runs = show_release(workspace, name)
     upcoming = next_occurrence(workspace, release, workspace.clock.now())
+    found = promised_by(workspace, release)
+    promised, metrics = found or ((), {})
     rows = [
         (_told(r.occurrence), r.state, r.attempts, r.messages, r.held_out, r.file and Path(r.file).name, r.reason)
         for r in runs
@@ -249,10 +252,13 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             **_release(release),
             "release": release.name,
             "next": upcoming and _moment(upcoming),
+            "promised": None if found is None else [one.model_dump(mode="json") for one in promised],
             "runs": [_run(r) for r in runs],
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
         f"Package {release.package}, admitted {_told(release.admitted_at)}, expires {_told(release.expires)}.",
+        *(f"Promised: {wording.promise(metrics[one.metric], one)}." for one in promised),
+        *(["What it promised cannot be read: its package is missing or damaged."] if found is None else []),
         f"Next run: {date_time(upcoming)}.",
         table("occurrence", "state", "tries", "messages written", "held out", "file", "reason", rows=rows),
     )

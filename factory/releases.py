@@ -9,10 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from factory.state import ReleaseState, open_factory, releases, runs, switches
+from shared.attestation import Promised, read_attestation
 from shared.charter import Promise
 from shared.clock import rfc3339
 from shared.digests import hex_of
 from shared.errors import BadInput, Refused
+from shared.metrics import Metric
 from shared.play import Play
 from shared.room import Room
 from shared.workspace import Workspace
@@ -115,6 +117,21 @@ def play_of(workspace: Workspace, release: Release) -> Play:
             where=str(path),
             remedy="restore it from a backup, or have the pilot promoted again; until then the release does not run",
         ) from error
+
+
+def promised_by(workspace: Workspace, release: Release) -> tuple[tuple[Promised, ...], dict[str, Metric]] | None:
+    """What the release promised, with the metrics it is told in, as its package says now; None where that is damaged.
+
+    A package of before promises nothing.
+    """
+    folder = workspace.factory / "inbox" / hex_of(release.package)
+    try:
+        attestation = read_attestation(folder / "attestation.json")
+        promise = Promise.model_validate_json((folder / "candidate" / "promise.json").read_bytes())
+    except (BadInput, OSError, ValueError):
+        return None
+    promised = attestation.predicate.promised
+    return (promised, promise.metrics) if all(one.metric in promise.metrics for one in promised) else None
 
 
 def stop_switch(connection: sa.Connection) -> str | None:

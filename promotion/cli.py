@@ -89,7 +89,8 @@ def check(
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
     from promotion.gate import EXIT_CODES
-    from promotion.judging import judge_named
+    from promotion.judging import judge_named, promises
+    from shared import wording
 
     if (name is None) == (not all_):
         raise typer.BadParameter("name one pilot, or say --all")
@@ -97,6 +98,7 @@ def check(
     judged = judge_named(session(context).workspace(), name, explain=explain)
     # Only one check is shown, but the verdict is still that of all.
     shown = [tuple(f for f in judgement.findings if explain in {None, f.check}) for _, judgement in judged]
+    told = [promises(case) for case, _ in judged]
     payload = [
         {
             "pilot": case.candidate.manifest.pilot,
@@ -104,13 +106,19 @@ def check(
             "verdict": judgement.verdict,
             "arms": judgement.verdicts,
             "findings": [finding.model_dump(mode="json") for finding in findings],
+            "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
         }
-        for (case, judgement), findings in zip(judged, shown, strict=True)
+        for (case, judgement), findings, promised in zip(judged, shown, told, strict=True)
     ]
     lines: list[str | Text | Table] = []
-    for (case, judgement), findings in zip(judged, shown, strict=True):
+    for (case, judgement), findings, promised in zip(judged, shown, told, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
         lines += findings_text(findings, numbers=explain is not None)
+        lines += [
+            f"{arm}: {wording.promise(case.promise.metrics[one.metric], one)}"
+            for arm, each in promised.items()
+            for one in each
+        ]
         lines += [
             Text(f"{arm}: {verdict.upper()}", style=COLOURS[verdict]) for arm, verdict in judgement.verdicts.items()
         ] or [judgement.verdict.upper()]
@@ -139,6 +147,7 @@ def decide(
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it."""
     from promotion.decision import Asked, require_word
     from promotion.decision import decide as sign
+    from shared import wording
     from shared.keys import GATE
 
     workspace = session(context).workspace()
@@ -147,7 +156,7 @@ def decide(
     )
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
-    decision = done.decision
+    decision, promised = done.decision, done.attestation.predicate.promised
     after = {
         "scale": f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up",
         "revise": f"Draft of the successor: pilots/{decision.successor}/charter.yaml",
@@ -156,10 +165,12 @@ def decide(
     emit(
         as_json,
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
-         "release": decision.release, "successor": decision.successor, "repeated": done.repeated},
+         "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
+         "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {decision.owner} and the gate.",
+        *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in promised),
         f"Attestation: {done.attestation.digest}",
         after,
     )  # fmt: skip

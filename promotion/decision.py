@@ -15,6 +15,7 @@ from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.handover import hand_over
 from promotion.intake import digest_named, find_candidate, open_case
 from promotion.policy import GateSettings, Policy, read_settings
+from promotion.promised import past_pilots, promised
 from promotion.state import decisions, open_promotion
 from promotion.succession import open_successor, require_free, successor_name
 from shared.attestation import Attestation, Decision, Predicate, Word, attest, parse_attestation
@@ -25,6 +26,7 @@ from shared.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.files import write_atomically
 from shared.finding import Finding
 from shared.keys import GATE, KeyStore
+from shared.metrics import Metric
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
@@ -56,10 +58,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with its attestation, and whether it had been made before."""
+    """A decision with its attestation, and whether it had been made before.
+
+    Attributes:
+        metrics: the definitions that what was promised is told in.
+    """
 
     decision: Decision
     attestation: Attestation
+    metrics: dict[str, Metric]
     repeated: bool
 
 
@@ -245,6 +252,7 @@ def _predicate(
         verdict=judgement.verdict_on(decision.arm) if decision.arm else judgement.verdict,
         findings=(*arm_findings, *(f for f in authority if f.check != ENTITLED)),
         decision=decision,
+        promised=promised(case, decision.arm, past_pilots(case)) if decision.arm else (),
         evidence=_evidence_digest(case),
         cost=case.spend.total(charter.budget.currency).as_json(),
         expires=rfc3339(case.now + timedelta(days=settings.valid_days)),
@@ -309,7 +317,7 @@ def carry_out(room: Room, pilot: str, *, repeated: bool) -> Decided:
         hand_over(room.workspace, candidate, path)
     elif decision.word == "revise":
         open_successor(room.workspace, candidate, decision)
-    return Decided(decision, attestation, repeated)
+    return Decided(decision, attestation, candidate.promise().metrics, repeated)
 
 
 def recorded(room: Room, pilot: str) -> Decision | None:

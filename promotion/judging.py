@@ -7,8 +7,10 @@ from promotion.checks import CHECKS
 from promotion.gate import Judgement, judge
 from promotion.intake import find_candidate, open_case
 from promotion.policy import read_settings
+from promotion.promised import past_pilots, promised
 from promotion.state import open_promotion
 from promotion.waiting import undecided
+from shared.attestation import Promised
 from shared.errors import BadInput
 from shared.people import Tier
 from shared.workspace import Workspace
@@ -29,6 +31,16 @@ def judge_named(workspace: Workspace, name: str | None, *, explain: str | None =
         case = open_case(room, candidate)
         judged.append((case, judge(case, settings.policy(_tier(case)))))
     return judged
+
+
+def promises(case: Case) -> dict[str, tuple[Promised, ...]]:
+    """What each arm promises, were it scaled; empty where the charter cannot be read, or an arm has no effect yet."""
+    try:
+        past = past_pilots(case)
+        found = {arm.name: promised(case, arm.name, past) for arm in case.charter.treatments}
+    except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks as well
+        return {}
+    return {arm: told for arm, told in found.items() if told}
 
 
 def _tier(case: Case) -> Tier:

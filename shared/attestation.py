@@ -60,11 +60,44 @@ class Decision(_Record):
         return self.model_copy(update={"at": other.at}) == other
 
 
+class PriorRecord(_Record):
+    """What effects were to be expected before the pilot.
+
+    Attributes:
+        mean, sd, df: location, scale and degrees of freedom of a t distribution; normal where df is None.
+        pilots: how many past pilots it was fitted on; 0 for the default, which follows from the charter's minimum.
+    """
+
+    mean: float
+    sd: float
+    df: float | None = None
+    pilots: int
+
+
+class Promised(_Record):
+    """What a scaled arm promises on a primary metric.
+
+    Attributes:
+        estimate, se: the effect as it was estimated, and its standard error. Who is chosen for a large estimate was, on
+            average, lucky as well.
+        mean, low, high: what to expect: the estimate shrunk towards the prior, with its credible interval at 1 - alpha.
+    """
+
+    metric: str
+    estimate: float
+    se: float
+    mean: float
+    low: float
+    high: float
+    prior: PriorRecord
+
+
 class Predicate(_Record):
     """What is attested.
 
     Attributes:
         verdict: the fold of the findings.
+        promised: for *scale*: what to expect of the arm on each primary metric; attestations of before have none.
         policy: the digest of the policy that was applied.
         workspace, mode: where; a rehearsal's attestation says so and counts nowhere else.
         expires: after this moment the package no longer runs.
@@ -82,6 +115,7 @@ class Predicate(_Record):
     verdict: Literal["admit", "refuse", "undecided"]
     findings: tuple[Finding, ...]
     decision: Decision
+    promised: tuple[Promised, ...] = ()
     evidence: str
     cost: dict[str, str]
     expires: str

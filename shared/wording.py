@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from shared.attestation import Promised
 from shared.evidence.model import Effect
 from shared.metrics import Metric
 
@@ -49,6 +50,15 @@ def effect(metric: Metric, found: Effect) -> str:
     if found.problem is not None:
         return f"cannot be evaluated: {found.problem}"
     return f"{number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
+
+
+def promise(metric: Metric, found: Promised) -> str:
+    """What is promised on a metric, beside what was estimated, and by which prior."""
+    prior = f"from {found.prior.pilots} pilots" if found.prior.pilots else "default"
+    return (
+        f"{found.metric} raw {number(metric, found.estimate)}, promised {number(metric, found.mean)} "
+        f"{interval(metric, found.low, found.high)}; prior: {prior}"
+    )
 
 
 def p_value(p: float | None) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 
 from shared.attestation import Decision, Predicate, attest
 from shared.candidate import FILES, PROMISE, seal, write_json
-from shared.charter import Charter, Promise
+from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.digests import digest_file, hex_of
 from shared.files import scratch_in
 from shared.keys import GATE, KeyStore, write_public
+from shared.metrics import read_metrics
 from shared.workspace import Mode, Workspace, create
 
 OWNER = "owner@example.com"
@@ -111,7 +112,9 @@ def make_package(
         for name, text in files.items():
             (folder / FILES / name).write_text(text)
         promise = Promise(
-            charter=charter, metrics={}, files={name: digest_file(folder / FILES / name) for name in files}
+            charter=charter,
+            metrics=measured_by(charter, read_metrics(workspace)),
+            files={name: digest_file(folder / FILES / name) for name in files},
         )
         write_json(folder / PROMISE, promise.as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')

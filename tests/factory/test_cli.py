@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from factory import processes
 from factory.cli import app
+from shared.attestation import PriorRecord, Promised
 from shared.console import Session
 from shared.errors import BadInput, Refused
 from tests.makers import RELEASE, customers_csv, make_package
@@ -88,6 +89,27 @@ def test_a_skipped_run_is_refused_and_a_repeated_one_is_not(workspace):
         CliRunner().invoke(
             app, ["run", RELEASE, *moment], obj=Session(workspace.root, lambda *_: None), catch_exceptions=False
         )
+
+
+def test_a_release_shows_what_it_promised_or_that_it_cannot_be_read(workspace):
+    said = {"metric": "visit", "estimate": 0.0766, "se": 0.003, "mean": 0.071, "low": 0.065, "high": 0.077}
+    prior = {"mean": 0.0, "sd": 0.01, "df": None, "pilots": 0}
+    package = make_package(workspace, promised=(Promised(**said, prior=PriorRecord(**prior)),))
+    call(workspace, "admit")
+    assert call(workspace, "show", RELEASE)[0]["promised"] == [said | {"prior": prior}]
+    obj = Session(workspace.root, lambda *_: None)
+    shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
+    assert "Promised: visit raw +7.66 pp, promised +7.10 pp [6.50, 7.70]; prior: default." in shown
+    (package / "attestation.json").write_text("{}")
+    assert call(workspace, "show", RELEASE)[0]["promised"] is None
+    shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
+    assert "What it promised cannot be read: its package is missing or damaged." in shown
+
+
+def test_a_package_without_a_promise_shows_none(workspace):
+    make_package(workspace)
+    call(workspace, "admit")
+    assert call(workspace, "show", RELEASE)[0]["promised"] == []
 
 
 def test_people_read_short_times_and_only_a_files_name(workspace):
