@@ -9,10 +9,9 @@ from shared.charter import Charter, Promise
 from shared.digests import digest_file
 from shared.engines.duckdb import Summary, summarise
 from shared.engines.protocol import PilotData
-from shared.evidence import quantiles
-from shared.evidence.estimates import Difference, difference, holm, linearised, relative
 from shared.evidence.health import sample_ratio
 from shared.evidence.model import AnyMoments, ArmEvidence, Effect, Evidence, Health, Moments, Part, RatioMoments
+from shared.evidence.single import Difference, difference, holm, linearised, quantile_as_mean, relative
 from shared.metrics import Metric
 
 EMPTY = Moments(n=0, mean=0.0, m2=0.0)
@@ -114,7 +113,7 @@ def as_mean(found: AnyMoments) -> Moments | str:
     """The moments of a mean with the same value and standard error, or why there are none."""
     if isinstance(found, Moments):
         return found
-    return linearised(found) if isinstance(found, RatioMoments) else quantiles.as_mean(found)
+    return linearised(found) if isinstance(found, RatioMoments) else quantile_as_mean(found)
 
 
 def _between(treated: Moments | str, control: Moments | str) -> Difference | str:
