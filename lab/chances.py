@@ -13,7 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.estimates import UNITS_MIN, degrees, holm_rows, p_no_better, p_no_difference, reach
+from shared.evidence.estimates import UNITS_MIN, degrees, p_no_better, p_no_difference, reach
+from shared.evidence.multiplicity import holm
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import Prior
 from shared.evidence.rule import Shortfall, Worthwhile, harm_ruled_out, shortfall
@@ -134,7 +135,7 @@ def _lacking(design: Design, drawn: _Drawn) -> NDArray[np.bool_]:
 
 def _adjusted(p: Array, drawn: _Drawn) -> Array:
     """An arm that cannot be evaluated keeps its place in the family with p = 1, as in the evidence."""
-    return holm_rows(np.where(drawn.unevaluable, 1.0, p))
+    return holm(np.where(drawn.unevaluable, 1.0, p))
 
 
 def _harmful(design: Design, rail: Rail, drawn: _Drawn) -> NDArray[np.bool_]:

@@ -14,9 +14,10 @@ from lab.pilots import Pilot, all_pilots
 from shared.charter import Charter
 from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
-from shared.evidence.compute import as_mean
-from shared.evidence.estimates import difference
+from shared.evidence.estimates import Means, differences
 from shared.evidence.model import ArmEvidence, Evidence, Moments
+from shared.evidence.problems import Problem
+from shared.evidence.recorded import recorded
 from shared.evidence.sample_ratios import P_MIN
 from shared.metrics import Metric
 from shared.money import Money
@@ -66,8 +67,11 @@ class Precedent:
     def control(self, name: str, metric: Metric) -> Moments | None:
         """A metric in the control arm; None where it was not measured, or defined in another way."""
         arm = self.evidence.arm(self.evidence.control)
-        moments = _mean(arm, name) if arm and self._measured_alike(name, metric) else None
-        return moments if moments is not None and moments.n > 1 and moments.m2 > 0 else None
+        found = _mean(arm, name) if arm and self._measured_alike(name, metric) else None
+        if found is None or not found.variance > 0:
+            return None
+        n = int(found.n)
+        return Moments(n=n, mean=float(found.mean), m2=float(found.variance) * n * (n - 1))
 
     def effects(self, charter: Charter, name: str, metric: Metric) -> Iterator[tuple[float, float]]:
         """Estimate and standard error of each arm whose play is of a kind with one of the charter's."""
@@ -78,9 +82,9 @@ class Precedent:
                 continue
             treated, untreated = _mean(arm, name), _mean(control, name) if control else None
             if treated is not None and untreated is not None:
-                found = difference(treated, untreated)
-                if not isinstance(found, str):
-                    yield found.estimate, found.se
+                found = differences(treated, untreated)
+                if found.known:
+                    yield float(found.estimate), float(found.se)
 
     def _measured_alike(self, name: str, metric: Metric) -> bool:
         then = self.pilot.promise.metrics.get(name)
@@ -137,8 +141,8 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
         return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)
 
 
-def _mean(arm: ArmEvidence, name: str) -> Moments | None:
-    """A metric in an arm as a mean; None where it was not measured or has no standard error."""
+def _mean(arm: ArmEvidence, name: str) -> Means | None:
+    """A metric in an arm as a single mean; None where it was not measured or has no standard error."""
     moments = arm.moments.get(name)
-    found = None if moments is None else as_mean(moments)
-    return None if isinstance(found, str) else found
+    found = None if moments is None else recorded([moments]).at(0)
+    return None if found is None or found.problem != Problem.NONE else found

@@ -1,53 +1,182 @@
-"""Estimates from moments: Welch's test, the delta method, non-inferiority and Holm's adjustment.
+"""Estimates from the moments of many cells at once: means and ratios, Welch's test, non-inferiority, relative lifts.
 
-Each formula stands once, for a number or an array of them: evidence asks it of one pilot, a forecast of thousands.
+Arrays go in and come out, cells x quantities: evidence asks of one pilot, a forecast or a certificate of thousands.
+What cannot be evaluated carries its problem and NaN, so that it passes nowhere.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from shared.evidence.model import Moments, RatioMoments
+from shared.engines.protocol import SIZE
+from shared.evidence.moments import Array, Cells
+from shared.evidence.problems import Problem, first, words
 
 UNITS_MIN = 2
-# A relative lift is given only over a baseline this many standard errors above zero: nearer, the delta method's
-# linearisation has no meaning (Franz 2007, "Ratios: a short guide to confidence limits", sect. 3).
+# A ratio, or a relative lift, is given only over a base this many standard errors above zero: nearer, the delta
+# method's linearisation has no meaning (Franz 2007, "Ratios: a short guide to confidence limits", sect. 3).
 BASELINE_SE_MIN = 3.0
-# A ratio that is the same for every unit leaves a variance that is nothing but the rounding of its three terms.
+# Clusters per arm that a standard error can be learned from, counted as clusters of equal size (Kish 1965, "Survey
+# Sampling", sect. 11.7: the effective number). From here on false positives stay at alpha for sizes from equal to
+# Pareto-tailed, see docs/proof/error-rates.md.
+CLUSTERS_MIN = 20
+# Units per covariate and arm from which their slopes' error takes no more than the degree of freedom it is given.
+UNITS_PER_COVARIATE = 10
+# What is left of a sum of squares where its terms cancel, and of deviations from a mean where nothing deviates, is
+# nothing but rounding.
 ROUNDING = 1e-12
+# Squares below it have lost digits at the end of a double's range.
+TINY = 1e-290
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference of means with what tests on it need: standard error and Welch's degrees of freedom."""
+class Quantity:
+    """What is estimated: the mean of a column, or with `per` the ratio of both columns' sums."""
 
-    estimate: float
-    se: float
-    df: float
+    value: str
+    per: str | None = None
 
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """The two-sided interval at 1 - alpha."""
-        half = float(reach(self.se, self.df, alpha))
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A quantity as a sum of weighted columns, whose mean per cell it is: what the delta method makes of a ratio.
+
+    Attributes:
+        mean: per cell.
+        terms: columns and their weights per cell.
+        problem: per cell, as `Problem`.
+    """
+
+    mean: Array
+    terms: tuple[tuple[str, Array], ...]
+    problem: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Means with their errors, in arrays of one shape, cells x quantities.
+
+    Attributes:
+        n: units, or clusters where these were drawn.
+        mean, variance: the estimate and the square of its standard error; NaN where there is a problem.
+        df: the variance's degrees of freedom.
+        problem: as `Problem`.
+    """
+
+    n: NDArray[np.int64]
+    mean: Array
+    variance: Array
+    df: Array
+    problem: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, n: Any, mean: Any, variance: Any, df: Any, problem: NDArray[np.int64]) -> Means:
+        """The means where there is no problem, and NaN where there is one."""
+        some = problem == Problem.NONE
+        mean, variance, df = (np.where(some, each, np.nan) for each in (mean, variance, df))
+        return cls(np.broadcast_to(n, problem.shape).astype(np.int64), mean, variance, df, problem)
+
+    def at(self, index: Any) -> Means:
+        """Those at an index of the arrays."""
+        return Means(*(part[index] for part in _parts(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Differences of means with what tests on them need; NaN where there is a problem.
+
+    Attributes:
+        estimate, se, df: the difference, its standard error, and Welch's degrees of freedom.
+        problem: as `Problem`.
+    """
+
+    estimate: Array
+    se: Array
+    df: Array
+    problem: NDArray[np.int64]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where there is one."""
+        return np.asarray(self.problem == Problem.NONE)
+
+    def at(self, index: Any) -> Differences:
+        """Those at an index of the arrays."""
+        return Differences(*(part[index] for part in _parts(self)))
+
+    def interval(self, alpha: float) -> tuple[Array, Array]:
+        """The two-sided intervals at 1 - alpha."""
+        half = reach(self.se, self.df, alpha)
         return self.estimate - half, self.estimate + half
 
-    def p(self) -> float:
-        """Two-sided p-value of no difference."""
-        return float(p_no_difference(self.estimate, self.se, self.df))
+    def p(self) -> Array:
+        """Two-sided p-values of no difference."""
+        return np.asarray(p_no_difference(self.estimate, self.se, self.df))
 
-    def p_beyond(self, margin: float, sign: int) -> float:
-        """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
-        return float(p_no_better(self.estimate, self.se, self.df, margin, sign))
+    def p_beyond(self, margin: Any, sign: Any) -> Array:
+        """One-sided p-values of a difference no better than `margin`; more is better where sign is 1."""
+        return np.asarray(p_no_better(self.estimate, self.se, self.df, margin, sign))
 
-    def bound(self, alpha: float, sign: int) -> float:
-        """The one-sided confidence bound on the bad side."""
-        return self.estimate - sign * self.se * float(stdtrit(self.df, 1 - alpha))
+    def bound(self, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bounds on the bad side."""
+        return np.asarray(self.estimate - sign * self.se * stdtrit(self.df, 1 - alpha))
+
+
+def means(cells: Cells, quantities: Sequence[Quantity]) -> Means:
+    """Means and ratios, cells x quantities; raises KeyError for a column or product that nobody asked for."""
+    with np.errstate(all="ignore"):
+        return stacked([of_line(cells, line(cells, quantity)) for quantity in quantities], len(cells))
+
+
+def differences(treated: Means, control: Means) -> Differences:
+    """Differences of means by Welch's test (Welch 1947), with the treatment's problem before the control's."""
+    with np.errstate(all="ignore"):
+        parts = treated.variance, control.variance
+        estimate, variance = treated.mean - control.mean, np.add(*parts)
+        problem = first(
+            (treated.problem != Problem.NONE, treated.problem),
+            (control.problem != Problem.NONE, control.problem),
+            (variance == 0, Problem.CONSTANT),
+            (~(np.isfinite(estimate) & (variance > 0) & np.isfinite(variance)), Problem.OUT_OF_RANGE),
+        )
+        df = satterthwaite(parts, (treated.df, control.df))
+        se = np.sqrt(variance)
+    estimate, se, df = (np.where(problem == Problem.NONE, each, np.nan) for each in (estimate, se, df))
+    return Differences(estimate, se, df, problem)
+
+
+def reason(treated: Means, control: Means, names: tuple[str, str]) -> str | None:
+    """Why there is no difference between two single means, in words; None where there is one."""
+    for arm, name in zip((treated, control), names, strict=True):
+        if arm.problem != Problem.NONE:
+            return words(int(arm.problem), name, int(arm.n))
+    problem = int(differences(treated, control).problem)
+    return None if problem == Problem.NONE else words(problem)
+
+
+def relative(treated: Means, control: Means, alpha: float) -> tuple[Array, Array, Array]:
+    """The lift over the control's mean and its interval at 1 - alpha, by the delta method.
+
+    It is (treated - control) / |control|: more is positive, over a negative baseline too. NaN where there is no
+    difference, and where the baseline is within `BASELINE_SE_MIN` standard errors of zero.
+    """
+    with np.errstate(all="ignore"):
+        base = np.abs(control.mean)
+        ratio = treated.mean / base
+        parts = treated.variance / base / base, np.square(ratio) * (control.variance / base / base)
+        variance = np.add(*parts)
+        lift = ratio - np.sign(control.mean)
+        half = reach(np.sqrt(variance), satterthwaite(parts, (treated.df, control.df)), alpha)
+        known = (base > BASELINE_SE_MIN * np.sqrt(control.variance)) & (variance > 0) & np.isfinite(lift + half)
+        known &= (treated.problem == Problem.NONE) & (control.problem == Problem.NONE)
+        lift, half = np.where(known, lift, np.nan), np.where(known, half, np.nan)
+    return lift, lift - half, lift + half
 
 
 def reach(se: Any, df: Any, alpha: float) -> Any:
@@ -60,81 +189,113 @@ def p_no_difference(estimate: Any, se: Any, df: Any) -> Any:
     return 2 * stdtr(df, -abs(estimate) / se)
 
 
-def p_no_better(estimate: Any, se: Any, df: Any, margin: float, sign: int) -> Any:
+def p_no_better(estimate: Any, se: Any, df: Any, margin: Any, sign: Any) -> Any:
     """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
     return stdtr(df, -sign * (estimate - margin) / se)
 
 
-def degrees(parts: Sequence[Any], units: Sequence[Any]) -> Any:
-    """Satterthwaite's degrees of freedom, from each arm's share of the variance and its units.
+def satterthwaite(parts: Sequence[Any], dfs: Sequence[Any]) -> Any:
+    """The degrees of freedom of a sum of variances, from each one's own (Satterthwaite 1946); all where none varies.
 
     They are taken from shares since the variance's square may leave a double's range.
     """
     variance = sum(parts)
-    return 1 / sum((part / variance) ** 2 / (n - 1) for part, n in zip(parts, units, strict=True))
+    some = np.where(variance == 0, 1.0, variance)
+    inverse = sum(np.square(part / some) / df for part, df in zip(parts, dfs, strict=True))
+    return np.where(variance == 0, sum(dfs), 1 / np.where(variance == 0, 1.0, inverse))
 
 
-def difference(treated: Moments, control: Moments) -> Difference | str:
-    """The difference of means (Welch 1947), or why there is none."""
-    for name, moments in (("treatment", treated), ("control", control)):
-        if moments.n < UNITS_MIN:
-            return f"the {name} arm has {moments.n} unit{'' if moments.n == 1 else 's'}"
-        if not moments.finite:
-            return f"the {name} arm has values that are not finite numbers"
-    parts = [moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control)]
-    variance = sum(parts)
-    if variance <= 0 or not math.isfinite(variance):
-        return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
-    return Difference(treated.mean - control.mean, math.sqrt(variance), degrees(parts, (treated.n, control.n)))
+def degrees(parts: Sequence[Any], units: Sequence[Any]) -> Any:
+    """Welch's degrees of freedom, from each arm's share of the variance and its units."""
+    return satterthwaite(parts, [np.subtract(n, 1) for n in units])
 
 
-def linearised(ratio: RatioMoments) -> Moments | str:
-    """A ratio's moments as those of a mean, or why there are none.
+def line(cells: Cells, quantity: Quantity) -> Line:
+    """A quantity as a sum of weighted columns.
 
-    Each unit's value v and denominator d become r + (v - r d) / mean(d), whose mean is the arm's ratio r and whose
-    variance is the delta method's (Deng, Knoblich and Lu 2018, "Applying the delta method in metric analytics", eq. 4).
+    A ratio r of the means of v and d becomes r + (v - r d) / mean(d), whose variance is the delta method's (Deng,
+    Knoblich and Lu 2018, "Applying the delta method in metric analytics", eq. 4). The same holds of clusters, whose
+    sums v and sizes d vary together (there sect. 3; Deng, Lu and Qin 2021, "The equivalence of the delta method and
+    the cluster-robust variance estimator").
     """
-    if ratio.n < UNITS_MIN:
-        return Moments(n=ratio.n, mean=0.0, m2=0.0)  # too few for anything, as `difference` will say
-    if ratio.per == 0:
-        return "the denominator is zero"
-    if not ratio.finite:
-        return Moments(n=ratio.n, mean=math.nan, m2=math.nan)
-    se = math.sqrt(ratio.per_m2 / (ratio.n - 1) / ratio.n)
-    if not ratio.per > BASELINE_SE_MIN * se:
-        return "the denominator is not clearly above zero"
-    r, scale = ratio.mean, ratio.value_m2 + ratio.mean**2 * ratio.per_m2
-    m2 = ratio.value_m2 - 2 * r * ratio.co + r * r * ratio.per_m2
-    return Moments(n=ratio.n, mean=r, m2=m2 / ratio.per**2 if m2 > ROUNDING * scale else 0.0)
+    value = cells.means[quantity.value]
+    if quantity.per is None:
+        return Line(value, ((quantity.value, np.ones(len(cells))),), np.zeros(len(cells), dtype=np.int64))
+    per, spread = cells.means[quantity.per], cells.product(quantity.per, quantity.per)
+    clear = per > BASELINE_SE_MIN * np.sqrt(spread / (cells.n - 1) / cells.n)
+    problem = first(
+        (per == 0, Problem.ZERO_DENOMINATOR),
+        (~(np.isfinite(value) & np.isfinite(spread)), Problem.NOT_FINITE),
+        (~clear, Problem.DENOMINATOR_NEAR_ZERO),
+    )
+    ratio = value / per
+    return Line(ratio, ((quantity.value, 1 / per), (quantity.per, -ratio / per)), problem)
 
 
-def relative(treated: Moments, control: Moments, alpha: float) -> tuple[float, float, float] | None:
-    """The lift over the control's mean with its interval (delta method); None where the baseline is too near zero."""
-    if min(treated.n, control.n) < UNITS_MIN:
-        return None
-    v1, v0 = (moments.m2 / (moments.n - 1) / moments.n for moments in (treated, control))
-    if not control.mean > BASELINE_SE_MIN * math.sqrt(v0):
-        return None
-    ratio = treated.mean / control.mean
-    parts = [v1 / control.mean / control.mean, ratio * ratio * (v0 / control.mean / control.mean)]
-    variance = sum(parts)
-    if variance <= 0 or not math.isfinite(variance):
-        return None
-    reach = math.sqrt(variance) * float(stdtrit(degrees(parts, (treated.n, control.n)), 1 - alpha / 2))
-    return ratio - 1, ratio - 1 - reach, ratio - 1 + reach
+def covariance(cells: Cells, one: Line, other: Line) -> Array:
+    """Per cell the sum of products of two lines' deviations from their means."""
+    return np.asarray(
+        sum(a * b * cells.product(name, with_) for name, a in one.terms for with_, b in other.terms), dtype=np.float64
+    )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given (Holm 1979): reject where at most alpha."""
-    adjusted: list[float] = holm_rows(np.asarray(p_values, dtype=float)).tolist()
-    return adjusted
+def rounding(cells: Cells, line: Line) -> Array:
+    """Per cell the sum of squares below which a line does not vary but for rounding."""
+    return np.asarray(
+        sum(
+            np.square(a) * (ROUNDING * cells.product(name, name) + cells.n * np.square(ROUNDING * cells.means[name]))
+            for name, a in line.terms
+        )
+        + TINY,
+        dtype=np.float64,
+    )
 
 
-def holm_rows(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm's adjustment of each row, a family along the last axis; what is not a number stays none."""
-    order = np.argsort(p_values, axis=-1, kind="stable")
-    hypotheses_left = np.arange(p_values.shape[-1], 0, -1)
-    ranked = np.minimum(1.0, hypotheses_left * np.take_along_axis(p_values, order, axis=-1))
-    adjusted = np.empty_like(p_values)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(ranked, axis=-1), axis=-1)
-    return adjusted
+def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
+    """A line's means per cell; each covariate in it takes a degree of freedom from each cell.
+
+    The slopes were fitted to the same units: with two arms of a size, what that takes from the residuals' sum of
+    squares and what the slopes' own error adds are together a degree of freedom per covariate and arm.
+    """
+    total = covariance(cells, line, line)
+    m2 = np.where(total <= rounding(cells, line), 0.0, total)
+    effective, wider = _clusters(cells)
+    df = effective - 1 - covariates
+    variance = wider * m2 / (cells.n - 1 - covariates) / cells.n
+    problem = first(
+        (cells.n < UNITS_MIN, Problem.TOO_FEW),
+        (~(effective >= CLUSTERS_MIN) & (SIZE in cells.means), Problem.TOO_FEW_CLUSTERS),
+        (~(effective >= UNITS_PER_COVARIATE * covariates) | (df < 1), Problem.TOO_FEW_FOR_COVARIATES),
+        (line.problem != Problem.NONE, line.problem),
+        (~(np.isfinite(line.mean) & np.isfinite(variance)), Problem.NOT_FINITE),
+    )
+    return Means.of(cells.n, line.mean, variance, df, problem)
+
+
+def _clusters(cells: Cells) -> tuple[Array, Array]:
+    """The effective number of each cell's clusters, and how much wider the delta method's variance has to be.
+
+    Residuals are smaller than errors, most of all those of large clusters, which draw the ratio to themselves: of G
+    clusters with sizes s whose sums vary as their sizes do, the sum of squares lacks 2 sum(s^3) / (sum(s) sum(s^2)) -
+    sum(s^2) / sum(s)^2 (the bias that Bell and McCaffrey 2002 correct, "Bias reduction in standard errors for linear
+    regression with multi-stage samples"). Its third moment is taken from the first two, as of lognormal sizes. Sizes
+    that are all equal lack 1 / G, which dividing by G - 1 makes up for.
+    """
+    units = cells.n.astype(np.float64)
+    if SIZE not in cells.means:
+        return units, np.ones(len(cells))
+    uneven = cells.product(SIZE, SIZE) / units / np.square(cells.means[SIZE])
+    effective = units / (1 + uneven)
+    return effective, 1 + (1 + 2 * uneven) / effective - 1 / units
+
+
+def stacked(columns: Sequence[Means], length: int) -> Means:
+    """Cells x quantities, from each quantity's means per cell."""
+    if not columns:
+        none = np.empty((length, 0))
+        return Means(none.astype(np.int64), none, none, none, none.astype(np.int64))
+    return Means(*(np.stack(parts, axis=-1) for parts in zip(*(_parts(each) for each in columns), strict=True)))
+
+
+def _parts(record: Any) -> tuple[Any, ...]:
+    return tuple(getattr(record, field.name) for field in fields(record))

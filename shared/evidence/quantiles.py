@@ -8,9 +8,14 @@ Lu 2018, "Applying the delta method in metric analytics", sect. 4.2).
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Any
 
-from shared.evidence.model import Moments, QuantileMoments
+import numpy as np
+
+from shared.evidence.estimates import UNITS_MIN, Means
+from shared.evidence.model import QuantileMoments
+from shared.evidence.problems import Problem, first
 
 # The normal distribution's 97.5 % point: ranks that enclose the quantile with 95 %.
 Z = 1.959963984540054
@@ -20,25 +25,37 @@ SPREAD_MIN = 10
 
 def ranks(n: int, quantile: float) -> tuple[int, int, int] | None:
     """The ranks, from 1, of the lower limit, the quantile and the upper limit; None for too few units."""
-    spread = n * quantile * (1 - quantile)
-    if spread < SPREAD_MIN:
+    if n * quantile * (1 - quantile) < SPREAD_MIN:
         return None
-    reach = Z * math.sqrt(spread)
+    low, middle, high = _ranks(n, quantile)
+    return int(low), int(middle), int(high)
+
+
+def means(found: Sequence[QuantileMoments]) -> Means:
+    """Quantiles as means with the same standard errors, in one dimension."""
+    return enclosed(*(np.array([getattr(one, name) for one in found]) for name in QuantileMoments.model_fields))
+
+
+def enclosed(n: Any, quantile: Any, value: Any, low: Any, high: Any) -> Means:
+    """Quantiles as means with the same standard errors, from the values at their `ranks`; arrays of one shape."""
+    with np.errstate(all="ignore"):
+        spread = n * quantile * (1 - quantile)
+        lower, _, upper = _ranks(n, quantile)
+        variance = np.square((high - low) / (upper - lower)) * spread
+        problem = first(
+            (np.less(n, UNITS_MIN), Problem.TOO_FEW),
+            (np.less(spread, SPREAD_MIN), Problem.TOO_FEW_FOR_QUANTILE),
+            (~(np.isfinite(value) & np.isfinite(variance)), Problem.NOT_FINITE),
+            (~(np.less(low, value) & np.less(value, high)), Problem.TIES),
+        )
+    return Means.of(n, value, variance, np.subtract(n, 1.0), problem)
+
+
+def _ranks(n: Any, quantile: Any) -> tuple[Any, Any, Any]:
+    middle = n * quantile
+    reach = Z * np.sqrt(middle * (1 - quantile))
     return (
-        max(1, math.floor(n * quantile - reach)),
-        math.ceil(n * quantile),
-        min(n, math.ceil(n * quantile + reach) + 1),
+        np.maximum(1, np.floor(middle - reach)),
+        np.ceil(middle),
+        np.minimum(n, np.ceil(middle + reach) + 1),
     )
-
-
-def as_mean(found: QuantileMoments) -> Moments | str:
-    """A quantile as the moments of a mean with the same standard error, or why there are none."""
-    at = ranks(found.n, found.quantile)
-    if at is None:
-        return f"{found.n} units are too few for the {found.quantile:g} quantile"
-    if not found.finite:
-        return Moments(n=found.n, mean=math.nan, m2=math.nan)
-    if not found.low < found.value < found.high:
-        return f"many units share the value {found.value:g} at the {found.quantile:g} quantile"
-    se = (found.high - found.low) / (at[2] - at[0]) * math.sqrt(found.n * found.quantile * (1 - found.quantile))
-    return Moments(n=found.n, mean=found.value, m2=se * se * found.n * (found.n - 1))

@@ -14,9 +14,10 @@ from scipy import stats
 
 from shared.engines.duckdb import summarise
 from shared.evidence.compute import compute
-from shared.evidence.estimates import difference, linearised
 from shared.evidence.model import Evidence, QuantileMoments, RatioMoments
-from shared.evidence.quantiles import as_mean, ranks
+from shared.evidence.quantiles import ranks
+from shared.evidence.single import difference, linearised
+from shared.evidence.single import quantile_as_mean as as_mean
 from shared.metrics import Metric
 from tests.shared.pilot_data import EARLY, LATE, pilot_data, promised, two_arms
 

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from shared.evidence.estimates import Difference, difference, holm, relative
+from shared.evidence.single import Difference, difference, holm, relative
 from shared.evidence.model import Moments
 
 ALPHA = 0.05

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from shared.evidence.estimates import holm, holm_rows
+from shared.evidence.multiplicity import holm
 from shared.evidence.rule import Shortfall, harm_ruled_out, shortfall
 
 GOOD = {"estimate": 0.03, "interval": (0.01, 0.05), "p_adjusted": 0.01, "p_worthwhile": 0.01}
@@ -59,4 +59,4 @@ def test_harm_is_ruled_out_at_alpha_and_never_by_what_is_no_number():
 
 def test_holm_of_rows_is_holm_of_each():
     rows = np.random.default_rng(3).random((50, 4))
-    assert holm_rows(rows).tolist() == [holm(row) for row in rows]
+    assert holm(rows).tolist() == [holm(row).tolist() for row in rows]

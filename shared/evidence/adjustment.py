@@ -1,0 +1,169 @@
+"""Adjustment: smaller errors from what was known of each unit before, by covariates (CUPED) and by strata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.evidence.estimates import (
+    Differences,
+    Line,
+    Means,
+    Quantity,
+    covariance,
+    differences,
+    line,
+    of_line,
+    rounding,
+    satterthwaite,
+    stacked,
+)
+from shared.evidence.moments import Array, Cells
+from shared.evidence.problems import Problem, first
+
+# Directions in which standardised covariates vary less than this share of the widest say nothing of their own.
+COLLINEAR = 1e-10
+
+Groups = NDArray[np.int64]
+
+
+def slopes(
+    cells: Cells, quantities: Sequence[Quantity], covariates: Sequence[Quantity], group: Groups | None = None
+) -> Array:
+    """How much each quantity rises with each covariate within the cells: quantities x covariates.
+
+    Least squares on deviations from each cell's own means, so that what differs between arms is left alone: the
+    pooled slope of ANCOVA, and of CUPED (Deng, Xu, Kohavi and Walker 2013, "Improving the sensitivity of online
+    controlled experiments by utilizing pre-experiment data", sect. 3). Ratios are linearised first, and a covariate
+    that is constant, or the sum of others, takes no part of its own. Cells that are empty or not finite take no part.
+
+    With `group`, per cell a number from 0, cells with the same one share their slopes; the result then is cells x
+    quantities x covariates, with each cell's slopes.
+    """
+    with np.errstate(all="ignore"):
+        at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+        xs = [line(cells, covariate) for covariate in covariates]
+        ys = [line(cells, quantity) for quantity in quantities]
+        found = np.stack([_slopes(cells, y, xs, at) for y in ys], axis=1)
+    return found[0] if group is None else found[group]
+
+
+def centres(cells: Cells, covariates: Sequence[Quantity], group: Groups | None = None) -> Array:
+    """The covariates' means over all cells, or over those of each cell's group (cells x covariates)."""
+    at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+    with np.errstate(all="ignore"):
+        found = np.stack([_centre(cells, covariate, at) for covariate in covariates], axis=-1)
+    return found[0] if group is None else found[group]
+
+
+def adjusted(
+    cells: Cells,
+    quantities: Sequence[Quantity],
+    covariates: Sequence[Quantity],
+    slopes: Array,
+    centre: Array | None = None,
+) -> Means:
+    """Means of each quantity at the covariates' `centre`: mean(y) - slope (mean(x) - centre), cells x quantities.
+
+    The variance is that of y - slope x. `slopes` and `centre` are as `slopes` and `centres` give them, the latter of
+    these cells by default; it moves both arms of a difference alike, but a relative lift's baseline.
+    """
+    with np.errstate(all="ignore"):
+        middle = np.broadcast_to(
+            centres(cells, covariates) if centre is None else centre, (len(cells), len(covariates))
+        )
+        each = np.broadcast_to(slopes, (len(cells), len(quantities), len(covariates)))
+        xs = [line(cells, covariate) for covariate in covariates]
+        lines = [_less(line(cells, quantity), xs, each[:, q], middle) for q, quantity in enumerate(quantities)]
+        return stacked([of_line(cells, one, len(covariates)) for one in lines], len(cells))
+
+
+def in_order(cells: Cells, key: str, values: Sequence[object]) -> Cells:
+    """One cell per value of a key, in this order, and an empty one where there is none; keys other than it are lost."""
+    known = {value: position for position, value in enumerate(cells.keys[key].tolist())}
+    at = np.array([known.get(value, -1) for value in values], dtype=np.int64)
+    there = at >= 0
+
+    def chosen(column: NDArray[Any]) -> NDArray[Any]:
+        found = np.zeros(len(at), dtype=column.dtype)
+        found[there] = column[at[there]]
+        return found
+
+    parts = ({name: chosen(column) for name, column in part.items()} for part in cells.parts[2:])
+    keys = np.empty(len(at), dtype=object)
+    keys[:] = list(values)
+    return Cells({key: keys}, chosen(cells.n), *parts)
+
+
+def stratified(strata: Means, weights: Array) -> Means:
+    """Means over strata, along the first axis, each with its weight: the stratum's share of all units of all arms.
+
+    An arm with fewer than two units in a stratum of any weight has no mean (`Problem.EMPTY_STRATUM`).
+    """
+    with np.errstate(all="ignore"):
+        share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+        valid = np.all(share >= 0)
+        share = share.reshape(-1, *(1,) * (strata.mean.ndim - 1))
+        counted = share > 0
+        few = np.isin(strata.problem, (Problem.TOO_FEW, Problem.TOO_FEW_CLUSTERS))
+        problem = np.where(counted, np.where(few, Problem.EMPTY_STRATUM, strata.problem), Problem.NONE)
+        problem = np.where(valid, np.max(problem, axis=0, initial=Problem.NONE), Problem.EMPTY_STRATUM)
+        parts = np.where(counted, np.square(share) * strata.variance, 0.0)
+        mean = np.sum(np.where(counted, share * strata.mean, 0.0), axis=0)
+        df = satterthwaite(list(parts), list(np.where(counted, strata.df, 1.0)))
+    n = np.sum(np.where(counted, strata.n, 0), axis=0)
+    return Means.of(n, mean, np.sum(parts, axis=0), df, problem)
+
+
+def poststratified(treated: Means, control: Means, weights: Array) -> Differences:
+    """Differences after stratification, with the strata along the first axis of both.
+
+    The strata's differences, weighted by their shares of all units, with the variance that is left within strata
+    (Miratrix, Sekhon and Yu 2013, "Adjusting treatment effect estimates by post-stratification in randomized
+    experiments", eq. 3 and 7): the effect among the pilot's own units.
+    """
+    return differences(stratified(treated, weights), stratified(control, weights))
+
+
+def _slopes(cells: Cells, y: Line, xs: Sequence[Line], group: Groups) -> Array:
+    """Groups x covariates; NaN where the numbers of a group leave a double's range."""
+    square = np.stack([np.stack([covariance(cells, one, other) for other in xs], axis=-1) for one in xs], axis=-2)
+    across = np.stack([covariance(cells, y, x) for x in xs], axis=-1)
+    noise = np.stack([rounding(cells, x) for x in xs], axis=-1)
+    sound = np.isfinite(square).all(axis=(1, 2)) & np.isfinite(across).all(axis=1)
+    sound = sound & (cells.n > 1)
+    for each in (y, *xs):
+        sound = sound & (each.problem == Problem.NONE)
+    square, across, noise = (_pooled(each, sound, group) for each in (square, across, noise))
+    spread = np.diagonal(square, axis1=1, axis2=2)
+    inverse = np.where(spread > noise, 1 / np.sqrt(np.where(spread > noise, spread, 1.0)), 0.0)
+    alike = square * inverse[:, :, None] * inverse[:, None, :]
+    whole = np.asarray(np.isfinite(alike).all(axis=(1, 2)))
+    solved = np.linalg.pinv(np.where(whole[:, None, None], alike, 0.0), rcond=COLLINEAR, hermitian=True)
+    found = np.einsum("gij,gj->gi", solved, across * inverse) * inverse
+    return np.where(whole[:, None], found, np.nan)
+
+
+def _pooled(values: NDArray[Any], sound: NDArray[np.bool_], group: Groups) -> Array:
+    total = np.zeros((int(group.max(initial=-1)) + 1, *values.shape[1:]))
+    np.add.at(total, group[sound], values[sound])
+    return total
+
+
+def _centre(cells: Cells, covariate: Quantity, group: Groups) -> Array:
+    """Per group a covariate's mean over its units, from the cells that have one."""
+    x = line(cells, covariate)
+    base = cells.n * (1.0 if covariate.per is None else cells.means[covariate.per])
+    sound = np.asarray(cells.n > 0) & np.isfinite(x.mean) & np.isfinite(base)
+    return np.asarray(_pooled(base * x.mean, sound, group) / _pooled(base, sound, group))
+
+
+def _less(y: Line, xs: Sequence[Line], slopes: Array, centre: Array) -> Line:
+    """A line less what the covariates explain of it."""
+    mean = y.mean - sum((slopes[:, k] * (x.mean - centre[:, k]) for k, x in enumerate(xs)), np.zeros(len(y.mean)))
+    terms = tuple((name, -slopes[:, k] * weight) for k, x in enumerate(xs) for name, weight in x.terms)
+    problem = first((y.problem != Problem.NONE, y.problem), *((x.problem != Problem.NONE, x.problem) for x in xs))
+    return Line(mean, y.terms + terms, problem)
