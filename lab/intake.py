@@ -23,7 +23,7 @@ from shared.clock import rfc3339
 from shared.contracts import Column, Contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
-from shared.engines.duckdb import MADE_UP, SYNTHETIC
+from shared.engines.placement import MADE_UP, SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.room import Room

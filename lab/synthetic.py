@@ -27,7 +27,7 @@ from shared import contracts
 from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.digests import hex_of
-from shared.engines.duckdb import SYNTHETIC
+from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.room import Room

@@ -11,7 +11,7 @@ from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
 from shared.contracts import load_contract
 from shared.digests import PREFIX
-from shared.engines.duckdb import Placement, place
+from shared.engines.placement import Placement, place
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
-from shared.engines.duckdb import made_up
+from shared.engines.placement import made_up
 from shared.finding import Finding
 
 

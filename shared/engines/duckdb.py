@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import duckdb
 
-from shared.charter import Promise
 from shared.clock import rfc3339
-from shared.draw import Draw
+from shared.engines.files import number, opened
 from shared.engines.protocol import PilotData
 from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
 from shared.expressions import Expression
 from shared.metrics import Metric
-from shared.sql import file_literal, identifier, literal
+from shared.sql import identifier, literal
 
 IN_TWO_ARMS = "unit in two arms"
 NOT_ASSIGNED = "not the arm that was assigned"
 EARLY = "outcome before its unit's first exposure"
 US_PER_DAY = 24 * 60 * 60 * 1_000_000
-# What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
-SYNTHETIC = "synthetic-"
-MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,7 @@ class Summary:
 
 def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
     """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
-    with _opened(data) as connection:
+    with opened(data) as connection:
         connection.execute(_UNITS)
         connection.execute(_counted(metrics))
         units, moments = _moments(connection, metrics)
@@ -65,12 +59,12 @@ def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
             units=units,
             reporting=dict(connection.execute(_REPORTING).fetchall()),
             unvalued=_unvalued(connection, metrics),
-            multiple_units=_number(connection, "SELECT count(*) FROM multiple"),
+            multiple_units=number(connection, "SELECT count(*) FROM multiple"),
             conflicts=dict(
                 connection.execute("SELECT reason, count(*) FROM conflicts GROUP BY reason ORDER BY reason").fetchall()
             ),
-            exposures=_number(connection, "SELECT count(*) FROM exposures"),
-            outcomes=_number(connection, "SELECT count(*) FROM outcomes"),
+            exposures=number(connection, "SELECT count(*) FROM exposures"),
+            outcomes=number(connection, "SELECT count(*) FROM outcomes"),
             first_exposure=_moment(connection, "min"),
             last_exposure=_moment(connection, "max"),
         )
@@ -232,77 +226,6 @@ def _capped(index: int, metric: Metric) -> str:
     if metric.cap_quantile is not None:
         cap = f"(SELECT quantile_cont({value}, {metric.cap_quantile!r}) FROM valued WHERE {value} > 0)"
     return f"CASE WHEN isfinite({value}) AND {value} > {cap} THEN {cap} ELSE {value} END AS {value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
-
-    Attributes:
-        misassigned: exposures in another arm than the salted hash draws; None where arms come from the source.
-        outside: exposures of units that should take no part, by reason.
-        early, late: exposures and outcomes before the time box opens, and from its end on.
-        last_event: the last exposure or outcome; None without any.
-    """
-
-    misassigned: int | None
-    outside: dict[str, int]
-    early: int
-    late: int
-    last_event: datetime | None
-
-
-def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
-    """Compares each row's unit, arm and time with what was promised in the workspace of that id."""
-    charter, draw = promise.charter, Draw.of(promise, workspace)
-    starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
-    with _opened(data) as connection:
-        connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
-        own = charter.assignment == "pilotplant"
-        row = connection.execute('SELECT max("at") FROM events').fetchone()
-        return Placement(
-            misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
-            outside={
-                why: _exposures(connection, f"({which}) IS NOT FALSE")
-                for why, which in draw.hindrances_sql("unit").items()
-            },
-            early=_number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
-            late=_number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
-            last_event=row[0].astimezone(UTC) if row and row[0] else None,
-        )
-
-
-def made_up(data: PilotData) -> int:
-    """How many exposures and outcomes carry the mark of synthetic units."""
-    with _opened(data) as connection:
-        return sum(
-            _number(connection, f"SELECT count(*) FROM {part} WHERE {MADE_UP}") for part in ("exposures", "outcomes")
-        )
-
-
-@contextmanager
-def _opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The three files as views of their names."""
-    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
-    # same evidence to the last bit, or analysing it again would seal another candidate.
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        # Division by zero is an error, which TRY makes a gap: NaN would be above everything, and count as a success.
-        connection.execute("SET ieee_floating_point_ops = false")
-        for name, path in (("exposures", data.exposures), ("outcomes", data.outcomes), ("conflicts", data.conflicts)):
-            connection.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"
-            )
-        yield connection
-
-
-def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _exposures(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
-    return _number(connection, f"SELECT count(*) FROM exposures WHERE {condition}")
 
 
 def _moment(connection: duckdb.DuckDBPyConnection, which: str) -> str | None:

@@ -1,0 +1,35 @@
+"""The sealed files of a pilot as views of one DuckDB connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from shared.engines.protocol import PilotData
+from shared.sql import file_literal
+
+
+@contextmanager
+def opened(data: PilotData) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The files as views of their names; `traits` only where the data has them."""
+    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
+    # same evidence to the last bit, or analysing it again would seal another candidate.
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        # Division by zero is an error, which TRY makes a gap: NaN would be above everything, and count as a success.
+        connection.execute("SET ieee_floating_point_ops = false")
+        for name in ("exposures", "outcomes", "conflicts", "traits"):
+            path = getattr(data, name)
+            if path is not None:
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet({file_literal(path)}, hive_partitioning = false)"
+                )
+        yield connection
+
+
+def number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one number that a query answers with."""
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,68 @@
+"""Where a pilot's rows lie, and whether they are made up: what the gate asks of sealed data beside the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from shared.charter import Promise
+from shared.clock import rfc3339
+from shared.draw import Draw
+from shared.engines.files import number, opened
+from shared.engines.protocol import PilotData
+
+# What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
+SYNTHETIC = "synthetic-"
+MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
+
+    Attributes:
+        misassigned: exposures in another arm than the salted hash draws; None where arms come from the source.
+        outside: exposures of units that should take no part, by reason.
+        early, late: exposures and outcomes before the time box opens, and from its end on.
+        last_event: the last exposure or outcome; None without any.
+    """
+
+    misassigned: int | None
+    outside: dict[str, int]
+    early: int
+    late: int
+    last_event: datetime | None
+
+
+def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
+    """Compares each row's unit, arm and time with what was promised in the workspace of that id."""
+    charter, draw = promise.charter, Draw.of(promise, workspace)
+    starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
+    with opened(data) as connection:
+        connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
+        own = charter.assignment == "pilotplant"
+        row = connection.execute('SELECT max("at") FROM events').fetchone()
+        return Placement(
+            misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
+            outside={
+                why: _exposures(connection, f"({which}) IS NOT FALSE")
+                for why, which in draw.hindrances_sql("unit").items()
+            },
+            early=number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
+            late=number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
+            last_event=row[0].astimezone(UTC) if row and row[0] else None,
+        )
+
+
+def made_up(data: PilotData) -> int:
+    """How many exposures and outcomes carry the mark of synthetic units."""
+    with opened(data) as connection:
+        return sum(
+            number(connection, f"SELECT count(*) FROM {part} WHERE {MADE_UP}") for part in ("exposures", "outcomes")
+        )
+
+
+def _exposures(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    return number(connection, f"SELECT count(*) FROM exposures WHERE {condition}")
