@@ -7,7 +7,7 @@ from typing import cast
 
 from shared.charter import Charter, Promise
 from shared.digests import digest_file
-from shared.engines.duckdb import Summary, summarise
+from shared.engines.old import Summary, summarise
 from shared.engines.protocol import PilotData
 from shared.evidence import quantiles
 from shared.evidence.estimates import Difference, difference, holm, linearised, relative
