@@ -22,8 +22,7 @@ from lab.traits import traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
-from shared.engines.duckdb import EARLY
-from shared.engines.protocol import PilotData
+from shared.engines.protocol import EARLY, PilotData
 from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence

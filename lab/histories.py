@@ -17,7 +17,6 @@ from shared.digests import digest_file
 from shared.engines.duckdb import unit_values
 from shared.engines.protocol import PilotData, value_of
 from shared.errors import BadInput, Refused
-from shared.evidence.compute import unanswerable
 from shared.metrics import Catalogue, Metric
 from shared.room import Room
 from shared.snapshot import Snapshot
@@ -94,7 +93,8 @@ def of_pilot(room: Room, name: str) -> History:
     control = weights[charter.control.name]
     fracs = [float(weights[arm.name] / (control + weights[arm.name])) for arm in charter.treatments]
     unknown = {each: why for each, metric in metrics.items() if (why := _unsplittable(metric, "pilot"))}
-    unknown |= {each: why for why in unanswerable(charter).values() for each in metrics}
+    if charter.cluster:
+        unknown |= dict.fromkeys(metrics, f"arms were drawn by {charter.cluster}, and units are split here")
     return History(
         AaSource(kind="pilot", name=name, data={path.name: digest_file(path) for path in data.files}),
         metrics,

@@ -16,7 +16,7 @@ from shared.breaches import breaches_sql
 from shared.clock import rfc3339
 from shared.contracts import Column
 from shared.draw import Draw
-from shared.engines.duckdb import IN_TWO_ARMS, NOT_ASSIGNED
+from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import Undecided
 from shared.room import Room
 from shared.sql import identifier, literal

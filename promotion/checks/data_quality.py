@@ -9,7 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
-from shared.engines.duckdb import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
+from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
 
 

@@ -1,73 +1,74 @@
-"""DuckDB as engine: one scan over a pilot's sealed data yields counts and moments."""
+"""DuckDB as engine: the files become one table of units, and scans of it yield moments and counts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import duckdb
+import numpy as np
 
 from shared.clock import rfc3339
 from shared.engines.files import number, opened
-from shared.engines.protocol import PilotData, per_of, value_of
-from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
+from shared.engines.layout import Layout
+from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
+from shared.engines.scan import Asked, moments
+from shared.engines.unit_table import UNITS, make_unit_table
+from shared.evidence.model import QuantileMoments
+from shared.evidence.moments import Cells, Pair
 from shared.evidence.quantiles import ranks
-from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier, literal
 
-IN_TWO_ARMS = "unit in two arms"
-NOT_ASSIGNED = "not the arm that was assigned"
-EARLY = "outcome before its unit's first exposure"
-US_PER_DAY = 24 * 60 * 60 * 1_000_000
+US_PER_S = 1_000_000
+_Found = tuple[Cells, Cells, dict[str, Cells]]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What one pass over a pilot's data says; everything else is computed from it.
+class DuckDB:
+    """The engine of one machine."""
 
-    Attributes:
-        moments: per arm, per metric.
-        units: exposed units per arm, those in two arms left out.
-        reporting: of these, units with any outcome.
-        unvalued: outcomes of these units without a value, per metric.
-        multiple_units: units that were seen in two arms, or in another one than was assigned.
-        conflicts: rows held back, by reason.
-    """
-
-    moments: dict[str, dict[str, AnyMoments]]
-    units: dict[str, int]
-    reporting: dict[str, int]
-    unvalued: dict[str, int]
-    multiple_units: int
-    conflicts: dict[str, int]
-    exposures: int
-    outcomes: int
-    first_exposure: str | None
-    last_exposure: str | None
-
-
-def summarise(data: PilotData, metrics: Mapping[str, Metric]) -> Summary:
-    """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
-    with opened(data) as connection:
-        connection.execute(_UNITS)
-        connection.execute(_counted(metrics))
-        units, moments = _moments(connection, metrics)
-        return Summary(
-            moments=moments,
-            units=units,
-            reporting=dict(connection.execute(_REPORTING).fetchall()),
-            unvalued=_unvalued(connection, metrics),
-            multiple_units=number(connection, "SELECT count(*) FROM multiple"),
-            conflicts=dict(
-                connection.execute("SELECT reason, count(*) FROM conflicts GROUP BY reason ORDER BY reason").fetchall()
-            ),
-            exposures=number(connection, "SELECT count(*) FROM exposures"),
-            outcomes=number(connection, "SELECT count(*) FROM outcomes"),
-            first_exposure=_moment(connection, "min"),
-            last_exposure=_moment(connection, "max"),
-        )
+    def summarise(self, data: PilotData, question: Question) -> Summary:
+        """Counts and moments of a pilot's data; outcomes before a unit's first exposure do not count."""
+        with opened(data, question.until) as connection:
+            untraited = make_unit_table(connection, question)
+            layout = Layout.of(question)
+            crowded = _crowded(connection, layout)
+            units = dict(_rows(connection, f"SELECT arm, count(*) FROM {UNITS} GROUP BY arm ORDER BY arm"))
+            levels = {name: column for name, column in layout.levels.items() if name not in crowded}
+            arms, days, found = (_by_cluster if question.cluster else _by_unit)(connection, layout, levels)
+            return Summary(
+                arms=arms,
+                days=days,
+                segments={name: found[name] for name in question.segments if name in found},
+                strata=found.get(question.strata) if question.strata else None,
+                tenure=_tenure(connection, layout) if question.novelty else None,
+                quantiles=_quantiles(connection, question, units, arms),
+                units=units,
+                segment_units={
+                    name: _counts(connection, f"arm, {column}")
+                    for name, column in levels.items()
+                    if name in question.segments
+                },
+                day_units=_counts(connection, "arm, CAST(day AS VARCHAR)"),
+                reporting=dict(_rows(connection, f"SELECT arm, count(since) FROM {UNITS} GROUP BY arm ORDER BY arm")),
+                unvalued=_unvalued(connection, question.metrics),
+                untraited=untraited,
+                delays=_delays(connection),
+                outcome_days=_outcome_days(connection, question.timezone),
+                multiple_units=number(connection, "SELECT count(*) FROM multiple"),
+                conflicts=dict(
+                    _rows(connection, "SELECT reason, count(*) FROM conflicts GROUP BY reason ORDER BY reason")
+                ),
+                exposures=number(connection, "SELECT count(*) FROM exposures"),
+                outcomes=number(connection, "SELECT count(*) FROM outcomes"),
+                first_exposure=_moment(connection, "min"),
+                last_exposure=_moment(connection, "max"),
+                clusters=_clusters(connection) if question.cluster else {},
+                crowded=tuple(crowded),
+            )
 
 
 @contextmanager
@@ -78,185 +79,151 @@ def unit_values(
 
     A column is named by `value_of` a metric, and by `per_of` a ratio. The order of the rows follows from their content.
     """
-    numbered = list(enumerate(metrics.items()))
-    named = [f"v{index} AS {identifier(value_of(name))}" for index, (name, _) in numbered]
-    named += [f"d{index} AS {identifier(per_of(name))}" for index, (name, metric) in numbered if metric.per]
+    question = Question(metrics)
     with opened(data) as connection:
-        connection.execute(_UNITS)
-        connection.execute(_counted(metrics))
+        make_unit_table(connection, question)
+        named = ", ".join(f"{column} AS {identifier(name)}" for name, column in Layout.of(question).values.items())
         connection.execute(
-            f"CREATE TEMP TABLE history AS SELECT {', '.join(named)} FROM ({_unit_values(metrics)}) "
-            f"WHERE arm = {literal(arm)} ORDER BY ALL"
+            f"CREATE TEMP TABLE history AS SELECT {named} FROM {UNITS} WHERE arm = {literal(arm)} ORDER BY ALL"
         )
         gaps = {name: f"{n} outcomes have no value of it" for name, n in _unvalued(connection, metrics).items() if n}
-        silent = arm not in dict(connection.execute(_REPORTING).fetchall())
+        silent = not number(connection, f"SELECT count(since) FROM {UNITS} WHERE arm = {literal(arm)}")
         yield connection, dict.fromkeys(metrics, f"arm {arm} has no outcome at all") if silent else gaps
 
 
-_UNITS = f"""
-CREATE VIEW multiple AS
-    SELECT DISTINCT unit FROM conflicts WHERE reason IN ('{IN_TWO_ARMS}', '{NOT_ASSIGNED}') AND unit IS NOT NULL
-    UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1;
-CREATE VIEW units AS
-    SELECT unit, any_value(arm) AS arm, min("at") AS first_at FROM exposures
-    WHERE unit NOT IN (SELECT unit FROM multiple) GROUP BY unit;
-"""
+def _crowded(connection: duckdb.DuckDBPyConnection, layout: Layout) -> list[str]:
+    """The columns of segments and strata that have too many levels."""
+    counts = ", ".join(f"count(DISTINCT {column})" for column in layout.levels.values())
+    [row] = _rows(connection, f"SELECT {counts or 'count(*)'} FROM {UNITS}")
+    return [name for name, levels in zip(layout.levels, row, strict=False) if levels > LEVELS_MAX]
 
 
-_REPORTING = """
-SELECT u.arm, count(DISTINCT u.unit) FROM units u JOIN outcomes o ON o.unit = u.unit AND o."at" >= u.first_at
-GROUP BY u.arm ORDER BY u.arm
-"""
-
-
-def _counted(metrics: Mapping[str, Metric]) -> str:
-    """The view of the outcomes that count: unit, microseconds since its first exposure, and what each metric reads.
-
-    Metrics are told apart by their position: `v0` is the first one's value, `d0` its denominator. What an expression
-    cannot be computed for is NULL, and a NULL is no zero (`_unvalued`). So is what reads a NULL: CASE, AND and greatest
-    would make a number of it.
-    """
-    reads = "".join(
-        f", TRY_CAST(TRY({_whole(part)}) AS DOUBLE) AS {letter}{index}"
-        for index, metric in enumerate(metrics.values())
-        for letter, part in (("v", metric.value), ("d", metric.per))
-        if part is not None
+def _by_unit(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: Mapping[str, str]) -> _Found:
+    """The cells of arms and days, and of each trait's levels."""
+    asked = Asked(
+        table=UNITS,
+        columns={**layout.values, **layout.covariates},
+        pairs=layout.pairs,
+        keys={key: key for key in ("arm", "day", *levels.values())},
+        flags=layout.flags,
+        extremes=layout.values,
     )
-    return f"""
-    CREATE VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
-    FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
-    """
+    groupings = [("arm",), ("arm", "day"), *(("arm", column) for column in levels.values())]
+    arms, days, *found = moments(connection, asked, groupings)
+    return arms, days, {name: _levelled(cells) for name, cells in zip(levels, found, strict=True)}
 
 
-def _whole(part: Expression) -> str:
-    there = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in part.columns)
-    return f"CASE WHEN {there} THEN {part.sql} END" if there else part.sql
+def _by_cluster(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: Mapping[str, str]) -> _Found:
+    """The same of clusters: a cluster's day is its first unit's, and of its units each level has its own."""
+    columns = {**layout.values, **layout.covariates}
+    asked = _of_clusters(connection, columns, layout.pairs, "min(day) AS day", "")
+    asked = replace(asked, keys={"arm": "arm", "day": "day"}, extremes=layout.values)
+    arms, days = moments(connection, asked, [("arm",), ("arm", "day")])
+    found = {}
+    for name, column in levels.items():
+        asked = _of_clusters(connection, columns, layout.pairs, column, f", {column}")
+        [cells] = moments(connection, replace(asked, keys={"arm": "arm", column: column}), [("arm", column)])
+        found[name] = _levelled(cells)
+    return arms, days, found
 
 
-def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
-    counts = ", ".join(
-        f"count(*) FILTER ({_within(metric)} AND ({_gap(index, metric)}))"
-        for index, metric in enumerate(metrics.values())
-    )
-    row = connection.execute(f"SELECT {counts} FROM counted").fetchone()
-    return dict(zip(metrics, row or (), strict=True))
+def _of_clusters(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Mapping[str, str],
+    pairs: Sequence[Pair],
+    read: str,
+    within: str,
+    units: str = "cluster IS NOT NULL",
+) -> Asked:
+    """What is asked of a table of clusters, with sums over these of their units."""
+    sums = "".join(f", sum({column}) AS {column}" for column in columns.values())
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE cluster_values AS
+        SELECT arm, {read}{sums}, CAST(count(*) AS DOUBLE) AS size FROM {UNITS} WHERE {units}
+        GROUP BY arm, cluster{within}
+    """)
+    return Asked("cluster_values", {**columns, SIZE: "size"}, pairs, {})
 
 
-def _gap(index: int, metric: Metric) -> str:
-    gaps = [f"{letter}{index} IS NULL" for letter, part in (("v", metric.value), ("d", metric.per)) if part]
-    return " OR ".join(gaps) or "false"
+def _levelled(cells: Cells) -> Cells:
+    arm, level = cells.keys.values()
+    return replace(cells, keys={"arm": arm, "level": level})
 
 
-def _within(metric: Metric) -> str:
-    """Whether an outcome lies in the metric's window."""
-    return "true" if metric.window_days is None else f"since < {metric.window_days * US_PER_DAY}"
-
-
-def _moments(
-    connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]
-) -> tuple[dict[str, int], dict[str, dict[str, AnyMoments]]]:
-    numbered = list(enumerate(metrics.items()))
-    # var_pop is Welford's algorithm: centred, unlike sum(x * x).
-    per_arm = "".join(f", avg({column}), var_pop({column}) * count(*)" for column in _columns(metrics)) + "".join(
-        f", covar_pop(v{index}, d{index}) * count(*)" for index, (_, metric) in numbered if metric.per
-    )
-    # Ranks are read from the units again, each metric in its own order: they are kept for that, else only looked at.
-    kept = "TABLE" if any(metric.quantile for metric in metrics.values()) else "VIEW"
-    connection.execute(f"CREATE TEMP {kept} unit_values AS {_unit_values(metrics)}")
-    rows = connection.execute(f"SELECT arm, count(*){per_arm} FROM unit_values GROUP BY arm ORDER BY arm").fetchall()
-    units = {row[0]: row[1] for row in rows}
-    moments = {row[0]: _read(metrics, row[1], row[2:]) for row in rows}
-    for index, (name, metric) in numbered:
-        if metric.quantile is not None:
-            for arm, found in _quantiles(connection, index, metric.quantile, units).items():
-                # A value that is no finite number has left its trace in the mean, wherever it was sorted.
-                moments[arm][name] = found if moments[arm][name].finite else found.model_copy(update=_UNKNOWN)
-    return units, moments
-
-
-def _unit_values(metrics: Mapping[str, Metric]) -> str:
-    """One row per exposed unit: arm, and what is known of it (`_columns`)."""
-    numbered = list(enumerate(metrics.values()))
-    per_unit = "".join(_per_unit(index, metric) for index, metric in numbered)
-    filled = "".join(f", coalesce({column}, 0) AS {column}" for column in _columns(metrics))
-    capped = ", ".join(_capped(index, metric) for index, metric in numbered)
-    return f"""
-        WITH happened AS (
-            SELECT unit{per_unit} FROM counted GROUP BY unit
-        ), valued AS (
-            SELECT u.arm{filled} FROM units u LEFT JOIN happened h USING (unit)
-        )
-        SELECT * REPLACE ({capped}) FROM valued
-    """
-
-
-_UNKNOWN = dict.fromkeys(("value", "low", "high"), math.nan)
+def _tenure(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Cells:
+    """The cells of the arms' units with time enough, early and late."""
+    asked = Asked(f"(SELECT * FROM {UNITS} WHERE tenured)", layout.parts, layout.part_pairs, {}, layout.flags)
+    if layout.cluster:
+        units = "cluster IS NOT NULL AND tenured"
+        asked = _of_clusters(connection, layout.parts, layout.part_pairs, "true", "", units)
+    return moments(connection, replace(asked, keys={"arm": "arm"}), [("arm",)])[0]
 
 
 def _quantiles(
+    connection: duckdb.DuckDBPyConnection, question: Question, units: Mapping[str, int], arms: Cells
+) -> dict[str, dict[str, QuantileMoments]]:
+    """Each arm's quantiles with their limits; NaN in an arm of too few units, and where units are in clusters."""
+    found: dict[str, dict[str, QuantileMoments]] = {arm: {} for arm in units}
+    for index, (name, metric) in enumerate(question.metrics.items()):
+        if metric.quantile is None:
+            continue
+        limits = {} if question.cluster else _limits(connection, index, metric.quantile, units)
+        for arm, n in units.items():
+            # A value that is no finite number has left its trace in the mean, wherever it was sorted.
+            finite = np.isfinite(arms.of(arm=arm).means[value_of(name)]).all()
+            low, value, high = limits[arm] if arm in limits and finite else (math.nan,) * 3
+            found[arm][name] = QuantileMoments(n=n, quantile=metric.quantile, value=value, low=low, high=high)
+    return found
+
+
+def _limits(
     connection: duckdb.DuckDBPyConnection, index: int, quantile: float, units: Mapping[str, int]
-) -> dict[str, QuantileMoments]:
-    """Each arm's quantile with its limits; NaN in an arm of too few units."""
+) -> dict[str, tuple[float, float, float]]:
+    """The values at the ranks of each arm's quantile and its limits, where there are units enough."""
     wanted = {arm: at for arm, n in units.items() if (at := ranks(n, quantile)) is not None}
     places = ", ".join(f"({literal(arm)}, {rank})" for arm, at in wanted.items() for rank in sorted(set(at)))
-    rows = connection.execute(f"""
+    rows = _rows(
+        connection,
+        f"""
         SELECT arm, rank, value FROM (
-            SELECT arm, v{index} AS value, row_number() OVER (PARTITION BY arm ORDER BY v{index}) AS rank
-            FROM unit_values
+            SELECT arm, v{index} AS value, row_number() OVER (PARTITION BY arm ORDER BY v{index}) AS rank FROM {UNITS}
         ) WHERE (arm, rank) IN ({places or "('', 0)"})
-    """).fetchall()
+        """,
+    )
     values = {(arm, rank): value for arm, rank, value in rows}
-    found = {}
-    for arm, n in units.items():
-        low, value, high = (values[arm, rank] for rank in wanted[arm]) if arm in wanted else (math.nan,) * 3
-        found[arm] = QuantileMoments(n=n, quantile=quantile, value=value, low=low, high=high)
-    return found
+    return {arm: (values[arm, low], values[arm, at], values[arm, high]) for arm, (low, at, high) in wanted.items()}
 
 
-def _columns(metrics: Mapping[str, Metric]) -> list[str]:
-    """What is known of each unit: a value for each metric, and after them the denominators."""
-    values = [f"v{index}" for index in range(len(metrics))]
-    return values + [f"d{index}" for index, metric in enumerate(metrics.values()) if metric.per]
+def _counts(connection: duckdb.DuckDBPyConnection, by: str) -> dict[tuple[str, Any], int]:
+    rows = _rows(connection, f"SELECT {by}, count(*) FROM {UNITS} GROUP BY ALL ORDER BY ALL")
+    return {(arm, other): units for arm, other, units in rows}
 
 
-def _read(metrics: Mapping[str, Metric], n: int, numbers: Sequence[float]) -> dict[str, AnyMoments]:
-    columns = _columns(metrics)
-    pairs = {column: numbers[2 * at : 2 * at + 2] for at, column in enumerate(columns)}
-    products = iter(numbers[2 * len(columns) :])
-    found: dict[str, AnyMoments] = {}
-    for index, (name, metric) in enumerate(metrics.items()):
-        mean, m2 = pairs[f"v{index}"]
-        if metric.per is None:
-            found[name] = Moments(n=n, mean=mean, m2=m2)
-        else:
-            per, per_m2 = pairs[f"d{index}"]
-            found[name] = RatioMoments(n=n, value=mean, per=per, value_m2=m2, per_m2=per_m2, co=next(products))
-    return found
+def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
+    gaps = ", ".join(f"CAST(coalesce(sum(g{index}), 0) AS BIGINT)" for index in range(len(metrics)))
+    [row] = _rows(connection, f"SELECT {gaps} FROM {UNITS}")
+    return dict(zip(metrics, row, strict=True))
 
 
-def _per_unit(index: int, metric: Metric) -> str:
-    """A unit's value, and its denominator where there is one, from its outcomes in the metric's window."""
-    value, within = f"v{index}", _within(metric)
-    if metric.kind == "proportion":
-        return f", CAST(coalesce(bool_or({value} > 0) FILTER ({within}), false) AS DOUBLE) AS {value}"
-    if metric.kind == "count":
-        above = f"{within} AND {value} > 0" if metric.value else within
-        return f", CAST(count(*) FILTER ({above}) AS DOUBLE) AS {value}"
-    sums = [value] + ([f"d{index}"] if metric.per else [])
-    return "".join(f", sum({column}) FILTER ({within}) AS {column}" for column in sums)
+def _delays(connection: duckdb.DuckDBPyConnection) -> dict[str, Delay]:
+    rows = _rows(connection, f"SELECT arm, count(since), median(since) FROM {UNITS} GROUP BY arm ORDER BY arm")
+    return {arm: Delay(units, None if median is None else median / US_PER_S) for arm, units, median in rows}
 
 
-def _capped(index: int, metric: Metric) -> str:
-    """A unit's value, no higher than the cap; what is not a finite number stays as it is, to be found."""
-    value = f"v{index}"
-    if metric.cap is None and metric.cap_quantile is None:
-        return f"{value} AS {value}"
-    cap = repr(metric.cap)
-    if metric.cap_quantile is not None:
-        cap = f"(SELECT quantile_cont({value}, {metric.cap_quantile!r}) FROM valued WHERE {value} > 0)"
-    return f"CASE WHEN isfinite({value}) AND {value} > {cap} THEN {cap} ELSE {value} END AS {value}"
+def _outcome_days(connection: duckdb.DuckDBPyConnection, timezone: str) -> dict[str, int]:
+    day = f'CAST(CAST("at" AT TIME ZONE {literal(timezone)} AS DATE) AS VARCHAR)'
+    return dict(_rows(connection, f"SELECT {day} AS day, count(*) FROM outcomes GROUP BY day ORDER BY day"))
+
+
+def _clusters(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return dict(_rows(connection, f"SELECT arm, count(DISTINCT cluster) FROM {UNITS} GROUP BY arm ORDER BY arm"))
 
 
 def _moment(connection: duckdb.DuckDBPyConnection, which: str) -> str | None:
-    row = connection.execute(f'SELECT {which}("at") FROM exposures').fetchone()
-    return rfc3339(row[0]) if row and row[0] else None
+    [(found,)] = _rows(connection, f'SELECT {which}("at") FROM exposures')
+    return rfc3339(found) if found else None
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    return rows

@@ -13,6 +13,12 @@ from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells
 from shared.metrics import Metric
 
+# Why intake held a row back: of units in two arms nothing counts, and health tells how many rows there were.
+IN_TWO_ARMS = "unit in two arms"
+NOT_ASSIGNED = "not the arm that was assigned"
+EARLY = "outcome before its unit's first exposure"
+# A column with more levels is no segment but an identifier, and each level would be an effect of its own.
+LEVELS_MAX = 100
 # The column that holds a cluster's units, where clusters were drawn.
 SIZE = "size"
 
@@ -160,6 +166,8 @@ class Summary:
         conflicts: rows held back, by reason.
         exposures, outcomes: rows.
         first_exposure, last_exposure: RFC 3339.
+        clusters: per arm, where clusters were drawn.
+        crowded: columns of segments and strata with more levels than `LEVELS_MAX`, of which there are no cells.
     """
 
     arms: Cells
@@ -183,6 +191,7 @@ class Summary:
     first_exposure: str | None
     last_exposure: str | None
     clusters: Mapping[str, int] = field(default_factory=dict)
+    crowded: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -82,11 +82,12 @@ class Cells:
 
         A union's moments follow from its parts' (Chan, Golub and LeVeque 1979, eq. 2.1; Pébay 2008, eq. 3.6).
         """
-        told = list(zip(*(self.keys[name].tolist() for name in by), strict=True)) if by else [()] * len(self)
-        groups = {key: group for group, key in enumerate(dict.fromkeys(told))}
-        group = np.array([groups[key] for key in told], dtype=np.int64)
-        first = np.array([told.index(key) for key in groups], dtype=np.int64)
-        count = len(groups)
+        with np.errstate(all="ignore"):  # infinities make NaN, which are found where they are judged
+            return self._merged(by)
+
+    def _merged(self, by: Sequence[str]) -> Cells:
+        group, first = self.grouped(*by)
+        count = len(first)
         n = np.bincount(group, weights=self.n, minlength=count).astype(np.int64)
         some = np.maximum(n, 1)
         means: dict[str, Array] = {}
@@ -111,6 +112,13 @@ class Cells:
             most={name: _reduced(np.fmax, values, group, count) for name, values in self.most.items()},
         )
 
+    def grouped(self, *by: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Per cell the number of its combination of these keys' values, and per combination its first cell."""
+        told = list(zip(*(self.keys[name].tolist() for name in by), strict=True)) if by else [()] * len(self)
+        groups: dict[tuple[Any, ...], int] = {}
+        group = np.array([groups.setdefault(key, len(groups)) for key in told], dtype=np.int64)
+        return group, np.unique(group, return_index=True)[1]
+
     def joined(self, others: Iterable[Cells]) -> Cells:
         """These cells and the others' below them; all have the same keys, columns and products."""
         every = (self, *others)
@@ -133,9 +141,8 @@ def _stacked(parts: Sequence[Any]) -> Any:
 
 
 def _summed(values: Array, group: NDArray[np.int64], count: int) -> Array:
-    found = np.zeros(count)
-    np.add.at(found, group, values)
-    return found
+    # Of no weights at all numpy makes integers.
+    return np.bincount(group, weights=values, minlength=count).astype(np.float64)
 
 
 def _first_filled(values: Array, n: NDArray[np.int64], group: NDArray[np.int64], count: int) -> Array:

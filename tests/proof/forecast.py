@@ -17,7 +17,7 @@ from lab.chances import Design, Ending, Rail, chances
 from promotion.checks import guardrails, primary_effect, sample_planned
 from promotion.gate import Judgement
 from shared.charter import Charter
-from shared.engines.duckdb import Summary
+from shared.engines.old import Summary
 from shared.evidence.compute import _effects
 from shared.evidence.model import ArmEvidence, Effect, Moments
 from shared.evidence.planning import Baseline

@@ -12,9 +12,10 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from shared.engines.duckdb import summarise
+from shared.engines.duckdb import DuckDB
+from shared.engines.protocol import Question, per_of, value_of
 from shared.evidence.compute import compute
-from shared.evidence.model import Evidence, QuantileMoments, RatioMoments
+from shared.evidence.model import Evidence, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
 from shared.evidence.single import difference, linearised
 from shared.evidence.single import quantile_as_mean as as_mean
@@ -30,8 +31,25 @@ def metric(**content):
     return Metric.model_validate({"kind": "mean", "column": "spend", "unit": "USD", **content})
 
 
+def summarise(data, metric):
+    return DuckDB().summarise(data, Question({"m": metric}))
+
+
+def moments(data, metric, arm="control"):
+    cells, v, d = summarise(data, metric).arms.of(arm=arm), value_of("m"), per_of("m")
+    [n], [mean], [m2] = cells.n, cells.means[v], cells.product(v, v)
+    if metric.per is None:
+        return Moments(n=n, mean=mean, m2=m2)
+    [per], [per_m2], [co] = cells.means[d], cells.product(d, d), cells.product(v, d)
+    return RatioMoments(n=n, value=mean, per=per, value_m2=m2, per_m2=per_m2, co=co)
+
+
+def quantile(data, metric):
+    return summarise(data, metric).quantiles["control"]["m"]
+
+
 def mean(data, arm="control", **content):
-    return summarise(data, {"m": metric(**content)}).moments[arm]["m"].mean
+    return moments(data, metric(**content), arm).mean
 
 
 def test_a_count_is_of_outcomes_and_zero_for_a_unit_without_any(tmp_path):
@@ -65,8 +83,8 @@ def test_a_division_by_zero_is_a_gap_and_no_success(tmp_path, kind, expression):
     # DuckDB's own arithmetic makes NaN and infinities of it, which are above every number.
     rows = [("u1", LATE, 0, 0.0), ("u2", LATE, 2, 10.0)]
     data = pilot_data(tmp_path, [("u1", "control", EARLY), ("u2", "control", EARLY)], rows)
-    found = summarise(data, {"m": metric(kind=kind, column=None, expression=expression)})
-    assert (found.unvalued, found.moments["control"]["m"].mean) == ({"m": 1}, 0.0)
+    asked = metric(kind=kind, column=None, expression=expression)
+    assert (summarise(data, asked).unvalued, moments(data, asked).mean) == ({"m": 1}, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +93,7 @@ def test_a_division_by_zero_is_a_gap_and_no_success(tmp_path, kind, expression):
 def test_a_gap_stays_one_whatever_an_expression_would_make_of_it(tmp_path, expression):
     rows = [("u1", LATE, 1, None), ("u2", LATE, 1, 10.0)]
     data = pilot_data(tmp_path, [("u1", "control", EARLY), ("u2", "control", EARLY)], rows)
-    assert summarise(data, {"m": metric(column=None, expression=expression)}).unvalued == {"m": 1}
+    assert summarise(data, metric(column=None, expression=expression)).unvalued == {"m": 1}
 
 
 def test_only_outcomes_in_the_window_after_the_first_exposure_count(tmp_path):
@@ -93,8 +111,8 @@ def test_only_outcomes_in_the_window_after_the_first_exposure_count(tmp_path):
 
 def test_an_outcome_outside_every_window_is_zero_and_not_missing(tmp_path):
     data = pilot_data(tmp_path, [("u1", "control", DAY.format(5))], [("u1", DAY.format(20), 1, None)])
-    found = summarise(data, {"m": metric(window_days=7)})
-    assert (found.moments["control"]["m"].mean, found.unvalued) == (0.0, {"m": 0})
+    asked = metric(window_days=7)
+    assert (moments(data, asked).mean, summarise(data, asked).unvalued) == (0.0, {"m": 0})
 
 
 def test_a_cap_holds_each_units_sum_and_not_each_outcome(tmp_path):
@@ -110,7 +128,7 @@ def test_a_cap_by_quantile_is_of_both_arms_together_by_numpy(tmp_path):
     cap = np.quantile(pooled[pooled > 0], 0.9)
     data = two_arms(tmp_path, control, letter)
     for arm, values in (("control", control), ("letter", letter)):
-        found = summarise(data, {"m": metric(cap_quantile=0.9)}).moments[arm]["m"]
+        found = moments(data, metric(cap_quantile=0.9), arm)
         held = np.minimum(values, cap)
         assert (found.mean, found.m2) == pytest.approx((held.mean(), held.var() * held.size), rel=1e-9)
 
@@ -119,7 +137,7 @@ def test_a_cap_by_quantile_is_of_both_arms_together_by_numpy(tmp_path):
 @pytest.mark.parametrize("cap", [{"cap": 100}, {"cap_quantile": 0.9}])
 def test_a_cap_hides_no_value_without_end(tmp_path, value, cap):
     data = two_arms(tmp_path, [1.0, 2.0, value], [3.0, 4.0])
-    assert not summarise(data, {"m": metric(**cap)}).moments["control"]["m"].finite
+    assert not moments(data, metric(**cap)).finite
 
 
 def ratio_data(folder, arms):
@@ -142,7 +160,7 @@ ARMS = {"control": drawn(400, 5.0), "letter": drawn(350, 6.0)}
 
 def test_the_moments_of_a_ratio_are_numpys(tmp_path):
     values, visits = np.array(ARMS["control"]).T
-    found = summarise(ratio_data(tmp_path, ARMS), {"m": SPEND_PER_VISIT}).moments["control"]["m"]
+    found = moments(ratio_data(tmp_path, ARMS), SPEND_PER_VISIT)
     co = np.cov(values, visits, ddof=0)[0, 1] * values.size
     expected = (values.mean(), visits.mean(), values.var() * values.size, visits.var() * values.size, co)
     assert (found.value, found.per, found.value_m2, found.per_m2, found.co) == pytest.approx(expected, rel=1e-9)
@@ -157,7 +175,7 @@ def test_the_error_of_a_ratio_is_that_of_a_weighted_regression_by_statsmodels(tm
     rates = sm.WLS(values[inside] / visits[inside], np.ones(inside.sum()), weights=visits[inside]).fit(cov_type="HC0")
     pairs = [(v, d) for v, d in ARMS["letter"] if d > 0]
     data = ratio_data(tmp_path, {"control": ARMS["control"], "letter": pairs})
-    found = linearised(summarise(data, {"m": SPEND_PER_VISIT}).moments["letter"]["m"])
+    found = linearised(moments(data, SPEND_PER_VISIT, "letter"))
     assert found.mean == pytest.approx(rates.params[0], rel=1e-9)
     assert math.sqrt(found.m2) / found.n == pytest.approx(rates.bse[0], rel=1e-9)
 
@@ -226,7 +244,7 @@ def quantile_effect(folder, control, letter):
 
 def test_a_quantile_and_its_limits_are_values_of_the_binomials_ranks_by_scipy(tmp_path):
     values = RNG.gamma(2.0, 20.0, 1000)
-    found = summarise(two_arms(tmp_path, values, [1.0]), {"m": HIGH}).moments["control"]["m"]
+    found = quantile(two_arms(tmp_path, values, [1.0]), HIGH)
     assert found.value == np.quantile(values, 0.9, method="inverted_cdf")
     # The exact chance that the quantile lies between the two values is the binomial's between their ranks.
     low, high = (np.searchsorted(np.sort(values), limit) + 1 for limit in (found.low, found.high))
@@ -249,7 +267,7 @@ def test_the_error_of_a_quantile_is_that_of_its_density_by_theory(tmp_path):
     # Exponential with mean 20: the density at the 0.9 quantile is 0.1 / 20, and the error sqrt(.9 x .1 / n) over it.
     n = 40_000
     values = stats.expon.ppf((np.arange(n) + 0.5) / n, scale=20.0)
-    mean = as_mean(summarise(two_arms_fast(tmp_path, values), {"m": HIGH}).moments["control"]["m"])
+    mean = as_mean(quantile(two_arms_fast(tmp_path, values), HIGH))
     assert math.sqrt(mean.m2 / (mean.n - 1) / mean.n) == pytest.approx(math.sqrt(0.09 / n) / (0.1 / 20), rel=0.02)
 
 

@@ -11,8 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from shared.digests import digest_file
-from shared.engines.duckdb import IN_TWO_ARMS
-from shared.engines.protocol import PilotData
+from shared.engines.protocol import IN_TWO_ARMS, PilotData
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.metrics import Metric
