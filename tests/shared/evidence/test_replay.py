@@ -132,7 +132,7 @@ def test_real_crossings_are_at_the_looks_that_a_direct_computation_finds(asos, s
 
 
 def direct(shares, information, spending):
-    """Boundaries by convolving the score's density on a plain grid, look by look (Jennison and Turnbull 2000, ch. 19)."""
+    """Boundaries by convolving the score's density on a plain grid (Jennison and Turnbull 2000, ch. 19)."""
     if spending == "pocock":
         spent = 0.05 * np.log(1 + (math.e - 1) * shares)
     else:
