@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.charter import AlwaysValid, FixedHorizon, GroupSequential, SamplePlan
-from shared.evidence.estimates import UNITS_MIN, degrees, holm_rows
+from shared.evidence.estimates import UNITS_MIN, degrees
+from shared.evidence.multiplicity import holm
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import Prior
 from shared.evidence.rule import Shortfall, Worthwhile, harm_ruled_out, shortfall
@@ -190,7 +191,7 @@ def _lacking(design: Design, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.b
 
 def _adjusted(p: Array, unknown: NDArray[np.bool_]) -> Array:
     """An arm that cannot be evaluated keeps its place in the family with p = 1, as in the evidence."""
-    return holm_rows(np.where(unknown, 1.0, p))
+    return holm(np.where(unknown, 1.0, p))
 
 
 def _harmful(design: Design, rail: Rail, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

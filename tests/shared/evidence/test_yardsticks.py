@@ -141,6 +141,10 @@ def test_a_sequence_is_the_papers_at_the_planned_units_and_silent_below_a_thousa
     given = AlwaysValid(np.array([999.0, 1_000.0, 5_000.0]), 5_000, 0.05)
     half = given.reach(1.0, MANY, 0.05)
     assert np.isnan(half[0])
+    for z in (-2.0, 0.0, 2.0):
+        now = effects(z, z, z)
+        for answer in (given.p_no_difference(now), given.p_no_better(now, 0.0, 1), given.bound(now, 0.05, 1)):
+            assert np.isnan(answer).tolist() == [True, False, False]
     # Waudby-Smith et al., eq. 9, with rho^2 = 8.2 / 5,000 (their approximation: 5.99 + log(6.99) = 7.94).
     assert half[2] == pytest.approx(math.sqrt((1 + 1 / 8.2) * math.log(9.2 / 0.05**2)), rel=1e-3)
     assert half[1] > half[2]
