@@ -2,25 +2,30 @@
 
 What is drawn are the statistics that the rule reads, not customers: a share's count is binomial, a mean is normal and
 its variance chi-square, and a mean over units of which most have nothing is gamma. Metrics are drawn independently of
-each other, and data are taken to arrive whole.
+each other, and data are taken to arrive whole. Where looks were agreed on, units come evenly and every look is drawn;
+an arm that passes at any of them is scaled. A confidence sequence is looked at once, at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.estimates import UNITS_MIN, degrees, p_no_better, p_no_difference, reach
+from shared.sample_plan import AlwaysValid, FixedHorizon, GroupSequential, SamplePlan
+from shared.evidence.estimates import UNITS_MIN, degrees
 from shared.evidence.multiplicity import holm
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import Prior
 from shared.evidence.rule import Shortfall, Worthwhile, harm_ruled_out, shortfall
+from shared.evidence.yardsticks import Yardstick, yardstick_of
 
 Array = NDArray[np.float64]
 DRAWS = 20_000
+ONE_LOOK = FixedHorizon()
 
 
 class Ending(IntEnum):
@@ -52,6 +57,7 @@ class Design:
         units: how many units will be exposed in all.
         shares: each arm's share of them, the control's first.
         primary, sign: the primary metric's baseline, and the sign of what is better.
+        looks: when the evidence may be looked at to decide, as in the charter.
     """
 
     alpha: float
@@ -63,6 +69,28 @@ class Design:
     primary: Baseline
     sign: int
     rails: tuple[Rail, ...]
+    looks: FixedHorizon | GroupSequential | AlwaysValid = ONE_LOOK
+
+    @property
+    def at(self) -> tuple[float, ...]:
+        """The looks that are drawn, as shares of the time box."""
+        return self.looks.at if isinstance(self.looks, GroupSequential) else (1.0,)
+
+    @property
+    def units_by_look(self) -> NDArray[np.int64]:
+        """How many units there are by each of them, of all arms."""
+        return np.round(np.multiply(self.units, self.at)).astype(np.int64)
+
+    def yardstick(self, history: Sequence[_Drawn], units: NDArray[np.int64]) -> Yardstick:
+        """What the look after these is judged by; with the units of each arm by then, one row per pilot."""
+        look = len(history) + 1
+        return yardstick_of(
+            SamplePlan(alpha=self.alpha, units_per_arm=self.planned, looks=self.looks),
+            shares=self.at[:look],
+            information=self.units_by_look[:look].tolist(),
+            history=history,
+            units=np.minimum(units[:, 1:], units[:, :1]),
+        )
 
     @property
     def arms(self) -> int:
@@ -78,9 +106,25 @@ class _Drawn:
     se: Array
     df: Array
 
-    @property
-    def unevaluable(self) -> NDArray[np.bool_]:
-        return ~(self.se > 0)
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Units, means and sums of squared deviations: one row per pilot, one column per arm, the control's first."""
+
+    n: NDArray[np.int64]
+    mean: Array
+    m2: Array
+
+    def merge(self, other: _Sums) -> _Sums:
+        """Both together (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+        n, delta = self.n + other.n, other.mean - self.mean
+        return _Sums(n, self.mean + delta * other.n / n, self.m2 + other.m2 + delta * delta * self.n * other.n / n)
+
+    def differences(self) -> _Drawn:
+        """Of each treatment to the control."""
+        n, mean, variance = self.n, self.mean, self.m2 / (self.n - 1) / self.n
+        parts = [variance[:, 1:], variance[:, :1]]
+        return _Drawn(mean[:, 1:] - mean[:, :1], np.sqrt(sum(parts)), degrees(parts, [n[:, 1:], n[:, :1]]))
 
 
 def chances(
@@ -99,69 +143,92 @@ def chances(
 
 def judge(design: Design, effects: Array, harms: tuple[Array, ...], rng: np.random.Generator) -> NDArray[np.int64]:
     """The ending of each pilot, given the true effects of its arms; one row per pilot, one column per treatment."""
-    units = rng.multinomial(design.units, design.shares, len(effects))
+    steps = np.diff(design.units_by_look, prepend=0)
+    new = [rng.multinomial(step, design.shares, len(effects)) for step in steps]
     with np.errstate(divide="ignore", invalid="ignore"):  # a metric that happens not to vary cannot be evaluated
-        primary = _draw(rng, design.primary, effects, units)
-        rails = [_draw(rng, rail.baseline, harm, units) for rail, harm in zip(design.rails, harms, strict=True)]
-        arms = np.select(
-            [_lacking(design, primary), *(_harmful(design, r, d) for r, d in zip(design.rails, rails, strict=True))],
-            [Ending.NO_EFFECT, *(Ending.HARM_NOT_RULED_OUT for _ in rails)],
-            Ending.SCALE,
-        )
-    for drawn in (primary, *rails):
-        arms = np.where((arms == Ending.SCALE) & drawn.unevaluable, Ending.UNDECIDED, arms)
+        primary = _path(rng, design.primary, effects, new)
+        rails = [_path(rng, rail.baseline, harm, new) for rail, harm in zip(design.rails, harms, strict=True)]
+        units = np.cumsum(new, axis=0)
+        looks = [_at_look(design, k, units[k], primary, rails) for k in range(len(new))]
+    scaled = np.any([ending == Ending.SCALE for ending in looks[:-1]], axis=0) if looks[:-1] else False
+    last = np.where(units[-1].min(axis=1) < design.planned, Ending.TOO_FEW_UNITS, looks[-1])
+    return np.where(scaled, Ending.SCALE, last).astype(np.int64)
+
+
+def _at_look(
+    design: Design, look: int, units: NDArray[np.int64], primary: list[_Drawn], rails: list[list[_Drawn]]
+) -> NDArray[np.int64]:
+    """The ending of each pilot were it judged at one look."""
+    lacking, unknown = _lacking(design, design.yardstick(primary[:look], units), primary[look])
+    harmful = []
+    for rail, drawn in zip(design.rails, rails, strict=True):
+        harm, unseen = _harmful(design, rail, design.yardstick(drawn[:look], units), drawn[look])
+        harmful.append(harm)
+        unknown = unknown | unseen
+    arms = np.select([lacking, *harmful], [Ending.NO_EFFECT, *(Ending.HARM_NOT_RULED_OUT for _ in rails)], Ending.SCALE)
     if not design.rails:
-        arms = np.where(arms == Ending.SCALE, Ending.UNDECIDED, arms)
-    return np.where(units.min(axis=1) < design.planned, Ending.TOO_FEW_UNITS, arms.min(axis=1)).astype(np.int64)
+        unknown = np.ones_like(unknown)
+    return np.asarray(np.where((arms == Ending.SCALE) & unknown, Ending.UNDECIDED, arms).min(axis=1))
 
 
-def _lacking(design: Design, drawn: _Drawn) -> NDArray[np.bool_]:
-    p = p_no_difference(drawn.estimate, drawn.se, drawn.df)
-    beyond = p_no_better(drawn.estimate, drawn.se, drawn.df, design.sign * design.minimum, design.sign)
-    half = reach(drawn.se, drawn.df, design.alpha)
+def _lacking(design: Design, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the primary metric lacks something, and where it cannot be evaluated."""
+    half = by.reach(drawn.se, drawn.df, design.alpha)
+    unknown = ~(half > 0)
+    beyond = by.p_no_better(drawn, design.sign * design.minimum, design.sign)
     lacks = shortfall(
         drawn.estimate,
         (drawn.estimate - half, drawn.estimate + half),
-        _adjusted(p, drawn),
-        _adjusted(beyond, drawn),
+        _adjusted(by.p_no_difference(drawn), unknown),
+        _adjusted(beyond, unknown),
         sign=design.sign,
         alpha=design.alpha,
         minimum=design.minimum,
         worthwhile=design.worthwhile,
     )
-    lacking: NDArray[np.bool_] = (lacks != Shortfall.NONE) & ~drawn.unevaluable
-    return lacking
+    return (lacks != Shortfall.NONE) & ~unknown, unknown
 
 
-def _adjusted(p: Array, drawn: _Drawn) -> Array:
+def _adjusted(p: Array, unknown: NDArray[np.bool_]) -> Array:
     """An arm that cannot be evaluated keeps its place in the family with p = 1, as in the evidence."""
-    return holm(np.where(drawn.unevaluable, 1.0, p))
+    return holm(np.where(unknown, 1.0, p))
 
 
-def _harmful(design: Design, rail: Rail, drawn: _Drawn) -> NDArray[np.bool_]:
-    p = p_no_better(drawn.estimate, drawn.se, drawn.df, rail.margin, rail.sign)
-    harmful: NDArray[np.bool_] = np.logical_not(harm_ruled_out(p, design.alpha) | drawn.unevaluable)
-    return harmful
+def _harmful(design: Design, rail: Rail, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where harm is not ruled out, and where that cannot be evaluated."""
+    p = by.p_no_better(drawn, rail.margin, rail.sign)
+    unknown = ~(drawn.se > 0) | np.isnan(p)
+    return np.logical_not(harm_ruled_out(p, design.alpha)) & ~unknown, unknown
 
 
-def _draw(rng: np.random.Generator, baseline: Baseline, effects: Array, units: NDArray[np.int64]) -> _Drawn:
-    """One difference per treatment to the control, which is the first column of `units`."""
+def _path(
+    rng: np.random.Generator, baseline: Baseline, effects: Array, new: Sequence[NDArray[np.int64]]
+) -> list[_Drawn]:
+    """The differences at each look, one per treatment to the control; each look's new units, the control's first."""
     true, spread = baseline.under(np.column_stack([np.zeros(len(effects)), effects]))
-    n = np.maximum(units, UNITS_MIN)
+    found: list[_Drawn] = []
+    arms = None
+    for units in new:
+        drawn = _draw(rng, baseline, (true, spread), np.maximum(units, UNITS_MIN))
+        arms = drawn if arms is None else arms.merge(drawn)
+        found.append(arms.differences())
+    return found
+
+
+def _draw(rng: np.random.Generator, baseline: Baseline, law: tuple[Array, Array], n: NDArray[np.int64]) -> _Sums:
+    """So many units of each arm, under a law with these means and variances."""
+    true, spread = law
     if baseline.kind == "share":
         mean = rng.binomial(n, true) / n
-        variance = mean * (1 - mean) / (n - 1)
-    elif baseline.kind == "rare":
-        mean, variance = _rare(rng, true, spread, n)
-    else:
-        mean = rng.normal(true, np.sqrt(spread / n))
-        variance = spread * rng.chisquare(n - 1) / (n - 1) / n
-    parts = [variance[:, 1:], variance[:, :1]]
-    return _Drawn(mean[:, 1:] - mean[:, :1], np.sqrt(sum(parts)), degrees(parts, [n[:, 1:], n[:, :1]]))
+        return _Sums(n, mean, mean * (1 - mean) * n)
+    if baseline.kind == "rare":
+        return _rare(rng, true, spread, n)
+    mean = rng.normal(true, np.sqrt(spread / n))
+    return _Sums(n, mean, spread * rng.chisquare(n - 1))
 
 
-def _rare(rng: np.random.Generator, true: Array, spread: Array, n: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Sample means and their squared errors where few units have any.
+def _rare(rng: np.random.Generator, true: Array, spread: Array, n: NDArray[np.int64]) -> _Sums:
+    """Sample means and squared deviations where few units have any.
 
     The mean is gamma, and its error grows with it: where more units happen to have any, both are larger.
     """
@@ -169,4 +236,4 @@ def _rare(rng: np.random.Generator, true: Array, spread: Array, n: NDArray[np.in
     scale = np.divide(spread, n * true, out=np.zeros_like(true), where=some)
     mean = rng.gamma(np.divide(true, scale, out=np.zeros_like(true), where=some & (scale > 0)), scale)
     second = np.divide(spread, true, out=np.zeros_like(true), where=some) + true
-    return mean, np.maximum(second * mean - mean * mean, 0) / (n - 1)
+    return _Sums(n, mean, np.maximum(second * mean - mean * mean, 0) * n)

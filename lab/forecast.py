@@ -18,6 +18,7 @@ from lab.outlooks import Outlook, Sample, outlook_of, sample_of, with_days_neede
 from lab.precedents import Precedent, cost_per_unit, precedents
 from shared.charter import Charter
 from shared.digests import hex_of
+from shared.evidence.detection import detection_of
 from shared.evidence.planning import Arms, Baseline, power
 from shared.evidence.prior import Prior, default_harm, default_prior, empirical_prior
 from shared.money import Money
@@ -133,6 +134,8 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
         unknown.append(other)
     able = other is None and all(name in given for name in deciding)
     found = _chances(frozen, past, given, sample) if able else None
+    if found and charter.sample.looks.method == "always_valid":
+        unknown.append("what looks before the end add to the chances cannot be forecast: they are those of the end")
     cost = _cost(charter, past, sample)
     if cost is None:
         unknown.append(f"costs cannot be forecast: no past pilot of `{charter.population}` has recorded any")
@@ -149,9 +152,7 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
 
 
 def _other_plan(charter: Charter) -> str | None:
-    """Why the chances of a decision cannot be simulated; None for one look at units drawn one by one."""
-    if charter.sample.looks.method != "fixed":
-        return f"the chances of a decision cannot be forecast for looks of method `{charter.sample.looks.method}`"
+    """Why the chances of a decision cannot be simulated; None for one primary metric of units drawn one by one."""
     if charter.co_primary:
         return (
             "the chances of a decision cannot be forecast for several primary metrics: how they go together is unknown"
@@ -175,6 +176,7 @@ def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baselin
         primary=given[primary.metric],
         sign=sign,
         rails=tuple(Rail(given[r.metric], metrics[r.metric].sign, r.margin) for r in charter.guardrails),
+        looks=charter.sample.looks,
     )
     prior = _prior(frozen, past, primary.metric) or default_prior(primary.minimum_effect)
     harms = tuple(_prior(frozen, past, r.metric) or default_harm(r.margin) for r in charter.guardrails)
@@ -185,7 +187,7 @@ def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baselin
         chances(design, prior, harms, rng),
         chances(design, Prior(0.0, 0.0), harmless, rng),
         chances(design, Prior(sign * primary.minimum_effect, 0.0), harmless, rng),
-        _curve(design, harmless, rng),
+        _curve(charter, design, harmless, rng),
     )
 
 
@@ -200,13 +202,14 @@ def _prior(frozen: Frozen, past: Sequence[Precedent], name: str) -> Prior | None
     return empirical_prior([e for e, _ in pairs], [se for _, se in pairs], len(found))
 
 
-def _curve(design: Design, harmless: tuple[Prior, ...], rng: np.random.Generator) -> Curve:
+def _curve(charter: Charter, design: Design, harmless: tuple[Prior, ...], rng: np.random.Generator) -> Curve:
     """From no effect to three times the minimum."""
     effects = [design.sign * float(e) for e in np.linspace(0, 3 * design.minimum, CURVE_POINTS)]
     arms = Arms(*(max(2, int(design.units * share)) for share in (min(design.shares[1:]), design.shares[0])))
+    looks = detection_of(charter.sample)
     return Curve(
         effects=tuple(effects),
-        power=tuple(power(design.primary, e, arms, design.alpha / design.arms) for e in effects),
+        power=tuple(power(design.primary, e, arms, design.alpha / design.arms, looks) for e in effects),
         scale=tuple(chances(design, Prior(e, 0.0), harmless, rng, CURVE_DRAWS)[Ending.SCALE] for e in effects),
     )
 

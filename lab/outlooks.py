@@ -13,8 +13,10 @@ from lab.freezing import Frozen
 from lab.precedents import Precedent, traffic
 from shared.charter import DAYS_PER_WEEK, Charter
 from shared.evidence.compute import part_of
+from shared.evidence.detection import AtAnyTime, Detection, detection_of
 from shared.evidence.estimates import UNITS_MIN
 from shared.evidence.model import Part
+from shared.evidence.multiplicity import corrected_power
 from shared.evidence.planning import Arms, detectable, power, power_to_rule_out, units_to_detect, units_to_rule_out
 
 
@@ -46,10 +48,11 @@ class Outlook:
     """One metric's outlook in the arm that sees it worst.
 
     Attributes:
-        power: of finding the minimum effect, or of ruling out harm beyond the margin where there is none; None for a
-            secondary metric.
+        power: of finding the minimum effect, or of ruling out harm beyond the margin where there is none, by the end
+            and however the charter looks before; None for a secondary metric.
         detectable: the smallest effect that is found with the planned power; None for a guardrail, or where none is.
-        units_needed: in every arm, for the planned power; None for a secondary metric, or where no number is enough.
+        units_needed: in every arm, so that all tests that decide succeed together with the planned power; None for a
+            secondary metric, or where no number is enough.
         problem: why nothing can be said; everything else is None then.
         design_effect: by how much drawing by cluster widens the variance; 1 where arms are drawn by unit.
     """
@@ -142,21 +145,33 @@ def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) 
     # Holm's first step: what a test is sure to have, whatever the others show.
     tests = len(charter.treatments) * len(charter.primaries)
     alpha = plan.alpha / tests if part == "primary" else plan.alpha
-    found = detectable(known.baseline, units, alpha, plan.power, sign)
+    looks = detection_of(plan)
+    found = detectable(known.baseline, units, alpha, plan.power, sign, looks)
     asked = charter.primary_of(name)
     if asked is None:
         return Outlook(name, part, known, detectable=found)
     effect = sign * asked.minimum_effect
-    needed = units_to_detect(known.baseline, effect, alpha, plan.power, ratio)
-    chance = power(known.baseline, effect, units, alpha)
+    needed = units_to_detect(known.baseline, effect, alpha, _each(charter), ratio, _as_planned(looks))
+    chance = power(known.baseline, effect, units, alpha, looks)
     return Outlook(name, part, known, chance, found, _in_every_arm(needed, ratio))
 
 
 def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio: float) -> Outlook:
     margin, plan = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.sample
-    chance = power_to_rule_out(known.baseline, margin, units, plan.alpha)
-    needed = units_to_rule_out(known.baseline, margin, plan.alpha, plan.power, ratio)
+    looks = detection_of(plan)
+    chance = power_to_rule_out(known.baseline, margin, units, plan.alpha, looks)
+    needed = units_to_rule_out(known.baseline, margin, plan.alpha, _each(charter), ratio, _as_planned(looks))
     return Outlook(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
+
+
+def _each(charter: Charter) -> float:
+    """The power that each test needs, so that the decision has the planned one."""
+    return corrected_power(charter.sample.power, len(charter.guardrails))
+
+
+def _as_planned(looks: Detection) -> Detection:
+    """What is needed is what would be planned: a sequence then is tightest there."""
+    return replace(looks, planned=None) if isinstance(looks, AtAnyTime) else looks
 
 
 def _in_every_arm(treated: int | None, ratio: float) -> int | None:

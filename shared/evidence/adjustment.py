@@ -17,6 +17,7 @@ from shared.evidence.estimates import (
     differences,
     line,
     of_line,
+    piled,
     rounding,
     satterthwaite,
     stacked,
@@ -98,11 +99,15 @@ def in_order(cells: Cells, key: str, values: Sequence[object]) -> Cells:
     return Cells({key: keys}, chosen(cells.n), *parts)
 
 
-def stratified(strata: Means, weights: Array) -> Means:
-    """Means over strata, along the first axis, each with its weight: the stratum's share of all units of all arms.
+def stratified(strata: Means | Sequence[Means], weights: Array) -> Means:
+    """Means over strata, each with its weight: how many units of all arms it has.
+
+    The strata are the first axis, or a sequence of means of one shape.
 
     An arm with fewer than two units in a stratum of any weight has no mean (`Problem.EMPTY_STRATUM`).
     """
+    if not isinstance(strata, Means):
+        strata = piled(strata)
     with np.errstate(all="ignore"):
         share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
         valid = np.all(share >= 0)

@@ -47,4 +47,4 @@ def p_one_sided(z: Any, age: Any) -> Array:
     with np.errstate(divide="ignore", over="ignore"):
         # exp(power) - 1 in logarithms, so that far out it does not end where doubles do.
         small = np.log1p(age) / 2 - math.log(2) - power - np.log(-np.expm1(-power))
-    return np.where(np.isnan(z), np.nan, np.where(z > 0, np.minimum(1.0, np.exp(small)), 1.0))
+    return np.where(np.isnan(z + age), np.nan, np.where(z > 0, np.minimum(1.0, np.exp(small)), 1.0))

@@ -25,10 +25,12 @@ from shared.evidence.estimates import (
     stratified,
     words,
 )
+from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells
 from shared.metrics import Metric
 
 Array = NDArray[np.float64]
+NO_QUANTILE = QuantileMoments(n=0, quantile=0.5, value=np.nan, low=np.nan, high=np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,11 @@ class Estimator:
         return adjusted(cells, self.quantities, self.covariates, slopes(summary.arms, self.quantities, self.covariates))
 
     def _as_charter_says(self, summary: Summary) -> Means:
-        if self.charter.strata is None:
-            return self.means(summary.arms.aligned(arm=self.arms), summary)
         if summary.strata is None:
-            return means(summary.arms.aligned(arm=self.arms), self.quantities).unknown(Problem.EMPTY_STRATUM)
+            return self.means(summary.arms.aligned(arm=self.arms), summary)
         levels = list(dict.fromkeys(summary.strata.keys["level"].tolist()))
         every = [summary.strata.aligned(arm=self.arms, level=[level] * len(self.arms)) for level in levels]
-        parts = [self.means(cells, summary) for cells in every]
-        weights = np.array([float(cells.n.sum()) for cells in every])
-        return stratified(parts, weights / weights.sum())
+        return stratified([self.means(cells, summary) for cells in every], np.array([_units(cells) for cells in every]))
 
     def _with_quantiles(self, summary: Summary, found: Means) -> Means:
         for column, name in enumerate(self.names):
@@ -141,7 +139,9 @@ class Estimator:
         return ""
 
     def _untraited(self, summary: Summary) -> str:
-        cluster = self.charter.cluster
+        cluster, strata = self.charter.cluster, self.charter.strata
+        if strata in summary.crowded:
+            return f"`{strata}` has too many levels to be a stratum"
         lost = summary.untraited.get(cluster, 0) if cluster else 0
         return f"{lost} unit{'' if lost == 1 else 's'} are in no {cluster} that is known" if lost else ""
 
@@ -151,6 +151,13 @@ class Estimator:
         if self.charter.cluster and self.metrics[name].kind == "quantile":
             return "a quantile cannot be estimated of clusters"
         return ""
+
+
+def _units(cells: Cells) -> float:
+    """How many units the cells hold; of clusters, each has its size."""
+    counted = cells.n > 0
+    sizes = cells.means[SIZE] if SIZE in cells.means else np.ones(len(cells))
+    return float(np.sum(cells.n[counted] * sizes[counted]))
 
 
 def compared_with_first(found: Means) -> Differences:

@@ -86,6 +86,13 @@ class Means:
         """Those at an index of the arrays."""
         return Means(*(part[index] for part in _parts(self)))
 
+    def with_column(self, column: int, other: Means) -> Means:
+        """The same, with one quantity's means put in the place of these."""
+        parts = [part.copy() for part in _parts(self)]
+        for part, values in zip(parts, _parts(other), strict=True):
+            part[:, column] = values
+        return Means(*parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Differences:
@@ -100,6 +107,17 @@ class Differences:
     se: Array
     df: Array
     problem: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, estimate: Array, se: Array, df: Array, problem: NDArray[np.int64]) -> Differences:
+        """The differences where there is no problem, and NaN where there is one."""
+        some = problem == Problem.NONE
+        return cls(*(np.where(some, each, np.nan) for each in (estimate, se, df)), problem)
+
+    def without(self, lost: NDArray[np.bool_]) -> Differences:
+        """The same, with NaN where something else is known to be wrong."""
+        estimate, se, df = (np.where(lost, np.nan, each) for each in (self.estimate, self.se, self.df))
+        return Differences(estimate, se, df, self.problem)
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -160,23 +178,30 @@ def reason(treated: Means, control: Means, names: tuple[str, str]) -> str | None
     return None if problem == Problem.NONE else words(problem)
 
 
-def relative(treated: Means, control: Means, alpha: float) -> tuple[Array, Array, Array]:
-    """The lift over the control's mean and its interval at 1 - alpha, by the delta method.
+def lifts(treated: Means, control: Means) -> Differences:
+    """Relative lifts over the control's mean, by the delta method.
 
-    It is (treated - control) / |control|: more is positive, over a negative baseline too. NaN where there is no
-    difference, and where the baseline is within `BASELINE_SE_MIN` standard errors of zero.
+    A lift is (treated - control) / |control|: more is positive, over a negative baseline too. There is none where there
+    is no difference, and where the baseline is within `BASELINE_SE_MIN` standard errors of zero.
     """
     with np.errstate(all="ignore"):
         base = np.abs(control.mean)
         ratio = treated.mean / base
         parts = treated.variance / base / base, np.square(ratio) * (control.variance / base / base)
-        variance = np.add(*parts)
-        lift = ratio - np.sign(control.mean)
-        half = reach(np.sqrt(variance), satterthwaite(parts, (treated.df, control.df)), alpha)
-        known = (base > BASELINE_SE_MIN * np.sqrt(control.variance)) & (variance > 0) & np.isfinite(lift + half)
-        known &= (treated.problem == Problem.NONE) & (control.problem == Problem.NONE)
-        lift, half = np.where(known, lift, np.nan), np.where(known, half, np.nan)
-    return lift, lift - half, lift + half
+        variance, lift = np.add(*parts), ratio - np.sign(control.mean)
+        problem = first(
+            (treated.problem != Problem.NONE, treated.problem),
+            (control.problem != Problem.NONE, control.problem),
+            (~(base > BASELINE_SE_MIN * np.sqrt(control.variance)), Problem.DENOMINATOR_NEAR_ZERO),
+            (~((variance > 0) & np.isfinite(variance) & np.isfinite(lift)), Problem.OUT_OF_RANGE),
+        )
+        return Differences.of(lift, np.sqrt(variance), satterthwaite(parts, (treated.df, control.df)), problem)
+
+
+def relative(treated: Means, control: Means, alpha: float) -> tuple[Array, Array, Array]:
+    """Relative lifts and the ends of their intervals at 1 - alpha, of one look; see `lifts`."""
+    found = lifts(treated, control)
+    return found.estimate, *found.interval(alpha)
 
 
 def reach(se: Any, df: Any, alpha: float) -> Any:
@@ -295,6 +320,11 @@ def stacked(columns: Sequence[Means], length: int) -> Means:
         none = np.empty((length, 0))
         return Means(none.astype(np.int64), none, none, none, none.astype(np.int64))
     return Means(*(np.stack(parts, axis=-1) for parts in zip(*(_parts(each) for each in columns), strict=True)))
+
+
+def piled(several: Sequence[Means]) -> Means:
+    """Means of one shape along a new first axis."""
+    return Means(*(np.stack(parts) for parts in zip(*(_parts(each) for each in several), strict=True)))
 
 
 def _parts(record: Any) -> tuple[Any, ...]:

@@ -1,4 +1,7 @@
-"""Planning: the power of a comparison of two means, the effect it can detect, and the units it needs."""
+"""Planning: the power of a comparison of two means, the effect it can detect, and the units it needs.
+
+Each is for a way of looking at the data (`shared.evidence.detection`), which by default is one look at the end.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import nctdtr, ndtr, stdtrit
 
+from shared.evidence.detection import AtEnd, Detection, Shift
 from shared.evidence.estimates import UNITS_MIN, degrees
 
 # A plan that needs more units in an arm than there are people is none.
 UNITS_MAX = 10**10
 STEPS = 60
-NORMAL_FROM = 10_000
+AT_END = AtEnd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,51 +74,56 @@ class Arms:
     control: int
 
 
-def power(baseline: Baseline, effect: float, arms: Arms, alpha: float) -> float:
-    """The probability that a two-sided test of no difference at alpha is significant.
-
-    Welch's t under the noncentral t distribution (Cohen 1988, "Statistical Power Analysis", ch. 2).
-    """
+def power(baseline: Baseline, effect: float, arms: Arms, alpha: float, looks: Detection = AT_END) -> float:
+    """The probability that a two-sided test of no difference at alpha is significant at any look."""
     moved = baseline.moved(effect)
-    shift, df = _shift(moved, baseline, moved.mean - baseline.mean, arms)
-    if not math.isfinite(shift):
-        return 1.0
-    bound = float(stdtrit(df, 1 - alpha / 2))
-    return _above(df, shift, bound) + _above(df, -shift, bound)
+    shift = _shift(moved, baseline, moved.mean - baseline.mean, arms)
+    return 1.0 if shift is None else looks.either_side(shift, alpha)
 
 
-def power_to_rule_out(baseline: Baseline, margin: float, arms: Arms, alpha: float) -> float:
-    """The probability that harm beyond `margin` is ruled out, one-sided at alpha, where there is none at all."""
-    shift, df = _shift(baseline, baseline, abs(margin), arms)
-    if not math.isfinite(shift):
-        return 1.0
-    return _above(df, shift, float(stdtrit(df, 1 - alpha)))
+def power_to_rule_out(baseline: Baseline, margin: float, arms: Arms, alpha: float, looks: Detection = AT_END) -> float:
+    """The probability that harm beyond `margin` is ruled out at any look, one-sided at alpha, where there is none."""
+    shift = _shift(baseline, baseline, abs(margin), arms)
+    return 1.0 if shift is None else looks.one_side(shift, alpha)
 
 
-def detectable(baseline: Baseline, arms: Arms, alpha: float, wanted: float, sign: int) -> float | None:
+def detectable(
+    baseline: Baseline, arms: Arms, alpha: float, wanted: float, sign: int, looks: Detection = AT_END
+) -> float | None:
     """The smallest effect on the good side that is found with the wanted power; None where none is."""
     top = _farthest(baseline, arms, sign)
-    if power(baseline, sign * top, arms, alpha) < wanted:
+    if power(baseline, sign * top, arms, alpha, looks) < wanted:
         return None
     low, high = 0.0, top
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if power(baseline, sign * middle, arms, alpha) < wanted else (low, middle)
+        found = power(baseline, sign * middle, arms, alpha, looks) >= wanted
+        low, high = (low, middle) if found else (middle, high)
     return sign * high
 
 
 def units_to_detect(
-    baseline: Baseline, effect: float, alpha: float, wanted: float, per_treated: float = 1.0
+    baseline: Baseline,
+    effect: float,
+    alpha: float,
+    wanted: float,
+    per_treated: float = 1.0,
+    looks: Detection = AT_END,
 ) -> int | None:
     """Units in the treatment to find an effect with the wanted power; `per_treated` of the control for each of them."""
-    return _least(lambda arms: power(baseline, effect, arms, alpha) >= wanted, per_treated)
+    return _least(lambda arms: power(baseline, effect, arms, alpha, looks) >= wanted, per_treated)
 
 
 def units_to_rule_out(
-    baseline: Baseline, margin: float, alpha: float, wanted: float, per_treated: float = 1.0
+    baseline: Baseline,
+    margin: float,
+    alpha: float,
+    wanted: float,
+    per_treated: float = 1.0,
+    looks: Detection = AT_END,
 ) -> int | None:
     """Units in the treatment to rule out harm beyond a margin with the wanted power, where there is none."""
-    return _least(lambda arms: power_to_rule_out(baseline, margin, arms, alpha) >= wanted, per_treated)
+    return _least(lambda arms: power_to_rule_out(baseline, margin, arms, alpha, looks) >= wanted, per_treated)
 
 
 def _least(enough: Callable[[Arms], bool], per_treated: float) -> int | None:
@@ -126,21 +134,13 @@ def _least(enough: Callable[[Arms], bool], per_treated: float) -> int | None:
     return found if found < UNITS_MAX else None
 
 
-def _shift(treated: Baseline, control: Baseline, distance: float, arms: Arms) -> tuple[float, float]:
-    """How many standard errors the tested distance is, and Welch's degrees of freedom."""
+def _shift(treated: Baseline, control: Baseline, distance: float, arms: Arms) -> Shift | None:
+    """How far a true difference is from the tested one; None where nothing varies, so that no test misses it."""
     parts = [treated.variance / arms.treated, control.variance / arms.control]
     if sum(parts) <= 0:
-        return math.inf, math.inf
-    return distance / math.sqrt(sum(parts)), float(degrees(parts, (arms.treated, arms.control)))
-
-
-def _above(df: float, shift: float, bound: float) -> float:
-    """The probability that noncentral t lies above a bound."""
-    below = float(nctdtr(df, shift, bound)) if df <= NORMAL_FROM else math.nan
-    if not math.isnan(below):
-        return 1 - below
-    # Abramowitz and Stegun 1964, eq. 26.7.10: for many degrees of freedom, and far out, where scipy's series gives out.
-    return float(ndtr((shift - bound * (1 - 1 / (4 * df))) / math.sqrt(1 + bound * bound / (2 * df))))
+        return None
+    df = float(degrees(parts, (arms.treated, arms.control)))
+    return Shift(distance / math.sqrt(sum(parts)), df, min(arms.treated, arms.control))
 
 
 def _farthest(baseline: Baseline, arms: Arms, sign: int) -> float:

@@ -89,10 +89,9 @@ class Schedule:
         For one side, drift above zero is towards the boundary.
         """
         nodes, mass = _left(self, alpha)
-        theta = np.asarray(drift, dtype=float)[..., None]
+        theta = np.maximum(drift, -CUT / 2)[..., None] if self.sides == 1 else np.asarray(drift, dtype=float)[..., None]
         # Under a drift each path is as much likelier as its end is (the likelihood ratio of a Brownian motion).
-        with np.errstate(over="ignore"):
-            staying = np.exp(theta * nodes - theta * theta / 2) @ mass
+        staying = np.exp(theta * nodes - theta * theta / 2) @ mass
         return np.asarray(np.clip(1 - staying, 0.0, 1.0))
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from lab.chances import Design, Ending, Rail, _draw, chances, judge
+from lab.chances import Design, Ending, Rail, _path, chances, judge
+from shared.sample_plan import AlwaysValid, GroupSequential
+from shared.evidence.detection import AtAnyTime, AtLooks
 from shared.evidence.planning import Arms, Baseline, power, power_to_rule_out
 from shared.evidence.prior import Prior
 from tests.proof.forecast import brier_skill, calibration_error, simulate
@@ -82,7 +84,7 @@ def test_a_rare_metric_has_the_mean_and_the_error_that_customers_drawn_one_by_on
     """Half a per cent buy for 100 dollars: drawn as statistics, and as customers."""
     rng, units = np.random.default_rng(5), np.full((20_000, 2), 2_000)
     baseline = Baseline.of(0.5, 0.005 * 100**2 - 0.25, share=False, never_negative=True)
-    drawn = _draw(rng, baseline, np.full((20_000, 1), 0.25), units)
+    [drawn] = _path(rng, baseline, np.full((20_000, 1), 0.25), [units])
     buyers = rng.binomial(2_000, [0.005, 0.0075], (20_000, 2)) / 2_000
     means, errors = 100 * buyers, 100**2 * buyers * (1 - buyers) / 1_999
     estimate, se = means[:, 1] - means[:, 0], np.sqrt(errors.sum(axis=1))
@@ -113,6 +115,35 @@ def test_without_guardrails_nothing_is_ever_scaled():
 def test_a_metric_that_happens_not_to_vary_is_undecided():
     never = Baseline(1e-12, 1e-12, "share")
     assert ask(design(primary=never))[Ending.UNDECIDED] == 1
+
+
+@pytest.mark.parametrize("spending", ["obrien_fleming", "pocock"])
+@pytest.mark.parametrize("baseline", [SHARE, SPEND])
+def test_agreed_looks_find_an_effect_as_often_as_their_power_says(spending, baseline):
+    at, effect = (0.25, 0.5, 0.75, 1.0), 1.2 * (baseline.variance / 1_000) ** 0.5
+    looks = GroupSequential(method="group_sequential", at=at, spending=spending)
+    found = ask(design(primary=baseline, minimum=1e-9, looks=looks), Prior(effect, 0.0))
+    expected = power(baseline, effect, Arms(2_000, 2_000), 0.05, AtLooks(at, spending))
+    assert found[Ending.SCALE] == pytest.approx(expected, abs=2 * NOISE)
+    none = ask(design(primary=baseline, minimum=1e-9, looks=looks))
+    assert none[Ending.SCALE] == pytest.approx(0.025, abs=NOISE)
+
+
+def test_agreed_looks_let_a_great_effect_pass_before_the_planned_units_are_there():
+    plan = design(planned=2_100, looks=GroupSequential(method="group_sequential", at=(0.5, 1)))
+    assert ask(plan, Prior(0.2, 0.0))[Ending.SCALE] == 1
+    assert ask(design(planned=2_100), Prior(0.2, 0.0))[Ending.TOO_FEW_UNITS] == 1
+
+
+def test_a_sequence_finds_an_effect_as_often_as_its_power_at_the_end_says():
+    plan = design(minimum=1e-9, looks=AlwaysValid(method="always_valid"))
+    expected = power(SHARE, 0.03, Arms(2_000, 2_000), 0.05, AtAnyTime(0.05, plan.planned))
+    assert ask(plan, Prior(0.03, 0.0))[Ending.SCALE] == pytest.approx(expected, abs=2 * NOISE)
+
+
+def test_a_sequence_over_too_few_units_is_undecided():
+    plan = design(units=1_600, planned=600, looks=AlwaysValid(method="always_valid"))
+    assert ask(plan, Prior(0.2, 0.0))[Ending.UNDECIDED] == 1
 
 
 def test_the_same_seed_gives_the_same_chances():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal, norm
 from statsmodels.stats.power import NormalIndPower, TTestIndPower, zt_ind_solve_power
 from statsmodels.stats.proportion import power_proportions_2indep
 
+from shared.sample_plan import SamplePlan
+from shared.evidence.detection import AtAnyTime, AtEnd, AtLooks, detection_of
 from shared.evidence.planning import (
     Arms,
     Baseline,
@@ -125,3 +129,65 @@ def test_any_other_mean_keeps_its_variance_and_a_share_has_that_of_its_mean():
     assert Baseline.of(10, 4, share=False, never_negative=True) == Baseline(10, 4, "plain")
     assert Baseline.of(-1, 4, share=False, never_negative=False).moved(3) == Baseline(2, 4, "plain")
     assert Baseline.of(0.1, 0, share=True, never_negative=True).moved(2).variance == 0
+
+
+FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
+# Two-sided .05, five equal looks: tables of Lan and DeMets' programs (ldbounds, gsDesign).
+BOUNDS = {
+    "obrien_fleming": (4.8769, 3.3569, 2.6803, 2.2898, 2.0310),
+    "pocock": (2.4380, 2.4268, 2.4101, 2.3966, 2.3859),
+}
+CORRELATIONS = np.sqrt(np.minimum.outer(FIVE, FIVE) / np.maximum.outer(FIVE, FIVE))
+
+
+@pytest.mark.parametrize("spending", BOUNDS)
+def test_the_power_of_five_looks_is_that_of_scipys_multivariate_normal_at_the_published_boundaries(spending):
+    effect, units = 0.12, 5_000
+    drift = effect / math.sqrt(2 * 4 / units)
+    inside = multivariate_normal(drift * np.sqrt(FIVE), CORRELATIONS)
+    bounds = np.array(BOUNDS[spending])
+    expected = 1 - inside.cdf(bounds, lower_limit=-bounds, rng=np.random.default_rng(1))
+    assert power(SPEND, effect, Arms(units, units), 0.05, AtLooks(FIVE, spending)) == pytest.approx(expected, abs=2e-4)
+
+
+def test_looks_need_more_units_by_the_published_factors():
+    # Jennison and Turnbull 2000, tables 2.2 and 2.4, for five looks at .05 and power .8: 1.028 for O'Brien and
+    # Fleming's test and 1.229 for Pocock's, which the spending functions imitate.
+    fixed = units_to_detect(SPEND, 0.1, 0.05, 0.8)
+    for spending, factor in (("obrien_fleming", 1.028), ("pocock", 1.229)):
+        units = units_to_detect(SPEND, 0.1, 0.05, 0.8, looks=AtLooks(FIVE, spending))
+        assert units / fixed == pytest.approx(factor, abs=0.02)
+        ruling = units_to_rule_out(SPEND, -0.1, 0.05, 0.8, looks=AtLooks(FIVE, spending))
+        assert 1 < ruling / units_to_rule_out(SPEND, -0.1, 0.05, 0.8) < factor + 0.03
+
+
+def test_a_sequence_finds_at_the_end_what_is_beyond_its_radius():
+    # Waudby-Smith et al., eq. 9, at the planned units: age 8.2 (see test_confidence_sequences), so 3.03 errors.
+    radius = math.sqrt((1 + 1 / 8.2) * math.log(9.2 / 0.05**2))
+    found = power(SPEND, 0.15, Arms(5_000, 5_000), 0.05, AtAnyTime(0.05, 5_000))
+    assert found == pytest.approx(norm.sf(radius - 0.15 / math.sqrt(2 * 4 / 5_000)), abs=2e-3)
+    needed = units_to_detect(SPEND, 0.15, 0.05, 0.8, looks=AtAnyTime(0.05))
+    assert needed == pytest.approx(8 * ((radius + norm.ppf(0.8)) / 0.15) ** 2, rel=5e-3)
+
+
+def test_a_sequence_says_nothing_of_few_units():
+    assert power(SPEND, 10.0, Arms(999, 5_000), 0.05, AtAnyTime(0.05)) == 0
+    assert power_to_rule_out(SPEND, -10.0, Arms(5_000, 999), 0.05, AtAnyTime(0.05)) == 0
+    assert units_to_detect(SPEND, 10.0, 0.05, 0.8, looks=AtAnyTime(0.05)) == 1_000
+
+
+@pytest.mark.parametrize("looks", [AtLooks(FIVE, "obrien_fleming"), AtLooks(FIVE, "pocock"), AtAnyTime(0.05, 1_000)])
+def test_the_effect_found_with_the_wanted_power_has_that_power(looks):
+    arms = Arms(2_000, 3_000)
+    effect = detectable(VISIT, arms, 0.025, 0.8, 1, looks)
+    assert power(VISIT, effect, arms, 0.025, looks) == pytest.approx(0.8)
+    assert effect > detectable(VISIT, arms, 0.025, 0.8, 1)
+
+
+def test_the_charter_says_how_it_looks():
+    def of(looks):
+        return detection_of(SamplePlan.model_validate({"units_per_arm": 700, "alpha": 0.1, "looks": looks}))
+
+    assert of({"method": "fixed"}) == AtEnd()
+    assert of({"method": "group_sequential", "at": [0.5, 1]}) == AtLooks((0.5, 1.0), "obrien_fleming")
+    assert of({"method": "always_valid"}) == AtAnyTime(0.1, 700)
