@@ -15,13 +15,13 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.sample_plan import AlwaysValid, FixedHorizon, GroupSequential, SamplePlan
 from shared.evidence.estimates import UNITS_MIN, degrees
 from shared.evidence.multiplicity import holm
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import Prior
 from shared.evidence.rule import Shortfall, Worthwhile, harm_ruled_out, shortfall
 from shared.evidence.yardsticks import Yardstick, yardstick_of
+from shared.sample_plan import AlwaysValid, FixedHorizon, GroupSequential, SamplePlan
 
 Array = NDArray[np.float64]
 DRAWS = 20_000

@@ -12,8 +12,8 @@ from lab.clusters import spread_of, taking_part
 from lab.freezing import Frozen
 from lab.precedents import Precedent, traffic
 from shared.charter import DAYS_PER_WEEK, Charter
-from shared.evidence.compute import part_of
 from shared.evidence.detection import AtAnyTime, Detection, detection_of
+from shared.evidence.effects import part_of
 from shared.evidence.estimates import UNITS_MIN
 from shared.evidence.model import Part
 from shared.evidence.multiplicity import corrected_power

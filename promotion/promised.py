@@ -16,7 +16,7 @@ from shared.candidate import EVIDENCE, PROMISE, open_candidate
 from shared.charter import Primary, Promise
 from shared.digests import digest_file, hex_of
 from shared.errors import PilotPlantError
-from shared.evidence.compute import part_of
+from shared.evidence.effects import part_of
 from shared.evidence.model import Effect, Evidence
 from shared.evidence.prior import Prior, default_prior, empirical_prior
 from shared.evidence.shrinkage import shrink

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -338,7 +339,7 @@ class Charter(Part):
 
     def _left(self, alpha: float) -> float:
         spent = self.follows.alpha_spent if self.follows else 0.0
-        return alpha * 0.5 ** (spent / self.sample.alpha)
+        return alpha * math.pow(0.5, spent / self.sample.alpha)
 
     @property
     def weights(self) -> dict[str, Fraction]:
@@ -429,7 +430,7 @@ class Promise(Part):
         """Canonical content, as candidates carry it in `promise.json`."""
         # What came later is left out where it says nothing, so that what was promised before keeps its digest.
         said, plan = self.charter, self.charter.sample
-        silent = {"strata": said.strata is None, "sample": {"guardrail_alpha": plan.guardrail_alpha is None}}
+        silent: Any = {"strata": said.strata is None, "sample": {"guardrail_alpha": plan.guardrail_alpha is None}}
         return self.model_dump(mode="json", exclude={"amends": self.amends is None, "charter": silent})
 
     def amending(self, before: Promise, reason: str) -> Promise:

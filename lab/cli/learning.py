@@ -67,7 +67,7 @@ _INTERIM = {
 }
 
 
-def _unasked(evidence: Evidence) -> str:
+def _unasked(evidence: Any) -> str:
     names = dict.fromkeys(s.check.replace("_", " ") for s in evidence.health.symptoms if s.state == "unevaluable")
     return f"Could not be asked: {', '.join(names)} (the report says why)" if names else ""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from shared.aa import AaCertificate
-from shared.evidence.compute import part_of
+from shared.evidence.effects import part_of
 from shared.evidence.model import Part
 from shared.finding import Finding, Level
 

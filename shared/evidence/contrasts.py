@@ -12,21 +12,11 @@ from numpy.typing import NDArray
 from shared.charter import Charter
 from shared.engines.protocol import SIZE, Summary, covariate, per_of, value_of
 from shared.evidence import quantiles
-from shared.evidence.estimates import (
-    Differences,
-    Means,
-    Problem,
-    Quantity,
-    adjusted,
-    differences,
-    lifts,
-    means,
-    slopes,
-    stratified,
-    words,
-)
+from shared.evidence.adjustment import adjusted, slopes, stratified
+from shared.evidence.estimates import Differences, Means, Quantity, differences, lifts, means
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells
+from shared.evidence.problems import words
 from shared.metrics import Metric
 
 Array = NDArray[np.float64]
@@ -118,9 +108,8 @@ class Estimator:
     def _with_quantiles(self, summary: Summary, found: Means) -> Means:
         for column, name in enumerate(self.names):
             if self.metrics[name].kind == "quantile":
-                found = found.replaced(
-                    column, quantiles.means([summary.quantiles.get(arm, {}).get(name) for arm in self.arms])
-                )
+                limits = [summary.quantiles.get(arm, {}).get(name, NO_QUANTILE) for arm in self.arms]
+                found = found.with_column(column, quantiles.means(limits))
         return found
 
     def _problems(self, summary: Summary) -> list[list[str]]:

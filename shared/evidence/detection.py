@@ -8,10 +8,10 @@ from typing import Protocol
 
 from scipy.special import nctdtr, ndtr, stdtrit
 
-from shared.sample_plan import AlwaysValid, FixedHorizon, SamplePlan
 from shared.evidence import confidence_sequences as sequences
 from shared.evidence.spending import Schedule, Spending
 from shared.evidence.yardsticks import SEQUENCE_UNITS_MIN
+from shared.sample_plan import AlwaysValid, FixedHorizon, SamplePlan
 
 NORMAL_FROM = 10_000
 

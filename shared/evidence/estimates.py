@@ -112,7 +112,8 @@ class Differences:
     def of(cls, estimate: Array, se: Array, df: Array, problem: NDArray[np.int64]) -> Differences:
         """The differences where there is no problem, and NaN where there is one."""
         some = problem == Problem.NONE
-        return cls(*(np.where(some, each, np.nan) for each in (estimate, se, df)), problem)
+        estimate, se, df = (np.where(some, each, np.nan) for each in (estimate, se, df))
+        return cls(estimate, se, df, problem)
 
     def without(self, lost: NDArray[np.bool_]) -> Differences:
         """The same, with NaN where something else is known to be wrong."""

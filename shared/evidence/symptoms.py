@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from shared.charter import Charter
 from shared.engines.protocol import SIZE, Summary, covariate, early_of, late_of, value_of
 from shared.evidence.contrasts import compared_with_first, reasons
-from shared.evidence.estimates import Quantity, means, p_no_difference
+from shared.evidence.estimates import Quantity, degrees, means, p_no_difference
 from shared.evidence.model import Effect, SegmentEffect, Symptom
 from shared.evidence.moments import Cells
 from shared.evidence.sample_ratios import DEVIATION_FLOOR, P_MIN, mismatched, of_groups
@@ -82,26 +81,24 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
         for name, counts in units.items()
         for group, ratio in of_groups(counts, seen.planned).items()
     }
-    if not found:
-        yield Symptom(check=check, state="unevaluable", reason=f"no {what} has enough units to compare the arms' sizes")
+    known = {group: ratio for group, ratio in found.items() if ratio.p is not None}
+    if not known or len(known) < len(found):
+        why = "units are in an arm that was not planned" if found else f"no {what} has enough units to compare the arms"
+        yield Symptom(check=check, state="unevaluable", reason=why)
         return
-    wrong = mismatched(found)
+    wrong = mismatched(known)
     for (name, group), ratio in sorted(wrong.items(), key=str):
-        where = f"{name}: {group}" if name else str(group)
         yield Symptom(
             check=check,
             state="warning",
-            where=where,
+            where=f"{name}: {group}" if name else str(group),
             measured=ratio.p,
-            threshold=P_MIN / len(found),
-            reason=f"the arms are not as large as planned on {where}" if not name else
-            f"the arms are not as large as planned where {name} is {group}",
-        )  # fmt: skip
+            threshold=P_MIN / len(known),
+            reason=f"the arms are not as large as planned {f'where {name} is' if name else 'on'} {group}",
+        )
     if not wrong:
         told = f"in each {what} the arms are as large as planned, to {100 * DEVIATION_FLOOR:g} % or chance"
-        yield Symptom(
-            check=check, state="good", reason=told, measured=min(r.p for r in found.values() if r.p is not None)
-        )
+        yield Symptom(check=check, state="good", reason=told)
 
 
 def _multiple_exposure(seen: Seen) -> Iterator[Symptom]:
@@ -149,7 +146,7 @@ def _trait(seen: Seen, name: str) -> Quantity:
 
 
 def _welch(seen: Seen, cells: Cells, arm: str, quantities: list[Quantity]) -> tuple[list[float], list[str]]:
-    """Two-sided p-values of an arm against the control, and for each the problem in words, empty where there is none."""
+    """Two-sided p-values of an arm against the control, and for each the problem in words, or nothing."""
     both = [cells.of(arm=name) for name in (arm, seen.charter.control.name)]
     if min(len(part) for part in both) == 0:
         return [math.nan] * len(quantities), ["an arm has no units"] * len(quantities)
@@ -165,7 +162,7 @@ def _recording_gaps(seen: Seen) -> Iterator[Symptom]:
     if len(days) < 2:  # noqa: PLR2004 - between two days
         yield Symptom(check=check, state="unevaluable", reason="there are outcomes of fewer than two days")
         return
-    longest, start = max((after - before - timedelta(1), before) for before, after in zip(days, days[1:], strict=False))
+    longest, start = max((after - before - timedelta(1), before) for before, after in pairwise(days))
     span = (days[-1] - days[0]).days + 1
     per_day = sum(seen.summary.outcome_days.values()) / span
     # Poisson: that a given run is empty, times the places where it could begin.
@@ -203,7 +200,7 @@ def _weekdays(seen: Seen) -> Iterator[Symptom]:
 
 
 def _novelty(seen: Seen) -> Iterator[Symptom]:
-    """Whether the effect in the second part of the units' time is smaller than in the first (difference in differences)."""
+    """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
     cells, said = seen.summary.tenure, False
     for effect in seen.primaries if cells is not None else ():
         if early_of(effect.metric) not in cells.means:  # type: ignore[union-attr]
@@ -231,7 +228,8 @@ def _wearing_off(seen: Seen, cells: Cells, effect: Effect) -> Symptom:
     difference, variance = change[0] - change[1], sum(spread)
     if not (variance > 0 and math.isfinite(variance) and math.isfinite(difference)):
         return Symptom(**told, state="unevaluable", reason="the metric does not vary over the units' time")
-    p = float(p_no_difference(difference, math.sqrt(variance), min(int(part.n[0]) for part in arms) - 1))
+    df = degrees(spread, [int(part.n[0]) for part in arms])
+    p = float(p_no_difference(difference, math.sqrt(variance), df))
     fades = p < NOVELTY_P_MIN / len(seen.primaries) and early * difference < 0
     return Symptom(
         **told,
@@ -298,8 +296,7 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     rest = [_trimmed(seen.summary.arms.of(arm=name), column) for name in (effect.arm, seen.charter.control.name)]
     if any(part is None for part in rest):
         return Symptom(**told, state="unevaluable", reason="an arm has too few units to leave one out")
-    (mean1, var1), (mean0, var0) = rest  # type: ignore[misc]
-    left = mean1 - mean0
+    left = rest[0] - rest[1]  # type: ignore[operator]
     # The plain estimate: without its extremes the adjusted one would need the covariates of those units.
     before = effect.plain[0] if effect.plain else effect.estimate or 0.0
     se = effect.plain[1] if effect.plain else effect.se or math.nan
@@ -310,19 +307,18 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
         state="warning" if turned else "good",
         measured=left,
         threshold=before,
-        reason=f"without the largest unit of each arm {effect.metric} would differ by {left:+.4g} instead of {before:+.4g}",
+        reason=f"without the most extreme unit of each arm the difference in {effect.metric} would be {left:+.4g}, "
+        f"not {before:+.4g}",
     )
 
 
-def _trimmed(cell: Cells, column: str) -> tuple[float, float] | None:
-    """Mean and variance of the mean without the unit farthest from the mean, exactly."""
-    if len(cell) == 0 or cell.n[0] <= 3:  # noqa: PLR2004 - two are left to have a variance
+def _trimmed(cell: Cells, column: str) -> float | None:
+    """The mean without the unit farthest from it, exactly."""
+    if len(cell) == 0 or cell.n[0] <= 1:
         return None
     n, mean = int(cell.n[0]), float(cell.means[column][0])
-    m2 = float(cell.product(column, column)[0])
     extreme = max(float(cell.least[column][0]), float(cell.most[column][0]), key=lambda value: abs(value - mean))
-    away = extreme - mean
-    return mean - away / (n - 1), max(0.0, m2 - away * away * n / (n - 1)) / (n - 2) / (n - 1)
+    return mean - (extreme - mean) / (n - 1)
 
 
 def _improbable(seen: Seen) -> Iterator[Symptom]:

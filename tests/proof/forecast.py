@@ -12,12 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from shared.engines.old import Summary
 
 from lab.chances import Design, Ending, Rail, chances
 from promotion.checks import guardrails, primary_effect, sample_planned
 from promotion.gate import Judgement
 from shared.charter import Charter
-from shared.engines.old import Summary
 from shared.evidence.compute import _effects
 from shared.evidence.model import ArmEvidence, Effect, Moments
 from shared.evidence.planning import Baseline

@@ -85,8 +85,8 @@ def test_an_arm_wins_on_every_primary_metric_or_fails(stage, ask):
     ("arms", "problem"),
     [
         ({"control": Recorded(visits=0), "letter": Recorded(visits=0)}, "does not vary"),
-        ({"control": Recorded(), "letter": Recorded(units=1)}, "the treatment arm has 1 unit"),
-        ({"control": Recorded(units=0), "letter": Recorded()}, "the control arm has 0 units"),
+        ({"control": Recorded(), "letter": Recorded(units=1)}, "arm letter has 1 unit"),
+        ({"control": Recorded(units=0), "letter": Recorded()}, "arm control has 0 units"),
         ({}, "0 units"),
     ],
 )

@@ -199,8 +199,8 @@ def test_the_effect_on_a_ratio_is_welchs_on_linearised_units_by_scipy(tmp_path):
     [
         ([(1.0, 0), (2.0, 0), (3.0, 0)], "in arm control the denominator is zero"),
         ([(1.0, 1), (2.0, 0), (3.0, 0)], "in arm control the denominator is not clearly above zero"),
-        ([(1.0, 1)], "the control arm has 1 unit"),
-        ([(float("nan"), 1), (2.0, 2)], "the control arm has values that are not finite numbers"),
+        ([(1.0, 1)], "arm control has 1 unit"),
+        ([(float("nan"), 1), (2.0, 2)], "arm control has values that are not finite numbers"),
     ],
 )
 def test_a_ratio_that_means_nothing_has_a_problem_and_no_number(tmp_path, control, problem):
@@ -299,10 +299,10 @@ def test_an_effect_on_a_quantile_is_the_difference_of_both_with_its_error(tmp_pa
 @pytest.mark.parametrize(
     ("control", "problem"),
     [
-        ([1.0, 2.0, 3.0], "in arm control 3 units are too few for the 0.9 quantile"),
-        ([0.0] * 290 + [5.0] * 10, "in arm control many units share the value 0 at the 0.9 quantile"),
-        ([*range(299), float("nan")], "the control arm has values that are not finite numbers"),
-        ([*range(299), float("inf")], "the control arm has values that are not finite numbers"),
+        ([1.0, 2.0, 3.0], "in arm control 3 units are too few for the quantile"),
+        ([0.0] * 290 + [5.0] * 10, "in arm control many units share the value at the quantile"),
+        ([*range(299), float("nan")], "arm control has values that are not finite numbers"),
+        ([*range(299), float("inf")], "arm control has values that are not finite numbers"),
     ],
 )
 def test_a_quantile_that_means_nothing_has_a_problem_and_no_number(tmp_path, control, problem):

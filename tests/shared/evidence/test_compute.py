@@ -59,16 +59,16 @@ def test_an_effect_that_can_be_evaluated_has_no_problem(tmp_path):
 @pytest.mark.parametrize(
     ("control", "letter", "problem"),
     [
-        ([], [1.0, 2.0], "the control arm has 0 units"),
-        ([1.0, 2.0], [], "the treatment arm has 0 units"),
-        ([1.0], [1.0, 2.0], "the control arm has 1 unit"),
-        ([1.0, 2.0], [1.0], "the treatment arm has 1 unit"),
-        ([], [], "the treatment arm has 0 units"),
+        ([], [1.0, 2.0], "arm control has 0 units"),
+        ([1.0, 2.0], [], "arm letter has 0 units"),
+        ([1.0], [1.0, 2.0], "arm control has 1 unit"),
+        ([1.0, 2.0], [1.0], "arm letter has 1 unit"),
+        ([], [], "arm letter has 0 units"),
         ([3.0] * 9, [4.0] * 9, "the metric does not vary in either arm"),
         ([0.0] * 9, [0.0] * 9, "the metric does not vary in either arm"),
-        ([1.0, 2.0], [1.0, float("nan")], "the treatment arm has values that are not finite numbers"),
-        ([1.0, float("inf")], [1.0, 2.0], "the control arm has values that are not finite numbers"),
-        ([1.0, 1e300], [1.0, 2.0], "the control arm has values that are not finite numbers"),
+        ([1.0, 2.0], [1.0, float("nan")], "arm letter has values that are not finite numbers"),
+        ([1.0, float("inf")], [1.0, 2.0], "arm control has values that are not finite numbers"),
+        ([1.0, 1e300], [1.0, 2.0], "arm control has values that are not finite numbers"),
     ],
 )
 def test_a_degenerate_pilot_has_a_problem(tmp_path, control, letter, problem):
@@ -97,10 +97,15 @@ def test_values_without_end_in_one_metric_leave_the_others_alone(tmp_path):
     assert found.effect("letter", "visit").problem is None
 
 
-@pytest.mark.parametrize("shift", [-100.0, -6.0])
-def test_a_baseline_at_or_below_zero_has_no_relative_lift(tmp_path, shift):
-    found = spend_effect(tmp_path, CONTROL + shift, LETTER + shift)
+def test_a_baseline_near_zero_has_no_relative_lift(tmp_path):
+    found = spend_effect(tmp_path, CONTROL - CONTROL.mean(), LETTER - CONTROL.mean())
     assert (found.relative, found.relative_low, found.relative_high) == (None, None, None)
+
+
+def test_a_lift_over_a_negative_baseline_is_positive_where_it_is_more_by_hand(tmp_path):
+    found = spend_effect(tmp_path, CONTROL - 100, LETTER - 100)
+    assert found.relative == pytest.approx((LETTER.mean() - CONTROL.mean()) / (100 - CONTROL.mean()), rel=1e-9)
+    assert found.relative_low < found.relative < found.relative_high
 
 
 def test_a_baseline_at_or_below_zero_still_has_an_absolute_effect_by_scipy(tmp_path):
@@ -237,15 +242,17 @@ def test_evidence_carries_the_digest_of_its_promise(tmp_path):
     assert compute(promised(), pilot_data(tmp_path)).promise == promised().digest
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"cluster": "household"}, {"sample": {"units_per_arm": 10, "looks": {"method": "always_valid"}}}],
-)
-def test_a_plan_that_cannot_be_answered_has_no_effects_but_reasons(tmp_path, changes):
-    found = compute(promised(**changes), two_arms(tmp_path, CONTROL, LETTER))
-    assert len(found.effects) == 2
+def test_units_of_no_known_cluster_have_no_effects_but_reasons(tmp_path):
+    found = compute(promised(cluster="household"), two_arms(tmp_path, CONTROL, LETTER))
     for effect in found.effects:
-        assert "cannot be analysed by this release" in effect.problem
+        assert "are in no household that is known" in effect.problem
+        assert (effect.estimate, effect.low, effect.p, effect.p_adjusted) == (None, None, None, None)
+
+
+def test_a_confidence_sequence_says_nothing_of_too_few_units(tmp_path):
+    sample = {"units_per_arm": 10, "looks": {"method": "always_valid"}}
+    for effect in compute(promised(sample=sample), two_arms(tmp_path, CONTROL, LETTER)).effects:
+        assert effect.problem == "too few units for this method of looks"
         assert (effect.estimate, effect.low, effect.p, effect.p_adjusted) == (None, None, None, None)
 
 

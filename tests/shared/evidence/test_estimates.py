@@ -13,8 +13,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from shared.evidence.single import Difference, difference, holm, relative
 from shared.evidence.model import Moments
+from shared.evidence.single import Difference, difference, holm, relative
 
 ALPHA = 0.05
 samples = st.lists(st.floats(-1000, 1000).map(lambda x: round(x, 3)), min_size=2, max_size=30)

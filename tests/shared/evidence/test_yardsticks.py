@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, t, ttest_ind_from_stats
 
-from shared.sample_plan import SamplePlan
 from shared.evidence.spending import Schedule
 from shared.evidence.yardsticks import AlwaysValid, FixedHorizon, GroupSequential, yardstick_of
+from shared.sample_plan import SamplePlan
 from tests.proof import looking, sequential
 
 SHARES, INFORMATION = (0.3, 0.6, 1.0), (3_000.0, 6_000.0, 10_000.0)
