@@ -43,8 +43,11 @@ def slopes(
     With `group`, per cell a number from 0, cells with the same one share their slopes; the result then is cells x
     quantities x covariates, with each cell's slopes.
     """
+    at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+    if not covariates:
+        shape = (len(quantities), 0)
+        return np.zeros(shape if group is None else (len(cells), *shape))
     with np.errstate(all="ignore"):
-        at = np.zeros(len(cells), dtype=np.int64) if group is None else group
         xs = [line(cells, covariate) for covariate in covariates]
         ys = [line(cells, quantity) for quantity in quantities]
         found = np.stack([_slopes(cells, y, xs, at) for y in ys], axis=1)
@@ -54,6 +57,8 @@ def slopes(
 def centres(cells: Cells, covariates: Sequence[Quantity], group: Groups | None = None) -> Array:
     """The covariates' means over all cells, or over those of each cell's group (cells x covariates)."""
     at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+    if not covariates:
+        return np.zeros(0 if group is None else (len(cells), 0))
     with np.errstate(all="ignore"):
         found = np.stack([_centre(cells, covariate, at) for covariate in covariates], axis=-1)
     return found[0] if group is None else found[group]

@@ -257,8 +257,9 @@ def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
     The slopes were fitted to the same units: with two arms of a size, what that takes from the residuals' sum of
     squares and what the slopes' own error adds are together a degree of freedom per covariate and arm.
     """
-    total = covariance(cells, line, line)
-    m2 = np.where(total <= rounding(cells, line), 0.0, total)
+    total, noise = covariance(cells, line, line), rounding(cells, line)
+    lost = ~np.isfinite(total + noise) | (total < -noise)
+    m2 = np.where(lost, np.nan, np.where(total <= noise, 0.0, total))
     effective, wider = _clusters(cells)
     df = effective - 1 - covariates
     variance = wider * m2 / (cells.n - 1 - covariates) / cells.n
