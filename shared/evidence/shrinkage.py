@@ -44,7 +44,7 @@ def promised(estimate: Any, se: Any, prior: Prior, alpha: float) -> Promised:
         return Promised(*(np.full(estimate.shape, np.nan) for _ in range(3)))
     valid = np.isfinite(estimate) & np.isfinite(se) & (se > 0)
     at, error = np.where(valid, estimate, 0.0)[..., None], np.where(valid, se, 1.0)[..., None]
-    scale, log_weight = _scales(prior, at)
+    scale, log_weight = _scales(prior, at, error)
     total = np.square(scale) + np.square(error)
     log_weight = log_weight - np.log(total) / 2 - np.square(at - prior.mean) / total / 2
     weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
@@ -55,7 +55,7 @@ def promised(estimate: Any, se: Any, prior: Prior, alpha: float) -> Promised:
     return Promised(*(np.where(valid, each, np.nan) for each in ((weight * mean).sum(axis=-1), *ends)))
 
 
-def _scales(prior: Prior, at: Array) -> tuple[Array, Array]:
+def _scales(prior: Prior, at: Array, error: Array) -> tuple[Array, Array]:
     """The standard deviations of the normal priors that a prior is a mixture of, and the logarithms of their weights.
 
     With t's degrees of freedom v, the variance is sd^2 / u for a u that is gamma with shape and rate v / 2. The grid is
@@ -64,12 +64,19 @@ def _scales(prior: Prior, at: Array) -> tuple[Array, Array]:
     """
     if math.isinf(prior.df):
         return np.full(1, prior.sd), np.zeros(1)
-    ends = 2 * CUT / prior.df + math.sqrt(4 * CUT / prior.df)
+    high = np.log1p(_end(prior.df, CUT))
+    # A small u makes an estimate at most so much likelier; or it has all of the weight once it explains it.
+    gain = np.square(at - prior.mean) / (np.square(prior.sd) + np.square(error)) / 2
     far = np.log1p(np.square((at - prior.mean) / prior.sd))
-    low, high = -ends - far, np.log1p(ends)
+    low = -np.minimum(_end(prior.df, CUT + gain), _end(prior.df, CUT) + far)
     log_u = low + (high - low) * np.linspace(0, 1, POINTS)
     # The density of log(u) is u's times u; the step is the same for all points of an estimate.
     return prior.sd * np.exp(-log_u / 2), prior.df / 2 * (log_u - np.exp(log_u))
+
+
+def _end(df: float, cut: Any) -> Any:
+    """How far below 0 the logarithm of u has lost `cut` of its density's logarithm, and more."""
+    return 2 * cut / df + np.sqrt(4 * cut / df)
 
 
 def _quantile(weight: Array, mean: Array, sd: Array, q: float) -> Array:
