@@ -44,8 +44,11 @@ def slopes(
     With `group`, per cell a number from 0, cells with the same one share their slopes; the result then is cells x
     quantities x covariates, with each cell's slopes.
     """
+    at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+    if not covariates:
+        shape = (len(quantities), 0)
+        return np.zeros(shape if group is None else (len(cells), *shape))
     with np.errstate(all="ignore"):
-        at = np.zeros(len(cells), dtype=np.int64) if group is None else group
         xs = [line(cells, covariate) for covariate in covariates]
         ys = [line(cells, quantity) for quantity in quantities]
         found = np.stack([_slopes(cells, y, xs, at) for y in ys], axis=1)
@@ -55,6 +58,8 @@ def slopes(
 def centres(cells: Cells, covariates: Sequence[Quantity], group: Groups | None = None) -> Array:
     """The covariates' means over all cells, or over those of each cell's group (cells x covariates)."""
     at = np.zeros(len(cells), dtype=np.int64) if group is None else group
+    if not covariates:
+        return np.zeros(0 if group is None else (len(cells), 0))
     with np.errstate(all="ignore"):
         found = np.stack([_centre(cells, covariate, at) for covariate in covariates], axis=-1)
     return found[0] if group is None else found[group]
@@ -162,13 +167,15 @@ def _centre(cells: Cells, covariate: Quantity, group: Groups) -> Array:
     """Per group a covariate's mean over its units, from the cells that have one."""
     x = line(cells, covariate)
     base = cells.n * (1.0 if covariate.per is None else cells.means[covariate.per])
-    sound = np.asarray(cells.n > 0) & np.isfinite(x.mean) & np.isfinite(base)
+    # A cell that has no variance takes no part in the slopes, and must not push the centre away from the others.
+    sound = np.isfinite(base * x.mean + covariance(cells, x, x)) & (cells.n > 0) & (x.problem == Problem.NONE)
     return np.asarray(_pooled(base * x.mean, sound, group) / _pooled(base, sound, group))
 
 
 def _less(y: Line, xs: Sequence[Line], slopes: Array, centre: Array) -> Line:
     """A line less what the covariates explain of it."""
-    mean = y.mean - sum((slopes[:, k] * (x.mean - centre[:, k]) for k, x in enumerate(xs)), np.zeros(len(y.mean)))
+    moved = [slopes[:, k] * (x.mean - centre[:, k]) for k, x in enumerate(xs)]
     terms = tuple((name, -slopes[:, k] * weight) for k, x in enumerate(xs) for name, weight in x.terms)
     problem = first((y.problem != Problem.NONE, y.problem), *((x.problem != Problem.NONE, x.problem) for x in xs))
-    return Line(mean, y.terms + terms, problem)
+    size = np.max([y.size, *np.abs(moved)], axis=0)
+    return Line(np.subtract(y.mean, sum(moved)), y.terms + terms, problem, size)

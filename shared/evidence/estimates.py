@@ -51,11 +51,13 @@ class Line:
         mean: per cell.
         terms: columns and their weights per cell.
         problem: per cell, as `Problem`.
+        size: per cell the largest of what the mean is summed from, beside which its last digits are lost.
     """
 
     mean: Array
     terms: tuple[tuple[str, Array], ...]
     problem: NDArray[np.int64]
+    size: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,13 @@ class Differences:
 
     def p(self) -> Array:
         """Two-sided p-values of no difference."""
-        return np.asarray(p_no_difference(self.estimate, self.se, self.df))
+        with np.errstate(over="ignore"):
+            return np.asarray(p_no_difference(self.estimate, self.se, self.df))
 
     def p_beyond(self, margin: Any, sign: Any) -> Array:
         """One-sided p-values of a difference no better than `margin`; more is better where sign is 1."""
-        return np.asarray(p_no_better(self.estimate, self.se, self.df, margin, sign))
+        with np.errstate(over="ignore"):
+            return np.asarray(p_no_better(self.estimate, self.se, self.df, margin, sign))
 
     def bound(self, alpha: float, sign: Any) -> Array:
         """The one-sided confidence bounds on the bad side."""
@@ -246,7 +250,8 @@ def line(cells: Cells, quantity: Quantity) -> Line:
     """
     value = cells.means[quantity.value]
     if quantity.per is None:
-        return Line(value, ((quantity.value, np.ones(len(cells))),), np.zeros(len(cells), dtype=np.int64))
+        whole, none = np.ones(len(cells)), np.zeros(len(cells), dtype=np.int64)
+        return Line(value, ((quantity.value, whole),), none, np.abs(value))
     per, spread = cells.means[quantity.per], cells.product(quantity.per, quantity.per)
     clear = per > BASELINE_SE_MIN * np.sqrt(spread / (cells.n - 1) / cells.n)
     problem = first(
@@ -255,7 +260,7 @@ def line(cells: Cells, quantity: Quantity) -> Line:
         (~clear, Problem.DENOMINATOR_NEAR_ZERO),
     )
     ratio = value / per
-    return Line(ratio, ((quantity.value, 1 / per), (quantity.per, -ratio / per)), problem)
+    return Line(ratio, ((quantity.value, 1 / per), (quantity.per, -ratio / per)), problem, np.abs(ratio))
 
 
 def covariance(cells: Cells, one: Line, other: Line) -> Array:
@@ -283,8 +288,9 @@ def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
     The slopes were fitted to the same units: with two arms of a size, what that takes from the residuals' sum of
     squares and what the slopes' own error adds are together a degree of freedom per covariate and arm.
     """
-    total = covariance(cells, line, line)
-    m2 = np.where(total <= rounding(cells, line), 0.0, total)
+    total, noise = covariance(cells, line, line), rounding(cells, line)
+    lost = ~np.isfinite(total + noise) | (total < -noise)
+    m2 = np.where(lost, np.nan, np.where(total <= noise, 0.0, total))
     effective, wider = _clusters(cells)
     df = effective - 1 - covariates
     variance = wider * m2 / (cells.n - 1 - covariates) / cells.n
@@ -294,6 +300,7 @@ def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
         (~(effective >= UNITS_PER_COVARIATE * covariates) | (df < 1), Problem.TOO_FEW_FOR_COVARIATES),
         (line.problem != Problem.NONE, line.problem),
         (~(np.isfinite(line.mean) & np.isfinite(variance)), Problem.NOT_FINITE),
+        ((variance > 0) & ~(ROUNDING * line.size < np.sqrt(variance)), Problem.OUT_OF_RANGE),
     )
     return Means.of(cells.n, line.mean, variance, df, problem)
 

@@ -38,7 +38,7 @@ _WORDS = {
     Problem.DENOMINATOR_NEAR_ZERO: "in {where} the denominator is not clearly above zero",
     Problem.EMPTY_STRATUM: "{where} has a stratum with fewer than two units",
     Problem.CONSTANT: "the metric does not vary in either arm",
-    Problem.OUT_OF_RANGE: "the difference or its variance is not a finite number",
+    Problem.OUT_OF_RANGE: "the numbers leave the range in which they can be computed",
 }
 
 
