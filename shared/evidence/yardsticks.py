@@ -76,11 +76,11 @@ class FixedHorizon:
 
     def p_no_difference(self, found: Effects) -> Array:
         """Two-sided p-value of no difference."""
-        return np.asarray(2 * stdtr(found.df, -np.abs(found.estimate) / found.se))
+        return np.asarray(2 * stdtr(found.df, -np.abs(_ratio(found, 0.0))))
 
     def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
-        return np.asarray(stdtr(found.df, -sign * (found.estimate - margin) / found.se))
+        return np.asarray(stdtr(found.df, -sign * _ratio(found, margin)))
 
     def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
         """The one-sided confidence bound at 1 - alpha on the bad side."""

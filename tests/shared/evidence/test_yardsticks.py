@@ -44,14 +44,14 @@ def plan(looks, **changes):
 def test_one_look_is_scipys_welch_test():
     test = ttest_ind_from_stats(1.2, 3.0, 40, 0.1, 2.0, 55, equal_var=False)
     se = math.sqrt(9 / 40 + 4 / 55)
-    found = Found(np.array([1.1]), np.array([se]), np.array([test.df]))
+    df = se**4 / ((9 / 40) ** 2 / 39 + (4 / 55) ** 2 / 54)  # Welch 1947
+    found = Found(np.array([1.1]), np.array([se]), np.array([df]))
     given = FixedHorizon()
     assert given.p_no_difference(found)[0] == pytest.approx(test.pvalue, rel=1e-12)
-    interval = test.confidence_interval(0.95)
-    assert 1.1 - given.reach(found.se, found.df, 0.05)[0] == pytest.approx(interval.low)
+    assert given.reach(found.se, found.df, 0.05)[0] == pytest.approx(se * t.isf(0.025, df))
     assert given.p_no_better(found, 0.0, 1)[0] == pytest.approx(test.pvalue / 2)
-    assert given.bound(found, 0.05, 1)[0] == pytest.approx(1.1 - se * t.isf(0.05, test.df))
-    assert given.bound(found, 0.05, -1)[0] == pytest.approx(1.1 + se * t.isf(0.05, test.df))
+    assert given.bound(found, 0.05, 1)[0] == pytest.approx(1.1 - se * t.isf(0.05, df))
+    assert given.bound(found, 0.05, -1)[0] == pytest.approx(1.1 + se * t.isf(0.05, df))
 
 
 def test_a_p_value_over_looks_is_the_alpha_at_which_scipys_multivariate_normal_has_them_crossed():
@@ -78,7 +78,9 @@ def test_an_interval_leaves_zero_out_exactly_where_the_present_look_crosses(spen
 def test_what_crossed_at_an_earlier_look_has_crossed():
     given, now = looked(effects(6.0), effects(0.0), effects(0.0))
     first = GroupSequential(Schedule(SHARES[:1], INFORMATION[:1], "obrien_fleming"))
-    assert given.p_no_difference(now) == first.p_no_difference(effects(6.0)) < 1e-3
+    assert given.p_no_difference(now) == first.p_no_difference(effects(6.0))
+    # By hand, from O'Brien and Fleming's spending: 4 sf(z(p / 4) / sqrt(.3)) = 2 sf(6).
+    assert given.p_no_difference(now) == pytest.approx(4 * norm.sf(norm.isf(norm.sf(6) / 2) * math.sqrt(0.3)), rel=1e-3)
 
 
 def test_an_earlier_look_that_could_not_be_evaluated_has_not_crossed_and_keeps_its_place():
@@ -161,7 +163,7 @@ def test_the_charter_says_which():
 
 def test_a_history_of_the_wrong_length_is_an_error():
     given = GroupSequential(Schedule(SHARES, INFORMATION, "pocock"), (effects(1.0),))
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         given.p_no_difference(effects(1.0))
 
 
