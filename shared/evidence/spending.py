@@ -72,16 +72,15 @@ class Schedule:
         """How far z must be out to cross, at each look."""
         return _boundaries_at(self, alpha)
 
-    def level(self, z: Array) -> Array:
-        """The smallest alpha at which any look crosses: a p-value that holds at every look.
+    def levels(self, z: Array) -> Array:
+        """At each look, the smallest alpha at which any look so far crosses: a p-value that holds at every look.
 
-        One row of `z` per look, how far out it was (two-sided: from zero); NaN where it could not be evaluated, which
-        has not crossed. Below .2 it is right to 3e-6; what is near 1 is given as 1.
+        One row of `z` and of what comes back per look. z is how far out it was (two-sided: from zero); NaN where it
+        could not be evaluated, which has not crossed. Below .2 p is right to 3e-6; what is near 1 is given as 1.
         """
         deviates, bounds = _table(self)
-        out = np.full(z.shape[1:], -np.inf)
-        for row, bound in zip(np.nan_to_num(z, nan=-np.inf), bounds, strict=True):
-            out = np.maximum(out, _monotone(row, bound, deviates))
+        reached = [_monotone(row, bound, deviates) for row, bound in zip(z, bounds, strict=True)]
+        out = np.maximum.accumulate(np.nan_to_num(reached, nan=-np.inf), axis=0)
         return np.where(out > deviates[0], np.minimum(1.0, self.sides * ndtr(-out)), 1.0)
 
     def power(self, drift: Any, alpha: float) -> Array:

@@ -80,20 +80,20 @@ def test_the_p_value_is_the_alpha_at_which_a_look_crosses(spending, sides):
         for k in range(len(bounds)):
             z = np.full((len(bounds), 1), np.nan)
             z[k] = bounds[k]
-            assert of.level(z)[0] == pytest.approx(alpha, abs=2e-6, rel=1e-3)
+            assert of.levels(z)[-1, 0] == pytest.approx(alpha, abs=2e-6, rel=1e-3)
 
 
 def test_the_p_value_is_that_of_the_look_that_crosses_first_as_alpha_grows():
     of, bounds = plan(), plan().boundaries(0.03)
     z = np.column_stack([bounds * (1, 0.9, 0.9, 0.9, 0.9), bounds * (0.9, 0.9, 0.9, 0.9, 1)])
-    assert of.level(z) == pytest.approx([0.03, 0.03], abs=2e-6)
+    assert of.levels(z)[-1] == pytest.approx([0.03, 0.03], abs=2e-6)
 
 
 @pytest.mark.parametrize("spending", KINDS)
 @pytest.mark.parametrize("sides", [1, 2])
 def test_far_out_a_p_value_is_small_and_not_none(spending, sides):
     z = np.repeat([[8.0, 12.0, 20.0, 30.0]], 5, axis=0)
-    p = plan(spending=spending, sides=sides).level(z)
+    p = plan(spending=spending, sides=sides).levels(z)[-1]
     nominal = sides * norm.sf(z[0])
     # Never below one look's own tail, and never above what Bonferroni's bound makes of it.
     assert (p >= nominal).all()
@@ -107,7 +107,7 @@ def test_what_could_not_be_evaluated_has_not_crossed(sides):
     silent, low = np.full((5, 1), np.nan), np.full((5, 1), np.nan)
     silent[4], low[4] = 2.0, 2.0
     low[:4] = -1.0 if sides == 1 else 0.0
-    assert of.level(silent) == of.level(low)
+    assert of.levels(silent)[-1] == of.levels(low)[-1]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_less_alpha_never_makes_a_boundary_nearer(steps, units, spending, sides)
     assert (np.diff(bounds, axis=0) > -1e-9).all()
     z = np.full((len(steps), 1), np.nan)
     z[-1] = bounds[2, -1]
-    assert of.level(z)[0] == pytest.approx(0.1, abs=1e-5)
+    assert of.levels(z)[-1, 0] == pytest.approx(0.1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_fifty_looks_have_boundaries_and_p_values(spending, sides):
     z = np.abs(z) if sides == 2 else z
     crossed = (z >= of.boundaries(0.05)[:, None]).any(axis=0)
     assert crossed.mean() == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 40_000))
-    p = of.level(z)
+    p = of.levels(z)[-1]
     assert ((p <= 0.05) == crossed).mean() > 1 - 1e-4
     for alpha in (0.5, 0.2, 0.01):
         assert (p <= alpha).mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha * (1 - alpha) / 40_000))

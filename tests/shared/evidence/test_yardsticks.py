@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm, t, ttest_ind_from_stats
 
 from shared.charter import SamplePlan
 from shared.evidence.spending import Schedule
-from shared.evidence.yardsticks import AlwaysValid, FixedHorizon, GroupSequential, yardstick_of
+from shared.evidence.yardsticks import AlwaysValid, EveryLook, FixedHorizon, GroupSequential, yardstick_of
 from tests.proof import looking, sequential
 
 SHARES, INFORMATION = (0.3, 0.6, 1.0), (3_000.0, 6_000.0, 10_000.0)
@@ -75,6 +75,24 @@ def test_an_interval_leaves_zero_out_exactly_where_the_present_look_crosses(spen
     assert [bool(one) for one in given.p_no_difference(now) <= 0.05] == [False, True]
 
 
+@pytest.mark.parametrize("spending", ["obrien_fleming", "pocock"])
+def test_every_look_at_once_is_each_look_as_the_present_one(spending):
+    z = np.random.default_rng(1).normal(1.5, 1, (3, 40))
+    z[1, 7] = np.nan
+    looks = [effects(*row, df=50) for row in z]
+    together = EveryLook(Schedule(SHARES, INFORMATION, spending))
+    found = Found(z, np.ones_like(z), np.full_like(z, 50))
+    for k in range(3):
+        alone, now = looked(*looks[: k + 1], spending=spending)
+        for one, all_ in (
+            (alone.p_no_difference(now), together.p_no_difference(found)[k]),
+            (alone.p_no_better(now, -0.3, 1), together.p_no_better(found, -0.3, 1)[k]),
+            (alone.reach(now.se, now.df, 0.05), together.reach(found.se, found.df, 0.05)[k]),
+            (alone.bound(now, 0.05, -1), together.bound(found, 0.05, -1)[k]),
+        ):
+            assert one == pytest.approx(all_, abs=1e-9, nan_ok=True)
+
+
 def test_what_crossed_at_an_earlier_look_has_crossed():
     given, now = looked(effects(6.0), effects(0.0), effects(0.0))
     first = GroupSequential(Schedule(SHARES[:1], INFORMATION[:1], "obrien_fleming"))
@@ -115,7 +133,7 @@ def test_few_degrees_of_freedom_are_judged_by_their_own_tail():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_guardrails_bound_is_at_its_margin_where_its_p_value_is_alpha(sign):
-    given, _ = looked(effects(0.0), effects(0.0), effects(0.0))
+    given, _ = looked(*(effects(0.0, 0.0) for _ in SHARES))
     for yardstick in (FixedHorizon(), given, AlwaysValid(4_000, 5_000, 0.05)):
         now = effects(0.3, -0.2)
         margins = yardstick.bound(now, 0.05, sign)
