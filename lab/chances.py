@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from shared.evidence.multiplicity import holm
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import Prior
 from shared.evidence.rule import Shortfall, Worthwhile, harm_ruled_out, shortfall
-from shared.evidence.yardsticks import Yardstick, yardstick_of
+from shared.evidence.spending import Schedule
+from shared.evidence.yardsticks import EveryLook, Yardstick, yardstick_of
 from shared.sample_plan import AlwaysValid, FixedHorizon, GroupSequential, SamplePlan
 
 Array = NDArray[np.float64]
@@ -81,16 +83,13 @@ class Design:
         """How many units there are by each of them, of all arms."""
         return np.round(np.multiply(self.units, self.at)).astype(np.int64)
 
-    def yardstick(self, history: Sequence[_Drawn], units: NDArray[np.int64]) -> Yardstick:
-        """What the look after these is judged by; with the units of each arm by then, one row per pilot."""
-        look = len(history) + 1
-        return yardstick_of(
-            SamplePlan(alpha=self.alpha, units_per_arm=self.planned, looks=self.looks),
-            shares=self.at[:look],
-            information=self.units_by_look[:look].tolist(),
-            history=history,
-            units=np.minimum(units[:, 1:], units[:, :1]),
-        )
+    def yardstick(self, units: NDArray[np.int64]) -> Yardstick:
+        """What all looks are judged by; with the units of each arm by then, one row per look and pilot."""
+        if isinstance(self.looks, GroupSequential):
+            information = tuple(map(float, self.units_by_look))
+            return EveryLook(Schedule(self.looks.at, information, self.looks.spending))
+        plan = SamplePlan(alpha=self.alpha, units_per_arm=self.planned, looks=self.looks)
+        return yardstick_of(plan, units=np.minimum(units[..., 1:], units[..., :1]))
 
     @property
     def arms(self) -> int:
@@ -100,7 +99,7 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Differences with their errors: one row per pilot, one column per treatment."""
+    """Differences with their errors: one row per look and pilot, one column per treatment."""
 
     estimate: Array
     se: Array
@@ -109,7 +108,7 @@ class _Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Units, means and sums of squared deviations: one row per pilot, one column per arm, the control's first."""
+    """Units, means and sums of squared deviations: one column per arm, the control's first."""
 
     n: NDArray[np.int64]
     mean: Array
@@ -123,8 +122,8 @@ class _Sums:
     def differences(self) -> _Drawn:
         """Of each treatment to the control."""
         n, mean, variance = self.n, self.mean, self.m2 / (self.n - 1) / self.n
-        parts = [variance[:, 1:], variance[:, :1]]
-        return _Drawn(mean[:, 1:] - mean[:, :1], np.sqrt(sum(parts)), degrees(parts, [n[:, 1:], n[:, :1]]))
+        parts = [variance[..., 1:], variance[..., :1]]
+        return _Drawn(mean[..., 1:] - mean[..., :1], np.sqrt(sum(parts)), degrees(parts, [n[..., 1:], n[..., :1]]))
 
 
 def chances(
@@ -149,26 +148,23 @@ def judge(design: Design, effects: Array, harms: tuple[Array, ...], rng: np.rand
         primary = _path(rng, design.primary, effects, new)
         rails = [_path(rng, rail.baseline, harm, new) for rail, harm in zip(design.rails, harms, strict=True)]
         units = np.cumsum(new, axis=0)
-        looks = [_at_look(design, k, units[k], primary, rails) for k in range(len(new))]
-    scaled = np.any([ending == Ending.SCALE for ending in looks[:-1]], axis=0) if looks[:-1] else False
+        looks = _at_looks(design, design.yardstick(units), primary, rails)
     last = np.where(units[-1].min(axis=1) < design.planned, Ending.TOO_FEW_UNITS, looks[-1])
-    return np.where(scaled, Ending.SCALE, last).astype(np.int64)
+    return np.where((looks[:-1] == Ending.SCALE).any(axis=0), Ending.SCALE, last).astype(np.int64)
 
 
-def _at_look(
-    design: Design, look: int, units: NDArray[np.int64], primary: list[_Drawn], rails: list[list[_Drawn]]
-) -> NDArray[np.int64]:
-    """The ending of each pilot were it judged at one look."""
-    lacking, unknown = _lacking(design, design.yardstick(primary[:look], units), primary[look])
+def _at_looks(design: Design, by: Yardstick, primary: _Drawn, rails: list[_Drawn]) -> NDArray[np.int64]:
+    """The ending of each pilot were it judged at each look; one row per look."""
+    lacking, unknown = _lacking(design, by, primary)
     harmful = []
     for rail, drawn in zip(design.rails, rails, strict=True):
-        harm, unseen = _harmful(design, rail, design.yardstick(drawn[:look], units), drawn[look])
+        harm, unseen = _harmful(design, rail, by, drawn)
         harmful.append(harm)
         unknown = unknown | unseen
     arms = np.select([lacking, *harmful], [Ending.NO_EFFECT, *(Ending.HARM_NOT_RULED_OUT for _ in rails)], Ending.SCALE)
     if not design.rails:
         unknown = np.ones_like(unknown)
-    return np.asarray(np.where((arms == Ending.SCALE) & unknown, Ending.UNDECIDED, arms).min(axis=1))
+    return np.asarray(np.where((arms == Ending.SCALE) & unknown, Ending.UNDECIDED, arms).min(axis=-1))
 
 
 def _lacking(design: Design, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -201,18 +197,11 @@ def _harmful(design: Design, rail: Rail, by: Yardstick, drawn: _Drawn) -> tuple[
     return np.logical_not(harm_ruled_out(p, design.alpha)) & ~unknown, unknown
 
 
-def _path(
-    rng: np.random.Generator, baseline: Baseline, effects: Array, new: Sequence[NDArray[np.int64]]
-) -> list[_Drawn]:
-    """The differences at each look, one per treatment to the control; each look's new units, the control's first."""
-    true, spread = baseline.under(np.column_stack([np.zeros(len(effects)), effects]))
-    found: list[_Drawn] = []
-    arms = None
-    for units in new:
-        drawn = _draw(rng, baseline, (true, spread), np.maximum(units, UNITS_MIN))
-        arms = drawn if arms is None else arms.merge(drawn)
-        found.append(arms.differences())
-    return found
+def _path(rng: np.random.Generator, baseline: Baseline, effects: Array, new: Sequence[NDArray[np.int64]]) -> _Drawn:
+    """The differences at each look, given each look's new units, the control's first."""
+    law = baseline.under(np.column_stack([np.zeros(len(effects)), effects]))
+    arms = list(accumulate((_draw(rng, baseline, law, np.maximum(units, UNITS_MIN)) for units in new), _Sums.merge))
+    return _Sums(*(np.stack([getattr(sums, name) for sums in arms]) for name in ("n", "mean", "m2"))).differences()
 
 
 def _draw(rng: np.random.Generator, baseline: Baseline, law: tuple[Array, Array], n: NDArray[np.int64]) -> _Sums:

@@ -106,6 +106,8 @@ def _expectation(found: Chances, metric: Metric) -> str:
 
 def _half(charter: Charter) -> str:
     simulated = f"Chances are of {DRAWS:,} simulated pilots under the charter's rule, if data arrive whole."
+    if charter.sample.looks.method == "group_sequential":
+        simulated += " An arm that passes at any of the agreed looks may scale."
     if charter.primary.worthwhile == "lower_bound":
         return f"{simulated} `lower_bound` asks for proof of the minimum effect: an effect just as large rarely passes."
     return f"{simulated} An effect just as large as the minimum measures below it in one arm of two, and then fails."

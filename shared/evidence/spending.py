@@ -33,9 +33,10 @@ NEWTON_STEPS, PRECISION = 50, 1e-12
 # Levels at which boundaries are computed for p-values, as normal deviates: dense where p-values decide, up to where a
 # double's smallest tail ends.
 NEAR, FAR = 7.5, 37.0
+ONE_SIDED_FROM = -2.0
 LEVELS_NEAR, LEVELS_FAR = 101, 60
 Z_MAX = 1e3
-TIE = 1e-12
+TIE, NOISE = 1e-12, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,15 @@ class Schedule:
         """How far z must be out to cross, at each look."""
         return _boundaries_at(self, alpha)
 
-    def level(self, z: Array) -> Array:
-        """The smallest alpha at which any look crosses: a p-value that holds at every look.
+    def levels(self, z: Array) -> Array:
+        """At each look, the smallest alpha at which any look so far crosses: a p-value that holds at every look.
 
-        One row of `z` per look, how far out it was (two-sided: from zero); NaN where it could not be evaluated, which
-        has not crossed. Where a larger alpha would not cross, a smaller one does not count: rejection is nested.
+        One row of `z` and of what comes back per look. z is how far out it was (two-sided: from zero); NaN where it
+        could not be evaluated, which has not crossed. Below .2 p is right to 3e-6; what is near 1 is given as 1.
         """
         deviates, bounds = _table(self)
-        out = np.full(z.shape[1:], -np.inf)
-        for row, bound in zip(np.nan_to_num(z, nan=-np.inf), bounds, strict=True):
-            out = np.maximum(out, _monotone(row, bound, deviates))
+        reached = [_monotone(row, bound, deviates) for row, bound in zip(z, bounds, strict=True)]
+        out = np.maximum.accumulate(np.nan_to_num(reached, nan=-np.inf), axis=0)
         return np.where(out > deviates[0], np.minimum(1.0, self.sides * ndtr(-out)), 1.0)
 
     def power(self, drift: Any, alpha: float) -> Array:
@@ -127,13 +127,20 @@ def _left(plan: Schedule, alpha: float) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=64)
 def _table(plan: Schedule) -> tuple[Array, Array]:
-    """Levels as normal deviates, and each look's boundary at them: one row per look, never falling."""
-    first = 0.0 if plan.sides > 1 else -5.0
+    """Levels as normal deviates, and each look's boundary at them: one row per look, rising.
+
+    Levels so large that a larger one is harder to cross are left out, and all beyond: there rejection is not nested.
+    Where looks have no new units this begins at a one-sided .32, elsewhere near 1; such p-values are given as 1.
+    """
+    first = 0.0 if plan.sides > 1 else ONE_SIDED_FROM
     deviates = np.concatenate([np.linspace(first, NEAR, LEVELS_NEAR), np.linspace(NEAR, FAR, LEVELS_FAR + 1)[1:]])
     alpha = np.minimum(plan.sides * ndtr(-deviates), 1 - PRECISION)
     rows = max(1, CELLS_MAX // max(_nodes(plan)) ** 2)
     bounds = np.concatenate([_integrate(plan, part)[0] for part in np.split(alpha, range(rows, len(alpha), rows))])
-    return deviates, np.maximum.accumulate(bounds, axis=0).T + TIE * np.arange(len(deviates))
+    falling = np.flatnonzero((np.diff(bounds, axis=0) < -NOISE).any(axis=1))
+    nested = slice(falling[-1] + 1 if falling.size else 0, None)
+    rising = np.maximum.accumulate(bounds[nested], axis=0).T
+    return deviates[nested], rising + TIE * np.arange(rising.shape[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,11 +76,11 @@ class FixedHorizon:
 
     def p_no_difference(self, found: Effects) -> Array:
         """Two-sided p-value of no difference."""
-        return np.asarray(2 * stdtr(found.df, -np.abs(found.estimate) / found.se))
+        return np.asarray(2 * stdtr(found.df, -np.abs(_ratio(found, 0.0))))
 
     def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
-        return np.asarray(stdtr(found.df, -sign * (found.estimate - margin) / found.se))
+        return np.asarray(stdtr(found.df, -sign * _ratio(found, margin)))
 
     def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
         """The one-sided confidence bound at 1 - alpha on the bad side."""
@@ -88,13 +88,45 @@ class FixedHorizon:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSequential:
-    """Looks agreed on beforehand that share alpha (Lan and DeMets 1983).
+class EveryLook:
+    """Looks agreed on beforehand that share alpha (Lan and DeMets 1983), all of them at once.
 
     Intervals are repeated confidence intervals (Jennison and Turnbull 1989, "Interim analyses: the repeated confidence
     interval approach"): all looks' together cover with 1 - alpha. A p-value is the smallest alpha at which any look so
     far crosses (Liu and Anderson 2008, "On adaptive extensions of group sequential trials"). What could not be
     evaluated at a look has not crossed there, and its part of alpha is gone.
+
+    Attributes:
+        schedule: the looks; what is asked and answered has them as its first axis.
+    """
+
+    schedule: Schedule
+
+    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+        """How far the two-sided interval at 1 - alpha reaches to either side."""
+        return np.asarray(se * t_of(_along(self.schedule.boundaries(alpha), se), df))
+
+    def p_no_difference(self, found: Effects) -> Array:
+        """Two-sided p-value of no difference that holds at every look."""
+        return self._p(self.schedule, np.abs(z_of(_ratio(found, 0.0), found.df)))
+
+    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+        """One-sided p-value of a difference no better than `margin` that holds at every look."""
+        return self._p(self.schedule.one_sided(), z_of(sign * _ratio(found, margin), found.df))
+
+    def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
+        """The one-sided confidence bound at 1 - alpha on the bad side."""
+        c = _along(self.schedule.one_sided().boundaries(alpha), found.se)
+        return np.asarray(found.estimate - sign * found.se * t_of(c, found.df))
+
+    @staticmethod
+    def _p(schedule: Schedule, z: Array) -> Array:
+        return np.where(np.isnan(z), np.nan, schedule.levels(z))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSequential:
+    """The last of `EveryLook`: what a pilot is judged by at the present one.
 
     Attributes:
         schedule: the looks so far, the present one last.
@@ -105,27 +137,25 @@ class GroupSequential:
     history: Sequence[Effects] = ()
 
     def reach(self, se: Any, df: Any, alpha: float) -> Array:
-        """How far the two-sided interval at 1 - alpha reaches to either side at the present look."""
+        """How far the two-sided interval at 1 - alpha reaches to either side."""
         return np.asarray(se * t_of(self.schedule.boundaries(alpha)[-1], df))
 
     def p_no_difference(self, found: Effects) -> Array:
         """Two-sided p-value of no difference that holds at every look."""
-        z = np.stack([np.abs(z_of(_ratio(each, 0.0), each.df)) for each in (*self.history, found)])
-        return self._level(self.schedule, z)
+        return np.asarray(EveryLook(self.schedule).p_no_difference(self._all(found))[-1])
 
     def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin` that holds at every look."""
-        z = np.stack([z_of(sign * _ratio(each, margin), each.df) for each in (*self.history, found)])
-        return self._level(self.schedule.one_sided(), z)
+        return np.asarray(EveryLook(self.schedule).p_no_better(self._all(found), margin, sign)[-1])
 
     def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
-        """The one-sided confidence bound at 1 - alpha on the bad side, at the present look."""
+        """The one-sided confidence bound at 1 - alpha on the bad side."""
         c = self.schedule.one_sided().boundaries(alpha)[-1]
         return np.asarray(found.estimate - sign * found.se * t_of(c, found.df))
 
-    @staticmethod
-    def _level(schedule: Schedule, z: Array) -> Array:
-        return np.where(np.isnan(z[-1]), np.nan, schedule.level(z))
+    def _all(self, found: Effects) -> Effects:
+        looks = (*self.history, found)
+        return _Stacked(*(np.stack([getattr(look, name) for look in looks]) for name in ("estimate", "se", "df")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +226,18 @@ def yardstick_of(
     if isinstance(looks, AnyTime):
         return AlwaysValid(units, plan.units_per_arm, plan.alpha)
     return GroupSequential(Schedule(tuple(shares), tuple(map(float, information)), looks.spending), tuple(history))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stacked:
+    estimate: Array
+    se: Array
+    df: Array
+
+
+def _along(bounds: Array, like: Any) -> Array:
+    """One boundary per look, in the shape of effects with looks as their first axis."""
+    return bounds.reshape(-1, *[1] * (np.ndim(like) - 1))
 
 
 def _ratio(found: Effects, margin: Any) -> Array:

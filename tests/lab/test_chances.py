@@ -84,14 +84,14 @@ def test_a_rare_metric_has_the_mean_and_the_error_that_customers_drawn_one_by_on
     """Half a per cent buy for 100 dollars: drawn as statistics, and as customers."""
     rng, units = np.random.default_rng(5), np.full((20_000, 2), 2_000)
     baseline = Baseline.of(0.5, 0.005 * 100**2 - 0.25, share=False, never_negative=True)
-    [drawn] = _path(rng, baseline, np.full((20_000, 1), 0.25), [units])
+    drawn = _path(rng, baseline, np.full((20_000, 1), 0.25), [units])
     buyers = rng.binomial(2_000, [0.005, 0.0075], (20_000, 2)) / 2_000
     means, errors = 100 * buyers, 100**2 * buyers * (1 - buyers) / 1_999
     estimate, se = means[:, 1] - means[:, 0], np.sqrt(errors.sum(axis=1))
     assert drawn.estimate.mean() == pytest.approx(estimate.mean(), abs=0.01)
     assert drawn.estimate.std() == pytest.approx(estimate.std(), rel=0.03)
     assert drawn.se.mean() == pytest.approx(se.mean(), rel=0.02)
-    together = np.corrcoef(drawn.estimate[:, 0], drawn.se[:, 0])[0, 1]
+    together = np.corrcoef(drawn.estimate[0, :, 0], drawn.se[0, :, 0])[0, 1]
     assert together == pytest.approx(np.corrcoef(estimate, se)[0, 1], abs=0.05)
 
 

@@ -7,12 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from tests.proof import crash_storm, error_rates, forecast, sandbox_matrix
+from tests.proof import crash_storm, error_rates, forecast, sandbox_matrix, sequential
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
 SUITES = {
     "error-rates": error_rates.prove,
     "forecast": forecast.prove,
+    "sequential": sequential.prove,
     "crash-storm": crash_storm.prove,
     "sandbox-matrix": sandbox_matrix.prove,
 }

@@ -35,25 +35,28 @@ def pilots(
     law: Law,
     units: Sequence[int],
     number: int,
+    *,
+    treated: Law | None = None,
     effect: float = 0.0,
     per_treated: int = 1,
 ) -> list[Effects]:
     """The effects at each look of so many pilots.
 
-    `units` of the treatment by each look, rising; the control has `per_treated` for each of them.
+    `units` of the treatment by each look, rising; the control has `per_treated` for each of them. The treatment
+    follows the same law, or another one, and its mean is `effect` above the control's.
     """
     sums, squares, before, found = np.zeros((2, number)), np.zeros((2, number)), 0, []
     for now in units:
-        n = np.array([[now], [now * per_treated]])
-        for arm, times in enumerate((1, per_treated)):
-            added = law.step(rng, (now - before) * times, number)
+        for arm, (of, times) in enumerate(((treated or law, 1), (law, per_treated))):
+            added = of.step(rng, (now - before) * times, number)
             sums[arm] += added[0]
             squares[arm] += added[1]
-        before = now
+        before, n = now, np.array([[now], [now * per_treated]])
         parts = np.maximum(squares - sums * sums / n, 0) / (n - 1) / n
         with np.errstate(divide="ignore", invalid="ignore"):
             df = degrees(list(parts), [now, now * per_treated])
-        found.append(Effects((sums[0] / n[0] - sums[1] / n[1]) + effect, np.sqrt(parts.sum(axis=0)), df))
+        mean = sums / n
+        found.append(Effects(mean[0] - mean[1] + effect, np.sqrt(parts.sum(axis=0)), df))
     return found
 
 

@@ -15,10 +15,10 @@ from scipy import stats
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Question, per_of, value_of
 from shared.evidence.compute import compute
+from shared.evidence.estimates import differences
 from shared.evidence.model import Evidence, Moments, QuantileMoments, RatioMoments
 from shared.evidence.quantiles import ranks
-from shared.evidence.single import difference, linearised
-from shared.evidence.single import quantile_as_mean as as_mean
+from shared.evidence.recorded import recorded
 from shared.metrics import Metric
 from tests.shared.pilot_data import EARLY, LATE, pilot_data, promised, two_arms
 
@@ -175,9 +175,9 @@ def test_the_error_of_a_ratio_is_that_of_a_weighted_regression_by_statsmodels(tm
     rates = sm.WLS(values[inside] / visits[inside], np.ones(inside.sum()), weights=visits[inside]).fit(cov_type="HC0")
     pairs = [(v, d) for v, d in ARMS["letter"] if d > 0]
     data = ratio_data(tmp_path, {"control": ARMS["control"], "letter": pairs})
-    found = linearised(moments(data, SPEND_PER_VISIT, "letter"))
+    found = recorded([moments(data, SPEND_PER_VISIT, "letter")]).at(0)
     assert found.mean == pytest.approx(rates.params[0], rel=1e-9)
-    assert math.sqrt(found.m2) / found.n == pytest.approx(rates.bse[0], rel=1e-9)
+    assert math.sqrt(found.variance * (found.n - 1) / found.n) == pytest.approx(rates.bse[0], rel=1e-9)
 
 
 def test_the_effect_on_a_ratio_is_welchs_on_linearised_units_by_scipy(tmp_path):
@@ -259,7 +259,8 @@ def test_equal_arms_differ_in_a_quantile_as_often_as_alpha_says(draw):
     for _ in range(4000):
         arms = (np.sort(draw(3.0, 1.0, n)) for _arm in range(2))
         quantiles = [QuantileMoments(n=n, quantile=0.9, value=x[mid], low=x[low], high=x[high]) for x in arms]
-        missed += difference(*map(as_mean, quantiles)).p() < 0.05
+        found = recorded(quantiles)
+        missed += differences(found.at(0), found.at(1)).p() < 0.05
     assert missed / 4000 == pytest.approx(0.05, abs=0.017)
 
 
@@ -267,8 +268,8 @@ def test_the_error_of_a_quantile_is_that_of_its_density_by_theory(tmp_path):
     # Exponential with mean 20: the density at the 0.9 quantile is 0.1 / 20, and the error sqrt(.9 x .1 / n) over it.
     n = 40_000
     values = stats.expon.ppf((np.arange(n) + 0.5) / n, scale=20.0)
-    mean = as_mean(quantile(two_arms_fast(tmp_path, values), HIGH))
-    assert math.sqrt(mean.m2 / (mean.n - 1) / mean.n) == pytest.approx(math.sqrt(0.09 / n) / (0.1 / 20), rel=0.02)
+    mean = recorded([quantile(two_arms_fast(tmp_path, values), HIGH)]).at(0)
+    assert math.sqrt(mean.variance) == pytest.approx(math.sqrt(0.09 / n) / (0.1 / 20), rel=0.02)
 
 
 def two_arms_fast(folder, values):

@@ -56,7 +56,7 @@ def lifts(treated, control, alpha=ALPHA):
     return tuple(map(float, relative(treated, control, alpha)))
 
 
-# LIBRARIES.md's test vector: (n, sum, sum of squares) of control and treatment.
+# A published test vector of tea-tasting's: (n, sum, sum of squares) of control and treatment.
 CONTROL, TREATED = from_sums(3407, 1396.87, 52377.9767), from_sums(3461, 2422.7, 134698.29)
 
 
@@ -285,7 +285,7 @@ def test_over_a_negative_baseline_more_is_a_positive_lift_and_the_interval_is_mi
 
 
 def test_where_the_absolute_and_the_relative_interval_disagree_the_charters_absolute_effect_decides():
-    # LIBRARIES.md's vector: the absolute p-value is 0.02016, the relative interval reaches from -3.5 % to 145 %.
+    # The published vector: the absolute p-value is 0.02016, the relative interval reaches from -3.5 % to 145 %.
     found, (_, low, high) = differences(TREATED, CONTROL), lifts(TREATED, CONTROL)
     assert low < 0 < high
     decided = shortfall(

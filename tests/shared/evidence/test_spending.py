@@ -80,20 +80,20 @@ def test_the_p_value_is_the_alpha_at_which_a_look_crosses(spending, sides):
         for k in range(len(bounds)):
             z = np.full((len(bounds), 1), np.nan)
             z[k] = bounds[k]
-            assert of.level(z)[0] == pytest.approx(alpha, abs=2e-6, rel=1e-3)
+            assert of.levels(z)[-1, 0] == pytest.approx(alpha, abs=2e-6, rel=1e-3)
 
 
 def test_the_p_value_is_that_of_the_look_that_crosses_first_as_alpha_grows():
     of, bounds = plan(), plan().boundaries(0.03)
     z = np.column_stack([bounds * (1, 0.9, 0.9, 0.9, 0.9), bounds * (0.9, 0.9, 0.9, 0.9, 1)])
-    assert of.level(z) == pytest.approx([0.03, 0.03], abs=2e-6)
+    assert of.levels(z)[-1] == pytest.approx([0.03, 0.03], abs=2e-6)
 
 
 @pytest.mark.parametrize("spending", KINDS)
 @pytest.mark.parametrize("sides", [1, 2])
 def test_far_out_a_p_value_is_small_and_not_none(spending, sides):
     z = np.repeat([[8.0, 12.0, 20.0, 30.0]], 5, axis=0)
-    p = plan(spending=spending, sides=sides).level(z)
+    p = plan(spending=spending, sides=sides).levels(z)[-1]
     nominal = sides * norm.sf(z[0])
     # Never below one look's own tail, and never above what Bonferroni's bound makes of it.
     assert (p >= nominal).all()
@@ -107,7 +107,7 @@ def test_what_could_not_be_evaluated_has_not_crossed(sides):
     silent, low = np.full((5, 1), np.nan), np.full((5, 1), np.nan)
     silent[4], low[4] = 2.0, 2.0
     low[:4] = -1.0 if sides == 1 else 0.0
-    assert of.level(silent) == of.level(low)
+    assert of.levels(silent)[-1] == of.levels(low)[-1]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,11 @@ def test_less_alpha_never_makes_a_boundary_nearer(steps, units, spending, sides)
     """So that rejection at one level is rejection at every larger one, and a p-value says all."""
     shares = np.cumsum(steps) / sum(steps)
     of = Schedule((*shares[:-1].tolist(), 1.0), tuple(np.cumsum(units[: len(steps)]).tolist()), spending, sides)
-    bounds = np.array([of.boundaries(alpha) for alpha in (0.9, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-6)])
+    bounds = np.array([of.boundaries(alpha) for alpha in (0.3 * sides, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-6)])
     assert (np.diff(bounds, axis=0) > -1e-9).all()
+    z = np.full((len(steps), 1), np.nan)
+    z[-1] = bounds[2, -1]
+    assert of.levels(z)[-1, 0] == pytest.approx(0.1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +178,18 @@ def test_the_power_is_that_of_scipys_multivariate_normal(spending, sides):
         assert of.power(drift, 0.05) == pytest.approx(expected, abs=2e-5)
 
 
-def test_fifty_looks_have_boundaries_and_p_values():
+@pytest.mark.parametrize("spending", KINDS)
+@pytest.mark.parametrize("sides", [1, 2])
+def test_fifty_looks_have_boundaries_and_p_values(spending, sides):
     shares = tuple((np.arange(50) + 1.0) / 50)
-    of = Schedule(shares, tuple(1_000 * s for s in shares), "pocock")
-    rng = np.random.default_rng(3)
+    of = Schedule(shares, tuple(1_000 * s for s in shares), spending, sides)
     # A Brownian motion's 50 looks, crossing as often as alpha says; by simulation.
-    steps = rng.standard_normal((50, 40_000)).cumsum(axis=0)
-    z = np.abs(steps / np.sqrt(np.arange(1, 51))[:, None])
+    paths = np.random.default_rng(3).standard_normal((50, 40_000)).cumsum(axis=0)
+    z = paths / np.sqrt(np.arange(1, 51))[:, None]
+    z = np.abs(z) if sides == 2 else z
     crossed = (z >= of.boundaries(0.05)[:, None]).any(axis=0)
     assert crossed.mean() == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 40_000))
-    assert ((of.level(z) <= 0.05) == crossed).mean() > 1 - 1e-4
+    p = of.levels(z)[-1]
+    assert ((p <= 0.05) == crossed).mean() > 1 - 1e-4
+    for alpha in (0.5, 0.2, 0.01):
+        assert (p <= alpha).mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha * (1 - alpha) / 40_000))
