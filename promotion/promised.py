@@ -16,10 +16,10 @@ from shared.candidate import EVIDENCE, PROMISE, open_candidate
 from shared.charter import Primary, Promise
 from shared.digests import digest_file, hex_of
 from shared.errors import PilotPlantError
+from shared.evidence import shrinkage
 from shared.evidence.effects import part_of
 from shared.evidence.model import Effect, Evidence
 from shared.evidence.prior import Prior, default_prior, empirical_prior
-from shared.evidence.shrinkage import shrink
 
 # What must have been found of a pilot before its numbers say what to expect of others.
 SOUND = ("candidate_sealed", "charter_frozen", "evidence_recomputed", "sample_ratio")
@@ -101,13 +101,13 @@ def _measured(effect: Effect) -> bool:
 
 def _shrunk(effect: Effect, prior: Prior, alpha: float) -> Promised:
     estimate, se = effect.estimate or 0.0, effect.se or 0.0
-    found = shrink(estimate, se, prior, alpha)
+    found = shrinkage.promised(estimate, se, prior, alpha)
     return Promised(
         metric=effect.metric,
         estimate=estimate,
         se=se,
-        mean=found.mean,
-        low=found.low,
-        high=found.high,
+        mean=float(found.mean),
+        low=float(found.low),
+        high=float(found.high),
         prior=PriorRecord(**prior.as_json()),
     )

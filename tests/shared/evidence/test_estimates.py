@@ -56,7 +56,7 @@ def lifts(treated, control, alpha=ALPHA):
     return tuple(map(float, relative(treated, control, alpha)))
 
 
-# A published test vector of tea-tasting's: (n, sum, sum of squares) of control and treatment.
+# GrowthBook's test vector of its statistics engine: (n, sum, sum of squares) of control and treatment.
 CONTROL, TREATED = from_sums(3407, 1396.87, 52377.9767), from_sums(3461, 2422.7, 134698.29)
 
 
