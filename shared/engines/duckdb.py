@@ -106,7 +106,7 @@ def _by_unit(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: Mapp
         pairs=layout.pairs,
         keys={key: key for key in ("arm", "day", *levels.values())},
         flags=layout.flags,
-        extremes=layout.values,
+        extremes=layout.extremes,
     )
     groupings = [("arm",), ("arm", "day"), *(("arm", column) for column in levels.values())]
     arms, days, *found = moments(connection, asked, groupings)
@@ -117,7 +117,7 @@ def _by_cluster(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: M
     """The same of clusters: a cluster's day is its first unit's, and of its units each level has its own."""
     columns = {**layout.values, **layout.covariates}
     asked = _of_clusters(connection, columns, layout.pairs, "min(day) AS day", "")
-    asked = replace(asked, keys={"arm": "arm", "day": "day"}, extremes=layout.values)
+    asked = replace(asked, keys={"arm": "arm", "day": "day"}, extremes=layout.extremes)
     arms, days = moments(connection, asked, [("arm",), ("arm", "day")])
     found = {}
     for name, column in levels.items():

@@ -19,6 +19,7 @@ class Layout:
         parts: likewise, what was measured early and late in each unit's time.
         levels: by the traits' names, the columns of the segments and the stratum.
         cluster: whether units are in clusters.
+        extremes: the names whose least and largest value are asked for.
         flags: the names whose values are 0 or 1.
         pairs, part_pairs: the products that are asked for, of values and covariates and of the parts.
     """
@@ -28,6 +29,7 @@ class Layout:
     parts: Mapping[str, str]
     levels: Mapping[str, str]
     cluster: bool
+    extremes: tuple[str, ...]
     flags: frozenset[str]
     pairs: tuple[Pair, ...]
     part_pairs: tuple[Pair, ...]
@@ -60,6 +62,7 @@ class Layout:
             parts=parts,
             levels={name: f"s{index}" for index, name in enumerate(levels)},
             cluster=question.cluster is not None,
+            extremes=tuple(map(value_of, question.metrics)),
             flags=frozenset(flags),
             pairs=tuple(sorted(pairs)),
             part_pairs=tuple(sorted(part_pairs)),

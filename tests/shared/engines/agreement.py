@@ -1,0 +1,68 @@
+"""What it means that two engines agree: equal counts, and numbers that are the same but for rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+SQUARES_OVERFLOW = 1e150
+CELLS = ("arms", "days", "strata", "tenure")
+
+
+def assert_agree(one, other):
+    """Every field of two summaries."""
+    for field in dataclasses.fields(one):
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if field.name in CELLS:
+            assert_cells_agree(mine, theirs, field.name)
+        elif field.name == "segments":
+            assert set(mine) == set(theirs)
+            for name in mine:
+                assert_cells_agree(mine[name], theirs[name], name)
+        elif field.name == "quantiles":
+            assert {arm: set(found) for arm, found in mine.items()} == {arm: set(f) for arm, f in theirs.items()}
+            for arm, found in mine.items():
+                for name, moments in found.items():
+                    assert moments.model_dump() == pytest.approx(theirs[arm][name].model_dump(), nan_ok=True)
+        elif field.name == "delays":
+            assert {arm: dataclasses.astuple(d) for arm, d in mine.items()} == {
+                arm: pytest.approx(dataclasses.astuple(d)) for arm, d in theirs.items()
+            }
+        else:
+            assert mine == theirs, field.name
+
+
+def assert_cells_agree(one, other, what):
+    assert (one is None) == (other is None), what
+    if one is None:
+        return
+    assert {key: values.tolist() for key, values in one.keys.items()} == {
+        key: values.tolist() for key, values in other.keys.items()
+    }, what
+    assert one.n.tolist() == other.n.tolist(), what
+    assert (set(one.means), set(one.products)) == (set(other.means), set(other.products)), what
+    for name, values in one.means.items():
+        assert_numbers_agree(values, other.means[name], 0.0, (what, name))
+    for (a, b), values in one.products.items():
+        # A product near zero is what is left of large ones: their size is what rounding is measured by.
+        with np.errstate(all="ignore"):
+            size = np.sqrt(np.abs(other.product(a, a))) * np.sqrt(np.abs(other.product(b, b)))
+        size = np.where(np.isfinite(size), size, 0.0)
+        # Squares of such numbers overflow in one way of computing them, and not in another.
+        calm = ~(np.maximum(np.abs(other.means[a]), np.abs(other.means[b])) > SQUARES_OVERFLOW)
+        assert_numbers_agree(values[calm], other.products[a, b][calm], size[calm], (what, a, b))
+    for mine, theirs in ((one.least, other.least), (one.most, other.most)):
+        assert set(mine) == set(theirs), what
+        for name, values in mine.items():
+            told = np.isfinite(other.means[name])  # where not, there is no least nor most to speak of
+            assert_numbers_agree(values[told], theirs[name][told], 0.0, (what, name))
+
+
+def assert_numbers_agree(mine, theirs, size, what, rel=1e-9):
+    """Finite in the same places, and there as near as rounding lets them be."""
+    finite = np.isfinite(theirs)
+    assert (np.isfinite(mine) == finite).all(), (what, mine, theirs)
+    room = rel * np.maximum(np.abs(theirs), size)
+    assert (np.abs(mine - theirs) <= room)[finite].all(), (what, mine, theirs)
