@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.estimates import BASELINE_SE_MIN, ROUNDING, UNITS_MIN, degrees, p_no_difference
+from shared.evidence.estimates import Quantity, differences, means
 from shared.evidence.moments import Array, Cells, Pair, pair
 
 TREATED, CONTROL = "treated", "control"
@@ -84,25 +84,6 @@ def _not_below_zero(product: Array, *, square: bool) -> Array:
 
 def p_values(cells: Cells, value: str, per: str | None = None) -> NDArray[np.float64]:
     """The two-sided p-value of every split, of a mean or of a ratio; NaN where the test has no answer."""
-    with np.errstate(all="ignore"):
-        mean, m2 = _of_mean(cells, value) if per is None else _of_ratio(cells, value, per)
-        part = np.where(cells.n >= UNITS_MIN, m2 / (cells.n - 1.0) / cells.n, np.nan)
-        (mean1, mean0), (part1, part0), (n1, n0) = (np.split(each, 2) for each in (mean, part, cells.n))
-        se = np.sqrt(part1 + part0)
-        found: NDArray[np.float64] = p_no_difference(mean1 - mean0, se, degrees((part1, part0), (n1, n0)))
-    return np.where(se > 0, found, np.nan)
-
-
-def _of_mean(cells: Cells, value: str) -> tuple[Array, Array]:
-    return cells.means[value], cells.product(value, value)
-
-
-def _of_ratio(cells: Cells, value: str, per: str) -> tuple[Array, Array]:
-    """Ratios with the moments of a mean, as `shared.evidence.estimates.linearised` has them of one arm."""
-    below, per_m2 = cells.means[per], cells.product(per, per)
-    ratio = cells.means[value] / below
-    terms = cells.product(value, value) + ratio**2 * per_m2
-    m2 = terms - 2 * ratio * cells.product(value, per)
-    m2 = np.where(m2 > ROUNDING * terms, m2 / below**2, 0.0)
-    sound = below > BASELINE_SE_MIN * np.sqrt(per_m2 / (cells.n - 1.0) / cells.n)
-    return np.where(sound, ratio, np.nan), np.where(sound, m2, np.nan)
+    found = means(cells, [Quantity(value, per)]).at(np.s_[:, 0])
+    half = len(cells) // 2
+    return differences(found.at(np.s_[:half]), found.at(np.s_[half:])).p()
