@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shared.charter import Promise
 from shared.engines.protocol import PilotData
@@ -40,6 +42,12 @@ def two_arms(folder, control, letter):
         [(f"u{number}", arm, EARLY) for number, (arm, _) in enumerate(spends)],
         [(f"u{number}", LATE, int(value > 0), value) for number, (_, value) in enumerate(spends)],
     )
+
+
+def with_traits(data, **columns):
+    """The same data with what was known of the units: `unit` and further columns, each a list."""
+    pq.write_table(pa.table(columns), data.exposures.parent / "traits.parquet")
+    return PilotData.in_folder(data.exposures.parent)
 
 
 def promised(metrics=None, **changes):
