@@ -36,7 +36,11 @@ def p_two_sided(z: Any, age: Any) -> Array:
 
 
 def radius_one_sided(age: Any, alpha: float) -> Array:
-    """How many standard errors a bound on one side lies away (the paper's one-sided sequences, by a half-normal)."""
+    """How many standard errors a bound on one side lies away.
+
+    The paper's one-sided sequence: a mixture over half a normal distribution is 2 / sqrt(1 + age) exp(x x / 2) ndtr(x)
+    for x = z sqrt(age / (1 + age)), and ndtr(x) is at least 1 - exp(-x x / 2) / 2, so that this is never too near.
+    """
     return np.asarray(np.sqrt((1 + 1 / age) * 2 * np.log1p(np.sqrt(1 + age) / (2 * alpha))))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -55,10 +56,12 @@ class Schedule:
     spending: Spending
     sides: Literal[1, 2] = 2
 
-    @property
-    def so_far(self) -> int:
-        """How many looks there are."""
-        return len(self.shares)
+    def __post_init__(self) -> None:
+        """Raises ValueError for shares that do not rise up to 1, or another number of looks with information."""
+        if not all(before < now for before, now in pairwise((0.0, *self.shares, 1.0 + NOISE))):
+            raise ValueError(f"looks are shares of the time box that rise to 1 at most, not {self.shares}")
+        if len(self.information) != len(self.shares):
+            raise ValueError(f"{len(self.shares)} looks, but {len(self.information)} numbers of units")
 
     def one_sided(self) -> Schedule:
         """The same looks at one side alone."""
@@ -115,7 +118,9 @@ def _log_new(plan: Schedule, alpha: Array) -> Array:
 
 @lru_cache(maxsize=256)
 def _boundaries_at(plan: Schedule, alpha: float) -> Array:
-    return np.asarray(_integrate(plan, np.array([alpha]))[0][0])
+    bounds = np.asarray(_integrate(plan, np.array([alpha]))[0][0])
+    bounds.setflags(write=False)  # every caller gets the same
+    return bounds
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,7 @@ def t_of(z: Any, df: Any) -> Array:
 
 
 def _far(t: Array, df: Any) -> Any:
-    """Where the tail is beyond a double: Wallace 1959, "Bounds on normal approximations to Student's", eq. 2.3."""
+    """Where the tail is beyond a double: Wallace 1959, "Bounds on normal approximations to Student's"."""
     return np.sqrt(df * np.log1p(t * t / df)) * (8 * df + 1) / (8 * df + 3)
 
 

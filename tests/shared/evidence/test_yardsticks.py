@@ -111,14 +111,21 @@ def test_an_earlier_look_that_could_not_be_evaluated_has_not_crossed_and_keeps_i
 
 @pytest.mark.parametrize("given", [FixedHorizon(), looked(effects(0), effects(0))[0], AlwaysValid(5_000, 5_000, 0.05)])
 def test_what_cannot_be_evaluated_now_is_not_a_number(given):
-    for found in (effects(np.nan), Found(np.array([1.0]), np.array([np.nan]), np.array([np.nan]))):
+    for found in (
+        effects(np.nan),
+        effects(np.inf),
+        Found(np.array([1.0]), np.array([np.nan]), np.array([np.nan])),
+        Found(np.array([1.0]), np.array([0.0]), np.array([np.nan])),
+        Found(np.array([1.0]), np.array([np.inf]), np.array([5.0])),
+    ):
         answers = (
             given.p_no_difference(found),
             given.p_no_better(found, 0.0, 1),
             given.bound(found, 0.05, 1),
             found.estimate - given.reach(found.se, found.df, 0.05),
         )
-        assert np.isnan(answers).all()
+        assert np.isnan(answers[:2]).all()
+        assert not np.isfinite(answers[2:]).any()
 
 
 def test_few_degrees_of_freedom_are_judged_by_their_own_tail():
@@ -177,6 +184,15 @@ def test_the_charter_says_which():
     found = yardstick_of(plan(looks), shares=(0.5, 1.0), information=(10, 20), history=history)
     assert found == GroupSequential(Schedule((0.5, 1.0), (10.0, 20.0), "pocock"), history)
     assert yardstick_of(plan({"method": "always_valid"}, alpha=0.1), units=70) == AlwaysValid(70, 5_000, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "information", "told"),
+    [((0.5, 0.5), (1.0, 2.0), "rise"), ((0.5, 1.1), (1.0, 2.0), "rise"), ((0.5, 1.0), (1.0,), "2 looks, but 1 number")],
+)
+def test_looks_that_cannot_be_are_an_error(shares, information, told):
+    with pytest.raises(ValueError, match=told):
+        Schedule(shares, information, "pocock")
 
 
 def test_a_history_of_the_wrong_length_is_an_error():
