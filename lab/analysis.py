@@ -40,7 +40,7 @@ class Analysis:
     Attributes:
         folder: holds data, evidence, report, plot and the exported MLflow run.
         covers_until: the first moment whose data is not in it.
-        interim: whether the pilot was still open then, so that the numbers are descriptive only.
+        interim: whether the pilot was still open then.
         repeated: whether the data were analysed before and have not changed since.
     """
 
@@ -68,18 +68,18 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
         home = pilot.folder / "analyses"
         with scratch_in(home) as scratch:
             _gather(room, pilot, scratch / DATA)
-            evidence = compute(pilot.promise, PilotData.in_folder(scratch / DATA))
+            now = room.now()
+            interim, covers_until = now < pilot.ends, min(now, pilot.ends)
+            evidence = compute(pilot.promise, PilotData.in_folder(scratch / DATA), covers_until)
             if evidence.exposures == 0:
                 raise Refused(
                     f"pilot {name} has no exposures yet, so there is nothing to analyse",
                     where=f"pilot {name}",
                     remedy=f"record them first: pilotplant lab record {name} FILE"
-                    if room.now() < pilot.ends
+                    if interim
                     else f"its time is over, and nothing can be recorded any more: it stops by itself at "
                     f"{pilot.charter.deadline:%Y-%m-%d %H:%M} UTC",
                 )
-            interim = room.now() < pilot.ends
-            covers_until = min(room.now(), pilot.ends)
             folder = home / f"{short(evidence.digest)}{'-interim' if interim else ''}"
             known = _known(room, pilot, evidence, interim=interim)
             if known is not None:
@@ -88,11 +88,11 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
             write_json(scratch / EVIDENCE, evidence.as_json())
             with room.transaction() as connection:
                 cost = account(connection, pilot).spent
-            report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=room.now())
+            report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=now)
             run = tracking.log(workspace, pilot, evidence, scratch, cost=cost, interim=interim)
             write_json(scratch / MLFLOW_RUN, run.as_json())
             settle(scratch, folder)
-        _remember(room, name, evidence, folder, run.run_id)
+        _remember(room, name, evidence, folder, run.run_id, now)
         return Analysis(pilot, evidence, folder, run.run_id, covers_until, interim, repeated=False)
 
 
@@ -174,15 +174,15 @@ def _known(room: Room, pilot: Pilot, evidence: Evidence, *, interim: bool) -> An
 
 
 def _identity(evidence: Evidence) -> tuple[object, ...]:
-    return evidence.promise, evidence.data, evidence.software
+    return evidence.promise, evidence.data, evidence.software, evidence.until, evidence.standing
 
 
-def _remember(room: Room, name: str, evidence: Evidence, folder: Path, run: str) -> None:
+def _remember(room: Room, name: str, evidence: Evidence, folder: Path, run: str, now: datetime) -> None:
     with room.transaction() as connection:
         connection.execute(sa.delete(analyses).where(analyses.c.pilot == name, analyses.c.folder == folder.name))
         connection.execute(
             analyses.insert().values(
-                pilot=name, evidence=evidence.digest, folder=folder.name, at=rfc3339(room.now()), mlflow_run=run
+                pilot=name, evidence=evidence.digest, folder=folder.name, at=rfc3339(now), mlflow_run=run
             )
         )
         room.write(

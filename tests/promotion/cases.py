@@ -39,7 +39,7 @@ from shared.candidate import (
     write_json,
 )
 from shared.charter import Charter, Promise, measured_by
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file
 from shared.engines.protocol import PilotData
 from shared.errors import Refused
@@ -149,7 +149,8 @@ class Stage:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
             _write_data(folder / DATA, arms, exposed, held, outcomes, days)
-            evidence = compute(promise, PilotData.in_folder(folder / DATA))
+            covers = str(head.get("covers_until", rfc3339(ENDS)))
+            evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
             held_by = certificate(self.workspace, promise, evidence.data, **(certified or {}))
             write_json(folder / AA, held_by.as_json())
@@ -194,6 +195,13 @@ class Stage:
         """Rewrites `configs/people.yaml`."""
         path = self.workspace.configs / "people.yaml"
         path.write_text(yaml.safe_dump({"schema_version": 1, "people": [dict(person) for person in persons]}))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return None  # of a manifest that a test has broken
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from shared.clock import rfc3339
-from tests.promotion.cases import ENDS
+from tests.promotion.cases import ENDS, Recorded
 
 INSTANT = timedelta(microseconds=1)
 
@@ -38,3 +38,66 @@ def test_a_quiet_last_week_that_the_policy_allows_passes(stage, ask):
     case = stage.case(outcomes="SELECT * FROM outcomes WHERE \"at\" < '2026-01-10'", days=5)
     [found] = ask("time_box", case, quiet_days_max=10)
     assert found.outcome == "passed"
+
+
+# Half of the control's units come in each week; the boundary of the first of two looks is at z = 2.96.
+LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
+ALWAYS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "always_valid"}}}
+HALF = ENDS - timedelta(days=7)
+LATER = HALF + timedelta(days=2)
+
+
+def early(stage, charter=LOOKS, at=LATER, **changes):
+    """A case of the days before the time box ends."""
+    return stage.case(charter=charter, covers_until=rfc3339(at), now=at, **changes)
+
+
+def test_a_boundary_that_is_crossed_at_an_agreed_look_passes_before_the_end(stage, ask):
+    case = early(stage)
+    [found] = ask("time_box", case)
+    assert (found.outcome, found.threshold) == ("passed", rfc3339(HALF))
+    assert [look.at for look in case.evidence.looks] == [rfc3339(HALF)]
+
+
+def test_the_planned_units_are_not_needed_where_a_boundary_is_crossed(stage, ask):
+    [found] = ask("sample_planned", early(stage))
+    assert (found.outcome, "boundary was crossed" in found.reason) == ("passed", True)
+    [found] = ask("sample_planned", stage.case(charter=LOOKS, arms={"control": Recorded(), "letter": Recorded()}))
+    assert found.outcome == "failed"
+
+
+def test_an_agreed_look_without_a_crossing_fails_and_the_pilot_goes_on(stage, ask):
+    alike = {"control": Recorded(), "letter": Recorded()}
+    [found] = ask("time_box", early(stage, arms=alike))
+    assert (found.outcome, found.reason) == ("failed", "the time box is open until 2026-01-19 00:00 UTC")
+
+
+def test_an_instant_before_the_look_nothing_is_decided_however_strong(stage, ask):
+    case = early(stage, at=HALF - INSTANT)
+    assert ask("time_box", case)[0].outcome == "failed"
+    assert case.evidence.standing == "descriptive"
+
+
+def test_a_fixed_plan_has_no_early_look_however_strong(stage, ask):
+    [found] = ask("time_box", early(stage, charter={}))
+    assert found.outcome == "failed"
+
+
+def test_a_confidence_sequence_passes_at_any_moment_once_an_arm_has_its_thousand_units(stage, ask):
+    many = {"control": Recorded(units=2_000, visits=200), "letter": Recorded(units=2_000, visits=600)}
+    assert ask("time_box", early(stage, ALWAYS, arms=many))[0].outcome == "passed"
+    [found] = ask("time_box", early(stage, ALWAYS))
+    assert found.outcome == "failed"
+
+
+def test_data_that_claim_to_reach_beyond_today_fail(stage, ask):
+    case = stage.case(charter=LOOKS, covers_until=rfc3339(LATER), now=LATER - INSTANT)
+    [found] = ask("time_box", case)
+    assert (found.outcome, "beyond today" in found.reason) == ("failed", True)
+
+
+def test_a_crossing_of_which_the_last_week_was_not_recorded_fails(stage, ask):
+    at = ENDS - INSTANT
+    case = early(stage, at=at, days=4, outcomes="SELECT * FROM outcomes WHERE \"at\" < '2026-01-09'")
+    [found] = ask("time_box", case)
+    assert (found.outcome, "last 7 days before the look" in found.reason) == ("failed", True)
