@@ -60,6 +60,7 @@ class Design:
         shares: each arm's share of them, the control's first.
         primary, sign: the primary metric's baseline, and the sign of what is better.
         looks: when the evidence may be looked at to decide, as in the charter.
+        guardrail_alpha: as in the charter; None for alpha.
     """
 
     alpha: float
@@ -72,6 +73,7 @@ class Design:
     sign: int
     rails: tuple[Rail, ...]
     looks: FixedHorizon | GroupSequential | AlwaysValid = ONE_LOOK
+    guardrail_alpha: float | None = None
 
     @property
     def at(self) -> tuple[float, ...]:
@@ -194,7 +196,7 @@ def _harmful(design: Design, rail: Rail, by: Yardstick, drawn: _Drawn) -> tuple[
     """Where harm is not ruled out, and where that cannot be evaluated."""
     p = by.p_no_better(drawn, rail.margin, rail.sign)
     unknown = ~(drawn.se > 0) | np.isnan(p)
-    return np.logical_not(harm_ruled_out(p, design.alpha)) & ~unknown, unknown
+    return np.logical_not(harm_ruled_out(p, design.guardrail_alpha or design.alpha)) & ~unknown, unknown
 
 
 def _path(rng: np.random.Generator, baseline: Baseline, effects: Array, new: Sequence[NDArray[np.int64]]) -> _Drawn:

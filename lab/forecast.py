@@ -167,7 +167,8 @@ def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baselin
     primary, sign = charter.primary, metrics[charter.primary.metric].sign
     weights = {arm: float(weight / sum(charter.weights.values())) for arm, weight in charter.weights.items()}
     design = Design(
-        alpha=charter.sample.alpha,
+        alpha=charter.alpha,
+        guardrail_alpha=charter.guardrail_alpha,
         minimum=primary.minimum_effect,
         worthwhile=primary.worthwhile,
         planned=charter.sample.units_per_arm,

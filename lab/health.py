@@ -102,11 +102,20 @@ def _of_sample(pilot: Pilot, counts: Counts) -> list[str]:
     return [f"{counts.exposures:,} of {planned:,} units"] if counts.exposures < planned else []
 
 
+# What is said in other words, or is no trouble with the data.
+_SAID = {"multiple_exposure", "metrics_vary"}
+
+
 def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:
     found, ratio, multiple = [], evidence.health.sample_ratio, evidence.health.multiple_frac
     if ratio.p is not None and ratio.p < P_MIN:
         found.append("arms of the wrong size")
     if multiple is not None and multiple > MULTIPLE_FRAC_MAX:
         found.append(f"{multiple:.1%} of the units in two arms")
+    found += dict.fromkeys(
+        symptom.check.replace("_", " ")
+        for symptom in evidence.health.symptoms
+        if symptom.state == "warning" and symptom.check not in _SAID
+    )
     killed = dict.fromkeys(kill.metric for kill, _ in kills(pilot, evidence))
     return found + [f"kill criterion on {metric}" for metric in killed]

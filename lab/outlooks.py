@@ -144,7 +144,7 @@ def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) 
     sign, plan = frozen.promise.metrics[name].sign, charter.sample
     # Holm's first step: what a test is sure to have, whatever the others show.
     tests = len(charter.treatments) * len(charter.primaries)
-    alpha = plan.alpha / tests if part == "primary" else plan.alpha
+    alpha = charter.alpha / tests if part == "primary" else charter.alpha
     looks = detection_of(plan)
     found = detectable(known.baseline, units, alpha, plan.power, sign, looks)
     asked = charter.primary_of(name)
@@ -157,10 +157,10 @@ def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) 
 
 
 def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio: float) -> Outlook:
-    margin, plan = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.sample
-    looks = detection_of(plan)
-    chance = power_to_rule_out(known.baseline, margin, units, plan.alpha, looks)
-    needed = units_to_rule_out(known.baseline, margin, plan.alpha, _each(charter), ratio, _as_planned(looks))
+    margin, alpha = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.guardrail_alpha
+    looks = detection_of(charter.sample)
+    chance = power_to_rule_out(known.baseline, margin, units, alpha, looks)
+    needed = units_to_rule_out(known.baseline, margin, alpha, _each(charter), ratio, _as_planned(looks))
     return Outlook(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
 
 

@@ -40,6 +40,7 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         looks=[_look_row(pilot, look, effect) for look in evidence.looks for effect in look.effects],
         limits=limits(pilot, evidence),
         methods=methods(pilot.charter),
+        asked=ASKED,
         cost=cost,
         interim=interim,
         warnings=warnings(pilot, evidence),
@@ -142,6 +143,23 @@ _LOOKS = {
     "fixed": "Welch's test, at one look",
     "group_sequential": "Welch's test at looks agreed on beforehand, which share alpha (Lan and DeMets 1983)",
     "always_valid": "asymptotic confidence sequences (Waudby-Smith et al. 2024)",
+}
+
+
+# What each health check asks, in the words of the page.
+ASKED = {
+    "sample_ratio_by_day": "Arms' sizes by day",
+    "sample_ratio_by_segment": "Arms' sizes by segment",
+    "multiple_exposure": "Units in two arms",
+    "pre_period_balance": "Alike before the pilot?",
+    "traits_known": "Known to the population?",
+    "recording_gaps": "Gaps in the recording?",
+    "weekdays_complete": "Every weekday?",
+    "novelty": "Does it wear off?",
+    "segment_reversals": "A segment against the whole?",
+    "outlier_influence": "Carried by a single unit?",
+    "improbably_good": "Too good to be true?",
+    "metrics_vary": "Do the metrics vary?",
 }
 
 

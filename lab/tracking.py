@@ -135,7 +135,7 @@ def _params(pilot: Pilot) -> dict[str, str]:
         "primary": ", ".join(primary.metric for primary in charter.primaries),
         "minimum_effect": ", ".join(str(primary.minimum_effect) for primary in charter.primaries),
         "guardrails": ", ".join(f"{rail.metric} {rail.margin:+g}" for rail in charter.guardrails),
-        "alpha": str(charter.sample.alpha),
+        "alpha": str(charter.alpha),
         "units_per_arm": str(charter.sample.units_per_arm),
         "time_box": f"{charter.time_box.start} to {charter.time_box.end}",
         "snapshot": pilot.snapshot,

@@ -36,7 +36,7 @@ class Past:
 def promised(case: Case, arm: str, past: list[Past]) -> tuple[Promised, ...]:
     """What is to be expected of an arm on each primary metric; nothing on one whose effect could not be computed."""
     return tuple(
-        _shrunk(effect, _prior(case, primary, past), case.charter.sample.alpha)
+        _shrunk(effect, _prior(case, primary, past), case.charter.alpha)
         for primary in case.charter.primaries
         if (effect := case.evidence.effect(arm, primary.metric)) is not None and _measured(effect)
     )

@@ -97,7 +97,8 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
             reason=f"the arms are not as large as planned {f'where {name} is' if name else 'on'} {group}",
         )
     if not wrong:
-        told = f"in each {what} the arms are as large as planned, to {100 * DEVIATION_FLOOR:g} % or chance"
+        where = "on each day" if what == "day" else f"in each {what}"
+        told = f"{where} the arms are as large as planned, to {100 * DEVIATION_FLOOR:g} % or chance"
         yield Symptom(check=check, state="good", reason=told)
 
 
@@ -110,7 +111,7 @@ def _multiple_exposure(seen: Seen) -> Iterator[Symptom]:
     yield Symptom(
         check="multiple_exposure",
         state="warning" if frac > MULTIPLE_FRAC_MAX else "good",
-        reason=f"{100 * frac:.2f} % of the units were seen in two arms; they are left out",
+        reason=f"{seen.summary.multiple_units:,} ({100 * frac:.2f} %) were seen in two arms; they are left out",
         measured=frac,
         threshold=MULTIPLE_FRAC_MAX,
     )
@@ -238,7 +239,7 @@ def _wearing_off(seen: Seen, cells: Cells, effect: Effect) -> Symptom:
         threshold=NOVELTY_P_MIN / len(seen.primaries),
         reason=f"the effect on {effect.metric} wears off as time passes since the exposure"
         if fades
-        else f"the effect on {effect.metric} does not wear off, as far as units of a quarter of the time box can show",
+        else f"the effect on {effect.metric} does not wear off from the first quarter of the time box to the second",
     )
 
 

@@ -31,7 +31,7 @@ from shared.candidate import open_candidate
 from shared.errors import Refused
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
-from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, draft, row, stage_copy, write_csv
+from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, stage_copy, write_csv
 
 HOUSEHOLD = """\
       - name: household
@@ -115,6 +115,40 @@ def test_covariates_segments_and_strata_go_with_the_data_to_the_gate(homes, tmp_
     by_name = {f.check: f for f in judgement.findings}
     assert by_name["units_assigned"].outcome == "passed"
     assert by_name["evidence_recomputed"].outcome == "passed"
+    # The evidence uses them, keeps the plain estimate beside it, and the page shows all of it.
+    visit = analysis.evidence.effect("letter", "visit")
+    assert visit.estimate is not None
+    assert visit.plain is not None
+    assert {found.segment for found in analysis.evidence.segments} == {"zip_code"}
+    page = analysis.report.read_text()
+    for told in ("adjusted for history, recency", "the groups of zip_code weighed alike", "In segments", "Over time"):
+        assert told in page
+    assert {path.name for path in analysis.folder.glob("*.svg")} == {
+        "effects.svg", "over_time.svg", "sample_ratio.svg", "segments.svg",
+    }  # fmt: skip
+
+
+def test_a_pilot_is_scaled_at_a_look_that_was_agreed_on(homes, tmp_path):
+    """Half of the time box is over, the boundary is crossed, and the gate admits what the rest of it allows."""
+    looks = ("units_per_arm: 150}", "units_per_arm: 150, looks: {method: group_sequential, at: [0.5, 1]}}")
+    draft(homes, PILOT, looks, ASSUME, ("population: customers", "population: customers\nsynthetic: true"))
+    launch(homes, PILOT, register)
+    out = tmp_path / "made-up.csv"
+    synthesise(homes, PILOT, out, effects=[VISITS])
+    homes.clock.set(STARTS + (ENDS - STARTS) / 2)
+    record(homes, PILOT, out)
+    spend(homes, PILOT, parse_amount("40.00"), "printing")
+    analysis = analyse(homes, PILOT)
+    assert analysis.interim
+    assert (analysis.evidence.standing, [look.effects[0].crossed for look in analysis.evidence.looks]) == (
+        "decisive", [True],
+    )  # fmt: skip
+    assert "Interim, at a look that was agreed on" in analysis.report.read_text()
+    submit(homes, PILOT)
+    [(_, judgement)] = judge_named(homes, PILOT)
+    by_name = {f.check: f.outcome for f in judgement.findings if f.arm in {None, "letter"}}
+    for check in ("time_box", "sample_planned", "evidence_recomputed", "primary_effect"):
+        assert by_name[check] == "passed", check
 
 
 def test_a_clustered_pilot_gives_each_household_one_arm_all_the_way(homes, tmp_path):
