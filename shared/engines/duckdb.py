@@ -15,7 +15,7 @@ from shared.clock import rfc3339
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
 from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
-from shared.engines.scan import Asked, moments
+from shared.engines.scan import Asked, extremes, moments
 from shared.engines.unit_table import UNITS, make_unit_table
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells, Pair
@@ -106,19 +106,23 @@ def _by_unit(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: Mapp
         pairs=layout.pairs,
         keys={key: key for key in ("arm", "day", *levels.values())},
         flags=layout.flags,
-        extremes=layout.extremes,
     )
     groupings = [("arm",), ("arm", "day"), *(("arm", column) for column in levels.values())]
     arms, days, *found = moments(connection, asked, groupings)
-    return arms, days, {name: _levelled(cells) for name, cells in zip(levels, found, strict=True)}
+    return (
+        _with_extremes(connection, asked, layout, arms),
+        days,
+        {name: _levelled(cells) for name, cells in zip(levels, found, strict=True)},
+    )
 
 
 def _by_cluster(connection: duckdb.DuckDBPyConnection, layout: Layout, levels: Mapping[str, str]) -> _Found:
     """The same of clusters: a cluster's day is its first unit's, and of its units each level has its own."""
     columns = {**layout.values, **layout.covariates}
     asked = _of_clusters(connection, columns, layout.pairs, "min(day) AS day", "")
-    asked = replace(asked, keys={"arm": "arm", "day": "day"}, extremes=layout.extremes)
+    asked = replace(asked, keys={"arm": "arm", "day": "day"})
     arms, days = moments(connection, asked, [("arm",), ("arm", "day")])
+    arms = _with_extremes(connection, asked, layout, arms)
     found = {}
     for name, column in levels.items():
         asked = _of_clusters(connection, columns, layout.pairs, column, f", {column}")
@@ -143,6 +147,11 @@ def _of_clusters(
         GROUP BY arm, cluster{within}
     """)
     return Asked("cluster_values", {**columns, SIZE: "size"}, pairs, {})
+
+
+def _with_extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, layout: Layout, arms: Cells) -> Cells:
+    least, most = extremes(connection, replace(asked, columns=layout.measures), "arm")
+    return replace(arms, least=least, most=most)
 
 
 def _levelled(cells: Cells) -> Cells:

@@ -15,21 +15,21 @@ class Layout:
     """Which column of the table holds what; names are told apart by their position, and none of them is SQL.
 
     Attributes:
-        values, covariates: by the names of `shared.engines.protocol`, their columns.
+        measures: by the name of each metric's value, its column.
+        values, covariates: these with denominators, and covariates, by the names of the protocol, their columns.
         parts: likewise, what was measured early and late in each unit's time.
         levels: by the traits' names, the columns of the segments and the stratum.
         cluster: whether units are in clusters.
-        extremes: the names whose least and largest value are asked for.
         flags: the names whose values are 0 or 1.
         pairs, part_pairs: the products that are asked for, of values and covariates and of the parts.
     """
 
+    measures: Mapping[str, str]
     values: Mapping[str, str]
     covariates: Mapping[str, str]
     parts: Mapping[str, str]
     levels: Mapping[str, str]
     cluster: bool
-    extremes: tuple[str, ...]
     flags: frozenset[str]
     pairs: tuple[Pair, ...]
     part_pairs: tuple[Pair, ...]
@@ -57,12 +57,12 @@ class Layout:
             part_pairs |= {pair(SIZE, name) for name in (SIZE, *parts)}
         levels = dict.fromkeys((*question.segments, *((question.strata,) if question.strata else ())))
         return cls(
+            measures={value_of(name): f"v{index}" for index, name in enumerate(question.metrics)},
             values=values,
             covariates=covariates,
             parts=parts,
             levels={name: f"s{index}" for index, name in enumerate(levels)},
             cluster=question.cluster is not None,
-            extremes=tuple(map(value_of, question.metrics)),
             flags=frozenset(flags),
             pairs=tuple(sorted(pairs)),
             part_pairs=tuple(sorted(part_pairs)),

@@ -9,7 +9,7 @@ not are scanned again around the means just found.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from math import prod
 from typing import Any
@@ -40,7 +40,6 @@ class Asked:
         pairs: the products.
         keys: by name, what tells cells apart, as SQL.
         flags: the columns that hold nothing but 0 and 1; their squares need no scan.
-        extremes: the columns whose least and largest value are wanted of the first grouping.
     """
 
     table: str
@@ -48,31 +47,60 @@ class Asked:
     pairs: Collection[Pair]
     keys: Mapping[str, str]
     flags: Collection[str] = ()
-    extremes: Collection[str] = ()
+
+    @property
+    def rows(self) -> str:
+        """The relation with its keys as `k0`, `k1`, … and its columns as `c0`, `c1`, …."""
+        keys = (f"{sql} AS k{at}" for at, sql in enumerate(self.keys.values()))
+        columns = (f"{sql} AS c{at}" for at, sql in enumerate(self.columns.values()))
+        return f"(SELECT {', '.join((*keys, *columns))} FROM {self.table})"
+
+    @property
+    def key_at(self) -> dict[str, str]:
+        """By name, the keys as in `rows`."""
+        return {name: f"k{at}" for at, name in enumerate(self.keys)}
+
+    @property
+    def at(self) -> dict[str, str]:
+        """By name, the columns as in `rows`."""
+        return {name: f"c{at}" for at, name in enumerate(self.columns)}
 
 
-def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[tuple[str, ...]]) -> list[Cells]:
-    """The cells of each grouping, in the order of its keys.
+By = tuple[str, ...]
 
-    Groupings share a scan as long as their cells together are few: cells of a scan are those of all its keys, and each
+
+def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By]) -> list[Cells]:
+    """The cells of each grouping, in the order of its keys, from one scan.
+
+    Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping is merged from them.
     """
     levels, pivots = _guessed(connection, asked)
-    found: dict[tuple[str, ...], Cells] = {}
-    for groupings in _packed(by, levels):
-        found |= _scanned(connection, asked, groupings, pivots, by[0])
+    sets = _packed(by, levels)
+    found: dict[By, Cells] = {}
+    for cells, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
+        again, columns = _ill_conditioned(cells, groupings, pivots, asked.flags)
+        right = _rescanned(connection, asked, cells, again, columns) if columns else cells
+        found |= {grouping: _in_order(right.merged(*grouping), grouping) for grouping in groupings}
     return [found[grouping] for grouping in by]
+
+
+def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> tuple[Mapping[str, Array], ...]:
+    """The least and the most of every column, by the levels of a key in their order; NaN is more than any number."""
+    reads = [f"{which}({sql})" for which in ("min", "max") for sql in asked.columns.values()]
+    query = f"SELECT {asked.keys[key]}, {', '.join(reads)} FROM {asked.table} GROUP BY 1 ORDER BY 1"
+    numbers = _split(connection.execute(query).fetchall(), 1, len(reads))[1]
+    count = len(asked.columns)
+    return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
 def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked) -> tuple[dict[str, int], dict[str, float]]:
     """How many levels each key has, and a pivot for each column, as far as the table's first rows tell."""
-    read = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate((*asked.keys.values(), *asked.columns.values())))
-    rows = connection.execute(f"SELECT {read} FROM (SELECT * FROM {asked.table} LIMIT {SAMPLE})").fetchnumpy()
-    found = list(rows.values())
-    levels = {key: len(set(values.tolist())) for key, values in zip(asked.keys, found, strict=False)}
+    found = connection.execute(f"FROM {asked.rows} LIMIT {SAMPLE}").fetchnumpy()
+    levels = {name: len(set(found[at].tolist())) for name, at in asked.key_at.items()}
     pivots = {}
-    for name, values in zip(asked.columns, found[len(asked.keys) :], strict=True):
-        pivots[name] = 0.0 if name in asked.flags else _pivot(np.ma.compressed(values).astype(float))
+    for name, at in asked.at.items():
+        pivots[name] = 0.0 if name in asked.flags else _pivot(np.ma.compressed(found[at]).astype(float))
     return levels, pivots
 
 
@@ -84,78 +112,78 @@ def _pivot(values: Array) -> float:
     return float(values[0] if (values == values[0]).all() else values.mean())
 
 
-def _packed(by: Iterable[tuple[str, ...]], levels: Mapping[str, int]) -> list[list[tuple[str, ...]]]:
-    """Groupings that share a scan: first fit, the largest first."""
-    scans: list[list[tuple[str, ...]]] = []
-    for grouping in sorted(by, key=lambda keys: -prod(levels[key] for key in keys)):
-        for scan in scans:
-            if prod(levels[key] for key in {*grouping, *(key for keys in scan for key in keys)}) <= CELLS_MAX:
-                scan.append(grouping)
-                break
-        else:
-            scans.append([grouping])
-    return scans
+def _packed(by: Sequence[By], levels: Mapping[str, int]) -> list[list[By]]:
+    """The groupings in as few sets as keep cells few, and these in sets of about the same size."""
+
+    def cells(groupings: Iterable[By]) -> int:
+        return prod(levels[key] for key in _keys(groupings))
+
+    largest_first = sorted(by, key=lambda grouping: -cells([grouping]))
+    for count in range(1, len(by) + 1):
+        sets: list[list[By]] = [[] for _ in range(count)]
+        for grouping in largest_first:
+            min(sets, key=lambda groupings: cells([*groupings, grouping])).append(grouping)
+        if all(len(groupings) <= 1 or cells(groupings) <= CELLS_MAX for groupings in sets):
+            return [groupings for groupings in sets if groupings]
+    return [[grouping] for grouping in by]
+
+
+def _keys(groupings: Iterable[By]) -> By:
+    return tuple(dict.fromkeys(key for grouping in groupings for key in grouping))
 
 
 def _scanned(
-    connection: duckdb.DuckDBPyConnection,
-    asked: Asked,
-    groupings: Sequence[tuple[str, ...]],
-    pivots: Mapping[str, float],
-    first: tuple[str, ...],
-) -> dict[tuple[str, ...], Cells]:
-    """One scan by all keys of the groupings, and another one of the cells whose pivots turned out to be far off."""
-    keys = tuple(dict.fromkeys(key for grouping in groupings for key in grouping))
-    cells = _cells(connection, asked, keys, pivots, asked.extremes if first in groupings else ())
-    again, columns = _ill_conditioned(cells, groupings, pivots, asked.flags)
-    if columns:
-        cells = _rescanned(connection, asked, cells, again, columns)
-    found = {grouping: _in_order(cells.merged(*grouping), grouping) for grouping in groupings}
-    return {
-        grouping: each if grouping == first else replace(each, least={}, most={}) for grouping, each in found.items()
-    }
+    connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By], pivots: Mapping[str, float]
+) -> list[Cells]:
+    """The cells of each set of keys, from one scan of the table."""
+    apart = {name: _apart(column, pivots[name]) for name, column in asked.at.items()}
+    pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
+    sums = ["count(*)", *(f"sum({apart[name]})" for name in apart), *(_product(apart, each) for each in pairs)]
+    keys, at = _keys(sets), asked.key_at
+    listed = ", ".join(at[key] for key in keys)
+    grouped = ", ".join(f"({', '.join(at[key] for key in each)})" for each in sets)
+    rows = connection.execute(f"""
+        SELECT {f"grouping({listed}), {listed}" if keys else "0"}, {", ".join(sums)} FROM {asked.rows}
+        GROUP BY GROUPING SETS ({grouped}) HAVING count(*) > 0 ORDER BY {listed or "1"}
+    """).fetchall()
+    return [
+        _cells(asked, each, [row for row in rows if row[0] == _missing(keys, each)], keys, pairs, pivots)
+        for each in sets
+    ]
+
+
+def _missing(keys: By, present: By) -> int:
+    """What DuckDB's `grouping` says of a set: a bit for every key that it does not group by."""
+    return sum(1 << place for place, key in enumerate(reversed(keys)) if key not in present)
+
+
+def _product(apart: Mapping[str, str], each: Pair) -> str:
+    # Products of integers would overflow.
+    one, other = (f"{apart[name]}::DOUBLE" for name in each)
+    return f"sum({one} * {other})"
 
 
 def _cells(
-    connection: duckdb.DuckDBPyConnection,
-    asked: Asked,
-    keys: Sequence[str],
-    pivots: Mapping[str, float],
-    extremes: Collection[str],
+    asked: Asked, by: By, rows: Sequence[Sequence[Any]], keys: By, pairs: Sequence[Pair], pivots: Mapping[str, float]
 ) -> Cells:
-    apart = {name: _apart(sql, pivots[name]) for name, sql in asked.columns.items()}
-    pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
-    sums = [
-        "count(*)",
-        *(f"sum({apart[name]})" for name in asked.columns),
-        *(f"sum({apart[one]} * {apart[other]})" for one, other in pairs),
-        *(f"{least_or_most}({asked.columns[name]})" for name in extremes for least_or_most in ("min", "max")),
-    ]
-    rows = _grouped(connection, [asked.keys[key] for key in keys], sums, asked.table)
-    told, numbers = _split(rows, len(keys), len(sums))
+    """A set's cells from its rows of sums."""
+    told, numbers = _split([row[1:] for row in rows], len(keys), 1 + len(asked.columns) + len(pairs))
     n, totals = numbers[0], dict(zip(asked.columns, numbers[1:], strict=False))
-    at = 1 + len(totals)
-    products = dict(zip(pairs, numbers[at:], strict=False))
+    products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
     products |= {(one, other): totals[one] for one, other in asked.pairs if one == other and one in asked.flags}
-    at += len(pairs)
+    values = dict(zip(keys, told, strict=True))
     return Cells(
-        keys=dict(zip(keys, told, strict=True)),
+        keys={key: values[key] for key in by},
         n=n.astype(np.int64),
         means={name: _mean(pivots[name], total, n) for name, total in totals.items()},
         products=_centred(products, totals, n),
-        least=dict(zip(extremes, numbers[at::2], strict=False)),
-        most=dict(zip(extremes, numbers[at + 1 :: 2], strict=False)),
+        least={},
+        most={},
     )
 
 
 def _apart(sql: str, pivot: float) -> str:
     return sql if pivot == 0 else f"({sql} - '{pivot!r}'::DOUBLE)"
-
-
-def _grouped(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], sums: Sequence[str], table: str) -> list[Any]:
-    group = f"GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else "HAVING count(*) > 0"
-    rows: list[Any] = connection.execute(f"SELECT {', '.join((*keys, *sums))} FROM {table} {group}").fetchall()
-    return rows
 
 
 def _split(rows: Sequence[Sequence[Any]], keys: int, numbers: int) -> tuple[list[NDArray[Any]], list[Array]]:
@@ -210,13 +238,15 @@ def _rescanned(
     """The cells with the moments of these columns scanned anew around each cell's own means."""
     pairs = [each for each in asked.pairs if set(each) & set(columns)]
     names = list(dict.fromkeys((*columns, *(name for each in pairs for name in each))))
-    at = {name: f"p{index}" for index, name in enumerate(names)}
     chosen = cells.where(again)
     _write_pivots(connection, chosen, names)
-    apart = {name: f"({asked.columns[name]} - {at[name]})" for name in names}
-    sums = [f"sum({apart[name]})" for name in names] + [f"sum({apart[one]} * {apart[other]})" for one, other in pairs]
-    match = " AND ".join(f"({asked.keys[key]}) IS NOT DISTINCT FROM k{index}" for index, key in enumerate(cells.keys))
-    rows = _grouped(connection, ["pivot_cell"], sums, f"{asked.table} JOIN pivots ON {match or 'true'}")
+    apart = {name: f"({asked.at[name]} - p{at})" for at, name in enumerate(names)}
+    sums = [f"sum({apart[name]})" for name in names] + [_product(apart, each) for each in pairs]
+    match = " AND ".join(f"{asked.key_at[key]} IS NOT DISTINCT FROM of_{at}" for at, key in enumerate(cells.keys))
+    rows = connection.execute(f"""
+        SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}
+        GROUP BY pivot_cell ORDER BY pivot_cell
+    """).fetchall()
     connection.execute("DROP TABLE pivots")
     numbers = _split(rows, 1, len(sums))[1]
     totals = dict(zip(names, numbers, strict=False))
@@ -239,7 +269,7 @@ def _rescanned(
 
 
 def _write_pivots(connection: duckdb.DuckDBPyConnection, cells: Cells, names: Sequence[str]) -> None:
-    kinds = ", ".join(f"k{index} {_kind(values)}" for index, values in enumerate(cells.keys.values()))
+    kinds = ", ".join(f"of_{index} {_kind(values)}" for index, values in enumerate(cells.keys.values()))
     columns = ", ".join(f"p{index} DOUBLE" for index in range(len(names)))
     connection.execute(f"CREATE TEMP TABLE pivots (pivot_cell BIGINT{kinds and f', {kinds}'}, {columns})")
     rows = zip(range(len(cells)), *cells.keys.values(), *(cells.means[name].tolist() for name in names), strict=True)

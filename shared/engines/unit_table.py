@@ -97,10 +97,11 @@ def _counted(metrics: Mapping[str, Metric]) -> str:
     """The view of the outcomes that count: unit, microseconds since its first exposure, and what each metric reads.
 
     What an expression cannot be computed for is NULL, and a NULL is no zero. So is what reads a NULL: CASE, AND and
-    greatest would make a number of it.
+    greatest would make a number of it. And so is a NaN that is only looked at for being above zero, which DuckDB says
+    it is; a sum keeps it, to be found there.
     """
     reads = "".join(
-        f", TRY_CAST(TRY({_whole(part)}) AS DOUBLE) AS {letter}{index}"
+        f", {_number(part, metric)} AS {letter}{index}"
         for index, metric in enumerate(metrics.values())
         for letter, part in (("v", metric.value), ("d", metric.per))
         if part is not None
@@ -109,6 +110,11 @@ def _counted(metrics: Mapping[str, Metric]) -> str:
     CREATE VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
     FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
     """
+
+
+def _number(part: Expression, metric: Metric) -> str:
+    read = f"TRY_CAST(TRY({_whole(part)}) AS DOUBLE)"
+    return f"nullif({read}, 'nan'::DOUBLE)" if metric.kind in {"proportion", "count"} else read
 
 
 def _whole(part: Expression) -> str:

@@ -291,18 +291,22 @@ def _known(values):
 def _value(metric, rows):
     read = metric.column or metric.expression
     values = _known(_read(read, row) for row in rows) if read else []
+    counted = [value for value in values if not math.isnan(value)]
     match metric.kind:
         case "proportion":
-            return float(any(value > 0 for value in values))
+            return float(any(value > 0 for value in counted))
         case "count":
-            return float(sum(value > 0 for value in values) if read else len(rows))
+            return float(sum(value > 0 for value in counted) if read else len(rows))
         case _:
             return float(sum(values))
 
 
 def _has_gap(metric, row):
     reads = [metric.column or metric.expression, metric.denominator]
-    return any(_read(each, row) is None for each in reads if each)
+    values = [_read(each, row) for each in reads if each]
+    # Whether it is above zero cannot be told of what is not a number.
+    asked = metric.kind in {"proportion", "count"}
+    return any(value is None or (asked and math.isnan(value)) for value in values)
 
 
 def _text(value):

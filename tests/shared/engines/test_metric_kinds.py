@@ -87,6 +87,14 @@ def test_a_division_by_zero_is_a_gap_and_no_success(tmp_path, kind, expression):
     assert (summarise(data, asked).unvalued, moments(data, asked).mean) == ({"m": 1}, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["proportion", "count"])
+def test_what_is_not_a_number_is_a_gap_and_no_success(tmp_path, kind):
+    # DuckDB sorts NaN above every number.
+    data = two_arms(tmp_path, [float("nan"), 0.0], [1.0])
+    asked = metric(kind=kind)
+    assert (summarise(data, asked).unvalued, moments(data, asked).mean) == ({"m": 1}, 0.0)
+
+
 @pytest.mark.parametrize(
     "expression", ["CASE WHEN spend > 0 THEN 1 ELSE 0 END", "greatest(spend, 0)", "spend > 0 OR visit > 0"]
 )
