@@ -106,12 +106,14 @@ def in_order(cells: Cells, key: str, values: Sequence[object]) -> Cells:
 def stratified(strata: Means, weights: Array) -> Means:
     """Means over strata, along the first axis, each with its weight: the stratum's share of all units of all arms.
 
-    An arm with fewer than two units in a stratum of any weight has no mean (`Problem.EMPTY_STRATUM`).
+    Weights are one per stratum, or of the means' shape. An arm with fewer than two units in a stratum of any weight
+    has no mean (`Problem.EMPTY_STRATUM`).
     """
     with np.errstate(all="ignore"):
-        share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-        valid = np.all(share >= 0)
-        share = share.reshape(-1, *(1,) * (strata.mean.ndim - 1))
+        weights = np.asarray(weights, dtype=np.float64)
+        share = weights.reshape(weights.shape + (1,) * (strata.mean.ndim - weights.ndim))
+        share = share / share.sum(axis=0)
+        valid = np.all(share >= 0, axis=0)
         counted = share > 0
         few = np.isin(strata.problem, (Problem.TOO_FEW, Problem.TOO_FEW_CLUSTERS))
         problem = np.where(counted, np.where(few, Problem.EMPTY_STRATUM, strata.problem), Problem.NONE)
