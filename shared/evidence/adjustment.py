@@ -109,14 +109,16 @@ def stratified(strata: Means | Sequence[Means], weights: Array) -> Means:
 
     The strata are the first axis, or a sequence of means of one shape.
 
-    An arm with fewer than two units in a stratum of any weight has no mean (`Problem.EMPTY_STRATUM`).
+    Weights are one per stratum, or of the means' shape. An arm with fewer than two units in a stratum of any weight
+    has no mean (`Problem.EMPTY_STRATUM`).
     """
     if not isinstance(strata, Means):
         strata = piled(strata)
     with np.errstate(all="ignore"):
-        share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-        valid = np.all(share >= 0)
-        share = share.reshape(-1, *(1,) * (strata.mean.ndim - 1))
+        weights = np.asarray(weights, dtype=np.float64)
+        share = weights.reshape(weights.shape + (1,) * (strata.mean.ndim - weights.ndim))
+        share = share / share.sum(axis=0)
+        valid = np.all(share >= 0, axis=0)
         counted = share > 0
         few = np.isin(strata.problem, (Problem.TOO_FEW, Problem.TOO_FEW_CLUSTERS))
         problem = np.where(counted, np.where(few, Problem.EMPTY_STRATUM, strata.problem), Problem.NONE)

@@ -293,7 +293,7 @@ def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
     m2 = np.where(lost, np.nan, np.where(total <= noise, 0.0, total))
     effective, wider = _clusters(cells)
     df = effective - 1 - covariates
-    variance = wider * m2 / (cells.n - 1 - covariates) / cells.n
+    variance = wider * (effective - 1) / df * m2 / (cells.n - 1) / cells.n
     problem = first(
         (cells.n < UNITS_MIN, Problem.TOO_FEW),
         (~(effective >= CLUSTERS_MIN) & (SIZE in cells.means), Problem.TOO_FEW_CLUSTERS),

@@ -139,7 +139,10 @@ def test_covariates_over_clusters_are_ratios_too_by_statsmodels_on_linearised_cl
     assert treated.mean - control.mean == pytest.approx(rest[LETTER].mean() - rest[~LETTER].mean(), rel=1e-9)
     uneven, n = sizes[LETTER].var() / sizes[LETTER].mean() ** 2, LETTER.sum()
     wider = 1 + (1 + 2 * uneven) * (1 + uneven) / n - 1 / n
-    assert treated.variance == pytest.approx(rest[LETTER].var() / (n - 2) * wider, rel=1e-9)
+    # The covariate takes a degree of freedom from the effective number of clusters.
+    degrees = n / (1 + uneven) - 1
+    expected = rest[LETTER].var() / (n - 1) * wider * degrees / (degrees - 1)
+    assert (treated.variance, treated.df) == (pytest.approx(expected, rel=1e-9), pytest.approx(degrees - 1, rel=1e-9))
 
 
 def test_the_centre_is_the_covariates_mean_over_all_units():
@@ -300,6 +303,14 @@ def test_weights_that_mean_nothing_are_a_problem(weights):
     found = stratified(strata(BY_STRATUM)[0], np.array(weights))
     assert found.problem.tolist() == [Problem.EMPTY_STRATUM]
     assert np.isnan(found.mean).all()
+
+
+def test_weights_may_differ_from_mean_to_mean():
+    layers, each = strata(BY_STRATUM)[0], np.array([[1.0, 2.0], [3.0, 1.0], [1.0, 0.0]])
+    twice = stratified(layers.at((slice(None), [0, 0])), each)
+    alone = [stratified(layers, each[:, k]) for k in range(2)]
+    assert twice.mean.tolist() == [float(one.mean[0]) for one in alone]
+    assert twice.variance.tolist() == [float(one.variance[0]) for one in alone]
 
 
 def test_a_stratum_that_does_not_vary_in_one_arm_is_no_problem_while_another_does():
