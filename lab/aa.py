@@ -194,7 +194,7 @@ def _answer(name: str, units: int, p: Array, asked: AaQuestion, confidence: floa
 def _columns(metrics: dict[str, Metric]) -> dict[str, str]:
     """Every column of values and denominators, with its metric."""
     values = {value_of(name): name for name in metrics}
-    return values | {per_of(name): name for name, metric in metrics.items() if metric.per}
+    return values | {per_of(name): name for name, metric in metrics.items() if metric.divided}
 
 
 def _described(
@@ -225,14 +225,14 @@ def _p_values(
 ) -> dict[str, Array]:
     columns = _columns(metrics)
     pairs: list[Pair] = [pair(column, column) for column in columns]
-    pairs += [pair(value_of(name), per_of(name)) for name, metric in metrics.items() if metric.per]
+    pairs += [pair(value_of(name), per_of(name)) for name, metric in metrics.items() if metric.divided]
     cells = splits(
         _batches(connection, list(columns), asked.times, told),
         {column: means[column] for column in columns},
         pairs,
         coins(asked.times, asked.treated_frac, asked.seed),
     )
-    return {name: p_values(cells, value_of(name), per_of(name) if m.per else None) for name, m in metrics.items()}
+    return {name: p_values(cells, value_of(name), per_of(name) if m.divided else None) for name, m in metrics.items()}
 
 
 def _batches(

@@ -153,6 +153,7 @@ ASKED = {
     "multiple_exposure": "Units in two arms",
     "pre_period_balance": "Alike before the pilot?",
     "traits_known": "Known to the population?",
+    "left_out_alike": "Left out alike?",
     "recording_gaps": "Gaps in the recording?",
     "weekdays_complete": "Every weekday?",
     "novelty": "Does it wear off?",

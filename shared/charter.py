@@ -431,7 +431,9 @@ class Promise(Part):
         # What came later is left out where it says nothing, so that what was promised before keeps its digest.
         said, plan = self.charter, self.charter.sample
         silent: Any = {"strata": said.strata is None, "sample": {"guardrail_alpha": plan.guardrail_alpha is None}}
-        return self.model_dump(mode="json", exclude={"amends": self.amends is None, "charter": silent})
+        metrics = {name: metric.silent for name, metric in self.metrics.items() if metric.silent}
+        exclude: Any = {"amends": self.amends is None, "charter": silent, "metrics": metrics}
+        return self.model_dump(mode="json", exclude=exclude)
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""

@@ -31,7 +31,7 @@ class Metric(BaseModel):
     A `proportion` is 1 for a unit with any outcome whose value is above zero, a `mean` the sum of the values over the
     unit's outcomes, a `count` the number of outcomes with a value above zero (of all, where no value is named), a
     `ratio` the sum of values over the sum of denominators in an arm, a `quantile` one of the units' sums. A unit that
-    was exposed and has no outcome counts as 0 (intention to treat).
+    was exposed and has no outcome counts as 0 (intention to treat), or is left out where the metric says so.
 
     Attributes:
         kind: proportion, mean, count, ratio or quantile.
@@ -45,6 +45,9 @@ class Metric(BaseModel):
         cap: the most that one unit's value counts for; a denominator is never capped.
         cap_quantile: the cap as a quantile instead, like 0.99, of the values above zero over the units of all arms
             together: a cap for each arm would hide what one of them does.
+        no_outcome: what a unit without any outcome counts as: `zero`, or `left_out` of a mean or proportion that is
+            among those who have one, like the rating that customers gave. Who has one may be the arm's own doing:
+            health compares their shares.
         window_days: only outcomes within so many days of the unit's first exposure count; None for all.
         description: for people.
         history: a column of the population's table that holds the metric per unit as it was, over a time like a
@@ -63,6 +66,7 @@ class Metric(BaseModel):
     direction: Literal["increase", "decrease"] = "increase"
     cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     cap_quantile: float | None = Field(default=None, gt=0.5, lt=1)
+    no_outcome: Literal["zero", "left_out"] = "zero"
     window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
     history: str | None = Field(default=None, pattern=NAME)
@@ -84,6 +88,8 @@ class Metric(BaseModel):
         caps = [said for said in ("cap", "cap_quantile") if getattr(self, said) is not None]
         if caps and self.kind in {"proportion", "quantile"}:
             raise ValueError(f"a {self.kind} has no `{caps[0]}:`")
+        if self.no_outcome == "left_out" and self.kind not in {"mean", "proportion"}:
+            raise ValueError(f"a {self.kind} has no `no_outcome: left_out`: nothing is nothing there")
         if len(caps) > 1:
             raise ValueError("a cap is a number or a quantile, not both: keep `cap:` or `cap_quantile:`")
         return self
@@ -91,7 +97,12 @@ class Metric(BaseModel):
     @property
     def definition(self) -> str:
         """The digest of what the number is: two metrics with the same one measure the same."""
-        return digest_json(self.model_dump(mode="json", exclude={"description", "history"}))
+        return digest_json(self.model_dump(mode="json", exclude={"description", "history", *self.silent}))
+
+    @property
+    def silent(self) -> set[str]:
+        """Fields that came later and say nothing here; without them what was digested before keeps its digest."""
+        return {"no_outcome"} if self.no_outcome == "zero" else set()
 
     @property
     def sign(self) -> int:
@@ -109,6 +120,11 @@ class Metric(BaseModel):
     def per(self) -> Expression | None:
         """An outcome's denominator; None where there is none."""
         return None if self.denominator is None else parse_expression(self.denominator)
+
+    @property
+    def divided(self) -> bool:
+        """Whether an arm's number is a sum over another: a ratio's denominators, or the units that are not left out."""
+        return self.kind == "ratio" or self.no_outcome == "left_out"
 
     @property
     def reads(self) -> tuple[Expression, ...]:

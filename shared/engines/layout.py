@@ -41,13 +41,15 @@ class Layout:
         values, parts, flags = dict[str, str](), dict[str, str](), set[str]()
         pairs, part_pairs = set[Pair](), set[Pair]()
         for index, (name, metric) in enumerate(question.metrics.items()):
-            own = {value_of(name): f"v{index}"} | ({per_of(name): f"d{index}"} if metric.per else {})
+            own = {value_of(name): f"v{index}"} | ({per_of(name): f"d{index}"} if metric.divided else {})
             values |= own
             pairs |= set(_products(own)) | {pair(one, other) for one in own for other in covariates}
             if name in _novel(question):
                 own = {early_of(name): f"e{index}", late_of(name): f"l{index}"}
                 parts |= own
                 part_pairs |= set(_products(own))
+            if metric.no_outcome == "left_out":
+                flags.add(per_of(name))
             if metric.kind == "proportion":
                 flags |= {value_of(name), early_of(name), late_of(name)}
         pairs |= set(_products(covariates))

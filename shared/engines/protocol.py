@@ -110,7 +110,9 @@ class Question:
         """What a promise asks; a part of a unit's time is a quarter of the time box."""
         charter, box = promise.charter, promise.charter.time_box
         deciding = tuple(
-            each.metric for each in charter.primaries if promise.metrics[each.metric].kind not in {"ratio", "quantile"}
+            each.metric
+            for each in charter.primaries
+            if not (promise.metrics[each.metric].divided or promise.metrics[each.metric].quantile)
         )
         return cls(
             metrics=promise.metrics,

@@ -131,12 +131,14 @@ def _per_unit(question: Question) -> Iterator[str]:
     for index, (name, metric) in enumerate(question.metrics.items()):
         value, per, within = f"v{index}", f"d{index}", _within(metric)
         yield f"{_measured(metric, value, within)} AS {value}"
-        if metric.per:
-            yield f"sum({per}) FILTER ({within}) AS {per}"
+        if metric.divided:
+            summed = f"sum({per}) FILTER ({within})"
+            yield f"{summed if metric.per else f'CAST(count({value}) FILTER ({within}) > 0 AS DOUBLE)'} AS {per}"
         if name in novel:
             yield f"{_measured(metric, value, early)} AS e{index}"
             yield f"{_measured(metric, value, late)} AS l{index}"
-        gaps = [f"{column} IS NULL" for column, read in ((value, metric.value), (per, metric.per)) if read]
+        reads = () if metric.no_outcome == "left_out" else ((value, metric.value), (per, metric.per))
+        gaps = [f"{column} IS NULL" for column, read in reads if read]
         yield f"count(*) FILTER ({within} AND ({' OR '.join(gaps) or 'false'})) AS g{index}"
 
 
@@ -189,7 +191,7 @@ def _columns(
     for index, metric in enumerate(question.metrics.values()):
         cap = _cap(connection, index, metric)
         yield from (_filled(f"{letter}{index}", cap) for letter in "vel" if f"{letter}{index}" in _measures(layout))
-        if metric.per:
+        if metric.divided:
             yield _filled(f"d{index}", None)
         yield f"coalesce(g{index}, 0) AS g{index}"
     yield f"{_tenured(connection, question)} AS tenured"

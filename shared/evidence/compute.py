@@ -60,6 +60,7 @@ def compute(
         until=rfc3339(due.until) if due.until else None,
         standing=due.standing,
         method=charter.sample.looks.method,
+        no_outcome={name: metric.no_outcome for name, metric in promise.metrics.items()},
         looks=looks(charter, due, [*earlier, summary], contrasts),
         days=days(estimator, summary, planned),
         segments=parts,
@@ -122,7 +123,7 @@ def _moments(summary: Summary, arm: str, name: str, metric: Metric) -> AnyMoment
     cell = summary.arms.of(arm=arm)
     if not len(cell):
         return None
-    value, per = value_of(name), per_of(name) if metric.kind == "ratio" else SIZE if summary.clusters else None
+    value, per = value_of(name), per_of(name) if metric.divided else SIZE if summary.clusters else None
     n, mean, m2 = int(cell.n[0]), float(cell.means[value][0]), float(cell.product(value, value)[0])
     if per is None:
         return Moments(n=n, mean=mean, m2=m2)

@@ -61,8 +61,7 @@ class Estimator:
         """What of a cell each metric is: of clusters, a mean is a ratio over their units."""
         size = SIZE if self.charter.cluster else None
         return tuple(
-            Quantity(value_of(name), per_of(name) if self.metrics[name].kind == "ratio" else size)
-            for name in self.names
+            Quantity(value_of(name), per_of(name) if self.metrics[name].divided else size) for name in self.names
         )
 
     @cached_property

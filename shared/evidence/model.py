@@ -329,6 +329,7 @@ class Evidence(_Record):
         until: the first moment that is not in it, RFC 3339: of the look, or of the time box's end; None for all data.
         standing: whether the charter lets these numbers decide; anything else only describes.
         method: the charter's method of looks.
+        no_outcome: what a unit without an outcome counts as, by metric.
         looks: every look so far, where the charter agreed on several.
         days, segments: effects over time and in segments.
         first_exposure, last_exposure: RFC 3339, None without exposures.
@@ -344,6 +345,7 @@ class Evidence(_Record):
     until: str | None = None
     standing: Standing = "decisive"
     method: Literal["fixed", "group_sequential", "always_valid"] = "fixed"
+    no_outcome: dict[str, Literal["zero", "left_out"]] = {}
     looks: tuple[Look, ...] = ()
     days: tuple[Day, ...] = ()
     segments: tuple[SegmentEffect, ...] = ()

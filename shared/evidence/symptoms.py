@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from shared.charter import Charter
-from shared.engines.protocol import SIZE, Summary, covariate, early_of, late_of, value_of
+from shared.engines.protocol import SIZE, Summary, covariate, early_of, late_of, per_of, value_of
 from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.estimates import Quantity, degrees, means, p_no_difference
 from shared.evidence.model import Effect, SegmentEffect, Symptom
@@ -157,6 +157,30 @@ def _welch(seen: Seen, cells: Cells, arm: str, quantities: list[Quantity]) -> tu
     return compared.p()[0].tolist(), why[0].tolist()
 
 
+def _left_out_alike(seen: Seen) -> Iterator[Symptom]:
+    """Whether as many units of each arm have an outcome, where a metric leaves the others out."""
+    check = "left_out_alike"
+    names = [name for name in seen.charter.measured if seen.metrics[name].no_outcome == "left_out"]
+    tests = len(names) * len(seen.charter.treatments)
+    quiet = True
+    for arm in seen.charter.treatments:
+        size = SIZE if seen.charter.cluster else None
+        p_values, problems = _welch(seen, seen.summary.arms, arm.name, [Quantity(per_of(n), size) for n in names])
+        for name, p, problem in zip(names, p_values, problems, strict=True):
+            # Where every unit has one, or none, the arms are as alike as they can be.
+            if problem or not p < BALANCE_P_MIN / tests:
+                continue
+            quiet = False
+            yield Symptom(
+                check=check, state="warning", arm=arm.name, metric=name, measured=p, threshold=BALANCE_P_MIN / tests,
+                reason=f"{name} leaves out units without an outcome, and in {arm.name} these are more or fewer than in "
+                f"{seen.charter.control.name}: who is left may be others, not changed ones",
+            )  # fmt: skip
+    if quiet:
+        why = "as many units of each arm have one" if names else "every metric counts a unit without an outcome as 0"
+        yield Symptom(check=check, state="good", reason=why)
+
+
 def _recording_gaps(seen: Seen) -> Iterator[Symptom]:
     """The longest run of days without an outcome between two that have some, against a steady stream of them."""
     check, days = "recording_gaps", sorted(date.fromisoformat(day) for day in seen.summary.outcome_days)
@@ -278,7 +302,11 @@ def _outliers(seen: Seen) -> Iterator[Symptom]:
     asked = False
     for effect in seen.primaries:
         metric = seen.metrics[effect.metric]
-        if metric.kind in {"mean", "count"} and not seen.charter.cluster and effect.estimate is not None:
+        if (
+            metric.kind in {"mean", "count"}
+            and not (metric.divided or seen.charter.cluster)
+            and effect.estimate is not None
+        ):
             asked = True
             yield _without_the_extremes(seen, effect)
     if not asked:
@@ -374,6 +402,7 @@ CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
     _multiple_exposure,
     _pre_period_balance,
     _traits_known,
+    _left_out_alike,
     _recording_gaps,
     _weekdays,
     _novelty,

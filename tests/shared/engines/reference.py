@@ -118,6 +118,11 @@ class _Pilot:
             inside = [row for row in unit.outcomes if row["at"] - unit.first < window]
             unit.numbers[value_of(name)] = _value(metric, inside)
             self.unvalued[name] += sum(_has_gap(metric, row) for row in inside)
+            if metric.no_outcome == "left_out":
+                told = [_read(metric.column or metric.expression, row) for row in inside]
+                asked = metric.kind == "proportion"
+                counted = [v for v in told if v is not None and not (asked and math.isnan(v))]
+                unit.numbers[per_of(name)] = float(bool(counted))
             if metric.per:
                 unit.numbers[per_of(name)] = sum(_known(_read(metric.denominator, row) for row in inside))
             if name in novel:
@@ -227,7 +232,7 @@ class _Pilot:
         metrics = question.novelty[0] if parts else question.metrics
         own = [
             (early_of(name), late_of(name)) if parts
-            else (value_of(name), per_of(name)) if question.metrics[name].per
+            else (value_of(name), per_of(name)) if question.metrics[name].divided
             else (value_of(name),)
             for name in metrics
         ]  # fmt: skip
@@ -302,6 +307,8 @@ def _value(metric, rows):
 
 
 def _has_gap(metric, row):
+    if metric.no_outcome == "left_out":
+        return False
     reads = [metric.column or metric.expression, metric.denominator]
     values = [_read(each, row) for each in reads if each]
     # Whether it is above zero cannot be told of what is not a number.

@@ -48,6 +48,8 @@ METRICS = {
     "net": metric("mean", expression="spend - visit"),
     "price": metric("mean", expression="spend / visit"),
     "per_visit": metric("ratio", column="spend", denominator="visit"),
+    "rating": metric("mean", column="spend", no_outcome="left_out"),
+    "satisfied": metric("proportion", column="visit", no_outcome="left_out", window_days=4),
     "high": metric("quantile", column="spend", quantile=0.5),
 }
 
@@ -68,7 +70,7 @@ def pilots(draw):
 @st.composite
 def questions(draw):
     names = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=4, unique=True))
-    novel = tuple(name for name in names if METRICS[name].kind not in {"ratio", "quantile"})
+    novel = tuple(name for name in names if not (METRICS[name].divided or METRICS[name].quantile))
     return Question(
         metrics={name: METRICS[name] for name in names},
         covariates=tuple(draw(st.lists(st.sampled_from(["before", "history"]), unique=True))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -331,3 +332,47 @@ def test_equal_data_give_equal_evidence_for_every_kind(tmp_path):
     assert [effect.problem for effect in first.effects] == [None] * 3
     assert compute(promise, data).digest == first.digest
     assert Evidence.model_validate_json(json.dumps(first.as_json())) == first
+
+
+RATING = metric(kind="mean", no_outcome="left_out")
+
+
+def test_units_without_an_outcome_are_left_out_where_the_metric_says_so_by_scipy(tmp_path):
+    """The mean among those who have one, and its error as of a sample of them, to what the delta method leaves out."""
+    letter, control = RNG.gamma(2.0, 20.0, 3000), RNG.gamma(2.0, 18.0, 3000)
+    data = two_arms(tmp_path, control, letter)
+    silent = [(f"s{number}", ("control", "letter")[number % 2], EARLY) for number in range(500)]
+    with duckdb.connect() as connection:
+        connection.execute('CREATE TABLE s (unit VARCHAR, arm VARCHAR, "at" TIMESTAMPTZ)')
+        connection.executemany("INSERT INTO s VALUES (?, ?, ?)", silent)
+        connection.execute(
+            f"COPY (FROM '{data.exposures}' UNION ALL SELECT unit, unit, arm, \"at\" FROM s) TO '{data.exposures}.new' "
+            "(FORMAT parquet)"
+        )
+    Path(f"{data.exposures}.new").replace(data.exposures)
+    metrics = {"spend": RATING, "visit": metric(kind="mean", column="visit")}
+    evidence = compute(promised(metrics), data)
+    found, expected = evidence.effect("letter", "spend"), stats.ttest_ind(letter, control, equal_var=False)
+    assert evidence.no_outcome == {"spend": "left_out", "visit": "zero"}
+    assert [arm.units for arm in evidence.arms] == [3250, 3250]
+    assert found.estimate == pytest.approx(letter.mean() - control.mean(), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()), rel=2e-3)
+
+
+def test_an_outcome_without_a_value_is_left_out_as_well(tmp_path):
+    data = pilot_data(
+        tmp_path,
+        [(f"u{n}", ("control", "letter")[n % 2], EARLY) for n in range(8)],
+        [(f"u{n}", LATE, 1, None if n < 2 else float(n)) for n in range(8)],
+    )
+    metrics = {"spend": RATING, "visit": metric(kind="mean", column="visit")}
+    found = compute(promised(metrics), data).arm("control").moments["spend"]
+    # Units 2, 4 and 6 of the control have a value.
+    assert (found.mean, found.n, found.per) == (pytest.approx(4.0), 4, 0.75)
+
+
+@pytest.mark.parametrize("kind", ["count", "ratio", "quantile"])
+def test_only_a_mean_or_a_proportion_leaves_units_out(kind):
+    more = {"ratio": {"denominator": "visit"}, "quantile": {"quantile": 0.9}}.get(kind, {})
+    with pytest.raises(ValueError, match="left_out"):
+        metric(kind=kind, no_outcome="left_out", **more)
