@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.lab.measure import Line, compared
 from benchmarks.lab.stage import CUSTOMERS, launched
+from benchmarks.measure import Line, compared
 from lab.assigning import assign
 from shared.snapshot import latest_snapshot
 from shared.workspace import open_workspace

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.lab.measure import Line, compared, cost_of
 from benchmarks.lab.stage import CUSTOMERS, launched
+from benchmarks.measure import Line, compared, cost_of
 from lab.intake import record
 from shared.assignment import assign_sql, pilot_salt
 from shared.snapshot import latest_snapshot

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from benchmarks.lab.measure import HEAD, KIB_PER_MIB, Cost, Line
+from benchmarks.measure import HEAD, KIB_PER_MIB, Cost, Line
 from lab.state import analyses, batches, candidates, open_lab, pilots, reservations, spend
 from promotion.decision import Asked, decide
 from shared.attestation import attest, read_attestation

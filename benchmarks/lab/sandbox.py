@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 
-from benchmarks.lab.measure import FRESH, KIB_PER_MIB, Cost, Line
+from benchmarks.measure import FRESH, KIB_PER_MIB, Cost, Line
 from lab.sandbox import run_sql
 from lab.state import open_lab, pilots
 from shared.digests import canonical, digest_file

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shared.evidence.moments import Array, Cells, Pair
 
 # Rows at a table's beginning from which pivots and the number of levels are guessed; a wrong guess costs time alone.
-SAMPLE = 10_000
+SAMPLE = 2_000
 # More cells than these no longer fit the processor's cache, and every row then waits for memory.
 CELLS_MAX = 2_000
 # A pivot is left out, being zero, where the mean is within as many standard deviations of it.
@@ -138,7 +138,7 @@ def _scanned(
     """The cells of each set of keys, from one scan of the table."""
     apart = {name: _apart(column, pivots[name]) for name, column in asked.at.items()}
     pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
-    sums = ["count(*)", *(f"sum({apart[name]})" for name in apart), *(_product(apart, each) for each in pairs)]
+    sums = ["count(*)", *(f"sum({apart[name]})" for name in apart), *(_product(asked, apart, each) for each in pairs)]
     keys, at = _keys(sets), asked.key_at
     listed = ", ".join(at[key] for key in keys)
     grouped = ", ".join(f"({', '.join(at[key] for key in each)})" for each in sets)
@@ -157,10 +157,11 @@ def _missing(keys: By, present: By) -> int:
     return sum(1 << place for place, key in enumerate(reversed(keys)) if key not in present)
 
 
-def _product(apart: Mapping[str, str], each: Pair) -> str:
-    # Products of integers would overflow.
-    one, other = (f"{apart[name]}::DOUBLE" for name in each)
-    return f"sum({one} * {other})"
+def _product(asked: Asked, apart: Mapping[str, str], each: Pair) -> str:
+    one, other = (apart[name] for name in each)
+    if set(each) <= set(asked.flags):
+        return f"sum({one}::UTINYINT & {other}::UTINYINT)"
+    return f"sum({one}::DOUBLE * {other}::DOUBLE)"  # products of integers would overflow
 
 
 def _cells(
@@ -241,7 +242,7 @@ def _rescanned(
     chosen = cells.where(again)
     _write_pivots(connection, chosen, names)
     apart = {name: f"({asked.at[name]} - p{at})" for at, name in enumerate(names)}
-    sums = [f"sum({apart[name]})" for name in names] + [_product(apart, each) for each in pairs]
+    sums = [f"sum({apart[name]})" for name in names] + [_product(asked, apart, each) for each in pairs]
     match = " AND ".join(f"{asked.key_at[key]} IS NOT DISTINCT FROM of_{at}" for at, key in enumerate(cells.keys))
     rows = connection.execute(f"""
         SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}

@@ -150,7 +150,7 @@ def _within(metric: Metric) -> str:
 def _measured(metric: Metric, value: str, within: str) -> str:
     """A unit's value of a metric, from its outcomes within a part of its time."""
     if metric.kind == "proportion":
-        return f"CAST(coalesce(bool_or({value} > 0) FILTER ({within}), false) AS DOUBLE)"
+        return f"CAST(coalesce(bool_or({value} > 0) FILTER ({within}), false) AS UTINYINT)"
     if metric.kind == "count":
         above = f"{within} AND {value} > 0" if metric.value else within
         return f"CAST(count(*) FILTER ({above}) AS DOUBLE)"

@@ -33,6 +33,7 @@ class Line:
         peer: what it is held against.
         ours, theirs: the medians.
         limit: the largest ratio of seconds that is accepted; None where it is only told.
+        extra_mib: how much more memory than the peer's is accepted; None where it is only told.
     """
 
     what: str
@@ -40,6 +41,7 @@ class Line:
     ours: Cost
     theirs: Cost
     limit: float | None = None
+    extra_mib: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -47,10 +49,12 @@ class Line:
 
     @property
     def holds(self) -> bool:
-        return self.limit is None or self.ratio <= self.limit
+        slim = self.extra_mib is None or self.ours.peak_mib - self.theirs.peak_mib <= self.extra_mib
+        return slim and (self.limit is None or self.ratio <= self.limit)
 
     def as_markdown(self) -> str:
         limit = "–" if self.limit is None else f"{self.limit:g}x"
+        limit += "" if self.extra_mib is None else f", +{self.extra_mib:g} MiB"
         said = "" if self.limit is None else "holds" if self.holds else "**does not hold**"
         return (
             f"| {self.what} | {self.peer} | {self.ratio:.2f}x | {limit} | {self.ours.peak_mib:,.0f} MiB | "
@@ -69,6 +73,7 @@ def compared(
     *,
     repeats: int,
     limit: float | None = None,
+    extra_mib: float | None = None,
 ) -> Line:
     """Ours and the peer's work in turns, so that a busy moment of the machine meets both; the medians of each.
 
@@ -79,7 +84,7 @@ def compared(
         for each, found in zip((theirs, ours), costs[::-1], strict=True):
             work, arguments = each(number)
             found.append(cost_of(work, *arguments))
-    return Line(what, peer, _median(costs[0]), _median(costs[1]), limit)
+    return Line(what, peer, _median(costs[0]), _median(costs[1]), limit, extra_mib)
 
 
 def cost_of(work: Callable[..., Any], *arguments: Any) -> Cost:

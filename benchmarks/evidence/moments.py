@@ -1,0 +1,101 @@
+"""Moments of ten million units against a bare scan of the same file, and their answers against tea-tasting's.
+
+Ours are means, sums of squares and the products with each metric's covariate, by arm, and by arm and level of eight
+segments. The bare scan only adds each column up. tea-tasting computes variances and covariances by its own SQL over the
+same DuckDB relation (through narwhals: its way through ibis does not run on DuckDB 2.0), once for all units and once
+for each level of each segment; both then estimate every metric's covariate-adjusted difference with its interval.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tea_tasting as tt
+from numpy.typing import NDArray
+from shared.evidence.adjustment import adjusted, slopes
+
+from benchmarks.evidence.stage import ARMS, COVARIATES, LEVELS, UNITS, asked, connect, write_units
+from benchmarks.measure import Line, compared
+from shared.engines.scan import moments
+from shared.evidence.estimates import Quantity, differences
+from shared.evidence.moments import Cells
+from shared.sql import literal
+
+BARE_MAX, BARE_SEGMENTS_MAX, EXTRA_MIB_MAX = 1.4, 3.5, 500
+TEA_MAX, TEA_SEGMENTS_MAX = 1.0, 0.2
+CONTROL = ARMS[0]
+SEGMENTS = tuple(LEVELS)
+
+
+def run(repeats: int = 5, units: int = UNITS) -> list[Line]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "units.parquet"
+        write_units(path, units)
+        bare = "DuckDB: the sum of each column by arm"
+        tea = "tea-tasting, over the same connection"
+        return [
+            compared(
+                what,
+                lambda _, ours=ours, segments=segments: (ours, (path, segments)),
+                peer,
+                lambda _, theirs=theirs, segments=segments: (theirs, (path, segments)),
+                repeats=rounds,
+                limit=limit,
+                extra_mib=extra,
+            )
+            for what, ours, segments, peer, theirs, rounds, limit, extra in (
+                (f"moments of {units:,} units, 6 metrics and covariates, 3 arms", scan, (), bare, add_up, repeats,
+                 BARE_MAX, EXTRA_MIB_MAX),
+                ("the same, with 8 segments of 29 levels", scan, SEGMENTS, bare, add_up, repeats,
+                 BARE_SEGMENTS_MAX, EXTRA_MIB_MAX),
+                ("adjusted differences of all metrics", answer, (), tea, experiment, repeats, TEA_MAX, None),
+                ("the same, with 8 segments of 29 levels", answer, SEGMENTS, tea, experiment, 1,
+                 TEA_SEGMENTS_MAX, None),
+            )
+        ]  # fmt: skip
+
+
+def add_up(path: Path, _: tuple[str, ...]) -> None:
+    sums = ", ".join(f"sum({column})" for column in asked(path).columns)
+    with connect() as connection:
+        connection.execute(f"SELECT arm, {sums} FROM read_parquet({literal(str(path))}) GROUP BY arm").fetchall()
+
+
+def scan(path: Path, segments: tuple[str, ...]) -> list[Cells]:
+    with connect() as connection:
+        return moments(connection, asked(path), [("arm",), *(("arm", segment) for segment in segments)])
+
+
+def answer(path: Path, segments: tuple[str, ...]) -> None:
+    """Of each treatment in each cell, every metric's difference with its interval and p-value."""
+    for cells in scan(path, segments):
+        group = cells.grouped(*(key for key in cells.keys if key != "arm"))[0]
+        arms = {arm: np.flatnonzero(cells.keys["arm"] == arm) for arm in ARMS}
+        for metric, before in COVARIATES.items():
+            each = estimated(cells, metric, before, group)
+            for arm in ARMS[1:]:
+                found = differences(each.at(arms[arm]), each.at(arms[CONTROL]))
+                assert found.known.all()
+                found.interval(0.05)
+                found.p()
+
+
+def estimated(cells: Cells, metric: str, before: str, group: NDArray[np.int64]) -> Means:
+    """The cells' means, adjusted by the covariate; cells of a group share the slope."""
+    value, covariates = [Quantity(metric)], [Quantity(before)]
+    slope, centre = slopes(cells, value, covariates, group), centres(cells, covariates, group)
+    return adjusted(cells, value, covariates, slope, centre)
+
+
+def experiment(path: Path, segments: tuple[str, ...]) -> list[object]:
+    asked_of_it = tt.Experiment(
+        metrics={metric: tt.Mean(metric, covariate=before) for metric, before in COVARIATES.items()}, variant="arm"
+    )
+    with connect() as connection:
+        units = connection.read_parquet(str(path))
+        cells = [units]
+        for segment in segments:
+            cells += [units.filter(f"{segment} = '{segment}-{level}'") for level in range(LEVELS[segment])]
+        return [asked_of_it.analyze(cell, control=CONTROL, all_variants=True) for cell in cells]
