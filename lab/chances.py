@@ -157,7 +157,9 @@ def _draw(rng: np.random.Generator, baseline: Baseline, effects: Array, units: N
         mean = rng.normal(true, np.sqrt(spread / n))
         variance = spread * rng.chisquare(n - 1) / (n - 1) / n
     parts = [variance[:, 1:], variance[:, :1]]
-    return _Drawn(mean[:, 1:] - mean[:, :1], np.sqrt(sum(parts)), degrees(parts, [n[:, 1:], n[:, :1]]))
+    # As in the evidence, an arm in which nothing varies has shown nothing of its error.
+    se = np.where(np.minimum(*parts) > 0, np.sqrt(sum(parts)), 0.0)
+    return _Drawn(mean[:, 1:] - mean[:, :1], se, degrees(parts, [n[:, 1:], n[:, :1]]))
 
 
 def _rare(rng: np.random.Generator, true: Array, spread: Array, n: NDArray[np.int64]) -> tuple[Array, Array]:

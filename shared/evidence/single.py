@@ -51,6 +51,9 @@ def difference(treated: Moments, control: Moments) -> Difference | str:
     variance = sum(parts)
     if variance <= 0 or not math.isfinite(variance):
         return "the metric does not vary in either arm" if variance == 0 else "the variance is not a finite number"
+    for name, part in zip(("treatment", "control"), parts, strict=True):
+        if part == 0:
+            return f"the metric does not vary in the {name} arm"
     return Difference(treated.mean - control.mean, math.sqrt(variance), float(degrees(parts, (treated.n, control.n))))
 
 
