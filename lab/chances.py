@@ -125,7 +125,9 @@ class _Sums:
         """Of each treatment to the control."""
         n, mean, variance = self.n, self.mean, self.m2 / (self.n - 1) / self.n
         parts = [variance[..., 1:], variance[..., :1]]
-        return _Drawn(mean[..., 1:] - mean[..., :1], np.sqrt(sum(parts)), degrees(parts, [n[..., 1:], n[..., :1]]))
+        # As in the evidence, an arm in which nothing varies has shown nothing of its error.
+        se = np.where(np.minimum(*parts) > 0, np.sqrt(sum(parts)), 0.0)
+        return _Drawn(mean[..., 1:] - mean[..., :1], se, degrees(parts, [n[..., 1:], n[..., :1]]))
 
 
 def chances(

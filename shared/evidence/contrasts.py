@@ -163,7 +163,7 @@ def reasons(found: Means, compared: Differences, arms: Sequence[str]) -> NDArray
                     for at in (row + 1, 0)
                     if found.problem[at, column]
                 ),
-                words(int(code)) if code else "",
+                words(int(code), f"arm {arms[row + 1 if found.variance[row + 1, column] == 0 else 0]}") if code else "",
             )
             for column, code in enumerate(codes)
         ]

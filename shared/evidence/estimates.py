@@ -158,7 +158,11 @@ def means(cells: Cells, quantities: Sequence[Quantity]) -> Means:
 
 
 def differences(treated: Means, control: Means) -> Differences:
-    """Differences of means by Welch's test (Welch 1947), with the treatment's problem before the control's."""
+    """Differences of means by Welch's test (Welch 1947), with the treatment's problem before the control's.
+
+    An arm in which nothing varies has shown nothing of its error, which is not zero: of a share of 1 %, a hundred
+    units without any success against nine hundred would count as an effect in every third pilot without one.
+    """
     with np.errstate(all="ignore"):
         parts = treated.variance, control.variance
         estimate, variance = treated.mean - control.mean, np.add(*parts)
@@ -166,12 +170,11 @@ def differences(treated: Means, control: Means) -> Differences:
             (treated.problem != Problem.NONE, treated.problem),
             (control.problem != Problem.NONE, control.problem),
             (variance == 0, Problem.CONSTANT),
+            (np.minimum(*parts) == 0, Problem.CONSTANT_ARM),
             (~(np.isfinite(estimate) & (variance > 0) & np.isfinite(variance)), Problem.OUT_OF_RANGE),
         )
         df = satterthwaite(parts, (treated.df, control.df))
-        se = np.sqrt(variance)
-    estimate, se, df = (np.where(problem == Problem.NONE, each, np.nan) for each in (estimate, se, df))
-    return Differences(estimate, se, df, problem)
+        return Differences.of(estimate, np.sqrt(variance), df, problem)
 
 
 def reason(treated: Means, control: Means, names: tuple[str, str]) -> str | None:
@@ -180,7 +183,8 @@ def reason(treated: Means, control: Means, names: tuple[str, str]) -> str | None
         if arm.problem != Problem.NONE:
             return words(int(arm.problem), name, int(arm.n))
     problem = int(differences(treated, control).problem)
-    return None if problem == Problem.NONE else words(problem)
+    constant = names[0] if treated.variance == 0 else names[1]
+    return None if problem == Problem.NONE else words(problem, constant)
 
 
 def lifts(treated: Means, control: Means) -> Differences:
@@ -198,7 +202,8 @@ def lifts(treated: Means, control: Means) -> Differences:
             (treated.problem != Problem.NONE, treated.problem),
             (control.problem != Problem.NONE, control.problem),
             (~(base > BASELINE_SE_MIN * np.sqrt(control.variance)), Problem.DENOMINATOR_NEAR_ZERO),
-            (~((variance > 0) & np.isfinite(variance) & np.isfinite(lift)), Problem.OUT_OF_RANGE),
+            (np.minimum(*parts) == 0, Problem.CONSTANT_ARM),
+            (~(np.isfinite(variance) & np.isfinite(lift)), Problem.OUT_OF_RANGE),
         )
         return Differences.of(lift, np.sqrt(variance), satterthwaite(parts, (treated.df, control.df)), problem)
 

@@ -23,7 +23,8 @@ class Problem(IntEnum):
     DENOMINATOR_NEAR_ZERO = 8
     EMPTY_STRATUM = 9
     CONSTANT = 10
-    OUT_OF_RANGE = 11
+    CONSTANT_ARM = 11
+    OUT_OF_RANGE = 12
 
 
 _WORDS = {
@@ -38,6 +39,7 @@ _WORDS = {
     Problem.DENOMINATOR_NEAR_ZERO: "in {where} the denominator is not clearly above zero",
     Problem.EMPTY_STRATUM: "{where} has a stratum with fewer than two units",
     Problem.CONSTANT: "the metric does not vary in either arm",
+    Problem.CONSTANT_ARM: "the metric does not vary in {where}",
     Problem.OUT_OF_RANGE: "the numbers leave the range in which they can be computed",
 }
 

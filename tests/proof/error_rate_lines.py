@@ -260,7 +260,7 @@ def _several() -> Iterator[Line]:
         return Outcome((holm(p)[:, 1:] <= ALPHA).any(axis=1), known.any(axis=1))
 
     def with_gaps(rng, pilots):
-        p, known = _family(rng, pilots, [sim.share(0.004)] * 3, sim.share(0.004), 200)
+        p, known = _family(rng, pilots, [sim.share(0.01)] * 3, sim.share(0.01), 200)
         return Outcome((holm(p) <= ALPHA).any(axis=1), known.any(axis=1))
 
     def discoveries(rng, pilots):
@@ -308,6 +308,8 @@ def _outside() -> Iterator[Line]:
     yield line(f"the 0.9 quantile, {units} : {units}", _null(sim.lognormal(1), (units, units), of_quantile(0.9)))
     yield line("the median of spend, which is nothing, 500 : 500", _null(sim.spend(), (500, 500), of_quantile(0.5)))
     yield line("the same for every unit, 100 : 100", _null(lambda _, shape: {"y": np.full(shape, 0.1)}, (100, 100)))
+    nobody = (sim.share(0.0), sim.share(0.01))
+    yield line("a share of 1 % against no success at all, 100 : 900", _rejected(nobody, (100, 900), plain()))
     yield line("a ratio over next to nothing, 100 : 100", _null(_next_to_nothing, (100, 100), plain(RATIO)))
     yield line("normal, 3 : 30: fewer than twenty units in one arm", _null(sim.normal(), (3, 30)), "none")
     yield line(
