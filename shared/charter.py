@@ -430,10 +430,11 @@ class Promise(Part):
         """Canonical content, as candidates carry it in `promise.json`."""
         # What came later is left out where it says nothing, so that what was promised before keeps its digest.
         said, plan = self.charter, self.charter.sample
-        silent: Any = {"strata": said.strata is None, "sample": {"guardrail_alpha": plan.guardrail_alpha is None}}
+        silent: dict[str, Any] = {"sample": {"guardrail_alpha"}} if plan.guardrail_alpha is None else {}
+        silent |= {"strata": True} if said.strata is None else {}
         metrics = {name: metric.silent for name, metric in self.metrics.items() if metric.silent}
-        exclude: Any = {"amends": self.amends is None, "charter": silent, "metrics": metrics}
-        return self.model_dump(mode="json", exclude=exclude)
+        exclude: dict[str, Any] = {} if self.amends else {"amends": True}
+        return self.model_dump(mode="json", exclude=exclude | {"charter": silent, "metrics": metrics})
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""

@@ -12,16 +12,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from shared.engines.old import Summary
 
 from lab.chances import Design, Ending, Rail, chances
 from promotion.checks import guardrails, primary_effect, sample_planned
 from promotion.gate import Judgement
 from shared.charter import Charter
-from shared.evidence.compute import _effects
+from shared.engines.protocol import value_of
+from shared.evidence.contrasts import Estimator
+from shared.evidence.effects import effects as judged
 from shared.evidence.model import ArmEvidence, Effect, Moments
+from shared.evidence.moments import Cells, pair
 from shared.evidence.planning import Baseline
 from shared.evidence.prior import PILOTS_MIN, Prior, default_harm, empirical_prior
+from shared.evidence.yardsticks import FixedHorizon
 from shared.metrics import Metric
 from tests.makers import make_charter
 
@@ -204,15 +207,31 @@ class _Evidence:
 def _admitted(charter: Charter, moments: dict[str, dict[str, Moments]]) -> bool:
     """Whether the gate's checks on the effects and the sample let an arm through."""
     units = {arm: found["visit"].n for arm, found in moments.items()}
-    summary = Summary(moments, units, units, {"visit": 0, "spend": 0}, 0, {}, 0, 0, None, None)
     arms = tuple(ArmEvidence(arm=a, planned_frac=1 / len(units), units=n, moments=moments[a]) for a, n in units.items())
-    evidence = _Evidence(arms, _effects(charter, METRICS, summary))
-    case = SimpleNamespace(charter=charter, promise=SimpleNamespace(metrics=METRICS), evidence=evidence)
+    contrasts = Estimator(charter, METRICS).contrasts(_summary(moments, units))
+    evidence = _Evidence(arms, judged(charter, METRICS, contrasts, FixedHorizon()))
+    promise = SimpleNamespace(metrics=METRICS)
+    case = SimpleNamespace(charter=charter, promise=promise, evidence=evidence, crossed_early=False)
     checks = (primary_effect.CHECK, guardrails.CHECK, sample_planned.CHECK)
     findings = tuple(
         found.model_copy(update={"check": check.name}) for check in checks for found in check.run(case, check.rule())
     )
     return Judgement(findings, tuple(arm.name for arm in charter.treatments)).verdict == "admit"
+
+
+def _summary(moments: dict[str, dict[str, Moments]], units: dict[str, int]) -> SimpleNamespace:
+    """What an engine would say of these arms, as far as their effects go."""
+    columns = {value_of(name): [found[name] for found in moments.values()] for name in METRICS}
+    cells = Cells(
+        keys={"arm": np.array(list(moments), dtype=object)},
+        n=np.array(list(units.values())),
+        means={name: np.array([m.mean for m in found]) for name, found in columns.items()},
+        products={pair(name, name): np.array([m.m2 for m in found]) for name, found in columns.items()},
+        least={},
+        most={},
+    )
+    nothing = {"strata": None, "quantiles": {}, "unvalued": {}, "untraited": {}, "crowded": ()}
+    return SimpleNamespace(arms=cells, units=units, reporting=units, **nothing)
 
 
 def _bins(found: list[Forecasted]) -> list[list[Forecasted]]:

@@ -128,8 +128,10 @@ def test_whatever_field_a_charter_has_is_free_only_where_the_list_says_so():
     assert content.keys() == Charter.model_fields.keys()
     for field in content.keys() - free:
         other = promise().model_copy(deep=True)
-        # The type does not matter here: it is the place that is protected.
-        other = other.model_copy(update={"charter": other.charter.model_copy(update={field: "something else"})})
+        # The type does not matter here, but for the plan, which is looked into: it is the place that is protected.
+        plan = other.charter.sample.model_copy(update={"alpha": 0.2})
+        changed = {field: plan if field == "sample" else "something else"}
+        other = other.model_copy(update={"charter": other.charter.model_copy(update=changed)})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # pydantic's, of the type
             assert any(change.path[1] == field for change in protected(promise(), other)), field

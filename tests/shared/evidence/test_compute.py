@@ -251,9 +251,9 @@ def test_units_of_no_known_cluster_have_no_effects_but_reasons(tmp_path):
 
 def test_a_confidence_sequence_says_nothing_of_too_few_units(tmp_path):
     sample = {"units_per_arm": 10, "looks": {"method": "always_valid"}}
-    for effect in compute(promised(sample=sample), two_arms(tmp_path, CONTROL, LETTER)).effects:
-        assert effect.problem == "too few units for this method of looks"
-        assert (effect.estimate, effect.low, effect.p, effect.p_adjusted) == (None, None, None, None)
+    effect = compute(promised(sample=sample), two_arms(tmp_path, CONTROL, LETTER)).effect("letter", "spend")
+    assert effect.problem == "too few units for this method of looks"
+    assert (effect.estimate, effect.low, effect.p, effect.p_adjusted) == (None, None, None, None)
 
 
 def test_evidence_survives_its_json_form(tmp_path):
