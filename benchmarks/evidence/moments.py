@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import tea_tasting as tt
 from numpy.typing import NDArray
-from shared.evidence.adjustment import adjusted, slopes
 
 from benchmarks.evidence.stage import ARMS, COVARIATES, LEVELS, UNITS, asked, connect, write_units
 from benchmarks.measure import Line, compared
 from shared.engines.scan import moments
-from shared.evidence.estimates import Quantity, differences
+from shared.evidence.adjustment import adjusted, centres, slopes
+from shared.evidence.estimates import Means, Quantity, differences
 from shared.evidence.moments import Cells
 from shared.sql import literal
 
