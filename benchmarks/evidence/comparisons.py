@@ -20,34 +20,32 @@ COLUMNS = ("value", "before")
 
 
 def run(repeats: int = 5) -> list[Line]:
+    arms, few = drawn(COMPARISONS), [[aggregates(arm, at) for at in range(TEAS)] for arm in drawn(TEAS)]
     return [
         compared(
             f"{COMPARISONS:,} comparisons",
-            lambda _: (estimate, (COMPARISONS,)),
+            lambda _: (estimate, (arms,)),
             f"tea-tasting: {TEAS} comparisons",
-            lambda _: (analyse, (TEAS,)),
+            lambda _: (analyse, (few,)),
             repeats=repeats,
             limit=LIMIT,
         )
     ]
 
 
-def estimate(count: int) -> None:
-    arms = drawn(count)
-    cells = arms[0].joined(arms[1:])
-    group = np.tile(np.arange(count), 2)
-    each = estimated(cells, *COLUMNS, group)
+def estimate(arms: list[Cells]) -> None:
+    count = len(arms[0])
+    each = estimated(arms[0].joined(arms[1:]), *COLUMNS, np.tile(np.arange(count), 2))
     found = differences(each.at(slice(count, None)), each.at(slice(count)))
     assert found.known.all()
     found.interval(0.05)
     found.p()
 
 
-def analyse(count: int) -> None:
+def analyse(arms: list[list[Aggregates]]) -> None:
     metric = tt.Mean("value", covariate="before")
-    control, treated = ([aggregates(arm, at) for at in range(count)] for arm in drawn(count))
-    for pair in zip(control, treated, strict=True):
-        metric.analyze_aggregates(*pair)
+    for control, treated in zip(*arms, strict=True):
+        metric.analyze_aggregates(control, treated)
 
 
 def drawn(count: int) -> list[Cells]:

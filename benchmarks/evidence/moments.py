@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.evidence.stage import ARMS, COVARIATES, LEVELS, UNITS, asked, connect, write_units
 from benchmarks.measure import Line, compared
 from shared.engines.scan import moments
-from shared.evidence.adjustment import adjusted, slopes
-from shared.evidence.estimates import Quantity, differences
+from shared.evidence.adjustment import adjusted, centres, slopes
+from shared.evidence.estimates import Means, Quantity, differences
 from shared.evidence.moments import Cells
 from shared.sql import literal
 

@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.moments import Array, Cells, Pair
+from shared.evidence.moments import Array, Cells, Pair, grouped, summed
 
 # Rows at a table's beginning from which pivots and the number of levels are guessed; a wrong guess costs time alone.
 SAMPLE = 2_000
@@ -73,16 +73,49 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     """The cells of each grouping, in the order of its keys, from one scan.
 
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
-    grouping is merged from them.
+    grouping adds their sums up.
     """
     levels, pivots = _guessed(connection, asked)
     sets = _packed(by, levels)
     found: dict[By, Cells] = {}
-    for cells, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
-        again, columns = _ill_conditioned(cells, groupings, pivots, asked.flags)
-        right = _rescanned(connection, asked, cells, again, columns) if columns else cells
-        found |= {grouping: _in_order(right.merged(*grouping), grouping) for grouping in groupings}
-    return [found[grouping] for grouping in by]
+    for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
+        for grouping in groupings:
+            cells = sums.added(grouping).centred(pivots)
+            again, columns = _ill_conditioned(cells, pivots, asked.flags)
+            found[grouping] = _rescanned(connection, asked, cells, again, columns) if columns else cells
+    return [_in_order(found[grouping], grouping) for grouping in by]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums of cells around the pivots of their columns: by name of each column, and by pair."""
+
+    keys: Mapping[str, NDArray[Any]]
+    n: Array
+    totals: Mapping[str, Array]
+    products: Mapping[Pair, Array]
+
+    def added(self, by: By) -> _Sums:
+        """Those of the unions by these keys."""
+        group, first = grouped([self.keys[key] for key in by], len(self.n))
+        count = len(first)
+        return _Sums(
+            {key: self.keys[key][first] for key in by},
+            summed(self.n, group, count),
+            {name: summed(values, group, count) for name, values in self.totals.items()},
+            {each: summed(values, group, count) for each, values in self.products.items()},
+        )
+
+    def centred(self, pivots: Mapping[str, float]) -> Cells:
+        """The moments that follow."""
+        return Cells(
+            keys=self.keys,
+            n=self.n.astype(np.int64),
+            means={name: _mean(pivots[name], total, self.n) for name, total in self.totals.items()},
+            products=_centred(self.products, self.totals, self.n),
+            least={},
+            most={},
+        )
 
 
 def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> tuple[Mapping[str, Array], ...]:
@@ -134,8 +167,8 @@ def _keys(groupings: Iterable[By]) -> By:
 
 def _scanned(
     connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By], pivots: Mapping[str, float]
-) -> list[Cells]:
-    """The cells of each set of keys, from one scan of the table."""
+) -> list[_Sums]:
+    """The sums of each set of keys, from one scan of the table."""
     apart = {name: _apart(column, pivots[name]) for name, column in asked.at.items()}
     pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
     sums = ["count(*)", *(f"sum({apart[name]})" for name in apart), *(_product(asked, apart, each) for each in pairs)]
@@ -146,10 +179,16 @@ def _scanned(
         SELECT {f"grouping({listed}), {listed}" if keys else "0"}, {", ".join(sums)} FROM {asked.rows}
         GROUP BY GROUPING SETS ({grouped}) HAVING count(*) > 0 ORDER BY {listed or "1"}
     """).fetchall()
-    return [
-        _cells(asked, each, [row for row in rows if row[0] == _missing(keys, each)], keys, pairs, pivots)
-        for each in sets
-    ]
+    found = []
+    for each in sets:
+        chosen = [row[1:] for row in rows if row[0] == _missing(keys, each)]
+        told, numbers = _split(chosen, len(keys), len(sums))
+        levels = dict(zip(keys, told, strict=True))
+        totals = dict(zip(asked.columns, numbers[1:], strict=False))
+        products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
+        products |= {(one, other): totals[one] for one, other in asked.pairs if one == other and one in asked.flags}
+        found.append(_Sums({key: levels[key] for key in each}, numbers[0], totals, products))
+    return found
 
 
 def _missing(keys: By, present: By) -> int:
@@ -162,25 +201,6 @@ def _product(asked: Asked, apart: Mapping[str, str], each: Pair) -> str:
     if set(each) <= set(asked.flags):
         return f"sum({one}::UTINYINT & {other}::UTINYINT)"
     return f"sum({one}::DOUBLE * {other}::DOUBLE)"  # products of integers would overflow
-
-
-def _cells(
-    asked: Asked, by: By, rows: Sequence[Sequence[Any]], keys: By, pairs: Sequence[Pair], pivots: Mapping[str, float]
-) -> Cells:
-    """A set's cells from its rows of sums."""
-    told, numbers = _split([row[1:] for row in rows], len(keys), 1 + len(asked.columns) + len(pairs))
-    n, totals = numbers[0], dict(zip(asked.columns, numbers[1:], strict=False))
-    products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
-    products |= {(one, other): totals[one] for one, other in asked.pairs if one == other and one in asked.flags}
-    values = dict(zip(keys, told, strict=True))
-    return Cells(
-        keys={key: values[key] for key in by},
-        n=n.astype(np.int64),
-        means={name: _mean(pivots[name], total, n) for name, total in totals.items()},
-        products=_centred(products, totals, n),
-        least={},
-        most={},
-    )
 
 
 def _apart(sql: str, pivot: float) -> str:
@@ -211,22 +231,18 @@ def _centred(products: Mapping[Pair, Array], totals: Mapping[str, Array], n: Arr
 
 
 def _ill_conditioned(
-    cells: Cells, groupings: Sequence[tuple[str, ...]], pivots: Mapping[str, float], flags: Collection[str]
+    cells: Cells, pivots: Mapping[str, float], flags: Collection[str]
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    """Which cells, and which columns, have pivots so far off that a grouping's squares lost digits that count."""
+    """Which cells, and which columns, have pivots so far off that their squares lost digits that count."""
     again, columns = np.zeros(len(cells), dtype=bool), []
-    squares = [one for one, other in cells.products if one == other and one not in flags]
-    for grouping in groupings:
-        merged = cells.merged(*grouping)
-        group = cells.grouped(*grouping)[0]
-        for name in squares:
-            with np.errstate(all="ignore"):
-                shift = merged.n * (merged.means[name] - pivots[name]) ** 2
-                bad = (merged.n > 1) & np.isfinite(shift) & (shift > CONDITION_MAX * merged.product(name, name))
-            if bad.any():
-                again |= bad[group]
-                columns.append(name)
-    return again, list(dict.fromkeys(columns))
+    for name in (one for one, other in cells.products if one == other and one not in flags):
+        with np.errstate(all="ignore"):
+            shift = cells.n * (cells.means[name] - pivots[name]) ** 2
+            bad = (cells.n > 1) & np.isfinite(shift) & (shift > CONDITION_MAX * cells.product(name, name))
+        if bad.any():
+            again |= bad
+            columns.append(name)
+    return again, columns
 
 
 def _rescanned(

@@ -96,11 +96,11 @@ class Cells:
             # From the group's first mean: what is far from zero and hardly varies would lose its digits in a sum.
             filled = np.where(self.n > 0, values, 0.0)
             pivot = _first_filled(filled, self.n, group, count)
-            means[name] = pivot + _summed(self.n * (filled - pivot[group]), group, count) / some
+            means[name] = pivot + summed(self.n * (filled - pivot[group]), group, count) / some
             apart[name] = np.where(self.n > 0, filled - means[name][group], 0.0)
         products = {
-            (one, other): _summed(np.where(self.n > 0, values, 0.0), group, count)
-            + _summed(self.n * apart[one] * apart[other], group, count)
+            (one, other): summed(np.where(self.n > 0, values, 0.0), group, count)
+            + summed(self.n * apart[one] * apart[other], group, count)
             for (one, other), values in self.products.items()
         }
         return Cells(
@@ -114,10 +114,7 @@ class Cells:
 
     def grouped(self, *by: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Per cell the number of its combination of these keys' values, and per combination its first cell."""
-        told = list(zip(*(self.keys[name].tolist() for name in by), strict=True)) if by else [()] * len(self)
-        groups: dict[tuple[Any, ...], int] = {}
-        group = np.array([groups.setdefault(key, len(groups)) for key in told], dtype=np.int64)
-        return group, np.unique(group, return_index=True)[1]
+        return grouped([self.keys[name] for name in by], len(self))
 
     def joined(self, others: Iterable[Cells]) -> Cells:
         """These cells and the others' below them; all have the same keys, columns and products."""
@@ -130,6 +127,14 @@ class Cells:
         return self.keys, self.n, self.means, self.products, self.least, self.most
 
 
+def grouped(keys: Sequence[NDArray[Any]], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per row the number of its combination of keys, in the order of their first rows, and per combination that row."""
+    told = zip(*(values.tolist() for values in keys), strict=True) if keys else [()] * count
+    groups: dict[tuple[Any, ...], int] = {}
+    group = np.array([groups.setdefault(key, len(groups)) for key in told], dtype=np.int64)
+    return group, np.unique(group, return_index=True)[1]
+
+
 def _each(part: Any, change: Callable[[Any], Any]) -> Any:
     return {name: change(values) for name, values in part.items()} if isinstance(part, Mapping) else change(part)
 
@@ -140,7 +145,8 @@ def _stacked(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def _summed(values: Array, group: NDArray[np.int64], count: int) -> Array:
+def summed(values: Array, group: NDArray[np.int64], count: int) -> Array:
+    """The sums of values by their groups, of which there are so many."""
     # Of no weights at all numpy makes integers.
     return np.bincount(group, weights=values, minlength=count).astype(np.float64)
 
