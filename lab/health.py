@@ -103,7 +103,7 @@ def _of_sample(pilot: Pilot, counts: Counts) -> list[str]:
 
 
 # What is said in other words, or is no trouble with the data.
-_SAID = {"multiple_exposure", "metrics_vary"}
+_SAID = {"multiple_exposure", "metrics_vary", "test_domain"}
 
 
 def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:

@@ -159,6 +159,7 @@ ASKED = {
     "novelty": "Does it wear off?",
     "segment_reversals": "A segment against the whole?",
     "outlier_influence": "Carried by a single unit?",
+    "test_domain": "Arms even enough?",
     "improbably_good": "Too good to be true?",
     "metrics_vary": "Do the metrics vary?",
 }

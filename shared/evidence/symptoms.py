@@ -16,6 +16,7 @@ from typing import Any
 from shared.charter import Charter
 from shared.engines.protocol import SIZE, Summary, covariate, early_of, late_of, per_of, value_of
 from shared.evidence.contrasts import compared_with_first, reasons
+from shared.evidence.domain import outside
 from shared.evidence.estimates import Quantity, degrees, means, p_no_difference
 from shared.evidence.model import Effect, SegmentEffect, Symptom
 from shared.evidence.moments import Cells
@@ -350,6 +351,28 @@ def _trimmed(cell: Cells, column: str) -> float | None:
     return mean - (extreme - mean) / (n - 1)
 
 
+def _in_its_domain(seen: Seen) -> Iterator[Symptom]:
+    """Whether the arms are even enough, or the smaller one large enough, for its test to keep its error rate."""
+    check, outside_of = "test_domain", [effect for effect in seen.effects if _outside(seen, effect)]
+    for effect in outside_of:
+        yield Symptom(
+            check=check, state="warning", arm=effect.arm, metric=effect.metric,
+            reason=f"one arm is much smaller, and few of its units have any {effect.metric}: a test at "
+            f"{100 * seen.charter.alpha:g} % may err twice as often",
+        )  # fmt: skip
+    if not outside_of:
+        yield Symptom(check=check, state="good", reason="the arms are even, or large, enough for the tests")
+
+
+def _outside(seen: Seen, effect: Effect) -> bool:
+    metric, column = seen.metrics[effect.metric], value_of(effect.metric)
+    if effect.estimate is None or metric.divided or metric.kind == "quantile" or seen.charter.cluster:
+        return False
+    arms = [seen.summary.arms.of(arm=name) for name in (effect.arm, seen.charter.control.name)]
+    of = [(part.n[0], part.means[column][0], part.product(column, column)[0], part.least[column][0]) for part in arms]
+    return bool(outside(*zip(*of, strict=True)))
+
+
 def _improbable(seen: Seen) -> Iterator[Symptom]:
     """Twyman's law: what is much better than anybody hoped is more often a mistake than a triumph."""
     known = [effect for effect in seen.primaries if effect.estimate is not None]
@@ -408,6 +431,7 @@ CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
     _novelty,
     _segment_reversals,
     _outliers,
+    _in_its_domain,
     _improbable,
     _degenerate,
 )

@@ -59,7 +59,8 @@ def test_every_check_says_something_even_of_nothing():
     nobody = summary_of(["control", "letter"], {value_of("spend"): [0.0, 0.0]}, units={}, day_units={}, outcome_days={})
     told = symptoms(seen(nobody, effects=[silent("no data")]))
     assert len({symptom.check for symptom in told}) == len(CHECKS)
-    assert {symptom.check for symptom in told if symptom.state == "good"} <= {"left_out_alike"}
+    # Of no metrics and no effects nothing is wrong; nothing else is good of nobody.
+    assert {symptom.check for symptom in told if symptom.state == "good"} <= {"left_out_alike", "test_domain"}
 
 
 def test_a_healthy_pilot_has_no_warning():
@@ -75,7 +76,7 @@ def test_a_healthy_pilot_has_no_warning():
         "sample_ratio_by_day": "good", "sample_ratio_by_segment": "good", "multiple_exposure": "good",
         "pre_period_balance": "good", "traits_known": "good", "left_out_alike": "good",
         "recording_gaps": "good", "weekdays_complete": "good",
-        "novelty": "good", "segment_reversals": "good", "outlier_influence": "good", "improbably_good": "good",
+        "novelty": "good", "segment_reversals": "good", "outlier_influence": "good", "test_domain": "good", "improbably_good": "good",
         "metrics_vary": "good",
     }  # fmt: skip
 
