@@ -52,7 +52,7 @@ class Row:
         said = {"none": "nothing"}.get(self.line.promise, f"{self.line.promise} {100 * self.line.limit:g} %")
         found = f"{100 * self.rate:.2f} % ± {100 * self.error:.2f}" if self.known else "no number"
         if self.line.section == "outside":
-            said = "nothing" if self.line.promise == "none" else "unevaluable"
+            said = "nothing" if self.line.promise == "none" else "no number without a warning"
         verdict = "shown" if said == "nothing" else "holds" if self.holds else "**does not hold**"
         return f"| {self.line.what} | {said} | {found} | {100 * self.known / self.pilots:.4g} % | {verdict} |"
 

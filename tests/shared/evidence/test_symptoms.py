@@ -76,7 +76,8 @@ def test_a_healthy_pilot_has_no_warning():
         "sample_ratio_by_day": "good", "sample_ratio_by_segment": "good", "multiple_exposure": "good",
         "pre_period_balance": "good", "traits_known": "good", "left_out_alike": "good",
         "recording_gaps": "good", "weekdays_complete": "good",
-        "novelty": "good", "segment_reversals": "good", "outlier_influence": "good", "test_domain": "good", "improbably_good": "good",
+        "novelty": "good", "segment_reversals": "good", "outlier_influence": "good",
+        "test_domain": "good", "improbably_good": "good",
         "metrics_vary": "good",
     }  # fmt: skip
 
@@ -232,3 +233,16 @@ def test_units_that_the_population_does_not_know_are_counted():
     look = seen(summary_of(ARM, {value_of("spend"): NOISE}, untraited={"history": 41, "zip_code": 40}))
     [told] = found("traits_known", look)
     assert (told.state, told.where) == ("warning", "history")
+
+
+@pytest.mark.parametrize(
+    ("hits", "larger", "state"), [(10, 1_800, "warning"), (150, 400, "good"), (150, 1_800, "warning")]
+)
+def test_a_small_arm_of_which_few_have_any_is_warned_of(hits, larger, state):
+    """A share's effective number is that of the hits in the smaller arm: 10, or 150. Arms of up to 2 : 1 are even."""
+    visits = np.concatenate([np.arange(larger) < hits * larger // 200, np.arange(200) < hits]).astype(float)
+    arm = np.repeat(["control", "letter"], [larger, 200])
+    look = seen(summary_of(arm, {value_of("visit"): visits}), metrics={"visit": VISIT},
+                charter={"primary": {"metric": "visit", "minimum_effect": 0.01}},
+                effects=[effect(metric="visit")])  # fmt: skip
+    assert [told.state for told in found("test_domain", look)] == [state]
