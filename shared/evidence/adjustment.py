@@ -87,23 +87,6 @@ def adjusted(
         return stacked([of_line(cells, one, len(covariates)) for one in lines], len(cells))
 
 
-def in_order(cells: Cells, key: str, values: Sequence[object]) -> Cells:
-    """One cell per value of a key, in this order, and an empty one where there is none; keys other than it are lost."""
-    known = {value: position for position, value in enumerate(cells.keys[key].tolist())}
-    at = np.array([known.get(value, -1) for value in values], dtype=np.int64)
-    there = at >= 0
-
-    def chosen(column: NDArray[Any]) -> NDArray[Any]:
-        found = np.zeros(len(at), dtype=column.dtype)
-        found[there] = column[at[there]]
-        return found
-
-    parts = ({name: chosen(column) for name, column in part.items()} for part in cells.parts[2:])
-    keys = np.empty(len(at), dtype=object)
-    keys[:] = list(values)
-    return Cells({key: keys}, chosen(cells.n), *parts)
-
-
 def stratified(strata: Means | Sequence[Means], weights: Array) -> Means:
     """Means over strata, each with its weight: how many units of all arms it has.
 

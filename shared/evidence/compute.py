@@ -25,8 +25,9 @@ from shared.evidence.model import (
 )
 from shared.evidence.over_time import days, looks
 from shared.evidence.sample_ratios import sample_ratio
+from shared.evidence.seen import Seen
 from shared.evidence.segments import segment_effects
-from shared.evidence.symptoms import Seen, symptoms
+from shared.evidence.symptoms import symptoms
 from shared.evidence.yardsticks import FixedHorizon, Yardstick, yardstick_of
 from shared.metrics import Metric
 

@@ -12,7 +12,7 @@ import tea_tasting as tt
 from scipy import stats
 
 from shared.engines.protocol import SIZE
-from shared.evidence.adjustment import adjusted, centres, in_order, poststratified, slopes, stratified
+from shared.evidence.adjustment import adjusted, centres, poststratified, slopes, stratified
 from shared.evidence.estimates import (
     CLUSTERS_MIN,
     UNITS_PER_COVARIATE,
@@ -236,7 +236,7 @@ LEVELS = ["new", "old", "gone"]
 
 
 def strata(cells, levels=LEVELS, quantity=PLAIN):
-    return [means(in_order(cells.of(arm=arm), "level", levels), [quantity]) for arm in ("letter", "control")]
+    return [means(cells.of(arm=arm).aligned(level=levels), [quantity]) for arm in ("letter", "control")]
 
 
 def shares(levels=LEVELS):
@@ -328,7 +328,7 @@ def test_strata_of_clusters_need_their_minimum_each():
 
 
 def test_cells_come_in_the_order_of_the_values_and_empty_where_there_is_none():
-    cells = in_order(BY_STRATUM.of(arm="letter"), "level", ["gone", "never", "new"])
+    cells = BY_STRATUM.of(arm="letter").aligned(level=["gone", "never", "new"])
     expected = [(LETTER & (level == STRATUM)).sum() for level in ("gone", "never", "new")]
     assert (cells.n.tolist(), cells.keys["level"].tolist()) == (expected, ["gone", "never", "new"])
     assert means(cells, [PLAIN]).problem[:, 0].tolist() == [Problem.NONE, Problem.TOO_FEW, Problem.NONE]

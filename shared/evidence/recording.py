@@ -1,0 +1,59 @@
+"""The recording: whether all of the time box is in the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import pairwise
+
+from shared.evidence.model import Symptom
+from shared.evidence.seen import Seen
+
+# So improbable a silence between outcomes that the recording, and not chance, is to be asked about.
+SILENCE_P_MIN = 0.001
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def recording_gaps(seen: Seen) -> Iterator[Symptom]:
+    """The longest run of days without an outcome between two that have some, against a steady stream of them."""
+    check, days = "recording_gaps", sorted(date.fromisoformat(day) for day in seen.summary.outcome_days)
+    if len(days) < 2:  # noqa: PLR2004 - between two days
+        yield Symptom(check=check, state="unevaluable", reason="there are outcomes of fewer than two days")
+        return
+    longest, start = max((after - before - timedelta(1), before) for before, after in pairwise(days))
+    span = (days[-1] - days[0]).days + 1
+    per_day = sum(seen.summary.outcome_days.values()) / span
+    # Poisson: that a given run is empty, times the places where it could begin.
+    chance = min(1.0, span * math.exp(-per_day * longest.days)) if longest.days else 1.0
+    strange = chance < SILENCE_P_MIN
+    yield Symptom(
+        check=check,
+        state="warning" if strange else "good",
+        where=(start + timedelta(1)).isoformat() if strange else None,
+        measured=chance,
+        threshold=SILENCE_P_MIN,
+        reason=f"no outcome for {longest.days} days from {start + timedelta(1)} on: was the recording down?"
+        if strange
+        else "outcomes came in without a gap that chance does not explain",
+    )
+
+
+def weekdays(seen: Seen) -> Iterator[Symptom]:
+    """Whether every day of the week is in the data."""
+    check = "weekdays_complete"
+    if not seen.complete:
+        yield Symptom(check=check, state="unevaluable", reason="the time box is not over")
+        return
+    active = {date.fromisoformat(day) for day in seen.summary.outcome_days}
+    active |= {date.fromisoformat(str(day)) for _, day in seen.summary.day_units}
+    silent = [WEEKDAYS[n] for n in range(len(WEEKDAYS)) if n not in {day.weekday() for day in active}]
+    yield Symptom(
+        check=check,
+        state="warning" if silent else "good",
+        measured=float(len(WEEKDAYS) - len(silent)),
+        threshold=float(len(WEEKDAYS)),
+        reason=f"nothing was ever recorded on a {', '.join(silent)}"
+        if silent
+        else "every day of the week is in the data",
+    )

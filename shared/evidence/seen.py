@@ -1,0 +1,34 @@
+"""What the checks of health look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.charter import Charter
+from shared.engines.protocol import Summary
+from shared.evidence.model import Effect, SegmentEffect
+from shared.metrics import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the checks look at.
+
+    Attributes:
+        planned: each arm's planned share.
+        complete: whether the time box is over and all of it in the data.
+    """
+
+    charter: Charter
+    metrics: Mapping[str, Metric]
+    planned: Mapping[str, float]
+    summary: Summary
+    effects: Sequence[Effect]
+    segments: Sequence[SegmentEffect]
+    complete: bool
+
+    @property
+    def primaries(self) -> list[Effect]:
+        """The effects on primary metrics."""
+        return [effect for effect in self.effects if effect.part == "primary"]

@@ -1,0 +1,199 @@
+"""What showed: whether the effects are such as can be believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from shared.engines.protocol import early_of, late_of, value_of
+from shared.evidence.domain import outside
+from shared.evidence.estimates import degrees, p_no_difference
+from shared.evidence.model import Effect, Symptom
+from shared.evidence.moments import Cells
+from shared.evidence.seen import Seen
+
+NOVELTY_P_MIN = 0.01
+# What the team itself called worth scaling, ten times over: Twyman's law says to look for the mistake first (Kohavi,
+# Tang and Xu 2020, "Trustworthy Online Controlled Experiments", ch. 3).
+IMPROBABLE_TIMES = 10
+
+
+def novelty(seen: Seen) -> Iterator[Symptom]:
+    """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
+    cells, said = seen.summary.tenure, False
+    for effect in seen.primaries if cells is not None else ():
+        if early_of(effect.metric) not in cells.means:  # type: ignore[union-attr]
+            continue
+        said = True
+        yield _wearing_off(seen, cells, effect)  # type: ignore[arg-type]
+    if not said:
+        reason = "no unit was exposed early enough, or the primary metric is none that adds up over time"
+        yield Symptom(check="novelty", state="unevaluable", reason=reason)
+
+
+def segment_reversals(seen: Seen) -> Iterator[Symptom]:
+    """Whether a segment goes significantly against the whole."""
+    check = "segment_reversals"
+    known = [found for found in seen.segments if found.p_adjusted is not None and found.estimate is not None]
+    if not known:
+        reason = (
+            "no effect in a segment could be computed" if seen.charter.segments else "the charter names no segments"
+        )
+        yield Symptom(check=check, state="unevaluable", reason=reason)
+        return
+    overall = {(e.arm, e.metric): e.estimate for e in seen.primaries if e.estimate is not None}
+    turned = [
+        found
+        for found in known
+        if (found.p_adjusted or 0.0) <= seen.charter.alpha
+        and (found.estimate or 0.0) * overall.get((found.arm, found.metric), 0.0) < 0
+    ]
+    for found in turned:
+        yield Symptom(
+            check=check, state="warning", arm=found.arm, metric=found.metric, where=f"{found.segment}: {found.level}",
+            measured=found.p_adjusted, threshold=seen.charter.alpha,
+            reason=f"{found.metric} goes the other way where {found.segment} is {found.level}",
+        )  # fmt: skip
+    if not turned:
+        yield Symptom(check=check, state="good", reason="no segment goes significantly against the whole")
+
+
+def outliers(seen: Seen) -> Iterator[Symptom]:
+    """What is left of each primary effect without the most extreme unit of each arm."""
+    asked = False
+    for effect in seen.primaries:
+        metric = seen.metrics[effect.metric]
+        if (
+            metric.kind in {"mean", "count"}
+            and not (metric.divided or seen.charter.cluster)
+            and effect.estimate is not None
+        ):
+            asked = True
+            yield _without_the_extremes(seen, effect)
+    if not asked:
+        reason = "no single unit can carry a primary metric that is a share, a ratio, a quantile, or of clusters"
+        yield Symptom(check="outlier_influence", state="good" if seen.primaries and _bounded(seen) else "unevaluable",
+                      reason=reason)  # fmt: skip
+
+
+def in_its_domain(seen: Seen) -> Iterator[Symptom]:
+    """Whether the arms are even enough, or the smaller one large enough, for its test to keep its error rate."""
+    check, outside_of = "test_domain", [effect for effect in seen.effects if _outside(seen, effect)]
+    for effect in outside_of:
+        yield Symptom(
+            check=check, state="warning", arm=effect.arm, metric=effect.metric,
+            reason=f"one arm is much smaller, and few of its units have any {effect.metric}: a test at "
+            f"{100 * seen.charter.alpha:g} % may err twice as often",
+        )  # fmt: skip
+    if not outside_of:
+        yield Symptom(check=check, state="good", reason="the arms are even, or large, enough for the tests")
+
+
+def improbable(seen: Seen) -> Iterator[Symptom]:
+    """Twyman's law: what is much better than anybody hoped is more often a mistake than a triumph."""
+    known = [effect for effect in seen.primaries if effect.estimate is not None]
+    if not known:
+        yield Symptom(check="improbably_good", state="unevaluable", reason="no primary effect could be computed")
+    for effect in known:
+        asked = seen.charter.primary_of(effect.metric)
+        times = abs(effect.estimate or 0.0) / asked.minimum_effect if asked else math.nan
+        strange = not times < IMPROBABLE_TIMES
+        yield Symptom(
+            check="improbably_good",
+            state="warning" if strange else "good",
+            arm=effect.arm,
+            metric=effect.metric,
+            measured=times,
+            threshold=float(IMPROBABLE_TIMES),
+            reason=f"the effect on {effect.metric} is {times:.1f} times the one worth scaling"
+            + ("; look for a mistake in the data first" if strange else ""),
+        )
+
+
+def degenerate(seen: Seen) -> Iterator[Symptom]:
+    """Which metrics could not be compared."""
+    silent = [effect for effect in seen.effects if effect.problem is not None]
+    for effect in silent:
+        yield Symptom(
+            check="metrics_vary", state="warning", arm=effect.arm, metric=effect.metric, reason=str(effect.problem)
+        )
+    if not silent:
+        yield Symptom(check="metrics_vary", state="good", reason="every metric varies, and could be compared")
+
+
+def _wearing_off(seen: Seen, cells: Cells, effect: Effect) -> Symptom:
+    names = early_of(effect.metric), late_of(effect.metric)
+    told = {"check": "novelty", "arm": effect.arm, "metric": effect.metric}
+    arms = [cells.of(arm=name) for name in (effect.arm, seen.charter.control.name)]
+    if min(int(part.n.sum()) for part in arms) < 2:  # noqa: PLR2004 - for a variance
+        return Symptom(**told, state="unevaluable", reason="too few units were exposed early enough to compare")
+    early = _level(arms, names[0])
+    change = [float(part.means[names[1]][0] - part.means[names[0]][0]) for part in arms]
+    spread = [
+        float(part.product(names[0], names[0])[0] + part.product(names[1], names[1])[0] - 2 * part.product(*names)[0])
+        / (int(part.n[0]) - 1) / int(part.n[0])
+        for part in arms
+    ]  # fmt: skip
+    difference, variance = change[0] - change[1], sum(spread)
+    if not (variance > 0 and math.isfinite(variance) and math.isfinite(difference)):
+        return Symptom(**told, state="unevaluable", reason="the metric does not vary over the units' time")
+    df = degrees(spread, [int(part.n[0]) for part in arms])
+    p = float(p_no_difference(difference, math.sqrt(variance), df))
+    fades = p < NOVELTY_P_MIN / len(seen.primaries) and early * difference < 0
+    return Symptom(
+        **told,
+        state="warning" if fades else "good",
+        measured=p,
+        threshold=NOVELTY_P_MIN / len(seen.primaries),
+        reason=f"the effect on {effect.metric} wears off as time passes since the exposure"
+        if fades
+        else f"the effect on {effect.metric} does not wear off from the first quarter of the time box to the second",
+    )
+
+
+def _level(arms: list[Cells], name: str) -> float:
+    return float(arms[0].means[name][0] - arms[1].means[name][0])
+
+
+def _bounded(seen: Seen) -> bool:
+    return all(seen.metrics[effect.metric].kind == "proportion" for effect in seen.primaries)
+
+
+def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
+    told = {"check": "outlier_influence", "arm": effect.arm, "metric": effect.metric}
+    column = value_of(effect.metric)
+    rest = [_trimmed(seen.summary.arms.of(arm=name), column) for name in (effect.arm, seen.charter.control.name)]
+    if any(part is None for part in rest):
+        return Symptom(**told, state="unevaluable", reason="an arm has too few units to leave one out")
+    left = rest[0] - rest[1]  # type: ignore[operator]
+    # The plain estimate: without its extremes the adjusted one would need the covariates of those units.
+    before = effect.plain[0] if effect.plain else effect.estimate or 0.0
+    se = effect.plain[1] if effect.plain else effect.se or math.nan
+    moved = abs(left - before) / se if se > 0 else math.nan
+    turned = left * before < 0 or not moved < 1
+    return Symptom(
+        **told,
+        state="warning" if turned else "good",
+        measured=left,
+        threshold=before,
+        reason=f"without the most extreme unit of each arm the difference in {effect.metric} would be {left:+.4g}, "
+        f"not {before:+.4g}",
+    )
+
+
+def _trimmed(cell: Cells, column: str) -> float | None:
+    """The mean without the unit farthest from it, exactly."""
+    if len(cell) == 0 or cell.n[0] <= 1:
+        return None
+    n, mean = int(cell.n[0]), float(cell.means[column][0])
+    extreme = max(float(cell.least[column][0]), float(cell.most[column][0]), key=lambda value: abs(value - mean))
+    return mean - (extreme - mean) / (n - 1)
+
+
+def _outside(seen: Seen, effect: Effect) -> bool:
+    metric, column = seen.metrics[effect.metric], value_of(effect.metric)
+    if effect.estimate is None or metric.divided or metric.kind == "quantile" or seen.charter.cluster:
+        return False
+    arms = [seen.summary.arms.of(arm=name) for name in (effect.arm, seen.charter.control.name)]
+    of = [(part.n[0], part.means[column][0], part.product(column, column)[0], part.least[column][0]) for part in arms]
+    return bool(outside(*zip(*of, strict=True)))
