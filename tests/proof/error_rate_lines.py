@@ -320,8 +320,8 @@ def _outside() -> Iterator[Line]:
         ("lognormal (skewness 6), 200 : 1,800", sim.lognormal(1), (200, 1800)),
         ("lognormal with sigma 2 (skewness 414), 1,000 : 9,000", sim.lognormal(2), (1000, 9000)),
     ):
-        yield line(f"{what}, whatever is warned of", _null(draw, units), "none")
-        yield line(f"{what}, what is not warned of", _not_warned_of(draw, units))
+        yield line(f"{what}, all pilots", _null(draw, units), "none")
+        yield line(f"{what}, pilots without a warning", _not_warned_of(draw, units))
 
 
 def _not_warned_of(draw, units):
