@@ -67,7 +67,7 @@ def test_a_whole_pilot_runs_on_them_and_the_gate_admits_what_was_planted(made_up
     [real] = [f for f in judgement.findings if f.check == "units_real"]
     assert (real.outcome, real.reason) == ("passed", "synthetic units, in a rehearsal")
     others = [f for f in judgement.of_arm("letter") if f.check != "guardrails"]
-    assert {f.outcome for f in others} == {"passed"}
+    assert {f.outcome for f in others if f.level == "block"} == {"passed"}
 
 
 def test_the_same_seed_gives_the_same_file_and_another_one_another(made_up, tmp_path):
