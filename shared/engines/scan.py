@@ -28,6 +28,8 @@ CELLS_MAX = 2_000
 NEAR_SDS = 2.0
 # The largest n (mean - pivot)^2 over the sum of squared deviations with which no more than three digits are lost.
 CONDITION_MAX = 1e3
+# The first scan around a cell's own mean may start from a mean that itself lost digits; the second one does not.
+RESCANS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,7 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     found: dict[By, Cells] = {}
     for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
         for grouping in groupings:
-            cells = sums.added(grouping).centred(pivots)
-            again, columns = _ill_conditioned(cells, pivots, asked.flags)
-            found[grouping] = _rescanned(connection, asked, cells, again, columns) if columns else cells
+            found[grouping] = _conditioned(connection, asked, sums.added(grouping).centred(pivots), pivots)
     return [_in_order(found[grouping], grouping) for grouping in by]
 
 
@@ -230,8 +230,22 @@ def _centred(products: Mapping[Pair, Array], totals: Mapping[str, Array], n: Arr
     return {(one, other): np.maximum(x, 0.0) if one == other else x for (one, other), x in centred.items()}
 
 
+def _conditioned(
+    connection: duckdb.DuckDBPyConnection, asked: Asked, cells: Cells, pivots: Mapping[str, float | Array]
+) -> Cells:
+    """The cells, scanned again where pivots were far off."""
+    for _ in range(RESCANS):
+        again, columns = _ill_conditioned(cells, pivots, asked.flags)
+        if not columns:
+            break
+        means = cells.means
+        cells = _rescanned(connection, asked, cells, again, columns)
+        pivots = {**pivots, **{name: np.where(again, means[name], pivots[name]) for name in columns}}
+    return cells
+
+
 def _ill_conditioned(
-    cells: Cells, pivots: Mapping[str, float], flags: Collection[str]
+    cells: Cells, pivots: Mapping[str, float | Array], flags: Collection[str]
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Which cells, and which columns, have pivots so far off that their squares lost digits that count."""
     again, columns = np.zeros(len(cells), dtype=bool), []
@@ -270,11 +284,6 @@ def _rescanned(
     n = chosen.n.astype(float)
     means = {name: _mean(chosen.means[name], totals[name], n) for name in names}
     products = _centred(dict(zip(pairs, numbers[len(names) :], strict=True)), totals, n)
-    for name in columns:
-        square = products.get((name, name))
-        if square is not None:
-            # Numbers that differ at all differ in their last digit: less than that is what rounding left of a constant.
-            square[square < (np.spacing(np.abs(means[name])) / 2) ** 2 / 2] = 0.0
     return Cells(
         keys=cells.keys,
         n=cells.n,

@@ -76,6 +76,15 @@ def test_a_constant_has_no_variance_in_any_cell_however_far_from_the_others(conn
     }  # fmt: skip
 
 
+def test_a_constant_has_no_variance_where_the_table_begins_with_another(connection):
+    # Of 0.1 hardly a digit is left beside the first pivot; and what is not known is a level too.
+    zone = np.where(np.arange(N) < N // 2, "Urban", None)
+    table(connection, x=np.where(np.arange(N) < N // 2, 987_654_321.1, 0.1), zone=zone)
+    [cells] = moments(connection, asked("x", keys=("zone",)), [("zone",)])
+    assert cells.keys["zone"].tolist() == ["Urban", None]
+    assert (cells.means["x"].tolist(), cells.product("x", "x").tolist()) == ([987_654_321.1, 0.1], [0.0, 0.0])
+
+
 def test_a_flags_square_follows_from_its_mean_by_hand(connection):
     table(connection, x=(np.arange(N) % 4 == 0).astype(np.int8), y=(np.arange(N) % 8 == 0).astype(np.int8))
     [cells] = moments(connection, asked("x", "y", flags=("x", "y")), [()])
