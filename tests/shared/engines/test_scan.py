@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.engines.scan import CELLS_MAX, SAMPLE, Asked, _packed, extremes, moments
+from shared.engines.scan import CELLS_MAX, SAMPLE, _packed, extremes, moments
+from shared.engines.sums import Asked
 from shared.evidence.moments import pair
 
 N = 6_000
