@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from shared.engines.scan import Asked
+from shared.engines.sums import Asked
 from shared.evidence.moments import pair
 from shared.sql import literal
 

@@ -15,7 +15,8 @@ from shared.clock import rfc3339
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
 from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
-from shared.engines.scan import Asked, extremes, moments
+from shared.engines.scan import extremes, moments
+from shared.engines.sums import Asked
 from shared.engines.unit_table import UNITS, make_unit_table
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells, Pair

@@ -20,7 +20,7 @@ class Layout:
         parts: likewise, what was measured early and late in each unit's time.
         levels: by the traits' names, the columns of the segments and the stratum.
         cluster: whether units are in clusters.
-        flags: the names whose values are 0 or 1.
+        flags: the names whose values are 0 or 1 of a unit.
         pairs, part_pairs: the products that are asked for, of values and covariates and of the parts.
     """
 
@@ -54,7 +54,6 @@ class Layout:
                 flags |= {value_of(name), early_of(name), late_of(name)}
         pairs |= set(_products(covariates))
         if question.cluster:
-            flags.clear()
             pairs |= {pair(SIZE, name) for name in (SIZE, *values, *covariates)}
             part_pairs |= {pair(SIZE, name) for name in (SIZE, *parts)}
         levels = dict.fromkeys((*question.segments, *((question.strata,) if question.strata else ())))

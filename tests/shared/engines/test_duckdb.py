@@ -13,6 +13,7 @@ from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import IN_TWO_ARMS, PilotData, Question, value_of
 from shared.evidence.model import Moments
 from shared.metrics import Metric
+from tests.shared.engines.rows import write_rows
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, two_arms
 
 METRICS = {"visit": VISIT, "spend": SPEND}
@@ -182,3 +183,73 @@ def test_the_three_files_are_found_by_their_names(tmp_path):
     assert [path.name for path in PilotData.in_folder(tmp_path).files] == [
         "exposures.parquet", "outcomes.parquet", "conflicts.parquet",
     ]  # fmt: skip
+
+
+AT = "2026-03-02 12:00"
+
+
+def told(folder, traits, arms=None):
+    """Exposures of these units, all in the control arm but where `arms` says otherwise, with their traits."""
+    arms = arms or {}
+    return write_rows(folder, [(unit, arms.get(unit, "control"), AT) for unit in traits], traits=traits)
+
+
+def test_what_is_told_twice_of_a_unit_is_not_known_of_it(tmp_path):
+    data = told(tmp_path, {"a": {"zone": "Urban"}, "b": {"zone": "Rural"}})
+    with duckdb.connect() as connection:
+        both = tmp_path / "both.parquet"
+        connection.execute(f"COPY (FROM '{data.traits}' UNION ALL SELECT 'a', 'Rural') TO '{both}' (FORMAT parquet)")
+    both.rename(data.traits)
+    found = summarise(data, segments=("zone",))
+    assert found.segment_units == {"zone": {("control", "Rural"): 1, ("control", None): 1}}
+    assert found.untraited == {"zone": 1}
+
+
+def test_a_unit_in_two_arms_is_counted_even_where_it_is_in_no_cluster(tmp_path):
+    data = write_rows(
+        tmp_path,
+        [("a", "control", AT), ("a", "letter", AT), ("b", "control", AT)],
+        traits={"a": {"home": None}, "b": {"home": "h1"}},
+    )
+    found = summarise(data, cluster="home")
+    assert (found.multiple_units, found.units, found.clusters) == (1, {"control": 1}, {"control": 1})
+
+
+def test_a_column_of_too_many_levels_is_named_and_has_no_cells(tmp_path):
+    traits = {f"u{n}": {"id": n, "decade": n // 10, "many": n % 100} for n in range(101)}
+    found = summarise(told(tmp_path, traits), segments=("id", "decade", "many"), strata="id")
+    assert (found.crowded, found.strata, set(found.segments)) == (("id",), None, {"decade", "many"})
+    assert set(found.segment_units) == {"decade", "many"}
+    assert len(found.segments["many"]) == 100
+
+
+def test_levels_are_text_whatever_the_column_holds(tmp_path):
+    found = summarise(told(tmp_path, {"a": {"plan": 2}, "b": {"plan": 10}}), segments=("plan",))
+    assert found.segments["plan"].keys["level"].tolist() == ["10", "2"]
+
+
+@pytest.mark.parametrize("known", [{"a": {"zone": "Urban"}}, None])
+def test_a_covariate_that_nobody_has_is_no_number(tmp_path, known):
+    data = write_rows(tmp_path, [("a", "control", AT), ("b", "control", AT)], traits=known)
+    found = summarise(data, covariates=("before",))
+    assert found.untraited == {"before": 2}
+    assert np.isnan(found.arms.means["covariate:before"]).all()
+
+
+def test_a_covariate_of_text_is_not_known(tmp_path):
+    found = summarise(told(tmp_path, {"a": {"before": "much"}, "b": {"before": "2.5"}}), covariates=("before",))
+    assert (found.untraited, found.arms.means["covariate:before"].tolist()) == ({"before": 1}, [2.5])
+
+
+def test_an_infinite_covariate_stays_infinite(tmp_path):
+    data = told(tmp_path, {"a": {"before": float("inf")}, "b": {"before": None}, "c": {"before": 1.0}})
+    assert not np.isfinite(summarise(data, covariates=("before",)).arms.means["covariate:before"]).any()
+
+
+def test_equal_data_give_equal_moments_to_the_last_bit(tmp_path):
+    values = np.random.default_rng(3).lognormal(3.0, 2.0, 3_000)
+    data = two_arms(tmp_path, values, values[::-1])
+    first, second = summarise(data).arms, summarise(data).arms
+    assert {name: found.tolist() for name, found in first.products.items()} == {
+        name: found.tolist() for name, found in second.products.items()
+    }

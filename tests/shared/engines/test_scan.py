@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.engines.scan import CELLS_MAX, SAMPLE, Asked, _packed, extremes, moments
+from shared.engines.scan import CELLS_MAX, SAMPLE, _packed, extremes, moments
+from shared.engines.sums import Asked
 from shared.evidence.moments import pair
 
 N = 6_000
@@ -74,6 +75,15 @@ def test_a_constant_has_no_variance_in_any_cell_however_far_from_the_others(conn
     assert dict(zip(cells.keys["arm"], cells.means["x"], strict=True)) == {
         "control": 0.1, "letter": 1e9 + 0.1, "card": -1234567.89,
     }  # fmt: skip
+
+
+def test_a_constant_has_no_variance_where_the_table_begins_with_another(connection):
+    # Of 0.1 hardly a digit is left beside the first pivot; and what is not known is a level too.
+    zone = np.where(np.arange(N) < N // 2, "Urban", None)
+    table(connection, x=np.where(np.arange(N) < N // 2, 987_654_321.1, 0.1), zone=zone)
+    [cells] = moments(connection, asked("x", keys=("zone",)), [("zone",)])
+    assert cells.keys["zone"].tolist() == ["Urban", None]
+    assert (cells.means["x"].tolist(), cells.product("x", "x").tolist()) == ([987_654_321.1, 0.1], [0.0, 0.0])
 
 
 def test_a_flags_square_follows_from_its_mean_by_hand(connection):

@@ -1,0 +1,117 @@
+"""Sums of a table's columns around pivots: how they are asked for in SQL, and the moments that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.evidence.moments import Array, Cells, Pair, grouped, summed
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted of a table.
+
+    Attributes:
+        table: a relation, as SQL.
+        columns: by name, numbers without NULL, as SQL over the table.
+        pairs: the products.
+        keys: by name, what tells cells apart, as SQL.
+        flags: the columns that hold nothing but 0 and 1; their squares need no scan.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+    pairs: Collection[Pair]
+    keys: Mapping[str, str]
+    flags: Collection[str] = ()
+
+    @property
+    def rows(self) -> str:
+        """The relation with its keys as `k0`, `k1`, … and its columns as `c0`, `c1`, …."""
+        keys = (f"{sql} AS k{at}" for at, sql in enumerate(self.keys.values()))
+        columns = (f"{sql} AS c{at}" for at, sql in enumerate(self.columns.values()))
+        return f"(SELECT {', '.join((*keys, *columns))} FROM {self.table})"
+
+    @property
+    def key_at(self) -> dict[str, str]:
+        """By name, the keys as in `rows`."""
+        return {name: f"k{at}" for at, name in enumerate(self.keys)}
+
+    @property
+    def at(self) -> dict[str, str]:
+        """By name, the columns as in `rows`."""
+        return {name: f"c{at}" for at, name in enumerate(self.columns)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of cells around the pivots of their columns: by name of each column, and by pair."""
+
+    keys: Mapping[str, NDArray[Any]]
+    n: Array
+    totals: Mapping[str, Array]
+    products: Mapping[Pair, Array]
+
+    def added(self, by: tuple[str, ...]) -> Sums:
+        """Those of the unions by these keys."""
+        group, first = grouped([self.keys[key] for key in by], len(self.n))
+        count = len(first)
+        return Sums(
+            {key: self.keys[key][first] for key in by},
+            summed(self.n, group, count),
+            {name: summed(values, group, count) for name, values in self.totals.items()},
+            {each: summed(values, group, count) for each, values in self.products.items()},
+        )
+
+    def centred(self, pivots: Mapping[str, float]) -> Cells:
+        """The moments that follow."""
+        return Cells(
+            keys=self.keys,
+            n=self.n.astype(np.int64),
+            means={name: mean(pivots[name], total, self.n) for name, total in self.totals.items()},
+            products=centred(self.products, self.totals, self.n),
+            least={},
+            most={},
+        )
+
+
+def product(asked: Asked, apart: Mapping[str, str], each: Pair) -> str:
+    """The SQL of a sum of products of two columns' deviations from their pivots."""
+    one, other = (apart[name] for name in each)
+    if set(each) <= set(asked.flags):
+        return f"sum({one}::UTINYINT & {other}::UTINYINT)"
+    return f"sum({one}::DOUBLE * {other}::DOUBLE)"  # products of integers would overflow
+
+
+def deviation(sql: str, pivot: float) -> str:
+    """The SQL of a column's deviation from its pivot."""
+    return sql if pivot == 0 else f"({sql} - '{pivot!r}'::DOUBLE)"
+
+
+def split(rows: Sequence[Sequence[Any]], keys: int, numbers: int) -> tuple[list[NDArray[Any]], list[Array]]:
+    """Keys as objects, and numbers as floats, by column."""
+    columns = list(zip(*rows, strict=True)) or [()] * (keys + numbers)
+    told = []
+    for values in columns[:keys]:
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        told.append(array)
+    return told, [np.array(values, dtype=float) for values in columns[keys:]]
+
+
+def mean(pivot: float | Array, total: Array, n: Array) -> Array:
+    """The means of cells from their sums around a pivot."""
+    with np.errstate(all="ignore"):
+        return np.asarray(pivot + total / n, dtype=float)
+
+
+def centred(products: Mapping[Pair, Array], totals: Mapping[str, Array], n: Array) -> dict[Pair, Array]:
+    """Sums of products around the means from those around pivots; a square is not negative."""
+    with np.errstate(all="ignore"):
+        centred = {(one, other): raw - totals[one] * totals[other] / n for (one, other), raw in products.items()}
+    return {(one, other): np.maximum(x, 0.0) if one == other else x for (one, other), x in centred.items()}
