@@ -10,8 +10,7 @@ from lab.accounts import Account
 from lab.pilots import Pilot
 from lab.report import kills
 from shared.clock import parse_rfc3339, rfc3339
-from shared.evidence.model import Evidence
-from shared.evidence.sample_ratios import P_MIN
+from shared.evidence.model import RATIO_P_MIN, Evidence
 
 # What the gate accepts by default (promotion/checks/multiple_exposure.py).
 MULTIPLE_FRAC_MAX = 0.01
@@ -108,7 +107,7 @@ _SAID = {"multiple_exposure", "metrics_vary", "test_domain"}
 
 def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:
     found, ratio, multiple = [], evidence.health.sample_ratio, evidence.health.multiple_frac
-    if ratio.p is not None and ratio.p < P_MIN:
+    if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append("arms of the wrong size")
     if multiple is not None and multiple > MULTIPLE_FRAC_MAX:
         found.append(f"{multiple:.1%} of the units in two arms")

@@ -15,10 +15,9 @@ from shared.charter import Charter
 from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
 from shared.evidence.estimates import Means, differences
-from shared.evidence.model import ArmEvidence, Evidence, Moments
+from shared.evidence.model import RATIO_P_MIN, ArmEvidence, Evidence, Moments
 from shared.evidence.problems import Problem
 from shared.evidence.recorded import recorded
-from shared.evidence.sample_ratios import P_MIN
 from shared.metrics import Metric
 from shared.money import Money
 from shared.room import Room
@@ -135,7 +134,7 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
     if analysis is None or analysis.interim or analysis.evidence.first_exposure is None:
         return None
     p = analysis.evidence.health.sample_ratio.p
-    if p is None or p < P_MIN:
+    if p is None or p < RATIO_P_MIN:
         return None
     with room.transaction() as connection:
         return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)

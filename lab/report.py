@@ -10,8 +10,7 @@ from lab.pilots import Pilot
 from lab.plots import pictures
 from shared import wording
 from shared.charter import Charter, KillCriterion
-from shared.evidence.model import Effect, Evidence, Look, LookEffect, SegmentEffect
-from shared.evidence.sample_ratios import P_MIN
+from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
 from shared.money import Money
 
 PAGE = "report.html"
@@ -52,7 +51,7 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
 def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
     """What must be read before any number: arms of the wrong size, harm that closes a pilot, one closed early."""
     found, ratio = [], evidence.health.sample_ratio
-    if ratio.p is not None and ratio.p < P_MIN:
+    if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append(
             f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
             "); units were lost or added on the way, and whoever is missing may be different from the rest."

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.digests import digest_json
 
+# Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation of the arms' sizes.
+RATIO_P_MIN = 0.001
 Part = Literal["primary", "guardrail", "secondary"]
 
 

@@ -7,10 +7,8 @@ from typing import TypeVar
 
 from scipy.special import chdtrc
 
-from shared.evidence.model import SampleRatio
+from shared.evidence.model import RATIO_P_MIN, SampleRatio
 
-# Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation.
-P_MIN = 0.001
 # A smaller deviation of shares does no harm: Statsig's 0.1 %.
 DEVIATION_FLOOR = 0.001
 # The fewest units to expect in an arm for a chi-square to mean something: Eppo's 8.
@@ -41,12 +39,12 @@ def of_groups(units: Mapping[tuple[str, Key], int], planned: Mapping[str, float]
 
 
 def mismatched(found: Mapping[Key, SampleRatio]) -> dict[Key, SampleRatio]:
-    """The groups that are not as planned, each tested at its part of `P_MIN` (Bonferroni), and above the floor."""
+    """The groups that are not as planned, each at its part of `RATIO_P_MIN` (Bonferroni), and above the floor."""
     return {
         group: ratio
         for group, ratio in found.items()
         if ratio.p is not None
         and ratio.deviation is not None
-        and ratio.p < P_MIN / len(found)
+        and ratio.p < RATIO_P_MIN / len(found)
         and ratio.deviation >= DEVIATION_FLOOR
     }

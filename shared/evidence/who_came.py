@@ -9,9 +9,9 @@ from typing import Any
 from shared.engines.protocol import SIZE, covariate, per_of
 from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.estimates import Quantity, means
-from shared.evidence.model import Symptom
+from shared.evidence.model import RATIO_P_MIN, Symptom
 from shared.evidence.moments import Cells
-from shared.evidence.sample_ratios import DEVIATION_FLOOR, P_MIN, mismatched, of_groups
+from shared.evidence.sample_ratios import DEVIATION_FLOOR, mismatched, of_groups
 from shared.evidence.seen import Seen
 
 # GrowthBook's default for the same question.
@@ -52,7 +52,7 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
             state="warning",
             where=f"{name}: {group}" if name else str(group),
             measured=ratio.p,
-            threshold=P_MIN / len(known),
+            threshold=RATIO_P_MIN / len(known),
             reason=f"the arms are not as large as planned {f'where {name} is' if name else 'on'} {group}",
         )
     if not wrong:

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from shared.evidence.model import SampleRatio
-from shared.evidence.sample_ratios import P_MIN, mismatched, of_groups, sample_ratio
+from shared.evidence.model import RATIO_P_MIN, SampleRatio
+from shared.evidence.sample_ratios import mismatched, of_groups, sample_ratio
 from tests.real_data import FOLDER, on_real_data
 
 NOTHING = SampleRatio(chi2=None, p=None, deviation=None)
@@ -70,8 +70,8 @@ def test_each_group_is_tested_at_its_part_of_the_error_rate_by_scipy():
     units = {("a", "mon"): 500, ("b", "mon"): 500, ("a", "tue"): 1104, ("b", "tue"): 1254}
     found = of_groups(units, HALVES)
     p = chisquare([1104, 1254]).pvalue
-    assert p / 0.5 > P_MIN
-    assert p > P_MIN / 2
+    assert p / 0.5 > RATIO_P_MIN
+    assert p > RATIO_P_MIN / 2
     assert found["tue"].p == pytest.approx(p, rel=1e-9)
     assert mismatched(found) == {}
     assert set(mismatched({"tue": sample_ratio({"a": 1100, "b": 1300}, HALVES)})) == {"tue"}
