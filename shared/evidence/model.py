@@ -305,8 +305,9 @@ class Health(_Record):
 
     Attributes:
         sample_ratio: see there.
-        multiple_units: units seen in more than one arm; they are left out of every effect.
-        multiple_frac: their share of all exposed units; None without any.
+        multiple_units: units (or clusters, where these were drawn) seen in more than one arm; they are left out of
+            every effect.
+        multiple_frac: their share of all exposed ones; None without any.
         conflicts: rows held back at intake, by reason.
         symptoms: what the further checks found, each at least once.
     """

@@ -23,7 +23,7 @@ UNTRAITED_FRAC_MAX = 0.05
 
 def ratio_by_day(seen: Seen) -> Iterator[Symptom]:
     """Whether the arms have the planned sizes on each day."""
-    yield from _ratios(seen, "sample_ratio_by_day", {"": seen.summary.day_units}, "day")
+    yield from _ratios(seen, "sample_ratio_by_day", {"": seen.summary.drawn_by_day}, "day")
 
 
 def ratio_by_segment(seen: Seen) -> Iterator[Symptom]:
@@ -31,7 +31,7 @@ def ratio_by_segment(seen: Seen) -> Iterator[Symptom]:
     if not seen.charter.segments:
         yield Symptom(check="sample_ratio_by_segment", state="unevaluable", reason="the charter names no segments")
         return
-    yield from _ratios(seen, "sample_ratio_by_segment", seen.summary.segment_units, "level")
+    yield from _ratios(seen, "sample_ratio_by_segment", seen.summary.drawn_by_segment, "level")
 
 
 def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any], int]], what: str) -> Iterator[Symptom]:
@@ -63,7 +63,7 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
 
 def multiple_exposure(seen: Seen) -> Iterator[Symptom]:
     """How many units were seen in two arms."""
-    whole = sum(seen.summary.units.values()) + seen.summary.multiple_units
+    whole = sum(seen.summary.drawn.values()) + seen.summary.multiple_units
     if not whole:
         yield Symptom(check="multiple_exposure", state="unevaluable", reason="nobody was exposed")
         return
