@@ -8,7 +8,7 @@ from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from shared import wording
 from shared.charter import Guardrail
-from shared.evidence.rule import harm_ruled_out
+from shared.evidence.rule import harm_ruled_out, within
 from shared.finding import Finding
 
 
@@ -39,7 +39,7 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
         )
     measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}
     told = f"{rail.metric} is no worse than {wording.number(metric, effect.bound)} (margin {margin})"
-    if harm_ruled_out(effect.p_non_inferior, alpha):
+    if harm_ruled_out(effect.p_non_inferior, alpha) and within(effect.bound, rail.margin, metric.sign):
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
     return finding(
         "failed",

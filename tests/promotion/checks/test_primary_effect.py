@@ -111,3 +111,19 @@ def test_outcomes_that_are_not_numbers_are_unevaluable(stage, ask):
     charter = {"primary": {"metric": "spend", "minimum_effect": 0.1}, "guardrails": []}
     [found] = ask("primary_effect", stage.case(charter=charter, outcomes=outcomes))
     assert found.outcome == "unevaluable"
+
+
+def test_a_lower_bound_that_only_an_earlier_look_reached_fails(stage, ask):
+    charter = {
+        "primary": {"metric": "visit", "minimum_effect": 0.4, "worthwhile": "lower_bound"},
+        "sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 1]}},
+    }
+    # Every unit of the letter arm visits in the first week, and none in the second.
+    waning = """SELECT * REPLACE (CASE WHEN starts_with(unit, 'letter') THEN CAST("at" < '2026-01-12' AS BIGINT)
+                ELSE visit END AS visit) FROM outcomes"""
+    [found] = ask(
+        "primary_effect", stage.case(charter=charter, arms={**GOOD, "letter": GOOD["control"]}, outcomes=waning)
+    )
+    assert found.measured["p_adjusted"] < 0.001
+    assert 0 < found.measured["low"] < 0.4 < found.measured["estimate"]
+    assert (found.outcome, "lower bound is below" in found.reason) == ("failed", True)
