@@ -14,6 +14,12 @@ from shared.evidence.rule import Shortfall, Worthwhile, shortfall, within
 from shared.finding import Finding
 from shared.metrics import Metric
 
+OTHERS_LEFT = (
+    "{} leaves out units without an outcome, and in this arm these are more or fewer than in the control: who is left "
+    "may be others, not changed ones"
+)
+COUNT_ALL = "choose a metric that counts every unit that was exposed"
+
 
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     for arm in case.charter.treatments:
@@ -33,6 +39,10 @@ def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
             arm=arm,
             threshold=threshold,
             remedy="record more data in this arm and the control, or choose a metric that varies",
+        )
+    if case.evidence.others_left(arm, primary.metric):
+        return finding(
+            "unevaluable", OTHERS_LEFT.format(primary.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL
         )
     told = f"{primary.metric} {wording.effect(metric, effect)}, adjusted p {wording.p_value(effect.p_adjusted)}"
     measured = {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "p_adjusted": effect.p_adjusted}

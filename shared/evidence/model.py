@@ -372,6 +372,11 @@ class Evidence(_Record):
         """The evidence of one arm, or None."""
         return next((arm for arm in self.arms if arm.arm == name), None)
 
+    def others_left(self, arm: str, metric: str) -> bool:
+        """Whether the metric leaves out more, or fewer, units of an arm than of the control, and so compares others."""
+        found = (each for each in self.health.symptoms if each.check == "left_out_alike" and each.state == "warning")
+        return any((each.arm, each.metric) == (arm, metric) for each in found)
+
     def effect(self, arm: str, metric: str) -> Effect | None:
         """The effect of one arm on one metric, or None."""
         return next((effect for effect in self.effects if effect.arm == arm and effect.metric == metric), None)
