@@ -32,12 +32,22 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     spent = spent_by(before.promise().charter)
     said = follows.alpha_spent if follows and follows.candidate == decided.body["candidate"] else 0.0
     told = f"the pilots before it have spent an alpha of {spent:g}"
+    own, most = case.charter.alpha, before.promise().charter.alpha / 2
     if said < spent - ROUNDING:
         yield finding(
             "failed", f"{told}, and its charter carries {said:g}", measured=said, threshold=spent, remedy=REMEDY
         )
+    elif own > most * (1 + ROUNDING):
+        # A larger alpha of its own would give back what the line has spent.
+        yield finding(
+            "failed",
+            f"{told}, and it would be tested at {own:g}, more than half of the alpha of the one before it",
+            measured=own,
+            threshold=most,
+            remedy=f"{REMEDY}, and no larger alpha",
+        )
     else:
-        yield finding("passed", f"{told}, so it is tested at {case.charter.alpha:g}", measured=said, threshold=spent)
+        yield finding("passed", f"{told}, so it is tested at {own:g}", measured=said, threshold=spent)
 
 
 def _opened_by(case: Case) -> Entry | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from promotion.checks.primary_effect import COUNT_ALL, OTHERS_LEFT
 from shared import wording
 from shared.charter import Guardrail
-from shared.evidence.rule import harm_ruled_out
+from shared.evidence.rule import harm_ruled_out, within
 from shared.finding import Finding
 
 
@@ -37,9 +38,11 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
             threshold=threshold,
             remedy="record outcomes of this metric in both arms",
         )
+    if case.evidence.others_left(arm, rail.metric):
+        return finding("unevaluable", OTHERS_LEFT.format(rail.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL)
     measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}
     told = f"{rail.metric} is no worse than {wording.number(metric, effect.bound)} (margin {margin})"
-    if harm_ruled_out(effect.p_non_inferior, alpha):
+    if harm_ruled_out(effect.p_non_inferior, alpha) and within(effect.bound, rail.margin, metric.sign):
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
     return finding(
         "failed",

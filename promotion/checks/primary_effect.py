@@ -10,8 +10,15 @@ from promotion.check import Check, Rule, finding
 from shared import wording
 from shared.charter import Primary
 from shared.evidence.model import Effect
-from shared.evidence.rule import Shortfall, Worthwhile, shortfall
+from shared.evidence.rule import Shortfall, Worthwhile, shortfall, within
 from shared.finding import Finding
+from shared.metrics import Metric
+
+OTHERS_LEFT = (
+    "{} leaves out units without an outcome, and in this arm these are more or fewer than in the control: who is left "
+    "may be others, not changed ones"
+)
+COUNT_ALL = "choose a metric that counts every unit that was exposed"
 
 
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
@@ -33,9 +40,19 @@ def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
             threshold=threshold,
             remedy="record more data in this arm and the control, or choose a metric that varies",
         )
+    if case.evidence.others_left(arm, primary.metric):
+        return finding(
+            "unevaluable", OTHERS_LEFT.format(primary.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL
+        )
     told = f"{primary.metric} {wording.effect(metric, effect)}, adjusted p {wording.p_value(effect.p_adjusted)}"
     measured = {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "p_adjusted": effect.p_adjusted}
     against = _against(effect, metric.sign, alpha, primary.minimum_effect, primary.worthwhile)
+    if (
+        against is None
+        and case.evidence.method == "group_sequential"
+        and not _still_worthwhile(effect, metric, primary)
+    ):
+        against = _bound_too_low(primary.minimum_effect)
     if against is None:
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
     reason, remedy = against
@@ -64,15 +81,22 @@ def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile
         Shortfall.NONE: None,
         Shortfall.WRONG_WAY: ("it went the wrong way", "nothing: stop, and keep the insight"),
         Shortfall.CHANCE: ("it could be chance", "revise with more units, or stop and keep the insight"),
-        Shortfall.LOWER_BOUND_TOO_LOW: (
-            f"its lower bound is below the {minimum:g} worth scaling",
-            "revise with more units, or stop",
-        ),
+        Shortfall.LOWER_BOUND_TOO_LOW: _bound_too_low(minimum),
         Shortfall.TOO_SMALL: (
             f"it is below the {minimum:g} worth scaling",
             "stop, or revise with a stronger treatment",
         ),
     }[Shortfall(int(found))]
+
+
+def _bound_too_low(minimum: float) -> tuple[str, str]:
+    return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
+
+
+def _still_worthwhile(effect: Effect, metric: Metric, primary: Primary) -> bool:
+    """Whether the present interval, too, is as good as `lower_bound` asks: its p-value is that of the best look."""
+    worst = effect.low if metric.sign > 0 else effect.high
+    return primary.worthwhile != "lower_bound" or bool(within(worst, metric.sign * primary.minimum_effect, metric.sign))
 
 
 CHECK = Check(

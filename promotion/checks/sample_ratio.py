@@ -28,7 +28,8 @@ class SampleRatioRule(Rule):
 
 def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
     ratio = case.evidence.health.sample_ratio
-    units = {arm.arm: arm.units for arm in case.evidence.arms}
+    # What arms were drawn for is what chance can be asked about.
+    units = {arm.arm: arm.units if arm.clusters is None else arm.clusters for arm in case.evidence.arms}
     planned = {arm.arm: arm.planned_frac for arm in case.evidence.arms}
     expected = min(planned.values()) * sum(units.values())
     if ratio.p is None or ratio.deviation is None or expected < rule.units_per_arm_min:

@@ -67,6 +67,13 @@ def _at_a_look(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
     compared: dict[str, Any] = {"measured": rfc3339(covered), "threshold": case.evidence.until}
     if covered > case.now:
         yield finding("failed", "the data claim to reach beyond today", remedy="analyse and submit again", **compared)
+    elif last is not None and last >= covered:
+        yield finding(
+            "failed",
+            f"the data reach to {last:%Y-%m-%d %H:%M} UTC, beyond what they are said to cover: that look is past",
+            remedy="analyse and submit again, with all that came in",
+            **compared,
+        )
     elif last is None or covered - last > timedelta(days=rule.quiet_days_max):
         yield finding(
             "failed",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.charter import Promise
 from shared.evidence.model import QuantileMoments
@@ -194,6 +194,28 @@ class Summary:
     last_exposure: str | None
     clusters: Mapping[str, int] = field(default_factory=dict)
     crowded: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> Mapping[str, int]:
+        """Per arm, how many of what arms were drawn for: clusters, or else units. These are what chance put there."""
+        return self.clusters or self.units
+
+    @property
+    def drawn_by_day(self) -> Mapping[tuple[str, Any], int]:
+        """The same by arm and day; a cluster's day is its first unit's."""
+        return _counts(self.days) if self.clusters else self.day_units
+
+    @property
+    def drawn_by_segment(self) -> Mapping[str, Mapping[tuple[str, Any], int]]:
+        """The same per segment, by arm and level; a cluster is in every level that one of its units has."""
+        return {name: _counts(cells) for name, cells in self.segments.items()} if self.clusters else self.segment_units
+
+
+def _counts(cells: Cells) -> dict[tuple[str, Any], int]:
+    """By arm and the other key, the cells' n."""
+    arms, others = (values.tolist() for values in cells.keys.values())
+    told = (str(other) if isinstance(other, date) else other for other in others)
+    return dict(zip(zip(arms, told, strict=True), cells.n.tolist(), strict=True))
 
 
 class Engine(Protocol):

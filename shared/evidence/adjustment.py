@@ -48,6 +48,8 @@ def slopes(
     if not covariates:
         shape = (len(quantities), 0)
         return np.zeros(shape if group is None else (len(cells), *shape))
+    if group is None and not len(cells):
+        return np.full((len(quantities), len(covariates)), np.nan)
     with np.errstate(all="ignore"):
         xs = [line(cells, covariate) for covariate in covariates]
         ys = [line(cells, quantity) for quantity in quantities]
@@ -60,6 +62,8 @@ def centres(cells: Cells, covariates: Sequence[Quantity], group: Groups | None =
     at = np.zeros(len(cells), dtype=np.int64) if group is None else group
     if not covariates:
         return np.zeros(0 if group is None else (len(cells), 0))
+    if group is None and not len(cells):
+        return np.full(len(covariates), np.nan)
     with np.errstate(all="ignore"):
         found = np.stack([_centre(cells, covariate, at) for covariate in covariates], axis=-1)
     return found[0] if group is None else found[group]

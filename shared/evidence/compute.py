@@ -15,6 +15,7 @@ from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, 
 from shared.evidence.agenda import Agenda, agenda
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import effects
+from shared.evidence.information import information
 from shared.evidence.model import (
     AnyMoments,
     ArmEvidence,
@@ -51,7 +52,7 @@ def compute(
         charter, promise.metrics, contrasts[-1], _yardstick(charter, due, [*earlier, summary], contrasts)
     )
     parts = segment_effects(estimator, summary)
-    exposed = sum(summary.units.values()) + summary.multiple_units
+    exposed = sum(summary.drawn.values()) + summary.multiple_units
     return Evidence(
         pilot=charter.pilot,
         promise=promise.digest,
@@ -72,7 +73,7 @@ def compute(
         arms=tuple(_arm(summary, promise.metrics, arm, frac) for arm, frac in planned.items()),
         effects=measured,
         health=Health(
-            sample_ratio=sample_ratio(summary.units, planned),
+            sample_ratio=sample_ratio(summary.drawn, planned),
             multiple_units=summary.multiple_units,
             multiple_frac=summary.multiple_units / exposed if exposed else None,
             conflicts=dict(summary.conflicts),
@@ -100,7 +101,7 @@ def _yardstick(charter: Charter, due: Agenda, summaries: list[Summary], contrast
     return yardstick_of(
         charter.sample,
         shares=[look.share for look in due.passed],
-        information=[sum(each.units.values()) for each in summaries[: len(due.passed)]],
+        information=information(charter, summaries[: len(due.passed)]),
         history=[each.found for each in contrasts[:-1]],
         units=contrasts[-1].units,
     )

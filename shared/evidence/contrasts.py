@@ -98,7 +98,7 @@ class Estimator:
         return adjusted(cells, self.quantities, self.covariates, slopes(summary.arms, self.quantities, self.covariates))
 
     def _as_charter_says(self, summary: Summary) -> Means:
-        if summary.strata is None:
+        if summary.strata is None or not len(summary.strata):
             return self.means(summary.arms.aligned(arm=self.arms), summary)
         levels = list(dict.fromkeys(summary.strata.keys["level"].tolist()))
         every = [summary.strata.aligned(arm=self.arms, level=[level] * len(self.arms)) for level in levels]
@@ -130,6 +130,8 @@ class Estimator:
         cluster, strata = self.charter.cluster, self.charter.strata
         if strata in summary.crowded:
             return f"`{strata}` has too many levels to be a stratum"
+        if strata and 0 < sum(summary.units.values()) <= summary.untraited.get(strata, 0):
+            return f"`{strata}` is not known of any unit"
         lost = summary.untraited.get(cluster, 0) if cluster else 0
         return f"{lost} unit{'' if lost == 1 else 's'} are in no {cluster} that is known" if lost else ""
 

@@ -307,8 +307,9 @@ class Health(_Record):
 
     Attributes:
         sample_ratio: see there.
-        multiple_units: units seen in more than one arm; they are left out of every effect.
-        multiple_frac: their share of all exposed units; None without any.
+        multiple_units: units (or clusters, where these were drawn) seen in more than one arm; they are left out of
+            every effect.
+        multiple_frac: their share of all exposed ones; None without any.
         conflicts: rows held back at intake, by reason.
         symptoms: what the further checks found, each at least once.
     """
@@ -372,6 +373,11 @@ class Evidence(_Record):
     def arm(self, name: str) -> ArmEvidence | None:
         """The evidence of one arm, or None."""
         return next((arm for arm in self.arms if arm.arm == name), None)
+
+    def others_left(self, arm: str, metric: str) -> bool:
+        """Whether the metric leaves out more, or fewer, units of an arm than of the control, and so compares others."""
+        found = (each for each in self.health.symptoms if each.check == "left_out_alike" and each.state == "warning")
+        return any((each.arm, each.metric) == (arm, metric) for each in found)
 
     def effect(self, arm: str, metric: str) -> Effect | None:
         """The effect of one arm on one metric, or None."""

@@ -12,6 +12,7 @@ from shared.engines.protocol import Summary
 from shared.evidence.agenda import Agenda
 from shared.evidence.contrasts import Contrasts, Estimator, compared_with_first
 from shared.evidence.effects import part_of
+from shared.evidence.information import information
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
 from shared.evidence.sample_ratios import of_groups
 from shared.evidence.spending import Schedule
@@ -27,16 +28,16 @@ def looks(
     plan = charter.sample.looks
     if not isinstance(plan, GroupSequential):
         return ()
-    information = tuple(float(sum(each.units.values())) for each in summaries[: len(due.passed)])
-    schedule = Schedule(tuple(look.share for look in due.passed), information, plan.spending)
     if not due.passed:
         return ()
+    seen = summaries[: len(due.passed)]
+    schedule = Schedule(tuple(look.share for look in due.passed), information(charter, seen), plan.spending)
     boundaries, spent = schedule.boundaries(charter.alpha), schedule.spent(charter.alpha)
     return tuple(
         Look(
             at_frac=look.share,
             at=rfc3339(look.at),
-            units=int(information[at]),
+            units=sum(seen[at].units.values()),
             alpha_spent=float(spent[at]),
             effects=tuple(_at_look(charter, contrasts[at], float(boundaries[at]))),
         )
@@ -56,8 +57,8 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
                 continue
             said = {"arm": arm.name, "metric": name}
             problem = str(contrasts.problems[row, column])
-            if problem or not np.isfinite(z[row, column]):
-                reached.append(LookEffect(**said, problem=problem or "it cannot be computed"))
+            if problem or not np.isfinite(z[row, column] + half[row, column]):
+                reached.append(LookEffect(**said, problem=problem or "too few units for this method of looks"))
                 continue
             estimate = float(found.estimate[row, column])
             reached.append(
@@ -76,7 +77,7 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
 
 def days(estimator: Estimator, summary: Summary, planned: Mapping[str, float]) -> tuple[Day, ...]:
     """Each day on which units were first exposed, with the primary effects of all units up to it."""
-    ratios = of_groups(summary.day_units, planned)
+    ratios = of_groups(summary.drawn_by_day, planned)
     told = []
     for day in sorted({day for _, day in summary.day_units}):
         units = {arm: summary.day_units.get((arm, day), 0) for arm in planned}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDING = 1e-9
 Worthwhile = Literal["estimate", "lower_bound"]
 
 
@@ -46,6 +47,15 @@ def shortfall(
     else:
         too_small, code = ~((gain >= minimum) & (lower > 0)), Shortfall.TOO_SMALL
     return np.select([wrong_way, chance, too_small], [Shortfall.WRONG_WAY, Shortfall.CHANCE, code], Shortfall.NONE)
+
+
+def within(bound: Any, margin: float, sign: int) -> NDArray[np.bool_]:
+    """Whether a confidence bound on the bad side is no worse than a margin, but for rounding.
+
+    After several looks a p-value is that of the best of them, and does not take back what an earlier one showed. The
+    bound is of the present one.
+    """
+    return np.asarray(np.multiply(sign, np.subtract(bound, margin)) >= -ROUNDING * abs(margin))
 
 
 def harm_ruled_out(p_non_inferior: Any, alpha: float) -> NDArray[np.bool_]:

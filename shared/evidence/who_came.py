@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scipy.special import ndtr
+
 from shared.engines.protocol import SIZE, covariate, per_of
 from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.estimates import Quantity, means
@@ -23,7 +25,7 @@ UNTRAITED_FRAC_MAX = 0.05
 
 def ratio_by_day(seen: Seen) -> Iterator[Symptom]:
     """Whether the arms have the planned sizes on each day."""
-    yield from _ratios(seen, "sample_ratio_by_day", {"": seen.summary.day_units}, "day")
+    yield from _ratios(seen, "sample_ratio_by_day", {"": seen.summary.drawn_by_day}, "day")
 
 
 def ratio_by_segment(seen: Seen) -> Iterator[Symptom]:
@@ -31,7 +33,7 @@ def ratio_by_segment(seen: Seen) -> Iterator[Symptom]:
     if not seen.charter.segments:
         yield Symptom(check="sample_ratio_by_segment", state="unevaluable", reason="the charter names no segments")
         return
-    yield from _ratios(seen, "sample_ratio_by_segment", seen.summary.segment_units, "level")
+    yield from _ratios(seen, "sample_ratio_by_segment", seen.summary.drawn_by_segment, "level")
 
 
 def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any], int]], what: str) -> Iterator[Symptom]:
@@ -63,7 +65,7 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
 
 def multiple_exposure(seen: Seen) -> Iterator[Symptom]:
     """How many units were seen in two arms."""
-    whole = sum(seen.summary.units.values()) + seen.summary.multiple_units
+    whole = sum(seen.summary.drawn.values()) + seen.summary.multiple_units
     if not whole:
         yield Symptom(check="multiple_exposure", state="unevaluable", reason="nobody was exposed")
         return
@@ -112,8 +114,8 @@ def left_out_alike(seen: Seen) -> Iterator[Symptom]:
         size = SIZE if seen.charter.cluster else None
         p_values, problems = _welch(seen, seen.summary.arms, arm.name, [Quantity(per_of(n), size) for n in names])
         for name, p, problem in zip(names, p_values, problems, strict=True):
-            # Where every unit has one, or none, the arms are as alike as they can be.
-            if problem or not p < BALANCE_P_MIN / tests:
+            p = _pooled(seen, arm.name, name) if problem else p  # noqa: PLW2901 - Welch's has none of a constant arm
+            if not p < BALANCE_P_MIN / tests:
                 continue
             quiet = False
             yield Symptom(
@@ -124,6 +126,22 @@ def left_out_alike(seen: Seen) -> Iterator[Symptom]:
     if quiet:
         why = "as many units of each arm have one" if names else "every metric counts a unit without an outcome as 0"
         yield Symptom(check=check, state="good", reason=why)
+
+
+def _pooled(seen: Seen, arm: str, metric: str) -> float:
+    """Two-sided p of no difference in the shares that have an outcome, by their pooled variance; 1 without units."""
+    shares, parts = [], []
+    for name in (arm, seen.charter.control.name):
+        cell = seen.summary.arms.of(arm=name)
+        if not len(cell):
+            return 1.0
+        size = cell.means[SIZE][0] if seen.charter.cluster else 1.0
+        shares.append(float(cell.means[per_of(metric)][0] / size))
+        parts.append(1 / float(cell.n[0]))
+    whole = (shares[0] / parts[0] + shares[1] / parts[1]) / (1 / parts[0] + 1 / parts[1])
+    variance = whole * (1 - whole) * sum(parts)
+    # Where every unit of both arms has one, or none, they are as alike as they can be.
+    return float(2 * ndtr(-abs(shares[0] - shares[1]) / math.sqrt(variance))) if variance > 0 else 1.0
 
 
 def traits_known(seen: Seen) -> Iterator[Symptom]:

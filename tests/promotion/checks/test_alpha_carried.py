@@ -63,3 +63,12 @@ def test_a_decision_whose_candidate_is_gone_is_unevaluable(revised, ask):
     shutil.rmtree(stage.workspace.promotion / "intake" / gone.removeprefix("sha256:"))
     [found] = ask("alpha_carried", case)
     assert found.outcome == "unevaluable"
+
+
+@pytest.mark.parametrize(("alpha", "outcome"), [(0.05, "passed"), (0.04, "passed"), (0.06, "failed"), (0.2, "failed")])
+def test_a_successor_does_not_win_back_by_a_larger_alpha_what_its_line_has_spent(revised, ask, alpha, outcome):
+    stage, content = revised
+    content["sample"]["alpha"] = alpha
+    [found] = ask("alpha_carried", stage.case(charter=Charter.model_validate(content)))
+    # By hand: .2 halved by a quarter of itself would be .168, more than the first pilot's own .05.
+    assert found.outcome == outcome

@@ -68,3 +68,15 @@ def test_every_guardrail_of_every_arm_is_asked(stage, ask):
         ("card", "spend", "passed"),
         ("card", "conversion", "unevaluable"),
     ]
+
+
+def test_what_an_earlier_look_ruled_out_fails_where_the_present_one_shows_it(stage, ask):
+    looks = {"looks": {"method": "group_sequential", "at": [0.5, 1], "spending": "pocock"}}
+    late = """SELECT * REPLACE (spend - CASE WHEN "at" >= '2026-01-12' AND starts_with(unit, 'letter') THEN 2 ELSE 0 END
+              AS spend) FROM outcomes"""
+    case = stage.case(charter=rail(-0.5, **looks), outcomes=late)
+    [found] = ask("guardrails", case)
+    # The p-value is that of the first look, at which both arms spent alike.
+    assert found.measured["p_non_inferior"] <= 0.05
+    assert found.measured["bound"] < found.measured["estimate"] < -0.5
+    assert found.outcome == "failed"

@@ -111,3 +111,35 @@ def test_outcomes_that_are_not_numbers_are_unevaluable(stage, ask):
     charter = {"primary": {"metric": "spend", "minimum_effect": 0.1}, "guardrails": []}
     [found] = ask("primary_effect", stage.case(charter=charter, outcomes=outcomes))
     assert found.outcome == "unevaluable"
+
+
+def test_a_lower_bound_that_only_an_earlier_look_reached_fails(stage, ask):
+    charter = {
+        "primary": {"metric": "visit", "minimum_effect": 0.35, "worthwhile": "lower_bound"},
+        "sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 1]}},
+    }
+    # Nine in ten of the letter arm visit in the first week, and none in the second.
+    waning = """SELECT * REPLACE (CASE WHEN starts_with(unit, 'letter') THEN
+                CAST("at" < '2026-01-12' AND NOT ends_with(unit, '0') AS BIGINT)
+                ELSE visit END AS visit) FROM outcomes"""
+    [found] = ask(
+        "primary_effect", stage.case(charter=charter, arms={**GOOD, "letter": GOOD["control"]}, outcomes=waning)
+    )
+    assert found.measured["p_adjusted"] < 0.001
+    assert 0 < found.measured["low"] < 0.35 < found.measured["estimate"]
+    assert (found.outcome, "lower bound is below" in found.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize(("kept", "outcome"), [("true", "passed"), ("visit = 1 OR hash(unit) % 3 > 0", "unevaluable")])
+def test_a_metric_that_leaves_out_more_units_of_an_arm_compares_others(stage, ask, kept, outcome):
+    path = stage.workspace.configs / "metrics.yaml"
+    catalogue = yaml.safe_load(path.read_text())
+    for name in ("visit", "spend"):
+        catalogue["metrics"][name]["no_outcome"] = "left_out"
+        catalogue["metrics"][name].pop("cap", None)
+    path.write_text(yaml.safe_dump(catalogue))
+    # Of the letter arm a third of those who did not visit say nothing, and who is left visits more often.
+    case = stage.case(outcomes=f"SELECT * FROM outcomes WHERE starts_with(unit, 'control') OR {kept}")
+    for name in ("primary_effect", "guardrails"):
+        [found] = ask(name, case)
+        assert (found.outcome, "may be others" in found.reason) == (outcome, outcome != "passed")

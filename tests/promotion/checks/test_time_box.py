@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+import pytest
+
 from shared.clock import rfc3339
 from tests.promotion.cases import ENDS, Recorded
 
@@ -49,7 +51,7 @@ LATER = HALF + timedelta(days=2)
 
 def early(stage, charter=LOOKS, at=LATER, **changes):
     """A case of the days before the time box ends."""
-    return stage.case(charter=charter, covers_until=rfc3339(at), now=at, **changes)
+    return stage.case(**{"charter": charter, "covers_until": rfc3339(at), "now": at, "days": 9, **changes})
 
 
 def test_a_boundary_that_is_crossed_at_an_agreed_look_passes_before_the_end(stage, ask):
@@ -94,6 +96,14 @@ def test_data_that_claim_to_reach_beyond_today_fail(stage, ask):
     case = stage.case(charter=LOOKS, covers_until=rfc3339(LATER), now=LATER - INSTANT)
     [found] = ask("time_box", case)
     assert (found.outcome, "beyond today" in found.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize("charter", [LOOKS, ALWAYS])
+def test_data_that_go_on_after_what_they_are_said_to_cover_fail(stage, ask, charter):
+    many = {"control": Recorded(units=2_000, visits=200), "letter": Recorded(units=2_000, visits=600)}
+    case = stage.case(charter=charter, arms=many, covers_until=rfc3339(LATER))
+    [found] = ask("time_box", case)
+    assert (found.outcome, "beyond what they are said to cover" in found.reason) == ("failed", True)
 
 
 def test_a_crossing_of_which_the_last_week_was_not_recorded_fails(stage, ask):

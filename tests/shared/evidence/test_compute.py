@@ -17,7 +17,7 @@ from shared.evidence.model import Evidence
 from shared.metrics import Metric
 from tests.makers import make_charter
 from tests.real_data import FOLDER, on_real_data
-from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, two_arms
+from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, two_arms, with_traits
 
 NUMBERS = (
     "estimate",
@@ -347,3 +347,41 @@ def test_a_real_experiment_has_its_published_numbers_of_units(hillstrom):
 @pytest.mark.parametrize(("arm", "visit"), [("control", 10.62), ("mens", 18.28), ("womens", 15.14)])
 def test_a_real_experiment_has_its_published_visit_rates(hillstrom, arm, visit):
     assert 100 * hillstrom.arm(arm).moments["visit"].mean == pytest.approx(visit, abs=0.005)
+
+
+def households(folder, sizes, mixed=0):
+    """Households of these sizes, drawn for both arms in turn; of the first `mixed` the last unit is in another arm."""
+    exposures, outcomes, names = [], [], []
+    for house, size in enumerate(sizes):
+        for person in range(size):
+            astray = house < mixed and person == size - 1
+            unit, arm = f"u{house}-{person}", ("control", "letter")[(house + astray) % 2]
+            exposures.append((unit, arm, EARLY))
+            outcomes.append((unit, LATE, person % 2, float((house + person) % 5)))
+            names.append((unit, f"h{house}"))
+    data = pilot_data(folder, exposures, outcomes)
+    return with_traits(data, unit=[unit for unit, _ in names], household=[house for _, house in names])
+
+
+def test_the_sample_ratio_is_of_what_arms_were_drawn_for_by_scipy(tmp_path):
+    # 60 households in either arm, those of the letter arm twice as large: as many as planned, by what was drawn.
+    evidence = compute(promised(cluster="household"), households(tmp_path, [5, 10] * 60))
+    assert evidence.health.sample_ratio.p == pytest.approx(float(stats.chisquare([60, 60]).pvalue), rel=1e-9)
+    assert {day.p for day in evidence.days} == {1.0}
+    assert [s.state for s in evidence.health.symptoms if s.check == "sample_ratio_by_day"] == ["good"]
+
+
+def test_clusters_in_two_arms_are_a_share_of_all_clusters_by_hand(tmp_path):
+    evidence = compute(promised(cluster="household"), households(tmp_path, [10] * 100, mixed=4))
+    assert (evidence.health.multiple_units, evidence.health.multiple_frac) == (4, 0.04)
+
+
+def test_strata_of_which_nothing_is_known_do_not_make_way_for_the_plain_estimate(tmp_path):
+    found = compute(promised(strata="place"), two_arms(tmp_path, [1.0, 2.0] * 50, [2.0, 3.0] * 50))
+    assert [effect.p for effect in found.effects] == [None, None]
+    assert {effect.problem for effect in found.effects} == {"`place` is not known of any unit"}
+
+
+def test_nobody_exposed_has_no_effect_in_strata_either(tmp_path):
+    found = compute(promised(strata="place", covariates=["history"]), pilot_data(tmp_path))
+    assert [effect.p for effect in found.effects] == [None, None]

@@ -131,3 +131,14 @@ def test_a_day_begins_where_the_charter_says(tmp_path):
     assert [(day.day, day.units) for day in found] == [
         ("2026-01-05", {"control": 0, "letter": 1}), ("2026-01-06", {"control": 1, "letter": 0}),
     ]  # fmt: skip
+
+
+def test_a_look_so_early_that_its_boundary_has_no_end_says_so_and_keeps_its_digest(tmp_path):
+    early = [(f"e{n}", ("control", "letter")[n % 2], "2026-01-05 00:00:10+00") for n in range(4)]
+    late = [(f"l{n}", ("control", "letter")[n % 2], "2026-01-12 00:00:00+00") for n in range(200)]
+    answers = [(unit, at.replace(":00+00", ":30+00"), 1, float(n % 7)) for n, (unit, _, at) in enumerate(early + late)]
+    answers = [(unit, at.replace(":10+00", ":30+00"), visit, spend) for unit, at, visit, spend in answers]
+    agreed = {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.001, 1]}}
+    evidence = compute(promised(sample=agreed), pilot_data(tmp_path, early + late, answers))
+    assert [each.problem for each in evidence.looks[0].effects] == ["too few units for this method of looks"]
+    assert evidence.digest.startswith("sha256:")

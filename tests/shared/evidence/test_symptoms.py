@@ -126,6 +126,16 @@ def test_units_left_out_of_one_arm_more_than_of_the_other_are_found(having, stat
     assert told.state == state
 
 
+@pytest.mark.parametrize(("having", "state"), [(UNITS - 30, "warning"), (UNITS - 5, "good"), (UNITS, "good")])
+def test_units_left_out_of_one_arm_only_are_found(having, state):
+    # All of the control's 400; z by hand, pooled, about 5.6 for 370 and 2.2 for 395.
+    there = np.concatenate([np.ones(UNITS), np.arange(UNITS) < having]).astype(float)
+    rating = SPEND.model_copy(update={"no_outcome": "left_out"})
+    look = seen(summary_of(ARM, {value_of("spend"): NOISE * there, per_of("spend"): there}), metrics={"spend": rating})
+    [told] = found("left_out_alike", look)
+    assert told.state == state
+
+
 def test_a_covariate_that_is_the_same_for_all_cannot_be_compared():
     look = seen(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): np.ones(len(ARM))}),
                 charter={"covariates": ["history"]})  # fmt: skip
