@@ -111,8 +111,10 @@ def test_an_unknown_key_is_found_on_its_line(file):
 
 def test_an_unknown_key_comes_with_the_valid_ones(file):
     error = error_of(file, METRICS + "    colour: red\n")
-    known = "cap, cap_quantile, column, denominator, description, direction, expression, history, kind, no_outcome, quantile, source"
-    assert error.expected == f"one of: {known}, unit, window_days"
+    assert error.expected == (
+        "one of: cap, cap_quantile, column, denominator, description, direction, expression, history, kind, "
+        "no_outcome, quantile, source, unit, window_days"
+    )
 
 
 def test_an_unknown_key_comes_with_the_closest_valid_one(file):
