@@ -9,8 +9,9 @@ from typing import Any
 from lab.pilots import Pilot
 from lab.plots import pictures
 from shared import wording
-from shared.charter import Charter, KillCriterion
+from shared.charter import Charter, Guardrail, KillCriterion
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
+from shared.evidence.rule import harm_ruled_out, within
 from shared.money import Money
 
 PAGE = "report.html"
@@ -97,10 +98,11 @@ def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
     """What the numbers of an arm allow to say, in words; the gate has the last one."""
     charter = pilot.charter
     shown = [_shown(pilot, evidence, arm, primary.metric) for primary in charter.primaries]
-    text = f"{arm}: " + "; ".join(shown)
+    so_far = "" if evidence.standing == "decisive" else "so far, which decides nothing, "
+    text = f"{arm}: {so_far}" + "; ".join(shown)
     if all(said.startswith(_NOTHING) for said in shown):
         return text + "."
-    unsafe = [rail.metric for rail in charter.guardrails if not _ruled_out(evidence.effect(arm, rail.metric), charter)]
+    unsafe = [rail.metric for rail in charter.guardrails if not _ruled_out(pilot, evidence, arm, rail)]
     if not charter.guardrails:
         text += "; no guardrail was declared, so nothing says that it did no harm"
     elif unsafe:
@@ -191,9 +193,13 @@ def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
     return f"{name} {'rose' if effect.estimate > 0 else 'fell'} by {found}{worse}"
 
 
-def _ruled_out(rail: Effect | None, charter: Charter) -> bool:
-    """Whether a guardrail's effect excludes harm beyond its margin; what was not computed excludes nothing."""
-    return rail is not None and rail.p_non_inferior is not None and rail.p_non_inferior <= charter.guardrail_alpha
+def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:
+    """Whether a guardrail excludes harm beyond its margin, as the gate asks it; what was not computed excludes none."""
+    effect, sign = evidence.effect(arm, rail.metric), pilot.promise.metrics[rail.metric].sign
+    if effect is None or effect.p_non_inferior is None or effect.bound is None:
+        return False
+    kept = harm_ruled_out(effect.p_non_inferior, pilot.charter.guardrail_alpha)
+    return bool(kept and within(effect.bound, rail.margin, sign) and not evidence.others_left(arm, rail.metric))
 
 
 def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:

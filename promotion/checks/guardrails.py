@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
-from promotion.checks.primary_effect import COUNT_ALL, OTHERS_LEFT
+from promotion.checks.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
 from shared import wording
 from shared.charter import Guardrail
 from shared.evidence.rule import harm_ruled_out, within
@@ -38,6 +38,8 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
             threshold=threshold,
             remedy="record outcomes of this metric in both arms",
         )
+    if case.evidence.standing != "decisive":
+        return finding("unevaluable", DESCRIPTIVE, arm=arm, threshold=threshold, remedy=NEXT_LOOK)
     if case.evidence.others_left(arm, rail.metric):
         return finding("unevaluable", OTHERS_LEFT.format(rail.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL)
     measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}

@@ -18,6 +18,8 @@ OTHERS_LEFT = (
     "{} leaves out units without an outcome, and in this arm these are more or fewer than in the control: who is left "
     "may be others, not changed ones"
 )
+DESCRIPTIVE = "the charter agreed on no look at this moment, so these numbers only describe"
+NEXT_LOOK = "analyse and submit at a look that the charter agreed on"
 COUNT_ALL = "choose a metric that counts every unit that was exposed"
 
 
@@ -40,6 +42,8 @@ def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
             threshold=threshold,
             remedy="record more data in this arm and the control, or choose a metric that varies",
         )
+    if case.evidence.standing != "decisive":
+        return finding("unevaluable", DESCRIPTIVE, arm=arm, threshold=threshold, remedy=NEXT_LOOK)
     if case.evidence.others_left(arm, primary.metric):
         return finding(
             "unevaluable", OTHERS_LEFT.format(primary.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL

@@ -167,4 +167,4 @@ def _less(y: Line, xs: Sequence[Line], slopes: Array, centre: Array) -> Line:
     terms = tuple((name, -slopes[:, k] * weight) for k, x in enumerate(xs) for name, weight in x.terms)
     problem = first((y.problem != Problem.NONE, y.problem), *((x.problem != Problem.NONE, x.problem) for x in xs))
     size = np.max([y.size, *np.abs(moved)], axis=0)
-    return Line(np.subtract(y.mean, sum(moved)), y.terms + terms, problem, size)
+    return Line(np.subtract(y.mean, sum(moved)), y.terms + terms, problem, size, y.units)

@@ -61,7 +61,12 @@ class Estimator:
         """What of a cell each metric is: of clusters, a mean is a ratio over their units."""
         size = SIZE if self.charter.cluster else None
         return tuple(
-            Quantity(value_of(name), per_of(name) if self.metrics[name].divided else size) for name in self.names
+            Quantity(
+                value_of(name),
+                per_of(name) if self.metrics[name].divided else size,
+                self.metrics[name].no_outcome == "left_out",
+            )
+            for name in self.names
         )
 
     @cached_property

@@ -37,10 +37,14 @@ TINY = 1e-290
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What is estimated: the mean of a column, or with `per` the ratio of both columns' sums."""
+    """What is estimated: the mean of a column, or with `per` the ratio of both columns' sums.
+
+    With `among`, `per` is 1 for the units that the mean is of and 0 for those that are left out.
+    """
 
     value: str
     per: str | None = None
+    among: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class Line:
         terms: columns and their weights per cell.
         problem: per cell, as `Problem`.
         size: per cell the largest of what the mean is summed from, beside which its last digits are lost.
+        units: per cell how many units the mean is of, where it leaves some out; None where it is of all.
     """
 
     mean: Array
     terms: tuple[tuple[str, Array], ...]
     problem: NDArray[np.int64]
     size: Array
+    units: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Means:
     """Means with their errors, in arrays of one shape, cells x quantities.
 
     Attributes:
-        n: units, or clusters where these were drawn.
+        n: units that the mean is of, or clusters where these were drawn.
         mean, variance: the estimate and the square of its standard error; NaN where there is a problem.
         df: the variance's degrees of freedom.
         problem: as `Problem`.
@@ -265,7 +271,8 @@ def line(cells: Cells, quantity: Quantity) -> Line:
         (~clear, Problem.DENOMINATOR_NEAR_ZERO),
     )
     ratio = value / per
-    return Line(ratio, ((quantity.value, 1 / per), (quantity.per, -ratio / per)), problem, np.abs(ratio))
+    units = cells.n * per if quantity.among and SIZE not in cells.means else None
+    return Line(ratio, ((quantity.value, 1 / per), (quantity.per, -ratio / per)), problem, np.abs(ratio), units)
 
 
 def covariance(cells: Cells, one: Line, other: Line) -> Array:
@@ -296,18 +303,19 @@ def of_line(cells: Cells, line: Line, covariates: int = 0) -> Means:
     total, noise = covariance(cells, line, line), rounding(cells, line)
     lost = ~np.isfinite(total + noise) | (total < -noise)
     m2 = np.where(lost, np.nan, np.where(total <= noise, 0.0, total))
-    effective, wider = _clusters(cells)
+    effective, wider = _clusters(cells) if line.units is None else _left(cells, line.units)
     df = effective - 1 - covariates
     variance = wider * (effective - 1) / df * m2 / (cells.n - 1) / cells.n
     problem = first(
         (cells.n < UNITS_MIN, Problem.TOO_FEW),
         (~(effective >= CLUSTERS_MIN) & (SIZE in cells.means), Problem.TOO_FEW_CLUSTERS),
-        (~(effective >= UNITS_PER_COVARIATE * covariates) | (df < 1), Problem.TOO_FEW_FOR_COVARIATES),
         (line.problem != Problem.NONE, line.problem),
+        (~(effective >= UNITS_PER_COVARIATE * covariates) | (df < 1), Problem.TOO_FEW_FOR_COVARIATES),
         (~(np.isfinite(line.mean) & np.isfinite(variance)), Problem.NOT_FINITE),
         ((variance > 0) & ~(ROUNDING * line.size < np.sqrt(variance)), Problem.OUT_OF_RANGE),
     )
-    return Means.of(cells.n, line.mean, variance, df, problem)
+    counted = cells.n if line.units is None else np.rint(np.nan_to_num(line.units))
+    return Means.of(counted, line.mean, variance, df, problem)
 
 
 def _clusters(cells: Cells) -> tuple[Array, Array]:
@@ -325,6 +333,14 @@ def _clusters(cells: Cells) -> tuple[Array, Array]:
     uneven = cells.product(SIZE, SIZE) / units / np.square(cells.means[SIZE])
     effective = units / (1 + uneven)
     return effective, 1 + (1 + 2 * uneven) / effective - 1 / units
+
+
+def _left(cells: Cells, units: Array) -> tuple[Array, Array]:
+    """The number of units that a mean leaves in, and how much wider that makes the delta method's variance.
+
+    It divides by all units less one where there is the variance of those alone: with both, the test is Welch's of them.
+    """
+    return units, units / (units - 1) * (cells.n - 1) / cells.n
 
 
 def stacked(columns: Sequence[Means], length: int) -> Means:

@@ -77,6 +77,21 @@ def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
     )
 
 
+def test_between_looks_a_winner_is_one_so_far_which_decides_nothing(analysis):
+    evidence = with_effects(analysis.evidence).model_copy(update={"standing": "descriptive"})
+    told = report.conclusion(analysis.pilot, evidence, "letter")
+    assert told.startswith("letter: so far, which decides nothing, visit rose by +10.00 pp")
+
+
+def test_harm_that_only_an_earlier_look_ruled_out_is_not_ruled_out(analysis):
+    evidence = with_effects(analysis.evidence)
+    margin = analysis.pilot.charter.guardrails[0].margin
+    broken = evidence.effects[1].model_copy(update={"bound": 1.1 * margin})
+    evidence = evidence.model_copy(update={"effects": (evidence.effects[0], broken)})
+    told = report.conclusion(analysis.pilot, evidence, "letter")
+    assert told.endswith("; harm to spend beyond its margin is not ruled out.")
+
+
 def with_kill(pilot, worse_than):
     """The pilot, had its charter this kill criterion on visits."""
     kill = KillCriterion(metric="visit", worse_than=worse_than)

@@ -143,3 +143,11 @@ def test_a_metric_that_leaves_out_more_units_of_an_arm_compares_others(stage, as
     for name in ("primary_effect", "guardrails"):
         [found] = ask(name, case)
         assert (found.outcome, "may be others" in found.reason) == (outcome, outcome != "passed")
+
+
+def test_numbers_between_looks_decide_nothing_whatever_the_policy_on_the_time_box(stage):
+    stage.settings(standard={"time_box": {"level": "warn"}})
+    judged = stage.judge(covers_until="2026-01-17T00:00:00Z")
+    told = {found.check: found.outcome for found in judged.findings}
+    assert (told["primary_effect"], told["guardrails"]) == ("unevaluable", "unevaluable")
+    assert judged.verdict == "undecided"
