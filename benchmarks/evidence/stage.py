@@ -32,7 +32,7 @@ def write_units(path: Path, units: int, compression: str = "zstd") -> None:
     normal = "sqrt(-2 * ln({} + 1e-12)) * cos(2 * pi() * {})".format
     # a, b and c are what a unit is like, before and after; the others are chance.
     chances = ", ".join(f"random() AS {name}" for name in ("a", "b", "c", *(f"r{n}" for n in range(12))))
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connect() as connection:
         connection.execute("SELECT setseed(0.4)")
         connection.execute(f"""
             COPY (
@@ -69,4 +69,6 @@ def asked(path: Path) -> Asked:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection as the engine's: with one thread."""
-    return duckdb.connect(config={"threads": 1})
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET enable_progress_bar = false")
+    return connection

@@ -8,6 +8,7 @@ not are scanned again around the means just found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
@@ -15,7 +16,7 @@ import duckdb
 import numpy as np
 
 from shared.engines.rescan import conditioned
-from shared.engines.sums import Asked, Sums, deviation, product, split
+from shared.engines.sums import Asked, Sums, deviation, of_flags, product, split
 from shared.evidence.moments import Array, Cells
 
 # Rows at a table's beginning from which pivots and the number of levels are guessed; a wrong guess costs time alone.
@@ -34,7 +35,7 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping adds their sums up.
     """
-    levels, pivots = _guessed(connection, asked)
+    levels, pivots = _guessed(connection, asked, _keys(by))
     sets = _packed(by, levels)
     found: dict[By, Cells] = {}
     for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
@@ -52,22 +53,31 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
-def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked) -> tuple[dict[str, int], dict[str, float]]:
+def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> tuple[dict[str, int], dict[str, float]]:
     """How many levels each key has, and a pivot for each column, as far as the table's first rows tell."""
-    found = connection.execute(f"FROM {asked.rows} LIMIT {SAMPLE}").fetchnumpy()
-    levels = {name: len(set(found[at].tolist())) for name, at in asked.key_at.items()}
-    pivots = {}
-    for name, at in asked.at.items():
-        pivots[name] = 0.0 if name in asked.flags else _pivot(np.ma.compressed(found[at]).astype(float))
-    return levels, pivots
+    levels = [f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys]
+    columns = {name: at for name, at in asked.at.items() if name not in asked.flags}
+    reads = [
+        f"{read}::DOUBLE"
+        for at in columns.values()
+        for read in (f"min({at})", f"max({at})", f"avg({at})", f"avg({at}::DOUBLE * {at})")
+    ]
+    rows = f"(FROM {asked.rows} LIMIT {SAMPLE})"
+    row = connection.execute(f"SELECT {', '.join(['1', *levels, *reads])} FROM {rows}").fetchone() or ()
+    told = row[1 + len(keys) :]
+    pivots = dict.fromkeys(asked.columns, 0.0)
+    pivots |= {name: _pivot(*told[4 * at : 4 * at + 4]) for at, name in enumerate(columns)}
+    return dict(zip(keys, row[1:], strict=False)), pivots
 
 
-def _pivot(values: Array) -> float:
-    with np.errstate(all="ignore"):
-        far = bool(values.size) and abs(values.mean()) > NEAR_SDS * values.std()
-    if not far or not np.isfinite(values).all():
+def _pivot(least: float | None, most: float | None, mean: float | None, square: float | None) -> float:
+    """What to count from: zero where it is near, or where the rows tell nothing; a constant is its own pivot."""
+    if least is None or most is None or mean is None or square is None or not math.isfinite(mean + square):
         return 0.0
-    return float(values[0] if (values == values[0]).all() else values.mean())
+    if least == most:
+        return least
+    # Where the difference of squares loses its digits, the mean is far away.
+    return mean if mean * mean > NEAR_SDS**2 * (square - mean * mean) else 0.0
 
 
 def _packed(by: Sequence[By], levels: Mapping[str, int]) -> list[list[By]]:
@@ -111,7 +121,7 @@ def _scanned(
         levels = dict(zip(keys, told, strict=True))
         totals = dict(zip(asked.columns, numbers[1:], strict=False))
         products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
-        products |= {(one, other): totals[one] for one, other in asked.pairs if one == other and one in asked.flags}
+        products |= {each: of_flags(each, totals, products) for each in asked.pairs if asked.flagged(each)}
         found.append(Sums({key: levels[key] for key in each}, numbers[0], totals, products))
     return found
 

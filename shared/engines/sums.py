@@ -37,6 +37,10 @@ class Asked:
         columns = (f"{sql} AS c{at}" for at, sql in enumerate(self.columns.values()))
         return f"(SELECT {', '.join((*keys, *columns))} FROM {self.table})"
 
+    def flagged(self, each: Pair) -> bool:
+        """Whether both columns of a pair are flags."""
+        return set(each) <= set(self.flags)
+
     @property
     def key_at(self) -> dict[str, str]:
         """By name, the keys as in `rows`."""
@@ -81,11 +85,16 @@ class Sums:
 
 
 def product(asked: Asked, apart: Mapping[str, str], each: Pair) -> str:
-    """The SQL of a sum of products of two columns' deviations from their pivots."""
+    """The SQL of a sum of products of two columns' deviations from pivots; of two flags, how often they differ."""
     one, other = (apart[name] for name in each)
-    if set(each) <= set(asked.flags):
-        return f"sum({one}::UTINYINT & {other}::UTINYINT)"
-    return f"sum({one}::DOUBLE * {other}::DOUBLE)"  # products of integers would overflow
+    # Two flags are compared faster than multiplied; products of integers would overflow.
+    return f"count_if({one} <> {other})" if asked.flagged(each) else f"sum({one}::DOUBLE * {other}::DOUBLE)"
+
+
+def of_flags(each: Pair, totals: Mapping[str, Array], differing: Mapping[Pair, Array]) -> Array:
+    """The sum of products of two flags: they are both 1 as often as half of what is left where they are equal."""
+    one, other = each
+    return totals[one] if one == other else (totals[one] + totals[other] - differing[each]) / 2
 
 
 def deviation(sql: str, pivot: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,19 +203,28 @@ def _measures(layout: Layout) -> set[str]:
 
 
 def _cap(connection: duckdb.DuckDBPyConnection, index: int, metric: Metric) -> float | None:
-    """The most that a unit's value counts for; None where there is no cap, or no value to take it from."""
+    """The most that a unit's value counts for; None where there is no cap, or no value to take it from.
+
+    NaN where one of these is no number: DuckDB would take it for the largest.
+    """
     if metric.cap_quantile is None:
         return metric.cap
-    query = f"SELECT quantile_cont(v{index}, {metric.cap_quantile!r}) FROM happened WHERE v{index} > 0"
+    quantile = f"quantile_cont(v{index}, {metric.cap_quantile!r})"
+    query = f"SELECT if(bool_or(isnan(v{index})), 'nan'::DOUBLE, {quantile}) FROM happened WHERE v{index} > 0"
     found: float | None = _row(connection, query)[0]
     return found
 
 
 def _filled(column: str, cap: float | None) -> str:
-    """Zero without any outcome, and no higher than the cap; what is not a finite number stays as it is, to be found."""
+    """Zero without any outcome, and no higher than the cap; what is not a finite number stays as it is, to be found.
+
+    Under a cap that cannot be told no value can.
+    """
     filled = f"coalesce({column}, 0)"
     if cap is None:
         return f"{filled} AS {column}"
+    if math.isnan(cap):
+        return f"{_double(cap)} AS {column}"
     return (
         f"CASE WHEN isfinite({column}) AND {column} > {_double(cap)} THEN {_double(cap)} ELSE {filled} END AS {column}"
     )

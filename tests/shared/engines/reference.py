@@ -134,12 +134,15 @@ class _Pilot:
         for name, metric in self.question.metrics.items():
             cap = metric.cap
             if metric.cap_quantile:
+                unknown = any(math.isnan(u.numbers[value_of(name)]) for u in self.units)
                 above = [u.numbers[value_of(name)] for u in self.units if u.numbers[value_of(name)] > 0]
-                cap = np.quantile(above, metric.cap_quantile) if above else None
+                cap = math.nan if unknown else np.quantile(above, metric.cap_quantile) if above else None
             for unit in self.units:
                 for column in (value_of(name), early_of(name), late_of(name)):
                     value = unit.numbers.get(column)
-                    if cap is not None and value is not None and math.isfinite(value):
+                    if cap is not None and math.isnan(cap) and value is not None:
+                        unit.numbers[column] = math.nan
+                    elif cap is not None and value is not None and math.isfinite(value):
                         unit.numbers[column] = min(value, cap)
 
     def summary(self):
