@@ -199,6 +199,13 @@ class _Evidence:
 
     arms: tuple[ArmEvidence, ...]
     effects: tuple[Effect, ...]
+    standing: str = "decisive"
+    method: str = "fixed"
+
+    @staticmethod
+    def others_left(_arm: str, _metric: str) -> bool:
+        """No metric here leaves units out."""
+        return False
 
     def effect(self, arm: str, metric: str) -> Effect:
         return next(e for e in self.effects if (e.arm, e.metric) == (arm, metric))
