@@ -45,12 +45,12 @@ def compute(
     question = Question.of(promise, due.until)
     summary = engine.summarise(data, question)
     earlier = [engine.summarise(data, _numbers_only(question, look.at)) for look in due.passed[:-1]]
+    seen = [*earlier, summary]
     estimator = Estimator(charter, promise.metrics)
-    contrasts = [estimator.contrasts(each) for each in (*earlier, summary)]
+    contrasts = [estimator.contrasts(each) for each in seen]
+    yardstick = _yardstick(charter, due, seen, contrasts)
     planned = planned_shares(charter)
-    measured = effects(
-        charter, promise.metrics, contrasts[-1], _yardstick(charter, due, [*earlier, summary], contrasts)
-    )
+    measured = effects(charter, promise.metrics, contrasts[-1], yardstick)
     parts = segment_effects(estimator, summary)
     exposed = sum(summary.drawn.values()) + summary.multiple_units
     return Evidence(
@@ -63,7 +63,7 @@ def compute(
         standing=due.standing,
         method=charter.sample.looks.method,
         no_outcome={name: metric.no_outcome for name, metric in promise.metrics.items()},
-        looks=looks(charter, due, [*earlier, summary], contrasts),
+        looks=looks(charter, due, seen, contrasts, yardstick),
         days=days(estimator, summary, planned),
         segments=parts,
         exposures=summary.exposures,

@@ -96,18 +96,23 @@ class Estimator:
             problems=np.where(silent != "", silent, reasons(found, compared, self.arms)),
         )
 
-    def means(self, cells: Cells, summary: Summary) -> Means:
-        """Every metric in these cells, adjusted with the slopes of the whole pilot where there are covariates."""
-        if not self.covariates:
+    def slopes(self, summary: Summary) -> Array | None:
+        """How much each metric rises with each covariate, over the whole pilot; None without covariates."""
+        return slopes(summary.arms, self.quantities, self.covariates) if self.covariates else None
+
+    def means(self, cells: Cells, slopes: Array | None) -> Means:
+        """Every metric in these cells, adjusted with the pilot's slopes where there are covariates."""
+        if slopes is None:
             return means(cells, self.quantities)
-        return adjusted(cells, self.quantities, self.covariates, slopes(summary.arms, self.quantities, self.covariates))
+        return adjusted(cells, self.quantities, self.covariates, slopes)
 
     def _as_charter_says(self, summary: Summary) -> Means:
+        slopes = self.slopes(summary)
         if summary.strata is None or not len(summary.strata):
-            return self.means(summary.arms.aligned(arm=self.arms), summary)
+            return self.means(summary.arms.aligned(arm=self.arms), slopes)
         levels = list(dict.fromkeys(summary.strata.keys["level"].tolist()))
         every = [summary.strata.aligned(arm=self.arms, level=[level] * len(self.arms)) for level in levels]
-        return stratified([self.means(cells, summary) for cells in every], np.array([_units(cells) for cells in every]))
+        return stratified([self.means(cells, slopes) for cells in every], np.array([_units(cells) for cells in every]))
 
     def _with_quantiles(self, summary: Summary, found: Means) -> Means:
         for column, name in enumerate(self.names):

@@ -12,27 +12,24 @@ from shared.engines.protocol import Summary
 from shared.evidence.agenda import Agenda
 from shared.evidence.contrasts import Contrasts, Estimator, compared_with_first
 from shared.evidence.effects import part_of
-from shared.evidence.information import information
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
+from shared.evidence.moments import Array, Cells
 from shared.evidence.sample_ratios import of_groups
-from shared.evidence.spending import Schedule
 from shared.evidence.tails import t_of, z_of
-from shared.evidence.yardsticks import FixedHorizon, yardstick_of
-from shared.sample_plan import AlwaysValid, GroupSequential
+from shared.evidence.yardsticks import FixedHorizon, GroupSequential, Yardstick, yardstick_of
+from shared.sample_plan import AlwaysValid
 
 
 def looks(
-    charter: Charter, due: Agenda, summaries: Sequence[Summary], contrasts: Sequence[Contrasts]
+    charter: Charter, due: Agenda, seen: Sequence[Summary], contrasts: Sequence[Contrasts], yardstick: Yardstick
 ) -> tuple[Look, ...]:
-    """Every look that is due, as the data stood then; none where the charter agreed on no fixed ones."""
-    plan = charter.sample.looks
-    if not isinstance(plan, GroupSequential):
+    """Every look that is due, as the data stood then; none where the charter agreed on no fixed ones, or none is due.
+
+    Summaries, contrasts and the yardstick's schedule have one entry for each look.
+    """
+    if not isinstance(yardstick, GroupSequential):
         return ()
-    if not due.passed:
-        return ()
-    seen = summaries[: len(due.passed)]
-    schedule = Schedule(tuple(look.share for look in due.passed), information(charter, seen), plan.spending)
-    boundaries, spent = schedule.boundaries(charter.alpha), schedule.spent(charter.alpha)
+    boundaries, spent = yardstick.schedule.boundaries(charter.alpha), yardstick.schedule.spent(charter.alpha)
     return tuple(
         Look(
             at_frac=look.share,
@@ -77,19 +74,20 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
 
 def days(estimator: Estimator, summary: Summary, planned: Mapping[str, float]) -> tuple[Day, ...]:
     """Each day on which units were first exposed, with the primary effects of all units up to it."""
-    ratios = of_groups(summary.drawn_by_day, planned)
+    ratios, slopes = of_groups(summary.drawn_by_day, planned), estimator.slopes(summary)
     told = []
     for day in sorted({day for _, day in summary.day_units}):
         units = {arm: summary.day_units.get((arm, day), 0) for arm in planned}
         ratio = ratios.get(day)
-        told.append(Day(day=day, units=units, p=ratio.p if ratio else None, effects=_until(estimator, summary, day)))
+        effects = _until(estimator, summary.days, slopes, day)
+        told.append(Day(day=day, units=units, p=ratio.p if ratio else None, effects=effects))
     return tuple(told)
 
 
-def _until(estimator: Estimator, summary: Summary, day: str) -> tuple[DayEffect, ...]:
-    charter, cells = estimator.charter, summary.days
+def _until(estimator: Estimator, cells: Cells, slopes: Array | None, day: str) -> tuple[DayEffect, ...]:
+    charter = estimator.charter
     known = np.array([str(each) <= day for each in cells.keys["day"].tolist()], dtype=bool)
-    found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), summary)
+    found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), slopes)
     compared = compared_with_first(found)
     yardstick = (
         yardstick_of(charter.sample, units=np.minimum(found.n[1:], found.n[:1]))

@@ -34,9 +34,10 @@ def _of_segment(estimator: Estimator, summary: Summary, segment: str) -> Iterato
                     problem=f"`{segment}` has too many levels to be a segment, or is not known of the units",
                 )  # fmt: skip
         return
+    slopes = estimator.slopes(summary)
     for level in dict.fromkeys(cells.keys["level"].tolist()):
         every = cells.aligned(arm=estimator.arms, level=[level] * len(estimator.arms))
-        means = estimator.means(every, summary)
+        means = estimator.means(every, slopes)
         found = compared_with_first(means)
         why = reasons(means, found, estimator.arms)
         with np.errstate(all="ignore"):
