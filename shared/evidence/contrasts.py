@@ -13,10 +13,9 @@ from shared.charter import Charter
 from shared.engines.protocol import SIZE, Summary, covariate, per_of, value_of
 from shared.evidence import quantiles
 from shared.evidence.adjustment import adjusted, slopes, stratified
-from shared.evidence.estimates import Differences, Means, Quantity, differences, lifts, means
+from shared.evidence.estimates import Differences, Means, Quantity, differences, lifts, means, reason
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells
-from shared.evidence.problems import words
 from shared.metrics import Metric
 
 Array = NDArray[np.float64]
@@ -169,16 +168,11 @@ def reasons(found: Means, compared: Differences, arms: Sequence[str]) -> NDArray
     """Why there is no difference, in words, per treatment and quantity; empty where there is one."""
     told = [
         [
-            next(
-                (
-                    words(int(found.problem[at, column]), f"arm {arms[at]}", int(found.n[at, column]))
-                    for at in (row + 1, 0)
-                    if found.problem[at, column]
-                ),
-                words(int(code), f"arm {arms[row + 1 if found.variance[row + 1, column] == 0 else 0]}") if code else "",
-            )
-            for column, code in enumerate(codes)
+            reason(found.at((row, column)), found.at((0, column)), (f"arm {arms[row]}", f"arm {arms[0]}"))
+            if lost
+            else ""
+            for column, lost in enumerate(problems)
         ]
-        for row, codes in enumerate(compared.problem)
+        for row, problems in enumerate(compared.problem, start=1)
     ]
     return np.array(told)
