@@ -68,7 +68,8 @@ def asked(path: Path) -> Asked:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection as the engine's: with one thread."""
+    """A connection as the engine's."""
     connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET parquet_metadata_cache = true")
     connection.execute("SET enable_progress_bar = false")
     return connection

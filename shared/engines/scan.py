@@ -2,8 +2,8 @@
 
 A plain sum of squares loses the variance of what is large and hardly varies; Welford's recurrence keeps it at nearly
 twice the cost. Sums of deviations from any number near the mean keep it too (Chan, Golub and LeVeque 1983, "Algorithms
-for computing the sample variance", eq. 2.3). Whether the pivot was near is seen afterwards, and cells for which it was
-not are scanned again around the means just found.
+for computing the sample variance", eq. 2.3). That number is zero where values surround it or reach near it. Whether the
+pivot was near is seen afterwards, and cells for which it was not are scanned again around the means just found.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from shared.evidence.moments import Array, Cells
 SAMPLE = 2_000
 # More cells than these no longer fit the processor's cache, and every row then waits for memory.
 CELLS_MAX = 2_000
-# A pivot is left out, being zero, where the mean is within as many standard deviations of it.
-NEAR_SDS = 2.0
 
 By = tuple[str, ...]
+Pivots = dict[str, float]
 
 
 def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By]) -> list[Cells]:
@@ -35,7 +34,7 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping adds their sums up.
     """
-    levels, pivots = _guessed(connection, asked, _keys(by))
+    levels, pivots = _guessed(connection, asked, by)
     sets = _packed(by, levels)
     found: dict[By, Cells] = {}
     for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
@@ -53,35 +52,33 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
-def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> tuple[dict[str, int], dict[str, float]]:
+def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By]) -> tuple[dict[str, int], Pivots]:
     """How many levels each key has, and a pivot for each column, as far as the table's first rows tell."""
-    levels = [f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys]
+    # One grouping is a set by itself, whatever its levels.
+    keys = _keys(by) if len(by) > 1 else ()
     columns = {name: at for name, at in asked.at.items() if name not in asked.flags}
-    reads = [
-        f"{read}::DOUBLE"
-        for at in columns.values()
-        for read in (f"min({at})", f"max({at})", f"avg({at})", f"avg({at}::DOUBLE * {at})")
-    ]
+    levels = [f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys]
+    reads = [f"{which}({at})::DOUBLE" for which in ("min", "max") for at in columns.values()]
     rows = f"(FROM {asked.rows} LIMIT {SAMPLE})"
     row = connection.execute(f"SELECT {', '.join(['1', *levels, *reads])} FROM {rows}").fetchone() or ()
     told = row[1 + len(keys) :]
     pivots = dict.fromkeys(asked.columns, 0.0)
-    pivots |= {name: _pivot(*told[4 * at : 4 * at + 4]) for at, name in enumerate(columns)}
+    pivots |= dict(zip(columns, map(_pivot, told[: len(columns)], told[len(columns) :]), strict=True))
     return dict(zip(keys, row[1:], strict=False)), pivots
 
 
-def _pivot(least: float | None, most: float | None, mean: float | None, square: float | None) -> float:
-    """What to count from: zero where it is near, or where the rows tell nothing; a constant is its own pivot."""
-    if least is None or most is None or mean is None or square is None or not math.isfinite(mean + square):
+def _pivot(least: float | None, most: float | None) -> float:
+    """What to count from: the value nearest to zero where all lie farther from it than they are apart; else zero."""
+    if least is None or most is None or not math.isfinite(most - least):
         return 0.0
-    if least == most:
-        return least
-    # Where the difference of squares loses its digits, the mean is far away.
-    return mean if mean * mean > NEAR_SDS**2 * (square - mean * mean) else 0.0
+    nearest = least if least > 0 else most
+    return nearest if least * most > 0 and abs(nearest) > most - least else 0.0
 
 
 def _packed(by: Sequence[By], levels: Mapping[str, int]) -> list[list[By]]:
     """The groupings in as few sets as keep cells few, and these in sets of about the same size."""
+    if len(by) == 1:
+        return [list(by)]
 
     def cells(groupings: Iterable[By]) -> int:
         return prod(levels[key] for key in _keys(groupings))
