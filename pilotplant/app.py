@@ -16,7 +16,7 @@ import typer
 import factory.cli
 import lab.cli
 import promotion.cli
-from shared.console import Json, Session, date_time, emit, fail, session
+from shared.console import CLOSED_PIPE, Json, Session, date_time, emit, fail, session
 from shared.errors import BadInput, PilotPlantError
 
 NAME = "pilotplant"
@@ -141,8 +141,11 @@ def main() -> None:
     """The console script: runs a command and ends the process with its exit code."""
     # Imports make many objects and no garbage: looking for it among them takes a tenth of a short command's time.
     gc.set_threshold(50_000, 50, 50)
-    code = _exit_code(sys.argv[1:])
-    sys.stdout.flush()
+    try:
+        code = _exit_code(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = CLOSED_PIPE
     sys.stderr.flush()
     # DuckDB's and Great Expectations' extension modules print pages of leak warnings while the interpreter is torn
     # down; everything of ours is written and closed by now.
@@ -153,6 +156,8 @@ def _exit_code(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         return _run_json(arguments) if as_json else _run_text(arguments)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except PilotPlantError as error:
         return fail(error, as_json=as_json)
     except CLICK_ERROR as error:
@@ -164,10 +169,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _run_text(arguments: list[str]) -> int:
-    try:
-        app(arguments, prog_name=NAME)
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
+    app(arguments, prog_name=NAME)
     return 0
 
 

@@ -25,6 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 # Wide enough for a table of findings when the output is a file or a pipe.
 PIPE_WIDTH = 120
+# What a shell makes of a process that SIGPIPE has ended: 128 and the signal's number.
+CLOSED_PIPE = 141
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,17 @@ def session(context: typer.Context) -> Session:
     return found
 
 
+class _Results(Console):
+    """Where results go, until whoever reads along, like `head`, has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        """Ends the command as if the signal had ended it."""
+        raise SystemExit(CLOSED_PIPE)
+
+
 def stdout() -> Console:
     """Where results go."""
-    return Console(
+    return _Results(
         highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=not sys.stdout.isatty()
     )
 
@@ -67,7 +77,7 @@ def progress(text: str) -> None:
 def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> None:
     """Prints a result: one JSON object, or lines and tables for people."""
     if as_json:
-        sys.stdout.write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+        _write_json(payload)
         return
     console = stdout()
     for line in lines:
@@ -75,6 +85,14 @@ def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> 
             console.print(line)
         else:
             console.print(line, markup=False)
+
+
+def _write_json(payload: dict[str, Any]) -> None:
+    try:
+        sys.stdout.write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise SystemExit(CLOSED_PIPE) from None
 
 
 def _plain(value: Any) -> str:
@@ -97,7 +115,7 @@ def table(*columns: str, rows: list[tuple[Any, ...]], title: str | None = None) 
 def fail(error: PilotPlantError, *, as_json: bool) -> int:
     """Prints an error and returns its exit code."""
     if as_json:
-        sys.stdout.write(json.dumps({"error": error.as_json()}, indent=2, ensure_ascii=False) + "\n")
+        _write_json({"error": error.as_json()})
     else:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         first, *rest = str(error).split("\n")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +24,18 @@ def rehearsal(tmp_path):
 def answer(capsys, *words) -> tuple[dict, int]:
     code = _exit_code([*map(str, words), "--json"])
     return json.loads(capsys.readouterr().out), code
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["lab", "show", "nobody", "--json"]])
+def test_a_reader_who_has_seen_enough_ends_the_command_as_its_signal_would(rehearsal, words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pilotplant", "--workspace", str(rehearsal), *words]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    # 128 and SIGPIPE's number, as a shell has it for `yes | true`.
+    assert ended.returncode == 128 + signal.SIGPIPE
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
