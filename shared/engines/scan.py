@@ -34,8 +34,9 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping adds their sums up.
     """
-    levels, pivots = _guessed(connection, asked, by)
-    sets = _packed(by, levels)
+    alone = len(by) == 1  # and a set by itself, whatever its levels
+    levels, pivots = _guessed(connection, asked, () if alone else _keys(by))
+    sets = [list(by)] if alone else _packed(by, levels)
     found: dict[By, Cells] = {}
     for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
         for grouping in groupings:
@@ -52,10 +53,8 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
-def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By]) -> tuple[dict[str, int], Pivots]:
+def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> tuple[dict[str, int], Pivots]:
     """How many levels each key has, and a pivot for each column, as far as the table's first rows tell."""
-    # One grouping is a set by itself, whatever its levels.
-    keys = _keys(by) if len(by) > 1 else ()
     columns = {name: at for name, at in asked.at.items() if name not in asked.flags}
     levels = [f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys]
     reads = [f"{which}({at})::DOUBLE" for which in ("min", "max") for at in columns.values()]
@@ -77,8 +76,6 @@ def _pivot(least: float | None, most: float | None) -> float:
 
 def _packed(by: Sequence[By], levels: Mapping[str, int]) -> list[list[By]]:
     """The groupings in as few sets as keep cells few, and these in sets of about the same size."""
-    if len(by) == 1:
-        return [list(by)]
 
     def cells(groupings: Iterable[By]) -> int:
         return prod(levels[key] for key in _keys(groupings))
