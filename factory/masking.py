@@ -164,4 +164,5 @@ def generalised(rule: Generalisation, value: Value) -> Value | None:
     if isinstance(value, int) and isinstance(rule.width, int):
         return value - value % rule.width
     bands = value / rule.width
-    return (math.floor(bands) if math.isfinite(bands) else bands) * rule.width
+    # As a double, like DuckDB's: a product of integers is exact beyond 2^53, and the bound would not be the values'.
+    return (float(math.floor(bands)) if math.isfinite(bands) else bands) * rule.width
