@@ -126,10 +126,13 @@ class Stage:
         earlier: Sequence[Promise] = (),
         holdout: str = "0",
         certified: Mapping[str, Any] | None = None,
+        recorded: Callable[[Path], None] | None = None,
         alter: Callable[[Path], None] | None = None,
         **head: Any,
     ) -> Candidate:
         """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals.
+
+        `recorded` writes the data in place of `arms` and all that says more about them.
 
         It has an A/A certificate of the day before by which every test holds, changed as `certified` says.
         With `earlier` versions the charter amends the last of them.
@@ -148,7 +151,10 @@ class Stage:
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
-            _write_data(folder / DATA, arms, exposed, held, outcomes, days)
+            if recorded is None:
+                _write_data(folder / DATA, arms, exposed, held, outcomes, days)
+            else:
+                recorded(folder / DATA)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
