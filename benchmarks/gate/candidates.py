@@ -13,6 +13,7 @@ from benchmarks.gate.classes import OPENS, Pilot
 from benchmarks.gate.shop import ARM, CONTROL, MARGIN, MINIMUM, PLACES, POWER, Customers, units_planned
 from promotion.gate import judge
 from promotion.policy import read_settings
+from shared.candidate import Candidate
 from shared.finding import Verdict
 from tests.promotion.cases import Stage
 
@@ -37,15 +38,19 @@ class Judged:
 
 def judged(stage: Stage, name: str, pilot: Pilot) -> Judged:
     """Seals the pilot's candidate in the stage's workspace, and asks the gate."""
-    candidate = stage.submit(
+    case = stage.open(submitted(stage, name, pilot))
+    judgement = judge(case, read_settings(stage.workspace).policy(case.charter.risk_tier))
+    against = [f.check for f in judgement.of_arm(ARM) if f.level == "block" and f.outcome in {"failed", "unevaluable"}]
+    return Judged(judgement.verdict_on(ARM), tuple(dict.fromkeys(against)))
+
+
+def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
+    """The pilot's sealed candidate in the gate's intake."""
+    return stage.submit(
         charter={**CHARTER, "pilot": name, **pilot.charter},
         recorded=lambda folder: _write(folder, pilot),
         **pilot.submitted,
     )
-    case = stage.open(candidate)
-    judgement = judge(case, read_settings(stage.workspace).policy(case.charter.risk_tier))
-    against = [f.check for f in judgement.of_arm(ARM) if f.level == "block" and f.outcome in {"failed", "unevaluable"}]
-    return Judged(judgement.verdict_on(ARM), tuple(dict.fromkeys(against)))
 
 
 def _write(folder: Path, pilot: Pilot) -> None:
