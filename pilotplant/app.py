@@ -81,6 +81,28 @@ def init(
     return made
 
 
+@app.command("init-database")
+def init_database(
+    room: Annotated[str, typer.Argument(help="lab, promotion or factory.", metavar="ROOM")],
+    url: Annotated[
+        str, typer.Option(help="The room's PostgreSQL database as its owner reaches it.", envvar="PILOTPLANT_OWNER_URL")
+    ],
+    role: Annotated[str, typer.Option(help="The role that the room works as; it may only add to the ledger.")],
+    as_json: Json = False,
+) -> Any:
+    """Make a room's tables on PostgreSQL, and give its role the rights it needs. The owner's URL is kept nowhere."""
+    from pilotplant.databases import prepare
+
+    done = prepare(room, url, role)
+    emit(
+        as_json,
+        {"room": room, "database": done.database, "role": role, "tables": done.tables, "repeated": not done.tables},
+        f"{room}: {'made ' + ', '.join(done.tables) if done.tables else 'every table was there already'}.",
+        f"Role {role} may add to the ledger and change nothing in it. Name it in `database` of configs/.",
+    )
+    return done
+
+
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> Any:
     """Show both environments, each by its own measures, and what waits for whom."""
