@@ -203,19 +203,55 @@ def log(
 
 
 @app.command()
+def checkpoint(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="The file; if left out, one in this folder.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign the present ends of the rooms' ledgers into a small file, to be kept where nobody here can write."""
+    from promotion.checkpoint import take
+    from shared.clock import parse_rfc3339
+    from shared.keys import GATE
+
+    here = session(context)
+    workspace = here.workspace()
+    heads, unread = here.heads(workspace)
+    done = take(workspace, heads, out, passphrase=passphrase(workspace, GATE))
+    at = date_time(parse_rfc3339(done.checkpoint.at))
+    emit(
+        as_json,
+        {
+            "schema_version": 1,
+            "checkpoint": done.checkpoint.model_dump(mode="json"),
+            "file": str(done.file),
+            "not_covered": unread,
+            "repeated": done.repeated,
+        },
+        f"The checkpoint of {at} was there already: {done.file}" if done.repeated else f"Checkpoint: {done.file}",
+        *(f"{room}: entry {head.seq}, {head.hash}" for room, head in done.checkpoint.ledgers.items()),
+        *(f"{room}: NOT COVERED ({reason})" for room, reason in unread.items()),
+        "Keep it elsewhere: pilotplant promote verify --checkpoint FILE then finds a ledger that was cut or restored.",
+    )
+    return done
+
+
+@app.command()
 def verify(
     context: typer.Context,
     digest: Annotated[str | None, typer.Argument(help="Only this candidate.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint that was kept elsewhere: is everything of then still there?")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Verify candidates, attestations, keys and the ledger; name everything that was changed."""
     from promotion.verification import verify as examine
     from shared.errors import Refused
 
-    found = examine(session(context).workspace(), digest)
+    found = examine(session(context).workspace(), digest, checkpoint=checkpoint)
     emit(
         as_json,
-        {"verified": found.verified, "problems": found.problems},
+        {"schema_version": 1, "verified": found.verified, "problems": found.problems},
         *(f"ok       {line}" for line in found.verified),
         *(f"PROBLEM  {line}" for line in found.problems),
     )
@@ -273,4 +309,6 @@ def _gist(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    if kind == "witnessed":
+        return ", ".join(f"{room} at entry {head['seq']}" for room, head in body["ledgers"].items())
     return body.get("role") or body.get("mode")

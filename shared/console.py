@@ -19,6 +19,7 @@ from rich.text import Text
 
 from shared.clock import rfc3339
 from shared.errors import PilotPlantError
+from shared.ledger import Head
 from shared.workspace import Workspace, find_workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -36,10 +37,13 @@ class Session:
     Attributes:
         folder: the workspace named on the command line, if any.
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
+        heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
+            checkpoints, for it opens no other room's database.
     """
 
     folder: Path | None
     register: Callable[..., Any]
+    heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
 
     def workspace(self) -> Workspace:
         """The workspace this command works in."""
