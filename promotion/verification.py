@@ -93,6 +93,13 @@ def _examine(
         result.verified.append(f"{LEDGER}: {completeness(outside)}")
 
 
+def enrolled_keys(room: Room) -> list[PublicKey]:
+    """Every enrolled key whose record is as it was enrolled."""
+    with room.transaction() as connection:
+        told = legible(connection, room.entries_table)
+    return _keys(room.workspace, told, Verification())
+
+
 def completeness(outside: Witness | None) -> str:
     """What can be said of a ledger without a problem, with a checkpoint or without."""
     if outside is None:

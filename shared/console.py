@@ -92,8 +92,13 @@ def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> 
 
 
 def _write_json(payload: dict[str, Any]) -> None:
+    write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+
+
+def write(text: str) -> None:
+    """Writes a result to stdout to the last character as it is."""
     try:
-        sys.stdout.write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise SystemExit(CLOSED_PIPE) from None
