@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -323,12 +324,16 @@ def _spend(costs: Sequence[tuple[str, str]]) -> Spend:
     return Spend(entries=tuple(entries))
 
 
-def do_decide(root: Path, word: Word) -> None:
-    """What a child process does: the decision, as soon as no file `wait` is there; a refusal is exit code 3."""
+def do_decide(root: Path, word: Word, reason: str = REASON) -> None:
+    """What a child process does: the decision, as soon as no file `wait` is there; a refusal is exit code 3.
+
+    Whoever is refused leaves the words behind, as `told-<process>`.
+    """
     arguments = {"insight": INSIGHT} if word == "stop" else {}
     while (root / "wait").exists():
         time.sleep(0.005)
     try:
-        decide(open_workspace(root), "spring-email", Asked(word, OWNER, REASON, **arguments))
-    except Refused:
+        decide(open_workspace(root), "spring-email", Asked(word, OWNER, reason, **arguments))
+    except Refused as refused:
+        (root / f"told-{os.getpid()}").write_text(refused.what)
         sys.exit(Refused.exit_code)
