@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.gate.classes import OPENS, Pilot
-from benchmarks.gate.shop import ARM, CONTROL, MARGIN, MINIMUM, PLACES, POWER, Customers, units_planned
+from benchmarks.gate.shop import ARM, CONTROL, DAY_S, MARGIN, MINIMUM, PLACES, POWER, Customers, units_planned
 from promotion.gate import judge
 from promotion.policy import read_settings
 from shared.candidate import Candidate
@@ -25,6 +25,7 @@ CHARTER = {
     "sample": {"units_per_arm": units_planned(), "power": POWER},
 }
 INVALID = 7
+AGAIN_S = DAY_S
 AT = pa.timestamp("us", tz="UTC")
 
 
@@ -63,11 +64,13 @@ def _tables(customers: Customers, wrong_rows: int) -> dict[str, pa.Table]:
     visitors = customers.kept(np.isfinite(customers.visited))
     visit = np.ones(len(visitors), dtype=np.int64)
     visit[:wrong_rows] = INVALID
+    # Everybody sees it twice, so that the novelty of it can wear off.
+    shown = [customers.exposed, customers.exposed + AGAIN_S]
     exposures = {
-        "event_id": [f"x-{number}" for number in range(len(customers))],
-        "unit": customers.unit.tolist(),
-        "arm": np.where(customers.treated, ARM, CONTROL).tolist(),
-        "at": _moments(customers.exposed),
+        "event_id": [f"x-{number}" for number in range(len(shown) * len(customers))],
+        "unit": customers.unit.tolist() * len(shown),
+        "arm": np.where(customers.treated, ARM, CONTROL).tolist() * len(shown),
+        "at": _moments(np.concatenate(shown)),
     }
     outcomes = {
         "event_id": [f"o-{number}" for number in range(len(visitors))],
