@@ -56,21 +56,22 @@ def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
 
 def _write(folder: Path, pilot: Pilot) -> None:
     folder.mkdir()
-    for name, table in _tables(pilot.customers, pilot.wrong_rows).items():
+    for name, table in _tables(pilot.customers, pilot.until, pilot.wrong_rows).items():
         pq.write_table(table, folder / f"{name}.parquet")
 
 
-def _tables(customers: Customers, wrong_rows: int) -> dict[str, pa.Table]:
+def _tables(customers: Customers, until: float, wrong_rows: int) -> dict[str, pa.Table]:
     visitors = customers.kept(np.isfinite(customers.visited))
     visit = np.ones(len(visitors), dtype=np.int64)
     visit[:wrong_rows] = INVALID
     # Everybody sees it twice, so that the novelty of it can wear off.
-    shown = [customers.exposed, customers.exposed + AGAIN_S]
+    again = customers.exposed + AGAIN_S
+    in_time = again < until
     exposures = {
-        "event_id": [f"x-{number}" for number in range(len(shown) * len(customers))],
-        "unit": customers.unit.tolist() * len(shown),
-        "arm": np.where(customers.treated, ARM, CONTROL).tolist() * len(shown),
-        "at": _moments(np.concatenate(shown)),
+        "event_id": [f"x-{number}" for number in range(len(customers) + int(in_time.sum()))],
+        "unit": [*customers.unit, *customers.unit[in_time]],
+        "arm": [*_arms(customers.treated), *_arms(customers.treated[in_time])],
+        "at": _moments(np.concatenate([customers.exposed, again[in_time]])),
     }
     outcomes = {
         "event_id": [f"o-{number}" for number in range(len(visitors))],
@@ -84,6 +85,10 @@ def _tables(customers: Customers, wrong_rows: int) -> dict[str, pa.Table]:
     traits = {"unit": customers.unit.tolist(), "zip_code": np.array(PLACES)[customers.place].tolist()}
     tables = {"exposures": exposures, "outcomes": outcomes, "conflicts": held, "traits": traits}
     return {name: pa.table(columns) for name, columns in tables.items()}
+
+
+def _arms(treated: np.ndarray) -> list[str]:
+    return [ARM if each else CONTROL for each in treated]
 
 
 def _moments(seconds: np.ndarray) -> pa.Array:

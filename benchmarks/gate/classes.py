@@ -38,12 +38,14 @@ class Pilot:
 
     Attributes:
         customers: as they are recorded, with whatever is wrong with the recording.
+        until: when the recording ends, in seconds since the time box began.
         charter: what its charter says otherwise than the others'.
         submitted: how its candidate differs, as keywords of `Stage.submit`.
         wrong_rows: outcomes that break their contract.
     """
 
     customers: Customers
+    until: float = conventional.DAYS * DAY_S
     charter: Mapping[str, Any] = field(default_factory=dict)
     submitted: Mapping[str, Any] = field(default_factory=dict)
     wrong_rows: int = 0
@@ -107,7 +109,8 @@ def _peeked(_rng: np.random.Generator, pilot: Pilot) -> Pilot:
     if day is None or day >= conventional.DAYS:
         raise NotOfThisClass
     covers = rfc3339(OPENS + timedelta(days=day))
-    return replace(pilot, customers=pilot.customers.until(day * DAY_S), submitted={"covers_until": covers})
+    until = day * DAY_S
+    return replace(pilot, customers=pilot.customers.until(until), until=until, submitted={"covers_until": covers})
 
 
 def _mislabelled(rng: np.random.Generator, pilot: Pilot) -> Pilot:
