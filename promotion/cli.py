@@ -115,6 +115,8 @@ def check(
     for (case, judgement), findings, promised in zip(judged, shown, told, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
         lines += findings_text(findings, numbers=explain is not None)
+        if warned := list(dict.fromkeys(f.check for f in judgement.findings if f.level == "warn")):
+            lines += [f"Cannot change this verdict, by the policy: {', '.join(warned)}."]
         lines += [
             f"{arm}: {wording.promise(case.promise.metrics[one.metric], one)}"
             for arm, each in promised.items()
@@ -132,6 +134,21 @@ def check(
     if worst:
         raise typer.Exit(worst)
     return [judgement for _, judgement in judged]
+
+
+@app.command()
+def checks(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Only this check, with its thresholds.", metavar="CHECK")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List what the gate asks: each check, what it reads, and what the policy of each tier makes of it."""
+    from promotion.catalogue import catalogue
+    from promotion.policy import read_settings
+
+    found = catalogue(read_settings(session(context).workspace()), name)
+    emit(as_json, {"checks": [each.as_json() for each in found]}, *_listing(found, in_full=name is not None))
+    return found
 
 
 @app.command()
@@ -313,6 +330,39 @@ def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[s
         if finding.outcome != "passed" and finding.remedy
     ]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
+
+
+def _listing(found: tuple[Any, ...], *, in_full: bool) -> list[str | Table]:
+    """The catalogue for people: a table for each group, and of one check all that there is to say."""
+    if in_full:
+        return [line for each in found for line in _in_full(each)]
+    lines: list[str | Table] = []
+    for group in dict.fromkeys(each.group for each in found):
+        grid = Table(group, "low", "standard", "high", "it asks", box=None, pad_edge=False, header_style="bold")
+        for each in (each for each in found if each.group == group):
+            grid.add_row(each.name, *each.levels.values(), each.question)
+        lines += [grid, ""]
+    return [*lines, "One that blocks decides the verdict, one that warns is only printed. One in full: "
+            "pilotplant promote checks CHECK"]  # fmt: skip
+
+
+def _in_full(check: Any) -> list[str | Table]:
+    softened = f"; {', '.join(check.softened)} only because the policy says so" if check.softened else ""
+    levels = ", ".join(f"{tier} {level}" for tier, level in check.levels.items())
+    last = (
+        "An exception can be made of it" if check.waivable else "No exception can be made of it, and it always blocks"
+    )
+    return [
+        f"{check.name} ({check.group}): {check.question}",
+        f"It reads: {check.reads}",
+        f"Levels: {levels}{softened}",
+        *([f"On its level: {check.about}"] if check.about else []),
+        *(
+            f"{each.name}: {_plain(each.tiers)} (default {_plain(each.default)}): {each.source}"
+            for each in check.thresholds
+        ),
+        f"{last}. The policy is configs/gate.yaml.",
+    ]
 
 
 def _numbers(finding: Any) -> str:
