@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.clock import rfc3339
-from shared.digests import canonical, digest_json
+from shared.digests import canonical, digest_bytes, digest_json
 
 GENESIS = "sha256:" + "0" * 64
 
@@ -45,7 +45,7 @@ class Witness(Head):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a ledger; `hash` covers everything else, `prev` included."""
+    """One line of a ledger; `hash` covers everything else, the body by its digest and `prev` included."""
 
     seq: int
     at: str
@@ -79,18 +79,20 @@ def append(
     connection: sa.Connection, table: sa.Table, *, at: datetime, kind: str, subject: str, body: dict[str, Any]
 ) -> Head:
     """Adds one entry inside the caller's transaction, so that record and state change together."""
-    last = head(connection, table)
-    content = {
-        "seq": last.seq + 1,
-        "at": rfc3339(at),
-        "kind": kind,
-        "subject": subject,
-        "body": body,
-        "prev": last.hash,
-    }
-    content_hash = digest_json(content)
-    connection.execute(table.insert().values({**content, "body": canonical(body).decode(), "hash": content_hash}))
-    return Head(last.seq + 1, content_hash)
+    last, text = head(connection, table), canonical(body)
+    seq, moment = last.seq + 1, rfc3339(at)
+    hashed = entry_hash(seq=seq, at=moment, kind=kind, subject=subject, body=digest_bytes(text), prev=last.hash)
+    row = {"seq": seq, "at": moment, "kind": kind, "subject": subject, "prev": last.hash, "hash": hashed}
+    connection.execute(table.insert().values({**row, "body": text.decode()}))
+    return Head(seq, hashed)
+
+
+def entry_hash(*, seq: int, at: str, kind: str, subject: str, body: str, prev: str) -> str:
+    """An entry's hash; `body` is the digest of the body's canonical form.
+
+    So that a chain can be shown to others and followed by them without what its entries say.
+    """
+    return digest_json({"seq": seq, "at": at, "kind": kind, "subject": subject, "body": body, "prev": prev})
 
 
 def head(connection: sa.Connection, table: sa.Table) -> Head:
@@ -149,12 +151,10 @@ def _missed(name: str, witness: Head) -> str:
 
 def _recomputed(row: Any) -> str | None:
     try:
-        body = json.loads(row.body)
-        if canonical(body).decode() != row.body:
+        if canonical(json.loads(row.body)).decode() != row.body:
             return None
-        return digest_json(
-            {"seq": row.seq, "at": row.at, "kind": row.kind, "subject": row.subject, "body": body, "prev": row.prev}
-        )
-    except (ValueError, TypeError, RecursionError):
+        body = digest_bytes(row.body.encode())
+        return entry_hash(seq=row.seq, at=row.at, kind=row.kind, subject=row.subject, body=body, prev=row.prev)
+    except (ValueError, TypeError, RecursionError, AttributeError):
         # No content of ours: canonical JSON has no form for it.
         return None

@@ -15,9 +15,9 @@ from pilotplant.crossing import heads, verify
 from promotion.checkpoint import take
 from promotion.state import open_promotion
 from shared.anchors import anchors, head_of
-from shared.digests import digest_json
+from shared.digests import digest_bytes
 from shared.errors import Refused
-from shared.ledger import GENESIS, Entry, Head
+from shared.ledger import GENESIS, Entry, Head, entry_hash
 from shared.workspace import open_workspace
 
 
@@ -42,8 +42,8 @@ def rewrite(workspace, room, seq):
         connection.execute("DELETE FROM ledger")
         for number, at, kind, subject, body in rows:
             said = "2020-01-01T00:00:00Z" if number == seq else at
-            content = {"seq": number, "at": said, "kind": kind, "subject": subject, "body": json.loads(body)}
-            fresh = digest_json({**content, "prev": prev})
+            digest = digest_bytes(body.encode())
+            fresh = entry_hash(seq=number, at=said, kind=kind, subject=subject, body=digest, prev=prev)
             connection.execute(
                 "INSERT INTO ledger (seq, at, kind, subject, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, said, kind, subject, body, prev, fresh),

@@ -8,8 +8,9 @@ from promotion.enrolment import keys_folder
 from promotion.verification import verify
 from shared.attestation import parse_attestation
 from shared.candidate import open_candidate
-from shared.digests import canonical
+from shared.digests import canonical, digest_bytes
 from shared.errors import BadInput
+from shared.ledger import GENESIS, entry_hash
 from shared.record import attestation_path
 from tests.promotion.cases import Stage
 
@@ -190,16 +191,13 @@ def test_a_ledger_that_was_written_anew_is_found_by_the_attestations_witness(dec
     """A forger who rehashes every entry cannot change the head that gate and owner have signed."""
     connection = database(decided)
     rows = connection.execute("SELECT seq, at, kind, subject, body FROM ledger ORDER BY seq").fetchall()
-    from shared.digests import digest_json
-    from shared.ledger import GENESIS
-
     prev = GENESIS
     with connection:
         connection.execute("DELETE FROM ledger")
         for seq, at, kind, subject, body in rows:
             said = "2026-01-01T00:00:00Z" if kind == "registered" else at
-            content = {"seq": seq, "at": said, "kind": kind, "subject": subject, "body": json.loads(body), "prev": prev}
-            fresh = digest_json(content)
+            digest = digest_bytes(body.encode())
+            fresh = entry_hash(seq=seq, at=said, kind=kind, subject=subject, body=digest, prev=prev)
             connection.execute(
                 "INSERT INTO ledger (seq, at, kind, subject, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (seq, said, kind, subject, body, prev, fresh),

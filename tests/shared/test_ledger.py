@@ -87,8 +87,9 @@ def test_an_empty_ledger_ends_at_the_genesis():
 
 def test_the_hash_of_an_entry_is_sha_256_over_its_canonical_json_by_hand_arithmetic():
     chain = Chain([{"b": 1, "a": "ü"}])
+    body = "sha256:" + hashlib.sha256('{"a":"ü","b":1}'.encode()).hexdigest()
     by_hand = (
-        '{"at":"2026-02-02T09:00:00Z","body":{"a":"ü","b":1},"kind":"note","prev":"sha256:' + "0" * 64 + '",'
+        f'{{"at":"2026-02-02T09:00:00Z","body":"{body}","kind":"note","prev":"sha256:{"0" * 64}",'
         '"seq":1,"subject":"pilot-1"}'
     )
     assert chain.heads[1].hash == "sha256:" + hashlib.sha256(by_hand.encode()).hexdigest()
