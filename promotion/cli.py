@@ -89,14 +89,18 @@ def check(
     as_json: Json = False,
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
+    from promotion.catalogue import catalogue
     from promotion.gate import EXIT_CODES
     from promotion.judging import judge_named, promises
+    from promotion.policy import read_settings
     from shared import wording
 
     if (name is None) == (not all_):
         raise typer.BadParameter("name one pilot, or say --all")
     progress("Asking every check; the evidence is computed again from the sealed data …")
-    judged = judge_named(session(context).workspace(), name, explain=explain)
+    workspace = session(context).workspace()
+    judged = judge_named(workspace, name, explain=explain)
+    about = catalogue(read_settings(workspace), explain) if explain else ()
     # Only one check is shown, but the verdict is still that of all.
     shown = [tuple(f for f in judgement.findings if explain in {None, f.check}) for _, judgement in judged]
     told = [promises(case) for case, _ in judged]
@@ -108,12 +112,14 @@ def check(
             "arms": judgement.verdicts,
             "findings": [finding.model_dump(mode="json") for finding in findings],
             "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
+            **({"explained": about[0].as_json()} if about else {}),
         }
         for (case, judgement), findings, promised in zip(judged, shown, told, strict=True)
     ]
     lines: list[str | Text | Table] = []
     for (case, judgement), findings, promised in zip(judged, shown, told, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
+        lines += [line for each in about for line in _in_full(each)]
         lines += findings_text(findings, numbers=explain is not None)
         if warned := list(dict.fromkeys(f.check for f in judgement.findings if f.level == "warn")):
             lines += [f"Cannot change this verdict, by the policy: {', '.join(warned)}."]

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,14 @@ def test_every_verdict_names_what_cannot_change_it(stage):
     assert shown.exit_code == 0, shown.output
     line = " ".join(shown.output.split())
     assert "Cannot change this verdict, by the policy: recording_gaps, aa_fresh, metrics_vary, budget_kept." in line
+
+
+def test_an_explained_check_says_what_it_asks_of_whom_and_the_numbers(stage):
+    stage.submit()
+    words = ["--workspace", str(stage.workspace.root), "promote", "check", "spring-email", "--explain", "sample_ratio"]
+    shown, as_json = (CliRunner().invoke(app, [*words, *more]) for more in ([], ["--json"]))
+    line = " ".join(shown.output.split())
+    assert "sample_ratio (evidence): Do the arms have the sizes that the randomisation planned?" in line
+    assert "p_min: low=0.001, standard=0.001, high=0.001 (default 0.001): GrowthBook's" in line
+    assert "measured p=1, deviation=0, units=(control=200, letter=200); asked p_min=0.001" in line
+    assert json.loads(as_json.stdout)["explained"]["name"] == "sample_ratio"
