@@ -145,8 +145,8 @@ def decide(
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it."""
-    from promotion.decision import Asked, require_word
     from promotion.decision import decide as sign
+    from promotion.drafting import Asked, require_word
     from shared import wording
     from shared.keys import GATE
 

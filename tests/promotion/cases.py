@@ -16,7 +16,8 @@ import duckdb
 import yaml
 
 from promotion.case import Case
-from promotion.decision import Asked, Decided, decide
+from promotion.decision import Decided, decide
+from promotion.drafting import Asked
 from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
 from promotion.register import register

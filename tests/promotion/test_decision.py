@@ -8,7 +8,8 @@ import yaml
 from factory.load import load
 from factory.snapshots import publish
 from lab.drafts import check
-from promotion.decision import Asked, decide, require_word
+from promotion.decision import decide
+from promotion.drafting import Asked, require_word
 from promotion.enrolment import enrol, keys_folder
 from promotion.state import open_promotion
 from promotion.succession import successor_name

@@ -1,0 +1,56 @@
+"""Recording: the one transaction that makes a decision, and what is recorded of a pilot."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from promotion.case import Case
+from promotion.intake import digest_named
+from promotion.policy import Policy
+from promotion.state import decisions
+from shared.attestation import Decision, parse_attestation
+from shared.digests import digest_bytes
+from shared.errors import Refused
+from shared.room import Room
+
+
+def record(room: Room, case: Case, decision: Decision, envelope: bytes, policy: Policy) -> None:
+    """One transaction makes the decision; everything after it can be repeated."""
+    with room.transaction() as connection:
+        taken = connection.execute(
+            sa.select(decisions.c.candidate).where(decisions.c.pilot == case.charter.pilot)
+        ).first()
+        if taken is not None:
+            raise Refused(
+                f"somebody else has just decided on {case.charter.pilot}", remedy="look: pilotplant promote log"
+            )
+        connection.execute(
+            decisions.insert().values(
+                pilot=case.charter.pilot,
+                candidate=digest_named(case.candidate),
+                at=decision.at,
+                envelope=envelope,
+            )
+        )
+        body = {
+            "candidate": digest_named(case.candidate),
+            "attestation": digest_bytes(envelope),
+            "decision": decision.model_dump(mode="json"),
+            "policy": policy.as_json(),
+        }
+        room.write(connection, "decided", case.charter.pilot, body)
+
+
+def recorded(room: Room, pilot: str) -> Decision | None:
+    """The decision on a pilot, or None."""
+    with room.transaction() as connection:
+        envelope = connection.execute(
+            sa.select(decisions.c.envelope).where(decisions.c.pilot == pilot)
+        ).scalar_one_or_none()
+    return None if envelope is None else parse_attestation(envelope, where=f"decision on {pilot}").predicate.decision
+
+
+def row_of(room: Room, pilot: str) -> sa.Row[tuple[object, ...]]:
+    """The row of a pilot that was decided."""
+    with room.transaction() as connection:
+        return connection.execute(sa.select(decisions).where(decisions.c.pilot == pilot)).one()
