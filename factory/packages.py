@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from factory.state import inbox, read_settings
+import sqlalchemy as sa
+
+from factory.state import inbox, open_factory, read_settings, releases
+from factory.trust import narrowed, published_keys
 from shared.attestation import Attestation, Decision, read_attestation
 from shared.candidate import FILES, Candidate, open_candidate
 from shared.charter import RELEASE_CHARACTERS_MAX, Promise
+from shared.clock import parse_rfc3339
 from shared.digests import digest_bytes, hex_of
 from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey, read_public
@@ -118,13 +122,16 @@ def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
 
 def _against_attestation(workspace: Workspace, attestation: Attestation, now: datetime) -> list[str]:
     predicate, settings = attestation.predicate, read_settings(workspace)
-    pinned = read_public(workspace.configs / "trusted_keys")
+    reasons: list[str] = []
+    pinned = _pinned(workspace, reasons)
     revoked = [key for key in pinned if key.key_id in settings.revoked]
-    reasons = [
-        f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked"
+    reasons += [
+        f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked in configs/factory.yaml"
         for key in attestation.signed_by(revoked)
     ]
-    reasons += _distrust(attestation, [key for key in pinned if key not in revoked], now)
+    reasons += _distrust(
+        attestation, [key for key in pinned if key not in revoked], now, _admitted_at(workspace, attestation)
+    )
     if predicate.mode != workspace.mode:
         reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
     if predicate.workspace != workspace.id:
@@ -153,9 +160,30 @@ def _against_names(decision: Decision) -> list[str]:
     return []
 
 
-def _distrust(attestation: Attestation, trusted: list[PublicKey], now: datetime) -> list[str]:
+def _pinned(workspace: Workspace, reasons: list[str]) -> list[PublicKey]:
+    """The keys trusted here, each no longer than the gate lets it count; a damaged record of the gate is a reason."""
+    pinned = read_public(workspace.configs / "trusted_keys")
     try:
-        return attestation.distrust(trusted, now=now)
+        published = published_keys(workspace)
+    except PilotPlantError as error:
+        reasons.append(f"the gate's records of keys cannot be read, so a revoked key might pass: {error.where}")
+        return pinned
+    return [narrowed(key, published) for key in pinned]
+
+
+def _admitted_at(workspace: Workspace, attestation: Attestation) -> datetime | None:
+    """When this Factory admitted that very attestation, as the witness of its signatures; None where it has not."""
+    query = sa.select(releases.c.admitted_at).where(releases.c.attestation == attestation.digest)
+    with open_factory(workspace).transaction() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else parse_rfc3339(found)
+
+
+def _distrust(
+    attestation: Attestation, trusted: list[PublicKey], now: datetime, witnessed: datetime | None
+) -> list[str]:
+    try:
+        return attestation.distrust(trusted, now=now, witnessed=witnessed)
     except (ValueError, KeyError, TypeError):
         return [f"{ATTESTATION}: malformed"]
 

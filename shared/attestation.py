@@ -170,12 +170,18 @@ class Attestation:
         """Those of `keys` whose signature is on it and good."""
         return [key for key in keys if _verifies(self.envelope, key)]
 
-    def distrust(self, trusted: Sequence[PublicKey], *, now: datetime) -> list[str]:
-        """Every reason not to believe it, given the keys one trusts; empty where there is none."""
-        reasons = []
+    def distrust(self, trusted: Sequence[PublicKey], *, now: datetime, witnessed: datetime | None = None) -> list[str]:
+        """Every reason not to believe it, given the keys one trusts; empty where there is none.
+
+        `witnessed` is when somebody else is known to have had it: only that dates the signature of a revoked key.
+        """
+        at = parse_rfc3339(self.predicate.time_verified)
         signed = self.signed_by([key for key in trusted if key.mode == self.predicate.mode])
-        gates = {key.key_id for key in signed if key.role == "gate"}
-        owners = {key.key_id for key in signed if key.role == "owner" and key.name == self.predicate.decision.owner}
+        doubts = {key.key_id: doubt for key in signed if (doubt := key.doubt(at, witnessed=witnessed))}
+        reasons = list(doubts.values())
+        counted = [key for key in signed if key.key_id not in doubts]
+        gates = {key.key_id for key in counted if key.role == "gate"}
+        owners = {key.key_id for key in counted if key.role == "owner" and key.name == self.predicate.decision.owner}
         if not gates:
             reasons.append("no gate whose key is trusted here has signed it")
         if not owners:
