@@ -11,16 +11,20 @@ import sqlalchemy as sa
 
 from factory.state import inbox, open_factory, read_settings, releases
 from factory.trust import narrowed, published_keys
-from shared.attestation import Attestation, Decision, read_attestation
+from shared.attestation import Attestation, read_attestation
 from shared.candidate import FILES, Candidate, open_candidate
 from shared.charter import RELEASE_CHARACTERS_MAX, Promise
 from shared.clock import parse_rfc3339
+from shared.decision import Decision
 from shared.digests import digest_bytes, hex_of
 from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey, read_public
+from shared.people import Tier, same_person
 from shared.play import Play
 from shared.workspace import Workspace
 
+# Where the charter cannot be read there is no tier.
+STRICTEST: Tier = "high"
 CANDIDATE = "candidate"
 ATTESTATION = "attestation.json"
 # A release's name becomes a folder's, a deployment's and part of every message's key.
@@ -79,11 +83,11 @@ def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | l
     """
     reasons = _strangers(folder)
     candidate, attestation = _read_candidate(folder, reasons), _read_attestation(folder, reasons)
+    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
     if attestation is not None:
-        reasons += _against_attestation(workspace, attestation, now)
+        reasons += _against_attestation(workspace, attestation, promise, now)
     if candidate is not None:
         reasons += _against_candidate(workspace, candidate, attestation)
-    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
     if reasons or candidate is None or attestation is None or promise is None:
         return reasons
     decision = attestation.predicate.decision
@@ -120,7 +124,9 @@ def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
         return None
 
 
-def _against_attestation(workspace: Workspace, attestation: Attestation, now: datetime) -> list[str]:
+def _against_attestation(
+    workspace: Workspace, attestation: Attestation, promise: Promise | None, now: datetime
+) -> list[str]:
     predicate, settings = attestation.predicate, read_settings(workspace)
     reasons: list[str] = []
     pinned = _pinned(workspace, reasons)
@@ -129,9 +135,15 @@ def _against_attestation(workspace: Workspace, attestation: Attestation, now: da
         f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked in configs/factory.yaml"
         for key in attestation.signed_by(revoked)
     ]
-    reasons += _distrust(
-        attestation, [key for key in pinned if key not in revoked], now, _admitted_at(workspace, attestation)
-    )
+    believed = [key for key in pinned if key not in revoked]
+    # The tier is read from the sealed promise: what the attestation says of it must not lower what is asked of itself.
+    tier = promise.charter.risk_tier if promise else STRICTEST
+    witnessed, required = _admitted_at(workspace, attestation), settings.signatures_min.of(tier)
+    reasons += _distrust(attestation, believed, now, witnessed, required)
+    if predicate.tier != tier and promise is not None:
+        reasons.append(f"{predicate.tier} risk was attested, and its charter says {tier}")
+    if promise is not None and required > 1:
+        reasons += _against_requester(attestation, believed, promise)
     if predicate.mode != workspace.mode:
         reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
     if predicate.workspace != workspace.id:
@@ -179,11 +191,21 @@ def _admitted_at(workspace: Workspace, attestation: Attestation) -> datetime | N
     return None if found is None else parse_rfc3339(found)
 
 
+def _against_requester(attestation: Attestation, trusted: list[PublicKey], promise: Promise) -> list[str]:
+    requester = promise.charter.requester
+    signed = [name for name in attestation.persons(trusted) if same_person(name, requester)]
+    return [f"{name} asked for it, and signed it" for name in signed]
+
+
 def _distrust(
-    attestation: Attestation, trusted: list[PublicKey], now: datetime, witnessed: datetime | None
+    attestation: Attestation,
+    trusted: list[PublicKey],
+    now: datetime,
+    witnessed: datetime | None,
+    signatures_min: int,
 ) -> list[str]:
     try:
-        return attestation.distrust(trusted, now=now, witnessed=witnessed)
+        return attestation.distrust(trusted, now=now, witnessed=witnessed, signatures_min=signatures_min)
     except (ValueError, KeyError, TypeError):
         return [f"{ATTESTATION}: malformed"]
 

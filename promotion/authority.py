@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from shared.attestation import StandIn
 from shared.charter import Charter
+from shared.decision import StandIn
 from shared.people import People, same_person
 
 
@@ -87,6 +87,12 @@ def deciders(on: Occasion) -> tuple[str, ...]:
     """Everybody who may speak the owner's word now, the owner first."""
     asked = (on.owner, *on.people.stand_ins(on.owner, on.day))
     return tuple(who for who in asked if isinstance(right_to_decide(who, on), Right))
+
+
+def second_signers(on: Occasion, first: str) -> tuple[str, ...]:
+    """Who may sign as the second person: whoever is entitled, not the first one, and never the requester."""
+    able = (person.email for person in on.people.people if against(person.email, on, "") is None)
+    return tuple(who for who in able if not same_person(who, first))
 
 
 def _instead(who: str, on: Occasion) -> str:

@@ -177,16 +177,24 @@ def decide(
     context: typer.Context,
     name: Name,
     word: Annotated[str, typer.Argument(help="scale, revise or stop.", metavar="WORD")],
-    as_: Annotated[str, typer.Option("--as", help="Who decides: the charter's owner.")],
+    as_: Annotated[
+        str, typer.Option("--as", help="Who decides: the charter's owner, or a delegate; then the second person.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
     insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it."""
+    """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
+
+    Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
+    signs with the same command.
+    """
     from promotion.decision import decide as sign
     from promotion.drafting import Asked, require_word
+    from promotion.proposing import Proposed
     from shared import wording
+    from shared.errors import Undecided
     from shared.keys import GATE
 
     workspace = session(context).workspace()
@@ -195,7 +203,11 @@ def decide(
     )
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
+    if isinstance(done, Proposed):
+        _tell_proposal(name, done, as_json=as_json)
+        raise typer.Exit(Undecided.exit_code)
     decision, promised = done.decision, done.attestation.predicate.promised
+    signed = " and ".join(one.name for one in done.attestation.predicate.signatories if one.role == "owner")
     after = {
         "scale": f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up",
         "revise": f"Draft of the successor: pilots/{decision.successor}/charter.yaml",
@@ -208,7 +220,7 @@ def decide(
          "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
-        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {decision.owner} and the gate.",
+        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
         *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in promised),
         f"Attestation: {done.attestation.digest}",
         after,
@@ -263,6 +275,26 @@ def verify(
     return found
 
 
+def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
+    """What was proposed, who else may sign it, and what they type."""
+    from promotion.proposing import said
+
+    decision, word = found.decision, said(found.decision)
+    again = f'pilotplant promote decide {name} {word} --as PERSON --reason "…"'
+    emit(
+        as_json,
+        {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
+         "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated},
+        f"{name}: {word} was proposed before, by {decision.owner} at {decision.at}; nothing new was signed."
+        if found.repeated
+        else f"{name}: {word} is proposed by {decision.owner}. Nothing is handed over yet.",
+        f"It needs a second signature by {found.lapses}, of: {', '.join(found.others)}"
+        if found.others
+        else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
+        f"They type: {again}",
+    )  # fmt: skip
+
+
 def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
     """Findings for people: a table, and a remedy below for whatever did not pass."""
     grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
@@ -312,6 +344,8 @@ def _gist(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    if kind == "proposed":
+        return f"waits for a second signature; candidate {body['candidate'][:19]}…"
     if kind == "revoked":
         return f"key {body['key_id'][:12]} since {body.get('since', 'then')}: {body['reason']}"
     return body.get("role") or body.get("mode")

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from promotion.authority import Right, right_to_decide
+from promotion.authority import Objection, Occasion, Right, right_to_decide
+from promotion.case import Case
 from promotion.drafting import Asked, draft_decision
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.handover import hand_over
 from promotion.intake import digest_named, find_candidate, open_case
-from promotion.policy import read_settings
+from promotion.keyring import keyring
+from promotion.policy import GateSettings, Policy, read_settings
+from promotion.proposing import (
+    Proposed,
+    is_proposer,
+    lapsed,
+    last_proposal,
+    propose,
+    require_second,
+    told,
+    verdict_for,
+)
 from promotion.recording import record, recorded, row_of
-from promotion.signing import predicate_of, signer_of
-from promotion.standing import ENTITLED, occasion, raise_first, standing
+from promotion.signing import predicate_of, proposer, signatory, signer_of
+from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.state import open_promotion
 from promotion.succession import open_successor, require_free
-from shared.attestation import Attestation, Decision, attest, parse_attestation
+from shared.attestation import Attestation, attest, parse_attestation
+from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
 from shared.files import write_atomically
+from shared.finding import Finding
 from shared.keys import GATE
 from shared.metrics import Metric
+from shared.proposal import SignedProposal
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
@@ -39,32 +54,112 @@ class Decided:
     repeated: bool
 
 
-def decide(workspace: Workspace, name: str, asked: Asked) -> Decided:
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """A case that was judged, before somebody's word on it is heard."""
+
+    case: Case
+    settings: GateSettings
+    judgement: Judgement
+    on: Occasion
+
+    @property
+    def policy(self) -> Policy:
+        """What applies to the case."""
+        return self.settings.policy(self.case.charter.risk_tier)
+
+
+def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     """Decides on a pilot's latest candidate; the same word again is a no-op that also finishes what was cut off.
 
+    Where the policy asks for two signatures, the owner's word is a proposal until a second person has signed it too.
     Raises Refused or Undecided where gate or authority say no; nothing is then recorded.
     """
     room = open_promotion(workspace)
-    candidate = find_candidate(workspace, name)
-    case = open_case(room, candidate)
-    before = recorded(room, candidate.manifest.pilot)
+    case = open_case(room, find_candidate(workspace, name))
+    before = recorded(room, case.candidate.manifest.pilot)
     if before is not None:
-        return _again(room, candidate.manifest.pilot, before, draft_decision(case, asked))
+        return _again(case, asked, before)
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
-    right = right_to_decide(asked.who, occasion(case, policy))
+    sitting = Sitting(case, settings, judge(case, policy), occasion(case, policy))
+    found = last_proposal(room, case.charter.pilot) if policy.signatures_min > 1 else None
+    if found is None:
+        return _first(sitting, asked, None, None)
+    ring = keyring(room.entries(), workspace)
+    why = lapsed(found, case, sitting.on, sitting.judgement, ring)
+    if why is None and not is_proposer(found, asked.who):
+        return _second(sitting, asked, found)
+    return _first(sitting, asked, found, why)
+
+
+def _first(sitting: Sitting, asked: Asked, found: SignedProposal | None, lapsed_why: str | None) -> Decided | Proposed:
+    """The owner's word: a decision, or the proposal of one; `found` is what was proposed before, and why it lapsed."""
+    case, on = sitting.case, sitting.on
+    right = right_to_decide(asked.who, on)
+    if found is not None and lapsed_why is not None and isinstance(right, Objection):
+        owner = found.proposal.decision.owner
+        raise Refused(
+            f"what {owner} proposed has lapsed: {lapsed_why}",
+            where=f"pilot {case.charter.pilot}, proposal {found.signed.digest}",
+            remedy=f"have {on.owner} propose anew: pilotplant promote decide {case.charter.pilot} WORD --as {on.owner}",
+        )
     decision = draft_decision(case, asked, right.stands_in if isinstance(right, Right) else None)
-    judgement = judge(case, policy)
-    authority = standing(case, asked.who, right, judgement)
+    authority = standing(case, asked.who, right, sitting.judgement)
+    _require_allowed(sitting, authority, decision)
+    workspace = case.room.workspace
+    if sitting.policy.signatures_min == 1:
+        return _settle(sitting, asked, decision, authority, None)
+    if found is not None and lapsed_why is None and found.proposal.decision.same_as(decision):
+        return told(found, on, repeated=True)
+    signer = signer_of(workspace, asked.who, asked.passphrase)
+    verdict = verdict_for(sitting.judgement, decision)
+    return propose(case, decision, verdict, on, signer, replaces=found.signed.digest if found else None)
+
+
+def _second(sitting: Sitting, asked: Asked, found: SignedProposal) -> Decided:
+    """A second person's signature under what was proposed."""
+    case, made = sitting.case, found.proposal.decision
+    draft = draft_decision(case, replace(asked, insight=asked.insight or made.insight))
+    require_second(found, draft, replace(sitting.on, separate=True), asked.who)
+    # The proposal's own words stand; only the moment of the decision is this one.
+    decision = made.model_copy(update={"at": draft.at})
+    right = Right(made.owner, made.stands_in)
+    authority = [
+        *standing(case, made.owner, right, sitting.judgement),
+        second_signature(asked.who, made.owner, made.at),
+    ]
+    _require_allowed(sitting, authority, decision)
+    return _settle(sitting, asked, decision, authority, found)
+
+
+def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decision) -> None:
+    """Raises Refused or Undecided where authority or gate say no to a decision."""
+    case, judgement = sitting.case, sitting.judgement
     raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)
     if decision.word == "scale":
         _require_admission(judgement, str(decision.arm))
     if decision.word == "revise":
-        require_free(workspace, case.charter.pilot, str(decision.successor))
-    signers = [signer_of(workspace, GATE, asked.gate_passphrase), signer_of(workspace, asked.who, asked.passphrase)]
-    envelope = attest(digest_named(candidate), predicate_of(case, judgement, authority, decision, settings), signers)
-    record(room, case, decision, envelope, policy)
-    return carry_out(room, candidate.manifest.pilot, repeated=False)
+        require_free(case.room.workspace, case.charter.pilot, str(decision.successor))
+
+
+def _settle(
+    sitting: Sitting, asked: Asked, decision: Decision, authority: list[Finding], found: SignedProposal | None
+) -> Decided:
+    """Signs, records and carries out a decision."""
+    case, workspace = sitting.case, sitting.case.room.workspace
+    gate = signer_of(workspace, GATE, asked.gate_passphrase)
+    person = signer_of(workspace, asked.who, asked.passphrase)
+    signatories = (
+        signatory(GATE, gate, case.now),
+        *([proposer(found)] if found else []),
+        signatory(asked.who, person, case.now, asked.reason),
+    )
+    predicate = predicate_of(case, sitting.judgement, authority, decision, sitting.settings, signatories, found)
+    envelope = attest(digest_named(case.candidate), predicate, [gate, person])
+    attestation = parse_attestation(envelope, where="the attestation")
+    record(case.room, case, attestation, envelope, sitting.policy, found.signed.digest if found else None)
+    return carry_out(case.room, case.charter.pilot, repeated=False)
 
 
 def _require_admission(judgement: Judgement, arm: str) -> None:
@@ -81,15 +176,19 @@ def _require_admission(judgement: Judgement, arm: str) -> None:
     )
 
 
-def _again(room: Room, pilot: str, before: Decision, decision: Decision) -> Decided:
-    if not before.same_as(decision):
+def _again(case: Case, asked: Asked, attestation: Attestation) -> Decided:
+    before, pilot = attestation.predicate.decision, case.candidate.manifest.pilot
+    second = {one.name for one in attestation.predicate.signatories if one.role == "owner"} - {before.owner}
+    if asked.who in second:
+        asked = replace(asked, who=before.owner, reason=before.reason, insight=asked.insight or before.insight)
+    if not before.same_as(draft_decision(case, asked)):
         raise Refused(
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",
             where=f"pilot {pilot}",
             expected="the same decision again, or none",
             remedy="a decision stands; *revise* opens a successor, and a release is retired in the Factory",
         )
-    return carry_out(room, pilot, repeated=True)
+    return carry_out(case.room, pilot, repeated=True)
 
 
 def carry_out(room: Room, pilot: str, *, repeated: bool) -> Decided:

@@ -7,8 +7,8 @@ from typing import get_args
 
 from promotion.case import Case
 from promotion.succession import successor_name
-from shared.attestation import Decision, StandIn, Word
 from shared.clock import rfc3339
+from shared.decision import Decision, StandIn, Word
 from shared.errors import BadInput
 
 REASON_MIN = 10

@@ -53,6 +53,17 @@ def _decider(case: Case, who: str, right: Right | Objection) -> Finding:
     return Finding(**asked, outcome="passed", reason=told)
 
 
+def second_signature(who: str, proposer: str, at: str) -> Finding:
+    """That a second person, who is entitled, has signed what the first one proposed."""
+    return Finding(
+        check="second_signature",
+        outcome="passed",
+        measured=who,
+        threshold="a second person, entitled, who did not ask for it",
+        reason=f"{who} signed as the second person what {proposer} proposed at {at}",
+    )
+
+
 def _in_time(case: Case) -> Finding:
     in_time = case.now < case.charter.deadline
     return Finding(

@@ -36,6 +36,8 @@ class Point(StrEnum):
     AMEND_REGISTERED = "amend: registered, not noted"
     AMEND_NOTED = "amend: noted, not committed"
     AMEND_DEPOSITED = "amend: deposited, not told"
+    PROPOSE_WRITTEN = "propose: written, not committed"
+    PROPOSE_RECORDED = "propose: recorded, not told"
     ROTATE_RECORDED = "rotate: recorded, not laid out"
     REVOKE_WRITTEN = "revoke: written, not committed"
     REVOKE_RECORDED = "revoke: recorded, not laid out"

@@ -16,6 +16,21 @@ Tier = Literal["low", "standard", "high"]
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 
 
+class SignaturesMin(BaseModel):
+    """How many persons must sign a decision, by risk tier: one or two."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: int = Field(default=1, ge=1, le=2)
+    standard: int = Field(default=1, ge=1, le=2)
+    high: int = Field(default=2, ge=1, le=2)
+
+    def of(self, tier: Tier) -> int:
+        """How many for a pilot of that tier."""
+        found: int = getattr(self, tier)
+        return found
+
+
 class Entitlement(BaseModel):
     """What a person may decide.
 

@@ -11,8 +11,8 @@ from promotion.standing import occasion
 from promotion.state import open_promotion
 from promotion.verification import verify
 from promotion.waiting import waiting
-from shared.attestation import StandIn
 from shared.clock import parse_rfc3339
+from shared.decision import StandIn
 from shared.errors import BadInput, Refused
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED

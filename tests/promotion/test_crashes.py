@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from promotion.decision import decide
+from promotion.drafting import Asked
 from promotion.enrolment import enrol, enrolled_key
 from promotion.keyring import keyring
 from promotion.revocation import revoke
@@ -19,6 +21,7 @@ from shared.keys import KeyStore
 from shared.workspace import open_workspace
 from tests.lab_makers import run_child
 from tests.makers import OWNER
+from tests.promotion.cases import REASON
 
 LOST = "the laptop was stolen"
 
@@ -29,6 +32,7 @@ def do(root: Path, command: str) -> Any:
     return {
         "rotate": lambda: enrol(workspace, OWNER, rotate=True),
         "revoke": lambda: revoke(workspace, first.key_id, LOST),
+        "propose": lambda: decide(workspace, "spring-email", Asked("scale", OWNER, REASON)),
     }[command]()
 
 
@@ -71,4 +75,15 @@ def test_a_revocation_that_was_cut_off_is_finished_and_written_once(stage, point
     assert kinds(stage.workspace, OWNER).count("revoked") == (point == Point.REVOKE_RECORDED)
     do(stage.workspace.root, "revoke")
     assert kinds(stage.workspace, OWNER) == ["enrolled", "revoked"]
+    assert verify(stage.workspace).problems == []
+
+
+@pytest.mark.parametrize("point", [Point.PROPOSE_WRITTEN, Point.PROPOSE_RECORDED])
+def test_a_proposal_that_was_cut_off_is_finished_and_written_once(stage, point):
+    stage.people(*({"email": who, "decides": {"tiers": ["high"]}} for who in (OWNER, "requester@example.com")))
+    stage.submit(charter={"risk_tier": "high"})
+    killed(stage, "propose", point)
+    assert kinds(stage.workspace, "spring-email").count("proposed") == (point == Point.PROPOSE_RECORDED)
+    assert do(stage.workspace.root, "propose").repeated == (point == Point.PROPOSE_RECORDED)
+    assert kinds(stage.workspace, "spring-email") == ["registered", "proposed"]
     assert verify(stage.workspace).problems == []
