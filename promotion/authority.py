@@ -89,6 +89,11 @@ def deciders(on: Occasion) -> tuple[str, ...]:
     return tuple(who for who in asked if isinstance(right_to_decide(who, on), Right))
 
 
+def acts_for_requester(who: str, charter: Charter, people: People, day: date) -> bool:
+    """Whether somebody asked for the promotion, or stands in on that day for whoever did."""
+    return same_person(who, charter.requester) or _is_among(who, people.stand_ins(charter.requester, day))
+
+
 def second_signers(on: Occasion, first: str) -> tuple[str, ...]:
     """Who may sign as the second person: whoever is entitled, not the first one, and never the requester."""
     able = (person.email for person in on.people.people if against(person.email, on, "") is None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from shared.console import Json, date_time, emit, passphrase, progress, session, table
+from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
     name="promote", help="The gate between Lab and Factory: evidence, quality, owner.", no_args_is_help=True
@@ -23,7 +23,7 @@ MARKS = {
     "passed": "[green]passed[/]",
     "failed": "[red]FAILED[/]",
     "unevaluable": "[yellow]CANNOT SAY[/]",
-    "waived": "waived",
+    "waived": "[magenta]WAIVED[/]",
 }
 
 
@@ -145,6 +145,7 @@ def check(
             "verdict": judgement.verdict,
             "arms": judgement.verdicts,
             "findings": [finding.model_dump(mode="json") for finding in findings],
+            "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
             "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
         }
         for (case, judgement), findings, promised in zip(judged, shown, told, strict=True)
@@ -152,7 +153,7 @@ def check(
     lines: list[str | Text | Table] = []
     for (case, judgement), findings, promised in zip(judged, shown, told, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
-        lines += findings_text(findings, numbers=explain is not None)
+        lines += [*findings_text(findings, numbers=explain is not None), *_waived_text(judgement.findings)]
         lines += [
             f"{arm}: {wording.promise(case.promise.metrics[one.metric], one)}"
             for arm, each in promised.items()
@@ -217,14 +218,51 @@ def decide(
         as_json,
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
+         "waived": [one.model_dump(mode="json") for one in done.attestation.predicate.findings if one.waived],
          "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
         *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in promised),
+        *_waived_text(done.attestation.predicate.findings),
         f"Attestation: {done.attestation.digest}",
         after,
     )  # fmt: skip
+    return done
+
+
+@app.command()
+def waive(
+    context: typer.Context,
+    name: Name,
+    check_: Annotated[str, typer.Argument(help="The check, as `promote check` names it.", metavar="CHECK")],
+    as_: Annotated[str, typer.Option("--as", help="Who waives it: a person whom configs/people.yaml lets.")],
+    reason: Annotated[str, typer.Option(help="Why what was found does no harm here, in a sentence.")],
+    until: Annotated[datetime, typer.Option(help="The last day on which it counts, UTC.", formats=DATES[:1])],
+    arm: Annotated[str | None, typer.Option(help="Only for this arm; for all if left out.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign an exception from one check, for the candidate that is before the gate now.
+
+    What is scaled by way of it runs in the Factory no longer than the waiver counts.
+    """
+    from promotion.waiving import Wish
+    from promotion.waiving import waive as except_
+
+    workspace = session(context).workspace()
+    end = until.replace(tzinfo=UTC) + timedelta(days=1)
+    progress("Asking the checks what there is to waive …")
+    done = except_(workspace, name, Wish(check_, as_, reason, end, arm, passphrase(workspace, as_)))
+    waiver = done.waiver.waiver
+    emit(
+        as_json,
+        {"waiver": waiver.model_dump(mode="json"), "digest": done.waiver.signed.digest, "repeated": done.repeated},
+        f"{name}: {waiver.check} was waived before; nothing new was signed."
+        if done.repeated
+        else f"{name}: {waiver.check} is waived by {waiver.person} until {waiver.until}, for this candidate only.",
+        *(f"It had {finding.outcome}: {finding.reason}" for finding in done.findings),
+        "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
+    )
     return done
 
 
@@ -309,6 +347,13 @@ def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[s
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
 
 
+def _waived_text(findings: tuple[Any, ...]) -> list[str]:
+    """How many findings are waived, and each of them; nothing where none is."""
+    waived = [finding for finding in findings if finding.outcome == "waived"]
+    told = [f"Waived: {one.check}{f' ({one.arm})' if one.arm else ''}: {one.reason}" for one in waived]
+    return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
+
+
 def _numbers(finding: Any) -> str:
     name = f"{finding.check}{f' ({finding.arm})' if finding.arm else ''}"
     return f"{name}: {finding.reason}; measured {_plain(finding.measured)}; asked {_plain(finding.threshold)}"
@@ -344,6 +389,8 @@ def _gist(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    if kind == "waived":
+        return f"{body['check']} by {body['by']} until {body['until']}: {body['reason']}"
     if kind == "proposed":
         return f"waits for a second signature; candidate {body['candidate'][:19]}…"
     if kind == "revoked":

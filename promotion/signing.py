@@ -16,6 +16,7 @@ from promotion.policy import GateSettings
 from promotion.promised import past_pilots, promised
 from promotion.proposing import verdict_for
 from promotion.state import decisions
+from promotion.waivers import recorded_waivers
 from shared.attestation import Predicate, Scope, Signatory
 from shared.candidate import EVIDENCE
 from shared.clock import rfc3339
@@ -25,6 +26,7 @@ from shared.errors import BadInput, Refused
 from shared.finding import Finding
 from shared.keys import GATE, KeyStore
 from shared.proposal import SignedProposal
+from shared.waiver import SignedWaiver
 from shared.workspace import Workspace
 
 
@@ -69,6 +71,9 @@ def predicate_of(
     with case.room.transaction() as connection:
         head = case.room.head(connection)
     arm_findings = judgement.of_arm(decision.arm) if decision.arm else judgement.findings
+    waivers = _waivers(case, arm_findings)
+    # What was let in by way of exception runs no longer than the exception.
+    expires = min([case.now + timedelta(days=settings.valid_days), *(waiver.until for waiver in waivers)])
     return Predicate(
         verifier=f"pilotplant gate of workspace {workspace.id}",
         time_verified=rfc3339(case.now),
@@ -84,14 +89,21 @@ def predicate_of(
         promised=promised(case, decision.arm, past_pilots(case)) if decision.arm else (),
         evidence=_evidence_digest(case),
         cost=case.spend.total(charter.budget.currency).as_json(),
-        expires=rfc3339(case.now + timedelta(days=settings.valid_days)),
+        expires=rfc3339(expires),
         nonce=secrets.token_hex(16),
         predecessor=_predecessor(case),
         signatures_required=policy.signatures_min,
         signatories=signatories,
         proposal=proposal.as_json() if proposal else None,
+        waivers=tuple(waiver.as_json() for waiver in waivers),
         ledgers={"lab": case.candidate.manifest.ledger, "promotion": head.as_json()},
     )
+
+
+def _waivers(case: Case, findings: tuple[Finding, ...]) -> list[SignedWaiver]:
+    """The waivers by which findings were waived."""
+    used = {finding.waived.waiver for finding in findings if finding.waived}
+    return [waiver for waiver in recorded_waivers(case) if waiver.signed.digest in used]
 
 
 def _predecessor(case: Case) -> str | None:

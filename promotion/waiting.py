@@ -12,8 +12,9 @@ from promotion.intake import digest_named, latest, open_case
 from promotion.policy import GateSettings, read_settings
 from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
+from promotion.waivers import WAIVED
 from shared.candidate import Candidate
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput
 from shared.room import Room
 from shared.workspace import Workspace
@@ -63,10 +64,21 @@ def _deciders(case: Case, settings: GateSettings) -> tuple[str, ...]:
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:
-    """The gate at a glance, for `status`: decisions by word, and what waits."""
+    """The gate at a glance, for `status`: decisions by word, what waits, and every waiver that has not ended."""
     room = open_promotion(workspace)
     words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
     return {
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waiting(workspace),
+        "waivers": _standing(room),
     }
+
+
+def _standing(room: Room) -> list[dict[str, Any]]:
+    """Every waiver that has not ended, as its ledger entry says it."""
+    now, found = room.now(), []
+    for entry in room.entries():
+        if entry.kind == WAIVED and now < parse_rfc3339(str(entry.body["until"])):
+            said = {key: entry.body[key] for key in ("check", "arm", "by", "until", "reason")}
+            found.append({"pilot": entry.subject, **said})
+    return found

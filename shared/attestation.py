@@ -7,7 +7,7 @@ who verified what, under which policy, with which result; the decision and every
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from shared.finding import Finding, Verdict
 from shared.people import Tier
 from shared.proposal import read_proposal
 from shared.signed import verifies
+from shared.waiver import SignedWaiver, read_waiver
 from shared.workspace import Mode
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Predicate(_Record):
         signatures_required: how many persons had to sign, by the gate's policy.
         signatories: who did, and the gate.
         proposal: with two persons: the envelope of what the first one signed.
+        waivers: the envelope of each waiver by which a finding was waived.
         verdict: the fold of the findings.
         promised: for *scale*: what to expect of the arm on each primary metric; attestations of before have none.
         policy: the digest of the policy that was applied.
@@ -139,6 +141,7 @@ class Predicate(_Record):
     signatures_required: int = Field(ge=1, le=2)
     signatories: tuple[Signatory, ...]
     proposal: dict[str, Any] | None = None
+    waivers: tuple[dict[str, Any], ...] = ()
     ledgers: dict[str, dict[str, Any]]
 
     @model_validator(mode="after")
@@ -211,6 +214,7 @@ class Attestation:
             persons, reasons = [*persons, *proposers], [*reasons, *doubts]
         gates = {key.key_id for key in counted if key.role == "gate"}
         reasons += self._missing(gates, persons, max(signatures_min, self.predicate.signatures_required))
+        reasons += self._unwaived(ours, at, witnessed)
         if parse_rfc3339(self.predicate.expires) <= now:
             reasons.append(f"it expired at {self.predicate.expires}")
         return reasons
@@ -242,6 +246,26 @@ class Attestation:
         ]
         return _counted(signed, found.at, witnessed) if dated else (signed, [])
 
+    def _unwaived(self, keys: Sequence[PublicKey], at: datetime, witnessed: datetime | None) -> list[str]:
+        """Every finding that is said to be waived, and for which no waiver stood when it was verified."""
+        said, signed = self.predicate, {}
+        for envelope in said.waivers:
+            try:
+                waiver = read_waiver(envelope, where="its waivers")
+            except BadInput:
+                continue
+            made = waiver.waiver
+            theirs = (made.pilot, made.candidate, made.workspace, made.mode)
+            if theirs == (said.pilot, self.candidate, said.workspace, said.mode) and waiver.at <= at < waiver.until:
+                by = [key for key in waiver.signed.signed_by(keys) if key.role == "owner" and key.name == made.person]
+                if _counted(by, waiver.at, witnessed)[0]:
+                    signed[waiver.signed.digest] = waiver
+        return [
+            f"{finding.check} was waived, and no waiver of it that stood is signed with a key trusted here"
+            for finding in said.findings
+            if finding.outcome == "waived" and not _is_waived(finding, signed)
+        ]
+
     def _missing(self, gates: set[str], persons: list[PublicKey], required: int) -> list[str]:
         """Whose signatures are missing; a person counts once, and so does a key, whoever's it is said to be."""
         owner, reasons = self.predicate.decision.owner, []
@@ -259,6 +283,11 @@ class Attestation:
         elif gates and len(gates | keys) <= required:
             reasons.append("gate and owner signed with the same key")
         return reasons
+
+
+def _is_waived(finding: Finding, signed: Mapping[str, SignedWaiver]) -> bool:
+    waiver = signed.get(finding.waived.waiver) if finding.waived else None
+    return waiver is not None and waiver.concerns(finding)
 
 
 def _counted(

@@ -38,6 +38,8 @@ class Point(StrEnum):
     AMEND_DEPOSITED = "amend: deposited, not told"
     PROPOSE_WRITTEN = "propose: written, not committed"
     PROPOSE_RECORDED = "propose: recorded, not told"
+    WAIVE_WRITTEN = "waive: written, not committed"
+    WAIVE_RECORDED = "waive: recorded, not told"
     ROTATE_RECORDED = "rotate: recorded, not laid out"
     REVOKE_WRITTEN = "revoke: written, not committed"
     REVOKE_RECORDED = "revoke: recorded, not laid out"

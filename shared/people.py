@@ -57,6 +57,20 @@ class Entitlement(BaseModel):
         return None
 
 
+class WaiverRight(BaseModel):
+    """Which checks of the gate a person may waive.
+
+    Attributes:
+        checks: their names, as in configs/gate.yaml.
+        tiers: at which risk.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checks: tuple[str, ...] = Field(min_length=1)
+    tiers: tuple[Tier, ...] = Field(min_length=1)
+
+
 class Absence(BaseModel):
     """Days on which a person is away; the person's delegates then may decide in their place.
 
@@ -87,6 +101,7 @@ class Person(BaseModel):
         decides: what the person may decide; None for nothing.
         delegates: who may decide in the person's place while they are away, each within their own `decides`.
         absences: when that is.
+        waives: which checks the person may waive; nothing where it is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +110,11 @@ class Person(BaseModel):
     decides: Entitlement | None = None
     delegates: tuple[Email, ...] = ()
     absences: tuple[Absence, ...] = ()
+    waives: tuple[WaiverRight, ...] = ()
+
+    def may_waive(self, check: str, tier: Tier) -> bool:
+        """Whether the person may waive a check for a pilot of that risk."""
+        return any(check in right.checks and tier in right.tiers for right in self.waives)
 
     def absence(self, day: date) -> Absence | None:
         """The absence that covers a day, or None."""

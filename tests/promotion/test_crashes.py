@@ -16,11 +16,12 @@ from promotion.keyring import keyring
 from promotion.revocation import revoke
 from promotion.state import open_promotion
 from promotion.verification import verify
+from promotion.waiving import Wish, waive
 from shared.crashpoints import VARIABLE, Point
 from shared.keys import KeyStore
 from shared.workspace import open_workspace
 from tests.lab_makers import run_child
-from tests.makers import OWNER
+from tests.makers import OWNER, moment
 from tests.promotion.cases import REASON
 
 LOST = "the laptop was stolen"
@@ -32,6 +33,9 @@ def do(root: Path, command: str) -> Any:
     return {
         "rotate": lambda: enrol(workspace, OWNER, rotate=True),
         "revoke": lambda: revoke(workspace, first.key_id, LOST),
+        "waive": lambda: waive(
+            workspace, "spring-email", Wish("sample_planned", OWNER, REASON, moment("2026-01-25 00:00"))
+        ),
         "propose": lambda: decide(workspace, "spring-email", Asked("scale", OWNER, REASON)),
     }[command]()
 
@@ -87,3 +91,23 @@ def test_a_proposal_that_was_cut_off_is_finished_and_written_once(stage, point):
     assert do(stage.workspace.root, "propose").repeated == (point == Point.PROPOSE_RECORDED)
     assert kinds(stage.workspace, "spring-email") == ["registered", "proposed"]
     assert verify(stage.workspace).problems == []
+
+
+@pytest.mark.parametrize("point", [Point.WAIVE_WRITTEN, Point.WAIVE_RECORDED])
+def test_a_waiver_that_was_cut_off_is_finished_and_written_once(stage, point):
+    right = {"checks": ["sample_planned"], "tiers": ["standard"]}
+    stage.people({"email": OWNER, "decides": {"tiers": ["standard"]}, "waives": [right]})
+    stage.submit(charter={"sample": {"units_per_arm": 300}})
+    killed(stage, "waive", point)
+    assert kinds(stage.workspace, "spring-email").count("waived") == (point == Point.WAIVE_RECORDED)
+    assert do(stage.workspace.root, "waive").repeated == (point == Point.WAIVE_RECORDED)
+    assert kinds(stage.workspace, "spring-email") == ["registered", "waived"]
+    assert verify(stage.workspace).problems == []
+
+
+def test_every_crash_point_of_these_commands_is_walked_here():
+    walked = {name for name in Point.__members__ if name.split("_")[0] in {"PROPOSE", "WAIVE", "REVOKE", "ROTATE"}}
+    assert walked == {
+        "PROPOSE_WRITTEN", "PROPOSE_RECORDED", "WAIVE_WRITTEN", "WAIVE_RECORDED", "REVOKE_WRITTEN", "REVOKE_RECORDED",
+        "ROTATE_RECORDED",
+    }  # fmt: skip
