@@ -39,6 +39,7 @@ class NeverWaived(Rule):
     waivable: Literal[False] = False
 
 
+Group = Literal["evidence", "schema quality", "decision owner", "value and risk"]
 AnyRule = TypeVar("AnyRule", bound=Rule)
 
 
@@ -52,6 +53,7 @@ class Check(Generic[AnyRule]):
         reads: what of a case it looks at.
         rule: the type of its policy.
         run: yields at least one finding; raising means that it could not be evaluated.
+        group: what of a pilot it concerns.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Check(Generic[AnyRule]):
     reads: str
     rule: type[AnyRule]
     run: Callable[[Case, AnyRule], Iterable[Finding]]
+    group: Group = "evidence"
 
 
 def finding(

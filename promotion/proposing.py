@@ -63,7 +63,7 @@ def lapsed(found: SignedProposal, case: Case, on: Occasion, judgement: Judgement
     if case.now >= case.charter.deadline:
         return "the charter's deadline has passed"
     who = made.decision.owner
-    signed = [key for key in found.signed.signed_by(ring.every()) if key.name == who]
+    signed = [key for key in found.signed.verified_by(ring.every()) if key.name == who]
     if not any(key.revoked_since is None and key.doubt(found.at) is None for key in signed):
         return f"the key with which {who} signed it no longer counts"
     if objection := against(who, on, ""):
@@ -87,7 +87,7 @@ def propose(
         decision=decision,
         lapses=rfc3339(charter.deadline),
     )
-    signed = parse(sign(PROPOSAL, proposal.model_dump(mode="json"), [signer]), PROPOSAL, "the proposal")
+    signed = parse(sign(PROPOSAL, proposal.model_dump(mode="json"), [signer]), PROPOSAL, where="the proposal")
     made = SignedProposal(proposal, signed)
     with room.transaction() as connection:
         before = _last(connection, room, charter.pilot)

@@ -25,11 +25,14 @@ def record(
     decision, signatories = attestation.predicate.decision, attestation.predicate.signatories
     with room.transaction() as connection:
         taken = connection.execute(
-            sa.select(decisions.c.candidate).where(decisions.c.pilot == case.charter.pilot)
-        ).first()
+            sa.select(decisions.c.envelope).where(decisions.c.pilot == case.charter.pilot)
+        ).scalar_one_or_none()
         if taken is not None:
+            before = parse_attestation(taken, where=f"decision on {case.charter.pilot}").predicate.decision
             raise Refused(
-                f"somebody else has just decided on {case.charter.pilot}", remedy="look: pilotplant promote log"
+                f"somebody else has just decided on {case.charter.pilot}: {before.word} by {before.owner} "
+                f"at {before.at} ({before.reason})",
+                remedy="a decision stands; look: pilotplant promote log",
             )
         if proposal is not None:
             require_last(connection, room, case.charter.pilot, proposal)
@@ -46,6 +49,7 @@ def record(
             "attestation": digest_bytes(envelope),
             "decision": decision.model_dump(mode="json"),
             "policy": policy.as_json(),
+            "ledgers": {"lab": case.candidate.manifest.ledger},
             "signatories": [one.model_dump(mode="json") for one in signatories],
         }
         room.write(connection, "decided", case.charter.pilot, body)

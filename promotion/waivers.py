@@ -29,7 +29,7 @@ def waivers_of(room: Room, pilot: str) -> tuple[SignedWaiver, ...]:
     return tuple(
         waiver
         for entry, waiver in (one for one in found if one is not None)
-        for key in waiver.signed.signed_by(keys)
+        for key in waiver.signed.verified_by(keys)
         if key.name == waiver.waiver.person and _counted(key, waiver, entry)
     )
 

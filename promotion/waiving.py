@@ -80,7 +80,7 @@ def waive(workspace: Workspace, name: str, wish: Wish) -> WaivedCheck:
         until=rfc3339(wish.until),
     )
     signer = signer_of(workspace, wish.who, wish.passphrase)
-    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, "the waiver")
+    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, where="the waiver")
     return _record(case, SignedWaiver(waiver, signed), found, wish)
 
 

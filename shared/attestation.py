@@ -242,7 +242,7 @@ class Attestation:
         if made.decision.model_copy(update={"at": said.decision.at}) != said.decision:
             return [], ["its proposal is of another decision"]
         signed = [
-            key for key in found.signed.signed_by(keys) if key.role == "owner" and key.name == made.decision.owner
+            key for key in found.signed.verified_by(keys) if key.role == "owner" and key.name == made.decision.owner
         ]
         return _counted(signed, found.at, witnessed) if dated else (signed, [])
 
@@ -257,7 +257,7 @@ class Attestation:
             made = waiver.waiver
             theirs = (made.pilot, made.candidate, made.workspace, made.mode)
             if theirs == (said.pilot, self.candidate, said.workspace, said.mode) and waiver.at <= at < waiver.until:
-                by = [key for key in waiver.signed.signed_by(keys) if key.role == "owner" and key.name == made.person]
+                by = [key for key in waiver.signed.verified_by(keys) if key.role == "owner" and key.name == made.person]
                 if _counted(by, waiver.at, witnessed)[0]:
                     signed[waiver.signed.digest] = waiver
         return [

@@ -44,7 +44,7 @@ class Proposal(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SignedProposal:
-    """A proposal with its signature; believe it only after `signed.signed_by` named the proposer's key."""
+    """A proposal with its signature; believe it only after `signed.verified_by` named the proposer's key."""
 
     proposal: Proposal
     signed: Signed
@@ -62,7 +62,7 @@ class SignedProposal:
 
 def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
     """The proposal in an envelope's JSON; raises BadInput for anything that is none."""
-    signed = parse(canonical(envelope), PROPOSAL, where)
+    signed = parse(canonical(envelope), PROPOSAL, where=where)
     try:
         proposal = Proposal.model_validate_json(json.dumps(signed.content))
         parse_rfc3339(proposal.decision.at)

@@ -46,7 +46,7 @@ class Waiver(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SignedWaiver:
-    """A waiver with its signature; believe it only after `signed.signed_by` named the person's key."""
+    """A waiver with its signature; believe it only after `signed.verified_by` named the person's key."""
 
     waiver: Waiver
     signed: Signed
@@ -87,7 +87,7 @@ class SignedWaiver:
 
 def read_waiver(envelope: Any, *, where: str) -> SignedWaiver:
     """The waiver in an envelope's JSON; raises BadInput for anything that is none."""
-    signed = parse(canonical(envelope), WAIVER, where)
+    signed = parse(canonical(envelope), WAIVER, where=where)
     try:
         waiver = Waiver.model_validate_json(json.dumps(signed.content))
         found = SignedWaiver(waiver, signed)
