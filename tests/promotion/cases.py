@@ -131,12 +131,15 @@ class Stage:
         earlier: Sequence[Promise] = (),
         holdout: str = "0",
         certified: Mapping[str, Any] | None = None,
+        recorded: Callable[[Path], None] | None = None,
         alter: Callable[[Path], None] | None = None,
         **head: Any,
     ) -> Candidate:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
 
         `alter` is the hand of a Lab that lies before it seals.
+
+        `recorded` writes the data in place of `arms` and all that says more about them.
 
         It has an A/A certificate of the day before by which every test holds, changed as `certified` says.
         With `earlier` versions the charter amends the last of them.
@@ -155,7 +158,10 @@ class Stage:
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
-            _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
+            if recorded is None:
+                _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
+            else:
+                recorded(folder / DATA)
             if traits is not None:
                 write_traits(folder / DATA, traits)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
