@@ -43,9 +43,10 @@ def _section(check: Listed) -> str:
 
 def _lines(check: Listed) -> Iterator[str]:
     yield f"- reads {check.reads}"
-    always = "" if check.waivable else " (always)"
+    always = " (always)" if check.always else ""
     levels = tuple(check.levels.values())
     yield f"- level: {levels[0] if len(set(levels)) == 1 else ' / '.join(levels)}{always}"
+    yield "- may be waived" if check.waivable else "- nobody may waive it"
     if check.about:
         yield f"- on its level: {check.about}"
     for each in check.thresholds:

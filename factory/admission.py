@@ -23,6 +23,7 @@ from shared.room import Room
 from shared.workspace import Workspace
 
 UNIT = "unit"
+ADMITTED = "admitted"
 _NOT_PRINTABLE = {
     "identifier": "is an identifier: its pseudonym says nothing to a customer",
     "personal": "is personal, and never leaves the Factory's tables",
@@ -185,10 +186,22 @@ def _record(room: Room, package: Verified) -> str | list[str]:
         ).first()
         if clash is not None:
             return [f"release {clash.name} is there already, of package {clash.package}, state {clash.state}"]
+        replayed = _admitted_with(connection, room, predicate.nonce)
+        if replayed is not None:
+            return [f"its nonce {predicate.nonce} was admitted before, with release {replayed}: it is a replay"]
         connection.execute(releases.insert().values(row))
         body = {key: row[key] for key in ("package", "attestation", "pilot", "arm", "expires")}
-        room.write(connection, "admitted", package.release, {**body, "ledgers": predicate.ledgers})
+        more = {"ledgers": predicate.ledgers, "nonce": predicate.nonce}
+        room.write(connection, ADMITTED, package.release, {**body, **more})
     return package.release
+
+
+def _admitted_with(connection: sa.Connection, room: Room, nonce: str) -> str | None:
+    """The release that was admitted with a nonce, by the ledger; None where it is new."""
+    table = room.entries_table
+    query = sa.select(table.c.subject, table.c.body).where(table.c.kind == ADMITTED)
+    rows = connection.execute(query)
+    return next((row.subject for row in rows if json.loads(row.body).get("nonce") == nonce), None)
 
 
 def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:

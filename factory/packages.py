@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from factory.state import inbox, read_settings
-from shared.attestation import Attestation, Decision, read_attestation
+import sqlalchemy as sa
+
+from factory.state import inbox, open_factory, read_settings, releases
+from factory.trust import narrowed, published_keys
+from shared.attestation import Attestation, read_attestation
 from shared.candidate import FILES, Candidate, open_candidate
 from shared.charter import RELEASE_CHARACTERS_MAX, Promise
+from shared.clock import parse_rfc3339
+from shared.decision import Decision
 from shared.digests import digest_bytes, hex_of
 from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey, read_public
+from shared.people import Tier, same_person
 from shared.play import Play
 from shared.workspace import Workspace
 
+# Where the charter cannot be read there is no tier.
+STRICTEST: Tier = "high"
 CANDIDATE = "candidate"
 ATTESTATION = "attestation.json"
 # A release's name becomes a folder's, a deployment's and part of every message's key.
@@ -75,11 +83,11 @@ def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | l
     """
     reasons = _strangers(folder)
     candidate, attestation = _read_candidate(folder, reasons), _read_attestation(folder, reasons)
+    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
     if attestation is not None:
-        reasons += _against_attestation(workspace, attestation, now)
+        reasons += _against_attestation(workspace, attestation, promise, now)
     if candidate is not None:
         reasons += _against_candidate(workspace, candidate, attestation)
-    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
     if reasons or candidate is None or attestation is None or promise is None:
         return reasons
     decision = attestation.predicate.decision
@@ -116,15 +124,26 @@ def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
         return None
 
 
-def _against_attestation(workspace: Workspace, attestation: Attestation, now: datetime) -> list[str]:
+def _against_attestation(
+    workspace: Workspace, attestation: Attestation, promise: Promise | None, now: datetime
+) -> list[str]:
     predicate, settings = attestation.predicate, read_settings(workspace)
-    pinned = read_public(workspace.configs / "trusted_keys")
+    reasons: list[str] = []
+    pinned = _pinned(workspace, reasons)
     revoked = [key for key in pinned if key.key_id in settings.revoked]
-    reasons = [
-        f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked"
+    reasons += [
+        f"the key {key.key_id[:12]} of {key.name}, which signed it, is revoked in configs/factory.yaml"
         for key in attestation.signed_by(revoked)
     ]
-    reasons += _distrust(attestation, [key for key in pinned if key not in revoked], now)
+    believed = [key for key in pinned if key not in revoked]
+    # The tier is read from the sealed promise: what the attestation says of it must not lower what is asked of itself.
+    tier = promise.charter.risk_tier if promise else STRICTEST
+    witnessed, required = _admitted_at(workspace, attestation), settings.signatures_min.of(tier)
+    reasons += _distrust(attestation, believed, now, witnessed, required)
+    if predicate.tier != tier and promise is not None:
+        reasons.append(f"{predicate.tier} risk was attested, and its charter says {tier}")
+    if promise is not None and required > 1:
+        reasons += _against_requester(attestation, believed, promise)
     if predicate.mode != workspace.mode:
         reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
     if predicate.workspace != workspace.id:
@@ -153,9 +172,40 @@ def _against_names(decision: Decision) -> list[str]:
     return []
 
 
-def _distrust(attestation: Attestation, trusted: list[PublicKey], now: datetime) -> list[str]:
+def _pinned(workspace: Workspace, reasons: list[str]) -> list[PublicKey]:
+    """The keys trusted here, each no longer than the gate lets it count; a damaged record of the gate is a reason."""
+    pinned = read_public(workspace.configs / "trusted_keys")
     try:
-        return attestation.distrust(trusted, now=now)
+        published = published_keys(workspace)
+    except PilotPlantError as error:
+        reasons.append(f"the gate's records of keys cannot be read, so a revoked key might pass: {error.where}")
+        return pinned
+    return [narrowed(key, published) for key in pinned]
+
+
+def _admitted_at(workspace: Workspace, attestation: Attestation) -> datetime | None:
+    """When this Factory admitted that very attestation, as the witness of its signatures; None where it has not."""
+    query = sa.select(releases.c.admitted_at).where(releases.c.attestation == attestation.digest)
+    with open_factory(workspace).transaction() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else parse_rfc3339(found)
+
+
+def _against_requester(attestation: Attestation, trusted: list[PublicKey], promise: Promise) -> list[str]:
+    requester = promise.charter.requester
+    signed = [name for name in attestation.persons(trusted) if same_person(name, requester)]
+    return [f"{name} asked for it, and signed it" for name in signed]
+
+
+def _distrust(
+    attestation: Attestation,
+    trusted: list[PublicKey],
+    now: datetime,
+    witnessed: datetime | None,
+    signatures_min: int,
+) -> list[str]:
+    try:
+        return attestation.distrust(trusted, now=now, witnessed=witnessed, signatures_min=signatures_min)
     except (ValueError, KeyError, TypeError):
         return [f"{ATTESTATION}: malformed"]
 

@@ -244,7 +244,8 @@ def _require_due_soon(waiting: list[Deployment], now: datetime, timeout_s: float
 def _fingerprint(workspace: Workspace) -> tuple[Any, ...]:
     """Changes whenever a package, a pinned key, a setting, a contract or the warehouse does."""
     watched = [workspace.configs / "factory.yaml", workspace.factory / "warehouse.duckdb"]
-    for folder in (workspace.factory / "inbox", workspace.configs / "trusted_keys", workspace.configs / "contracts"):
+    folders = (workspace.factory / "inbox", workspace.configs / "trusted_keys", workspace.promotion / "keys")
+    for folder in (*folders, workspace.configs / "contracts"):
         # A folder that begins with a dot is work in progress, or was moved aside.
         watched += sorted(path for path in folder.glob("*") if not path.name.startswith("."))
     return tuple((str(path), path.stat().st_mtime_ns) for path in watched if path.exists())

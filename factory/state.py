@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.assignment import WorkspaceHoldout
 from shared.confined import WithoutLandlock
 from shared.ledger import ledger_table
+from shared.people import SignaturesMin
 from shared.room import Room, open_room
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
@@ -109,6 +110,7 @@ class FactorySettings(BaseModel):
         channels: what a release may send through here.
         without_landlock: whether Lab-written SQL and templates run where the kernel cannot confine them.
         revoked: digests of candidates, and ids of keys, that no longer count.
+        signatures_min: how many persons must have signed a package, by the risk tier of its charter.
         holdout_frac: the share of all customers that no pilot and no release touches.
     """
 
@@ -121,6 +123,7 @@ class FactorySettings(BaseModel):
     channels: tuple[Literal["file"], ...] = ("file",)
     without_landlock: WithoutLandlock = "refuse"
     revoked: tuple[str, ...] = ()
+    signatures_min: SignaturesMin = SignaturesMin()
     holdout_frac: WorkspaceHoldout = Decimal(0)
 
 

@@ -53,6 +53,10 @@ class Overview:
             "",
             "GATE",
             "  Decided: " + ", ".join(f"{count} {word}" for word, count in self.promotion["decisions"].items()),
+            *(
+                f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
+                for one in self.promotion["waivers"]
+            ),
             "",
             "FACTORY, reliability",
             *(f"  {line}" for line in _reliability(self.factory)),

@@ -42,10 +42,15 @@ class Case:
         """The workspace's mode."""
         return self.room.workspace.mode
 
+    @property
+    def digest(self) -> str:
+        """The digest under which the intake holds the candidate."""
+        return PREFIX + self.candidate.folder.name
+
     @cached_property
     def tampered(self) -> tuple[str, ...]:
         """What differs from what was sealed."""
-        return tuple(self.candidate.tampered(PREFIX + self.candidate.folder.name))
+        return tuple(self.candidate.tampered(self.digest))
 
     @cached_property
     def promise(self) -> Promise:

@@ -42,7 +42,8 @@ class Listed:
     Attributes:
         levels: `block` or `warn` in each tier.
         default_level: what holds where the policy says nothing.
-        waivable: whether a policy may make an exception of it; False where nothing else could be believed without it.
+        waivable: whether anybody may waive it in any tier, if configs/people.yaml lets them.
+        always: whether it blocks whatever the policy says.
         about: what its rule says of all thresholds, or of its level.
     """
 
@@ -53,6 +54,7 @@ class Listed:
     levels: dict[str, str]
     default_level: str
     waivable: bool
+    always: bool
     thresholds: tuple[Threshold, ...]
     about: str
 
@@ -85,7 +87,8 @@ def _listed(check: Check[Any], settings: GateSettings) -> Listed:
         reads=check.reads,
         levels={tier: rule.level for tier, rule in rules.items()},
         default_level=default.level,
-        waivable=not issubclass(check.rule, NeverOff),
+        waivable=any(rule.waivable for rule in rules.values()),
+        always=issubclass(check.rule, NeverOff),
         thresholds=tuple(
             Threshold(
                 name=field,
@@ -94,7 +97,7 @@ def _listed(check: Check[Any], settings: GateSettings) -> Listed:
                 source=told.get(field, ""),
             )
             for field in check.rule.model_fields
-            if field != "level"
+            if field not in {"level", "waivable"}
         ),
         about="" if check.rule in {Rule, NeverOff} or "level:" not in (check.rule.__doc__ or "") else told["level"],
     )

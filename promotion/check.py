@@ -17,17 +17,26 @@ class Rule(BaseModel):
 
     Attributes:
         level: `block` decides the verdict, `warn` is only printed.
+        waivable: whether whom configs/people.yaml entitles may waive it for a candidate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Level = "block"
+    waivable: bool = True
 
 
 class NeverOff(Rule):
-    """The policy of a check without which nothing else can be believed: it always blocks."""
+    """The policy of a check without which nothing else can be believed: it always blocks, and nobody waives it."""
 
     level: Literal["block"] = "block"
+    waivable: Literal[False] = False
+
+
+class NeverWaived(Rule):
+    """The policy of a check whose answer is what the pilot was for: it may be made a warning, and nobody waives it."""
+
+    waivable: Literal[False] = False
 
 
 Group = Literal["evidence", "schema quality", "decision owner", "value and risk"]

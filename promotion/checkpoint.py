@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from promotion.enrolment import enrolled_key, keys_folder
+from promotion.enrolment import enrolled_key
+from promotion.keyring import keys_folder
 from promotion.state import open_promotion
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError, Refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from shared.console import Json, date_time, emit, passphrase, progress, session, table
+from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
     name="promote", help="The gate between Lab and Factory: evidence, quality, owner.", no_args_is_help=True
@@ -17,12 +18,13 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")]
 LOG_FORMATS = ("text", "json", "csv")
+DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
 COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
 MARKS = {
     "passed": "[green]passed[/]",
     "failed": "[red]FAILED[/]",
     "unevaluable": "[yellow]CANNOT SAY[/]",
-    "waived": "waived",
+    "waived": "[magenta]WAIVED[/]",
 }
 
 
@@ -31,6 +33,7 @@ def enrol(
     context: typer.Context,
     owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, or `gate` for the gate's own key.")],
     public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
     as_json: Json = False,
 ) -> Any:
     """Make or register the key with which somebody signs."""
@@ -38,18 +41,54 @@ def enrol(
 
     workspace = session(context).workspace()
     secret = None if public else passphrase(workspace, owner, new=True)
-    done = register(workspace, owner, passphrase=secret, public=public)
+    done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
     emit(
         as_json,
-        {"owner": owner, "key_id": done.key.key_id, "file": str(done.file), "repeated": done.repeated},
+        {
+            "owner": owner,
+            "key_id": done.key.key_id,
+            "file": str(done.file),
+            "repeated": done.repeated,
+            "replaces": done.replaces,
+        },
         f"{owner}: key {done.key.key_id} {'was enrolled before' if done.repeated else 'is enrolled'}."
         + (
             " It is a rehearsal's key: not encrypted, and trusted nowhere else."
             if workspace.mode == "rehearsal"
             else ""
         ),
+        *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
         f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
+    return done
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    key_id: Annotated[str, typer.Argument(help="The key's id, or eight characters or more of it.", metavar="KEY_ID")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="From when on nothing it signed is believed, UTC; now if left out.", formats=DATES),
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Revoke a key: what it signs from then on is believed nowhere."""
+    from promotion.revocation import revoke as withdraw
+
+    done = withdraw(session(context).workspace(), key_id, reason, since=since.replace(tzinfo=UTC) if since else None)
+    key = done.key
+    emit(
+        as_json,
+        {"owner": key.name, "key_id": key.key_id, "since": key.revoked_since, "reason": done.reason,
+         "repeated": done.repeated},
+        f"{key.name}: key {key.key_id} {'was revoked before' if done.repeated else 'is revoked'}.",
+        f"What it signed from {key.revoked_since} on is not believed.",
+        "A Factory that reads this gate's records refuses it from its next run on; elsewhere add its id to `revoked` in"
+        " configs/factory.yaml.",
+        f"A new key: pilotplant promote enrol {key.name} --rotate",
+    )  # fmt: skip
     return done
 
 
@@ -111,6 +150,7 @@ def check(
             "verdict": judgement.verdict,
             "arms": judgement.verdicts,
             "findings": [finding.model_dump(mode="json") for finding in findings],
+            "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
             "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
             **({"explained": about[0].as_json()} if about else {}),
         }
@@ -121,6 +161,7 @@ def check(
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
         lines += [line for each in about for line in _in_full(each)]
         lines += findings_text(findings, numbers=explain is not None)
+        lines += _waived_text(judgement.findings)
         if warned := list(dict.fromkeys(f.check for f in judgement.findings if f.level == "warn")):
             lines += [f"Cannot change this verdict, by the policy: {', '.join(warned)}."]
         lines += [
@@ -162,16 +203,24 @@ def decide(
     context: typer.Context,
     name: Name,
     word: Annotated[str, typer.Argument(help="scale, revise or stop.", metavar="WORD")],
-    as_: Annotated[str, typer.Option("--as", help="Who decides: the charter's owner.")],
+    as_: Annotated[
+        str, typer.Option("--as", help="Who decides: the charter's owner, or a delegate; then the second person.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
     insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it."""
-    from promotion.decision import Asked, require_word
+    """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
+
+    Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
+    signs with the same command.
+    """
     from promotion.decision import decide as sign
+    from promotion.drafting import Asked, require_word
+    from promotion.proposing import Proposed
     from shared import wording
+    from shared.errors import Undecided
     from shared.keys import GATE
 
     workspace = session(context).workspace()
@@ -180,7 +229,11 @@ def decide(
     )
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
+    if isinstance(done, Proposed):
+        _tell_proposal(name, done, as_json=as_json)
+        raise typer.Exit(Undecided.exit_code)
     decision, promised = done.decision, done.attestation.predicate.promised
+    signed = " and ".join(one.name for one in done.attestation.predicate.signatories if one.role == "owner")
     after = {
         "scale": f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up",
         "revise": f"Draft of the successor: pilots/{decision.successor}/charter.yaml",
@@ -190,14 +243,51 @@ def decide(
         as_json,
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
+         "waived": [one.model_dump(mode="json") for one in done.attestation.predicate.findings if one.waived],
          "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
-        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {decision.owner} and the gate.",
+        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
         *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in promised),
+        *_waived_text(done.attestation.predicate.findings),
         f"Attestation: {done.attestation.digest}",
         after,
     )  # fmt: skip
+    return done
+
+
+@app.command()
+def waive(
+    context: typer.Context,
+    name: Name,
+    check_: Annotated[str, typer.Argument(help="The check, as `promote check` names it.", metavar="CHECK")],
+    as_: Annotated[str, typer.Option("--as", help="Who waives it: a person whom configs/people.yaml lets.")],
+    reason: Annotated[str, typer.Option(help="Why what was found does no harm here, in a sentence.")],
+    until: Annotated[datetime, typer.Option(help="The last day on which it counts, UTC.", formats=DATES[:1])],
+    arm: Annotated[str | None, typer.Option(help="Only for this arm; for all if left out.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign an exception from one check, for the candidate that is before the gate now.
+
+    What is scaled by way of it runs in the Factory no longer than the waiver counts.
+    """
+    from promotion.waiving import Wish
+    from promotion.waiving import waive as except_
+
+    workspace = session(context).workspace()
+    end = until.replace(tzinfo=UTC) + timedelta(days=1)
+    progress("Asking the checks what there is to waive …")
+    done = except_(workspace, name, Wish(check_, as_, reason, end, arm, passphrase(workspace, as_)))
+    waiver = done.waiver.waiver
+    emit(
+        as_json,
+        {"waiver": waiver.model_dump(mode="json"), "digest": done.waiver.signed.digest, "repeated": done.repeated},
+        f"{name}: {waiver.check} was waived before; nothing new was signed."
+        if done.repeated
+        else f"{name}: {waiver.check} is waived by {waiver.person} until {waiver.until}, for this candidate only.",
+        *(f"It had {finding.outcome}: {finding.reason}" for finding in done.findings),
+        "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
+    )
     return done
 
 
@@ -324,6 +414,26 @@ def verify(
     return found
 
 
+def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
+    """What was proposed, who else may sign it, and what they type."""
+    from promotion.proposing import said
+
+    decision, word = found.decision, said(found.decision)
+    again = f'pilotplant promote decide {name} {word} --as PERSON --reason "…"'
+    emit(
+        as_json,
+        {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
+         "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated},
+        f"{name}: {word} was proposed before, by {decision.owner} at {decision.at}; nothing new was signed."
+        if found.repeated
+        else f"{name}: {word} is proposed by {decision.owner}. Nothing is handed over yet.",
+        f"It needs a second signature by {found.lapses}, of: {', '.join(found.others)}"
+        if found.others
+        else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
+        f"They type: {again}",
+    )  # fmt: skip
+
+
 def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
     """Findings for people: a table, and a remedy below for whatever did not pass."""
     grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
@@ -336,6 +446,13 @@ def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[s
         if finding.outcome != "passed" and finding.remedy
     ]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
+
+
+def _waived_text(findings: tuple[Any, ...]) -> list[str]:
+    """How many findings are waived, and each of them; nothing where none is."""
+    waived = [finding for finding in findings if finding.outcome == "waived"]
+    told = [f"Waived: {one.check}{f' ({one.arm})' if one.arm else ''}: {one.reason}" for one in waived]
+    return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
 
 
 def _listing(found: tuple[Any, ...], *, in_full: bool) -> list[str | Table]:
@@ -355,9 +472,8 @@ def _listing(found: tuple[Any, ...], *, in_full: bool) -> list[str | Table]:
 def _in_full(check: Any) -> list[str | Table]:
     softened = f"; {', '.join(check.softened)} only because the policy says so" if check.softened else ""
     levels = ", ".join(f"{tier} {level}" for tier, level in check.levels.items())
-    last = (
-        "An exception can be made of it" if check.waivable else "No exception can be made of it, and it always blocks"
-    )
+    last = "It may be waived, by whom configs/people.yaml lets" if check.waivable else "Nobody may waive it"
+    last += ", and it always blocks" if check.always else ""
     return [
         f"{check.name} ({check.group}): {check.question}",
         f"It reads: {check.reads}",
@@ -424,6 +540,17 @@ def _said(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    return _said_of_trust(kind, body)
+
+
+def _said_of_trust(kind: str, body: dict[str, Any]) -> str | None:
+    """The same for waivers, proposals, keys and what was witnessed."""
+    if kind == "waived":
+        return f"{body['check']} by {body['by']} until {body['until']}: {body['reason']}"
+    if kind == "proposed":
+        return f"waits for a second signature; candidate {body['candidate'][:19]}…"
+    if kind == "revoked":
+        return f"key {body['key_id'][:12]} since {body.get('since', 'then')}: {body['reason']}"
     if kind == "witnessed":
         return ", ".join(f"{room} at entry {head['seq']}" for room, head in body["ledgers"].items())
     return body.get("role") or body.get("mode")

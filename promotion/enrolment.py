@@ -1,80 +1,102 @@
-"""Enrolment: the gate makes or takes the keys of decision owners, and its own."""
+"""Enrolment: the gate makes or takes the keys of decision owners, and its own; one key takes another's place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from promotion.keyring import ENROLLED, Keyring, keyring, keys_folder, lay_out
 from promotion.state import open_promotion
+from shared import ledger
+from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, PublicKey, Role, read_public, write_public
+from shared.keys import GATE, KeyStore, PublicKey, Role
 from shared.people import read_people
 from shared.room import Room
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
-ENROLLED = "enrolled"
-
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """An enrolled key, and whether it had been enrolled before."""
+    """An enrolled key, and whether it had been enrolled before.
+
+    Attributes:
+        replaces: the id of the key whose place it took now; None where there was none.
+    """
 
     key: PublicKey
     file: Path
     repeated: bool
+    replaces: str | None = None
 
 
-def keys_folder(workspace: Workspace) -> Path:
-    """Where the gate keeps the public records of enrolled keys."""
-    return workspace.promotion / "keys"
-
-
-def enrol(workspace: Workspace, name: str, *, passphrase: str | None = None, public: Path | None = None) -> Enrolled:
+def enrol(
+    workspace: Workspace,
+    name: str,
+    *,
+    passphrase: str | None = None,
+    public: Path | None = None,
+    rotate: bool = False,
+) -> Enrolled:
     """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
 
-    Raises BadInput for somebody who is not in people.yaml, Refused where another key is enrolled for the name.
+    With `rotate` the new key takes the place of the enrolled one, which ends at that moment. Raises BadInput for
+    somebody who is not in people.yaml, Refused where another key is enrolled for the name and `rotate` is not said.
     """
     room = open_promotion(workspace)
     role: Role = "gate" if name == GATE else "owner"
     if role == "owner":
         read_people(workspace).get(name)
-    before = find_key(workspace, name)
     store = KeyStore(workspace, passphrase)
-    if public is not None:
-        key = _given(workspace, public, name, role)
-    elif before is not None:
-        key = before
-    else:
+    held = keyring(room.entries(), workspace).keys.get(name, ())
+    before = held[-1] if held else None
+    given = None if public is None else _given(workspace, public, name, role)
+    if rotate:
+        if before is None:
+            raise Refused(
+                f"no key is enrolled for {name} whose place another could take",
+                where=str(keys_folder(workspace)),
+                remedy=f"pilotplant promote enrol {name}",
+            )
+        return _rotate(room, store, before, given)
+    if before is None:
         # A pair that was made, and not enrolled before the power went, is taken as it is.
-        key = store.public(name, role) if store.has(name) else store.create(name, role)
-    # The ledger remembers a key whose record was lost or replaced.
-    enrolled = enrolled_ids(room).get(name)
-    if enrolled not in {None, key.key_id} or before not in {None, key}:
-        raise Refused(
-            f"another key is enrolled for {name} ({(enrolled or key.key_id)[:12]}…)",
-            where=str(keys_folder(workspace) / f"{name}.yaml"),
-            remedy="sign with that key",
-        )
-    _remember(room, key)
-    return Enrolled(key, write_public(keys_folder(workspace), key), repeated=before is not None)
+        key = given or (store.public(name, role) if store.has(name) else store.create(name, role))
+    else:
+        _finish(store, before)
+        key = given or before
+    _require_the_same(workspace, name, held, key)
+    return _enrolled(room, key, repeated=before is not None)
 
 
 def find_key(workspace: Workspace, name: str) -> PublicKey | None:
-    """The enrolled key of a name, or None."""
-    return next((key for key in read_public(keys_folder(workspace)) if key.name == name), None)
+    """The enrolled key of a name as its record has it, or None."""
+    path = keys_folder(workspace) / f"{name}.yaml"
+    return read_yaml(path, PublicKey) if path.exists() else None
 
 
 def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
-    """The enrolled key of a name; raises Refused where there is none, or not the one that the ledger has."""
-    key = find_key(workspace, name)
+    """The key with which a name signs now.
+
+    Raises Refused where there is none, where its record is not what the ledger has, or where it is revoked.
+    """
+    key, ring = find_key(workspace, name), keyring(open_promotion(workspace).entries(), workspace)
     if key is None:
         raise Refused(
             f"no key is enrolled for {name}",
             where=str(keys_folder(workspace)),
             remedy=f"pilotplant promote enrol {name}",
         )
-    if enrolled_ids(open_promotion(workspace)).get(name) != key.key_id:
+    current = ring.current(name)
+    if current is not None and current.revoked_since is not None:
+        raise Refused(
+            f"the key of {name} is revoked since {current.revoked_since}: {ring.reasons[current.key_id]}",
+            where=f"key {current.key_id}",
+            expected="a key that counts now",
+            remedy=f"make another one: pilotplant promote enrol {name} --rotate",
+        )
+    if current != key:
         raise Refused(
             f"the record of the key of {name} was changed after it was enrolled",
             where=str(keys_folder(workspace) / f"{name}.yaml"),
@@ -84,8 +106,71 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
 
 
 def enrolled_ids(room: Room) -> dict[str, str]:
-    """The id of each enrolled key by name, as the ledger has it."""
-    return {entry.subject: str(entry.body["key_id"]) for entry in room.entries() if entry.kind == ENROLLED}
+    """The id of the key with which each name signs now, as the ledger has it."""
+    return {name: held[-1].key_id for name, held in keyring(room.entries(), room.workspace).keys.items()}
+
+
+def _rotate(room: Room, store: KeyStore, before: PublicKey, given: PublicKey | None) -> Enrolled:
+    """The new key in the place of `before`; one whose rotation was cut off is finished, and no other is made."""
+    name = before.name
+    if (given is not None and given.key_id == before.key_id) or _finish(store, before):
+        return _enrolled(room, before, repeated=True)
+    if given is not None:
+        key = given
+    else:
+        key = store.next(name, before.role) if store.has_next(name) else store.create(name, before.role, as_next=True)
+    _write(room, key, {"replaces": before.key_id})
+    reach(Point.ROTATE_RECORDED)
+    if given is None:
+        store.settle_next(name)
+    return _enrolled(room, key, repeated=False, replaces=before.key_id)
+
+
+def _finish(store: KeyStore, current: PublicKey) -> bool:
+    """Puts the private half of a key that has taken another's place where it belongs; says whether that was due."""
+    if not store.has_next(current.name) or store.next(current.name, current.role).key_id != current.key_id:
+        return False
+    store.settle_next(current.name)
+    return True
+
+
+def _require_the_same(workspace: Workspace, name: str, held: tuple[PublicKey, ...], key: PublicKey) -> None:
+    """Raises Refused for another key than the name's last one, or where its record is of a key that it never had."""
+    record = find_key(workspace, name)
+    known = {one.key_id for one in held}
+    others = [one.key_id for one in held[-1:] if one.key_id != key.key_id]
+    if record is not None and record.key_id not in known | {key.key_id}:
+        others.append(record.key_id)
+    if others:
+        raise Refused(
+            f"another key is enrolled for {name} ({others[0][:12]}…)",
+            where=str(keys_folder(workspace) / f"{name}.yaml"),
+            remedy=f"sign with that key; a new one takes its place with `pilotplant promote enrol {name} --rotate`",
+        )
+
+
+def _enrolled(room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None) -> Enrolled:
+    ring = keyring(room.entries(), room.workspace)
+    if ring.current(key.name) is None:
+        _write(room, key, {})
+        ring = keyring(room.entries(), room.workspace)
+    lay_out(room.workspace, Keyring({key.name: ring.keys[key.name]}, {}))
+    current = ring.keys[key.name][-1]
+    return Enrolled(current, keys_folder(room.workspace) / f"{key.name}.yaml", repeated, replaces)
+
+
+def _write(room: Room, key: PublicKey, more: dict[str, str]) -> None:
+    with room.transaction() as connection:
+        known = keyring(ledger.entries(connection, room.entries_table), room.workspace)
+        if any(one.key_id == key.key_id for one in known.every()):
+            raise Refused(
+                f"the key {key.key_id[:12]}… was enrolled before",
+                where=f"the key of {key.name}",
+                expected="a key that nobody has signed with",
+                remedy=f"make a new one: pilotplant promote enrol {key.name} --rotate",
+            )
+        body = {"key_id": key.key_id, "role": key.role, "public": key.public}
+        room.write(connection, ENROLLED, key.name, body | more)
 
 
 def _given(workspace: Workspace, path: Path, name: str, role: Role) -> PublicKey:
@@ -98,10 +183,3 @@ def _given(workspace: Workspace, path: Path, name: str, role: Role) -> PublicKey
             expected=f"a key of {name} ({role}, {workspace.mode})",
         )
     return key
-
-
-def _remember(room: Room, key: PublicKey) -> None:
-    if key.name in enrolled_ids(room):
-        return
-    with room.transaction() as connection:
-        room.write(connection, ENROLLED, key.name, {"key_id": key.key_id, "role": key.role})

@@ -10,6 +10,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule
 from promotion.checks import CHECKS
 from promotion.policy import Policy
+from promotion.waivers import recorded_waivers, waived
 from shared.errors import PilotPlantError
 from shared.finding import Finding, Verdict
 
@@ -51,8 +52,14 @@ class Judgement:
 
 
 def judge(case: Case, policy: Policy) -> Judgement:
-    """Asks every check; one that crashes, says nothing or has no rule is unevaluable."""
-    findings = tuple(found for check in CHECKS for found in _ask(check, case, policy.rules.get(check.name)))
+    """Asks every check; one that crashes, says nothing or has no rule is unevaluable. Standing waivers are applied."""
+    recorded = recorded_waivers(case)
+    findings = tuple(
+        found
+        for check in CHECKS
+        for rule in [policy.rules.get(check.name)]
+        for found in waived(case, _ask(check, case, rule), rule, recorded)
+    )
     return Judgement(findings, _arms(case))
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from promotion.check import Rule
 from promotion.checks import CHECKS
 from shared.digests import digest_json
-from shared.people import Tier
+from shared.people import SignaturesMin, Tier
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -37,6 +37,7 @@ class GateSettings(BaseModel):
         database: an SQLAlchemy URL.
         valid_days: how long a package may run after its decision.
         remind_days: how many days before its deadline a decision is shown as due.
+        signatures_min: how many persons sign a decision, by risk tier.
         tiers: see there.
     """
 
@@ -46,21 +47,31 @@ class GateSettings(BaseModel):
     database: str
     valid_days: int = Field(default=180, ge=1, le=3650)
     remind_days: int = Field(default=3, ge=0)
+    signatures_min: SignaturesMin = SignaturesMin()
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:
         """What applies to a pilot of that tier."""
         rules = getattr(self.tiers, tier)
-        return Policy(tier=tier, rules={check.name: getattr(rules, check.name) for check in CHECKS})
+        return Policy(
+            tier=tier,
+            rules={check.name: getattr(rules, check.name) for check in CHECKS},
+            signatures_min=self.signatures_min.of(tier),
+        )
 
 
 class Policy(BaseModel):
-    """The rules of one tier."""
+    """The rules of one tier.
+
+    Attributes:
+        signatures_min: how many persons sign a decision.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tier: Tier
     rules: dict[str, Rule]
+    signatures_min: int = 2
 
     @property
     def digest(self) -> str:
@@ -70,7 +81,12 @@ class Policy(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Every rule with its level and thresholds."""
         rules = {name: rule.model_dump(mode="json") for name, rule in self.rules.items()}
-        return {"schema_version": 1, "tier": self.tier, "rules": rules}
+        return {
+            "schema_version": 1,
+            "tier": self.tier,
+            "rules": rules,
+            "signatures_min": self.signatures_min,
+        }
 
 
 def read_settings(workspace: Workspace) -> GateSettings:

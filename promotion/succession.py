@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from promotion.intake import digest_named
-from shared.attestation import Decision
 from shared.candidate import Candidate
 from shared.charter import Charter
+from shared.decision import Decision
 from shared.errors import Refused
 from shared.files import scratch_in, settle
 from shared.workspace import Workspace

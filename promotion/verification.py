@@ -8,23 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import yaml
 
 from promotion.checkpoint import read_checkpoint
-from promotion.enrolment import ENROLLED, keys_folder
 from promotion.intake import intake_folder
+from promotion.keyring import keyring, keys_folder, records
 from promotion.state import decisions, open_promotion, promises
 from shared.attestation import Attestation, read_attestation
 from shared.candidate import open_candidate
 from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, digest_bytes, hex_of
 from shared.errors import BadInput, PilotPlantError, Refused
-from shared.keys import PublicKey
+from shared.keys import PublicKey, record_bytes
 from shared.ledger import Entry, Head, Witness, legible
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
-from shared.yamlfile import read_yaml
 
 LEDGER = "the promotion ledger"
 
@@ -151,7 +149,9 @@ def _attestation(
     problems = _against_ledger(attestation, digest, entry)
     try:
         # An attestation that has expired since is still a true record: it is judged as of its own time.
-        problems += attestation.distrust(known, now=parse_rfc3339(attestation.predicate.time_verified))
+        at = parse_rfc3339(attestation.predicate.time_verified)
+        # The ledger's own entry is the witness that dates the signatures.
+        problems += attestation.distrust(known, now=at, witnessed=parse_rfc3339(entry.at))
     except ValueError as error:
         problems.append(f"its times cannot be read ({error})")
     result.problems += [f"{name}: {problem}" for problem in problems]
@@ -182,30 +182,31 @@ def _against_ledger(attestation: Attestation, digest: str, entry: Entry) -> list
 
 
 def _keys(workspace: Workspace, told: list[Entry], result: Verification) -> list[PublicKey]:
-    """The enrolled keys whose records are, to the byte, what was enrolled."""
-    enrolled = {entry.subject: entry.body for entry in told if entry.kind == ENROLLED}
+    """The enrolled keys whose records are, to the byte, what the ledger says of them."""
+    ring = keyring(told, workspace)
+    expected = {stem: key for name in ring.keys for stem, key in records(ring, name).items()}
     good, seen = [], set()
     for path in sorted(keys_folder(workspace).glob("*.yaml")):
         seen.add(path.stem)
-        key = _key(path, workspace, enrolled.get(path.stem, {}))
-        if key is None:
+        key = expected.get(path.stem)
+        if key is None or not _is_record(path, key):
             result.problems.append(f"key {path.stem}: its record was changed after it was enrolled ({path.name})")
         else:
             good.append(key)
-    result.problems += [f"key {name}: its record is missing" for name in sorted(enrolled.keys() - seen)]
+    result.problems += [f"key {name}: its record is missing" for name in sorted(expected.keys() - seen)]
+    for key in good:
+        if key.revoked_since is not None:
+            why = ring.reasons.get(key.key_id)
+            result.verified.append(f"key {key.key_id[:12]} of {key.name}: revoked since {key.revoked_since} ({why})")
     return good
 
 
-def _key(path: Path, workspace: Workspace, enrolled: dict[str, Any]) -> PublicKey | None:
-    """The key, or None where the record is not what the gate wrote of it."""
+def _is_record(path: Path, key: PublicKey) -> bool:
     try:
-        key = read_yaml(path, PublicKey)
         key.verifier()
-        as_written = path.read_bytes() == yaml.safe_dump(key.model_dump(), sort_keys=False).encode()
+        return path.read_bytes() == record_bytes(key)
     except (PilotPlantError, OSError, ValueError):
-        return None
-    asked = (path.stem, enrolled.get("role"), workspace.mode, enrolled.get("key_id"))
-    return key if as_written and (key.name, key.role, key.mode, key.key_id) == asked else None
+        return False
 
 
 def _tables(room: Room, told: list[Entry], result: Verification) -> None:

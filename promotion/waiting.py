@@ -6,11 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promotion.intake import digest_named, latest
-from promotion.policy import read_settings
+from promotion.authority import deciders
+from promotion.case import Case
+from promotion.intake import digest_named, latest, open_case
+from promotion.policy import GateSettings, read_settings
+from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
+from promotion.waivers import WAIVED
 from shared.candidate import Candidate
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput
 from shared.room import Room
 from shared.workspace import Workspace
@@ -28,9 +32,10 @@ def undecided(room: Room) -> list[Candidate]:
 def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str, Any]]:
     """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
 
-    `due` is one whose moment is within `remind_days` of configs/gate.yaml.
+    An owner's are also those that they may decide in the place of another, who is away. `due` is one whose moment is
+    within `remind_days` of configs/gate.yaml.
     """
-    room, within = open_promotion(workspace), read_settings(workspace).remind_days
+    room, settings = open_promotion(workspace), read_settings(workspace)
     found = []
     for candidate in undecided(room):
         try:
@@ -38,7 +43,7 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
         left = (charter.deadline - room.now()).total_seconds() / SECONDS_PER_DAY
-        if left > 0 and owner in {None, charter.owner}:
+        if left > 0 and (owner is None or owner in _deciders(open_case(room, candidate), settings)):
             found.append(
                 {
                     "pilot": charter.pilot,
@@ -46,17 +51,34 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
                     "owner": charter.owner,
                     "until": rfc3339(charter.deadline),
                     "days_left": round(left, 1),
-                    "due": left <= within,
+                    "due": left <= settings.remind_days,
                 }
             )
     return sorted(found, key=lambda entry: entry["until"])
 
 
+def _deciders(case: Case, settings: GateSettings) -> tuple[str, ...]:
+    """The owner, whatever is said against them, and whoever may decide in the owner's place today."""
+    on = occasion(case, settings.policy(case.charter.risk_tier))
+    return (case.charter.owner, *deciders(on))
+
+
 def measures(workspace: Workspace) -> dict[str, Any]:
-    """The gate at a glance, for `status`: decisions by word, and what waits."""
+    """The gate at a glance, for `status`: decisions by word, what waits, and every waiver that has not ended."""
     room = open_promotion(workspace)
     words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
     return {
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waiting(workspace),
+        "waivers": _standing(room),
     }
+
+
+def _standing(room: Room) -> list[dict[str, Any]]:
+    """Every waiver that has not ended, as its ledger entry says it."""
+    now, found = room.now(), []
+    for entry in room.entries():
+        if entry.kind == WAIVED and now < parse_rfc3339(str(entry.body["until"])):
+            said = {key: entry.body[key] for key in ("check", "arm", "by", "until", "reason")}
+            found.append({"pilot": entry.subject, **said})
+    return found

@@ -7,19 +7,23 @@ who verified what, under which policy, with which result; the decision and every
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.clock import parse_rfc3339
+from shared.decision import Decision
 from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
-from shared.finding import Finding
+from shared.finding import Finding, Verdict
+from shared.people import Tier
+from shared.proposal import read_proposal
 from shared.signed import verifies
+from shared.waiver import SignedWaiver, read_waiver
 from shared.workspace import Mode
 
 if TYPE_CHECKING:
@@ -31,34 +35,10 @@ if TYPE_CHECKING:
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:pilotplant:promotion:v1"
-Word = Literal["scale", "revise", "stop"]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Decision(_Record):
-    """The owner's word.
-
-    Attributes:
-        arm, release: for *scale*: what is handed over, and the name of the release it becomes.
-        insight: for *stop* always, else where one was given: what was learned.
-        successor: for *revise*: the draft that follows.
-    """
-
-    word: Word
-    owner: str
-    reason: str
-    at: str
-    arm: str | None = None
-    release: str | None = None
-    insight: str | None = None
-    successor: str | None = None
-
-    def same_as(self, other: Decision) -> bool:
-        """Whether both say the same, whenever they were said."""
-        return self.model_copy(update={"at": other.at}) == other
 
 
 class PriorRecord(_Record):
@@ -93,34 +73,87 @@ class Promised(_Record):
     prior: PriorRecord
 
 
+class Scope(_Record):
+    """What an attestation is for; nothing else may be run on it.
+
+    Attributes:
+        release, arm: for *scale*, else None.
+    """
+
+    workspace: str
+    release: str | None = None
+    arm: str | None = None
+
+
+class Signatory(_Record):
+    """Who signed, with which key.
+
+    Attributes:
+        at: when, by the gate's clock; a proposal was signed before the rest.
+        reason: what they gave as theirs; None for the gate.
+    """
+
+    name: str
+    role: Literal["gate", "owner"]
+    key_id: str
+    at: str
+    reason: str | None = None
+
+
 class Predicate(_Record):
     """What is attested.
 
     Attributes:
+        tier: the charter's risk tier.
+        scope: what it is for.
+        nonce: random, and never given twice; a Factory admits it for one package.
+        predecessor: the digest of the attestation of the pilot that this one follows; None where it follows none.
+        signatures_required: how many persons had to sign, by the gate's policy.
+        signatories: who did, and the gate.
+        proposal: with two persons: the envelope of what the first one signed.
+        waivers: the envelope of each waiver by which a finding was waived.
         verdict: the fold of the findings.
         promised: for *scale*: what to expect of the arm on each primary metric; attestations of before have none.
         policy: the digest of the policy that was applied.
-        workspace, mode: where; a rehearsal's attestation says so and counts nowhere else.
+        mode: a rehearsal's attestation says so and counts nowhere else.
         expires: after this moment the package no longer runs.
         ledgers: the rooms' heads at that time, by room, as witnesses.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     verifier: str
     time_verified: str
     pilot: str
     promise: str
     policy: str
-    workspace: str
+    tier: Tier
+    scope: Scope
     mode: Mode
-    verdict: Literal["admit", "refuse", "undecided"]
+    verdict: Verdict
     findings: tuple[Finding, ...]
     decision: Decision
     promised: tuple[Promised, ...] = ()
     evidence: str
     cost: dict[str, str]
     expires: str
+    nonce: str = Field(pattern=r"^[0-9a-f]{32}$")
+    predecessor: str | None = None
+    signatures_required: int = Field(ge=1, le=2)
+    signatories: tuple[Signatory, ...]
+    proposal: dict[str, Any] | None = None
+    waivers: tuple[dict[str, Any], ...] = ()
     ledgers: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _scope_is_the_decisions(self) -> Predicate:
+        if (self.scope.arm, self.scope.release) != (self.decision.arm, self.decision.release):
+            raise ValueError("its scope is not what was decided")
+        return self
+
+    @property
+    def workspace(self) -> str:
+        """The workspace in which it counts."""
+        return self.scope.workspace
 
 
 class _Digest(_Record):
@@ -156,23 +189,113 @@ class Attestation:
         """Those of `keys` whose signature is on it and good."""
         return [key for key in keys if verifies(self.envelope, key)]
 
-    def distrust(self, trusted: Sequence[PublicKey], *, now: datetime) -> list[str]:
-        """Every reason not to believe it, given the keys one trusts; empty where there is none."""
-        reasons = []
-        signed = self.signed_by([key for key in trusted if key.mode == self.predicate.mode])
-        gates = {key.key_id for key in signed if key.role == "gate"}
-        owners = {key.key_id for key in signed if key.role == "owner" and key.name == self.predicate.decision.owner}
-        if not gates:
-            reasons.append("no gate whose key is trusted here has signed it")
-        if not owners:
-            reasons.append(
-                f"its decision owner {self.predicate.decision.owner} has not signed it with a key trusted here"
-            )
-        if gates and owners and len(gates | owners) == 1:
-            reasons.append("gate and owner signed with the same key")
+    def distrust(
+        self,
+        trusted: Sequence[PublicKey],
+        *,
+        now: datetime,
+        witnessed: datetime | None = None,
+        signatures_min: int = 1,
+    ) -> list[str]:
+        """Every reason not to believe it, given the keys one trusts; empty where there is none.
+
+        `witnessed` is when somebody else is known to have had it: only that dates the signature of a revoked key.
+        `signatures_min` is how many persons must have signed, whatever the attestation itself asks for.
+        """
+        ours = [key for key in trusted if key.mode == self.predicate.mode]
+        try:
+            at = parse_rfc3339(self.predicate.time_verified)
+        except ValueError:
+            return [f"the moment of its verification cannot be read: {self.predicate.time_verified}"]
+        counted, reasons = _counted(self.signed_by(ours), at, witnessed)
+        persons = [key for key in counted if key.role == "owner"]
+        if self.predicate.proposal is not None:
+            proposers, doubts = self._proposers(ours, witnessed)
+            persons, reasons = [*persons, *proposers], [*reasons, *doubts]
+        gates = {key.key_id for key in counted if key.role == "gate"}
+        reasons += self._missing(gates, persons, max(signatures_min, self.predicate.signatures_required))
+        reasons += self._unwaived(ours, at, witnessed)
         if parse_rfc3339(self.predicate.expires) <= now:
             reasons.append(f"it expired at {self.predicate.expires}")
         return reasons
+
+    def persons(self, keys: Sequence[PublicKey]) -> list[str]:
+        """The persons among those who hold `keys` whose signature is on it or on its proposal."""
+        signed = [key for key in self.signed_by(keys) if key.role == "owner"]
+        if self.predicate.proposal is not None:
+            signed += self._proposers(keys, None, dated=False)[0]
+        return list(dict.fromkeys(key.name for key in signed))
+
+    def _proposers(
+        self, keys: Sequence[PublicKey], witnessed: datetime | None, *, dated: bool = True
+    ) -> tuple[list[PublicKey], list[str]]:
+        """The proposer's key where the proposal is of this very decision, and every reason against it."""
+        said = self.predicate
+        try:
+            found = read_proposal(said.proposal, where="its proposal")
+        except BadInput as error:
+            return [], [f"its proposal cannot be believed: {error.what}"]
+        made = found.proposal
+        theirs = (made.pilot, made.candidate, made.promise, made.workspace, made.mode, made.verdict)
+        if theirs != (said.pilot, self.candidate, said.promise, said.workspace, said.mode, said.verdict):
+            return [], ["its proposal is of another candidate, workspace or verdict"]
+        if made.decision.model_copy(update={"at": said.decision.at}) != said.decision:
+            return [], ["its proposal is of another decision"]
+        signed = [
+            key for key in found.signed.verified_by(keys) if key.role == "owner" and key.name == made.decision.owner
+        ]
+        return _counted(signed, found.at, witnessed) if dated else (signed, [])
+
+    def _unwaived(self, keys: Sequence[PublicKey], at: datetime, witnessed: datetime | None) -> list[str]:
+        """Every finding that is said to be waived, and for which no waiver stood when it was verified."""
+        said, signed = self.predicate, {}
+        for envelope in said.waivers:
+            try:
+                waiver = read_waiver(envelope, where="its waivers")
+            except BadInput:
+                continue
+            made = waiver.waiver
+            theirs = (made.pilot, made.candidate, made.workspace, made.mode)
+            if theirs == (said.pilot, self.candidate, said.workspace, said.mode) and waiver.at <= at < waiver.until:
+                by = [key for key in waiver.signed.verified_by(keys) if key.role == "owner" and key.name == made.person]
+                if _counted(by, waiver.at, witnessed)[0]:
+                    signed[waiver.signed.digest] = waiver
+        return [
+            f"{finding.check} was waived, and no waiver of it that stood is signed with a key trusted here"
+            for finding in said.findings
+            if finding.outcome == "waived" and not _is_waived(finding, signed)
+        ]
+
+    def _missing(self, gates: set[str], persons: list[PublicKey], required: int) -> list[str]:
+        """Whose signatures are missing; a person counts once, and so does a key, whoever's it is said to be."""
+        owner, reasons = self.predicate.decision.owner, []
+        names = sorted({key.name.casefold() for key in persons})
+        keys = {key.key_id for key in persons}
+        if not gates:
+            reasons.append("no gate whose key is trusted here has signed it")
+        if owner.casefold() not in names:
+            reasons.append(f"its decision owner {owner} has not signed it with a key trusted here")
+        elif min(len(names), len(keys)) < required:
+            reasons.append(
+                f"{self.predicate.tier} risk needs the signatures of {required} persons, each with a key of their own "
+                f"that is trusted here; signed by {', '.join(names)}"
+            )
+        elif gates and len(gates | keys) <= required:
+            reasons.append("gate and owner signed with the same key")
+        return reasons
+
+
+def _is_waived(finding: Finding, signed: Mapping[str, SignedWaiver]) -> bool:
+    waiver = signed.get(finding.waived.waiver) if finding.waived else None
+    return waiver is not None and waiver.concerns(finding)
+
+
+def _counted(
+    signed: Sequence[PublicKey], at: datetime, witnessed: datetime | None
+) -> tuple[list[PublicKey], list[str]]:
+    """The keys whose signature of that moment counts, and why others' do not."""
+    doubts = {key.key_id: doubt for key in signed if (doubt := key.doubt(at, witnessed=witnessed))}
+    return [key for key in signed if key.key_id not in doubts], list(doubts.values())
 
 
 def attest(candidate: str, predicate: Predicate, signers: Sequence[Signer]) -> bytes:
@@ -212,8 +335,8 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
         content = json.loads(envelope.payload)
         statement = Statement.model_validate({"type_": content.pop("_type"), **content})
         [subject] = statement.subject
-        digest = PREFIX + subject.digest.sha256
-        for moment in (statement.predicate.expires, statement.predicate.decision.at):
+        digest, predicate = PREFIX + subject.digest.sha256, statement.predicate
+        for moment in (predicate.expires, predicate.decision.at):
             parse_rfc3339(moment)
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise BadInput("the attestation is damaged", where=where) from error

@@ -13,7 +13,10 @@ VARIABLE = "PILOTPLANT_CRASH_AT"
 
 
 class Point(StrEnum):
-    """Every crash point, by command; `tests/journeys/test_crash_points.py` walks all of them."""
+    """Every crash point, by command.
+
+    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` the gate's.
+    """
 
     FREEZE_COPIED = "freeze: copied, not named"
     LAUNCH_FROZEN = "launch: frozen, not registered"
@@ -33,6 +36,13 @@ class Point(StrEnum):
     AMEND_REGISTERED = "amend: registered, not noted"
     AMEND_NOTED = "amend: noted, not committed"
     AMEND_DEPOSITED = "amend: deposited, not told"
+    PROPOSE_WRITTEN = "propose: written, not committed"
+    PROPOSE_RECORDED = "propose: recorded, not told"
+    WAIVE_WRITTEN = "waive: written, not committed"
+    WAIVE_RECORDED = "waive: recorded, not told"
+    ROTATE_RECORDED = "rotate: recorded, not laid out"
+    REVOKE_WRITTEN = "revoke: written, not committed"
+    REVOKE_RECORDED = "revoke: recorded, not laid out"
 
 
 def reach(point: Point) -> None:

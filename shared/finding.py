@@ -11,6 +11,25 @@ Level = Literal["block", "warn"]
 Verdict = Literal["admit", "refuse", "undecided"]
 
 
+class Waived(BaseModel):
+    """By whom a finding was waived, and what was really found.
+
+    Attributes:
+        until: up to when the waiver counts, RFC 3339.
+        outcome, found: the check's own outcome, and its sentence.
+        waiver: the digest of what was signed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    until: str
+    reason: str
+    outcome: Outcome
+    found: str
+    waiver: str
+
+
 class Finding(BaseModel):
     """One line of a verdict.
 
@@ -21,6 +40,7 @@ class Finding(BaseModel):
         measured, threshold: what was found and what was asked, JSON values.
         reason: one sentence for people.
         remedy: what would change the outcome; None where it passed.
+        waived: for `waived`: by whom, and what was found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,3 +53,4 @@ class Finding(BaseModel):
     threshold: Any = None
     reason: str
     remedy: str | None = None
+    waived: Waived | None = None

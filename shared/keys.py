@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
+from shared.clock import parse_rfc3339
 from shared.errors import BadInput, Refused
 from shared.files import write_atomically
 from shared.workspace import Mode, Workspace
@@ -23,8 +25,21 @@ Role = Literal["gate", "owner"]
 GATE = "gate"
 
 
+def _is_moment(text: str) -> str:
+    parse_rfc3339(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_is_moment)]
+
+
 class PublicKey(BaseModel):
-    """Whose key this is, for what, and the key itself (hexadecimal)."""
+    """Whose key this is, for what, and the key itself (hexadecimal).
+
+    Attributes:
+        valid_from, ends: RFC 3339; by the gate's ledger it counts from the one moment, and no more from the other on.
+        revoked_since: RFC 3339; from then on nothing that it signs is believed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +49,9 @@ class PublicKey(BaseModel):
     mode: Mode
     key_id: str = Field(pattern=r"^[0-9a-f]{64}$")
     public: str = Field(pattern=r"^[0-9a-f]{64}$")
+    valid_from: Moment | None = None
+    ends: Moment | None = None
+    revoked_since: Moment | None = None
 
     def verifier(self) -> Key:
         """The key as signatures are checked with; raises BadInput where id and key do not belong together."""
@@ -41,6 +59,24 @@ class PublicKey(BaseModel):
         if key.keyid != self.key_id:
             raise BadInput(f"the key of {self.name} does not match its key_id", remedy="pin the key's record anew")
         return key
+
+    def doubt(self, at: datetime, *, witnessed: datetime | None = None) -> str | None:
+        """Why a good signature of `at` does not count, in words; None where it does.
+
+        `at` is the signer's own claim, which dates nothing once the key is revoked: whoever holds it may claim any
+        moment. `witnessed` is when somebody else is known to have had the signature.
+        """
+        name = f"the key {self.key_id[:12]} of {self.name}, which signed it,"
+        if self.revoked_since is not None:
+            if witnessed is None:
+                return f"{name} is revoked since {self.revoked_since}, and nobody witnessed the signature before that"
+            if witnessed >= parse_rfc3339(self.revoked_since):
+                return f"{name} is revoked since {self.revoked_since}, and it was signed no earlier"
+        if self.valid_from is not None and at < parse_rfc3339(self.valid_from):
+            return f"{name} was enrolled only at {self.valid_from}"
+        if self.ends is not None and at >= parse_rfc3339(self.ends):
+            return f"{name} ended at {self.ends}, when another took its place"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +108,14 @@ class KeyStore:
         """Whether the private half of `name` is on this machine."""
         return self._path(name).exists()
 
-    def create(self, name: str, role: Role) -> PublicKey:
-        """A new pair; the private half is written, the public record returned."""
+    def create(self, name: str, role: Role, *, as_next: bool = False) -> PublicKey:
+        """A new pair; the private half is written, the public record returned.
+
+        With `as_next` it waits beside the one that is in use, until `settle_next`.
+        """
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, self._encryption())
-        write_atomically(self._path(name), pem, mode=0o600)
+        write_atomically(self._next_path(name) if as_next else self._path(name), pem, mode=0o600)
         self.folder.chmod(0o700)
         return self._record(name, role, key)
 
@@ -88,8 +127,20 @@ class KeyStore:
         """The public record of a private key that is here."""
         return self._record(name, role, self._load(name))
 
-    def _load(self, name: str) -> Ed25519PrivateKey:
-        path = self._path(name)
+    def has_next(self, name: str) -> bool:
+        """Whether a key waits to take the place of the one in use."""
+        return self._next_path(name).exists()
+
+    def next(self, name: str, role: Role) -> PublicKey:
+        """The public record of the key that waits."""
+        return self._record(name, role, self._load(name, self._next_path(name)))
+
+    def settle_next(self, name: str) -> None:
+        """Puts the key that waits into use; the private half of the one before it is gone then."""
+        self._next_path(name).replace(self._path(name))
+
+    def _load(self, name: str, path: Path | None = None) -> Ed25519PrivateKey:
+        path = path or self._path(name)
         if not path.exists():
             raise Refused(
                 f"the private key of {name} is not on this machine",
@@ -120,6 +171,9 @@ class KeyStore:
             raise BadInput(f"`{name}` is not a key's name", expected="`gate`, or a person's e-mail address")
         return self.folder / f"{name}.pem"
 
+    def _next_path(self, name: str) -> Path:
+        return self._path(name).with_suffix(".next.pem")
+
     def _secret(self) -> bytes | None:
         if not self.needs_passphrase:
             return None
@@ -135,13 +189,23 @@ class KeyStore:
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
 
 
-def write_public(folder: Path, key: PublicKey) -> Path:
-    """Writes a public record as `<folder>/<name>.yaml`."""
-    path = folder / f"{key.name}.yaml"
-    write_atomically(path, yaml.safe_dump(key.model_dump(), sort_keys=False))
+def record_name(key: PublicKey) -> str:
+    """The file stem of a key that has ended, beside the record of the one that took its place."""
+    return f"{key.name}.{key.key_id[:12]}"
+
+
+def record_bytes(key: PublicKey) -> bytes:
+    """A public record as it is written."""
+    return yaml.safe_dump(key.model_dump(exclude_none=True), sort_keys=False).encode()
+
+
+def write_public(folder: Path, key: PublicKey, *, stem: str | None = None) -> Path:
+    """Writes a public record as `<folder>/<name>.yaml`, or under another stem."""
+    path = folder / f"{stem or key.name}.yaml"
+    write_atomically(path, record_bytes(key))
     return path
 
 
 def read_public(folder: Path) -> list[PublicKey]:
-    """Every public record in a folder, by name."""
+    """Every public record in a folder, by name; a name may have several keys."""
     return [read_yaml(path, PublicKey) for path in sorted(folder.glob("*.yaml"))]

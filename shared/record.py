@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from shared.attestation import Attestation, Decision, read_attestation
+from shared.attestation import Attestation, read_attestation
 from shared.clock import parse_rfc3339
+from shared.decision import Decision
 from shared.digests import hex_of
 from shared.errors import BadInput
 from shared.workspace import Workspace

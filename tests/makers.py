@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import secrets
 import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from shared.attestation import Decision, Predicate, attest
+from shared.attestation import Predicate, Scope, Signatory, attest
 from shared.candidate import FILES, PROMISE, seal, write_json
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
+from shared.decision import Decision
 from shared.digests import digest_file, hex_of
 from shared.files import scratch_in
 from shared.keys import GATE, KeyStore, write_public
@@ -138,15 +140,15 @@ def make_package(
         "pilot": charter.pilot,
         "promise": promise.digest,
         "policy": "sha256:" + "2" * 64,
-        "workspace": workspace.id,
         "mode": workspace.mode,
         "verdict": "admit",
         "findings": (),
-        "decision": Decision(**{**said, "release": f"{charter.pilot}-letter", **(decision or {})}),
         "evidence": "sha256:" + "3" * 64,
         "cost": {"amount": "10.00", "currency": "USD"},
         "expires": rfc3339(now + timedelta(days=90)),
         "ledgers": {"lab": head},
+        **signed_for(workspace.id, {**said, "release": f"{charter.pilot}-letter", **(decision or {})}, signers),
+        "tier": charter.risk_tier,
     }
     keys = keys_of(workspace)
     envelope = attest(candidate.digest, Predicate(**{**content, **predicate}), [keys.signer(name) for name in signers])
@@ -154,6 +156,21 @@ def make_package(
     shutil.copytree(candidate.folder, target / "candidate")
     (target / "attestation.json").write_bytes(envelope)
     return target
+
+
+def signed_for(workspace: str, decision: dict[str, Any], signers: tuple[str, ...] = (GATE, OWNER)) -> dict[str, Any]:
+    """What an attestation says of a decision, where it counts and who signed it; for a test that makes its own."""
+    return {
+        "tier": "standard",
+        "decision": Decision(**decision),
+        "scope": Scope(workspace=workspace, release=decision.get("release"), arm=decision.get("arm")),
+        "nonce": secrets.token_hex(16),
+        "signatures_required": 1,
+        "signatories": tuple(
+            Signatory(name=name, role="gate" if name == GATE else "owner", key_id="0" * 64, at=decision["at"])
+            for name in signers
+        ),
+    }
 
 
 def moment(text: str) -> datetime:

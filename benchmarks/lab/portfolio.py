@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from benchmarks.measure import HEAD, Line, in_turns
 from lab.state import analyses, batches, candidates, open_lab, pilots, reservations, spend
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from shared.attestation import attest, read_attestation
 from shared.candidate import EVIDENCE, PROMISE, write_json
 from shared.charter import Promise

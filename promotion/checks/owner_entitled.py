@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from promotion.authority import Occasion, against
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from shared.finding import Finding
@@ -21,23 +22,15 @@ class OwnerRule(NeverOff):
 
 def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
     charter = case.charter
-    owner, person = charter.owner, case.people.find(charter.owner)
-    asked = {"owner": owner, "requester": charter.requester, "tier": charter.risk_tier}
-    against: tuple[str, str] | None
-    if person is None:
-        against = f"{owner} is not in configs/people.yaml", "add the owner there, or revise with another one"
-    elif person.decides is None:
-        against = f"{owner} is not entitled to decide anything", "have configs/people.yaml entitle somebody, and revise"
-    elif rule.separate_requester and owner.casefold() == charter.requester.casefold():
-        against = f"{owner} would decide on their own request", "revise with another owner"
-    elif beyond := person.decides.against(charter.risk_tier, charter.budget.total):
-        against = beyond, "revise with an owner who is entitled"
+    on = Occasion(charter, case.people, case.now.date(), separate=rule.separate_requester)
+    asked = {"owner": charter.owner, "requester": charter.requester, "tier": charter.risk_tier}
+    if away := case.people.stand_ins(charter.owner, on.day):
+        asked["stand_ins"] = ", ".join(away)
+    objection = against(charter.owner, on, "revise with another owner")
+    if objection is None:
+        yield finding("passed", f"{charter.owner} may decide this", measured=asked)
     else:
-        against = None
-    if against is None:
-        yield finding("passed", f"{owner} may decide this", measured=asked)
-    else:
-        yield finding("failed", against[0], measured=asked, remedy=against[1])
+        yield finding("failed", objection.reason, measured=asked, remedy=objection.remedy)
 
 
 CHECK = Check(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from promotion.case import Case
-from promotion.check import Check, Rule, finding
+from promotion.check import Check, NeverWaived, finding
 from shared import wording
 from shared.charter import Primary
 from shared.evidence.model import Effect
@@ -23,7 +23,7 @@ NEXT_LOOK = "analyse and submit at a look that the charter agreed on"
 COUNT_ALL = "choose a metric that counts every unit that was exposed"
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
     for arm in case.charter.treatments:
         for primary in case.charter.primaries:
             yield _of_arm(case, arm.name, primary)
@@ -107,6 +107,6 @@ CHECK = Check(
     "primary_effect",
     "Is the arm better where it promised to be, beyond chance and by enough?",
     "the recomputed effects, adjusted over primary metrics and arms (Holm)",
-    Rule,
+    NeverWaived,
     _run,
 )

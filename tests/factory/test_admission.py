@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from base64 import b64decode, b64encode
 
 import pytest
 
 from factory.admission import admit
 from factory.releases import list_releases
 from factory.state import inbox, open_factory
-from shared.errors import Refused
+from shared.digests import canonical
+from shared.errors import PilotPlantError, Refused
 from tests.makers import OWNER, RELEASE, make_charter, make_package
 
 
@@ -139,3 +142,30 @@ def test_a_channel_that_is_not_allowed_is_refused(workspace):
     settings.write_text(settings.read_text().replace("channels: [file]", "channels: []"))
     package = make_package(workspace)
     assert "channel `file`" in admit(workspace).refused[package.name][0]
+
+
+def test_a_replay_of_a_nonce_under_another_package_is_refused(workspace):
+    admit(workspace, make_package(workspace, nonce="ab" * 16))
+    again = make_package(workspace, charter=make_charter("autumn-email"), nonce="ab" * 16)
+    with pytest.raises(Refused, match=f"its nonce {'ab' * 16} was admitted before, with release spring-email-letter"):
+        admit(workspace, again)
+    admit(workspace, make_package(workspace, charter=make_charter("winter-email"), nonce="cd" * 16))
+
+
+def test_a_replay_to_another_release_of_the_same_candidate_is_refused(workspace):
+    """Only the bytes that were signed count: another release's name in them needs the gate's signature anew."""
+    package = make_package(workspace)
+    path = package / "attestation.json"
+    envelope = json.loads(path.read_bytes())
+    statement = json.loads(b64decode(envelope["payload"]))
+    for part in ("decision", "scope"):
+        statement["predicate"][part]["release"] = "autumn-email-letter"
+    envelope["payload"] = b64encode(canonical(statement)).decode()
+    path.write_bytes(canonical(envelope))
+    with pytest.raises(Refused, match="no gate whose key is trusted here has signed it"):
+        admit(workspace, package)
+    statement["predicate"]["scope"]["release"] = "spring-email-letter"
+    envelope["payload"] = b64encode(canonical(statement)).decode()
+    path.write_bytes(canonical(envelope))
+    with pytest.raises(PilotPlantError, match="damaged"):
+        admit(workspace, package)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from factory.admission import admit
 from factory.packages import Verified, verify
 from shared.keys import GATE, PublicKey, write_public
 from shared.workspace import Workspace
@@ -154,3 +155,38 @@ def test_a_play_file_that_changes_after_verification_is_not_read(workspace):
     (package / "candidate" / "files" / "audience.sql").write_text("SELECT 1 AS unit")
     with pytest.raises(Exception, match="changed after it was sealed"):
         found.text("audience.sql")
+
+
+def _publish(workspace: Workspace, **dates: str) -> None:
+    """The gate says of the owner's key from when on, or to when, it counts."""
+    record = keys_of(workspace).public(OWNER, "owner").model_copy(update=dates)
+    write_public(workspace.promotion / "keys", record)
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        ({"revoked_since": "2026-02-02T09:30:00Z"}, "is revoked since 2026-02-02T09:30:00Z, and nobody witnessed"),
+        ({"revoked_since": "2026-02-01T00:00:00Z"}, "is revoked since 2026-02-01T00:00:00Z"),
+        ({"ends": "2026-02-02T09:00:00Z"}, "ended at 2026-02-02T09:00:00Z, when another took its place"),
+    ],
+)
+def test_a_revoked_or_rotated_key_counts_no_longer_than_the_gate_says(workspace, dates, said):
+    package = make_package(workspace)
+    _publish(workspace, **dates)
+    assert said in "; ".join(reasons(workspace, package))
+
+
+def test_a_release_that_was_admitted_before_its_key_was_revoked_runs_on_and_no_other(workspace):
+    package = make_package(workspace)
+    admit(workspace, package)
+    _publish(workspace, revoked_since="2026-02-02T09:30:00Z")
+    assert isinstance(verify(workspace, package, now=workspace.clock.now()), Verified)
+    _publish(workspace, revoked_since="2026-02-02T09:09:00Z")
+    assert "and it was signed no earlier" in "; ".join(reasons(workspace, package))
+
+
+def test_where_the_gates_records_of_keys_cannot_be_read_nothing_runs(workspace):
+    package = make_package(workspace)
+    (workspace.promotion / "keys" / f"{OWNER}.yaml").write_text("{")
+    assert "records of keys cannot be read" in "; ".join(reasons(workspace, package))

@@ -13,7 +13,8 @@ from lab.analysis import analyse
 from lab.pilots import get_pilot
 from lab.state import open_lab
 from lab.submission import submit
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from promotion.register import register
 from promotion.verification import verify
 from shared.candidate import open_candidate

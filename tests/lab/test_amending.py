@@ -18,7 +18,8 @@ from lab.sandbox import run_sql
 from lab.spending import spend
 from lab.state import open_lab, pilots
 from lab.submission import submit
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from promotion.register import register
 from promotion.state import open_promotion, promises
 from shared.digests import digest_file

@@ -17,7 +17,8 @@ from lab.pilots import get_pilot
 from lab.state import open_lab
 from lab.submission import submit
 from pilotplant import app
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from promotion.register import register
 from shared.clock import rfc3339
 from shared.errors import BadInput, Refused

@@ -17,7 +17,8 @@ from lab.sandbox import run_sql
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from shared.errors import BadInput, Refused
 from shared.money import parse_amount
 from tests.lab_makers import (

@@ -11,7 +11,8 @@ import pytest
 from lab.learning import Closed, Quarter, closed, numbers, report, velocity
 from lab.portfolio import lines
 from lab.state import open_lab
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from shared.errors import BadInput
 from shared.money import Money
 from shared.record import decisions

@@ -10,7 +10,8 @@ from lab.insights import insights
 from lab.launch import end
 from lab.portfolio import drafts, lines, measures
 from lab.state import open_lab
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from tests.lab_makers import AFTER, DEADLINE, INSIDE, PILOT, draft
 
 INSIGHT = "Letters bring visits, and cards do not."

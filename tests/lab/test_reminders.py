@@ -16,7 +16,8 @@ from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
 from pilotplant import app
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from tests.lab_makers import AFTER, DEADLINE, ENDS, INSIDE, OWNER, PILOT, REQUESTER
 
 

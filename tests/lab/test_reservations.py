@@ -18,7 +18,8 @@ from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
 from pilotplant import app
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from shared.candidate import open_candidate
 from shared.errors import BadInput, Refused
 from tests.lab_makers import (

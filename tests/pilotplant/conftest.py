@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from factory.admission import admit
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from shared.workspace import open_workspace
 from tests.lab_makers import OWNER, PILOT, staged
 

@@ -17,13 +17,13 @@ import duckdb
 import yaml
 
 from promotion.case import Case
-from promotion.decision import Asked, Decided, decide
+from promotion.decision import Decided, decide
+from promotion.drafting import Asked
 from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
 from shared.aa import BINS, AaCertificate, AaMetric, AaQuestion, AaSource, each_confidence, interval, verdict
-from shared.attestation import Word
 from shared.candidate import (
     AA,
     AMENDMENTS,
@@ -41,6 +41,7 @@ from shared.candidate import (
 )
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import parse_rfc3339, rfc3339
+from shared.decision import Word
 from shared.digests import digest_file
 from shared.engines.protocol import PilotData
 from shared.errors import Refused

@@ -10,8 +10,9 @@ import pytest
 
 from pilotplant.app import _exit_code
 from promotion.audit import audit, moment_of
-from promotion.decision import Asked, decide
-from promotion.enrolment import keys_folder
+from promotion.decision import decide
+from promotion.drafting import Asked
+from promotion.keyring import keys_folder
 from shared.attestation import read_attestation
 from shared.clock import rfc3339
 from shared.errors import BadInput

@@ -9,8 +9,10 @@ from factory.load import load
 from factory.snapshots import publish
 from lab.drafts import check
 from promotion.checks import CHECKS
-from promotion.decision import Asked, decide, require_word
-from promotion.enrolment import enrol, keys_folder
+from promotion.decision import decide
+from promotion.drafting import Asked, require_word
+from promotion.enrolment import enrol
+from promotion.keyring import keys_folder
 from promotion.state import open_promotion
 from promotion.succession import successor_name
 from promotion.verification import verify

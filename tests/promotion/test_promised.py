@@ -12,7 +12,8 @@ from statsmodels.stats.meta_analysis import combine_effects
 from typer.testing import CliRunner
 
 from promotion.cli import app
-from promotion.decision import Asked, decide
+from promotion.decision import decide
+from promotion.drafting import Asked
 from promotion.judging import promises
 from promotion.promised import past_pilots
 from shared.attestation import Predicate

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.enrolment import keys_folder
+from promotion.keyring import keys_folder
 from promotion.verification import verify
 from shared.attestation import parse_attestation
 from shared.candidate import open_candidate

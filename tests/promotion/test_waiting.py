@@ -44,7 +44,11 @@ def test_what_was_decided_waits_no_more(stage):
     stage.submit()
     stage.decide("stop")
     assert waiting(stage.workspace) == []
-    assert measures(stage.workspace) == {"decisions": {"scale": 0, "revise": 0, "stop": 1}, "waiting": []}
+    assert measures(stage.workspace) == {
+        "decisions": {"scale": 0, "revise": 0, "stop": 1},
+        "waiting": [],
+        "waivers": [],
+    }
 
 
 def test_past_the_deadline_nothing_waits(stage):
@@ -73,5 +77,9 @@ def test_what_a_cut_off_submission_has_left_is_no_candidate(stage):
 
 
 def test_an_empty_intake_waits_for_nobody(stage):
-    assert measures(stage.workspace) == {"decisions": {"scale": 0, "revise": 0, "stop": 0}, "waiting": []}
+    assert measures(stage.workspace) == {
+        "decisions": {"scale": 0, "revise": 0, "stop": 0},
+        "waiting": [],
+        "waivers": [],
+    }
     assert rfc3339(stage.workspace.clock.now())

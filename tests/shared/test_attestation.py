@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from shared.attestation import Decision, Predicate, attest, parse_attestation, read_attestation
+from shared.attestation import Predicate, attest, parse_attestation, read_attestation
 from shared.digests import canonical
 from shared.errors import BadInput
 from shared.keys import GATE, KeyStore
 from shared.workspace import create
+from tests.makers import signed_for
 
 OWNER, OTHER = "owner@example.com", "other@example.com"
 CANDIDATE = "sha256:" + "ab" * 32
@@ -34,15 +35,15 @@ def people(tmp_path_factory):
 
 
 def predicate(**changes):
-    decision = Decision(word="scale", owner=OWNER, reason="it works", at="2026-02-02T08:00:00Z", arm="letter")
+    decision = {"word": "scale", "owner": OWNER, "reason": "it works", "at": "2026-02-02T08:00:00Z", "arm": "letter"}
     content = {
         "verifier": "pilotplant", "time_verified": "2026-02-02T08:00:00Z", "pilot": "spring-mail",
-        "promise": "sha256:" + "1" * 64, "policy": "sha256:" + "2" * 64, "workspace": "0123456789abcdef",
-        "mode": "rehearsal", "verdict": "admit", "findings": (), "decision": decision,
+        "promise": "sha256:" + "1" * 64, "policy": "sha256:" + "2" * 64,
+        "mode": "rehearsal", "verdict": "admit", "findings": (), **signed_for("0123456789abcdef", decision),
         "evidence": "sha256:" + "3" * 64, "cost": {"amount": "10.00", "currency": "USD"},
         "expires": "2026-03-02T09:00:00Z", "ledgers": {"lab": {"seq": 3, "hash": "sha256:4"}},
     }  # fmt: skip
-    return Predicate(**{**content, **changes})
+    return Predicate(**{**content, "nonce": "0" * 32, **changes})
 
 
 def signed(people, *names, **changes):
@@ -149,7 +150,7 @@ def _changed_payload(people, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"verdict": "refuse"}, {"expires": "2099-01-01T00:00:00Z"}, {"workspace": "x"}, {"pilot": "other"}]
+    "changes", [{"verdict": "refuse"}, {"expires": "2099-01-01T00:00:00Z"}, {"tier": "low"}, {"pilot": "other"}]
 )
 def test_a_predicate_changed_after_signing_is_distrusted(people, changes):
     assert len(_changed_payload(people, **changes)) == 2

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.attestation import Decision, Predicate, attest
+from shared.attestation import Predicate, attest
 from shared.keys import GATE, KeyStore
 from shared.record import attestation_path, decisions
 from shared.workspace import create
+from tests.makers import signed_for
 
 CANDIDATE, OTHER = "sha256:" + "ab" * 32, "sha256:" + "cd" * 32
 
@@ -22,11 +23,12 @@ def workspace(tmp_path):
 
 
 def decided(workspace, candidate=CANDIDATE, pilot="spring-mail"):
+    said = {"word": "stop", "owner": "o@example.com", "reason": "no", "at": "2026-02-02T09:00:00+01:00", "insight": "x"}
     predicate = Predicate(
         verifier="pilotplant", time_verified="2026-02-02T08:00:00Z", pilot=pilot, promise="sha256:1", policy="sha256:2",
-        workspace=workspace.id, mode="rehearsal", verdict="admit", findings=(), evidence="sha256:3",
-        decision=Decision(word="stop", owner="o@example.com", reason="no", at="2026-02-02T09:00:00+01:00", insight="x"),
+        mode="rehearsal", verdict="admit", findings=(), evidence="sha256:3",
         cost={"amount": "1.00", "currency": "USD"}, expires="2026-03-02T09:00:00Z", ledgers={},
+        **signed_for(workspace.id, said),
     )  # fmt: skip
     path = attestation_path(workspace, candidate)
     path.parent.mkdir(parents=True, exist_ok=True)

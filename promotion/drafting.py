@@ -1,0 +1,84 @@
+"""Drafting: what somebody wants decided, and the decision as it would be signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from promotion.case import Case
+from promotion.succession import successor_name
+from shared.clock import rfc3339
+from shared.decision import Decision, StandIn, Word
+from shared.errors import BadInput
+
+REASON_MIN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants decided.
+
+    Attributes:
+        who: the person who speaks.
+        passphrase, gate_passphrase: of their key and of the gate's; None in a rehearsal.
+    """
+
+    word: Word
+    who: str
+    reason: str
+    arm: str | None = None
+    insight: str | None = None
+    passphrase: str | None = None
+    gate_passphrase: str | None = None
+
+
+def require_word(given: str) -> Word:
+    """The word of a decision; raises BadInput for another one."""
+    if given not in get_args(Word):
+        raise BadInput(f"`{given}` is not a decision", where="WORD", expected="scale, revise or stop")
+    return given  # type: ignore[return-value]
+
+
+def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -> Decision:
+    """The decision as it would be signed; raises BadInput where something is missing."""
+    charter = case.charter
+    if len(asked.reason.strip()) < REASON_MIN:
+        raise BadInput(
+            "a decision needs a reason that others understand",
+            where="--reason",
+            expected=f"at least {REASON_MIN} characters",
+            remedy="say why in a sentence",
+        )
+    if asked.word == "stop" and not (asked.insight or "").strip():
+        raise BadInput(
+            "a pilot is stopped with an insight: what was learned is what it was for",
+            where="--insight",
+            remedy='add --insight "what we now know, and did not before"',
+        )
+    arm = release = successor = None
+    if asked.word == "scale":
+        arm = asked.arm or _only_arm(case)
+        charter.play(arm)
+        release = charter.release(arm)
+    elif asked.arm is not None:
+        raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", where="--arm", remedy="leave --arm away")
+    if asked.word == "revise":
+        successor = successor_name(charter.pilot)
+    return Decision(
+        word=asked.word,
+        owner=asked.who,
+        reason=asked.reason,
+        at=rfc3339(case.now),
+        arm=arm,
+        release=release,
+        insight=asked.insight,
+        successor=successor,
+        stands_in=stands_in,
+    )
+
+
+def _only_arm(case: Case) -> str:
+    arms = [arm.name for arm in case.charter.treatments]
+    if len(arms) > 1:
+        raise BadInput("which arm is to be scaled?", where="--arm", expected="--arm with one of: " + ", ".join(arms))
+    return arms[0]

@@ -1,0 +1,93 @@
+"""The keyring: every key that was ever enrolled, with the moments from and to which the gate's ledger lets it count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.clock import parse_rfc3339
+from shared.errors import PilotPlantError
+from shared.keys import PublicKey, Role, record_name, write_public
+from shared.ledger import Entry
+from shared.workspace import Workspace
+
+ENROLLED = "enrolled"
+REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Every enrolled key by name, the first one first; the last of a name is the one that signs now.
+
+    Attributes:
+        reasons: why a key was revoked, by its id.
+    """
+
+    keys: dict[str, tuple[PublicKey, ...]]
+    reasons: dict[str, str]
+
+    def current(self, name: str) -> PublicKey | None:
+        """The key with which a name signs now, revoked or not; None where none was enrolled."""
+        held = self.keys.get(name)
+        return held[-1] if held else None
+
+    def every(self) -> tuple[PublicKey, ...]:
+        """All keys."""
+        return tuple(key for held in self.keys.values() for key in held)
+
+
+def keyring(entries: Iterable[Entry], workspace: Workspace) -> Keyring:
+    """What the ledger says of keys; an entry that cannot be read says nothing here, and `promote verify` names it."""
+    ring = Keyring({}, {})
+    for entry in entries:
+        try:
+            if entry.kind == ENROLLED:
+                _enrol(ring, entry, workspace)
+            elif entry.kind == REVOKED:
+                _revoke(ring, entry)
+        except (PilotPlantError, KeyError, ValueError, TypeError):
+            continue
+    return ring
+
+
+def lay_out(workspace: Workspace, ring: Keyring) -> None:
+    """Writes the public record of every key of the ring, as the ledger has it."""
+    for name in ring.keys:
+        for stem, key in records(ring, name).items():
+            write_public(keys_folder(workspace), key, stem=stem)
+
+
+def keys_folder(workspace: Workspace) -> Path:
+    """Where the gate keeps the public records of enrolled keys."""
+    return workspace.promotion / "keys"
+
+
+def records(ring: Keyring, name: str) -> dict[str, PublicKey]:
+    """The records of a name's keys by file stem: the current key has the name, one that ended has its id as well."""
+    *ended, last = ring.keys[name]
+    return {record_name(key): key for key in ended} | {name: last}
+
+
+def _enrol(ring: Keyring, entry: Entry, workspace: Workspace) -> None:
+    body, name = entry.body, entry.subject
+    role: Role = body["role"]
+    key = PublicKey(
+        name=name, role=role, mode=workspace.mode, key_id=body["key_id"], public=body["public"], valid_from=entry.at
+    )
+    parse_rfc3339(entry.at)
+    *ended, last = ring.keys.get(name, (None,))
+    # A key ends at the very moment from which the next one counts.
+    before = () if last is None else (*ended, last.model_copy(update={"ends": entry.at}))
+    ring.keys[name] = (*(one for one in before if one is not None), key)
+
+
+def _revoke(ring: Keyring, entry: Entry) -> None:
+    key_id, since = entry.body["key_id"], entry.body.get("since") or entry.at
+    moment = parse_rfc3339(since)
+    held = []
+    for key in ring.keys[entry.subject]:
+        earlier = key.revoked_since is None or moment < parse_rfc3339(key.revoked_since)
+        held.append(key.model_copy(update={"revoked_since": since}) if key.key_id == key_id and earlier else key)
+    ring.keys[entry.subject] = tuple(held)
+    ring.reasons[key_id] = str(entry.body["reason"])

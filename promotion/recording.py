@@ -1,0 +1,70 @@
+"""Recording: the one transaction that makes a decision, and what is recorded of a pilot."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from promotion.case import Case
+from promotion.intake import digest_named
+from promotion.policy import Policy
+from promotion.proposing import require_last
+from promotion.state import decisions
+from shared.attestation import Attestation, parse_attestation
+from shared.digests import digest_bytes
+from shared.errors import Refused
+from shared.room import Room
+
+
+def record(
+    room: Room, case: Case, attestation: Attestation, envelope: bytes, policy: Policy, proposal: str | None
+) -> None:
+    """One transaction makes the decision; everything after it can be repeated.
+
+    `proposal` is the digest of the one that was signed by a second person: it must be the last one still.
+    """
+    decision, signatories = attestation.predicate.decision, attestation.predicate.signatories
+    with room.transaction() as connection:
+        taken = connection.execute(
+            sa.select(decisions.c.envelope).where(decisions.c.pilot == case.charter.pilot)
+        ).scalar_one_or_none()
+        if taken is not None:
+            before = parse_attestation(taken, where=f"decision on {case.charter.pilot}").predicate.decision
+            raise Refused(
+                f"somebody else has just decided on {case.charter.pilot}: {before.word} by {before.owner} "
+                f"at {before.at} ({before.reason})",
+                remedy="a decision stands; look: pilotplant promote log",
+            )
+        if proposal is not None:
+            require_last(connection, room, case.charter.pilot, proposal)
+        connection.execute(
+            decisions.insert().values(
+                pilot=case.charter.pilot,
+                candidate=digest_named(case.candidate),
+                at=decision.at,
+                envelope=envelope,
+            )
+        )
+        body = {
+            "candidate": digest_named(case.candidate),
+            "attestation": digest_bytes(envelope),
+            "decision": decision.model_dump(mode="json"),
+            "policy": policy.as_json(),
+            "ledgers": {"lab": case.candidate.manifest.ledger},
+            "signatories": [one.model_dump(mode="json") for one in signatories],
+        }
+        room.write(connection, "decided", case.charter.pilot, body)
+
+
+def recorded(room: Room, pilot: str) -> Attestation | None:
+    """The attestation of the decision on a pilot, or None."""
+    with room.transaction() as connection:
+        envelope = connection.execute(
+            sa.select(decisions.c.envelope).where(decisions.c.pilot == pilot)
+        ).scalar_one_or_none()
+    return None if envelope is None else parse_attestation(envelope, where=f"decision on {pilot}")
+
+
+def row_of(room: Room, pilot: str) -> sa.Row[tuple[object, ...]]:
+    """The row of a pilot that was decided."""
+    with room.transaction() as connection:
+        return connection.execute(sa.select(decisions).where(decisions.c.pilot == pilot)).one()

@@ -1,0 +1,124 @@
+"""Signing: what is attested of a judged case and its decision, and the keys that sign it."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+from securesystemslib.signer import CryptoSigner
+
+from promotion.case import Case
+from promotion.enrolment import enrolled_key
+from promotion.gate import Judgement
+from promotion.policy import GateSettings
+from promotion.promised import past_pilots, promised
+from promotion.proposing import verdict_for
+from promotion.state import decisions
+from promotion.waivers import recorded_waivers
+from shared.attestation import Predicate, Scope, Signatory
+from shared.candidate import EVIDENCE
+from shared.clock import rfc3339
+from shared.decision import Decision
+from shared.digests import digest_bytes
+from shared.errors import BadInput, Refused
+from shared.finding import Finding
+from shared.keys import GATE, KeyStore
+from shared.proposal import SignedProposal
+from shared.waiver import SignedWaiver
+from shared.workspace import Workspace
+
+
+def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> CryptoSigner:
+    """Signs as a person or the gate; raises Refused where the private key is not the one that is enrolled."""
+    enrolled = enrolled_key(workspace, name)
+    signer = KeyStore(workspace, passphrase).signer(name)
+    if signer.public_key.keyid != enrolled.key_id:
+        raise Refused(
+            f"the private key of {name} is not the one that is enrolled",
+            where=f"the key of {name}",
+            expected=f"key {enrolled.key_id}",
+            remedy="sign with the enrolled key, on the machine where it was made",
+        )
+    return signer
+
+
+def signatory(who: str, signer: CryptoSigner, at: datetime, reason: str | None = None) -> Signatory:
+    """Who signs now, as the attestation names them."""
+    role: Literal["gate", "owner"] = "gate" if who == GATE else "owner"
+    return Signatory(name=who, role=role, key_id=signer.public_key.keyid, at=rfc3339(at), reason=reason)
+
+
+def proposer(found: SignedProposal) -> Signatory:
+    """Who signed a proposal, as the attestation names them."""
+    made, [key_id] = found.proposal.decision, found.signed.envelope.signatures
+    return Signatory(name=made.owner, role="owner", key_id=key_id, at=made.at, reason=made.reason)
+
+
+def predicate_of(
+    case: Case,
+    judgement: Judgement,
+    authority: list[Finding],
+    decision: Decision,
+    settings: GateSettings,
+    signatories: tuple[Signatory, ...],
+    proposal: SignedProposal | None = None,
+) -> Predicate:
+    """What gate and owner sign."""
+    charter, workspace = case.charter, case.room.workspace
+    policy = settings.policy(charter.risk_tier)
+    with case.room.transaction() as connection:
+        head = case.room.head(connection)
+    arm_findings = judgement.of_arm(decision.arm) if decision.arm else judgement.findings
+    waivers = _waivers(case, arm_findings)
+    # What was let in by way of exception runs no longer than the exception.
+    expires = min([case.now + timedelta(days=settings.valid_days), *(waiver.until for waiver in waivers)])
+    return Predicate(
+        verifier=f"pilotplant gate of workspace {workspace.id}",
+        time_verified=rfc3339(case.now),
+        pilot=charter.pilot,
+        promise=case.promise.digest,
+        policy=policy.digest,
+        tier=charter.risk_tier,
+        scope=Scope(workspace=workspace.id, release=decision.release, arm=decision.arm),
+        mode=workspace.mode,
+        verdict=verdict_for(judgement, decision),
+        findings=(*arm_findings, *authority),
+        decision=decision,
+        promised=promised(case, decision.arm, past_pilots(case)) if decision.arm else (),
+        evidence=_evidence_digest(case),
+        cost=case.spend.total(charter.budget.currency).as_json(),
+        expires=rfc3339(expires),
+        nonce=secrets.token_hex(16),
+        predecessor=_predecessor(case),
+        signatures_required=policy.signatures_min,
+        signatories=signatories,
+        proposal=proposal.as_json() if proposal else None,
+        waivers=tuple(waiver.as_json() for waiver in waivers),
+        ledgers={"lab": case.candidate.manifest.ledger, "promotion": head.as_json()},
+    )
+
+
+def _waivers(case: Case, findings: tuple[Finding, ...]) -> list[SignedWaiver]:
+    """The waivers by which findings were waived."""
+    used = {finding.waived.waiver for finding in findings if finding.waived}
+    return [waiver for waiver in recorded_waivers(case) if waiver.signed.digest in used]
+
+
+def _predecessor(case: Case) -> str | None:
+    """The digest of the attestation of the pilot that this one follows, if this gate decided it."""
+    follows = case.charter.follows
+    if follows is None:
+        return None
+    query = sa.select(decisions.c.envelope).where(decisions.c.pilot == follows.pilot)
+    with case.room.transaction() as connection:
+        envelope = connection.execute(query).scalar_one_or_none()
+    return None if envelope is None else digest_bytes(envelope)
+
+
+def _evidence_digest(case: Case) -> str:
+    digest = case.candidate.manifest.files.get(EVIDENCE)
+    if digest is None:
+        raise BadInput("the candidate holds no evidence", remedy="submit the pilot again")
+    return digest

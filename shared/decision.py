@@ -1,0 +1,51 @@
+"""Decisions: the owner's word on a candidate, as it is signed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Word = Literal["scale", "revise", "stop"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StandIn(_Record):
+    """In whose place somebody decided, and why: the owner was away.
+
+    Attributes:
+        first_day, last_day: of the absence; both belong to it, in UTC.
+    """
+
+    owner: str
+    first_day: str
+    last_day: str
+
+
+class Decision(_Record):
+    """The owner's word.
+
+    Attributes:
+        owner: who gave it.
+        stands_in: for a delegate's word: in whose place, and why; None for that of the charter's owner.
+        arm, release: for *scale*: what is handed over, and the name of the release it becomes.
+        insight: for *stop* always, else where one was given: what was learned.
+        successor: for *revise*: the draft that follows.
+    """
+
+    word: Word
+    owner: str
+    reason: str
+    at: str
+    arm: str | None = None
+    release: str | None = None
+    insight: str | None = None
+    successor: str | None = None
+    stands_in: StandIn | None = None
+
+    def same_as(self, other: Decision) -> bool:
+        """Whether both are the same person's and say the same, whenever they were said."""
+        return self.model_copy(update={"at": other.at, "stands_in": other.stands_in}) == other

@@ -1,0 +1,71 @@
+"""Proposals: what the first of two persons signs where a decision needs two signatures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.clock import parse_rfc3339
+from shared.decision import Decision
+from shared.digests import canonical
+from shared.errors import BadInput
+from shared.finding import Verdict
+from shared.signed import Signed, parse
+from shared.workspace import Mode
+
+PROPOSAL = "proposal"
+
+
+class Proposal(BaseModel):
+    """A decision that waits for a second person's signature.
+
+    Attributes:
+        candidate, promise, workspace: what it is about, and where; it counts for nothing else.
+        verdict: the gate's, as the first person knew it.
+        lapses: the charter's deadline.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    pilot: str
+    candidate: str
+    promise: str
+    workspace: str
+    mode: Mode
+    verdict: Verdict
+    decision: Decision
+    lapses: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedProposal:
+    """A proposal with its signature; believe it only after `signed.verified_by` named the proposer's key."""
+
+    proposal: Proposal
+    signed: Signed
+
+    @property
+    def at(self) -> datetime:
+        """When its signer says that it was signed."""
+        return parse_rfc3339(self.proposal.decision.at)
+
+    def as_json(self) -> dict[str, Any]:
+        """The envelope, as the ledger and an attestation carry it."""
+        found: dict[str, Any] = self.signed.envelope.to_dict()
+        return found
+
+
+def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
+    """The proposal in an envelope's JSON; raises BadInput for anything that is none."""
+    signed = parse(canonical(envelope), PROPOSAL, where=where)
+    try:
+        proposal = Proposal.model_validate_json(json.dumps(signed.content))
+        parse_rfc3339(proposal.decision.at)
+    except (ValidationError, ValueError) as error:
+        raise BadInput("the proposal is damaged", where=where) from error
+    return SignedProposal(proposal, signed)

@@ -1,0 +1,241 @@
+"""Waivers: a named check, a person who is entitled, a reason, an end; signed, for one candidate, and always shown."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from factory.packages import verify as factory_verify
+from factory.trust import trust
+from pilotplant.app import run
+from promotion.enrolment import enrol, enrolled_key
+from promotion.keyring import keys_folder
+from promotion.revocation import revoke
+from promotion.state import open_promotion
+from promotion.verification import verify
+from promotion.waiting import measures
+from promotion.waiving import Wish, waive
+from shared.attestation import attest, parse_attestation
+from shared.clock import parse_rfc3339, rfc3339
+from shared.errors import BadInput, Refused
+from shared.finding import Finding
+from shared.keys import GATE, KeyStore, read_public
+from shared.waiver import SignedWaiver
+from tests.makers import OWNER, moment
+from tests.promotion.cases import JUDGED, REASON
+
+REQUESTER, WARDEN = "requester@example.com", "warden@example.com"
+RIGHT = [{"checks": ["sample_planned", "budget_kept", "guardrails", "charter_frozen"], "tiers": ["standard"]}]
+WHY = "two hundred units an arm show it as well"
+UNTIL = moment("2026-01-25 00:00")
+# 200 units came to each arm.
+UNDERSIZED = {"sample": {"units_per_arm": 300}}
+
+
+@pytest.fixture
+def short(stage):
+    """A pilot with too few units before the gate, and a warden who may waive that."""
+    decides = {"tiers": ["low", "standard", "high"]}
+    stage.people(
+        {"email": REQUESTER, "waives": RIGHT},
+        {"email": OWNER, "decides": decides},
+        {"email": WARDEN, "waives": RIGHT},
+    )
+    for who in (WARDEN, REQUESTER):
+        enrol(stage.workspace, who)
+    stage.submit(charter=UNDERSIZED)
+    return stage
+
+
+def give(stage, who=WARDEN, *, check="sample_planned", reason=WHY, until=UNTIL, arm=None):
+    return waive(stage.workspace, "spring-email", Wish(check, who, reason, until, arm))
+
+
+def kinds(stage):
+    return [entry.kind for entry in open_promotion(stage.workspace).entries("spring-email")]
+
+
+def planned(stage, now=JUDGED):
+    from promotion.gate import judge
+    from promotion.intake import find_candidate
+    from promotion.policy import read_settings
+
+    case = stage.open(find_candidate(stage.workspace, "spring-email"), now=now)
+    judgement = judge(case, read_settings(stage.workspace).policy("standard"))
+    return judgement, [finding for finding in judgement.findings if finding.check == "sample_planned"]
+
+
+def test_without_a_waiver_the_gate_refuses(short):
+    judgement, found = planned(short)
+    assert (judgement.verdict, {one.outcome for one in found}) == ("refuse", {"failed"})
+
+
+def test_a_waived_finding_says_by_whom_until_when_why_and_what_was_really_found(short):
+    _, before = planned(short)
+    done = give(short)
+    judgement, found = planned(short, JUDGED + timedelta(hours=1))
+    assert (judgement.verdict, done.repeated) == ("admit", False)
+    for was, now in zip(before, found, strict=True):
+        assert (now.outcome, now.measured, now.threshold) == ("waived", was.measured, was.threshold)
+        assert now.reason == f"{was.reason}; waived by {WARDEN} until 2026-01-25T00:00:00Z: {WHY}"
+        said = now.waived
+        assert (said.by, said.until, said.reason) == (WARDEN, "2026-01-25T00:00:00Z", WHY)
+        assert (said.outcome, said.found, said.waiver) == ("failed", was.reason, done.waiver.signed.digest)
+    assert kinds(short) == ["registered", "waived"]
+    assert verify(short.workspace).problems == []
+
+
+def test_what_is_decided_on_a_waiver_carries_it_and_runs_no_longer(short):
+    give(short)
+    attestation = short.decide("scale").attestation
+    predicate = attestation.predicate
+    assert (predicate.verdict, predicate.expires, len(predicate.waivers)) == ("admit", rfc3339(UNTIL), 1)
+    assert {one.check for one in predicate.findings if one.outcome == "waived"} == {"sample_planned"}
+    assert attestation.distrust(read_public(keys_folder(short.workspace)), now=JUDGED) == []
+    for name in (GATE, OWNER):
+        trust(short.workspace, name)
+    [package] = (short.workspace.factory / "inbox").glob("[!.]*")
+    later = JUDGED + timedelta(hours=1)
+    found = "; ".join(factory_verify(short.workspace, package, now=later))
+    assert "sample_planned was waived, and no waiver of it that stood is signed with a key trusted here" in found
+    trust(short.workspace, WARDEN)
+    assert not isinstance(factory_verify(short.workspace, package, now=later), list)
+    assert "it expired at 2026-01-25T00:00:00Z" in factory_verify(short.workspace, package, now=UNTIL)
+
+
+def test_a_finding_that_only_says_it_was_waived_is_not_believed(short):
+    give(short)
+    attestation, keys = short.decide("scale").attestation, read_public(keys_folder(short.workspace))
+    signers = [KeyStore(short.workspace).signer(name) for name in (GATE, OWNER)]
+    bare = attestation.predicate.model_copy(update={"waivers": ()})
+    forged = parse_attestation(attest(attestation.candidate, bare, signers), where="here")
+    assert any("sample_planned was waived, and no waiver" in reason for reason in forged.distrust(keys, now=JUDGED))
+    other = parse_attestation(attest("sha256:" + "0" * 64, attestation.predicate, signers), where="here")
+    assert any("sample_planned was waived, and no waiver" in reason for reason in other.distrust(keys, now=JUDGED))
+
+
+def test_a_waiver_that_has_ended_does_nothing_and_is_told_of(short):
+    give(short)
+    judgement, found = planned(short, UNTIL)
+    assert (judgement.verdict, {one.outcome for one in found}) == ("refuse", {"failed"})
+    assert all(f"(a waiver by {WARDEN} ended at 2026-01-25T00:00:00Z)" in one.reason for one in found)
+    assert planned(short, UNTIL - timedelta(seconds=1))[0].verdict == "admit"
+
+
+def test_a_waiver_of_another_candidate_does_nothing_and_is_told_of(short):
+    give(short)
+    short.submit(charter=UNDERSIZED, ledger={"seq": 9, "hash": "sha256:9"}, costs=[("7.00", "USD")])
+    judgement, found = planned(short)
+    assert judgement.verdict == "refuse"
+    assert all(f"(a waiver by {WARDEN} was for another candidate)" in one.reason for one in found)
+
+
+def test_a_waiver_whose_key_was_revoked_before_it_does_nothing(short):
+    give(short)
+    revoke(short.workspace, enrolled_key(short.workspace, WARDEN).key_id, "stolen", since=moment("2026-01-19 00:00"))
+    assert planned(short)[0].verdict == "refuse"
+
+
+def test_a_policy_that_lets_nobody_waive_undoes_what_was_waived(short):
+    give(short)
+    short.settings(standard={"sample_planned": {"waivable": False}})
+    judgement, found = planned(short)
+    assert judgement.verdict == "refuse"
+    assert all("the policy lets nobody waive this check" in one.reason for one in found)
+
+
+def test_for_one_arm_it_waives_no_other(short):
+    waiver = give(short).waiver
+    of_arm = SignedWaiver(waiver.waiver.model_copy(update={"arm": "letter"}), waiver.signed)
+    findings = [Finding(check="sample_planned", arm=arm, outcome="failed", reason="few") for arm in ("letter", "card")]
+    assert [waiver.concerns(one) for one in findings] == [True, True]
+    assert [of_arm.concerns(one) for one in findings] == [True, False]
+    assert not waiver.concerns(findings[0].model_copy(update={"check": "time_box"}))
+
+
+def test_what_is_found_about_the_pilot_is_not_waived_for_one_arm(short):
+    with pytest.raises(Refused, match="there is nothing to waive") as refused:
+        give(short, arm="letter")
+    assert refused.value.remedy.startswith("leave --arm away")
+
+
+def test_the_same_waiver_twice_is_a_no_op_and_another_is_refused_while_it_stands(short):
+    first, again = give(short), give(short)
+    assert (again.repeated, again.waiver.signed.digest) == (True, first.waiver.signed.digest)
+    with pytest.raises(Refused, match="is waived already, by warden@"):
+        give(short, until=UNTIL + timedelta(days=9))
+    assert kinds(short) == ["registered", "waived"]
+    short.workspace.clock.set(UNTIL)
+    assert not give(short, until=UNTIL + timedelta(days=1)).repeated
+
+
+@pytest.mark.parametrize(
+    "check", ["guardrails", "charter_frozen", "owner_entitled", "evidence_recomputed", "primary_effect"]
+)
+def test_some_checks_are_waived_by_nobody_whatever_people_yaml_says(short, check):
+    with pytest.raises(Refused, match=f"nobody may waive `{check}`"):
+        give(short, check=check)
+    assert kinds(short) == ["registered"]
+
+
+@pytest.mark.parametrize("check", ["guardrails", "candidate_sealed", "primary_effect"])
+def test_no_policy_makes_them_waivable(stage, check):
+    from promotion.policy import read_settings
+
+    stage.settings(standard={check: {"waivable": True}})
+    with pytest.raises(BadInput, match="waivable"):
+        read_settings(stage.workspace)
+
+
+@pytest.mark.parametrize(
+    ("who", "check", "said"),
+    [
+        (OWNER, "sample_planned", f"{OWNER} may not waive `sample_planned` at standard risk"),
+        ("stranger@example.com", "sample_planned", "stranger@example.com may not waive"),
+        (WARDEN, "time_box", f"{WARDEN} may not waive `time_box`"),
+        (REQUESTER, "sample_planned", f"{REQUESTER} would waive a check of their own request"),
+        (WARDEN, "budget_kept", "there is nothing to waive: `budget_kept` passed"),
+    ],
+)
+def test_who_may_not_or_has_nothing_to_waive_is_refused_and_told_who_may(short, who, check, said):
+    with pytest.raises(Refused, match=said) as refused:
+        give(short, who, check=check)
+    assert refused.value.remedy
+    assert kinds(short) == ["registered"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"check": "no_such"}, "there is no check `no_such`"),
+        ({"reason": "why not"}, "a reason that others understand"),
+        ({"until": JUDGED - timedelta(days=1)}, "a waiver ends in the future"),
+        ({"arm": "control"}, "there is no arm `control`"),
+    ],
+)
+def test_a_waiver_that_says_nothing_certain_is_bad_input(short, asked, said):
+    with pytest.raises(BadInput, match=said):
+        give(short, **asked)
+    assert kinds(short) == ["registered"]
+
+
+def test_it_is_shown_on_the_command_line_from_then_on(short, capsys):
+    where = ["--workspace", str(short.workspace.root)]
+    words = ["promote", "waive", "spring-email", "sample_planned", "--as", WARDEN, "--reason", WHY]
+    run([*where, *words, "--until", "2026-01-24", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["waiver"]["until"], told["repeated"]) == ("2026-01-25T00:00:00Z", False)
+    run([*where, "promote", "check", "spring-email"])
+    assert "Waived: sample_planned" in capsys.readouterr().out
+    run([*where, "promote", "decide", "spring-email", "scale", "--as", OWNER, "--reason", REASON])
+    assert f"waived by {WARDEN} until 2026-01-25T00:00:00Z: {WHY}" in capsys.readouterr().out
+    run([*where, "promote", "log", "spring-email"])
+    assert f"sample_planned by {WARDEN}" in capsys.readouterr().out
+    [standing] = measures(short.workspace)["waivers"]
+    assert (standing["pilot"], standing["check"], standing["by"]) == ("spring-email", "sample_planned", WARDEN)
+    run([*where, "status"])
+    assert f"Waived: sample_planned of spring-email, by {WARDEN}" in capsys.readouterr().out
+    short.workspace.clock.set(parse_rfc3339(standing["until"]))
+    assert measures(short.workspace)["waivers"] == []
