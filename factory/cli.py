@@ -140,6 +140,25 @@ def resolve(
 
 
 @app.command()
+def enrol(context: typer.Context, as_json: Json = False) -> Any:
+    """Make the key with which the Factory signs its preflight reports."""
+    from factory.enrolment import enrol_factory
+    from shared.console import passphrase
+    from shared.keys import FACTORY, KeyStore
+
+    workspace = session(context).workspace()
+    new = not KeyStore(workspace).has(FACTORY)
+    done = enrol_factory(workspace, passphrase=passphrase(workspace, FACTORY, new=new))
+    emit(
+        as_json,
+        {"key_id": done.key.key_id, "file": str(done.file), "mode": done.key.mode, "repeated": done.repeated},
+        f"The Factory's key {done.key.key_id} {'was made before' if done.repeated else 'is made'}: {done.file}",
+        "The gate believes it once it is enrolled there: pilotplant promote enrol factory",
+    )
+    return done
+
+
+@app.command()
 def trust(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="`gate`, or an owner's e-mail address.", metavar="NAME")],

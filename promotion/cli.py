@@ -28,15 +28,16 @@ MARKS = {
 @app.command()
 def enrol(
     context: typer.Context,
-    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, or `gate` for the gate's own key.")],
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
     public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
     as_json: Json = False,
 ) -> Any:
     """Make or register the key with which somebody signs."""
     from promotion.enrolment import enrol as register
+    from shared.keys import FACTORY
 
     workspace = session(context).workspace()
-    secret = None if public else passphrase(workspace, owner, new=True)
+    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
     done = register(workspace, owner, passphrase=secret, public=public)
     emit(
         as_json,
@@ -47,7 +48,9 @@ def enrol(
             if workspace.mode == "rehearsal"
             else ""
         ),
-        f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+        "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
+        if owner == FACTORY
+        else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
     return done
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from promotion.state import open_promotion
 from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, PublicKey, Role, read_public, write_public
+from shared.keys import FACTORY, GATE, KeyStore, PublicKey, Role, read_public, write_public
 from shared.people import read_people
+from shared.preflight import public_key_path
 from shared.room import Room
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
 ENROLLED = "enrolled"
+# Whoever has another name is a person, and enrolled as an owner.
+_ROLES: dict[str, Role] = {GATE: "gate", FACTORY: "factory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,13 @@ def keys_folder(workspace: Workspace) -> Path:
 def enrol(workspace: Workspace, name: str, *, passphrase: str | None = None, public: Path | None = None) -> Enrolled:
     """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
 
+    The Factory makes its key itself; the gate takes the public record that the Factory has laid out, or `public`.
     Raises BadInput for somebody who is not in people.yaml, Refused where another key is enrolled for the name.
     """
     room = open_promotion(workspace)
-    role: Role = "gate" if name == GATE else "owner"
+    role = _ROLES.get(name, "owner")
+    if role == "factory":
+        public = public or _laid_out(workspace)
     if role == "owner":
         read_people(workspace).get(name)
     before = find_key(workspace, name)
@@ -86,6 +92,18 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
 def enrolled_ids(room: Room) -> dict[str, str]:
     """The id of each enrolled key by name, as the ledger has it."""
     return {entry.subject: str(entry.body["key_id"]) for entry in room.entries() if entry.kind == ENROLLED}
+
+
+def _laid_out(workspace: Workspace) -> Path:
+    """Where the Factory has put its public record; raises Refused where it has made no key yet."""
+    path = public_key_path(workspace)
+    if not path.exists():
+        raise Refused(
+            "the Factory has made no key yet",
+            where=str(path),
+            remedy="pilotplant factory enrol; or name the record of a Factory on another machine with --public",
+        )
+    return path
 
 
 def _given(workspace: Workspace, path: Path, name: str, role: Role) -> PublicKey:
