@@ -110,6 +110,7 @@ class FactorySettings(BaseModel):
         without_landlock: whether Lab-written SQL and templates run where the kernel cannot confine them.
         revoked: digests of candidates, and ids of keys, that no longer count.
         holdout_frac: the share of all customers that no pilot and no release touches.
+        contacts_per_week: how many messages one unit may get within a week, from all releases together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -122,6 +123,8 @@ class FactorySettings(BaseModel):
     without_landlock: WithoutLandlock = "refuse"
     revoked: tuple[str, ...] = ()
     holdout_frac: WorkspaceHoldout = Decimal(0)
+    # One a day, which is where Bird's frequency capping begins as well (docs.bird.com, "Frequency Capping").
+    contacts_per_week: int = Field(default=7, ge=1)
 
 
 def read_settings(workspace: Workspace) -> FactorySettings:
