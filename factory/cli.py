@@ -159,6 +159,32 @@ def enrol(context: typer.Context, as_json: Json = False) -> Any:
 
 
 @app.command()
+def preflight(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")],
+    as_json: Json = False,
+) -> Any:
+    """Try a candidate on the Factory's data, writing no message, and sign what was found for the gate."""
+    from factory.preflight.report import preflight as try_out
+    from factory.preflight.text import lines
+    from shared.console import passphrase
+    from shared.keys import FACTORY
+
+    workspace = session(context).workspace()
+    secret = passphrase(workspace, FACTORY)
+    progress("trying the candidate's plays on the Factory's tables; no message is written …")
+    done = try_out(workspace, name, passphrase=secret)
+    emit(
+        as_json,
+        {**done.report.as_json(), "report": done.digest, "file": str(done.file)},
+        *lines(done.report),
+        f"Signed by the Factory: {done.file}",
+        f"What it means is the gate's to say: pilotplant promote check {done.report.pilot}",
+    )
+    return done
+
+
+@app.command()
 def trust(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="`gate`, or an owner's e-mail address.", metavar="NAME")],

@@ -79,14 +79,15 @@ class PersonalData(_Part):
         fields: the columns that the templates print, each with its classification in the contract.
         pseudonyms: messages with something that looks like a unit's pseudonym.
         addresses: messages with an e-mail address that the template itself does not name.
-        looked_for: columns of identifiers and personal data whose own value was looked for in each unit's message.
+        looked_for: columns of identifiers and personal data, with their classification; each unit's own value was
+            looked for in its message.
         values: of these, the columns that were found, with the number of messages.
     """
 
     fields: dict[str, str]
     pseudonyms: int
     addresses: int
-    looked_for: tuple[str, ...]
+    looked_for: dict[str, str]
     values: dict[str, int]
 
 
@@ -233,9 +234,14 @@ class PreflightReport(_Part):
         return self.model_dump(mode="json")
 
 
+def reports_folder(workspace: Workspace) -> Path:
+    """Where the gate reads reports."""
+    return workspace.promotion / "preflight"
+
+
 def report_path(workspace: Workspace, candidate: str) -> Path:
     """Where the gate reads the latest report on a candidate."""
-    return workspace.promotion / "preflight" / f"{hex_of(candidate)}.json"
+    return reports_folder(workspace) / f"{hex_of(candidate)}.json"
 
 
 def public_key_path(workspace: Workspace) -> Path:
