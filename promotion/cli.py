@@ -69,13 +69,13 @@ def queue(
     found = waiting(session(context).workspace(), owner=as_)
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
-         days(c["days_left"]) + (", due" if c["due"] else ""))
+         days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
         for c in found
     ]  # fmt: skip
     emit(
         as_json,
         {"candidates": found},
-        table("pilot", "candidate", "waits for", "until", "left", rows=rows)
+        table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
     )
@@ -228,16 +228,17 @@ def verify(
 
 
 def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
-    """Findings for people: a table, and a remedy below for whatever did not pass."""
+    """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
     grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
         grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
-    remedies = [
-        f"→ {finding.check}{f' ({finding.arm})' if finding.arm else ''}: {finding.remedy}"
-        for finding in findings
-        if finding.outcome != "passed" and finding.remedy
-    ]
+    asking: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.outcome != "passed" and finding.remedy:
+            name = f"{finding.check}{f' ({finding.arm})' if finding.arm else ''}"
+            asking.setdefault(finding.remedy, []).append(name)
+    remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from promotion.enrolment import ENROLLED, keys_folder
 from promotion.intake import intake_folder
+from promotion.preflight import verify_report
 from promotion.state import decisions, open_promotion, promises
 from shared.attestation import Attestation, read_attestation
 from shared.candidate import open_candidate
@@ -20,6 +21,7 @@ from shared.digests import PREFIX, digest_bytes, hex_of
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import PublicKey
 from shared.ledger import Entry, Head
+from shared.preflight import reports_folder
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
@@ -73,6 +75,11 @@ def _examine(room: Room, digest: str | None, result: Verification) -> None:
         raise BadInput(f"no candidate {digest} is known", expected="a digest of `pilotplant promote log`")
     witnesses = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
     _strangers(workspace, decided, result)
+    reports = reports_folder(workspace)
+    for path in (
+        sorted(reports.glob("*.json")) if digest is None else [reports / f"{each.name}.json" for each in chosen]
+    ):
+        verify_report(workspace, path, known, result.verified, result.problems)
     _tables(room, told, result)
     problems = room.problems(tuple(witnesses))
     result.problems += problems

@@ -127,3 +127,10 @@ def test_a_name_that_nobody_submitted_is_bad_input(factory):
 def test_each_arm_is_tried_under_the_name_that_it_would_have(tried):
     [run] = tried().report.shadow_runs
     assert (run.arm, run.release) == ("letter", RELEASE)
+
+
+def test_where_an_arm_does_not_run_its_contacts_are_not_told_and_the_rest_is(tried):
+    report = tried(audience="SELECT nothing AS unit FROM customers").report
+    assert report.shadow_runs[0].refusals
+    assert report.contacts[0].problem
+    assert (report.quality[0].report.outcome, report.kill_switch.stops) == ("passed", True)

@@ -18,13 +18,8 @@ from shared.assignment import held_out
 from tests.makers import OCCURRENCE, RELEASE, make_candidate, make_charter, make_package
 
 
-def shadow(done):
-    [run] = done.report.shadow_runs
-    return run
-
-
-def test_it_counts_what_the_run_itself_then_writes(factory, tried):
-    run = shadow(tried())
+def test_it_counts_what_the_run_itself_then_writes(factory, shadowed):
+    run = shadowed()
     make_package(factory)
     admit(factory)
     real = run_occurrence(factory, RELEASE, OCCURRENCE)
@@ -32,20 +27,20 @@ def test_it_counts_what_the_run_itself_then_writes(factory, tried):
     assert (run.strangers, run.holdout_touched, run.ran) == (0, 0, True)
 
 
-def test_its_counts_follow_from_the_table(factory, tried):
+def test_its_counts_follow_from_the_table(factory, shadowed):
     """customers_csv: recency is the number modulo 12, plus 1; the audience asks for at most 6."""
     key = pseudonym_key(factory)
     audience = {pseudonym(key, f"c{number:05}") for number in range(200) if number % 12 < 6}
     kept = {unit for unit in audience if held_out(RELEASE, unit, Fraction(1, 20))}
-    run = shadow(tried())
+    run = shadowed()
     assert (run.audience, run.held_out, run.messages) == (len(audience), len(kept), len(audience - kept))
     # "For our Surburban customers"; the body's longest names the same place and a price of five characters.
     assert run.subject_max == len("For our Surburban customers")
     assert run.body_max == len("Dear customer from a Surburban place,\n\nyou spent 59.75.")
 
 
-def test_units_that_are_nobody_are_counted(tried):
-    run = shadow(tried(audience="SELECT unit FROM (VALUES ('nobody'), ('no one')) t(unit)"))
+def test_units_that_are_nobody_are_counted(shadowed):
+    run = shadowed(audience="SELECT unit FROM (VALUES ('nobody'), ('no one')) t(unit)")
     assert (run.audience, run.strangers + run.held_out, run.messages) == (2, 2, 0)
 
 
@@ -59,38 +54,36 @@ def test_units_that_are_nobody_are_counted(tried):
         ({"charter": make_charter(play={"fields": ["email"], "subject": "Hello"}), "template": "Hi"}, "personal"),
     ],
 )
-def test_what_the_factory_or_the_box_refuses_is_told_and_nothing_is_counted(tried, changes, said):
-    done = tried(**changes)
-    run = shadow(done)
+def test_what_the_factory_or_the_box_refuses_is_told_and_nothing_is_counted(shadowed, changes, said):
+    run = shadowed(**changes)
     assert not run.ran
     assert said in " ".join(run.refusals)
     assert run.messages == 0
-    assert done.report.contacts[0].problem
 
 
-def test_a_missing_value_that_a_template_prints_is_a_refusal(tried):
+def test_a_missing_value_that_a_template_prints_is_a_refusal(shadowed):
     charter = make_charter(play={"fields": ["channel"], "subject": "Hello"})
-    run = shadow(tried(charter=charter, template="You came by {{ channel }}."))
+    run = shadowed(charter=charter, template="You came by {{ channel }}.")
     assert not run.ran
     assert run.refusals
 
 
-def test_the_printed_columns_are_named_with_their_classification(tried):
-    personal = shadow(tried()).personal
+def test_the_printed_columns_are_named_with_their_classification(shadowed):
+    personal = shadowed().personal
     assert personal.fields == {"zip_code": "public", "history": "public"}
     assert personal.looked_for == {"customer_id": "identifier", "email": "personal"}
     assert (personal.pseudonyms, personal.addresses, personal.values) == (0, 0, {})
 
 
-def test_pseudonyms_in_messages_are_found(tried):
-    run = shadow(tried(template="Your number is {{ unit }}."))
+def test_pseudonyms_in_messages_are_found(shadowed):
+    run = shadowed(template="Your number is {{ unit }}.")
     assert run.personal.pseudonyms == run.messages > 0
 
 
-def test_an_address_in_the_data_is_found_and_the_template_s_own_is_not(factory, tried):
-    run = shadow(tried(template="Write to shop@example.com."))
+def test_an_address_in_the_data_is_found_and_the_template_s_own_is_not(factory, shadowed):
+    run = shadowed(template="Write to shop@example.com.")
     assert run.personal.addresses == 0
-    run = shadow(tried(template="Write to {{ zip_code }}@example.com."))
+    run = shadowed(template="Write to {{ zip_code }}@example.com.")
     assert run.personal.addresses == run.messages > 0
 
 
@@ -112,15 +105,15 @@ def test_a_personal_value_that_hides_in_a_public_column_is_found(factory, tmp_pa
         factory, factory.promotion / "intake", charter=charter, audience=audience,
         template="You: {{ history_segment }}", contracts={"customers": contract},
     )  # fmt: skip
-    run = shadow(preflight(factory, candidate.digest))
+    [run] = preflight(factory, candidate.digest).report.shadow_runs
     assert run.messages == 60
     assert run.personal.values == {"customer_id": 20, "email": 20}
     assert run.personal.addresses == 0  # spelt apart, so only the comparison with the unit's own address finds it
 
 
-def test_a_unit_in_the_workspaces_holdout_is_left_alone_here_too(factory, tried):
+def test_a_unit_in_the_workspaces_holdout_is_left_alone_here_too(factory, shadowed):
     settings = factory.configs / "factory.yaml"
     settings.write_text(re.sub("holdout_frac: .*", "holdout_frac: 0.5", settings.read_text()))
-    run = shadow(tried())
+    run = shadowed()
     assert run.held_out > run.audience // 4
     assert run.holdout_touched == 0
