@@ -19,10 +19,12 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python docs/cli.py --check
 	$(BIN)/python docs/schemas.py --check
+	$(BIN)/python docs/gate.py --check
 
-docs: .venv/ready          ## writes docs/cli.md from the commands' own help, and configs/schemas/ from the models
+docs: .venv/ready          ## writes docs/cli.md and docs/gate.md from commands and checks, configs/schemas/ from models
 	$(BIN)/python docs/cli.py
 	$(BIN)/python docs/schemas.py
+	$(BIN)/python docs/gate.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
 	$(BIN)/python -m tests.proof

@@ -17,7 +17,9 @@ import factory.cli
 import lab.cli
 import promotion.cli
 from shared.console import CLOSED_PIPE, Json, Session, date_time, emit, fail, session
-from shared.errors import BadInput, PilotPlantError
+from shared.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.ledger import Head
+from shared.workspace import Workspace
 
 NAME = "pilotplant"
 FIRST_STEPS = ("factory load customers FILE.csv", "factory publish", "lab new my-first-pilot")
@@ -57,7 +59,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register)
+    context.obj = Session(workspace, _register, _heads)
 
 
 @app.command()
@@ -81,6 +83,28 @@ def init(
     return made
 
 
+@app.command("init-database")
+def init_database(
+    room: Annotated[str, typer.Argument(help="lab, promotion or factory.", metavar="ROOM")],
+    url: Annotated[
+        str, typer.Option(help="The room's PostgreSQL database as its owner reaches it.", envvar="PILOTPLANT_OWNER_URL")
+    ],
+    role: Annotated[str, typer.Option(help="The role that the room works as; it may only add to the ledger.")],
+    as_json: Json = False,
+) -> Any:
+    """Make a room's tables on PostgreSQL, and give its role the rights it needs. The owner's URL is kept nowhere."""
+    from pilotplant.databases import prepare
+
+    done = prepare(room, url, role)
+    emit(
+        as_json,
+        {"room": room, "database": done.database, "role": role, "tables": done.tables, "repeated": not done.tables},
+        f"{room}: {'made ' + ', '.join(done.tables) if done.tables else 'every table was there already'}.",
+        f"Role {role} may add to the ledger and change nothing in it. Name it in `database` of configs/.",
+    )
+    return done
+
+
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> Any:
     """Show both environments, each by its own measures, and what waits for whom."""
@@ -88,6 +112,28 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
 
     found = overview(session(context).workspace())
     emit(as_json, found.as_json(), *found.lines())
+    return found
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint that was kept elsewhere.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Verify the ledgers of all three rooms, each against what the others have seen of it, and the gate's record."""
+    from pilotplant.crossing import verify as cross
+
+    found = cross(session(context).workspace(), checkpoint)
+    emit(
+        as_json,
+        {"schema_version": 1, "verified": found.verified, "problems": found.problems, "unread": found.unread},
+        *(f"ok          {line}" for line in found.verified),
+        *(f"PROBLEM     {line}" for line in found.problems),
+        *(f"CANNOT SAY  {line}" for line in found.unread),
+    )
+    if found.problems or found.unread:
+        raise typer.Exit(Refused.exit_code if found.problems else Undecided.exit_code)
     return found
 
 
@@ -216,3 +262,9 @@ def _register(*arguments: Any, **options: Any) -> Any:
     from promotion.register import register
 
     return register(*arguments, **options)
+
+
+def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
+    from pilotplant.crossing import heads
+
+    return heads(workspace)

@@ -30,6 +30,7 @@ class NeverOff(Rule):
     level: Literal["block"] = "block"
 
 
+Group = Literal["evidence", "schema quality", "decision owner", "value and risk"]
 AnyRule = TypeVar("AnyRule", bound=Rule)
 
 
@@ -43,6 +44,7 @@ class Check(Generic[AnyRule]):
         reads: what of a case it looks at.
         rule: the type of its policy.
         run: yields at least one finding; raising means that it could not be evaluated.
+        group: what of a pilot it concerns.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Check(Generic[AnyRule]):
     reads: str
     rule: type[AnyRule]
     run: Callable[[Case, AnyRule], Iterable[Finding]]
+    group: Group = "evidence"
 
 
 def finding(

@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")]
+LOG_FORMATS = ("text", "json", "csv")
 COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
 MARKS = {
     "passed": "[green]passed[/]",
@@ -117,6 +118,8 @@ def check(
     for (case, judgement), findings, promised in zip(judged, shown, told, strict=True):
         lines += [f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…"]
         lines += findings_text(findings, numbers=explain is not None)
+        if warned := list(dict.fromkeys(f.check for f in judgement.findings if f.level == "warn")):
+            lines += [f"Cannot change this verdict, by the policy: {', '.join(warned)}."]
         lines += [
             f"{arm}: {wording.promise(case.promise.metrics[one.metric], one)}"
             for arm, each in promised.items()
@@ -134,6 +137,21 @@ def check(
     if worst:
         raise typer.Exit(worst)
     return [judgement for _, judgement in judged]
+
+
+@app.command()
+def checks(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Only this check, with its thresholds.", metavar="CHECK")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List what the gate asks: each check, what it reads, and what the policy of each tier makes of it."""
+    from promotion.catalogue import catalogue
+    from promotion.policy import read_settings
+
+    found = catalogue(read_settings(session(context).workspace()), name)
+    emit(as_json, {"checks": [each.as_json() for each in found]}, *_listing(found, in_full=name is not None))
+    return found
 
 
 @app.command()
@@ -184,41 +202,117 @@ def decide(
 def log(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Only entries on this pilot or key.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="text, json or csv.")] = "text",
     as_json: Json = False,
 ) -> Any:
     """Print the gate's ledger."""
-    from dataclasses import asdict
+    from promotion.log import read_log
+    from shared.console import write
+    from shared.errors import BadInput
 
-    from promotion.state import open_promotion
-    from shared.clock import parse_rfc3339
-
-    found = open_promotion(session(context).workspace()).entries(name)
-    rows = [
-        (e.seq, date_time(parse_rfc3339(e.at)), e.kind, e.subject, _gist(e.kind, e.body), e.hash[:19] + "…")
-        for e in found
-    ]
+    if format_ not in LOG_FORMATS or (as_json and format_ == "csv"):
+        raise BadInput(f"`{format_}` is not a format here", where="--format", expected="one of: text, json, csv")
+    found = read_log(session(context).workspace(), name)
+    if format_ == "csv":
+        write(found.as_csv())
+        for problem in found.problems:
+            progress(f"PROBLEM  {problem}")
+        return found
+    rows = [(e.seq, _when(e.at), e.kind, e.subject, _gist(e.kind, e.body), e.hash[:19] + "…") for e in found.entries]
     emit(
-        as_json,
-        {"entries": [asdict(entry) for entry in found]},
+        as_json or format_ == "json",
+        found.as_json(),
         table("#", "at", "kind", "subject", "what", "hash", rows=rows),
+        *(f"PROBLEM  {problem}" for problem in found.problems),
     )
     return found
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    as_of: Annotated[str, typer.Option(help="A date, which includes that day (UTC), or a moment with its offset.")],
+    as_json: Json = False,
+) -> Any:
+    """Tell who had decided what, on which evidence, by a date; name whatever is wrong with the record."""
+    from promotion.audit import audit as examine
+    from promotion.audit import moment_of
+    from shared.errors import Refused
+
+    found = examine(session(context).workspace(), moment_of(as_of))
+    lines: list[str] = []
+    for one in found.rulings:
+        signers = ", ".join(f"{key.name} ({key.role}) {key.key_id[:12]}…" for key in one.keys) or "nobody"
+        lines += [
+            f"{one.pilot}: {one.word} {one.arm or ''}".rstrip() + f" by {one.owner}, {_when(one.at)} ({one.mode})",
+            f"  because: {one.reason}",
+            f"  verdict {one.verdict}; candidate {one.candidate}",
+            f"  evidence {one.evidence}",
+            f"  policy {one.policy}",
+            f"  attestation {one.attestation}, signed by {signers}",
+            *(f"  PROBLEM  {problem}" for problem in one.problems),
+        ]
+    emit(
+        as_json,
+        found.as_json(),
+        *(lines or ["Nothing had been decided."]),
+        *(f"PROBLEM  {problem}" for problem in found.problems),
+    )
+    if found.problems or any(one.problems for one in found.rulings):
+        raise typer.Exit(Refused.exit_code)
+    return found
+
+
+@app.command()
+def checkpoint(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="The file; if left out, one in this folder.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign the present ends of the rooms' ledgers into a small file, to be kept where nobody here can write."""
+    from promotion.checkpoint import take
+    from shared.clock import parse_rfc3339
+    from shared.keys import GATE
+
+    here = session(context)
+    workspace = here.workspace()
+    heads, unread = here.heads(workspace)
+    done = take(workspace, heads, out, passphrase=passphrase(workspace, GATE))
+    at = date_time(parse_rfc3339(done.checkpoint.at))
+    emit(
+        as_json,
+        {
+            "schema_version": 1,
+            "checkpoint": done.checkpoint.model_dump(mode="json"),
+            "file": str(done.file),
+            "not_covered": unread,
+            "repeated": done.repeated,
+        },
+        f"The checkpoint of {at} was there already: {done.file}" if done.repeated else f"Checkpoint: {done.file}",
+        *(f"{room}: entry {head.seq}, {head.hash}" for room, head in done.checkpoint.ledgers.items()),
+        *(f"{room}: NOT COVERED ({reason})" for room, reason in unread.items()),
+        "Keep it elsewhere: pilotplant promote verify --checkpoint FILE then finds a ledger that was cut or restored.",
+    )
+    return done
 
 
 @app.command()
 def verify(
     context: typer.Context,
     digest: Annotated[str | None, typer.Argument(help="Only this candidate.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint that was kept elsewhere: is everything of then still there?")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Verify candidates, attestations, keys and the ledger; name everything that was changed."""
     from promotion.verification import verify as examine
     from shared.errors import Refused
 
-    found = examine(session(context).workspace(), digest)
+    found = examine(session(context).workspace(), digest, checkpoint=checkpoint)
     emit(
         as_json,
-        {"verified": found.verified, "problems": found.problems},
+        {"schema_version": 1, "verified": found.verified, "problems": found.problems},
         *(f"ok       {line}" for line in found.verified),
         *(f"PROBLEM  {line}" for line in found.problems),
     )
@@ -240,6 +334,39 @@ def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[s
             asking.setdefault(finding.remedy, []).append(name)
     remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
+
+
+def _listing(found: tuple[Any, ...], *, in_full: bool) -> list[str | Table]:
+    """The catalogue for people: a table for each group, and of one check all that there is to say."""
+    if in_full:
+        return [line for each in found for line in _in_full(each)]
+    lines: list[str | Table] = []
+    for group in dict.fromkeys(each.group for each in found):
+        grid = Table(group, "low", "standard", "high", "it asks", box=None, pad_edge=False, header_style="bold")
+        for each in (each for each in found if each.group == group):
+            grid.add_row(each.name, *each.levels.values(), each.question)
+        lines += [grid, ""]
+    return [*lines, "One that blocks decides the verdict, one that warns is only printed. One in full: "
+            "pilotplant promote checks CHECK"]  # fmt: skip
+
+
+def _in_full(check: Any) -> list[str | Table]:
+    softened = f"; {', '.join(check.softened)} only because the policy says so" if check.softened else ""
+    levels = ", ".join(f"{tier} {level}" for tier, level in check.levels.items())
+    last = (
+        "An exception can be made of it" if check.waivable else "No exception can be made of it, and it always blocks"
+    )
+    return [
+        f"{check.name} ({check.group}): {check.question}",
+        f"It reads: {check.reads}",
+        f"Levels: {levels}{softened}",
+        *([f"On its level: {check.about}"] if check.about else []),
+        *(
+            f"{each.name}: {_plain(each.tiers)} (default {_plain(each.default)}): {each.source}"
+            for each in check.thresholds
+        ),
+        f"{last}. The policy is configs/gate.yaml.",
+    ]
 
 
 def _numbers(finding: Any) -> str:
@@ -268,7 +395,25 @@ def _nested(value: Any) -> str:
     return f"({_plain(value)})" if isinstance(value, dict | list | tuple) else _plain(value)
 
 
+def _when(at: str) -> str:
+    """A ledger's time for people; as it stands where it is none."""
+    from shared.clock import parse_rfc3339
+
+    try:
+        return date_time(parse_rfc3339(at))
+    except (ValueError, TypeError):
+        return str(at)
+
+
 def _gist(kind: str, body: dict[str, Any]) -> str | None:
+    """What an entry says, in a few words; None where it says nothing, or was made to say something else."""
+    try:
+        return _said(kind, body)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _said(kind: str, body: dict[str, Any]) -> str | None:
     """What an entry says, in a few words: the decision and whose, the promise, or the key's role."""
     if kind == "decided":
         return f"{body['decision']['word']} by {body['decision']['owner']}"
@@ -277,4 +422,6 @@ def _gist(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    if kind == "witnessed":
+        return ", ".join(f"{room} at entry {head['seq']}" for room, head in body["ledgers"].items())
     return body.get("role") or body.get("mode")

@@ -271,11 +271,14 @@ def _record(room: Room, case: Case, decision: Decision, envelope: bytes, policy:
     """One transaction makes the decision; everything after it can be repeated."""
     with room.transaction() as connection:
         taken = connection.execute(
-            sa.select(decisions.c.candidate).where(decisions.c.pilot == case.charter.pilot)
-        ).first()
+            sa.select(decisions.c.envelope).where(decisions.c.pilot == case.charter.pilot)
+        ).scalar_one_or_none()
         if taken is not None:
+            before = parse_attestation(taken, where=f"decision on {case.charter.pilot}").predicate.decision
             raise Refused(
-                f"somebody else has just decided on {case.charter.pilot}", remedy="look: pilotplant promote log"
+                f"somebody else has just decided on {case.charter.pilot}: {before.word} by {before.owner} "
+                f"at {before.at} ({before.reason})",
+                remedy="a decision stands; look: pilotplant promote log",
             )
         connection.execute(
             decisions.insert().values(
@@ -290,6 +293,7 @@ def _record(room: Room, case: Case, decision: Decision, envelope: bytes, policy:
             "attestation": digest_bytes(envelope),
             "decision": decision.model_dump(mode="json"),
             "policy": policy.as_json(),
+            "ledgers": {"lab": case.candidate.manifest.ledger},
         }
         room.write(connection, "decided", case.charter.pilot, body)
 

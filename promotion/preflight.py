@@ -56,7 +56,7 @@ def read_preflight(workspace: Workspace, candidate: Candidate, key_of_factory: C
     except (BadInput, OSError, ValueError) as error:
         told = error.what if isinstance(error, BadInput) else "it cannot be read"
         raise Undecided(f"the preflight report is of no use: {told}", where=str(path), remedy=again) from error
-    if not signed.signed_by([key]):
+    if not signed.verified_by([key]):
         raise Undecided(
             "the preflight report is not signed by the Factory's enrolled key", where=str(path), remedy=again
         )
@@ -79,7 +79,7 @@ def verify_report(
     except (BadInput, OSError) as error:
         problems.append(f"{name}: {error.what if isinstance(error, BadInput) else 'it cannot be read'} ({path.name})")
         return
-    if not signed.signed_by([key for key in keys if key.role == "factory" and key.mode == workspace.mode]):
+    if not signed.verified_by([key for key in keys if key.role == "factory" and key.mode == workspace.mode]):
         problems.append(f"{name}: no enrolled key of the Factory has signed it")
     elif hex_of(report.candidate) != path.stem:
         problems.append(f"{name}: it is on another candidate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 
+from promotion.checkpoint import read_checkpoint
 from promotion.enrolment import ENROLLED, keys_folder
 from promotion.intake import intake_folder
 from promotion.preflight import verify_report
@@ -20,7 +21,7 @@ from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, digest_bytes, hex_of
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import PublicKey
-from shared.ledger import Entry, Head
+from shared.ledger import Entry, Head, Witness, legible
 from shared.preflight import reports_folder
 from shared.record import attestation_path
 from shared.room import Room
@@ -38,16 +39,24 @@ class Verification:
     problems: list[str] = field(default_factory=list)
 
 
-def verify(workspace: Workspace, digest: str | None = None) -> Verification:
+def verify(
+    workspace: Workspace,
+    digest: str | None = None,
+    *,
+    checkpoint: Path | None = None,
+    witnesses: Sequence[Witness] = (),
+) -> Verification:
     """Verifies the gate's record: everything, or one candidate with its attestation, and always the ledger.
 
-    Raises BadInput for a digest that is not known.
+    A checkpoint, and `witnesses` from the other rooms, say what the ledger must still hold. Raises BadInput for a
+    digest that is not known; of the checkpoint see `read_checkpoint`.
     """
     result = Verification()
+    outside = read_checkpoint(checkpoint, workspace).witnesses().get("promotion") if checkpoint else None
     room = _room(workspace, result)
     if room is not None:
         try:
-            _examine(room, digest, result)
+            _examine(room, digest, result, outside, witnesses)
         except sa.exc.DatabaseError as error:
             result.problems.append(f"{LEDGER}: the database is damaged ({error.orig})")
     return result
@@ -65,15 +74,19 @@ def _room(workspace: Workspace, result: Verification) -> Room | None:
     return None
 
 
-def _examine(room: Room, digest: str | None, result: Verification) -> None:
-    workspace, told = room.workspace, _told(room)
+def _examine(
+    room: Room, digest: str | None, result: Verification, outside: Witness | None, others: Sequence[Witness]
+) -> None:
+    workspace = room.workspace
+    with room.transaction() as connection:
+        told = legible(connection, room.entries_table)
     decided = {str(entry.body.get("candidate")): entry for entry in told if entry.kind == "decided"}
     known = _keys(workspace, told, result)
     folders = _folders(workspace, decided)
     chosen = [path for path in folders if digest is None or path.name.startswith(hex_of(digest))]
     if digest is not None and not chosen:
         raise BadInput(f"no candidate {digest} is known", expected="a digest of `pilotplant promote log`")
-    witnesses = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
+    witnesses: list[Head] = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
     _strangers(workspace, decided, result)
     reports = reports_folder(workspace)
     for path in (
@@ -81,25 +94,24 @@ def _examine(room: Room, digest: str | None, result: Verification) -> None:
     ):
         verify_report(workspace, path, known, result.verified, result.problems)
     _tables(room, told, result)
-    problems = room.problems(tuple(witnesses))
+    problems = room.problems((*witnesses, *others, *([outside] if outside else [])))
     result.problems += problems
     if not problems:
-        result.verified.append(f"{LEDGER}: consistent from its first entry; completeness is not witnessed")
+        result.verified.append(f"{LEDGER}: {completeness(outside)}")
 
 
-def _told(room: Room) -> list[Entry]:
-    """The entries that can be read; one that cannot is `room.problems`' to name."""
+def enrolled_keys(room: Room) -> list[PublicKey]:
+    """Every enrolled key whose record is as it was enrolled."""
     with room.transaction() as connection:
-        rows = connection.execute(sa.select(room.entries_table).order_by(room.entries_table.c.seq)).all()
-    found = []
-    for row in rows:
-        try:
-            body = json.loads(row.body)
-        except (ValueError, TypeError, RecursionError):
-            continue
-        if isinstance(body, dict):
-            found.append(Entry(row.seq, row.at, row.kind, row.subject, body, row.prev, row.hash))
-    return found
+        told = legible(connection, room.entries_table)
+    return _keys(room.workspace, told, Verification())
+
+
+def completeness(outside: Witness | None) -> str:
+    """What can be said of a ledger without a problem, with a checkpoint or without."""
+    if outside is None:
+        return "consistent from its first entry; completeness is not witnessed"
+    return f"consistent from its first entry, and complete up to entry {outside.seq}, as {outside.by} witnesses"
 
 
 def _folders(workspace: Workspace, decided: dict[str, Entry]) -> list[Path]:

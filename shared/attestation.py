@@ -19,6 +19,7 @@ from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
 from shared.finding import Finding
+from shared.signed import verifies
 from shared.workspace import Mode
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Attestation:
 
     def signed_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
         """Those of `keys` whose signature is on it and good."""
-        return [key for key in keys if _verifies(self.envelope, key)]
+        return [key for key in keys if verifies(self.envelope, key)]
 
     def distrust(self, trusted: Sequence[PublicKey], *, now: datetime) -> list[str]:
         """Every reason not to believe it, given the keys one trusts; empty where there is none."""
@@ -217,13 +218,3 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise BadInput("the attestation is damaged", where=where) from error
     return Attestation(envelope, statement.predicate, digest, digest_bytes(raw))
-
-
-def _verifies(envelope: Envelope, key: PublicKey) -> bool:
-    from securesystemslib.exceptions import VerificationError
-
-    try:
-        envelope.verify([key.verifier()], 1)
-    except (VerificationError, BadInput):
-        return False
-    return True

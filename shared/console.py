@@ -19,6 +19,7 @@ from rich.text import Text
 
 from shared.clock import rfc3339
 from shared.errors import PilotPlantError
+from shared.ledger import Head
 from shared.workspace import Workspace, find_workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -36,10 +37,13 @@ class Session:
     Attributes:
         folder: the workspace named on the command line, if any.
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
+        heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
+            checkpoints, for it opens no other room's database.
     """
 
     folder: Path | None
     register: Callable[..., Any]
+    heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
 
     def workspace(self) -> Workspace:
         """The workspace this command works in."""
@@ -88,8 +92,13 @@ def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> 
 
 
 def _write_json(payload: dict[str, Any]) -> None:
+    write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+
+
+def write(text: str) -> None:
+    """Writes a result to stdout to the last character as it is."""
     try:
-        sys.stdout.write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise SystemExit(CLOSED_PIPE) from None

@@ -1,53 +1,152 @@
-"""Databases of the rooms: any SQLAlchemy URL, with SQLite made safe for several processes."""
+"""Databases of the rooms: SQLite made safe for several processes, or PostgreSQL; transactions go one after another."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import BadInput, PilotPlantError
+from shared.errors import BadInput, PilotPlantError, Refused
 
 # How long a process waits for another one's transaction before it gives up.
 BUSY_TIMEOUT_MS = 30_000
+# Every transaction on PostgreSQL holds this advisory lock of its database; any fixed number would do.
+ROOM_LOCK = 5_317_429
+# What PostgreSQL says where role, password or database are not as the URL has them; libpq gives no code for these.
+_NOT_AS_DECLARED = ("authentication failed", "no password supplied", "does not exist")
+_POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg"}
+_EXPECTED = "like sqlite:///var/lab/lab.db, or postgresql://lab_app@db.example.com/lab"
 
 
 def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) -> sa.Engine:
     """An engine with the room's tables in place.
 
-    `url` may name a SQLite file relative to `root`. Raises BadInput for a URL that cannot be used, and
-    PilotPlantError where the tables were written by a newer release.
+    `url` may name a SQLite file relative to `root`, whose tables are made at need; on PostgreSQL `shared.provision`
+    makes them. Raises BadInput for a URL that cannot be used or a database that was not prepared, and PilotPlantError
+    where the server is away, or the tables were written by a newer release.
     """
-    engine = _engine(url, root)
-    meta = sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False), extend_existing=True)
-    with engine.begin() as connection:
-        metadata.create_all(connection)
-        found = connection.execute(sa.select(meta.c.version)).scalar()
-        if found is None:
-            connection.execute(meta.insert().values(version=version))
-        elif found != version:
-            raise PilotPlantError(
-                f"the database is of schema version {found}, this release reads version {version}",
-                where=engine.url.render_as_string(hide_password=True),
-                remedy="use the release that wrote it, or upgrade this one",
-            )
+    engine = connect(url, root)
+    with translated(engine), engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            make_tables(connection, metadata, version=version)
+        else:
+            _require_tables(connection, metadata, version)
     return engine
 
 
-def _engine(url: str, root: Path) -> sa.Engine:
+def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
+    """Makes whatever tables are missing, and writes down their version, or raises PilotPlantError for another one."""
+    schema = version_table(metadata)
+    metadata.create_all(connection)
+    found = connection.execute(sa.select(schema.c.version)).scalar()
+    if found is None:
+        connection.execute(schema.insert().values(version=version))
+    else:
+        _require_version(connection, found, version)
+
+
+def version_table(metadata: sa.MetaData) -> sa.Table:
+    """The table that says by which version of the tables a database was made."""
+    return sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False), extend_existing=True)
+
+
+def shown(engine: sa.Engine) -> str:
+    """A database's URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def translated(engine: sa.Engine) -> Iterator[None]:
+    """Says in words what PostgreSQL has against a connection or a statement; what else is raised passes through."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if engine.dialect.name != "postgresql":
+            raise
+        told = _told(error, engine)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(error: sa.exc.DBAPIError, engine: sa.Engine) -> PilotPlantError | None:
+    from psycopg import errors
+
+    said = str(error.orig).split("\n")[0]
+    secret = engine.url.password
+    said = said.replace(str(secret), "***") if secret else said
+    if isinstance(error.orig, errors.InsufficientPrivilege):
+        return Refused(
+            f"the database does not let this role do that: {said}",
+            where=shown(engine),
+            remedy="give the role its rights anew: pilotplant init-database",
+        )
+    if isinstance(error.orig, errors.LockNotAvailable):
+        return PilotPlantError(
+            f"another command has held the database for more than {BUSY_TIMEOUT_MS // 1000} seconds",
+            where=shown(engine),
+            remedy="wait for it to end, then give the same command again",
+        )
+    if not isinstance(error.orig, errors.OperationalError):
+        return None
+    if any(phrase in said for phrase in _NOT_AS_DECLARED):
+        return BadInput(
+            f"the database does not let us in: {said}",
+            where=shown(engine),
+            remedy="put role and database of `database` in configs/ right; the password may stand in ~/.pgpass",
+        )
+    return PilotPlantError(
+        f"the database is not reachable: {said}",
+        where=shown(engine),
+        remedy="see that the server runs and this machine may connect; then give the same command again, which "
+        "finishes what was cut off",
+    )
+
+
+def _require_tables(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:
+    schema = version_table(metadata)
+    missing = sorted(set(metadata.tables) - set(sa.inspect(connection).get_table_names()))
+    if missing:
+        raise BadInput(
+            "the database was not prepared for this room"
+            if schema.name in missing
+            else f"the database lacks tables of this release: {', '.join(missing)}",
+            where=shown(connection.engine),
+            remedy="have its owner run: pilotplant init-database ROOM --role ROLE",
+        )
+    _require_version(connection, connection.execute(sa.select(schema.c.version)).scalar(), version)
+
+
+def _require_version(connection: sa.Connection, found: int | None, version: int) -> None:
+    if found != version:
+        raise PilotPlantError(
+            f"the database is of schema version {found}, this release reads version {version}",
+            where=shown(connection.engine),
+            remedy="use the release that wrote it, or upgrade this one",
+        )
+
+
+def connect(url: str, root: Path) -> sa.Engine:
+    """An engine whose transactions go one after another; raises BadInput for a URL that cannot be used."""
     try:
         parsed = sa.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return sa.create_engine(parsed, isolation_level="SERIALIZABLE")
-        if not parsed.database:
-            raise ValueError("it names no file")
+        if parsed.drivername in _POSTGRESQL:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            # Each statement sees what was committed before it, and the lock of `_begin_alone` lets nothing in between.
+            engine = sa.create_engine(parsed, poolclass=sa.NullPool, isolation_level="READ COMMITTED")
+            sa.event.listen(engine, "begin", _begin_alone)
+            return engine
+        if parsed.get_backend_name() != "sqlite" or not parsed.database:
+            raise ValueError("it names no file and no server")
         path = root / parsed.database
         # NullPool: commands are short, and a connection must not outlive a fork or a removed workspace.
         engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise BadInput(f"`{_shown(url)}` is not a database URL", expected="like sqlite:///var/lab/lab.db") from error
+        raise BadInput(f"`{_shown(url)}` is not a database URL", expected=_EXPECTED) from error
     except ImportError as error:
         raise BadInput(
             f"the database of `{_shown(url)}` needs a driver that is not installed: {error.name}",
@@ -73,3 +172,8 @@ def _settings(connection: Any, _record: Any) -> None:
 
 def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_alone(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ROOM_LOCK})")

@@ -37,6 +37,13 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness(Head):
+    """A head that was seen from outside, and where; `by` is empty where that need not be said."""
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a ledger; `hash` covers everything else, `prev` included."""
 
@@ -100,6 +107,19 @@ def entries(connection: sa.Connection, table: sa.Table, *, subject: str | None =
     return [Entry(**{**row._mapping, "body": json.loads(row.body)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def legible(connection: sa.Connection, table: sa.Table) -> list[Entry]:
+    """The entries whose body can be read; one that cannot is `problems`' to name."""
+    found = []
+    for row in connection.execute(sa.select(table).order_by(table.c.seq)):
+        try:
+            body = json.loads(row.body)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(body, dict):
+            found.append(Entry(row.seq, row.at, row.kind, row.subject, body, row.prev, row.hash))
+    return found
+
+
 def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses: tuple[Head, ...] = ()) -> list[str]:
     """Everything wrong with a chain, in words that name the entry; an empty list means consistent.
 
@@ -119,8 +139,12 @@ def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses
             found.append(f"{name}: entry {row.seq} ({row.kind}) was changed after it was written")
         prev = hashes[row.seq] = row.hash
     missed = [witness for witness in witnesses if hashes.get(witness.seq) != witness.hash]
-    cut = "is not the one that was witnessed; the chain was cut or replaced"
-    return found + [f"{name}: entry {witness.seq} {cut}" for witness in missed]
+    return found + list(dict.fromkeys(_missed(name, witness) for witness in missed))
+
+
+def _missed(name: str, witness: Head) -> str:
+    by = f" by {witness.by}" if isinstance(witness, Witness) and witness.by else ""
+    return f"{name}: entry {witness.seq} is not the one that was witnessed{by}; the chain was cut or replaced"
 
 
 def _recomputed(row: Any) -> str | None:

@@ -251,7 +251,7 @@ def public_key_path(workspace: Workspace) -> Path:
 
 def parse_report(raw: bytes, where: str) -> tuple[PreflightReport, Signed]:
     """A report with its signatures, which are not judged here; raises BadInput for any byte that is not as signed."""
-    signed = parse(raw, KIND, where)
+    signed = parse(raw, KIND, where=where)
     try:
         return PreflightReport.model_validate(signed.content), signed
     except ValidationError as error:

@@ -11,10 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import ledger
-from shared.db import open_database
+from shared.db import open_database, shown, translated
 from shared.digests import canonical
 from shared.errors import Refused
 from shared.ledger import Entry, Head
+from shared.provision import rights_over_ledger
 from shared.workspace import Workspace
 
 GENESIS_KIND = "opened"
@@ -39,7 +40,7 @@ class Room:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """One unit of work: everything inside is kept, or nothing."""
-        with self.engine.begin() as connection:
+        with translated(self.engine), self.engine.begin() as connection:
             yield connection
 
     def write(
@@ -69,13 +70,17 @@ class Room:
 
 
 def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, *, version: int) -> Room:
-    """The room with its tables, and its ledger begun; raises Refused where the ledger is another workspace's."""
+    """The room with its tables, and its ledger begun.
+
+    Raises Refused where the ledger is another workspace's or room's, or a live one that its own role may change.
+    """
     engine = open_database(url, workspace.root, metadata, version=version)
     room = Room(name, workspace, engine, metadata.tables["ledger"])
     with room.transaction() as connection:
-        first = connection.execute(
-            sa.select(room.entries_table.c.body).where(room.entries_table.c.seq == 1)
-        ).scalar_one_or_none()
+        if engine.dialect.name == "postgresql" and workspace.mode == "live":
+            _require_append_only(connection, name)
+        table = room.entries_table
+        first = connection.execute(sa.select(table.c.subject, table.c.body).where(table.c.seq == 1)).one_or_none()
         if first is None:
             # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
             if room.head(connection).seq:
@@ -85,11 +90,30 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
                     remedy="restore the database from a backup",
                 )
             room.write(connection, GENESIS_KIND, name, workspace.genesis())
-        elif first != canonical(workspace.genesis()).decode():
+        elif first.body != canonical(workspace.genesis()).decode():
             raise Refused(
-                f"the {name} ledger was begun in another workspace or mode: {first}",
+                f"the {name} ledger was begun in another workspace or mode: {first.body}",
                 where=str(workspace.root),
                 expected=canonical(workspace.genesis()).decode(),
                 remedy="restore workspace.json; a workspace is live or rehearsal for ever",
             )
+        elif first.subject != name:
+            raise Refused(
+                f"this is the database of another room: its ledger was begun by `{first.subject}`",
+                where=shown(engine),
+                expected=f"a database of the room `{name}` alone",
+                remedy="give each room its own in configs/lab.yaml, gate.yaml and factory.yaml",
+            )
     return room
+
+
+def _require_append_only(connection: sa.Connection, name: str) -> None:
+    """A live ledger is worth what nobody who writes to it can take back."""
+    rights = rights_over_ledger(connection)
+    if rights:
+        raise Refused(
+            f"the role that opens the {name} room could change its ledger: by {', '.join(rights)}",
+            where=shown(connection.engine),
+            expected="a role with SELECT and INSERT on the ledger, and no more",
+            remedy="name such a role in configs/, and have the owner run: pilotplant init-database ROOM --role ROLE",
+        )

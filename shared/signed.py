@@ -1,13 +1,12 @@
-"""Signed content: canonical JSON in a DSSE envelope, one kind of content per payload type.
+"""Signed statements: a small JSON object in a DSSE envelope, read only in the one byte form in which it was written.
 
-DSSE (https://github.com/secure-systems-lab/dsse) signs the payload's type along with the payload, so that what was
-signed as one kind is never taken for another.
+The envelope is that of https://github.com/secure-systems-lab/dsse; payload and envelope are canonical JSON (RFC 8785).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,59 +19,69 @@ if TYPE_CHECKING:
 
     from shared.keys import PublicKey
 
+_PARTS = {"payload", "payloadType", "signatures"}
+_SIGNATURE = {"keyid", "sig"}
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Content with the signatures on it; believe it only after `signed_by` named a key that is trusted.
+    """A statement as it was read; believe its content only after `verified_by` named a key that one trusts.
 
     Attributes:
-        content: what was signed.
-        digest: of the envelope, signatures included.
+        digest: of the envelope's bytes.
     """
 
-    content: dict[str, Any]
     envelope: Envelope
+    content: dict[str, Any]
     digest: str
 
-    def signed_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
+    def verified_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
         """Those of `keys` whose signature is on it and good."""
         return [key for key in keys if verifies(self.envelope, key)]
 
 
-def sign(kind: str, content: dict[str, Any], signers: Sequence[Signer]) -> bytes:
-    """The envelope's bytes in canonical form, signed by all of `signers`; `kind` is a word like `preflight`."""
+def payload_type(kind: str) -> str:
+    """The media type of a kind of statement, which its signatures cover: none passes for one of another kind."""
+    return f"application/vnd.pilotplant.{kind}+json"
+
+
+def sign(kind: str, content: Mapping[str, Any], signers: Sequence[Signer]) -> bytes:
+    """The envelope's bytes, signed by all of `signers`; ed25519 gives the same bytes for the same content."""
     from securesystemslib.dsse import Envelope
 
-    envelope = Envelope(canonical(content), payload_type(kind), {})
+    envelope = Envelope(canonical(dict(content)), payload_type(kind), {})
     for signer in signers:
         envelope.sign(signer)
     return canonical(envelope.to_dict())
 
 
-def parse(raw: bytes, kind: str, where: str) -> Signed:
-    """The content of an envelope; raises BadInput, naming `where`, for any byte that is not as `sign` writes it."""
+def parse(raw: bytes, kind: str, *, where: str) -> Signed:
+    """The statement in an envelope's bytes; raises BadInput where any byte is not as `sign` writes it."""
     from securesystemslib.dsse import Envelope
 
     try:
-        envelope = Envelope.from_dict(json.loads(raw))
+        parts = json.loads(raw)
+        if set(parts) != _PARTS or any(set(signature) != _SIGNATURE for signature in parts["signatures"]):
+            raise ValueError("parts that nobody signs")
+        envelope = Envelope.from_dict(parts)
         # Base64 and JSON leave room for other bytes of the same meaning: only the canonical ones count.
-        if canonical(envelope.to_dict()) != raw or envelope.payload_type != payload_type(kind):
-            raise ValueError("not in canonical form, or of another kind")
         content = json.loads(envelope.payload)
-        if not isinstance(content, dict) or canonical(content) != envelope.payload:
-            raise ValueError("the content is not in canonical form")
+        if canonical(envelope.to_dict()) != raw or canonical(content) != envelope.payload:
+            raise ValueError("not in canonical form")
+        if envelope.payload_type != payload_type(kind) or not isinstance(content, dict):
+            raise ValueError("a statement of another kind")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"the signed {kind} is damaged", where=where, remedy="make it again") from error
-    return Signed(content, envelope, digest_bytes(raw))
-
-
-def payload_type(kind: str) -> str:
-    """The media type under which a kind of content is signed."""
-    return f"application/vnd.pilotplant.{kind}+json"
+        raise BadInput(
+            f"this is no {kind}, or it was changed after it was signed",
+            where=where,
+            expected=f"a {kind} to the last byte as it was written",
+            remedy="take the copy that was kept elsewhere",
+        ) from error
+    return Signed(envelope, content, digest_bytes(raw))
 
 
 def verifies(envelope: Envelope, key: PublicKey) -> bool:
-    """Whether a key's signature is on an envelope and good."""
+    """Whether the key's signature is on the envelope and good."""
     from securesystemslib.exceptions import VerificationError
 
     try:

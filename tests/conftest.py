@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.postgres import start
+
 
 def pytest_collection_modifyitems(items):
     """Files that wait for Prefect begin early, every other file among others that fill the time (see `make test`)."""
@@ -14,6 +16,14 @@ def pytest_collection_modifyitems(items):
     early = [path for pair in zip(waiting, busy, strict=False) for path in pair]
     place = {path: number for number, path in enumerate(dict.fromkeys([*early, *waiting, *busy]))}
     items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server, started for the first test that asks."""
+    server = start()
+    yield server
+    server.stop()
 
 
 @pytest.hookimpl(trylast=True)

@@ -285,7 +285,16 @@ def dump(database: Path) -> bytes:
 
 # Child processes. The fork server has the heavy libraries imported and nothing open, so that a child starts at once.
 
-HEAVY = ["tests.lab_makers", "great_expectations", "mlflow.tracking", "matplotlib.figure", "lab.tracking"]
+HEAVY = [
+    "tests.lab_makers",
+    "tests.promotion.cases",
+    "psycopg",
+    "duckdb_sqlalchemy",
+    "great_expectations",
+    "mlflow.tracking",
+    "matplotlib.figure",
+    "lab.tracking",
+]
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(HEAVY)
 

@@ -25,4 +25,11 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         yield finding("passed", f"the pilot cost {cost} of {budget}", **compared)
 
 
-CHECK = Check("budget_kept", "Did the pilot stay within its budget?", "sealed spend, charter", Rule, _run)
+CHECK = Check(
+    "budget_kept",
+    "Did the pilot stay within its budget?",
+    "sealed spend, charter",
+    Rule,
+    _run,
+    group="value and risk",
+)

@@ -60,4 +60,5 @@ CHECK = Check(
     "the preflight report: planned contacts per unit and week, over all releases",
     PressureRule,
     _run,
+    "value and risk",
 )

@@ -72,4 +72,5 @@ CHECK = Check(
     "the preflight report: sealed contracts against the present ones",
     ContractRule,
     _run,
+    "schema quality",
 )

@@ -65,4 +65,5 @@ CHECK = Check(
     "the preflight report: when each table was loaded, and how often its contract renews it",
     FreshRule,
     _run,
+    "schema quality",
 )

@@ -88,4 +88,5 @@ CHECK = Check(
     "sealed outcomes, the contract's Great Expectations suite",
     DataQualityRule,
     _run,
+    group="schema quality",
 )

@@ -86,4 +86,5 @@ CHECK = Check(
     "the preflight report: the contracts' Great Expectations suites on the Factory's tables",
     TableRule,
     _run,
+    "schema quality",
 )

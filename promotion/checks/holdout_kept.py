@@ -64,4 +64,5 @@ CHECK = Check(
     "the promise, the preflight report: holdout shares and the shadow run's messages",
     Rule,
     _run,
+    "value and risk",
 )

@@ -35,4 +35,5 @@ CHECK = Check(
     "the preflight report: stop-all and resume, tried and taken back",
     Rule,
     _run,
+    "value and risk",
 )

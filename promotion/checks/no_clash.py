@@ -59,4 +59,5 @@ CHECK = Check(
     "the preflight report: names and schedules of all releases, the units they share",
     ClashRule,
     _run,
+    "value and risk",
 )

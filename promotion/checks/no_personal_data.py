@@ -75,4 +75,5 @@ CHECK = Check(
     "the preflight report: the columns that are printed, and every rendered message",
     PersonalRule,
     _run,
+    "schema quality",
 )

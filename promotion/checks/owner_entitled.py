@@ -46,4 +46,5 @@ CHECK = Check(
     "charter, configs/people.yaml",
     OwnerRule,
     _run,
+    group="decision owner",
 )

@@ -51,4 +51,5 @@ CHECK = Check(
     "the Factory's preflight report, its enrolled key",
     PreflightRule,
     _run,
+    "schema quality",
 )

@@ -59,4 +59,5 @@ CHECK = Check(
     "the preflight report: audience and templates in the box over the Factory's tables, nothing written",
     ShadowRule,
     _run,
+    "schema quality",
 )

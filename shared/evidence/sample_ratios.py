@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from scipy.special import chdtrc
 
@@ -36,6 +36,39 @@ def of_groups(units: Mapping[tuple[str, Key], int], planned: Mapping[str, float]
         for group, counts in groups.items()
         if min(planned.values()) * sum(counts.values()) >= EXPECTED_MIN
     }
+
+
+def thin_ones_together(
+    units: Mapping[tuple[str, Any], int], planned: Mapping[str, float]
+) -> dict[tuple[str, str], int]:
+    """Units by (arm, group); groups too small to compare the arms by are joined, in their order, until they are not.
+
+    So that a quiet pilot's days are asked too, in parcels. What is left over goes to the last parcel; where even all of
+    them together are too few, they stay apart.
+    """
+    sizes: dict[Any, int] = {}
+    for (_, group), n in units.items():
+        sizes[group] = sizes.get(group, 0) + n
+    least = EXPECTED_MIN / min(planned.values())
+    parcels: list[list[Any]] = []
+    filled = True
+    for group in sorted((group for group, n in sizes.items() if n < least), key=str):
+        if filled:
+            parcels.append([])
+        parcels[-1].append(group)
+        filled = sum(sizes[each] for each in parcels[-1]) >= least
+    if not filled and len(parcels) > 1:
+        parcels[-2:] = [parcels[-2] + parcels[-1]]
+    name = {group: str(group) for group in sizes}
+    name |= {group: _named(parcel) for parcel in parcels for group in parcel}
+    joined: dict[tuple[str, str], int] = {}
+    for (arm, group), n in units.items():
+        joined[arm, name[group]] = joined.get((arm, name[group]), 0) + n
+    return joined
+
+
+def _named(parcel: Sequence[Any]) -> str:
+    return str(parcel[0]) if len(parcel) == 1 else f"{parcel[0]} to {parcel[-1]}"
 
 
 def mismatched(found: Mapping[Key, SampleRatio]) -> dict[Key, SampleRatio]:

@@ -13,7 +13,7 @@ from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.estimates import Quantity, means
 from shared.evidence.model import RATIO_P_MIN, Symptom
 from shared.evidence.moments import Cells
-from shared.evidence.sample_ratios import DEVIATION_FLOOR, mismatched, of_groups
+from shared.evidence.sample_ratios import DEVIATION_FLOOR, mismatched, of_groups, thin_ones_together
 from shared.evidence.seen import Seen
 
 # GrowthBook's default for the same question.
@@ -40,7 +40,7 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
     found = {
         (name, group): ratio
         for name, counts in units.items()
-        for group, ratio in of_groups(counts, seen.planned).items()
+        for group, ratio in of_groups(thin_ones_together(counts, seen.planned), seen.planned).items()
     }
     known = {group: ratio for group, ratio in found.items() if ratio.p is not None}
     if not known or len(known) < len(found):
@@ -60,7 +60,11 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
     if not wrong:
         where = "on each day" if what == "day" else f"in each {what}"
         told = f"{where} the arms are as large as planned, to {100 * DEVIATION_FLOOR:g} % or chance"
-        yield Symptom(check=check, state="good", reason=told)
+        # The least of them, so that whoever asks for more can tell what it would be to them.
+        least = min(
+            (r.p for r in known.values() if r.p is not None and (r.deviation or 0.0) >= DEVIATION_FLOOR), default=1
+        )
+        yield Symptom(check=check, state="good", measured=least, threshold=RATIO_P_MIN / len(known), reason=told)
 
 
 def multiple_exposure(seen: Seen) -> Iterator[Symptom]:
@@ -86,12 +90,13 @@ def pre_period_balance(seen: Seen) -> Iterator[Symptom]:
         yield Symptom(check=check, state="unevaluable", reason="the charter names no covariates to compare the arms by")
         return
     tests = len(names) * len(seen.charter.treatments)
-    quiet = True
+    quiet, least = True, 1.0
     for arm in seen.charter.treatments:
         found = _welch(seen, seen.summary.arms, arm.name, [_trait(seen, name) for name in names])
         for name, p, problem in zip(names, found[0], found[1], strict=True):
             state = "unevaluable" if problem else "warning" if p < BALANCE_P_MIN / tests else "good"
             if state == "good":
+                least = min(least, p)
                 continue
             quiet = False
             yield Symptom(
@@ -101,7 +106,10 @@ def pre_period_balance(seen: Seen) -> Iterator[Symptom]:
                 f"{arm.name} differed from {seen.charter.control.name} in {name} before the pilot began",
             )  # fmt: skip
     if quiet:
-        yield Symptom(check=check, state="good", reason="the arms were alike before the pilot: " + ", ".join(names))
+        yield Symptom(
+            check=check, state="good", measured=least, threshold=BALANCE_P_MIN / tests,
+            reason="the arms were alike before the pilot: " + ", ".join(names),
+        )  # fmt: skip
 
 
 def left_out_alike(seen: Seen) -> Iterator[Symptom]:
@@ -157,7 +165,11 @@ def traits_known(seen: Seen) -> Iterator[Symptom]:
             reason=f"{100 * frac:.1f} % of the units have no {name} in the population's table",
         )  # fmt: skip
     if not lacking:
-        yield Symptom(check=check, state="good", reason="the population knows the units that were exposed")
+        most = max(seen.summary.untraited.values()) / units
+        yield Symptom(
+            check=check, state="good", measured=most, threshold=UNTRAITED_FRAC_MAX,
+            reason="the population knows the units that were exposed",
+        )  # fmt: skip
 
 
 def _trait(seen: Seen, name: str) -> Quantity:

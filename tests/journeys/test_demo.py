@@ -77,10 +77,13 @@ def test_the_record_verifies_after_the_demo(synthetic):
     assert pilotplant("--workspace", synthetic["workspace"], "promote", "verify").returncode == 0
 
 
-def test_the_broken_pilot_is_refused_for_its_sample_ratio_alone(synthetic):
+def test_the_broken_pilot_is_refused_for_its_sample_ratio_as_a_whole_and_by_day_alone(synthetic):
     found = answer(synthetic, "promote", "check", "womens-mail")
     assert found["verdict"] == "refuse"
-    assert {finding["check"] for finding in found["findings"] if finding["outcome"] != "passed"} == {"sample_ratio"}
+    assert {finding["check"] for finding in found["findings"] if finding["outcome"] != "passed"} == {
+        "sample_ratio",
+        "sample_ratio_by_day",
+    }
 
 
 def test_the_stopped_pilot_left_an_insight(synthetic):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -64,6 +65,7 @@ DAYS = 13
 JUDGED = moment("2026-01-20 08:00")
 TRIED = moment("2026-01-20 07:00")
 GUARDRAIL = {"metric": "spend", "margin": -0.5}
+PRIMARY = {"metric": "visit", "minimum_effect": 0.05}
 REASON = "visits rise by far more than a letter costs"
 AMENDED = "the printer was late"
 INSIGHT = "a letter brings one customer in five back to the shop"
@@ -96,7 +98,7 @@ class Stage:
 
     def charter(self, **changes: Any) -> Charter:
         """A charter with one treatment arm, `letter`, and a guardrail."""
-        return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", **changes})
+        return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", "primary": PRIMARY, **changes})
 
     def promise(
         self, charter: Charter, texts: Mapping[str, str] | None = None, holdout: str = "0"
@@ -125,6 +127,8 @@ class Stage:
         in_two_arms: int = 0,
         costs: Sequence[tuple[str, str]] = (("8.00", "USD"),),
         outcomes: str = "SELECT * FROM outcomes",
+        exposures: str = "SELECT * FROM exposures",
+        traits: str | None = None,
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
@@ -135,7 +139,9 @@ class Stage:
         preflight: Mapping[str, Any] | None = MappingProxyType({}),
         **head: Any,
     ) -> Candidate:
-        """Seals a candidate; `outcomes` rewrites them, `alter` is the hand of a Lab that lies before it seals.
+        """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
+
+        `alter` is the hand of a Lab that lies before it seals.
 
         It has an A/A certificate of the day before by which every test holds, changed as `certified` says, and a
         preflight report of an hour before that finds nothing wrong, changed as `preflight` says; None for none.
@@ -155,7 +161,9 @@ class Stage:
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
-            _write_data(folder / DATA, arms, exposed, held, outcomes, days)
+            _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
+            if traits is not None:
+                write_traits(folder / DATA, traits)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -237,7 +245,7 @@ def _write_data(
     arms: Mapping[str, Recorded],
     exposed: datetime,
     held: Mapping[str, int],
-    outcomes: str,
+    rewritten: Mapping[str, str],
     days: int,
 ) -> None:
     folder.mkdir()
@@ -268,11 +276,24 @@ def _write_data(
                 "FROM range($rows) AS t(i)",
                 {"reason": reason, "rows": rows},
             )
-        tables = {"exposures": "exposures", "outcomes": f"({outcomes})", "conflicts": "conflicts"}
+        tables = {"conflicts": "conflicts", **{name: f"({query})" for name, query in rewritten.items()}}
         for name, source in tables.items():
             connection.execute(
                 f"COPY (SELECT * FROM {source} ORDER BY ALL) TO '{folder / name}.parquet' (FORMAT parquet)"
             )
+
+
+def levels(value: str, column: str = "zip_code") -> str:
+    """A query for the traits: what each unit has, as SQL over its `arm` and its number `n` in it."""
+    numbered = "SELECT *, CAST(split_part(unit, '-', 2) AS INTEGER) AS n FROM exposures"
+    return f"SELECT unit, {value} AS {column} FROM ({numbered})"
+
+
+def write_traits(folder: Path, query: str) -> None:
+    """Seals what a query over the sealed `exposures` says of each unit: its first column is `unit`."""
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW exposures AS SELECT * FROM '{folder / 'exposures.parquet'}'")
+        connection.execute(f"COPY ({query}) TO '{folder / 'traits.parquet'}' (FORMAT parquet)")
 
 
 def certificate(
@@ -325,12 +346,16 @@ def _spend(costs: Sequence[tuple[str, str]]) -> Spend:
     return Spend(entries=tuple(entries))
 
 
-def do_decide(root: Path, word: Word) -> None:
-    """What a child process does: the decision, as soon as no file `wait` is there; a refusal is exit code 3."""
+def do_decide(root: Path, word: Word, reason: str = REASON) -> None:
+    """What a child process does: the decision, as soon as no file `wait` is there; a refusal is exit code 3.
+
+    Whoever is refused leaves the words behind, as `told-<process>`.
+    """
     arguments = {"insight": INSIGHT} if word == "stop" else {}
     while (root / "wait").exists():
         time.sleep(0.005)
     try:
-        decide(open_workspace(root), "spring-email", Asked(word, OWNER, REASON, **arguments))
-    except Refused:
+        decide(open_workspace(root), "spring-email", Asked(word, OWNER, reason, **arguments))
+    except Refused as refused:
+        (root / f"told-{os.getpid()}").write_text(refused.what)
         sys.exit(Refused.exit_code)

@@ -1,73 +1,87 @@
-"""Signed content: what makes it unreadable, and whose it is."""
+"""Signed statements: what is read is what was signed, to the last byte, and by whom is known."""
 
 from __future__ import annotations
 
-import base64
 import json
 
 import pytest
 
 from shared.digests import canonical
 from shared.errors import BadInput
-from shared.keys import FACTORY, GATE, KeyStore
+from shared.keys import KeyStore
 from shared.signed import parse, sign
 from shared.workspace import create
 
-CONTENT = {"b": [1, 2.5, None], "a": "ü"}
+CONTENT = {"schema_version": 1, "number": 3, "name": "ü"}
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    store = KeyStore(create(tmp_path_factory.mktemp("keys") / "workspace", "rehearsal")[0])
-    return {FACTORY: store.create(FACTORY, "factory"), GATE: store.create(GATE, "gate"), "store": store}
+    """A key store and the public records of two keys in it."""
+    store = KeyStore(create(tmp_path_factory.mktemp("signed") / "w", "rehearsal")[0])
+    return store, store.create("gate", "gate"), store.create("owner@example.com", "owner")
 
 
 @pytest.fixture(scope="module")
 def raw(keys):
-    return sign("preflight", CONTENT, [keys["store"].signer(FACTORY)])
+    return sign("note", CONTENT, [keys[0].signer("gate")])
 
 
-def test_what_was_signed_comes_back_with_whose_key_it_was(keys, raw):
-    found = parse(raw, "preflight", "here")
+def test_a_statement_comes_back_with_whoever_signed_it(keys, raw):
+    _, gate, owner = keys
+    found = parse(raw, "note", where="here")
     assert found.content == CONTENT
-    assert found.signed_by([keys[GATE], keys[FACTORY]]) == [keys[FACTORY]]
+    assert found.verified_by([owner, gate]) == [gate]
+    assert found.verified_by([owner]) == []
 
 
-def test_signing_the_same_again_gives_the_same_bytes(keys, raw):
-    """Ed25519 is deterministic (RFC 8032), and JSON has one canonical form (RFC 8785)."""
-    assert sign("preflight", dict(reversed(CONTENT.items())), [keys["store"].signer(FACTORY)]) == raw
+def test_two_may_sign(keys):
+    store, gate, owner = keys
+    signed = sign("note", CONTENT, [store.signer("gate"), store.signer("owner@example.com")])
+    assert parse(signed, "note", where="here").verified_by([gate, owner]) == [gate, owner]
 
 
-def test_what_was_signed_as_another_kind_is_refused(raw):
-    with pytest.raises(BadInput, match="signed checkpoint is damaged"):
-        parse(raw, "checkpoint", "here")
+def test_the_same_content_gives_the_same_bytes(keys, raw):
+    assert sign("note", CONTENT, [keys[0].signer("gate")]) == raw
 
 
-def test_an_envelope_renamed_to_another_kind_is_nobodys(keys, raw):
-    """DSSE signs the payload's type as well."""
-    renamed = canonical({**json.loads(raw), "payloadType": "application/vnd.pilotplant.checkpoint+json"})
-    assert parse(renamed, "checkpoint", "here").signed_by([keys[FACTORY]]) == []
-
-
-def test_every_changed_byte_is_found(keys, raw):
+def test_a_change_of_any_byte_is_refused_or_leaves_no_signature(keys, raw):
+    _, gate, _ = keys
     for place in range(len(raw)):
-        changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
-        try:
-            trusted = parse(changed, "preflight", "here").signed_by([keys[FACTORY]])
-        except BadInput:
-            continue
-        assert trusted == [], place
+        for change in (1, 0x20, 0x80):
+            changed = raw[:place] + bytes([raw[place] ^ change]) + raw[place + 1 :]
+            try:
+                found = parse(changed, "note", where="here")
+            except BadInput:
+                continue
+            assert found.verified_by([gate]) == [], place
 
 
-@pytest.mark.parametrize("payload", [b"[]", b'{"a": 1}', b"{", b'{"a":1,"a":1}'])
-def test_a_payload_that_is_no_canonical_object_is_refused(payload):
-    envelope = {
-        "payload": base64.b64encode(payload).decode(),
-        "payloadType": "application/vnd.pilotplant.preflight+json",
-    }
-    with pytest.raises(BadInput, match="damaged"):
-        parse(canonical({**envelope, "signatures": []}), "preflight", "here")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda parts: parts.update(extra=1),
+        lambda parts: parts["signatures"][0].update(extra=1),
+        lambda parts: parts.pop("payloadType"),
+        lambda parts: parts.update(signatures=3),
+        lambda parts: parts.update(payload="W10="),  # an empty list
+        lambda parts: parts.update(payload="eyAiYSI6IDEgfQ=="),  # { "a": 1 }, not canonical
+        lambda parts: parts.update(payload="bm90IGpzb24="),
+    ],
+)
+def test_what_is_no_statement_is_bad_input(raw, spoil):
+    parts = json.loads(raw)
+    spoil(parts)
+    with pytest.raises(BadInput, match="this is no note, or it was changed"):
+        parse(canonical(parts), "note", where="here")
 
 
-def test_content_without_a_signature_is_nobodys(keys):
-    assert parse(sign("preflight", CONTENT, []), "preflight", "here").signed_by([keys[FACTORY]]) == []
+@pytest.mark.parametrize("raw_", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000])
+def test_bytes_of_any_kind_are_bad_input(raw_):
+    with pytest.raises(BadInput):
+        parse(raw_, "note", where="here")
+
+
+def test_one_kind_does_not_pass_for_another(raw):
+    with pytest.raises(BadInput, match="this is no letter"):
+        parse(raw, "letter", where="here")

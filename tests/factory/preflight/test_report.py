@@ -50,7 +50,7 @@ def test_the_report_says_what_was_tried_and_who_did_and_the_ledger_has_its_diges
     assert (report.candidate, report.pilot) == (candidate.digest, "spring-email")
     assert (report.workspace, report.mode, report.at[:16]) == (factory.id, "rehearsal", "2026-02-02T09:10")
     assert report.factory == head.as_json()
-    assert signed.signed_by([find_key(factory)]) == [find_key(factory)]
+    assert signed.verified_by([find_key(factory)]) == [find_key(factory)]
     [entry] = [each for each in open_factory(factory).entries("spring-email") if each.kind == "preflighted"]
     assert entry.body == {"candidate": candidate.digest, "report": done.digest}
     assert done.digest == digest_bytes(done.file.read_bytes())

@@ -1,0 +1,158 @@
+"""Checkpoints: the heads of the rooms' ledgers at one moment, signed by the gate, to be kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from promotion.enrolment import enrolled_key, keys_folder
+from promotion.state import open_promotion
+from shared.clock import parse_rfc3339, rfc3339
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.files import write_once
+from shared.keys import GATE, KeyStore, PublicKey
+from shared.ledger import Head, Witness
+from shared.room import Room
+from shared.signed import parse, sign
+from shared.workspace import Mode, Workspace
+from shared.yamlfile import read_yaml
+
+KIND = "checkpoint"
+WITNESSED = "witnessed"
+OWN = "promotion"
+
+
+class _HeadRecord(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int = Field(ge=1)
+    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+
+
+class Checkpoint(BaseModel):
+    """What is signed.
+
+    Attributes:
+        at: by the gate's clock.
+        ledgers: each room's head then; a room that could not be read is not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    workspace: str
+    mode: Mode
+    at: str
+    ledgers: dict[Literal["lab", "promotion", "factory"], _HeadRecord]
+
+    def witnesses(self) -> dict[str, Witness]:
+        """What it says of each room."""
+        return {
+            room: Witness(head.seq, head.hash, f"the checkpoint of {self.at}") for room, head in self.ledgers.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A checkpoint in its file, and whether the same one was there already."""
+
+    checkpoint: Checkpoint
+    file: Path
+    repeated: bool
+
+
+def take(workspace: Workspace, others: Mapping[str, Head], out: Path | None = None, *, passphrase: str | None) -> Taken:
+    """Signs the present heads into a file, after the gate's ledger has written down those of the other rooms.
+
+    Where nothing was written since the last one the same checkpoint comes out. Raises Refused where the gate's ledger
+    does not verify, or the file holds something else.
+    """
+    room = open_promotion(workspace)
+    enrolled = enrolled_key(workspace, GATE)
+    signer = KeyStore(workspace, passphrase).signer(GATE)
+    if signer.public_key.keyid != enrolled.key_id:
+        raise Refused("the gate's private key is not the one that is enrolled", remedy="sign with the enrolled key")
+    problems = room.problems()
+    if problems:
+        raise Refused(
+            "a ledger that does not verify gets no checkpoint: " + "; ".join(problems),
+            remedy="look: pilotplant promote verify",
+        )
+    at, head = _witnessed(room, others)
+    heads = {**others, OWN: head}
+    ledgers = {name: found.as_json() for name, found in heads.items() if found.seq}
+    checkpoint = Checkpoint.model_validate(
+        {"workspace": workspace.id, "mode": workspace.mode, "at": at, "ledgers": ledgers}
+    )
+    raw = sign(KIND, checkpoint.model_dump(mode="json"), [signer])
+    file = out or Path(f"pilotplant-checkpoint-{workspace.id}-{head.seq}.json")
+    return Taken(checkpoint, file, repeated=not _written(file, raw))
+
+
+def read_checkpoint(path: Path, workspace: Workspace) -> Checkpoint:
+    """The checkpoint in a file.
+
+    Raises BadInput for a file that is none, Refused for one of another workspace or without the gate's signature.
+    """
+    try:
+        signed = parse(path.read_bytes(), KIND, where=str(path))
+        found = Checkpoint.model_validate(signed.content)
+        parse_rfc3339(found.at)
+    except OSError as error:
+        raise BadInput("the checkpoint cannot be read", where=str(path), expected="a file") from error
+    except (ValidationError, ValueError) as error:
+        raise BadInput(
+            "the checkpoint does not say what one says", where=str(path), expected="schema_version 1, and heads"
+        ) from error
+    if (found.workspace, found.mode) != (workspace.id, workspace.mode):
+        raise Refused(
+            f"this is a checkpoint of another workspace: {found.workspace} ({found.mode})",
+            where=str(path),
+            expected=f"one of {workspace.id} ({workspace.mode})",
+            remedy="name the file that was written here",
+        )
+    if not signed.verified_by(_gate_keys(workspace)):
+        raise Refused(
+            "the checkpoint is not signed by this workspace's gate",
+            where=str(path),
+            expected="a signature by a key of `gate` in var/promotion/keys or configs/trusted_keys",
+            remedy="do not believe it; ask whoever gave it to you where it comes from",
+        )
+    return found
+
+
+def _witnessed(room: Room, others: Mapping[str, Head]) -> tuple[str, Head]:
+    """When the gate wrote down these very heads, which it does now unless it was its last word; and its own head."""
+    body = {"ledgers": {name: head.as_json() for name, head in others.items() if head.seq}}
+    last = room.entries()[-1]
+    if last.kind == WITNESSED and last.body == body:
+        return last.at, Head(last.seq, last.hash)
+    now = room.now()
+    with room.transaction() as connection:
+        return rfc3339(now), room.write(connection, WITNESSED, room.workspace.id, body, at=now)
+
+
+def _written(file: Path, raw: bytes) -> bool:
+    if write_once(file, raw):
+        return True
+    if file.read_bytes() != raw:
+        raise Refused("the file holds something else", where=str(file), remedy="choose another name with --out")
+    return False
+
+
+def _gate_keys(workspace: Workspace) -> list[PublicKey]:
+    """Every key of the gate that this workspace has a record of; a record that cannot be read is none."""
+    found = []
+    for folder in (keys_folder(workspace), workspace.configs / "trusted_keys"):
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                key = read_yaml(path, PublicKey)
+            except PilotPlantError:
+                continue
+            if key.role == "gate" and key.mode == workspace.mode:
+                found.append(key)
+    return found

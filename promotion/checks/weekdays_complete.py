@@ -1,0 +1,55 @@
+"""Is every day of the week in the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from promotion.symptoms import symptoms_of
+from shared.evidence.recording import WEEKDAYS
+from shared.finding import Finding
+
+
+class WeekdaysCompleteRule(Rule):
+    """Threshold.
+
+    Attributes:
+        missing_max: how many days of the week may be without any exposure or outcome, like those on which a shop is
+            closed; whole weeks are GrowthBook's suggestion of 7 days at least.
+    """
+
+    missing_max: int = Field(default=0, ge=0, le=6)
+
+
+def _run(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
+    [told] = symptoms_of(case, "weekdays_complete")
+    threshold = len(WEEKDAYS) - rule.missing_max
+    if told.measured is None and case.crossed_early:
+        yield finding("passed", "a boundary was crossed before the time box was over", threshold=threshold)
+    elif told.measured is None:
+        yield finding("unevaluable", told.reason, threshold=threshold, remedy="wait for its end, analyse and submit")
+    elif told.measured >= threshold:
+        yield finding("passed", told.reason, measured=int(told.measured), threshold=threshold)
+    elif told.measured == 0:
+        yield finding("unevaluable", "nothing was recorded", measured=0, threshold=threshold, remedy="record exposures")
+    else:
+        compared: dict[str, Any] = {"measured": int(told.measured), "threshold": threshold}
+        yield finding(
+            "failed",
+            told.reason,
+            remedy="find out why that day is silent; if the shop is closed then, let the policy say `missing_max`",
+            **compared,
+        )
+
+
+CHECK = Check(
+    "weekdays_complete",
+    "Is every day of the week in the data?",
+    "days with exposures or outcomes",
+    WeekdaysCompleteRule,
+    _run,
+)

@@ -1,0 +1,172 @@
+"""Three ledgers, each held against what the other two have seen of it, by a pilot that went through the rooms."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from factory.admission import admit
+from factory.state import open_factory
+from lab.state import open_lab
+from pilotplant.app import _exit_code
+from pilotplant.crossing import heads, verify
+from promotion.checkpoint import take
+from promotion.decision import Asked, decide
+from promotion.state import open_promotion
+from shared.anchors import anchors, head_of
+from shared.digests import digest_json
+from shared.errors import Refused
+from shared.ledger import GENESIS, Entry, Head
+from shared.workspace import open_workspace
+from tests.lab_makers import OWNER, PILOT, staged
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A rehearsal whose pilot was launched, submitted, scaled and admitted."""
+    root = tmp_path_factory.mktemp("crossed") / "workspace"
+    shutil.copytree(staged(tmp_path_factory.getbasetemp(), "submitted").root, root)
+    workspace = open_workspace(root)
+    decide(workspace, PILOT, Asked("scale", OWNER, "letters bring people back", "letter"))
+    assert len(admit(workspace).admitted) == 1
+    return workspace
+
+
+@pytest.fixture
+def workspace(whole, tmp_path):
+    return open_workspace(shutil.copytree(whole.root, tmp_path / "workspace"))
+
+
+def database(workspace, room):
+    connection = sqlite3.connect(workspace.root / "var" / room / f"{room}.db")
+    for name in ("update", "delete", "replace"):
+        connection.execute(f"DROP TRIGGER IF EXISTS ledger_no_{name}")
+    return connection
+
+
+def rewrite(workspace, room, seq):
+    """A forger changes one entry's time and computes every hash after it anew."""
+    connection = database(workspace, room)
+    rows = connection.execute("SELECT seq, at, kind, subject, body FROM ledger ORDER BY seq").fetchall()
+    prev = GENESIS
+    with connection:
+        connection.execute("DELETE FROM ledger")
+        for number, at, kind, subject, body in rows:
+            said = "2020-01-01T00:00:00Z" if number == seq else at
+            content = {"seq": number, "at": said, "kind": kind, "subject": subject, "body": json.loads(body)}
+            fresh = digest_json({**content, "prev": prev})
+            connection.execute(
+                "INSERT INTO ledger (seq, at, kind, subject, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (number, said, kind, subject, body, prev, fresh),
+            )
+            prev = fresh
+    connection.close()
+
+
+def test_the_rooms_have_written_down_each_others_heads(whole):
+    seen = {
+        (of, witness.by)
+        for name, opened in (("lab", open_lab), ("promotion", open_promotion), ("factory", open_factory))
+        for of, found in anchors(name, opened(whole).entries()).items()
+        for witness in found
+    }
+    kinds = {(of, by.split("(")[1].split(")")[0], by.split(" of ")[1]) for of, by in seen}
+    assert kinds == {
+        ("promotion", "launched", "lab"),
+        ("lab", "registered", "promotion"),
+        ("lab", "decided", "promotion"),
+        ("lab", "admitted", "factory"),
+        ("promotion", "admitted", "factory"),
+    }
+
+
+def test_three_sound_ledgers_are_said_to_be(workspace):
+    found = verify(workspace)
+    assert (found.problems, found.unread) == ([], [])
+    told = [line for line in found.verified if "ledger: " in line]
+    assert [line.split(":")[0] for line in told] == ["the lab ledger", "the factory ledger", "the promotion ledger"]
+    assert "the other rooms have seen it up to entry" in told[0]
+
+
+@pytest.mark.parametrize(("room", "seq"), [("lab", 2), ("promotion", 2)])
+def test_a_ledger_that_was_written_anew_is_found_by_what_the_others_have_seen(workspace, room, seq):
+    rewrite(workspace, room, seq)
+    # Neither of the two rooms has a problem of its own.
+    assert {"lab": open_lab, "promotion": open_promotion}[room](workspace).problems() == []
+    found = [problem for problem in verify(workspace).problems if problem.startswith(f"the {room} ledger: entry ")]
+    assert found
+    assert all("is not the one that was witnessed" in problem for problem in found)
+    other = {"lab": "promotion", "promotion": "factory"}[room]
+    assert any(f"of the {other} ledger" in problem for problem in found)
+
+
+@pytest.mark.parametrize("room", ["lab", "promotion"])
+def test_a_ledger_cut_at_its_end_is_found_by_what_the_others_have_seen(workspace, room):
+    connection = database(workspace, room)
+    with connection:
+        connection.execute("DELETE FROM ledger WHERE seq > 2")
+    connection.close()
+    assert any(f"the {room} ledger: entry " in problem for problem in verify(workspace).problems)
+
+
+def test_the_factorys_ledger_is_witnessed_by_a_checkpoint_and_by_the_gate_that_took_it(workspace, tmp_path):
+    seen, unread = heads(workspace)
+    done = take(workspace, seen, tmp_path / "checkpoint.json", passphrase=None)
+    assert (unread, set(done.checkpoint.ledgers)) == ({}, {"lab", "promotion", "factory"})
+    assert verify(workspace, done.file).problems == []
+    connection = database(workspace, "factory")
+    with connection:
+        connection.execute(f"DELETE FROM ledger WHERE seq = {seen['factory'].seq}")
+    connection.close()
+    assert open_factory(workspace).problems() == []
+    found = verify(workspace).problems
+    assert ["(witnessed) of the promotion ledger" in problem for problem in found] == [True]
+    assert any("by the checkpoint of" in problem for problem in verify(workspace, done.file).problems)
+
+
+def test_a_ledger_that_does_not_verify_gets_no_checkpoint(workspace):
+    connection = database(workspace, "factory")
+    with connection:
+        connection.execute("UPDATE ledger SET at = at || ' ' WHERE seq = 1")
+    connection.close()
+    with pytest.raises(Refused, match="the factory ledger: entry 1 "):
+        heads(workspace)
+
+
+def test_a_room_that_cannot_be_reached_is_told_and_never_counts_as_verified(workspace, capsys):
+    path = workspace.configs / "lab.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("sqlite:///var/lab/lab.db", "postgresql://lab@127.0.0.1:1/lab"))
+    assert _exit_code(["--workspace", str(workspace.root), "verify", "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert told["problems"] == []
+    assert told["unread"][0].startswith("the lab ledger: it cannot be read (the database is not reachable")
+    assert not any("lab ledger" in line for line in told["verified"])
+    assert heads(workspace)[1]["lab"].startswith("the database is not reachable")
+
+
+def test_the_command_says_which_room(workspace, capsys):
+    assert _exit_code(["--workspace", str(workspace.root), "verify"]) == 0
+    connection = database(workspace, "lab")
+    with connection:
+        connection.execute("UPDATE ledger SET subject = 'other' WHERE seq = 2")
+    connection.close()
+    assert _exit_code(["--workspace", str(workspace.root), "verify"]) == 3
+    assert "PROBLEM     the lab ledger: entry 2 (" in capsys.readouterr().out
+
+
+def test_a_database_that_is_none_is_a_problem_of_its_room(workspace):
+    for path in workspace.factory.glob("factory.db*"):
+        path.unlink()
+    (workspace.factory / "factory.db").write_bytes(b"no database" * 500)
+    assert any("the factory ledger: it cannot be read" in problem for problem in verify(workspace).problems)
+
+
+def test_what_is_no_head_is_left_out():
+    entry = Entry(1, "", "k", "s", {"lab": {"seq": "1", "hash": "h"}, "gate": 3, "ledgers": []}, "", "")
+    assert anchors("x", [entry]) == {"lab": [], "promotion": [], "factory": []}
+    assert head_of({"seq": 1, "hash": "h", "at": "now"}) == Head(1, "h")
+    assert head_of(None) is None

@@ -1,0 +1,28 @@
+WEEKDAYS = {part: f'SELECT * FROM {part} WHERE isodow("at") <= 5' for part in ("exposures", "outcomes")}
+HALF = "2026-01-12T00:00:00Z"
+LOOKS = {"sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
+
+
+def test_a_week_with_all_its_days_passes(stage, ask):
+    [found] = ask("weekdays_complete", stage.case())
+    assert (found.outcome, found.measured, found.threshold) == ("passed", 7, 7)
+
+
+def test_a_day_that_never_was_fails_unless_the_policy_knows_it(stage, ask):
+    case = stage.case(**WEEKDAYS)
+    [found] = ask("weekdays_complete", case)
+    assert (found.outcome, found.measured) == ("failed", 5)
+    assert found.reason == "nothing was ever recorded on a Saturday, Sunday"
+    assert ask("weekdays_complete", case, missing_max=2)[0].outcome == "passed"
+
+
+def test_before_the_end_it_is_unevaluable_unless_a_boundary_is_crossed(stage, ask):
+    [found] = ask("weekdays_complete", stage.case(covers_until=HALF))
+    assert (found.outcome, found.reason) == ("unevaluable", "the time box is not over")
+    crossed = stage.case(covers_until=HALF, charter=LOOKS)
+    assert crossed.crossed_early
+    assert ask("weekdays_complete", crossed)[0].outcome == "passed"
+
+
+def test_nothing_at_all_is_unevaluable(stage, ask):
+    assert ask("weekdays_complete", stage.case(arms={}))[0].outcome == "unevaluable"

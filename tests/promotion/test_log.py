@@ -1,0 +1,88 @@
+"""The ledger as it leaves the house."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+
+import pytest
+
+from pilotplant.app import _exit_code
+from promotion.log import COLUMNS, plain_cell, read_log
+from shared.digests import digest_json
+from tests.promotion.cases import Stage
+
+
+@pytest.fixture(scope="module")
+def decided(prepared, tmp_path_factory):
+    """A workspace in which a pilot was stopped for a reason that a spreadsheet would compute."""
+    stage = Stage(prepared).copy(tmp_path_factory.mktemp("logged") / "workspace")
+    stage.submit()
+    stage.decide("stop", reason='=cmd|" /C calc"!A1 and more, "quoted"')
+    return stage
+
+
+def said(stage, capsys, *options):
+    code = _exit_code(["--workspace", str(stage.workspace.root), "promote", "log", *options])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--format", "json"], ["--format", "json", "--json"]])
+def test_json_holds_every_entry_with_its_version_and_hash(decided, capsys, options):
+    code, told = said(decided, capsys, *options)
+    found = json.loads(told.out)
+    assert (code, found["schema_version"], found["problems"]) == (0, 1, [])
+    assert [entry["kind"] for entry in found["entries"]] == ["opened", "enrolled", "enrolled", "registered", "decided"]
+    for entry in found["entries"]:
+        assert entry.pop("schema_version") == 1
+        # Whoever has the export can compute each hash anew.
+        assert entry.pop("hash") == digest_json(entry)
+
+
+def test_csv_has_one_row_per_entry_and_reads_back(decided, capsys):
+    code, told = said(decided, capsys, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    entries = read_log(decided.workspace).entries
+    assert (code, tuple(rows[0])) == (0, COLUMNS)
+    assert [(int(row["seq"]), row["kind"], row["hash"], row["schema_version"]) for row in rows] == [
+        (entry.seq, entry.kind, entry.hash, "1") for entry in entries
+    ]
+    assert [json.loads(row["body"]) for row in rows] == [entry.body for entry in entries]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "  ="])
+def test_no_cell_is_taken_for_a_formula(start):
+    assert plain_cell(f"{start}1+1") == f"'{start}1+1"
+
+
+@pytest.mark.parametrize("value", ["spring-email", "owner@example.com", "a=b", "", 3, -3])
+def test_other_cells_stay_as_they_are(value):
+    assert plain_cell(value) == value
+
+
+def test_one_pilots_entries_leave_the_others_out(decided, capsys):
+    _, told = said(decided, capsys, "spring-email", "--json")
+    assert [entry["kind"] for entry in json.loads(told.out)["entries"]] == ["registered", "decided"]
+
+
+@pytest.mark.parametrize("options", [["--format", "xml"], ["--format", "csv", "--json"]])
+def test_a_format_that_there_is_not_is_bad_input(decided, capsys, options):
+    assert said(decided, capsys, *options)[0] == 2
+
+
+def test_what_was_changed_is_named_in_every_format_and_hides_nothing_else(decided, capsys, tmp_path):
+    stage = decided.copy(tmp_path / "workspace")
+    with sqlite3.connect(stage.workspace.promotion / "promotion.db") as connection:
+        connection.execute("DROP TRIGGER ledger_no_update")
+        connection.execute("UPDATE ledger SET body = 'no json' WHERE seq = 2")
+        connection.execute("UPDATE ledger SET body = '{}', at = 'once' WHERE kind = 'decided'")
+    connection.close()
+    named = "the promotion ledger: entry 2 (enrolled) was changed after it was written"
+    for form, place in (("text", "out"), ("json", "out"), ("csv", "err")):
+        code, told = said(stage, capsys, "--format", form)
+        assert code == 0
+        assert named in " ".join(getattr(told, place).split())
+        assert "spring-email" in told.out
+    assert "registered" in said(stage, capsys)[1].out
