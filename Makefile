@@ -32,6 +32,7 @@ proof: .venv/ready         ## the long suites; their last result is committed in
 bench: .venv/ready         ## speed and memory against bare peers; the last result is committed in docs/benchmarks/
 	$(BIN)/python -m benchmarks.lab
 	$(BIN)/python -m benchmarks.evidence
+	$(BIN)/python -m benchmarks.promotion
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 # A process that starts from nothing, so that none inherits another's memory or caches.
 FRESH = get_context("spawn")
 KIB_PER_MIB = 1024
+_SAY_PEAK = "\nimport sys; sys.stderr.write(open('/proc/self/status').read())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,20 @@ def cost_of(work: Callable[..., Any], *arguments: Any) -> Cost:
     return cost
 
 
+def whole_process(code: str) -> Cost:
+    """What a fresh interpreter costs, from its start to the last line that `code` prints; raises where it fails."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code + _SAY_PEAK], capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - began
+    return Cost(seconds, _kib(done.stderr) / KIB_PER_MIB)
+
+
+def in_turns(codes: Sequence[str], repeats: int) -> list[Cost]:
+    """The medians of whole processes that take turns, after a round that warms the machine up."""
+    rounds = [[whole_process(code) for code in codes] for _ in range(repeats + 1)][1:]
+    return [_median(list(costs)) for costs in zip(*rounds, strict=True)]
+
+
 def _child(outbox: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     began = time.perf_counter()
     work(*arguments)
@@ -111,7 +128,11 @@ def _child(outbox: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) ->
 
 def _peak_kib() -> int:
     """This process's own high-water mark; `ru_maxrss` would begin at the parent's, which it was forked from."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return _kib(Path("/proc/self/status").read_text())
+
+
+def _kib(status: str) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found, "Linux tells it"
     return int(found[1])
 

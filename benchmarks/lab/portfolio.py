@@ -7,19 +7,15 @@ imports the same libraries (typer, rich, pydantic, SQLAlchemy) and asks the same
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
-from benchmarks.measure import HEAD, KIB_PER_MIB, Cost, Line
+from benchmarks.measure import HEAD, Line, in_turns
 from lab.state import analyses, batches, candidates, open_lab, pilots, reservations, spend
 from promotion.decision import Asked, decide
 from shared.attestation import attest, read_attestation
@@ -36,7 +32,6 @@ REPEATS = 7
 FEW, MANY = 40, 400
 # Of the copies two in three are open; each has this many batches and costs.
 DECIDED_EVERY, BATCHES, COSTS = 3, 14, 5
-SAY_PEAK = "\nimport sys; sys.stderr.write(open('/proc/self/status').read())"
 
 
 def run(repeats: int = REPEATS) -> list[Line]:
@@ -59,25 +54,10 @@ def _compared(command: list[str], workspace: Workspace, repeats: int, limit: flo
         "import sqlite3, typer, rich.console, rich.table, pydantic, sqlalchemy\n"
         f"print(sqlite3.connect({str(workspace.lab / 'lab.db')!r}).execute('SELECT name FROM pilots').fetchall())"
     )
-    costs: tuple[list[Cost], list[Cost]] = ([], [])
-    for number in range(repeats + 1):
-        for code, kept in zip((peer, ours), costs[::-1], strict=True):
-            cost = _process(code)
-            if number:  # the first round warms the machine up
-                kept.append(cost)
-    mine, theirs = (Cost(median(c.seconds for c in kept), median(c.peak_mib for c in kept)) for kept in costs)
+    theirs, mine = in_turns([peer, ours], repeats)
     count = MANY if workspace.root.name == str(MANY) else FEW
     what = f"`{' '.join(command)}`, {count} pilots: {mine.seconds:.2f} s"
     return Line(what, f"imports and one query: {theirs.seconds:.2f} s", mine, theirs, limit)
-
-
-def _process(code: str) -> Cost:
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code + SAY_PEAK], capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - began
-    peak = re.search(r"VmHWM:\s+(\d+) kB", done.stderr)
-    assert peak, "Linux tells it"
-    return Cost(seconds, int(peak[1]) / KIB_PER_MIB)
 
 
 def _workspace(folder: Path, count: int) -> Workspace:

@@ -8,31 +8,17 @@ import sqlite3
 
 import pytest
 
-from factory.admission import admit
 from factory.state import open_factory
 from lab.state import open_lab
 from pilotplant.app import _exit_code
 from pilotplant.crossing import heads, verify
 from promotion.checkpoint import take
-from promotion.decision import Asked, decide
 from promotion.state import open_promotion
 from shared.anchors import anchors, head_of
 from shared.digests import digest_json
 from shared.errors import Refused
 from shared.ledger import GENESIS, Entry, Head
 from shared.workspace import open_workspace
-from tests.lab_makers import OWNER, PILOT, staged
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A rehearsal whose pilot was launched, submitted, scaled and admitted."""
-    root = tmp_path_factory.mktemp("crossed") / "workspace"
-    shutil.copytree(staged(tmp_path_factory.getbasetemp(), "submitted").root, root)
-    workspace = open_workspace(root)
-    decide(workspace, PILOT, Asked("scale", OWNER, "letters bring people back", "letter"))
-    assert len(admit(workspace).admitted) == 1
-    return workspace
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from typing import Any
 import duckdb
 import yaml
 
+from factory.enrolment import enrol_factory
 from promotion.case import Case
 from promotion.decision import Asked, Decided, decide
-from promotion.enrolment import find_key
+from promotion.enrolment import enrol, find_key
 from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
 from promotion.register import register
@@ -91,6 +92,12 @@ class Stage:
 
     workspace: Workspace
 
+    def with_factory(self) -> Stage:
+        """The same stage, now that the Factory has a key which the gate knows: candidates carry a report by it."""
+        enrol_factory(self.workspace)
+        enrol(self.workspace, FACTORY)
+        return self
+
     def copy(self, root: Path) -> Stage:
         """The same workspace once more, in another folder."""
         shutil.copytree(self.workspace.root, root)
@@ -135,6 +142,7 @@ class Stage:
         earlier: Sequence[Promise] = (),
         holdout: str = "0",
         certified: Mapping[str, Any] | None = None,
+        recorded: Callable[[Path], None] | None = None,
         alter: Callable[[Path], None] | None = None,
         preflight: Mapping[str, Any] | None = MappingProxyType({}),
         **head: Any,
@@ -142,6 +150,8 @@ class Stage:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
 
         `alter` is the hand of a Lab that lies before it seals.
+
+        `recorded` writes the data in place of `arms` and all that says more about them.
 
         It has an A/A certificate of the day before by which every test holds, changed as `certified` says, and a
         preflight report of an hour before that finds nothing wrong, changed as `preflight` says; None for none.
@@ -161,7 +171,10 @@ class Stage:
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
-            _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
+            if recorded is None:
+                _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
+            else:
+                recorded(folder / DATA)
             if traits is not None:
                 write_traits(folder / DATA, traits)
             covers = str(head.get("covers_until", rfc3339(ENDS)))

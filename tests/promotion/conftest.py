@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from factory.enrolment import enrol_factory
 from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.enrolment import enrol
 from promotion.gate import _ask
 from shared.candidate import Candidate, write_json
 from shared.finding import Finding
-from shared.keys import FACTORY, GATE
+from shared.keys import GATE
 from shared.workspace import Mode, Workspace, create
 from tests.makers import OWNER
 from tests.promotion.cases import LAUNCHED, Stage
@@ -26,10 +25,9 @@ from tests.promotion.cases import LAUNCHED, Stage
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace, _ = create(tmp_path_factory.mktemp("prepared") / "workspace", "rehearsal")
     workspace.clock.set(LAUNCHED)
-    enrol_factory(workspace)
-    for name in (GATE, OWNER, FACTORY):
+    for name in (GATE, OWNER):
         enrol(workspace, name)
-    return workspace
+    return Stage(workspace).with_factory().workspace
 
 
 @pytest.fixture

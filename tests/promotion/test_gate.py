@@ -10,9 +10,9 @@ from promotion.checks import CHECKS
 from promotion.gate import EXIT_CODES, Judgement, fold, judge
 from promotion.policy import Policy, read_settings
 from shared.candidate import EVIDENCE
-from shared.errors import BadInput, Undecided
+from shared.errors import BadInput, Refused, Undecided
 from shared.finding import Finding
-from tests.promotion.cases import GOOD, JUDGED, Recorded
+from tests.promotion.cases import GOOD, JUDGED, Recorded, levels
 
 OUTCOMES = ("passed", "failed", "unevaluable", "waived")
 
@@ -368,3 +368,33 @@ def test_trap_a_policy_cannot_switch_off_what_everything_rests_on(stage, check):
     stage.settings(standard={check: {"level": "warn"}})
     with pytest.raises(BadInput, match="block"):
         read_settings(stage.workspace)
+
+
+def test_trap_a_path_that_skips_the_checklist(stage):
+    """Nobody has run `promote check`, and no screen was looked at: deciding asks every check all the same."""
+    stage.submit(costs=[("99.00", "USD")])
+    with pytest.raises(Refused, match="budget_kept"):
+        stage.decide("scale")
+    assert not list((stage.workspace.factory / "inbox").glob("[!.]*"))
+
+
+def test_trap_an_override_that_leaves_no_trace_of_the_failed_check(stage):
+    stage.settings(standard={"budget_kept": {"level": "warn"}})
+    stage.submit(costs=[("99.00", "USD")])
+    [kept] = [f for f in stage.decide("scale").attestation.predicate.findings if f.check == "budget_kept"]
+    assert (kept.level, kept.outcome) == ("warn", "failed")
+
+
+def test_trap_a_segment_that_is_harmed_under_a_good_average(stage):
+    """Eight in ten units gain; the others, all of one place, lose."""
+    harm = """SELECT * EXCLUDE (n) REPLACE (CASE WHEN n % 5 = 0 THEN
+              CAST(n < CASE WHEN starts_with(unit, 'letter') THEN 20 ELSE 160 END AS BIGINT) ELSE
+              CAST(n < CASE WHEN starts_with(unit, 'letter') THEN 160 ELSE 20 END AS BIGINT) END AS visit)
+              FROM (SELECT *, CAST(split_part(unit, '-', 2) AS INTEGER) AS n FROM outcomes)"""
+    place = levels("CASE WHEN n % 5 = 0 THEN 'Island' ELSE 'Mainland' END")
+    judgement = stage.judge(
+        charter={"segments": ["zip_code"], "primary": {"metric": "visit", "minimum_effect": 0.1}},
+        traits=place, outcomes=harm,
+    )  # fmt: skip
+    assert (judgement.verdict, outcomes(judgement)["primary_effect"]) == ("refuse", "passed")
+    assert {name for name, outcome in outcomes(judgement).items() if outcome == "failed"} == {"segments_unharmed"}

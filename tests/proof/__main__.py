@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks.gate import headline
 from tests.proof import crash_storm, error_rates, forecast, sandbox_matrix, sequential
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
@@ -16,6 +17,7 @@ SUITES = {
     "sequential": sequential.prove,
     "crash-storm": crash_storm.prove,
     "sandbox-matrix": sandbox_matrix.prove,
+    "gate": headline.prove,
 }
 
 

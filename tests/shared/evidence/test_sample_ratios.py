@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from shared.evidence.model import RATIO_P_MIN, SampleRatio
-from shared.evidence.sample_ratios import mismatched, of_groups, sample_ratio
+from shared.evidence.sample_ratios import mismatched, of_groups, sample_ratio, thin_ones_together
 from tests.real_data import FOLDER, on_real_data
 
 NOTHING = SampleRatio(chi2=None, p=None, deviation=None)
@@ -114,3 +114,20 @@ def test_the_broken_weeks_of_a_real_archive_are_found_and_the_others_are_left_al
     assert len(flagged[False]) > 1000
     assert sum(flagged[True]) / len(flagged[True]) >= 0.70
     assert sum(flagged[False]) / len(flagged[False]) < 0.03
+
+
+def test_groups_too_small_to_compare_are_joined_in_their_order_and_large_ones_stay():
+    units = {("a", "1"): 5, ("b", "1"): 4, ("a", "2"): 4, ("b", "2"): 5, ("a", "3"): 30, ("b", "3"): 30, ("b", "4"): 2}
+    # Sixteen units are the fewest: 1 and 2 have nine each, and 4 is left over.
+    assert thin_ones_together(units, {"a": 0.5, "b": 0.5}) == {
+        ("a", "1 to 4"): 9, ("b", "1 to 4"): 11, ("a", "3"): 30, ("b", "3"): 30,
+    }  # fmt: skip
+
+
+def test_joining_loses_no_unit_and_is_nothing_of_nobody():
+    units = {(arm, day): 1 + day % 3 for day in range(40) for arm in "ab"}
+    joined = thin_ones_together(units, {"a": 0.5, "b": 0.5})
+    assert sum(joined.values()) == sum(units.values())
+    groups = {group for _, group in joined}
+    assert all(sum(n for (_, other), n in joined.items() if other == group) >= 16 for group in groups)
+    assert thin_ones_together({}, {"a": 0.5, "b": 0.5}) == {}
