@@ -34,7 +34,7 @@ def _run(case: Case, rule: PreflightRule) -> Iterator[Finding]:
         yield finding("unevaluable", "the preflight report is from the future", remedy=again, **compared)
     elif age > rule.days_max:
         yield finding(
-            "unevaluable",
+            "failed",
             f"the preflight report is {age:.1f} days old, and {rule.days_max:g} are allowed",
             remedy=again,
             **compared,
