@@ -8,11 +8,13 @@ import sqlalchemy as sa
 
 from promotion.case import REGISTERED
 from promotion.state import open_promotion, promises
+from shared import ledger
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
 from shared.ledger import Head
 from shared.register import Receipt, TooLate
+from shared.room import Room
 from shared.workspace import Workspace
 
 
@@ -22,7 +24,8 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:
-            return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
+            taken = Head(row.ledger_seq, row.ledger_hash)
+            return Receipt(parse_rfc3339(row.at), taken, _first_heard(room, connection, promise.charter.pilot))
         now = room.now()
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
@@ -40,4 +43,11 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
             )
         )
         reach(Point.REGISTER_WRITTEN)
-    return Receipt(now, head)
+        heard = _first_heard(room, connection, promise.charter.pilot)
+    return Receipt(now, head, heard)
+
+
+def _first_heard(room: Room, connection: sa.Connection, pilot: str) -> Head:
+    """The Lab's head when a promise was first taken in under the pilot's name."""
+    entries = ledger.entries(connection, room.entries_table, subject=pilot)
+    return Head(**next(entry.body["lab"] for entry in entries if entry.kind == REGISTERED))

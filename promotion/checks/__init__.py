@@ -33,6 +33,7 @@ from promotion.checks import (
     sample_ratio_by_day,
     sample_ratio_by_segment,
     segments_unharmed,
+    spend_reconciled,
     time_box,
     traits_known,
     units_assigned,
@@ -72,5 +73,6 @@ CHECKS: tuple[Check[Any], ...] = (
     guardrails.CHECK,
     guardrails_powered.CHECK,
     budget_kept.CHECK,
+    spend_reconciled.CHECK,
     owner_entitled.CHECK,
 )
