@@ -39,6 +39,7 @@ from promotion.checks import (
     units_assigned,
     units_real,
     weekdays_complete,
+    worth_it,
 )
 
 CHECKS: tuple[Check[Any], ...] = (
@@ -74,5 +75,6 @@ CHECKS: tuple[Check[Any], ...] = (
     guardrails_powered.CHECK,
     budget_kept.CHECK,
     spend_reconciled.CHECK,
+    worth_it.CHECK,
     owner_entitled.CHECK,
 )
