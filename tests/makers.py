@@ -30,6 +30,14 @@ RELEASE = "spring-email-letter"
 OCCURRENCE = datetime(2026, 2, 2, 9, tzinfo=UTC)
 # What a visit is worth, so that a gain of a percentage point pays.
 WORTH_IT = {"worth": "2.00", "units_per_month": 10_000, "running": {"media": "100.00"}}
+CAREFUL = {
+    "review": {"by": OWNER, "before": "send"},
+    "rollout": {
+        "steps": ["0.05", "0.25", "1"],
+        "watched": ["visit", "spend"],
+        "rollback": [{"metric": "visit", "worse_than": -0.01}],
+    },
+}
 SEGMENTS = ("Urban", "Surburban", "Rural")
 
 
@@ -83,6 +91,7 @@ def make_charter(
                     "template": "message.txt",
                     "fields": ["zip_code", "history"],
                     "schedule": {"cron": cron, "timezone": "UTC", "grace_minutes": 60},
+                    **(CAREFUL if changes.get("risk_tier") == "high" else {}),
                     **(play or {}),
                 },
             },

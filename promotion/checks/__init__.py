@@ -18,6 +18,7 @@ from promotion.checks import (
     evidence_recomputed,
     guardrails,
     guardrails_powered,
+    human_step,
     improbably_good,
     metrics_vary,
     multiple_exposure,
@@ -28,6 +29,7 @@ from promotion.checks import (
     pre_period_balance,
     primary_effect,
     recording_gaps,
+    rollout_declared,
     sample_planned,
     sample_ratio,
     sample_ratio_by_day,
@@ -76,5 +78,7 @@ CHECKS: tuple[Check[Any], ...] = (
     budget_kept.CHECK,
     spend_reconciled.CHECK,
     worth_it.CHECK,
+    human_step.CHECK,
+    rollout_declared.CHECK,
     owner_entitled.CHECK,
 )
