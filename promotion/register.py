@@ -7,6 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from promotion.case import REGISTERED
+from promotion.policy import read_settings
+from promotion.portfolio import next_place, place_of
 from promotion.state import open_promotion, promises
 from shared import ledger
 from shared.charter import Promise
@@ -32,6 +34,12 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
         body = {"promise": promise.digest, "lab": lab.as_json()}
         if promise.amends is not None:
             body["amends"] = promise.amends.model_dump(mode="json")
+        written = ledger.entries(connection, room.entries_table)
+        pilot = promise.charter.pilot
+        # A live workspace scales no synthetic pilot, so that none uses up what others are tested by.
+        counted = workspace.mode == "rehearsal" or not promise.charter.synthetic
+        if counted and place_of(written, pilot) is None:
+            body["portfolio"] = next_place(written, read_settings(workspace).portfolio.bound).as_json()
         head = room.write(connection, REGISTERED, promise.charter.pilot, body, at=now)
         connection.execute(
             promises.insert().values(

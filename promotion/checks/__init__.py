@@ -26,6 +26,7 @@ from promotion.checks import (
     outcomes_after_exposure,
     outlier_influence,
     owner_entitled,
+    portfolio_fdr,
     pre_period_balance,
     primary_effect,
     recording_gaps,
@@ -80,5 +81,6 @@ CHECKS: tuple[Check[Any], ...] = (
     worth_it.CHECK,
     human_step.CHECK,
     rollout_declared.CHECK,
+    portfolio_fdr.CHECK,
     owner_entitled.CHECK,
 )
