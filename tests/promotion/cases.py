@@ -146,6 +146,7 @@ class Stage:
         holdout: str = "0",
         certified: Mapping[str, Any] | None = None,
         recorded: Callable[[Path], None] | None = None,
+        later: int = 0,
         alter: Callable[[Path], None] | None = None,
         preflight: Mapping[str, Any] | None = MappingProxyType({}),
         **head: Any,
@@ -153,6 +154,8 @@ class Stage:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
 
         `alter` is the hand of a Lab that lies before it seals.
+
+        The Lab's ledger has gone on by `later` entries, so that of two candidates it is the later one that has more.
 
         `recorded` writes the data in place of `arms` and all that says more about them.
 
@@ -186,7 +189,7 @@ class Stage:
             held_by = certificate(self.workspace, promise, evidence.data, **(certified or {}))
             write_json(folder / AA, held_by.as_json())
             write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
-            shown = booked_in_the_lab(frozen.pilot, costs)
+            shown = booked_in_the_lab(frozen.pilot, costs, later)
             write_json(folder / LEDGER, shown.as_json())
             if alter is not None:
                 alter(folder)
@@ -356,13 +359,18 @@ def certificate(
     return AaCertificate(made=made, asked=question, metrics=tuple(found))
 
 
-def booked_in_the_lab(pilot: str, costs: Sequence[tuple[str, str]]) -> Excerpt:
-    """What a Lab whose first pilot this is shows of its ledger: the launch, and each cost."""
+def booked_in_the_lab(pilot: str, costs: Sequence[tuple[str, str]], later: int = 0) -> Excerpt:
+    """What a Lab whose first pilot this is shows of its ledger: the launch, each cost, and so many later entries."""
     spent = [
         ("spent", {"id": entry.id, "money": entry.money.as_json(), "purpose": entry.purpose})
         for entry in _spend(costs).entries
     ]
-    chain = chained(pilot, ("launched", {"reserved": {"amount": "10.00", "currency": "USD"}}), *spent)
+    chain = chained(
+        pilot,
+        ("launched", {"reserved": {"amount": "10.00", "currency": "USD"}}),
+        *spent,
+        *[("recorded", {"rows": 1})] * later,
+    )
     return excerpt(chain, Head(0, GENESIS), Head(len(chain), chain[-1].hash), pilot)
 
 
