@@ -14,7 +14,9 @@ from lab.freezing import freeze
 from lab.insights import repeats
 from lab.measuring import remarks
 from lab.obstacles import Examined, examine
+from lab.paying import paying
 from lab.pilots import find_pilot
+from lab.precautions import unguarded
 from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
@@ -125,7 +127,7 @@ def check(workspace: Workspace, name: str) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    notes += remarks(frozen.promise)
+    notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)

@@ -81,6 +81,7 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
             "snapshot": frozen.snapshot.id,
             "reserved": charter.budget.total.as_json(),
             "gate": {"at": rfc3339(receipt.at), **receipt.ledger.as_json()},
+            "witnessed": receipt.lab.as_json(),
         }
         room.write(connection, "launched", name, body)
         reach(Point.LAUNCH_WRITTEN)

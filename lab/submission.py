@@ -17,6 +17,7 @@ from shared.candidate import (
     AA,
     AMENDMENTS,
     FILES,
+    LEDGER,
     PROMISE,
     SPEND,
     Candidate,
@@ -29,8 +30,9 @@ from shared.candidate import (
 from shared.clock import rfc3339
 from shared.digests import hex_of
 from shared.errors import Refused
+from shared.excerpt import BOOKINGS, excerpt
 from shared.files import scratch_in
-from shared.ledger import Head
+from shared.ledger import GENESIS, Entry, Head
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -88,7 +90,10 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
 
 def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified: Head | None) -> Submitted:
     intake = room.workspace.promotion / "intake"
-    ledger = _last_entry(room, pilot, certified)
+    written = room.entries()
+    last = _last_entry(written, pilot, certified)
+    shown = excerpt(written, _first_heard(written, pilot), last, pilot.name)
+    write_json(folder / LEDGER, shown.as_json())
     candidate = seal(
         folder,
         intake,
@@ -98,7 +103,7 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified:
         promise=pilot.promise.digest,
         requester=pilot.charter.requester,
         covers_until=rfc3339(analysis.covers_until),
-        ledger=ledger,
+        ledger=last.as_json(),
     )
     with room.transaction() as connection:
         known = connection.execute(sa.select(candidates).where(candidates.c.digest == candidate.digest)).first()
@@ -110,8 +115,20 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified:
     return Submitted(open_candidate(intake / hex_of(candidate.digest)), repeated=known is not None)
 
 
-def _last_entry(room: Room, pilot: Pilot, certified: Head | None) -> dict[str, object]:
+def _last_entry(written: list[Entry], pilot: Pilot, certified: Head | None) -> Head:
     """The Lab's ledger at the last thing that is in the candidate: sealing the same again gives the same digest."""
-    counted = {"launched", "amended", "deposited", "withdrawn", "ended", "recorded", "spent", "settled", "analysed"}
-    heads = [Head(entry.seq, entry.hash) for entry in room.entries(pilot.name) if entry.kind in counted]
-    return max([*heads, *([certified] if certified else [])], key=lambda head: head.seq).as_json()
+    counted = {"launched", "amended", "deposited", "withdrawn", "ended", "recorded", "analysed", *BOOKINGS}
+    heads = [Head(entry.seq, entry.hash) for entry in _of(written, pilot) if entry.kind in counted]
+    return max([*heads, *([certified] if certified else [])], key=lambda head: head.seq)
+
+
+def _first_heard(written: list[Entry], pilot: Pilot) -> Head:
+    """The Lab's head that the gate witnessed when it first heard of the pilot."""
+    launched = next(entry for entry in _of(written, pilot) if entry.kind == "launched")
+    witnessed = launched.body.get("witnessed")
+    # A pilot that was launched before the gate told it shows the whole chain, which that head is in.
+    return Head(**witnessed) if witnessed else Head(0, GENESIS)
+
+
+def _of(written: list[Entry], pilot: Pilot) -> list[Entry]:
+    return [entry for entry in written if entry.subject == pilot.name]

@@ -16,8 +16,9 @@ from shared.engines.placement import Placement, place
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
+from shared.excerpt import Excerpt
 from shared.keys import FACTORY
-from shared.ledger import Entry
+from shared.ledger import Entry, Head
 from shared.people import People, read_people
 from shared.quality import QualityReport, run_suite
 from shared.room import Room
@@ -139,6 +140,16 @@ class Case:
     def spend(self) -> Spend:
         """The costs."""
         return self.candidate.spend()
+
+    @cached_property
+    def excerpt(self) -> Excerpt:
+        """The Lab's chain from where the gate first heard of the pilot to where the candidate was sealed."""
+        return self.candidate.excerpt()
+
+    @property
+    def witnessed(self) -> list[Head]:
+        """Every head of the Lab's ledger that the gate's own witnessed, with whichever pilot's promise."""
+        return [Head(**entry.body["lab"]) for entry in self.room.entries() if entry.kind == REGISTERED]
 
     @cached_property
     def people(self) -> People:

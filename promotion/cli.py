@@ -294,6 +294,32 @@ def waive(
     return done
 
 
+@app.command(name="portfolio")
+def portfolio_(context: typer.Context, as_json: Json = False) -> Any:
+    """Show all pilots together: each one's level, what came of it, and how much may still be spent on false alarms."""
+    from promotion.policy import read_settings
+    from promotion.portfolio import portfolio
+    from promotion.state import open_promotion
+    from shared import wording
+
+    workspace = session(context).workspace()
+    found = portfolio(open_promotion(workspace).entries(), read_settings(workspace).portfolio.bound)
+    rows = [
+        (each.place.number, each.pilot, _when(each.at), f"{each.place.level:.4f}", wording.p_value(each.p), each.state)
+        for each in found.tested
+    ]
+    emit(
+        as_json,
+        found.as_json(),
+        table("", "pilot", "registered", "level", "p", "state", rows=rows) if rows else "No pilot was registered yet.",
+        f"At most {100 * found.bound:g} % of the discoveries are expected to be false. "
+        f"{counted(found.discoveries, 'pilot')} scaled within the level; all levels come to {found.spent:.3f}.",
+        f"Left to be spent: {found.wealth:.4f}. The next pilot gets a level of {found.following:.4f}; "
+        "each discovery adds to it.",
+    )
+    return found
+
+
 @app.command()
 def log(
     context: typer.Context,

@@ -30,6 +30,19 @@ class Tiers(BaseModel):
     high: Rules = Rules()
 
 
+class PortfolioSettings(BaseModel):
+    """What holds for all pilots together.
+
+    Attributes:
+        bound: the largest expected share of false ones among all that are scaled within their level; 0.2 costs a team
+            of 20 to 40 pilots a year the least power of what may still be called a bound (docs/proof/portfolio.md).
+    """
+
+    model_config = _CLOSED
+
+    bound: float = Field(default=0.2, gt=0, lt=1)
+
+
 class GateSettings(BaseModel):
     """`configs/gate.yaml`.
 
@@ -38,6 +51,7 @@ class GateSettings(BaseModel):
         valid_days: how long a package may run after its decision.
         remind_days: how many days before its deadline a decision is shown as due.
         signatures_min: how many persons sign a decision, by risk tier.
+        portfolio: what holds for all pilots together.
         tiers: see there.
     """
 
@@ -48,6 +62,7 @@ class GateSettings(BaseModel):
     valid_days: int = Field(default=180, ge=1, le=3650)
     remind_days: int = Field(default=3, ge=0)
     signatures_min: SignaturesMin = SignaturesMin()
+    portfolio: PortfolioSettings = PortfolioSettings()
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:

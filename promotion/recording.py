@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from promotion.case import Case
 from promotion.intake import digest_named
 from promotion.policy import Policy
+from promotion.portfolio import outcome
 from promotion.proposing import require_last
 from promotion.state import decisions
 from shared.attestation import Attestation, parse_attestation
@@ -50,6 +51,7 @@ def record(
             "decision": decision.model_dump(mode="json"),
             "policy": policy.as_json(),
             "ledgers": {"lab": case.candidate.manifest.ledger},
+            "portfolio": outcome(attestation),
             "signatories": [one.model_dump(mode="json") for one in signatories],
         }
         room.write(connection, "decided", case.charter.pilot, body)

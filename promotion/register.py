@@ -7,12 +7,16 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from promotion.case import REGISTERED
+from promotion.policy import read_settings
+from promotion.portfolio import next_place, place_of
 from promotion.state import open_promotion, promises
+from shared import ledger
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
 from shared.ledger import Head
 from shared.register import Receipt, TooLate
+from shared.room import Room
 from shared.workspace import Workspace
 
 
@@ -22,13 +26,20 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:
-            return Receipt(parse_rfc3339(row.at), Head(row.ledger_seq, row.ledger_hash))
+            taken = Head(row.ledger_seq, row.ledger_hash)
+            return Receipt(parse_rfc3339(row.at), taken, _first_heard(room, connection, promise.charter.pilot))
         now = room.now()
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
         body = {"promise": promise.digest, "lab": lab.as_json()}
         if promise.amends is not None:
             body["amends"] = promise.amends.model_dump(mode="json")
+        written = ledger.entries(connection, room.entries_table)
+        pilot = promise.charter.pilot
+        # A live workspace scales no synthetic pilot, so that none uses up what others are tested by.
+        counted = workspace.mode == "rehearsal" or not promise.charter.synthetic
+        if counted and place_of(written, pilot) is None:
+            body["portfolio"] = next_place(written, read_settings(workspace).portfolio.bound).as_json()
         head = room.write(connection, REGISTERED, promise.charter.pilot, body, at=now)
         connection.execute(
             promises.insert().values(
@@ -40,4 +51,11 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
             )
         )
         reach(Point.REGISTER_WRITTEN)
-    return Receipt(now, head)
+        heard = _first_heard(room, connection, promise.charter.pilot)
+    return Receipt(now, head, heard)
+
+
+def _first_heard(room: Room, connection: sa.Connection, pilot: str) -> Head:
+    """The Lab's head when a promise was first taken in under the pilot's name."""
+    entries = ledger.entries(connection, room.entries_table, subject=pilot)
+    return Head(**next(entry.body["lab"] for entry in entries if entry.kind == REGISTERED))

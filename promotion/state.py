@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from promotion.policy import read_settings
 from shared.ledger import ledger_table
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -35,4 +34,6 @@ decisions = sa.Table(
 
 def open_promotion(workspace: Workspace) -> Room:
     """The gate's room."""
+    from promotion.policy import read_settings  # the checks, which the policy has fields for, read these tables
+
     return open_room("promotion", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)

@@ -15,6 +15,7 @@ from shared.charter import Promise
 from shared.digests import canonical, digest_file, digest_json, hex_of
 from shared.errors import BadInput
 from shared.evidence.model import Evidence
+from shared.excerpt import Excerpt
 from shared.files import scratch_in, settle_verified, write_atomically
 from shared.money import Money
 from shared.workspace import Mode
@@ -30,6 +31,7 @@ EVIDENCE = "evidence.json"
 AMENDMENTS = "amendments.json"
 SPEND = "spend.json"
 MLFLOW_RUN = "mlflow_run.json"
+LEDGER = "ledger.json"
 AA = "aa.json"
 DATA = "data"
 FILES = "files"
@@ -143,6 +145,10 @@ class Candidate:
     def spend(self) -> Spend:
         """The costs as submitted."""
         return self._read(SPEND, Spend)
+
+    def excerpt(self) -> Excerpt:
+        """The Lab's chain from where the gate first heard of the pilot to the manifest's head."""
+        return self._read(LEDGER, Excerpt)
 
     def certificate(self) -> AaCertificate | None:
         """The A/A certificate, where the Lab had one that covers the pilot."""

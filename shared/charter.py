@@ -19,6 +19,7 @@ from shared.money import Amount, Money
 from shared.people import Tier
 from shared.play import Play, TimeZone
 from shared.sample_plan import Part, SamplePlan
+from shared.value import Value
 
 DAYS_PER_WEEK = 7
 ARMS_MIN = 2
@@ -234,6 +235,7 @@ class Charter(Part):
         sample: how many units, how sure, and when to look.
         time_box: when exposures and outcomes count.
         budget: what it may cost.
+        value: what a gain is worth, and what the play costs to run; None where the charter does not say.
         decide_by: the day by whose end the owner has decided; silence is *stop*.
         follows: for the successor of a revised pilot: its lineage.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
@@ -264,6 +266,8 @@ class Charter(Part):
     time_box: TimeBox
     decide_by: date
     budget: Budget
+    # Left out of what is dumped where it says nothing, so that charters without it keep their digests.
+    value: Value | None = Field(default=None, exclude_if=lambda value: value is None)
     follows: Follows | None = None
     synthetic: bool = False
 

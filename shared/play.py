@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.precautions import Action, Review, Rollout
+
 CRON_FIELDS = 5
 # More than any change of the clock today: an hour, or two at the Troll station (tz database, Antarctica/Troll).
 SHIFT_MAX = timedelta(hours=3)
@@ -120,6 +122,9 @@ class Play(BaseModel):
         channel: where messages go.
         schedule: when.
         holdout_frac: the share of the audience that is left alone.
+        actions: what of it may do harm, besides writing to customers, which every campaign does.
+        review: who looks before it reaches customers.
+        rollout: how it grows, is watched and is taken back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +137,15 @@ class Play(BaseModel):
     channel: Literal["file"] = "file"
     schedule: Schedule
     holdout_frac: Decimal = Field(default=HOLDOUT_FRAC, ge=0, lt=1)
+    # Left out of what is dumped where they say nothing, so that charters without them keep their digests.
+    actions: tuple[Action, ...] = Field(default=(), exclude_if=lambda actions: not actions)
+    review: Review | None = Field(default=None, exclude_if=lambda review: review is None)
+    rollout: Rollout | None = Field(default=None, exclude_if=lambda rollout: rollout is None)
+
+    @property
+    def risky(self) -> tuple[Action, ...]:
+        """What of it may do harm, each once; a campaign writes to customers whether or not it says so."""
+        return tuple(dict.fromkeys(("outbound", *self.actions)))
 
     @property
     def holdout(self) -> Fraction:

@@ -21,10 +21,15 @@ class TooLate(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """When the gate took a promise in, and its ledger's head from then on."""
+    """When the gate took a promise in, and its ledger's head from then on.
+
+    Attributes:
+        lab: the Lab's head when the gate first heard of the pilot: a candidate shows the Lab's chain from there on.
+    """
 
     at: datetime
     ledger: Head
+    lab: Head
 
 
 class Register(Protocol):

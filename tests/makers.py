@@ -28,6 +28,16 @@ TEMPLATE = "Dear customer from a {{ zip_code }} place,\n\nyou spent {{ history }
 # What `make_package` becomes, and a moment that its schedule names.
 RELEASE = "spring-email-letter"
 OCCURRENCE = datetime(2026, 2, 2, 9, tzinfo=UTC)
+# What a visit is worth, so that a gain of a percentage point pays.
+WORTH_IT = {"worth": "2.00", "units_per_month": 10_000, "running": {"media": "100.00"}}
+CAREFUL = {
+    "review": {"by": OWNER, "before": "send"},
+    "rollout": {
+        "steps": ["0.05", "0.25", "1"],
+        "watched": ["visit", "spend"],
+        "rollback": [{"metric": "visit", "worse_than": -0.01}],
+    },
+}
 HEAD = {"seq": 1, "hash": "sha256:" + "1" * 64}
 SEGMENTS = ("Urban", "Surburban", "Rural")
 
@@ -82,6 +92,7 @@ def make_charter(
                     "template": "message.txt",
                     "fields": ["zip_code", "history"],
                     "schedule": {"cron": cron, "timezone": "UTC", "grace_minutes": 60},
+                    **(CAREFUL if changes.get("risk_tier") == "high" else {}),
                     **(play or {}),
                 },
             },
@@ -91,6 +102,8 @@ def make_charter(
         "time_box": {"start": "2026-01-05", "end": "2026-01-19"},
         "decide_by": "2026-01-31",
         "budget": {"media": Decimal("10.00"), "currency": "USD"},
+        # The policy asks for it at high risk.
+        **({"value": WORTH_IT} if changes.get("risk_tier") == "high" else {}),
         **changes,
     }
     return Charter.model_validate(content)

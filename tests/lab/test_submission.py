@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -11,10 +12,13 @@ from lab.assigning import assign
 from lab.intake import record
 from lab.launch import end
 from lab.pilots import get_pilot
+from lab.reservations import release, reserve
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
+from promotion.state import open_promotion
 from shared.errors import Refused
+from shared.ledger import GENESIS
 from shared.money import parse_amount
 from tests.lab_makers import (
     AFTER,
@@ -51,6 +55,7 @@ def test_a_candidate_is_everything_that_the_gate_needs_and_intact(submitted):
         "files/contracts/customers.odcs.yaml",
         "files/contracts/outcomes.odcs.yaml",
         "files/message.txt",
+        "ledger.json",
         "mlflow_run.json",
         "promise.json",
         "report.html",
@@ -154,3 +159,31 @@ def test_killed_at_any_step_a_candidate_is_before_the_gate_once_after_the_next_t
 def test_nothing_of_a_machine_or_person_but_the_people_is_in_the_manifest(submitted):
     manifest = submit(submitted, PILOT).candidate.manifest
     assert str(submitted.root) not in json.dumps(manifest.model_dump(mode="json"))
+
+
+def test_the_candidate_shows_the_labs_chain_from_where_the_gate_first_heard_of_it_and_only_the_costs_in_it(recorded):
+    spend(recorded, PILOT, Decimal("1.25"), "stamps")
+    recorded.clock.set(AFTER)
+    analyse(recorded, PILOT)
+    candidate = submit(recorded, PILOT).candidate
+    room, shown = open_lab(recorded), candidate.excerpt()
+    [taken] = [e for e in open_promotion(recorded).entries(PILOT) if e.kind == "registered"]
+    assert shown.after.as_json() == taken.body["lab"]
+    assert (shown.broken(), shown.end.as_json()) == ([], candidate.manifest.ledger)
+    # The chain is the Lab's own, entry by entry, whose hashes its own verification finds right.
+    written = {entry.seq: entry for entry in room.entries()}
+    hashes = {0: GENESIS, **{seq: entry.hash for seq, entry in written.items()}}
+    assert shown.heads == {seq: hashes[seq] for seq in range(shown.after.seq, shown.end.seq + 1)}
+    assert room.problems() == []
+    told = {link.seq: link.body for link in shown.links if link.body is not None}
+    assert told == {seq: entry.body for seq, entry in written.items() if entry.kind == "spent"}
+    assert [body["purpose"] for body in told.values()][-1] == "stamps"
+
+
+def test_a_reservation_that_was_released_is_in_the_chain_that_the_candidate_shows(recorded):
+    reserve(recorded, PILOT, Decimal("2.00"), "paper")
+    recorded.clock.set(AFTER)
+    analyse(recorded, PILOT)
+    release(recorded, PILOT, "paper")
+    kinds = [link.kind for link in submit(recorded, PILOT).candidate.excerpt().bookings(PILOT)]
+    assert kinds[-2:] == ["reserved", "released"]

@@ -33,6 +33,7 @@ from shared.candidate import (
     DATA,
     EVIDENCE,
     FILES,
+    LEDGER,
     PROMISE,
     SPEND,
     Candidate,
@@ -45,13 +46,14 @@ from shared.candidate import (
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import parse_rfc3339, rfc3339
 from shared.decision import Word
-from shared.digests import digest_file
+from shared.digests import digest_file, digest_json
 from shared.engines.protocol import PilotData
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
+from shared.excerpt import Excerpt, excerpt
 from shared.files import scratch_in
 from shared.keys import FACTORY
-from shared.ledger import GENESIS, Head
+from shared.ledger import GENESIS, Entry, Head, entry_hash
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
@@ -144,6 +146,7 @@ class Stage:
         holdout: str = "0",
         certified: Mapping[str, Any] | None = None,
         recorded: Callable[[Path], None] | None = None,
+        later: int = 0,
         alter: Callable[[Path], None] | None = None,
         preflight: Mapping[str, Any] | None = MappingProxyType({}),
         **head: Any,
@@ -151,6 +154,8 @@ class Stage:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
 
         `alter` is the hand of a Lab that lies before it seals.
+
+        The Lab's ledger has gone on by `later` entries, so that of two candidates it is the later one that has more.
 
         `recorded` writes the data in place of `arms` and all that says more about them.
 
@@ -184,6 +189,8 @@ class Stage:
             held_by = certificate(self.workspace, promise, evidence.data, **(certified or {}))
             write_json(folder / AA, held_by.as_json())
             write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
+            shown = booked_in_the_lab(frozen.pilot, costs, later)
+            write_json(folder / LEDGER, shown.as_json())
             if alter is not None:
                 alter(folder)
             said = {
@@ -193,7 +200,7 @@ class Stage:
                 "promise": promise.digest,
                 "requester": frozen.requester,
                 "covers_until": rfc3339(ENDS),
-                "ledger": {"seq": 1, "hash": GENESIS},
+                "ledger": shown.end.as_json(),
             }
             candidate = seal(folder, self.workspace.promotion / "intake", **(said | head))
         if preflight is not None:
@@ -350,6 +357,31 @@ def certificate(
                      verdict=verdict(low, question.alpha), reason=f"{alarms} of {times} splits")
         )  # fmt: skip
     return AaCertificate(made=made, asked=question, metrics=tuple(found))
+
+
+def booked_in_the_lab(pilot: str, costs: Sequence[tuple[str, str]], later: int = 0) -> Excerpt:
+    """What a Lab whose first pilot this is shows of its ledger: the launch, each cost, and so many later entries."""
+    spent = [
+        ("spent", {"id": entry.id, "money": entry.money.as_json(), "purpose": entry.purpose})
+        for entry in _spend(costs).entries
+    ]
+    chain = chained(
+        pilot,
+        ("launched", {"reserved": {"amount": "10.00", "currency": "USD"}}),
+        *spent,
+        *[("recorded", {"rows": 1})] * later,
+    )
+    return excerpt(chain, Head(0, GENESIS), Head(len(chain), chain[-1].hash), pilot)
+
+
+def chained(subject: str, *said: tuple[str, dict[str, Any]], after: Head = Head(0, GENESIS)) -> list[Entry]:
+    """Entries of a ledger, each chained to the one before."""
+    found: list[Entry] = []
+    for seq, (kind, body) in enumerate(said, start=after.seq + 1):
+        prev = found[-1].hash if found else after.hash
+        told = {"seq": seq, "at": rfc3339(EXPOSED), "kind": kind, "subject": subject, "prev": prev}
+        found.append(Entry(**told, body=body, hash=entry_hash(**told, body=digest_json(body))))
+    return found
 
 
 def _spend(costs: Sequence[tuple[str, str]]) -> Spend:

@@ -84,7 +84,10 @@ def test_every_verdict_names_what_cannot_change_it(stage):
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
     line = " ".join(shown.output.split())
-    assert "Cannot change this verdict, by the policy: recording_gaps, aa_fresh, metrics_vary, budget_kept." in line
+    assert (
+        "Cannot change this verdict, by the policy: recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr."
+        in line
+    )
 
 
 def test_an_explained_check_says_what_it_asks_of_whom_and_the_numbers(stage):

@@ -120,9 +120,9 @@ def test_another_decision_is_refused_and_the_first_stands(stage, asked):
 
 
 def test_a_decision_stands_when_another_candidate_of_the_pilot_comes(stage):
-    stage.submit(ledger={"seq": 1, "hash": "sha256:1"})
+    stage.submit(later=1)
     stage.decide("stop")
-    stage.submit(costs=[], ledger={"seq": 2, "hash": "sha256:2"})
+    stage.submit(costs=[], later=3)
     assert stage.decide("stop").repeated
     with pytest.raises(Refused, match="it was decided before"):
         stage.decide("scale")

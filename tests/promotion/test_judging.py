@@ -18,15 +18,15 @@ def check(stage, capsys, *words):
 
 
 def test_a_pilots_name_means_its_latest_candidate(stage):
-    stage.submit(arms=WEAK, ledger={"seq": 1, "hash": "sha256:1"})
-    stage.submit(ledger={"seq": 2, "hash": "sha256:2"})
+    stage.submit(arms=WEAK, later=1)
+    stage.submit(later=2)
     [(case, judgement)] = judge_named(stage.workspace, "spring-email")
     assert (case.candidate.manifest.ledger["seq"], judgement.verdict) == (2, "admit")
 
 
 def test_a_digest_or_its_beginning_means_that_candidate(stage):
-    first = stage.submit(arms=WEAK, ledger={"seq": 1, "hash": "sha256:1"})
-    stage.submit(ledger={"seq": 2, "hash": "sha256:2"})
+    first = stage.submit(arms=WEAK, later=1)
+    stage.submit(later=2)
     for name in (first.digest, first.folder.name, first.folder.name[:8]):
         [(case, judgement)] = judge_named(stage.workspace, name)
         assert (case.candidate.digest, judgement.verdict) == (first.digest, "refuse")

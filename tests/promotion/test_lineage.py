@@ -190,8 +190,7 @@ def test_the_gate_judges_by_the_version_in_force(stage, take_in):
     first = take_in(LAUNCHED, **high)
     assert stage.judge(charter=high, registered=None).verdict == "refuse"
     # The later of two candidates is the one whose Lab's ledger had gone further.
-    later = {"seq": 2, "hash": GENESIS}
-    judgement = stage.judge(earlier=[first], charter=LOWER, registered=LAUNCHED + HOUR, ledger=later)
+    judgement = stage.judge(earlier=[first], charter=LOWER, registered=LAUNCHED + HOUR, later=1)
     assert judgement.verdict == "admit"
     done = stage.decide()
     assert (

@@ -131,7 +131,7 @@ def test_who_proposed_may_propose_something_else_and_only_that_is_signed(high):
 
 
 def _other_candidate(stage):
-    stage.submit(charter={"risk_tier": "high"}, ledger={"seq": 9, "hash": "sha256:9"}, costs=[("7.00", "USD")])
+    stage.submit(charter={"risk_tier": "high"}, later=9, costs=[("7.00", "USD")])
 
 
 def _revoked_key(stage):

@@ -46,8 +46,8 @@ def test_the_most_urgent_comes_first_and_an_owner_may_see_only_their_own(stage):
 
 
 def test_only_a_pilots_latest_candidate_waits(stage):
-    stage.submit(ledger={"seq": 9, "hash": "sha256:9"})
-    later = stage.submit(ledger={"seq": 10, "hash": "sha256:10"}, costs=[])
+    stage.submit(later=9)
+    later = stage.submit(later=12, costs=[])
     assert [entry["candidate"] for entry in waiting(stage.workspace)] == [later.digest]
 
 

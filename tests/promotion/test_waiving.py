@@ -126,7 +126,7 @@ def test_a_waiver_that_has_ended_does_nothing_and_is_told_of(short):
 
 def test_a_waiver_of_another_candidate_does_nothing_and_is_told_of(short):
     give(short)
-    short.submit(charter=UNDERSIZED, ledger={"seq": 9, "hash": "sha256:9"}, costs=[("7.00", "USD")])
+    short.submit(charter=UNDERSIZED, later=9, costs=[("7.00", "USD")])
     judgement, found = planned(short)
     assert judgement.verdict == "refuse"
     assert all(f"(a waiver by {WARDEN} was for another candidate)" in one.reason for one in found)
