@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -209,6 +210,9 @@ def decide(
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
     insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
@@ -217,6 +221,7 @@ def decide(
     signs with the same command.
     """
     from promotion.decision import decide as sign
+    from promotion.decision import preview
     from promotion.drafting import Asked, require_word
     from promotion.proposing import Proposed
     from shared import wording
@@ -224,9 +229,11 @@ def decide(
     from shared.keys import GATE
 
     workspace = session(context).workspace()
-    asked = Asked(
-        require_word(word), as_, reason, arm, insight, passphrase(workspace, as_), passphrase(workspace, GATE)
-    )
+    asked = Asked(require_word(word), as_, reason, arm, insight)
+    if dry_run:
+        progress("Judging as the real command would; nothing is signed or written …")
+        return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
+    asked = replace(asked, passphrase=passphrase(workspace, as_), gate_passphrase=passphrase(workspace, GATE))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
     if isinstance(done, Proposed):
@@ -244,6 +251,7 @@ def decide(
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
          "waived": [one.model_dump(mode="json") for one in done.attestation.predicate.findings if one.waived],
+         "steps": [step.as_json() for step in done.steps],
          "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
@@ -411,6 +419,35 @@ def verify(
     )
     if found.problems:
         raise typer.Exit(Refused.exit_code)
+    return found
+
+
+def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
+    """What a decision would sign and do; a proposal exits as the real one does."""
+    from promotion.proposing import said
+    from shared.errors import Undecided
+
+    decision, predicate = found.decision, found.predicate
+    what = "was proposed" if found.proposed else "was decided"
+    signers = " and ".join(found.signers)
+    emit(
+        as_json,
+        {"pilot": name, "dry_run": True, **found.as_json()},
+        f"{name}: {said(decision)} {what} before, at {decision.at}; nothing new would be signed."
+        if found.repeated
+        else f"{name}: {said(decision)} would be {'proposed' if found.proposed else 'signed'} by {signers}.",
+        *([] if predicate is None else [
+            f"Signed would be: verdict {predicate.verdict} on {len(predicate.findings)} findings, until "
+            f"{predicate.expires}, by policy {predicate.policy[:19]}…; in full with --json",
+            *_waived_text(predicate.findings),
+        ]),
+        *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
+          for n, step in enumerate(found.steps, 1)),
+        *(["It would wait for a second signature; nothing is handed over before."] if found.proposed else []),
+        "Nothing was signed or written. Passphrases were not asked for.",
+    )  # fmt: skip
+    if found.proposed:
+        raise typer.Exit(Undecided.exit_code)
     return found
 
 

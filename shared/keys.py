@@ -108,6 +108,10 @@ class KeyStore:
         """Whether the private half of `name` is on this machine."""
         return self._path(name).exists()
 
+    def require(self, name: str) -> None:
+        """Raises Refused where the private half of `name` is not on this machine."""
+        _require_file(name, self._path(name))
+
     def create(self, name: str, role: Role, *, as_next: bool = False) -> PublicKey:
         """A new pair; the private half is written, the public record returned.
 
@@ -141,12 +145,7 @@ class KeyStore:
 
     def _load(self, name: str, path: Path | None = None) -> Ed25519PrivateKey:
         path = path or self._path(name)
-        if not path.exists():
-            raise Refused(
-                f"the private key of {name} is not on this machine",
-                where=str(path),
-                remedy=f"sign where it is, or make one with `pilotplant promote enrol {name}`",
-            )
+        _require_file(name, path)
         try:
             key = ser.load_pem_private_key(path.read_bytes(), self._secret())
         except (ValueError, TypeError) as error:
@@ -187,6 +186,15 @@ class KeyStore:
     def _encryption(self) -> ser.KeySerializationEncryption:
         secret = self._secret()
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
+
+
+def _require_file(name: str, path: Path) -> None:
+    if not path.exists():
+        raise Refused(
+            f"the private key of {name} is not on this machine",
+            where=str(path),
+            remedy=f"sign where it is, or make one with `pilotplant promote enrol {name}`",
+        )
 
 
 def record_name(key: PublicKey) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 import duckdb
 import yaml
 
+from promotion.carrying import Decided
 from promotion.case import Case
-from promotion.decision import Decided, decide
+from promotion.decision import decide
 from promotion.drafting import Asked
 from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
