@@ -13,6 +13,7 @@ from promotion.recording import row_of
 from promotion.succession import open_successor
 from shared.attestation import Attestation, parse_attestation
 from shared.candidate import Candidate
+from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.files import write_atomically
 from shared.metrics import Metric
@@ -126,6 +127,7 @@ class _Load:
 
 def _write_attestation(load: _Load, step: Step) -> None:
     write_atomically(step.target, load.envelope)
+    reach(Point.CARRY_ATTESTED)
 
 
 def _lay_package(load: _Load, _step: Step) -> None:
@@ -134,6 +136,7 @@ def _lay_package(load: _Load, _step: Step) -> None:
 
 def _open_draft(load: _Load, _step: Step) -> None:
     open_successor(load.workspace, load.candidate, load.decision)
+    reach(Point.CARRY_DRAFTED)
 
 
 _DO: dict[Act, Callable[[_Load, Step], None]] = {

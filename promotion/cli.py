@@ -100,11 +100,13 @@ def queue(
     as_json: Json = False,
 ) -> Any:
     """List what waits for a decision, and until when."""
+    from promotion.reception import receptions
     from promotion.waiting import waiting
     from shared.clock import parse_rfc3339
     from shared.wording import days
 
-    found = waiting(session(context).workspace(), owner=as_)
+    workspace = session(context).workspace()
+    found, crossing = waiting(workspace, owner=as_), receptions(workspace)
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
          days(c["days_left"]) + (", due" if c["due"] else ""))
@@ -112,10 +114,11 @@ def queue(
     ]  # fmt: skip
     emit(
         as_json,
-        {"candidates": found},
+        {"candidates": found, "handed_over": [one.as_json() for one in crossing]},
         table("pilot", "candidate", "waits for", "until", "left", rows=rows)
         if found
         else "Nothing waits for a decision.",
+        *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
 
@@ -308,22 +311,26 @@ def log(
 ) -> Any:
     """Print the gate's ledger."""
     from promotion.log import read_log
+    from promotion.reception import receptions
     from shared.console import write
     from shared.errors import BadInput
 
     if format_ not in LOG_FORMATS or (as_json and format_ == "csv"):
         raise BadInput(f"`{format_}` is not a format here", where="--format", expected="one of: text, json, csv")
-    found = read_log(session(context).workspace(), name)
+    workspace = session(context).workspace()
+    found = read_log(workspace, name)
     if format_ == "csv":
         write(found.as_csv())
         for problem in found.problems:
             progress(f"PROBLEM  {problem}")
         return found
+    became = [one for one in receptions(workspace) if name in {None, one.pilot}]
     rows = [(e.seq, _when(e.at), e.kind, e.subject, _gist(e.kind, e.body), e.hash[:19] + "…") for e in found.entries]
     emit(
         as_json or format_ == "json",
-        found.as_json(),
+        found.as_json() | {"handed_over": [one.as_json() for one in became]},
         table("#", "at", "kind", "subject", "what", "hash", rows=rows),
+        *(f"{one.pilot}: {one.told}" for one in became),
         *(f"PROBLEM  {problem}" for problem in found.problems),
     )
     return found

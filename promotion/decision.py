@@ -14,6 +14,7 @@ from promotion.proposing import Proposed, propose, told, verdict_for
 from promotion.recording import record, row_of
 from promotion.signing import predicate_of, proposer, require_here, signatory, signer_of
 from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
+from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.keys import GATE
 from shared.workspace import Workspace
@@ -105,9 +106,11 @@ def _settle(intent: ToSign, asked: Asked) -> Decided:
     workspace = case.room.workspace
     gate = signer_of(workspace, GATE, asked.gate_passphrase)
     person = signer_of(workspace, asked.who, asked.passphrase)
+    reach(Point.DECIDE_JUDGED)
     predicate = _predicate(intent, asked, gate.public_key.keyid, person.public_key.keyid)
     envelope = attest(digest_named(case.candidate), predicate, [gate, person])
     attestation: Attestation = parse_attestation(envelope, where="the attestation")
+    reach(Point.DECIDE_SIGNED)
     record(case.room, case, attestation, envelope, intent.sitting.policy, found.signed.digest if found else None)
     return carry_out(case.room, case.charter.pilot, repeated=False)
 

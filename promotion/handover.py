@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 from shared.candidate import Candidate, is_intact, open_candidate
+from shared.crashpoints import Point, reach
 from shared.digests import PREFIX, hex_of
 from shared.errors import Refused
 from shared.files import scratch_in, settle_verified
+from shared.package import ATTESTATION, CANDIDATE
 from shared.workspace import Workspace
-
-CANDIDATE = "candidate"
-ATTESTATION = "attestation.json"
 
 
 def package_path(workspace: Workspace, candidate: str) -> Path:
@@ -28,18 +27,25 @@ def hand_over(workspace: Workspace, candidate: Candidate, attestation: bytes) ->
     target = package_path(workspace, candidate.folder.name)
     if not is_handed_over(target, attestation):
         with scratch_in(target.parent) as scratch:
-            shutil.copytree(candidate.folder, scratch / CANDIDATE)
-            # The copy is looked at, so that nothing can change between the look and the hand-over.
-            changed = open_candidate(scratch / CANDIDATE).tampered(PREFIX + candidate.folder.name)
-            if changed:
-                raise Refused(
-                    "the candidate was changed after it was sealed: " + "; ".join(changed),
-                    where=str(candidate.folder),
-                    remedy="restore the candidate from a backup, then give the same command again",
-                )
-            (scratch / ATTESTATION).write_bytes(attestation)
+            pack(scratch, candidate, attestation)
+            reach(Point.HAND_OVER_COPIED)
             settle_verified(scratch, target, lambda there: is_handed_over(there, attestation))
+        reach(Point.HAND_OVER_SETTLED)
     return target
+
+
+def pack(folder: Path, candidate: Candidate, attestation: bytes) -> None:
+    """Writes a package into a folder of one's own; raises Refused where the candidate is no longer what was sealed."""
+    shutil.copytree(candidate.folder, folder / CANDIDATE)
+    # The copy is looked at, so that nothing can change between the look and the hand-over.
+    changed = open_candidate(folder / CANDIDATE).tampered(PREFIX + candidate.folder.name)
+    if changed:
+        raise Refused(
+            "the candidate was changed after it was sealed: " + "; ".join(changed),
+            where=str(candidate.folder),
+            remedy="restore the candidate from a backup, then give the same command again",
+        )
+    (folder / ATTESTATION).write_bytes(attestation)
 
 
 def is_handed_over(package: Path, attestation: bytes) -> bool:

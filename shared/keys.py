@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -212,6 +213,21 @@ def write_public(folder: Path, key: PublicKey, *, stem: str | None = None) -> Pa
     path = folder / f"{stem or key.name}.yaml"
     write_atomically(path, record_bytes(key))
     return path
+
+
+def narrowed(pinned: PublicKey, published: Sequence[PublicKey]) -> PublicKey:
+    """A pinned key with the end and the revocation that were published of it since; it never gains by that."""
+    for key in published:
+        if key.key_id == pinned.key_id:
+            ends = [moment for moment in (pinned.ends, key.ends) if moment is not None]
+            revoked = [moment for moment in (pinned.revoked_since, key.revoked_since) if moment is not None]
+            pinned = pinned.model_copy(
+                update={
+                    "ends": min(ends, key=parse_rfc3339, default=None),
+                    "revoked_since": min(revoked, key=parse_rfc3339, default=None),
+                }
+            )
+    return pinned
 
 
 def read_public(folder: Path) -> list[PublicKey]:
