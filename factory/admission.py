@@ -21,7 +21,7 @@ from shared.crashpoints import Point, reach
 from shared.digests import digest_json
 from shared.errors import BadInput, Contained, Refused
 from shared.files import scratch_in, settle
-from shared.package import ATTESTATION, CANDIDATE, Verified
+from shared.package import ATTESTATION, CANDIDATE, Sealed, Verified
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -136,10 +136,11 @@ def _judge(room: Room, folder: Path) -> Verified | list[str]:
     found = verify(room.workspace, folder, now=room.now())
     if not isinstance(found, Verified):
         return found
-    return _against_policy(room.workspace, found) or found
+    return against_policy(room.workspace, found) or found
 
 
-def _against_policy(workspace: Workspace, package: Verified) -> list[str]:
+def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
+    """Every reason why the Factory's own policy would not let this arm become a release; preflight asks it as well."""
     play, population = package.play, package.promise.charter.population
     settings, reasons = read_settings(workspace), []
     if play.channel not in settings.channels:

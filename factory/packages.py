@@ -13,9 +13,9 @@ from shared.attestation import Attestation
 from shared.candidate import Candidate
 from shared.clock import parse_rfc3339
 from shared.digests import hex_of
-from shared.errors import PilotPlantError
+from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey, narrowed, read_public
-from shared.package import Package, Verified, distrust, open_package
+from shared.package import Package, Sealed, Verified, against_play, distrust, open_package, read_promise
 from shared.workspace import Workspace
 
 
@@ -40,7 +40,26 @@ def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | l
         return reasons
     decision = attestation.predicate.decision
     # Both are there, or `distrust` had said so.
-    return Verified(folder, decision.release or "", decision.arm or "", candidate, attestation, promise)
+    return Verified(decision.release or "", decision.arm or "", candidate, promise, folder, attestation)
+
+
+def open_arms(workspace: Workspace, candidate: Candidate, digest: str) -> list[Sealed]:
+    """Each arm of a candidate that nobody need have decided on yet, by the same rules as a package's.
+
+    Raises Refused with every reason why none of it is to be believed.
+    """
+    reasons = candidate.tampered(digest) + _against_origin(workspace, candidate)
+    promise = read_promise(candidate, None, reasons)
+    arms = [arm.name for arm in promise.charter.treatments] if promise else []
+    reasons += [reason for arm in arms if promise for reason in against_play(candidate, promise, arm)]
+    if reasons or promise is None:
+        raise Refused(
+            "the candidate is not tried: " + "; ".join(reasons),
+            where=str(candidate.folder),
+            expected="a candidate of this workspace, whole and as it was sealed",
+            remedy=f"submit it again: pilotplant lab submit {candidate.manifest.pilot}",
+        )
+    return [Sealed(promise.charter.release(arm), arm, candidate, promise) for arm in arms]
 
 
 def _against_attestation(workspace: Workspace, package: Package, attestation: Attestation, now: datetime) -> list[str]:

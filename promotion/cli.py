@@ -32,16 +32,17 @@ MARKS = {
 @app.command()
 def enrol(
     context: typer.Context,
-    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, or `gate` for the gate's own key.")],
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
     public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
     as_json: Json = False,
 ) -> Any:
     """Make or register the key with which somebody signs."""
     from promotion.enrolment import enrol as register
+    from shared.keys import FACTORY
 
     workspace = session(context).workspace()
-    secret = None if public else passphrase(workspace, owner, new=True)
+    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
     done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
     emit(
         as_json,
@@ -59,7 +60,9 @@ def enrol(
             else ""
         ),
         *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
-        f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+        "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
+        if owner == FACTORY
+        else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
     return done
 
@@ -109,13 +112,13 @@ def queue(
     found, crossing = waiting(workspace, owner=as_), receptions(workspace)
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
-         days(c["days_left"]) + (", due" if c["due"] else ""))
+         days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
         for c in found
     ]  # fmt: skip
     emit(
         as_json,
         {"candidates": found, "handed_over": [one.as_json() for one in crossing]},
-        table("pilot", "candidate", "waits for", "until", "left", rows=rows)
+        table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
@@ -531,16 +534,17 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
 
 
 def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
-    """Findings for people: a table, and a remedy below for whatever did not pass."""
+    """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
     grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
         grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
-    remedies = [
-        f"→ {finding.check}{f' ({finding.arm})' if finding.arm else ''}: {finding.remedy}"
-        for finding in findings
-        if finding.outcome != "passed" and finding.remedy
-    ]
+    asking: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.outcome != "passed" and finding.remedy:
+            name = f"{finding.check}{f' ({finding.arm})' if finding.arm else ''}"
+            asking.setdefault(finding.remedy, []).append(name)
+    remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
 
 

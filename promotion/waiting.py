@@ -16,11 +16,13 @@ from promotion.state import decisions, open_promotion
 from promotion.waivers import WAIVED
 from shared.candidate import Candidate
 from shared.clock import parse_rfc3339, rfc3339
-from shared.errors import BadInput
+from shared.errors import BadInput, PilotPlantError
 from shared.room import Room
 from shared.workspace import Workspace
 
 SECONDS_PER_DAY = 86_400
+# The check that asks whether the Factory has tried a candidate, and how long ago.
+TRIED = "preflight_signed"
 
 
 def undecided(room: Room) -> list[Candidate]:
@@ -34,7 +36,8 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
 
     An owner's are also those that they may decide in the place of another, who is away. `due` is one whose moment is
-    within `remind_days` of configs/gate.yaml.
+    within `remind_days` of configs/gate.yaml. `next` is what has to be done before it can be scaled: the command that
+    has the Factory try it, or None.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     found = []
@@ -44,7 +47,8 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
         left = (charter.deadline - room.now()).total_seconds() / SECONDS_PER_DAY
-        if left > 0 and (owner is None or owner in _deciders(open_case(room, candidate), settings)):
+        case = open_case(room, candidate)
+        if left > 0 and (owner is None or owner in _deciders(case, settings)):
             found.append(
                 {
                     "pilot": charter.pilot,
@@ -53,6 +57,7 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
                     "until": rfc3339(charter.deadline),
                     "days_left": round(left, 1),
                     "due": left <= settings.remind_days,
+                    "next": _next(case, settings),
                 }
             )
     return sorted(found, key=lambda entry: entry["until"])
@@ -62,6 +67,16 @@ def _deciders(case: Case, settings: GateSettings) -> tuple[str, ...]:
     """The owner, whatever is said against them, and whoever may decide in the owner's place today."""
     on = occasion(case, settings.policy(case.charter.risk_tier))
     return (case.charter.owner, *deciders(on))
+
+
+def _next(case: Case, settings: GateSettings) -> str | None:
+    """The command that is missing before the candidate can be scaled; None where the Factory has tried it lately."""
+    rule = settings.policy(case.charter.risk_tier).rules[TRIED]
+    try:
+        tried = 0 <= case.preflight.age_days(case.now) <= rule.model_dump()["days_max"]
+    except PilotPlantError:
+        tried = False
+    return None if tried else f"pilotplant factory preflight {case.charter.pilot}"
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:

@@ -48,21 +48,17 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A package that may run now.
+class Sealed:
+    """One arm of a candidate, whose files are as they were sealed.
 
     Attributes:
-        folder: where it lies.
-        release: the name it was handed over under.
-        arm: the arm that was scaled.
+        release: the name it has, or would have, as a release.
         promise: the frozen charter with what it refers to.
     """
 
-    folder: Path
     release: str
     arm: str
     candidate: Candidate
-    attestation: Attestation
     promise: Promise
 
     @property
@@ -87,11 +83,23 @@ class Verified:
         return content.decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Verified(Sealed):
+    """A package that may run now.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+    attestation: Attestation
+
+
 def open_package(folder: Path) -> Package:
     """The package in a folder with everything that speaks against its files, by digests alone: no key is asked."""
     reasons = _strangers(folder)
     candidate, attestation = _read_candidate(folder, reasons), _read_attestation(folder, reasons)
-    promise = _read_promise(candidate, attestation, reasons) if candidate is not None else None
+    promise = read_promise(candidate, attestation, reasons) if candidate is not None else None
     if candidate is not None:
         expected = attestation.candidate if attestation else None
         reasons += [f"candidate/{found}" for found in candidate.tampered(expected)]
@@ -128,6 +136,39 @@ def distrust(
     return reasons + _against_decision(attestation)
 
 
+def read_promise(candidate: Candidate, attestation: Attestation | None, reasons: list[str]) -> Promise | None:
+    """The promise of a candidate, after adding to `reasons` what speaks against it; None where it cannot be read."""
+    try:
+        promise = candidate.promise()
+    except PilotPlantError as error:
+        reasons.append(f"candidate/promise.json: {error.what}")
+        return None
+    attested = attestation.predicate.promise if attestation else promise.digest
+    if len({promise.digest, candidate.manifest.promise, attested}) > 1:
+        reasons.append(f"its promise is {promise.digest}, not the {attested} that was attested")
+    if promise.charter.synthetic and candidate.manifest.mode == "live":
+        reasons.append("its units are made up; such a pilot is scaled in a rehearsal only")
+    if attestation is not None and attestation.predicate.decision.arm:
+        reasons += against_play(candidate, promise, attestation.predicate.decision.arm)
+    return promise
+
+
+def against_play(candidate: Candidate, promise: Promise, arm: str) -> list[str]:
+    """Every file of an arm's play that was not sealed, or is not the one that the charter was frozen with."""
+    try:
+        play = promise.charter.play(arm)
+    except PilotPlantError as error:
+        return [error.what]
+    reasons = []
+    for name in play.files:
+        sealed = candidate.manifest.files.get(f"{FILES}/{name}")
+        if sealed is None:
+            reasons.append(f"candidate/{FILES}/{name}: the play names it, and it was not sealed")
+        elif promise.files.get(name) != sealed:
+            reasons.append(f"candidate/{FILES}/{name}: not the file that the charter was frozen with")
+    return reasons
+
+
 def _strangers(folder: Path) -> list[str]:
     """Whatever is no part of a package; a link could point elsewhere tomorrow."""
     if not folder.is_dir():
@@ -152,38 +193,6 @@ def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
         # What is not signed yet may be anything at all: none of it may stop the sweep of an inbox.
         reasons.append(f"{ATTESTATION}: {error.what if isinstance(error, PilotPlantError) else 'malformed'}")
         return None
-
-
-def _read_promise(candidate: Candidate, attestation: Attestation | None, reasons: list[str]) -> Promise | None:
-    """The promise, after adding to `reasons` what speaks against it."""
-    try:
-        promise = candidate.promise()
-    except PilotPlantError as error:
-        reasons.append(f"candidate/promise.json: {error.what}")
-        return None
-    attested = attestation.predicate.promise if attestation else promise.digest
-    if len({promise.digest, candidate.manifest.promise, attested}) > 1:
-        reasons.append(f"its promise is {promise.digest}, not the {attested} that was attested")
-    if promise.charter.synthetic and candidate.manifest.mode == "live":
-        reasons.append("its units are made up; such a pilot is scaled in a rehearsal only")
-    if attestation is not None and attestation.predicate.decision.arm:
-        reasons += _against_play(candidate, promise, attestation.predicate.decision.arm)
-    return promise
-
-
-def _against_play(candidate: Candidate, promise: Promise, arm: str) -> list[str]:
-    try:
-        play = promise.charter.play(arm)
-    except PilotPlantError as error:
-        return [error.what]
-    reasons = []
-    for name in play.files:
-        sealed = candidate.manifest.files.get(f"{FILES}/{name}")
-        if sealed is None:
-            reasons.append(f"candidate/{FILES}/{name}: the play names it, and it was not sealed")
-        elif promise.files.get(name) != sealed:
-            reasons.append(f"candidate/{FILES}/{name}: not the file that the charter was frozen with")
-    return reasons
 
 
 def _against_requester(attestation: Attestation, trusted: Sequence[PublicKey], promise: Promise) -> list[str]:

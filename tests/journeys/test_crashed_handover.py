@@ -50,7 +50,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stage:
         enrol(workspace, name)
         trust(workspace, name)
     load(workspace, "customers", customers_csv(root / "customers.csv"))
-    stage = Stage(workspace)
+    stage = Stage(workspace).with_factory()
     lab = open_lab(workspace)
     with lab.transaction() as connection:
         stage.submit(ledger=lab.head(connection).as_json())
