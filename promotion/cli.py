@@ -279,19 +279,25 @@ def waive(
     reason: Annotated[str, typer.Option(help="Why what was found does no harm here, in a sentence.")],
     until: Annotated[datetime, typer.Option(help="The last day on which it counts, UTC.", formats=DATES[:1])],
     arm: Annotated[str | None, typer.Option(help="Only for this arm; for all if left out.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be waived; sign and write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign an exception from one check, for the candidate that is before the gate now.
 
     What is scaled by way of it runs in the Factory no longer than the waiver counts.
     """
-    from promotion.waiving import Wish
+    from promotion.waiving import Wish, preview_waiver
     from promotion.waiving import waive as except_
 
     workspace = session(context).workspace()
     end = until.replace(tzinfo=UTC) + timedelta(days=1)
     progress("Asking the checks what there is to waive …")
-    done = except_(workspace, name, Wish(check_, as_, reason, end, arm, passphrase(workspace, as_)))
+    wish = Wish(check_, as_, reason, end, arm)
+    if dry_run:
+        return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
+    done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, as_)))
     waiver = done.waiver.waiver
     emit(
         as_json,
@@ -510,6 +516,20 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
     )  # fmt: skip
     if found.proposed:
         raise typer.Exit(Undecided.exit_code)
+    return found
+
+
+def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
+    waiver = found.waiver
+    emit(
+        as_json,
+        {"dry_run": True, "waiver": waiver.model_dump(mode="json"), "repeated": found.repeated},
+        f"{name}: {waiver.check} was waived before; nothing new would be signed."
+        if found.repeated
+        else f"{name}: {waiver.check} would be waived by {waiver.person} until {waiver.until} for this candidate.",
+        *(f"It had {finding.outcome}: {finding.reason}" for finding in found.findings),
+        "Nothing was signed or written. The passphrase was not asked for.",
+    )
     return found
 
 

@@ -152,3 +152,19 @@ def test_the_dry_run_gives_steps_and_predicate_as_json(stage, capsys):
     assert [(step["step"], step["done"]) for step in told["steps"]] == [
         ("write_attestation", False), ("lay_package", False),
     ]  # fmt: skip
+
+
+def test_the_dry_run_of_a_waiver_signs_nothing_and_is_refused_where_the_waiver_would_be(stage, capsys):
+    right = {"checks": ["sample_planned"], "tiers": ["standard"]}
+    stage.people({"email": OWNER, "decides": {"tiers": ["standard"]}, "waives": [right]})
+    stage.submit(charter={"sample": {"units_per_arm": 300}})
+    before = files(stage.workspace)
+    command = ["--workspace", str(stage.workspace.root), "promote", "waive", "spring-email", "sample_planned",
+               "--as", OWNER, "--reason", REASON, "--until", "2026-01-24"]  # fmt: skip
+    assert _exit_code([*command, "--dry-run"]) == 0
+    assert "would be waived by owner@example.com" in capsys.readouterr().out
+    refused = [part if part != "sample_planned" else "candidate_sealed" for part in command]
+    assert [_exit_code([*refused, "--dry-run"]), _exit_code(refused)] == [3, 3]
+    assert files(stage.workspace) == before
+    assert [_exit_code(command), _exit_code([*command, "--dry-run"])] == [0, 0]
+    assert "nothing new would be signed" in capsys.readouterr().out
