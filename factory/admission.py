@@ -9,21 +9,23 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.packages import ATTESTATION, CANDIDATE, Sealed, Verified, package_folder, verify
+from factory.packages import package_folder, verify
+from factory.receipts import ADMITTED, REFUSED, lay_out
 from factory.state import inbox, open_factory, read_settings, releases
 from factory.warehouse import contract_of, open_warehouse, tables
 from shared.attestation import read_attestation
 from shared.candidate import open_candidate
 from shared.clock import rfc3339
 from shared.confined import check_audience, check_template
+from shared.crashpoints import Point, reach
 from shared.digests import digest_json
 from shared.errors import BadInput, Contained, Refused
 from shared.files import scratch_in, settle
+from shared.package import ATTESTATION, CANDIDATE, Sealed, Verified
 from shared.room import Room
 from shared.workspace import Workspace
 
 UNIT = "unit"
-ADMITTED = "admitted"
 _NOT_PRINTABLE = {
     "identifier": "is an identifier: its pseudonym says nothing to a customer",
     "personal": "is personal, and never leaves the Factory's tables",
@@ -50,11 +52,18 @@ def admit(workspace: Workspace, folder: Path | None = None) -> AdmissionResult:
     """Admits one package, or whatever lies in the inbox.
 
     Raises Refused naming every reason where the one package is refused; the inbox's refusals are in the result,
-    and in the ledger once.
+    and in the ledger once. Either way each package of the inbox has its receipt then, also where a crash had left none.
     """
     room = open_factory(workspace)
-    if folder is None:
-        return _sweep(room)
+    try:
+        return _sweep(room) if folder is None else _admit_one(room, folder)
+    finally:
+        lay_out(room)
+        reach(Point.ADMIT_RECEIPTED)
+
+
+def _admit_one(room: Room, folder: Path) -> AdmissionResult:
+    workspace = room.workspace
     known = _admitted_as(room, _digest_in(folder))
     if known is not None and known[1] == read_attestation(folder / ATTESTATION).digest:
         return AdmissionResult((), (known[0],), {})
@@ -108,6 +117,7 @@ def _admit(room: Room, folder: Path) -> str:
     outcome = _take(room, folder)
     if isinstance(outcome, str):
         return outcome
+    _record_refusal(room, folder.name, outcome)
     raise _refusal(outcome, folder)
 
 
@@ -194,6 +204,8 @@ def _record(room: Room, package: Verified) -> str | list[str]:
         body = {key: row[key] for key in ("package", "attestation", "pilot", "arm", "expires")}
         more = {"ledgers": predicate.ledgers, "nonce": predicate.nonce}
         room.write(connection, ADMITTED, package.release, {**body, **more})
+        reach(Point.ADMIT_WRITTEN)
+    reach(Point.ADMIT_RECORDED)
     return package.release
 
 
@@ -206,12 +218,14 @@ def _admitted_with(connection: sa.Connection, room: Room, nonce: str) -> str | N
 
 
 def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:
+    """Writes down why, unless that was the last word on this package already: its receipt says the last one."""
     digest = digest_json(sorted(reasons))
     with room.transaction() as connection:
         table = room.entries_table
-        query = sa.select(table.c.body).where(table.c.subject == folder, table.c.kind == "refused_package")
-        if not any(json.loads(body)["digest"] == digest for body in connection.execute(query).scalars()):
-            room.write(connection, "refused_package", folder, {"digest": digest, "reasons": sorted(reasons)})
+        query = sa.select(table.c.body).where(table.c.subject == folder, table.c.kind == REFUSED)
+        before = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).scalar_one_or_none()
+        if before is None or json.loads(before)["digest"] != digest:
+            room.write(connection, REFUSED, folder, {"digest": digest, "reasons": sorted(reasons)})
 
 
 def _admitted_as(room: Room, digest: str) -> tuple[str, str] | None:

@@ -19,11 +19,12 @@ import sqlalchemy as sa
 
 from factory.channels import file as channel
 from factory.messages import Prepared, prepare
-from factory.packages import Verified, package_folder, verify
+from factory.packages import package_folder, verify
 from factory.releases import Release, get_release, stop_switch
 from factory.state import open_factory, runs
 from shared.clock import rfc3339
 from shared.errors import PilotPlantError
+from shared.package import Verified
 from shared.play import Schedule
 from shared.room import Room
 from shared.workspace import Workspace

@@ -248,10 +248,12 @@ def up(
 
     runs: list[FlowRunFacts] = []
     with until_told() as stopping, Plant(session(context).workspace(), port=port).running() as plant:
-        _tell(plant.reconcile())
+        first = plant.reconcile()
+        _tell(first)
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
-        emit(as_json, {"urls": {"prefect": plant.url}, "deployments": _deployments(plant), "runs": _facts(runs)},
+        emit(as_json, {"urls": {"prefect": plant.url}, "deployments": _deployments(plant), "runs": _facts(runs),
+                       "edited": first.edited},
              f"Prefect: {plant.url}", *_said(plant, runs))  # fmt: skip
         if not once:
             progress("the Factory is up; Ctrl-C stops it")

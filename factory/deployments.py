@@ -21,6 +21,7 @@ from shared.workspace import Workspace
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun, StateType
+    from prefect.client.schemas.responses import DeploymentResponse
 
 POOL = "factory"
 ENTRYPOINT = "factory/flows/campaign.py:campaign"
@@ -139,16 +140,28 @@ def deploy(workspace: Workspace, wanted: Deployment) -> None:
         )
 
 
+@contextmanager
+def held() -> Iterator[tuple[SyncPrefectClient, list[DeploymentResponse]]]:
+    """Every deployment as Prefect holds it now, with a client to change it."""
+    with _client() as client:
+        known: list[DeploymentResponse] = []
+        while page := client.read_deployments(limit=PAGE, offset=len(known)):
+            known += page
+        yield client, known
+
+
+def delete(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    """Deletes one, with the runs that its schedule was yet to make."""
+    client.delete_deployment(deployment.id)
+
+
 def remove_others(names: Sequence[str]) -> list[str]:
     """Deletes our deployments of releases that are not among `names`; returns which."""
     gone: list[str] = []
-    with _client() as client:
-        known: list[Any] = []
-        while page := client.read_deployments(limit=PAGE, offset=len(known)):
-            known += page
+    with held() as (client, known):
         for deployment in known:
             if TAG in deployment.tags and deployment.name not in names:
-                client.delete_deployment(deployment.id)
+                delete(client, deployment)
                 gone.append(deployment.name)
     return gone
 

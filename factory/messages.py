@@ -11,12 +11,12 @@ from pathlib import Path
 import duckdb
 
 from factory.channels.file import Message, outgoing, write_partial
-from factory.packages import Sealed, Verified
 from factory.state import read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.assignment import held_out_sql, within_sql, workspace_holdout_salt
 from shared.confined import audience, render
 from shared.digests import digest_file
+from shared.package import Sealed, Verified
 from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect
 from shared.workspace import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from typing import Any
 from factory import deployments, processes
 from factory.admission import AdmissionResult, admit
 from factory.deployments import Deployment, FlowRunFacts
+from factory.edits import edits, put_right
 from factory.releases import list_releases, play_of, stop_switch
 from factory.server import PrefectServer, choose_port
 from factory.state import open_factory, read_settings
@@ -38,6 +39,7 @@ class Reconciled:
         removed: deployments of releases that are gone.
         again: releases whose last run had crashed, and was started once more.
         broken: releases whose package cannot be read, with the reason; they have no deployment.
+        edited: deployments that somebody had changed in Prefect itself, with each change; they are made anew.
     """
 
     admission: AdmissionResult | None
@@ -45,6 +47,7 @@ class Reconciled:
     removed: tuple[str, ...]
     again: tuple[str, ...]
     broken: dict[str, str]
+    edited: dict[str, tuple[str, ...]]
 
     def lines(self) -> list[str]:
         """What people should hear of it; nothing where nothing happened."""
@@ -54,6 +57,10 @@ class Reconciled:
         said += [f"{'paused' if plan.paused else 'scheduled'}: {plan.release} ({plan.cron})" for plan in self.changed]
         said += [f"removed: {name}" for name in self.removed]
         said += [f"started again after a crash: {name}" for name in self.again]
+        said += [
+            f"edited in Prefect, and put right: {name}: {'; '.join(changes)}; `pilotplant factory` governs releases"
+            for name, changes in self.edited.items()
+        ]
         return said + [f"cannot be read: {name}: {why}" for name, why in self.broken.items()]
 
 
@@ -110,6 +117,7 @@ class Plant:
         changed = tuple(plan for name, plan in wanted.items() if self._applied.get(name) != plan)
         removed: list[str] = []
         with self._prefect():
+            edited = self._put_right(wanted)
             for plan in changed:
                 deployments.deploy(self.workspace, plan)
                 self._applied[plan.release] = plan
@@ -118,7 +126,7 @@ class Plant:
             again = deployments.run_again_crashed(self._rerun)
         self._names = set(wanted)
         self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
-        return Reconciled(admission, changed, tuple(removed), tuple(again), broken)
+        return Reconciled(admission, changed, tuple(removed), tuple(again), broken, edited)
 
     def wait_for_scheduled_runs(self, timeout_s: float = RUN_WAIT_S) -> list[FlowRunFacts]:
         """The next run that each live release's schedule fires from now on, once it has ended.
@@ -179,6 +187,15 @@ class Plant:
             raise
         self._server, self._names, self._seen = None, None, None
         self._applied.clear()
+
+    def _put_right(self, wanted: Mapping[str, Deployment]) -> dict[str, tuple[str, ...]]:
+        """Makes anew whatever was changed in Prefect itself, and says what that was."""
+        with deployments.held() as (_, present):
+            edited = edits(self.workspace, wanted, self._applied, present)
+        for release in edited:
+            put_right(self.workspace, wanted[release])
+            self._applied[release] = wanted[release]
+        return edited
 
     def _admit(self) -> AdmissionResult | None:
         """Looks at the inbox again only where something has changed that could change the answer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from shared.clock import parse_rfc3339
 from shared.errors import BadInput, Refused
 from shared.keys import PublicKey, read_public, record_name, write_public
 from shared.workspace import Workspace
@@ -55,21 +54,6 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
         if key.key_id not in {one.key_id for one in wanted.values()}:
             (folder / f"{record_name(key)}.yaml").unlink(missing_ok=True)
     return current, bool(fresh)
-
-
-def narrowed(pinned: PublicKey, published: Sequence[PublicKey]) -> PublicKey:
-    """A pinned key with the end and the revocation that the gate has published of it since; it never gains by that."""
-    for key in published:
-        if key.key_id == pinned.key_id:
-            ends = [moment for moment in (pinned.ends, key.ends) if moment is not None]
-            revoked = [moment for moment in (pinned.revoked_since, key.revoked_since) if moment is not None]
-            pinned = pinned.model_copy(
-                update={
-                    "ends": min(ends, key=parse_rfc3339, default=None),
-                    "revoked_since": min(revoked, key=parse_rfc3339, default=None),
-                }
-            )
-    return pinned
 
 
 def published_keys(workspace: Workspace) -> list[PublicKey]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from factory import receipts
 from factory.state import open_factory
 from lab.state import open_lab
 from promotion import verification
@@ -18,6 +19,7 @@ from promotion.checkpoint import read_checkpoint
 from promotion.intake import candidates, digest_named
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
+from shared.console import counted
 from shared.errors import PilotPlantError, Refused
 from shared.ledger import Head, Witness, legible
 from shared.room import Room
@@ -78,10 +80,22 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
             _unread(name, room, result)
             continue
         _hold(room, seen[name], outside.get(name), result)
+        if name == "factory":
+            _receipts(room, result)
     gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen["promotion"])
     result.verified += gate.verified
     result.problems += gate.problems
     return result
+
+
+def _receipts(room: Room, result: Crossed) -> None:
+    try:
+        found, problems = len(receipts.expected(room)), receipts.problems(room)
+    except sa.exc.DatabaseError:
+        return  # `_hold` says that it is damaged
+    result.problems += problems
+    if found and not problems:
+        result.verified.append(f"receipts: {counted(found, 'package')}, each as the Factory's ledger has it")
 
 
 def _opened(name: str, workspace: Workspace) -> Room | PilotPlantError:

@@ -57,6 +57,11 @@ class Overview:
                 f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
                 for one in self.promotion["waivers"]
             ),
+            *(
+                f"  Handed over: {one['pilot']} as {one['release']}: {one['told']}"
+                for one in self.promotion["handed_over"]
+                if one["state"] != "admitted"
+            ),
             "",
             "FACTORY, reliability",
             *(f"  {line}" for line in _reliability(self.factory)),

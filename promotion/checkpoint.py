@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from promotion.enrolment import enrolled_key
-from promotion.keyring import keys_folder
+from promotion.keyring import keyring, keys_folder
 from promotion.state import open_promotion
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import write_once
-from shared.keys import GATE, KeyStore, PublicKey
-from shared.ledger import Head, Witness
+from shared.keys import GATE, KeyStore, PublicKey, narrowed
+from shared.ledger import Entry, Head, Witness, legible
 from shared.room import Room
-from shared.signed import parse, sign
+from shared.signed import Signed, parse, sign
 from shared.workspace import Mode, Workspace
 from shared.yamlfile import read_yaml
 
 KIND = "checkpoint"
 WITNESSED = "witnessed"
-OWN = "promotion"
+OWN: Literal["promotion"] = "promotion"
 
 
 class _HeadRecord(BaseModel):
@@ -94,11 +96,8 @@ def take(workspace: Workspace, others: Mapping[str, Head], out: Path | None = No
     return Taken(checkpoint, file, repeated=not _written(file, raw))
 
 
-def read_checkpoint(path: Path, workspace: Workspace) -> Checkpoint:
-    """The checkpoint in a file.
-
-    Raises BadInput for a file that is none, Refused for one of another workspace or without the gate's signature.
-    """
+def parse_checkpoint(path: Path) -> tuple[Checkpoint, Signed]:
+    """What a file says that may be a checkpoint, with its signatures; raises BadInput for a file that is none."""
     try:
         signed = parse(path.read_bytes(), KIND, where=str(path))
         found = Checkpoint.model_validate(signed.content)
@@ -109,6 +108,15 @@ def read_checkpoint(path: Path, workspace: Workspace) -> Checkpoint:
         raise BadInput(
             "the checkpoint does not say what one says", where=str(path), expected="schema_version 1, and heads"
         ) from error
+    return found, signed
+
+
+def read_checkpoint(path: Path, workspace: Workspace) -> Checkpoint:
+    """The checkpoint in a file.
+
+    Raises BadInput for a file that is none, Refused for one of another workspace or without the gate's signature.
+    """
+    found, signed = parse_checkpoint(path)
     if (found.workspace, found.mode) != (workspace.id, workspace.mode):
         raise Refused(
             f"this is a checkpoint of another workspace: {found.workspace} ({found.mode})",
@@ -116,9 +124,11 @@ def read_checkpoint(path: Path, workspace: Workspace) -> Checkpoint:
             expected=f"one of {workspace.id} ({workspace.mode})",
             remedy="name the file that was written here",
         )
-    if not signed.verified_by(_gate_keys(workspace)):
+    entries = _legible(workspace)
+    doubts = distrust(found, signed, _gate_keys(workspace, entries), entries)
+    if doubts:
         raise Refused(
-            "the checkpoint is not signed by this workspace's gate",
+            "the checkpoint is not signed by this workspace's gate: " + "; ".join(doubts),
             where=str(path),
             expected="a signature by a key of `gate` in var/promotion/keys or configs/trusted_keys",
             remedy="do not believe it; ask whoever gave it to you where it comes from",
@@ -145,15 +155,52 @@ def _written(file: Path, raw: bytes) -> bool:
     return False
 
 
-def _gate_keys(workspace: Workspace) -> list[PublicKey]:
-    """Every key of the gate that this workspace has a record of; a record that cannot be read is none."""
-    found = []
+def distrust(found: Checkpoint, signed: Signed, keys: Sequence[PublicKey], entries: Iterable[Entry]) -> list[str]:
+    """Why a checkpoint is not believed, given the gate's keys; empty where a key signed it that counted then.
+
+    `entries` is the gate's ledger: the entry that a checkpoint is of, written at its very moment, is what dates the
+    signature of a key that was revoked since; the checkpoint's own word does not.
+    """
+    good = signed.verified_by([key for key in keys if key.role == "gate" and key.mode == found.mode])
+    if not good:
+        return ["none of its signatures is by a key of the gate that is known here"]
+    at, witnessed = parse_rfc3339(found.at), _entry_at(found, entries)
+    doubts = [key.doubt(at, witnessed=witnessed) for key in good]
+    return [] if None in doubts else [doubt for doubt in doubts if doubt]
+
+
+def _entry_at(found: Checkpoint, entries: Iterable[Entry]) -> datetime | None:
+    """When the ledger wrote the entry that a checkpoint is of; None where it holds no such entry."""
+    head = found.ledgers.get(OWN)
+    if head is None:
+        return None
+    for entry in entries:
+        if (entry.seq, entry.hash, entry.kind, entry.at) == (head.seq, head.hash, WITNESSED, found.at):
+            return parse_rfc3339(entry.at)
+    return None
+
+
+def _legible(workspace: Workspace) -> list[Entry]:
+    """The gate's ledger as far as it can be read: a checkpoint is asked for just where something is wrong with it."""
+    try:
+        room = open_promotion(workspace)
+        with room.transaction() as connection:
+            return legible(connection, room.entries_table)
+    except (PilotPlantError, sa.exc.DatabaseError):
+        return []
+
+
+def _gate_keys(workspace: Workspace, entries: Iterable[Entry]) -> list[PublicKey]:
+    """Every key of the gate that this workspace has a record of, each with the narrowest dates that any record gives.
+
+    A record that cannot be read is none: what the ledger and the other records say of the key still counts.
+    """
+    found = list(keyring(entries, workspace).keys.get(GATE, ()))
     for folder in (keys_folder(workspace), workspace.configs / "trusted_keys"):
         for path in sorted(folder.glob("*.yaml")):
             try:
-                key = read_yaml(path, PublicKey)
+                found.append(read_yaml(path, PublicKey))
             except PilotPlantError:
                 continue
-            if key.role == "gate" and key.mode == workspace.mode:
-                found.append(key)
-    return found
+    ours = [key for key in found if key.role == "gate" and key.mode == workspace.mode]
+    return [narrowed(key, ours) for key in {key.key_id: key for key in reversed(ours)}.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,11 +103,13 @@ def queue(
     as_json: Json = False,
 ) -> Any:
     """List what waits for a decision, and until when."""
+    from promotion.reception import receptions
     from promotion.waiting import waiting
     from shared.clock import parse_rfc3339
     from shared.wording import days
 
-    found = waiting(session(context).workspace(), owner=as_)
+    workspace = session(context).workspace()
+    found, crossing = waiting(workspace, owner=as_), receptions(workspace)
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
          days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
@@ -114,10 +117,11 @@ def queue(
     ]  # fmt: skip
     emit(
         as_json,
-        {"candidates": found},
+        {"candidates": found, "handed_over": [one.as_json() for one in crossing]},
         table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
+        *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
 
@@ -212,6 +216,9 @@ def decide(
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
     insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
@@ -220,6 +227,7 @@ def decide(
     signs with the same command.
     """
     from promotion.decision import decide as sign
+    from promotion.decision import preview
     from promotion.drafting import Asked, require_word
     from promotion.proposing import Proposed
     from shared import wording
@@ -227,9 +235,11 @@ def decide(
     from shared.keys import GATE
 
     workspace = session(context).workspace()
-    asked = Asked(
-        require_word(word), as_, reason, arm, insight, passphrase(workspace, as_), passphrase(workspace, GATE)
-    )
+    asked = Asked(require_word(word), as_, reason, arm, insight)
+    if dry_run:
+        progress("Judging as the real command would; nothing is signed or written …")
+        return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
+    asked = replace(asked, passphrase=passphrase(workspace, as_), gate_passphrase=passphrase(workspace, GATE))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
     if isinstance(done, Proposed):
@@ -247,6 +257,7 @@ def decide(
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
          "waived": [one.model_dump(mode="json") for one in done.attestation.predicate.findings if one.waived],
+         "steps": [step.as_json() for step in done.steps],
          "promised": [one.model_dump(mode="json") for one in promised]},
         f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
         if done.repeated
@@ -268,19 +279,25 @@ def waive(
     reason: Annotated[str, typer.Option(help="Why what was found does no harm here, in a sentence.")],
     until: Annotated[datetime, typer.Option(help="The last day on which it counts, UTC.", formats=DATES[:1])],
     arm: Annotated[str | None, typer.Option(help="Only for this arm; for all if left out.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be waived; sign and write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign an exception from one check, for the candidate that is before the gate now.
 
     What is scaled by way of it runs in the Factory no longer than the waiver counts.
     """
-    from promotion.waiving import Wish
+    from promotion.waiving import Wish, preview_waiver
     from promotion.waiving import waive as except_
 
     workspace = session(context).workspace()
     end = until.replace(tzinfo=UTC) + timedelta(days=1)
     progress("Asking the checks what there is to waive …")
-    done = except_(workspace, name, Wish(check_, as_, reason, end, arm, passphrase(workspace, as_)))
+    wish = Wish(check_, as_, reason, end, arm)
+    if dry_run:
+        return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
+    done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, as_)))
     waiver = done.waiver.waiver
     emit(
         as_json,
@@ -329,22 +346,26 @@ def log(
 ) -> Any:
     """Print the gate's ledger."""
     from promotion.log import read_log
+    from promotion.reception import receptions
     from shared.console import write
     from shared.errors import BadInput
 
     if format_ not in LOG_FORMATS or (as_json and format_ == "csv"):
         raise BadInput(f"`{format_}` is not a format here", where="--format", expected="one of: text, json, csv")
-    found = read_log(session(context).workspace(), name)
+    workspace = session(context).workspace()
+    found = read_log(workspace, name)
     if format_ == "csv":
         write(found.as_csv())
         for problem in found.problems:
             progress(f"PROBLEM  {problem}")
         return found
+    became = [one for one in receptions(workspace) if name in {None, one.pilot}]
     rows = [(e.seq, _when(e.at), e.kind, e.subject, _gist(e.kind, e.body), e.hash[:19] + "…") for e in found.entries]
     emit(
         as_json or format_ == "json",
-        found.as_json(),
+        found.as_json() | {"handed_over": [one.as_json() for one in became]},
         table("#", "at", "kind", "subject", "what", "hash", rows=rows),
+        *(f"{one.pilot}: {one.told}" for one in became),
         *(f"PROBLEM  {problem}" for problem in found.problems),
     )
     return found
@@ -419,18 +440,53 @@ def checkpoint(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The new folder.")],
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint to go with it.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Write a decided pilot into a folder that others can verify without this workspace: package, keys, ledger."""
+    from promotion.exporting import export as write_out
+
+    done = write_out(session(context).workspace(), name, out, checkpoint=checkpoint)
+    emit(
+        as_json,
+        {"schema_version": 1, "pilot": done.pilot, "candidate": done.candidate, "attestation": done.attestation,
+         "folder": str(done.folder), "files": list(done.files), "repeated": done.repeated},
+        f"{done.pilot} was exported before: {done.folder}" if done.repeated
+        else f"{done.pilot}: {counted(len(done.files), 'file')} in {done.folder}",
+        "The charter, the data and the names of all pilots in the ledger are in it: give it to whom that may concern.",
+        f"To verify it there: pilotplant promote verify --package {done.folder} --keys {done.folder / 'keys'}",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
 def verify(
     context: typer.Context,
     digest: Annotated[str | None, typer.Argument(help="Only this candidate.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint that was kept elsewhere: is everything of then still there?")
     ] = None,
+    package: Annotated[
+        Path | None, typer.Option(help="What `promote export` wrote, or a package; no workspace is needed.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="With --package: the folder of the public keys you trust.")] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="With --package: compute the evidence again from the sealed data.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Verify candidates, attestations, keys and the ledger; name everything that was changed."""
     from promotion.verification import verify as examine
     from shared.errors import Refused
 
+    if package is not None or keys is not None or recompute:
+        if package is None or keys is None or digest is not None:
+            raise typer.BadParameter("--package goes with --keys, and with no digest; --recompute goes with both")
+        return _verify_outside(package, keys, checkpoint, recompute=recompute, as_json=as_json)
     found = examine(session(context).workspace(), digest, checkpoint=checkpoint)
     emit(
         as_json,
@@ -440,6 +496,66 @@ def verify(
     )
     if found.problems:
         raise typer.Exit(Refused.exit_code)
+    return found
+
+
+def _verify_outside(package: Path, keys: Path, checkpoint: Path | None, *, recompute: bool, as_json: bool) -> Any:
+    from promotion.outside import verify_outside
+    from shared.errors import Refused
+
+    found = verify_outside(package, keys, checkpoint=checkpoint, recompute=recompute)
+    emit(
+        as_json,
+        {"schema_version": 1, "verified": found.verified, "problems": found.problems, "unverified": found.unverified},
+        *(f"ok           {line}" for line in found.verified),
+        *(f"PROBLEM      {line}" for line in found.problems),
+        *(f"cannot say   {line}" for line in found.unverified),
+    )
+    if found.problems:
+        raise typer.Exit(Refused.exit_code)
+    return found
+
+
+def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
+    """What a decision would sign and do; a proposal exits as the real one does."""
+    from promotion.proposing import said
+    from shared.errors import Undecided
+
+    decision, predicate = found.decision, found.predicate
+    what = "was proposed" if found.proposed else "was decided"
+    signers = " and ".join(found.signers)
+    emit(
+        as_json,
+        {"pilot": name, "dry_run": True, **found.as_json()},
+        f"{name}: {said(decision)} {what} before, at {decision.at}; nothing new would be signed."
+        if found.repeated
+        else f"{name}: {said(decision)} would be {'proposed' if found.proposed else 'signed'} by {signers}.",
+        *([] if predicate is None else [
+            f"Signed would be: verdict {predicate.verdict} on {len(predicate.findings)} findings, until "
+            f"{predicate.expires}, by policy {predicate.policy[:19]}…; in full with --json",
+            *_waived_text(predicate.findings),
+        ]),
+        *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
+          for n, step in enumerate(found.steps, 1)),
+        *(["It would wait for a second signature; nothing is handed over before."] if found.proposed else []),
+        "Nothing was signed or written. Passphrases were not asked for.",
+    )  # fmt: skip
+    if found.proposed:
+        raise typer.Exit(Undecided.exit_code)
+    return found
+
+
+def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
+    waiver = found.waiver
+    emit(
+        as_json,
+        {"dry_run": True, "waiver": waiver.model_dump(mode="json"), "repeated": found.repeated},
+        f"{name}: {waiver.check} was waived before; nothing new would be signed."
+        if found.repeated
+        else f"{name}: {waiver.check} would be waived by {waiver.person} until {waiver.until} for this candidate.",
+        *(f"It had {finding.outcome}: {finding.reason}" for finding in found.findings),
+        "Nothing was signed or written. The passphrase was not asked for.",
+    )
     return found
 
 

@@ -1,72 +1,54 @@
-"""Deciding: the owner's word on a candidate, judged once more, signed, and carried out."""
+"""Deciding: the owner's word on a candidate, judged once more, signed, and carried out; or shown, and nothing done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-from promotion.authority import Objection, Occasion, Right, right_to_decide
-from promotion.case import Case
-from promotion.drafting import Asked, draft_decision
-from promotion.gate import EXIT_CODES, Judgement, judge
-from promotion.handover import hand_over
-from promotion.intake import digest_named, find_candidate, open_case
-from promotion.keyring import keyring
-from promotion.policy import GateSettings, Policy, read_settings
-from promotion.proposing import (
-    Proposed,
-    is_proposer,
-    lapsed,
-    last_proposal,
-    propose,
-    require_second,
-    told,
-    verdict_for,
-)
-from promotion.recording import record, recorded, row_of
-from promotion.signing import predicate_of, proposer, signatory, signer_of
-from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
-from promotion.state import open_promotion
-from promotion.succession import open_successor, require_free
-from shared.attestation import Attestation, attest, parse_attestation
+from promotion.carrying import Decided, OnDisk, Step, carry_out, look, steps
+from promotion.drafting import Asked
+from promotion.enrolment import enrolled_key
+from promotion.intake import digest_named
+from promotion.intent import ToPropose, ToRepeat, ToSign, intend
+from promotion.proposing import Proposed, propose, told, verdict_for
+from promotion.recording import record, row_of
+from promotion.signing import predicate_of, proposer, require_here, signatory, signer_of
+from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
+from shared.crashpoints import Point, reach
 from shared.decision import Decision
-from shared.errors import PilotPlantError, Refused, Undecided
-from shared.files import write_atomically
-from shared.finding import Finding
 from shared.keys import GATE
-from shared.metrics import Metric
-from shared.proposal import SignedProposal
-from shared.record import attestation_path
-from shared.room import Room
 from shared.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision with its attestation, and whether it had been made before.
+class Preview:
+    """What a decision would come to: nothing of it is signed or written.
 
     Attributes:
-        metrics: the definitions that what was promised is told in.
+        signers: whose signatures it would get.
+        predicate: what they would sign; its nonce is drawn anew when they do. None for a proposal and a repetition.
+        steps: what would follow, in this order.
+        proposed: whether it would be a proposal, and wait for a second signature.
+        repeated: whether the same was decided or proposed before.
     """
 
     decision: Decision
-    attestation: Attestation
-    metrics: dict[str, Metric]
+    signers: tuple[str, ...]
+    predicate: Predicate | None
+    steps: tuple[Step, ...]
+    proposed: bool
     repeated: bool
 
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """A case that was judged, before somebody's word on it is heard."""
-
-    case: Case
-    settings: GateSettings
-    judgement: Judgement
-    on: Occasion
-
-    @property
-    def policy(self) -> Policy:
-        """What applies to the case."""
-        return self.settings.policy(self.case.charter.risk_tier)
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "decision": self.decision.model_dump(mode="json"),
+            "signers": list(self.signers),
+            "predicate": self.predicate.model_dump(mode="json", exclude={"nonce"}) if self.predicate else None,
+            "steps": [step.as_json() for step in self.steps],
+            "proposed": self.proposed,
+            "repeated": self.repeated,
+        }
 
 
 def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
@@ -75,132 +57,73 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     Where the policy asks for two signatures, the owner's word is a proposal until a second person has signed it too.
     Raises Refused or Undecided where gate or authority say no; nothing is then recorded.
     """
-    room = open_promotion(workspace)
-    case = open_case(room, find_candidate(workspace, name))
-    before = recorded(room, case.candidate.manifest.pilot)
-    if before is not None:
-        return _again(case, asked, before)
-    settings = read_settings(workspace)
-    policy = settings.policy(case.charter.risk_tier)
-    sitting = Sitting(case, settings, judge(case, policy), occasion(case, policy))
-    found = last_proposal(room, case.charter.pilot) if policy.signatures_min > 1 else None
-    if found is None:
-        return _first(sitting, asked, None, None)
-    ring = keyring(room.entries(), workspace)
-    why = lapsed(found, case, sitting.on, sitting.judgement, ring)
-    if why is None and not is_proposer(found, asked.who):
-        return _second(sitting, asked, found)
-    return _first(sitting, asked, found, why)
+    intent = intend(workspace, name, asked)
+    if isinstance(intent, ToRepeat):
+        return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)
+    return _propose(intent, asked) if isinstance(intent, ToPropose) else _settle(intent, asked)
 
 
-def _first(sitting: Sitting, asked: Asked, found: SignedProposal | None, lapsed_why: str | None) -> Decided | Proposed:
-    """The owner's word: a decision, or the proposal of one; `found` is what was proposed before, and why it lapsed."""
-    case, on = sitting.case, sitting.on
-    right = right_to_decide(asked.who, on)
-    if found is not None and lapsed_why is not None and isinstance(right, Objection):
-        owner = found.proposal.decision.owner
-        raise Refused(
-            f"what {owner} proposed has lapsed: {lapsed_why}",
-            where=f"pilot {case.charter.pilot}, proposal {found.signed.digest}",
-            remedy=f"have {on.owner} propose anew: pilotplant promote decide {case.charter.pilot} WORD --as {on.owner}",
-        )
-    decision = draft_decision(case, asked, right.stands_in if isinstance(right, Right) else None)
-    authority = standing(case, asked.who, right, sitting.judgement)
-    _require_allowed(sitting, authority, decision)
-    workspace = case.room.workspace
-    if sitting.policy.signatures_min == 1:
-        return _settle(sitting, asked, decision, authority, None)
-    if found is not None and lapsed_why is None and found.proposal.decision.same_as(decision):
-        return told(found, on, repeated=True)
-    signer = signer_of(workspace, asked.who, asked.passphrase)
-    verdict = verdict_for(sitting.judgement, decision)
-    return propose(case, decision, verdict, on, signer, replaces=found.signed.digest if found else None)
+def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
+    """What `decide` would sign and do; raises what it would raise, but for a passphrase, which is not asked for."""
+    intent = intend(workspace, name, asked)
+    if isinstance(intent, ToRepeat):
+        return _repetition(workspace, intent)
+    for who in (asked.who,) if isinstance(intent, ToPropose) else (GATE, asked.who):
+        require_here(workspace, who)
+    if isinstance(intent, ToPropose):
+        return Preview(intent.decision, (asked.who,), None, (), proposed=True, repeated=intent.repeated)
+    case = intent.sitting.case
+    names = (GATE, enrolled_key(workspace, GATE).key_id), (asked.who, enrolled_key(workspace, asked.who).key_id)
+    predicate = _predicate(intent, asked, *(key_id for _, key_id in names))
+    digest = digest_named(case.candidate)
+    planned = steps(workspace, digest, intent.decision, look(workspace, digest, intent.decision, None))
+    signers = tuple(dict.fromkeys(one.name for one in predicate.signatories))
+    return Preview(intent.decision, signers, predicate, planned, proposed=False, repeated=False)
 
 
-def _second(sitting: Sitting, asked: Asked, found: SignedProposal) -> Decided:
-    """A second person's signature under what was proposed."""
-    case, made = sitting.case, found.proposal.decision
-    draft = draft_decision(case, replace(asked, insight=asked.insight or made.insight))
-    require_second(found, draft, replace(sitting.on, separate=True), asked.who)
-    # The proposal's own words stand; only the moment of the decision is this one.
-    decision = made.model_copy(update={"at": draft.at})
-    right = Right(made.owner, made.stands_in)
-    authority = [
-        *standing(case, made.owner, right, sitting.judgement),
-        second_signature(asked.who, made.owner, made.at),
-    ]
-    _require_allowed(sitting, authority, decision)
-    return _settle(sitting, asked, decision, authority, found)
+def _repetition(workspace: Workspace, intent: ToRepeat) -> Preview:
+    """What is left to do of a decision that is recorded."""
+    said = intent.attestation.predicate
+    row = row_of(intent.case.room, said.pilot)
+    found: OnDisk = look(workspace, row.candidate, said.decision, row.envelope)
+    planned = steps(workspace, row.candidate, said.decision, found)
+    return Preview(said.decision, (), None, planned, proposed=False, repeated=True)
 
 
-def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decision) -> None:
-    """Raises Refused or Undecided where authority or gate say no to a decision."""
-    case, judgement = sitting.case, sitting.judgement
-    raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)
-    if decision.word == "scale":
-        _require_admission(judgement, str(decision.arm))
-    if decision.word == "revise":
-        require_free(case.room.workspace, case.charter.pilot, str(decision.successor))
+def _propose(intent: ToPropose, asked: Asked) -> Proposed:
+    sitting, found = intent.sitting, intent.found
+    if found is not None and intent.repeated:
+        return told(found, sitting.on, repeated=True)
+    signer = signer_of(sitting.case.room.workspace, asked.who, asked.passphrase)
+    verdict = verdict_for(sitting.judgement, intent.decision)
+    replaces = found.signed.digest if found else None
+    return propose(sitting.case, intent.decision, verdict, sitting.on, signer, replaces=replaces)
 
 
-def _settle(
-    sitting: Sitting, asked: Asked, decision: Decision, authority: list[Finding], found: SignedProposal | None
-) -> Decided:
+def _settle(intent: ToSign, asked: Asked) -> Decided:
     """Signs, records and carries out a decision."""
-    case, workspace = sitting.case, sitting.case.room.workspace
+    case, found = intent.sitting.case, intent.found
+    workspace = case.room.workspace
     gate = signer_of(workspace, GATE, asked.gate_passphrase)
     person = signer_of(workspace, asked.who, asked.passphrase)
-    signatories = (
-        signatory(GATE, gate, case.now),
-        *([proposer(found)] if found else []),
-        signatory(asked.who, person, case.now, asked.reason),
-    )
-    predicate = predicate_of(case, sitting.judgement, authority, decision, sitting.settings, signatories, found)
+    reach(Point.DECIDE_JUDGED)
+    predicate = _predicate(intent, asked, gate.public_key.keyid, person.public_key.keyid)
     envelope = attest(digest_named(case.candidate), predicate, [gate, person])
-    attestation = parse_attestation(envelope, where="the attestation")
-    record(case.room, case, attestation, envelope, sitting.policy, found.signed.digest if found else None)
+    attestation: Attestation = parse_attestation(envelope, where="the attestation")
+    reach(Point.DECIDE_SIGNED)
+    record(case.room, case, attestation, envelope, intent.sitting.policy, found.signed.digest if found else None)
     return carry_out(case.room, case.charter.pilot, repeated=False)
 
 
-def _require_admission(judgement: Judgement, arm: str) -> None:
-    verdict = judgement.verdict_on(arm)
-    if verdict == "admit":
-        return
-    blocking = [f for f in judgement.of_arm(arm) if f.level == "block" and f.outcome in {"failed", "unevaluable"}]
-    error: type[PilotPlantError] = Refused if EXIT_CODES[verdict] == Refused.exit_code else Undecided
-    raise error(
-        f"the gate does not admit arm `{arm}`: {verdict}",
-        where="; ".join(f"{finding.check}: {finding.reason}" for finding in blocking),
-        remedy="; ".join(dict.fromkeys(finding.remedy for finding in blocking if finding.remedy))
-        or "decide *revise* or *stop*",
+def _predicate(intent: ToSign, asked: Asked, gate: str, person: str) -> Predicate:
+    """What is signed with the gate's and the person's key of these ids."""
+    sitting, found = intent.sitting, intent.found
+    signatories: tuple[Signatory, ...] = (
+        signatory(GATE, gate, sitting.case.now),
+        *([proposer(found)] if found else []),
+        signatory(asked.who, person, sitting.case.now, asked.reason),
     )
-
-
-def _again(case: Case, asked: Asked, attestation: Attestation) -> Decided:
-    before, pilot = attestation.predicate.decision, case.candidate.manifest.pilot
-    second = {one.name for one in attestation.predicate.signatories if one.role == "owner"} - {before.owner}
-    if asked.who in second:
-        asked = replace(asked, who=before.owner, reason=before.reason, insight=asked.insight or before.insight)
-    if not before.same_as(draft_decision(case, asked)):
-        raise Refused(
-            f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",
-            where=f"pilot {pilot}",
-            expected="the same decision again, or none",
-            remedy="a decision stands; *revise* opens a successor, and a release is retired in the Factory",
-        )
-    return carry_out(case.room, pilot, repeated=True)
-
-
-def carry_out(room: Room, pilot: str, *, repeated: bool) -> Decided:
-    """Does what a recorded decision says; what was done already is left as it is."""
-    row = row_of(room, pilot)
-    path = attestation_path(room.workspace, row.candidate)
-    attestation = parse_attestation(row.envelope, where=f"decision on {pilot}")
-    write_atomically(path, row.envelope)
-    decision = attestation.predicate.decision
-    candidate = find_candidate(room.workspace, row.candidate)
-    if decision.word == "scale":
-        hand_over(room.workspace, candidate, path)
-    elif decision.word == "revise":
-        open_successor(room.workspace, candidate, decision)
-    return Decided(decision, attestation, candidate.promise().metrics, repeated)
+    authority = list(intent.authority)
+    return predicate_of(
+        sitting.case, sitting.judgement, authority, intent.decision, sitting.settings, signatories, found
+    )

@@ -10,7 +10,7 @@ from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
 from shared.keys import PublicKey, Role, record_name, write_public
 from shared.ledger import Entry
-from shared.workspace import Workspace
+from shared.workspace import Mode, Workspace
 
 ENROLLED = "enrolled"
 REVOKED = "revoked"
@@ -39,11 +39,16 @@ class Keyring:
 
 def keyring(entries: Iterable[Entry], workspace: Workspace) -> Keyring:
     """What the ledger says of keys; an entry that cannot be read says nothing here, and `promote verify` names it."""
+    return ring_of(entries, workspace.mode)
+
+
+def ring_of(entries: Iterable[Entry], mode: Mode) -> Keyring:
+    """The same of the ledger of any workspace of that mode."""
     ring = Keyring({}, {})
     for entry in entries:
         try:
             if entry.kind == ENROLLED:
-                _enrol(ring, entry, workspace)
+                _enrol(ring, entry, mode)
             elif entry.kind == REVOKED:
                 _revoke(ring, entry)
         except (PilotPlantError, KeyError, ValueError, TypeError):
@@ -69,12 +74,10 @@ def records(ring: Keyring, name: str) -> dict[str, PublicKey]:
     return {record_name(key): key for key in ended} | {name: last}
 
 
-def _enrol(ring: Keyring, entry: Entry, workspace: Workspace) -> None:
+def _enrol(ring: Keyring, entry: Entry, mode: Mode) -> None:
     body, name = entry.body, entry.subject
     role: Role = body["role"]
-    key = PublicKey(
-        name=name, role=role, mode=workspace.mode, key_id=body["key_id"], public=body["public"], valid_from=entry.at
-    )
+    key = PublicKey(name=name, role=role, mode=mode, key_id=body["key_id"], public=body["public"], valid_from=entry.at)
     parse_rfc3339(entry.at)
     *ended, last = ring.keys.get(name, (None,))
     # A key ends at the very moment from which the next one counts.

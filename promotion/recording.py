@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from promotion.case import Case
@@ -11,6 +13,8 @@ from promotion.portfolio import outcome
 from promotion.proposing import require_last
 from promotion.state import decisions
 from shared.attestation import Attestation, parse_attestation
+from shared.crashpoints import Point, reach
+from shared.decision import Decision
 from shared.digests import digest_bytes
 from shared.errors import Refused
 from shared.room import Room
@@ -53,8 +57,18 @@ def record(
             "ledgers": {"lab": case.candidate.manifest.ledger},
             "portfolio": outcome(attestation),
             "signatories": [one.model_dump(mode="json") for one in signatories],
+            **_handed_over(case, decision),
         }
         room.write(connection, "decided", case.charter.pilot, body)
+        reach(Point.DECIDE_WRITTEN)
+    reach(Point.DECIDE_RECORDED)
+
+
+def _handed_over(case: Case, decision: Decision) -> dict[str, Any]:
+    """What goes to the Factory by this decision: from the moment of its commit on it is owed."""
+    if decision.release is None:
+        return {}
+    return {"hand_over": {"package": digest_named(case.candidate), "release": decision.release, "arm": decision.arm}}
 
 
 def recorded(room: Room, pilot: str) -> Attestation | None:

@@ -44,10 +44,20 @@ def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> Crypto
     return signer
 
 
-def signatory(who: str, signer: CryptoSigner, at: datetime, reason: str | None = None) -> Signatory:
-    """Who signs now, as the attestation names them."""
+def require_here(workspace: Workspace, name: str) -> None:
+    """Raises Refused where `signer_of` would, whatever the passphrase: no key is enrolled, or it is not here."""
+    store = KeyStore(workspace)
+    if store.needs_passphrase:
+        enrolled_key(workspace, name)
+        store.require(name)
+    else:
+        signer_of(workspace, name, None)
+
+
+def signatory(who: str, key_id: str, at: datetime, reason: str | None = None) -> Signatory:
+    """Who signs now, with which key, as the attestation names them."""
     role: Literal["gate", "owner"] = "gate" if who == GATE else "owner"
-    return Signatory(name=who, role=role, key_id=signer.public_key.keyid, at=rfc3339(at), reason=reason)
+    return Signatory(name=who, role=role, key_id=key_id, at=rfc3339(at), reason=reason)
 
 
 def proposer(found: SignedProposal) -> Signatory:

@@ -10,6 +10,7 @@ from promotion.authority import deciders
 from promotion.case import Case
 from promotion.intake import digest_named, latest, open_case
 from promotion.policy import GateSettings, read_settings
+from promotion.reception import receptions
 from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
 from promotion.waivers import WAIVED
@@ -79,13 +80,14 @@ def _next(case: Case, settings: GateSettings) -> str | None:
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:
-    """The gate at a glance, for `status`: decisions by word, what waits, and every waiver that has not ended."""
+    """The gate at a glance, for `status`: decisions by word, what waits, every standing waiver, and each hand-over."""
     room = open_promotion(workspace)
     words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
     return {
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waiting(workspace),
         "waivers": _standing(room),
+        "handed_over": [one.as_json() for one in receptions(workspace)],
     }
 
 

@@ -12,7 +12,7 @@ from promotion.drafting import REASON_MIN
 from promotion.gate import judge
 from promotion.intake import find_candidate, open_case
 from promotion.policy import Policy, read_settings
-from promotion.signing import signer_of
+from promotion.signing import require_here, signer_of
 from promotion.state import open_promotion
 from promotion.waivers import POOR, WAIVED, standing, waivers_of
 from shared import ledger
@@ -51,12 +51,46 @@ class WaivedCheck:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WaiverPreview:
+    """What a waiver would say: nothing of it is signed or written.
+
+    Attributes:
+        findings: what would be waived; none where it was waived before.
+        repeated: whether the same stands already.
+    """
+
+    waiver: Waiver
+    findings: tuple[Finding, ...]
+    repeated: bool
+
+
 def waive(workspace: Workspace, name: str, wish: Wish) -> WaivedCheck:
     """Waives a check for a pilot's latest candidate; the same once more is a no-op that says so.
 
     Raises BadInput for a check that is not known, a reason that says nothing or a moment that has passed, and Refused
     where the check or the person may not, where there is nothing to waive, or where another waiver stands.
     """
+    case, heard = _hear(workspace, name, wish)
+    if isinstance(heard, WaivedCheck):
+        return heard
+    waiver = _draft(case, wish)
+    signer = signer_of(workspace, wish.who, wish.passphrase)
+    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, where="the waiver")
+    return _record(case, SignedWaiver(waiver, signed), heard, wish)
+
+
+def preview_waiver(workspace: Workspace, name: str, wish: Wish) -> WaiverPreview:
+    """What `waive` would sign; raises what it would raise, but for a passphrase, which is not asked for."""
+    case, heard = _hear(workspace, name, wish)
+    if isinstance(heard, WaivedCheck):
+        return WaiverPreview(heard.waiver.waiver, (), repeated=True)
+    require_here(workspace, wish.who)
+    return WaiverPreview(_draft(case, wish), heard, repeated=False)
+
+
+def _hear(workspace: Workspace, name: str, wish: Wish) -> tuple[Case, WaivedCheck | tuple[Finding, ...]]:
+    """The case with what there is to waive, or with the same waiver where it stands already."""
     room = open_promotion(workspace)
     case = open_case(room, find_candidate(workspace, name))
     _require_sense(case, wish)
@@ -64,14 +98,15 @@ def waive(workspace: Workspace, name: str, wish: Wish) -> WaivedCheck:
     _require_waivable(policy, wish)
     _require_entitled(case, wish)
     before = _standing(case, wish)
-    if before is not None:
-        return _again(before, wish)
-    found = _to_waive(case, policy, wish)
-    waiver = Waiver(
+    return case, _again(before, wish) if before is not None else _to_waive(case, policy, wish)
+
+
+def _draft(case: Case, wish: Wish) -> Waiver:
+    return Waiver(
         pilot=case.charter.pilot,
         candidate=case.digest,
-        workspace=workspace.id,
-        mode=workspace.mode,
+        workspace=case.room.workspace.id,
+        mode=case.mode,
         check=wish.check,
         arm=wish.arm,
         person=wish.who,
@@ -79,9 +114,6 @@ def waive(workspace: Workspace, name: str, wish: Wish) -> WaivedCheck:
         at=rfc3339(case.now),
         until=rfc3339(wish.until),
     )
-    signer = signer_of(workspace, wish.who, wish.passphrase)
-    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, where="the waiver")
-    return _record(case, SignedWaiver(waiver, signed), found, wish)
 
 
 def _require_sense(case: Case, wish: Wish) -> None:

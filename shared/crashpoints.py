@@ -15,7 +15,8 @@ VARIABLE = "PILOTPLANT_CRASH_AT"
 class Point(StrEnum):
     """Every crash point, by command.
 
-    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` the gate's.
+    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` the gate's, and
+    `tests/journeys/test_crashed_handover.py` those from a decision to a release.
     """
 
     FREEZE_COPIED = "freeze: copied, not named"
@@ -43,6 +44,17 @@ class Point(StrEnum):
     ROTATE_RECORDED = "rotate: recorded, not laid out"
     REVOKE_WRITTEN = "revoke: written, not committed"
     REVOKE_RECORDED = "revoke: recorded, not laid out"
+    DECIDE_JUDGED = "decide: judged, not signed"
+    DECIDE_SIGNED = "decide: signed, not written"
+    DECIDE_WRITTEN = "decide: written, not committed"
+    DECIDE_RECORDED = "decide: recorded, not carried out"
+    CARRY_ATTESTED = "carry: attestation written, nothing else done"
+    CARRY_DRAFTED = "carry: draft opened, not told"
+    HAND_OVER_COPIED = "hand over: copied, not named"
+    HAND_OVER_SETTLED = "hand over: named, not told"
+    ADMIT_WRITTEN = "admit: written, not committed"
+    ADMIT_RECORDED = "admit: recorded, no receipt"
+    ADMIT_RECEIPTED = "admit: receipt written, not told"
 
 
 def reach(point: Point) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -111,6 +112,10 @@ class KeyStore:
         """Whether the private half of `name` is on this machine."""
         return self._path(name).exists()
 
+    def require(self, name: str) -> None:
+        """Raises Refused where the private half of `name` is not on this machine."""
+        _require_file(name, self._path(name))
+
     def create(self, name: str, role: Role, *, as_next: bool = False) -> PublicKey:
         """A new pair; the private half is written, the public record returned.
 
@@ -144,13 +149,7 @@ class KeyStore:
 
     def _load(self, name: str, path: Path | None = None) -> Ed25519PrivateKey:
         path = path or self._path(name)
-        if not path.exists():
-            raise Refused(
-                f"the private key of {name} is not on this machine",
-                where=str(path),
-                remedy="sign where it is, or make one with "
-                f"`{_OF_ROOMS.get(name, f'pilotplant promote enrol {name}')}`",
-            )
+        _require_file(name, path)
         try:
             key = ser.load_pem_private_key(path.read_bytes(), self._secret())
         except (ValueError, TypeError) as error:
@@ -193,6 +192,15 @@ class KeyStore:
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
 
 
+def _require_file(name: str, path: Path) -> None:
+    if not path.exists():
+        raise Refused(
+            f"the private key of {name} is not on this machine",
+            where=str(path),
+            remedy=f"sign where it is, or make one with `{_OF_ROOMS.get(name, f'pilotplant promote enrol {name}')}`",
+        )
+
+
 def record_name(key: PublicKey) -> str:
     """The file stem of a key that has ended, beside the record of the one that took its place."""
     return f"{key.name}.{key.key_id[:12]}"
@@ -208,6 +216,21 @@ def write_public(folder: Path, key: PublicKey, *, stem: str | None = None) -> Pa
     path = folder / f"{stem or key.name}.yaml"
     write_atomically(path, record_bytes(key))
     return path
+
+
+def narrowed(pinned: PublicKey, published: Sequence[PublicKey]) -> PublicKey:
+    """A pinned key with the end and the revocation that were published of it since; it never gains by that."""
+    for key in published:
+        if key.key_id == pinned.key_id:
+            ends = [moment for moment in (pinned.ends, key.ends) if moment is not None]
+            revoked = [moment for moment in (pinned.revoked_since, key.revoked_since) if moment is not None]
+            pinned = pinned.model_copy(
+                update={
+                    "ends": min(ends, key=parse_rfc3339, default=None),
+                    "revoked_since": min(revoked, key=parse_rfc3339, default=None),
+                }
+            )
+    return pinned
 
 
 def read_public(folder: Path) -> list[PublicKey]:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from factory.messages import select
-from factory.packages import Sealed, Verified, package_folder, verify
+from factory.packages import package_folder, verify
 from factory.releases import Release, list_releases
 from factory.state import read_settings
+from shared.package import Sealed, Verified
 from shared.preflight import DAYS_PER_WEEK, Contacts, Neighbour
 from shared.sql import file_literal
 from shared.tabular import connect

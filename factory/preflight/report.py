@@ -9,7 +9,7 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 
 from factory.enrolment import find_key
-from factory.packages import Sealed, open_arms
+from factory.packages import open_arms
 from factory.preflight.contacts import contacts_of, neighbours, uncounted
 from factory.preflight.kill_switch import try_kill_switch
 from factory.preflight.shadow import shadow_run
@@ -23,6 +23,7 @@ from shared.errors import PilotPlantError, Refused, Undecided
 from shared.files import scratch_in, write_atomically
 from shared.intake import digest_named, find_candidate
 from shared.keys import FACTORY, KeyStore
+from shared.package import Sealed
 from shared.preflight import KIND, Contacts, HoldoutShares, PreflightReport, report_path
 from shared.room import Room
 from shared.signed import sign

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from factory.admission import against_policy
 from factory.masking import PREFIX, PSEUDONYM_HEX
 from factory.messages import Composed, compose
-from factory.packages import Sealed
 from factory.state import read_settings
 from factory.warehouse import contract_of, open_warehouse
 from shared.assignment import held_out, within, workspace_holdout_salt
 from shared.contracts import Contract
 from shared.errors import Contained, PilotPlantError
+from shared.package import Sealed
 from shared.preflight import PersonalData, ShadowRun
 from shared.sql import file_literal, identifier, literal
 from shared.workspace import Workspace

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 import yaml
 
 from factory.masked_contract import masked_contract
-from factory.packages import Sealed
 from factory.state import loads
 from factory.warehouse import contract_of, export, export_masked, open_warehouse, require_contract, versions
 from shared.compatibility import changes
 from shared.contracts import Contract, load_contract, parse_contract
 from shared.digests import digest_bytes, digest_file
 from shared.errors import PilotPlantError
+from shared.package import Sealed
 from shared.preflight import Comparison, TableQuality, TableState
 from shared.quality import run_suite
 from shared.room import Room

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from factory.admission import admit
-from factory.packages import Verified, verify
+from factory.packages import verify
 from shared.keys import GATE, PublicKey, write_public
+from shared.package import Verified
 from shared.workspace import Workspace
 from tests.makers import OWNER, keys_of, make_charter, make_package, make_workspace
 

@@ -18,8 +18,9 @@ import duckdb
 import yaml
 
 from factory.enrolment import enrol_factory
+from promotion.carrying import Decided
 from promotion.case import Case
-from promotion.decision import Decided, decide
+from promotion.decision import decide
 from promotion.drafting import Asked
 from promotion.enrolment import enrol, find_key
 from promotion.gate import Judgement, judge

@@ -7,13 +7,17 @@ import shutil
 import sqlite3
 
 import pytest
+import yaml
 
 from pilotplant.app import _exit_code
 from promotion.checkpoint import read_checkpoint, take
+from promotion.enrolment import enrol
+from promotion.revocation import revoke
 from promotion.state import open_promotion
 from promotion.verification import verify
+from shared.clock import rfc3339
 from shared.errors import BadInput, Refused
-from shared.keys import KeyStore
+from shared.keys import GATE, KeyStore
 from shared.ledger import Head
 from shared.signed import sign
 from shared.workspace import open_workspace
@@ -183,3 +187,41 @@ def test_the_commands_say_it_in_words_and_exit_codes(decided, capsys, tmp_path):
     assert "was witnessed by the checkpoint of" in " ".join(capsys.readouterr().out.split())
     file.write_bytes(b"{}")
     assert _exit_code([*here, "verify", "--checkpoint", str(file)]) == 2
+
+
+def test_a_checkpoint_by_a_key_that_was_rotated_later_counts_and_one_of_after_its_end_does_not(decided):
+    file, old = taken(decided).file, KeyStore(decided.workspace).signer(GATE)
+    enrol(decided.workspace, GATE, rotate=True)
+    assert read_checkpoint(file, decided.workspace).ledgers
+    content = read_checkpoint(file, decided.workspace).model_dump(mode="json")
+    later = content | {"at": rfc3339(decided.workspace.clock.now())}
+    file.write_bytes(sign("checkpoint", later, [old]))
+    with pytest.raises(Refused, match="ended at"):
+        read_checkpoint(file, decided.workspace)
+
+
+def test_a_revoked_keys_checkpoint_counts_only_where_the_ledger_dates_it(decided):
+    genuine = taken(decided).file
+    content = read_checkpoint(genuine, decided.workspace).model_dump(mode="json")
+    signer = KeyStore(decided.workspace).signer(GATE)
+    revoke(decided.workspace, signer.public_key.keyid, "the key was copied")
+    # The ledger's own entry is of before the revocation.
+    assert read_checkpoint(genuine, decided.workspace).ledgers
+    # Whoever has the copy may claim any moment, and any head.
+    first = open_promotion(decided.workspace).entries()[0]
+    forged = genuine.with_name("forged.json")
+    for change in ({"at": "2026-01-04T12:30:00Z"}, {"ledgers": {"promotion": {"seq": 1, "hash": first.hash}}}):
+        forged.write_bytes(sign("checkpoint", content | change, [signer]))
+        with pytest.raises(Refused, match="is revoked since"):
+            read_checkpoint(forged, decided.workspace)
+
+
+def test_a_revocation_that_only_one_record_of_a_key_knows_counts(decided):
+    file = taken(decided, lab=LAB).file
+    folder = decided.workspace.configs / "trusted_keys"
+    record = decided.workspace.promotion / "keys" / "gate.yaml"
+    folder.mkdir(exist_ok=True)
+    said = yaml.safe_load(record.read_text()) | {"revoked_since": "2026-01-01T00:00:00Z"}
+    (folder / "gate.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    with pytest.raises(Refused, match="it was signed no earlier"):
+        read_checkpoint(file, decided.workspace)

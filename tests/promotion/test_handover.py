@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from promotion.handover import hand_over
@@ -5,10 +7,8 @@ from shared.errors import Refused
 
 
 @pytest.fixture
-def attestation(tmp_path):
-    path = tmp_path / "attestation.json"
-    path.write_text('{"signed":"so to speak"}')
-    return path
+def attestation():
+    return b'{"signed":"so to speak"}'
 
 
 def content(folder):
@@ -21,7 +21,7 @@ def test_a_package_is_candidate_and_attestation_under_the_candidates_digest(stag
     assert target == stage.workspace.factory / "inbox" / candidate.folder.name
     assert sorted(path.name for path in target.iterdir()) == ["attestation.json", "candidate"]
     assert content(target / "candidate") == content(candidate.folder)
-    assert (target / "attestation.json").read_bytes() == attestation.read_bytes()
+    assert (target / "attestation.json").read_bytes() == attestation
 
 
 def test_nothing_else_is_left_in_the_inbox(stage, attestation):
@@ -45,7 +45,7 @@ def test_a_damaged_package_is_moved_aside_and_handed_over_again(stage, attestati
     (target / name).write_text("{}")
     assert hand_over(stage.workspace, candidate, attestation) == target
     assert content(target / "candidate") == content(candidate.folder)
-    assert (target / "attestation.json").read_bytes() == attestation.read_bytes()
+    assert (target / "attestation.json").read_bytes() == attestation
     assert sorted(path.name for path in target.parent.iterdir()) == [f".damaged.1.{target.name}", target.name]
 
 
@@ -59,7 +59,8 @@ def test_a_candidate_that_was_changed_meanwhile_does_not_cross(stage, attestatio
 
 def test_a_hand_over_that_fails_half_way_leaves_no_package(stage, attestation):
     candidate = stage.submit()
-    attestation.unlink()
-    with pytest.raises(FileNotFoundError):
+    candidate.file("message.txt").unlink()
+    candidate.file("message.txt").symlink_to("nowhere")
+    with pytest.raises(shutil.Error):
         hand_over(stage.workspace, candidate, attestation)
     assert list((stage.workspace.factory / "inbox").iterdir()) == []

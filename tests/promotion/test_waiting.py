@@ -59,6 +59,7 @@ def test_what_was_decided_waits_no_more(stage):
         "decisions": {"scale": 0, "revise": 0, "stop": 1},
         "waiting": [],
         "waivers": [],
+        "handed_over": [],
     }
 
 
@@ -92,5 +93,6 @@ def test_an_empty_intake_waits_for_nobody(stage):
         "decisions": {"scale": 0, "revise": 0, "stop": 0},
         "waiting": [],
         "waivers": [],
+        "handed_over": [],
     }
     assert rfc3339(stage.workspace.clock.now())

@@ -1,0 +1,133 @@
+"""Exporting: a decided pilot in a folder that a stranger can verify, with nothing of this workspace at hand."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion.checkpoint import read_checkpoint
+from promotion.excerpt import excerpt
+from promotion.handover import pack
+from promotion.intake import candidates, find_candidate
+from promotion.keyring import Keyring, keyring, records
+from promotion.recording import recorded, row_of
+from promotion.state import open_promotion
+from shared.attestation import Attestation
+from shared.errors import BadInput, Refused
+from shared.files import scratch_in, settle
+from shared.keys import write_public
+from shared.workspace import Workspace
+
+PACKAGE = "package"
+KEYS = "keys"
+LEDGER = "ledger.json"
+CHECKPOINT = "checkpoint.json"
+README = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and whether the same was there already."""
+
+    pilot: str
+    candidate: str
+    attestation: str
+    folder: Path
+    files: tuple[str, ...]
+    repeated: bool
+
+
+def export(workspace: Workspace, name: str, out: Path, *, checkpoint: Path | None = None) -> Exported:
+    """Writes package, public keys, the ledger's excerpt and a checkpoint into a new folder, in full or not at all.
+
+    Raises BadInput where the pilot is not decided, Refused where the ledger does not verify, the candidate was changed,
+    or the folder holds something else. The same once more is a no-op.
+    """
+    if out.exists() and not out.is_dir():
+        raise BadInput("there is a file of that name", where=str(out), expected="a new folder", remedy="choose another")
+    room = open_promotion(workspace)
+    pilot = _pilot(workspace, name)
+    attestation = recorded(room, pilot)
+    if attestation is None:
+        raise BadInput(
+            f"{pilot} is not decided, so there is nothing to show",
+            where=f"pilot {pilot}",
+            remedy=f"decide first: pilotplant promote decide {pilot} WORD",
+        )
+    problems = room.problems()
+    if problems:
+        raise Refused("a ledger that does not verify is not shown: " + "; ".join(problems), remedy="promote verify")
+    entries, names = room.entries(), _names(attestation)
+    if checkpoint is not None:
+        read_checkpoint(checkpoint, workspace)
+    with scratch_in(out.resolve().parent) as scratch:
+        candidate = find_candidate(workspace, attestation.candidate)
+        pack(scratch / PACKAGE, candidate, row_of(room, pilot).envelope)
+        _write_keys(scratch / KEYS, keyring(entries, workspace), names)
+        (scratch / LEDGER).write_bytes(excerpt(workspace, entries, pilot, names).as_bytes())
+        if checkpoint is not None:
+            shutil.copyfile(checkpoint, scratch / CHECKPOINT)
+        (scratch / README).write_text(_readme(attestation, with_checkpoint=checkpoint is not None), encoding="utf-8")
+        files = _files(scratch)
+        repeated = not settle(scratch, out)
+        if repeated and {path: (out / path).read_bytes() for path in _files(out)} != {
+            path: (scratch / path).read_bytes() for path in files
+        }:
+            raise Refused("the folder holds something else", where=str(out), remedy="name a new folder with --out")
+    return Exported(pilot, attestation.candidate, attestation.digest, out, files, repeated)
+
+
+def _pilot(workspace: Workspace, name: str) -> str:
+    """The pilot that a name or a digest means, also where a later candidate of it came after the decision."""
+    known = {candidate.manifest.pilot for candidate in candidates(workspace)}
+    return name if name in known else find_candidate(workspace, name).manifest.pilot
+
+
+def _names(attestation: Attestation) -> list[str]:
+    """Whose keys it takes: those of all who signed anything in it."""
+    signed = [one.name for one in attestation.predicate.signatories]
+    waived = [one.waived.by for one in attestation.predicate.findings if one.waived]
+    return list(dict.fromkeys([*signed, *waived]))
+
+
+def _write_keys(folder: Path, ring: Keyring, names: list[str]) -> None:
+    for name in names:
+        for stem, key in records(ring, name).items():
+            write_public(folder, key, stem=stem)
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
+def _readme(attestation: Attestation, *, with_checkpoint: bool) -> str:
+    said = attestation.predicate
+    keys = "\n".join(f"- {one.name} ({one.role}): `{one.key_id}`" for one in said.signatories)
+    told = f"{said.decision.word} {said.decision.arm or ''}".rstrip()
+    last = (
+        "- `checkpoint.json`: the ends of the rooms' ledgers at one moment, signed by the gate.\n"
+        if with_checkpoint
+        else ""
+    )
+    option = f" --checkpoint {CHECKPOINT}" if with_checkpoint else ""
+    return f"""# {said.pilot}: {told}
+
+Decided by {said.decision.owner} at {said.decision.at}, in a {said.mode} workspace. In this folder:
+
+- `package/candidate/`: what was judged, every file by its digest in `manifest.json`.
+- `package/attestation.json`: verdict, findings and decision, signed (in-toto statement in a DSSE envelope).
+- `keys/`: the public keys of all who signed.
+- `ledger.json`: the gate's ledger. Each entry's hash covers its body by digest; bodies of others' entries are left out.
+{last}
+To verify, with Pilot Plant installed and no workspace:
+
+    pilotplant promote verify --package . --keys keys{option}
+
+A key that comes with what it signed proves nothing of whose it is. Ask each person, by a way you trust, for the id of
+their key, and compare:
+
+{keys}
+
+More in `docs/verify.md` of Pilot Plant.
+"""

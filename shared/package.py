@@ -1,0 +1,221 @@
+"""Packages: a candidate with its attestation, and what speaks against one, whoever asks: Factory, gate or stranger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from shared.attestation import Attestation, read_attestation
+from shared.candidate import FILES, Candidate, open_candidate
+from shared.charter import RELEASE_CHARACTERS_MAX, Promise
+from shared.decision import Decision
+from shared.digests import digest_bytes
+from shared.errors import PilotPlantError, Refused
+from shared.keys import PublicKey
+from shared.people import Tier, same_person
+from shared.play import Play
+
+# Where the charter cannot be read there is no tier.
+STRICTEST: Tier = "high"
+CANDIDATE = "candidate"
+ATTESTATION = "attestation.json"
+# A release's name becomes a folder's, a deployment's and part of every message's key.
+RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PARTS = {CANDIDATE, ATTESTATION}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package whose parts could be read as far as they are not None.
+
+    Attributes:
+        reasons: what speaks against its files, one by one and against each other; empty where nothing does.
+    """
+
+    folder: Path
+    candidate: Candidate | None
+    attestation: Attestation | None
+    promise: Promise | None
+    reasons: tuple[str, ...]
+
+    @property
+    def tier(self) -> Tier:
+        """The risk tier of the sealed promise: what the attestation says of it must not lower what is asked of it."""
+        return self.promise.charter.risk_tier if self.promise else STRICTEST
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One arm of a candidate, whose files are as they were sealed.
+
+    Attributes:
+        release: the name it has, or would have, as a release.
+        promise: the frozen charter with what it refers to.
+    """
+
+    release: str
+    arm: str
+    candidate: Candidate
+    promise: Promise
+
+    @property
+    def digest(self) -> str:
+        """The package's name: its candidate's digest."""
+        return self.candidate.digest
+
+    @property
+    def play(self) -> Play:
+        """What is to be run."""
+        return self.promise.charter.play(self.arm)
+
+    def text(self, name: str) -> str:
+        """A file of the play, read and held against the sealed digest in one go, so that no change slips in between.
+
+        Raises Refused where the bytes are others than those that were attested.
+        """
+        path = self.candidate.file(name)
+        content = path.read_bytes()
+        if digest_bytes(content) != self.candidate.manifest.files[f"{FILES}/{name}"]:
+            raise Refused(f"`{name}` was changed after it was sealed", where=str(path), remedy="restore the package")
+        return content.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Sealed):
+    """A package that may run now.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+    attestation: Attestation
+
+
+def open_package(folder: Path) -> Package:
+    """The package in a folder with everything that speaks against its files, by digests alone: no key is asked."""
+    reasons = _strangers(folder)
+    candidate, attestation = _read_candidate(folder, reasons), _read_attestation(folder, reasons)
+    promise = read_promise(candidate, attestation, reasons) if candidate is not None else None
+    if candidate is not None:
+        expected = attestation.candidate if attestation else None
+        reasons += [f"candidate/{found}" for found in candidate.tampered(expected)]
+        if attestation is not None and attestation.predicate.pilot != candidate.manifest.pilot:
+            named = candidate.manifest.pilot
+            reasons.append(f"pilot {attestation.predicate.pilot} was attested, this is {named}")
+    return Package(folder, candidate, attestation, promise, tuple(reasons))
+
+
+def distrust(
+    package: Package,
+    keys: Sequence[PublicKey],
+    *,
+    now: datetime,
+    witnessed: datetime | None = None,
+    signatures_min: int = 1,
+) -> list[str]:
+    """Every reason why the attestation, by the keys one trusts, does not count; `Attestation.distrust` says how.
+
+    A package without an attestation has none: `open_package` has named that.
+    """
+    attestation, promise = package.attestation, package.promise
+    if attestation is None:
+        return []
+    try:
+        reasons = attestation.distrust(keys, now=now, witnessed=witnessed, signatures_min=signatures_min)
+    except (ValueError, KeyError, TypeError):
+        return [f"{ATTESTATION}: malformed"]
+    if promise is not None:
+        if attestation.predicate.tier != package.tier:
+            reasons.append(f"{attestation.predicate.tier} risk was attested, and its charter says {package.tier}")
+        if max(signatures_min, attestation.predicate.signatures_required) > 1:
+            reasons += _against_requester(attestation, keys, promise)
+    return reasons + _against_decision(attestation)
+
+
+def read_promise(candidate: Candidate, attestation: Attestation | None, reasons: list[str]) -> Promise | None:
+    """The promise of a candidate, after adding to `reasons` what speaks against it; None where it cannot be read."""
+    try:
+        promise = candidate.promise()
+    except PilotPlantError as error:
+        reasons.append(f"candidate/promise.json: {error.what}")
+        return None
+    attested = attestation.predicate.promise if attestation else promise.digest
+    if len({promise.digest, candidate.manifest.promise, attested}) > 1:
+        reasons.append(f"its promise is {promise.digest}, not the {attested} that was attested")
+    if promise.charter.synthetic and candidate.manifest.mode == "live":
+        reasons.append("its units are made up; such a pilot is scaled in a rehearsal only")
+    if attestation is not None and attestation.predicate.decision.arm:
+        reasons += against_play(candidate, promise, attestation.predicate.decision.arm)
+    return promise
+
+
+def against_play(candidate: Candidate, promise: Promise, arm: str) -> list[str]:
+    """Every file of an arm's play that was not sealed, or is not the one that the charter was frozen with."""
+    try:
+        play = promise.charter.play(arm)
+    except PilotPlantError as error:
+        return [error.what]
+    reasons = []
+    for name in play.files:
+        sealed = candidate.manifest.files.get(f"{FILES}/{name}")
+        if sealed is None:
+            reasons.append(f"candidate/{FILES}/{name}: the play names it, and it was not sealed")
+        elif promise.files.get(name) != sealed:
+            reasons.append(f"candidate/{FILES}/{name}: not the file that the charter was frozen with")
+    return reasons
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Whatever is no part of a package; a link could point elsewhere tomorrow."""
+    if not folder.is_dir():
+        return [f"there is no package at {folder}"]
+    found = [f"{path.name}: not part of a package" for path in sorted(folder.iterdir()) if path.name not in _PARTS]
+    links = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    return found + [f"{path}: a link, and a package holds none" for path in links]
+
+
+def _read_candidate(folder: Path, reasons: list[str]) -> Candidate | None:
+    try:
+        return open_candidate(folder / CANDIDATE)
+    except PilotPlantError as error:
+        reasons.append(f"candidate/manifest.json: {error.what}")
+        return None
+
+
+def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
+    try:
+        return read_attestation(folder / ATTESTATION)
+    except (PilotPlantError, ValueError, KeyError, IndexError, TypeError) as error:
+        # What is not signed yet may be anything at all: none of it may stop the sweep of an inbox.
+        reasons.append(f"{ATTESTATION}: {error.what if isinstance(error, PilotPlantError) else 'malformed'}")
+        return None
+
+
+def _against_requester(attestation: Attestation, trusted: Sequence[PublicKey], promise: Promise) -> list[str]:
+    requester = promise.charter.requester
+    signed = [name for name in attestation.persons(trusted) if same_person(name, requester)]
+    return [f"{name} asked for it, and signed it" for name in signed]
+
+
+def _against_decision(attestation: Attestation) -> list[str]:
+    """What a gate that was asked never signs: *scale* without *admit*, or without a name that a release can have."""
+    predicate = attestation.predicate
+    if predicate.decision.word != "scale":
+        return []
+    reasons = [] if predicate.verdict == "admit" else [f"the gate's verdict was {predicate.verdict}, not admit"]
+    return reasons + _against_names(predicate.decision)
+
+
+def _against_names(decision: Decision) -> list[str]:
+    arm, release = decision.arm, decision.release
+    if not arm or not release:
+        return [f"the decision names arm `{arm}` and release `{release}`; both are needed"]
+    if len(release) > RELEASE_CHARACTERS_MAX:
+        return [f"release `{release}` has a name of {len(release)} characters; at most {RELEASE_CHARACTERS_MAX}"]
+    if not RELEASE_NAME.fullmatch(release):
+        return [f"release `{release}` has no release's name: small letters, digits and hyphens, no hyphen first"]
+    return []
