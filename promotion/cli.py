@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from promotion.owner_cli import settle
 from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
@@ -95,15 +96,19 @@ def revoke(
 @app.command()
 def queue(
     context: typer.Context,
-    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this owner.")] = None,
+    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this person.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """List what waits for a decision, and until when."""
+    """List what waits for a decision or a second signature, and until when; and what silence has stopped."""
+    from promotion.silence import lapses
+    from promotion.state import open_promotion
     from promotion.waiting import waiting
     from shared.clock import parse_rfc3339
     from shared.wording import days
 
-    found = waiting(session(context).workspace(), owner=as_)
+    workspace = session(context).workspace()
+    found = waiting(workspace, owner=as_)
+    lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
          days(c["days_left"]) + (", due" if c["due"] else ""))
@@ -111,12 +116,17 @@ def queue(
     ]  # fmt: skip
     emit(
         as_json,
-        {"candidates": found},
+        {"candidates": found, "lapsed": [one.as_json() for one in lapsed]},
         table("pilot", "candidate", "waits for", "until", "left", rows=rows)
         if found
         else "Nothing waits for a decision.",
+        *(line for one in found if one["proposed"] for line in _proposal_text(one["pilot"], one["proposed"])),
+        *(one.told() for one in lapsed),
     )
     return found
+
+
+app.command()(settle)
 
 
 @app.command()
@@ -349,6 +359,7 @@ def audit(
         as_json,
         found.as_json(),
         *(lines or ["Nothing had been decided."]),
+        *(one.told() for one in found.lapsed),
         *(f"PROBLEM  {problem}" for problem in found.problems),
     )
     if found.problems or any(one.problems for one in found.rulings):
@@ -414,12 +425,21 @@ def verify(
     return found
 
 
+def _proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
+    """What waits for a second signature, whose, and what they type."""
+    others = ", ".join(found["others"]) or "nobody yet: have configs/people.yaml entitle a second person"
+    return [
+        f"{pilot}: {found['word']} is proposed by {found['by']} ({found['reason']}).",
+        f"  A second signature may give: {others}",
+        *([f"  They type: {found['next']}"] if found["next"] else []),
+    ]
+
+
 def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
     """What was proposed, who else may sign it, and what they type."""
-    from promotion.proposing import said
+    from promotion.proposing import said, to_type
 
     decision, word = found.decision, said(found.decision)
-    again = f'pilotplant promote decide {name} {word} --as PERSON --reason "…"'
     emit(
         as_json,
         {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
@@ -430,7 +450,7 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
         f"It needs a second signature by {found.lapses}, of: {', '.join(found.others)}"
         if found.others
         else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
-        f"They type: {again}",
+        f"They type: {to_type(name, decision, 'PERSON')}",
     )  # fmt: skip
 
 
@@ -547,6 +567,8 @@ def _said_of_trust(kind: str, body: dict[str, Any]) -> str | None:
     """The same for waivers, proposals, keys and what was witnessed."""
     if kind == "waived":
         return f"{body['check']} by {body['by']} until {body['until']}: {body['reason']}"
+    if kind == "lapsed":
+        return f"{body['owner']} did not decide before {body['deadline']}, which is *stop*"
     if kind == "proposed":
         return f"waits for a second signature; candidate {body['candidate'][:19]}…"
     if kind == "revoked":

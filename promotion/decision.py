@@ -22,8 +22,9 @@ from promotion.proposing import (
     told,
     verdict_for,
 )
-from promotion.recording import record, recorded, row_of
+from promotion.recording import record, recorded, require_open, row_of
 from promotion.signing import predicate_of, proposer, signatory, signer_of
+from promotion.silence import settle
 from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.state import open_promotion
 from promotion.succession import open_successor, require_free
@@ -76,10 +77,13 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     Raises Refused or Undecided where gate or authority say no; nothing is then recorded.
     """
     room = open_promotion(workspace)
+    settle(room)
     case = open_case(room, find_candidate(workspace, name))
     before = recorded(room, case.candidate.manifest.pilot)
     if before is not None:
         return _again(case, asked, before)
+    with room.transaction() as connection:
+        require_open(connection, room, case.candidate.manifest.pilot)
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
     sitting = Sitting(case, settings, judge(case, policy), occasion(case, policy))

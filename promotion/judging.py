@@ -8,6 +8,7 @@ from promotion.gate import Judgement, judge
 from promotion.intake import find_candidate, open_case
 from promotion.policy import read_settings
 from promotion.promised import past_pilots, promised
+from promotion.silence import settle
 from promotion.state import open_promotion
 from promotion.waiting import undecided
 from shared.attestation import Promised
@@ -25,6 +26,7 @@ def judge_named(workspace: Workspace, name: str | None, *, explain: str | None =
     if explain is not None and explain not in known:
         raise BadInput(f"there is no check `{explain}`", where="--explain", expected="one of: " + ", ".join(known))
     room, settings = open_promotion(workspace), read_settings(workspace)
+    settle(room)
     chosen = undecided(room) if name is None else [find_candidate(workspace, name)]
     judged = []
     for candidate in chosen:

@@ -43,6 +43,8 @@ class Point(StrEnum):
     ROTATE_RECORDED = "rotate: recorded, not laid out"
     REVOKE_WRITTEN = "revoke: written, not committed"
     REVOKE_RECORDED = "revoke: recorded, not laid out"
+    LAPSE_WRITTEN = "lapse: written, not committed"
+    LAPSE_RECORDED = "lapse: recorded, not told"
 
 
 def reach(point: Point) -> None:
