@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from promotion.owner_cli import settle
+from promotion.owner_cli import remind, settle, summary
 from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
@@ -127,6 +127,8 @@ def queue(
 
 
 app.command()(settle)
+app.command()(remind)
+app.command()(summary)
 
 
 @app.command()
@@ -135,6 +137,9 @@ def check(
     name: Annotated[str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.")] = None,
     explain: Annotated[str | None, typer.Option(help="Show the numbers behind one check.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every candidate that waits for a decision.")] = False,
+    as_: Annotated[
+        str | None, typer.Option("--as", help="Who looks: the ledger keeps who has seen results, if they say so.")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
@@ -148,7 +153,7 @@ def check(
         raise typer.BadParameter("name one pilot, or say --all")
     progress("Asking every check; the evidence is computed again from the sealed data …")
     workspace = session(context).workspace()
-    judged = judge_named(workspace, name, explain=explain)
+    judged = judge_named(workspace, name, explain=explain, who=as_)
     about = catalogue(read_settings(workspace), explain) if explain else ()
     # Only one check is shown, but the verdict is still that of all.
     shown = [tuple(f for f in judgement.findings if explain in {None, f.check}) for _, judgement in judged]
@@ -560,6 +565,17 @@ def _said(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    return _said_of_owner(kind, body)
+
+
+def _said_of_owner(kind: str, body: dict[str, Any]) -> str | None:
+    """The same for what concerns the owner: silence, looks and reminders."""
+    if kind == "lapsed":
+        return f"{body['owner']} did not decide before {body['deadline']}, which is *stop*"
+    if kind == "looked":
+        return f"{body['what']} by {body['by'] or 'somebody'}; candidate {body['candidate'][:19]}…"
+    if kind in {"reminding", "reminded", "not_reminded"}:
+        return f"{body['to']} to {body['stage']}" + (f": {body['problem']}" if "problem" in body else "")
     return _said_of_trust(kind, body)
 
 
@@ -567,8 +583,6 @@ def _said_of_trust(kind: str, body: dict[str, Any]) -> str | None:
     """The same for waivers, proposals, keys and what was witnessed."""
     if kind == "waived":
         return f"{body['check']} by {body['by']} until {body['until']}: {body['reason']}"
-    if kind == "lapsed":
-        return f"{body['owner']} did not decide before {body['deadline']}, which is *stop*"
     if kind == "proposed":
         return f"waits for a second signature; candidate {body['candidate'][:19]}…"
     if kind == "revoked":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from promotion.authority import Objection, Occasion, Right, right_to_decide
 from promotion.case import Case
 from promotion.drafting import Asked, draft_decision
+from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.handover import hand_over
 from promotion.intake import digest_named, find_candidate, open_case
@@ -142,7 +143,8 @@ def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decis
     case, judgement = sitting.case, sitting.judgement
     raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)
     if decision.word == "scale":
-        _require_admission(judgement, str(decision.arm))
+        early = hidden(case, sitting.settings)
+        _require_admission(masked(judgement, early) if early else judgement, str(decision.arm))
     if decision.word == "revise":
         require_free(case.room.workspace, case.charter.pilot, str(decision.successor))
 

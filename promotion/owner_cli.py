@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from shared.console import Json, emit, session
+from shared.console import Json, date_time, emit, progress, session, table
+
+TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
+TO_DO = {
+    "failed": "mend it, and run the same command again: nothing is lost",
+    "unknown": "ask them whether it has come; it is not sent twice",
+}
 
 
 def settle(context: typer.Context, as_json: Json = False) -> Any:
@@ -20,4 +27,57 @@ def settle(context: typer.Context, as_json: Json = False) -> Any:
         {"lapsed": [one.as_json() for one in found]},
         *([one.told() for one in found] or ["Nothing has lapsed since the last time."]),
     )
+    return found
+
+
+def remind(
+    context: typer.Context,
+    send: Annotated[
+        bool, typer.Option("--send", help="Tell each of them, once, by mail or webhook as configs/gate.yaml says.")
+    ] = False,
+    as_json: Json = False,
+) -> Any:
+    """List who must decide or sign what by when; with --send tell them, each once, so that it may run every hour."""
+    from promotion.reminding import remind as tell
+    from promotion.reminding import reminders
+    from shared.clock import parse_rfc3339
+    from shared.errors import PilotPlantError, Undecided
+
+    workspace = session(context).workspace()
+    found = tell(workspace) if send else reminders(workspace)
+    rows = [(one.pilot, one.to, one.what, date_time(parse_rfc3339(one.until)), TOLD[one.told]) for one in found]
+    emit(
+        as_json,
+        {"reminders": [one.as_json() for one in found]},
+        table("pilot", "who", "what", "until", "told", rows=rows) if found else "Nothing is due.",
+        *dict.fromkeys(f"{one.to}: {one.next}" for one in found),
+    )
+    for one in found:
+        if one.problem:
+            progress(f"{one.pilot}, {one.to}: {one.told}: {one.problem}; {TO_DO[one.told]}")
+    codes = {"unknown": Undecided.exit_code, "failed": PilotPlantError.exit_code}
+    worst = max((codes.get(one.told, 0) for one in found), default=0)
+    if send and worst:
+        raise typer.Exit(worst)
+    return found
+
+
+def summary(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")],
+    html: Annotated[Path | None, typer.Option(help="Write one page to print or mail as well.", metavar="FILE")] = None,
+    as_: Annotated[
+        str | None, typer.Option("--as", help="Who looks: the ledger keeps who has seen results, if they say so.")
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Show one page for whoever decides: promised, found, money, what the gate says, and what to type next."""
+    from promotion.summary import summarise, write_page
+
+    progress("Asking every check; the evidence is computed again from the sealed data …")
+    found = summarise(session(context).workspace(), name, as_)
+    if html is not None:
+        write_page(found, html)
+    told = [] if html is None else [f"Page: {html}"]
+    emit(as_json, {**found.as_json(), "html": html and str(html)}, *found.lines(), *told)
     return found

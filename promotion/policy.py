@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from promotion.check import Rule
 from promotion.checks import CHECKS
 from shared.digests import digest_json
+from shared.mail import Smtp
 from shared.people import SignaturesMin, Tier
+from shared.webhook import require_safe
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -30,6 +32,18 @@ class Tiers(BaseModel):
     high: Rules = Rules()
 
 
+class Notify(BaseModel):
+    """How people are told, other than by mail.
+
+    Attributes:
+        webhook: where each reminder is posted as JSON; https, or http on this machine.
+    """
+
+    model_config = _CLOSED
+
+    webhook: Annotated[str, AfterValidator(require_safe)] | None = None
+
+
 class GateSettings(BaseModel):
     """`configs/gate.yaml`.
 
@@ -37,7 +51,10 @@ class GateSettings(BaseModel):
         database: an SQLAlchemy URL.
         valid_days: how long a package may run after its decision.
         remind_days: how many days before its deadline a decision is shown as due.
+        early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
         signatures_min: how many persons sign a decision, by risk tier.
+        smtp: the mail server for `promote remind --send`; None where there is none.
+        notify: what is told instead of by mail.
         tiers: see there.
     """
 
@@ -47,7 +64,10 @@ class GateSettings(BaseModel):
     database: str
     valid_days: int = Field(default=180, ge=1, le=3650)
     remind_days: int = Field(default=3, ge=0)
+    early_results: Literal["hidden", "shown"] = "hidden"
     signatures_min: SignaturesMin = SignaturesMin()
+    smtp: Smtp | None = None
+    notify: Notify = Notify()
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:

@@ -43,6 +43,8 @@ class Point(StrEnum):
     ROTATE_RECORDED = "rotate: recorded, not laid out"
     REVOKE_WRITTEN = "revoke: written, not committed"
     REVOKE_RECORDED = "revoke: recorded, not laid out"
+    REMIND_INTENDED = "remind: intended, not sent"
+    REMIND_SENT = "remind: sent, not noted"
     LAPSE_WRITTEN = "lapse: written, not committed"
     LAPSE_RECORDED = "lapse: recorded, not told"
 
