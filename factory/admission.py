@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.packages import ATTESTATION, CANDIDATE, Verified, package_folder, verify
+from factory.packages import ATTESTATION, CANDIDATE, Sealed, Verified, package_folder, verify
 from factory.state import inbox, open_factory, read_settings, releases
 from factory.warehouse import contract_of, open_warehouse, tables
 from shared.attestation import read_attestation
@@ -126,10 +126,11 @@ def _judge(room: Room, folder: Path) -> Verified | list[str]:
     found = verify(room.workspace, folder, now=room.now())
     if not isinstance(found, Verified):
         return found
-    return _against_policy(room.workspace, found) or found
+    return against_policy(room.workspace, found) or found
 
 
-def _against_policy(workspace: Workspace, package: Verified) -> list[str]:
+def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
+    """Every reason why the Factory's own policy would not let this arm become a release; preflight asks it as well."""
     play, population = package.play, package.promise.charter.population
     settings, reasons = read_settings(workspace), []
     if play.channel not in settings.channels:

@@ -139,12 +139,17 @@ def _settled(attempt: _Attempt, row: sa.Row[Any] | None) -> RunResult | None:
 
 
 def _stopped(attempt: _Attempt, stopped: str | None) -> RunResult | None:
-    name, state = attempt.release.name, attempt.release.state
+    why = halted(attempt.release, stopped)
+    return None if why is None else _close(attempt, "skipped", why)
+
+
+def halted(release: Release, stopped: str | None) -> str | None:
+    """Why a release does not run as things stand, `stopped` being why everything is; None where it runs."""
     if stopped is not None:
-        return _close(attempt, "skipped", f"everything is stopped: {stopped}")
-    if state != "live":
-        hint = f"; `pilotplant factory resume {name}` starts it again" if state == "paused" else ""
-        return _close(attempt, "skipped", f"the release is {state}{hint}")
+        return f"everything is stopped: {stopped}"
+    if release.state != "live":
+        hint = f"; `pilotplant factory resume {release.name}` starts it again" if release.state == "paused" else ""
+        return f"the release is {release.state}{hint}"
     return None
 
 

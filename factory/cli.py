@@ -140,6 +140,51 @@ def resolve(
 
 
 @app.command()
+def enrol(context: typer.Context, as_json: Json = False) -> Any:
+    """Make the key with which the Factory signs its preflight reports."""
+    from factory.enrolment import enrol_factory
+    from shared.console import passphrase
+    from shared.keys import FACTORY, KeyStore
+
+    workspace = session(context).workspace()
+    new = not KeyStore(workspace).has(FACTORY)
+    done = enrol_factory(workspace, passphrase=passphrase(workspace, FACTORY, new=new))
+    emit(
+        as_json,
+        {"key_id": done.key.key_id, "file": str(done.file), "mode": done.key.mode, "repeated": done.repeated},
+        f"The Factory's key {done.key.key_id} {'was made before' if done.repeated else 'is made'}: {done.file}",
+        "The gate believes it once it is enrolled there: pilotplant promote enrol factory",
+    )
+    return done
+
+
+@app.command()
+def preflight(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")],
+    as_json: Json = False,
+) -> Any:
+    """Try a candidate on the Factory's data, writing no message, and sign what was found for the gate."""
+    from factory.preflight.report import preflight as try_out
+    from factory.preflight.text import lines
+    from shared.console import passphrase
+    from shared.keys import FACTORY
+
+    workspace = session(context).workspace()
+    secret = passphrase(workspace, FACTORY)
+    progress("trying the candidate's plays on the Factory's tables; no message is written …")
+    done = try_out(workspace, name, passphrase=secret)
+    emit(
+        as_json,
+        {**done.report.as_json(), "report": done.digest, "file": str(done.file)},
+        *lines(done.report),
+        f"Signed by the Factory: {done.file}",
+        f"What it means is the gate's to say: pilotplant promote check {done.report.pilot}",
+    )
+    return done
+
+
+@app.command()
 def trust(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="`gate`, or an owner's e-mail address.", metavar="NAME")],

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from factory.channels.file import Message, outgoing, write_partial
-from factory.packages import Verified
+from factory.packages import Sealed, Verified
 from factory.state import read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.assignment import held_out_sql, within_sql, workspace_holdout_salt
@@ -50,14 +50,46 @@ class Prepared:
         return f"; {self.strangers} units are not in the population's table and were left out" if self.strangers else ""
 
 
-def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scratch: Path) -> Prepared:
-    """Selects, leaves the holdout alone, renders and writes the hidden file; raises Contained or Undecided."""
-    play, population, where = package.play, package.promise.charter.population, f"release {package.release}"
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Who would be written to, on the disk: one row per unit, with the fields that the templates print.
+
+    Attributes:
+        tables: the masked tables that the SQL was run over.
+        audience: units selected.
+        held_out: of these, units left alone, for the release's holdout or the workspace's.
+    """
+
+    rows: Path
+    tables: dict[str, Path]
+    audience: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What would be written, on the disk: one rendered row per unit, and every unit's own id."""
+
+    selection: Selection
+    rendered: Path
+    known: Path
+    messages: int
+
+    @property
+    def strangers(self) -> int:
+        """Units of the audience that are not in the population's table."""
+        return self.selection.audience - self.selection.held_out - self.messages
+
+
+def select(workspace: Workspace, package: Sealed, scratch: Path) -> Selection:
+    """Runs the audience over the masked tables and leaves the holdouts alone; raises Contained or Undecided."""
+    play, population = package.play, package.promise.charter.population
     sql = package.text(play.audience)
     paths = export_masked(workspace, _tables_for(workspace, sql, population), scratch / "tables")
-    selected, rows, rendered = (scratch / f"{name}.parquet" for name in ("audience", "rows", "rendered"))
+    selected, rows = scratch / "audience.parquet", scratch / "rows.parquet"
     policy = read_settings(workspace).without_landlock
-    count = audience(sql, paths, selected, where=f"{where}, {play.audience}", without_landlock=policy)
+    where = f"release {package.release}, {play.audience}"
+    count = audience(sql, paths, selected, where=where, without_landlock=policy)
     with connect() as connection:
         key = identifier(contract_of(workspace, population).primary_key)
         connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
@@ -69,15 +101,42 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
             f"COPY (SELECT a.unit{fields} FROM audience a JOIN population p ON p.{key} = a.unit "
             f"WHERE NOT {is_held_out} ORDER BY a.unit) TO {literal(str(rows))} (FORMAT parquet)"
         )
-        template, place = package.text(play.template), f"{where}, {play.template}"
-        messages = render(template, play.subject, rows, rendered, where=place, without_landlock=policy)
-        known = identities(workspace, population, scratch)
-        final = outgoing(workspace, package.release, occurrence)
-        partial = write_partial(final, package.release, occurrence, STEP, _messages(connection, rendered, known))
-    return Prepared(partial, digest_file(partial), count, held_out, count - held_out - messages, messages)
+    return Selection(rows, paths, count, held_out)
 
 
-def _held_out_sql(workspace: Workspace, package: Verified) -> str:
+def compose(workspace: Workspace, package: Sealed, scratch: Path) -> Composed:
+    """Selects and renders, and writes nothing outside `scratch`; a run and its rehearsal differ only in what follows.
+
+    Raises Contained or Undecided.
+    """
+    play, rendered = package.play, scratch / "rendered.parquet"
+    selection = select(workspace, package, scratch)
+    template, place = package.text(play.template), f"release {package.release}, {play.template}"
+    policy = read_settings(workspace).without_landlock
+    messages = render(template, play.subject, selection.rows, rendered, where=place, without_landlock=policy)
+    known = identities(workspace, package.promise.charter.population, scratch)
+    return Composed(selection, rendered, known, messages)
+
+
+def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scratch: Path) -> Prepared:
+    """Composes the messages and writes the hidden file; raises Contained or Undecided."""
+    composed = compose(workspace, package, scratch)
+    final = outgoing(workspace, package.release, occurrence)
+    with connect() as connection:
+        lines = _messages(connection, composed.rendered, composed.known)
+        partial = write_partial(final, package.release, occurrence, STEP, lines)
+    selection = composed.selection
+    return Prepared(
+        partial,
+        digest_file(partial),
+        selection.audience,
+        selection.held_out,
+        composed.strangers,
+        composed.messages,
+    )
+
+
+def _held_out_sql(workspace: Workspace, package: Sealed) -> str:
     """The condition under which `a.unit` is left alone: by this release, or by the workspace as it is set today."""
     salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
     own = held_out_sql(package.release, "a.unit", package.play.holdout)

@@ -32,21 +32,17 @@ RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A package that may run now.
+class Sealed:
+    """One arm of a candidate, whose files are as they were sealed.
 
     Attributes:
-        folder: where it lies.
-        release: the name it was handed over under.
-        arm: the arm that was scaled.
+        release: the name it has, or would have, as a release.
         promise: the frozen charter with what it refers to.
     """
 
-    folder: Path
     release: str
     arm: str
     candidate: Candidate
-    attestation: Attestation
     promise: Promise
 
     @property
@@ -71,6 +67,18 @@ class Verified:
         return content.decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Verified(Sealed):
+    """A package that may run now.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+    attestation: Attestation
+
+
 def package_folder(workspace: Workspace, digest: str) -> Path:
     """The folder of an admitted package."""
     return inbox(workspace) / hex_of(digest)
@@ -92,7 +100,26 @@ def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | l
         return reasons
     decision = attestation.predicate.decision
     # Both are there, or `_against_attestation` had said so.
-    return Verified(folder, decision.release or "", decision.arm or "", candidate, attestation, promise)
+    return Verified(decision.release or "", decision.arm or "", candidate, promise, folder, attestation)
+
+
+def open_arms(workspace: Workspace, candidate: Candidate, digest: str) -> list[Sealed]:
+    """Each arm of a candidate that nobody need have decided on yet, by the same rules as a package's.
+
+    Raises Refused with every reason why none of it is to be believed.
+    """
+    reasons = candidate.tampered(digest) + _against_manifest(workspace, candidate)
+    promise = _read_promise(candidate, None, reasons)
+    arms = [arm.name for arm in promise.charter.treatments] if promise else []
+    reasons += [reason for arm in arms if promise for reason in _against_play(candidate, promise, arm)]
+    if reasons or promise is None:
+        raise Refused(
+            "the candidate is not tried: " + "; ".join(reasons),
+            where=str(candidate.folder),
+            expected="a candidate of this workspace, whole and as it was sealed",
+            remedy=f"submit it again: pilotplant lab submit {candidate.manifest.pilot}",
+        )
+    return [Sealed(promise.charter.release(arm), arm, candidate, promise) for arm in arms]
 
 
 def _strangers(folder: Path) -> list[str]:
@@ -212,13 +239,19 @@ def _distrust(
 
 def _against_candidate(workspace: Workspace, candidate: Candidate, attestation: Attestation | None) -> list[str]:
     reasons = [f"candidate/{found}" for found in candidate.tampered(attestation.candidate if attestation else None)]
+    reasons += _against_manifest(workspace, candidate)
     manifest = candidate.manifest
+    if attestation is not None and attestation.predicate.pilot != manifest.pilot:
+        reasons.append(f"pilot {attestation.predicate.pilot} was attested, this is {manifest.pilot}")
+    return reasons
+
+
+def _against_manifest(workspace: Workspace, candidate: Candidate) -> list[str]:
+    manifest, reasons = candidate.manifest, []
     if manifest.mode != workspace.mode:
         reasons.append(f"it was sealed in a {manifest.mode} workspace; a {workspace.mode} Factory never admits that")
     if manifest.workspace != workspace.id:
         reasons.append(f"it was sealed in another workspace ({manifest.workspace})")
-    if attestation is not None and attestation.predicate.pilot != manifest.pilot:
-        reasons.append(f"pilot {attestation.predicate.pilot} was attested, this is {manifest.pilot}")
     return reasons
 
 

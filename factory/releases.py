@@ -176,17 +176,22 @@ def stop_all(workspace: Workspace, *, reason: str) -> StateChange:
     """Sets the stop switch and pauses every live release, in one step; nothing is sent from here on."""
     room = open_factory(workspace)
     with room.transaction() as connection:
-        since = connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar_one_or_none()
-        live = _in_state(connection, "live")
-        if since is not None and not live:
-            return StateChange("stopped", (), f"everything has been stopped since {since}; nothing was changed")
-        if since is None:
-            connection.execute(switches.insert().values(name=STOP_ALL, since=rfc3339(room.now()), reason=reason))
-        for release in live:
-            _move(room, connection, release, "paused", reason)
-        # The epochs tell `resume --all` which releases nobody has touched since.
-        epochs = {release.name: release.epoch + 1 for release in live}
-        room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs})
+        return stop_everything(room, connection, reason)
+
+
+def stop_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
+    """What `stop_all` does, within a transaction of the caller's."""
+    since = connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar_one_or_none()
+    live = _in_state(connection, "live")
+    if since is not None and not live:
+        return StateChange("stopped", (), f"everything has been stopped since {since}; nothing was changed")
+    if since is None:
+        connection.execute(switches.insert().values(name=STOP_ALL, since=rfc3339(room.now()), reason=reason))
+    for release in live:
+        _move(room, connection, release, "paused", reason)
+    # The epochs tell `resume --all` which releases nobody has touched since.
+    epochs = {release.name: release.epoch + 1 for release in live}
+    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs})
     names = tuple(epochs)
     said = f"everything is stopped ({len(names)} paused now); `pilotplant factory resume --all` lifts it"
     return StateChange("stopped", names, said)
@@ -196,16 +201,21 @@ def resume_all(workspace: Workspace, *, reason: str) -> StateChange:
     """Lifts the stop switch; releases that it paused, and nobody touched since, run again."""
     room = open_factory(workspace)
     with room.transaction() as connection:
-        if stop_switch(connection) is None:
-            return StateChange("live", (), "nothing is stopped; single releases are resumed by name")
-        connection.execute(switches.delete().where(switches.c.name == STOP_ALL))
-        stopped = _paused_by_stop(room, connection)
-        back = [release for release in _in_state(connection, "paused") if stopped.get(release.name) == release.epoch]
-        for release in back:
-            _move(room, connection, release, "live", reason)
-        names = tuple(release.name for release in back)
-        room.write(connection, "resumed_all", STOP_ALL, {"reason": reason, "releases": list(names)})
-        left = [release.name for release in _in_state(connection, "paused")]
+        return resume_everything(room, connection, reason)
+
+
+def resume_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
+    """What `resume_all` does, within a transaction of the caller's."""
+    if stop_switch(connection) is None:
+        return StateChange("live", (), "nothing is stopped; single releases are resumed by name")
+    connection.execute(switches.delete().where(switches.c.name == STOP_ALL))
+    stopped = _paused_by_stop(room, connection)
+    back = [release for release in _in_state(connection, "paused") if stopped.get(release.name) == release.epoch]
+    for release in back:
+        _move(room, connection, release, "live", reason)
+    names = tuple(release.name for release in back)
+    room.write(connection, "resumed_all", STOP_ALL, {"reason": reason, "releases": list(names)})
+    left = [release.name for release in _in_state(connection, "paused")]
     still = f"; still paused, as before the stop: {', '.join(left)}" if left else ""
     return StateChange("live", names, f"the stop is lifted; live again: {', '.join(names) or 'none'}{still}")
 

@@ -112,6 +112,7 @@ class FactorySettings(BaseModel):
         revoked: digests of candidates, and ids of keys, that no longer count.
         signatures_min: how many persons must have signed a package, by the risk tier of its charter.
         holdout_frac: the share of all customers that no pilot and no release touches.
+        contacts_per_week: how many messages one unit may get within a week, from all releases together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,6 +126,8 @@ class FactorySettings(BaseModel):
     revoked: tuple[str, ...] = ()
     signatures_min: SignaturesMin = SignaturesMin()
     holdout_frac: WorkspaceHoldout = Decimal(0)
+    # One a day, which is where Bird's frequency capping begins as well (docs.bird.com, "Frequency Capping").
+    contacts_per_week: int = Field(default=7, ge=1)
 
 
 def read_settings(workspace: Workspace) -> FactorySettings:

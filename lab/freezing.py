@@ -95,6 +95,8 @@ def freeze(workspace: Workspace, name: str, snapshot: Snapshot | None = None) ->
     for table, path in (
         (charter.outcomes, workspace.configs / CONTRACTS / f"{charter.outcomes}.odcs.yaml"),
         (charter.population, snapshot.contract_file(charter.population)),
+        # One that the snapshot lacks is an obstacle, told with the others.
+        *((name, snapshot.contract_file(name)) for name in charter.sources if name in snapshot.manifest.tables),
     ):
         snapshot.table(charter.population)
         load_contract(path)

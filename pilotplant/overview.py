@@ -80,26 +80,43 @@ def overview(workspace: Workspace) -> Overview:
     for release in found["releases"]:
         release["next"] = rfc3339(release["next"]) if release["next"] else None
     room = open_lab(workspace)
-    lab = lab_measures(room)
+    lab, gate = lab_measures(room), promotion_measures(workspace)
     return Overview(
         workspace=workspace,
         now=rfc3339(workspace.clock.now()),
         lab=lab,
-        promotion=promotion_measures(workspace),
+        promotion=gate,
         factory=found,
-        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"]),
+        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"], before_scale(gate)),
     )
 
 
+def before_scale(gate: dict[str, Any]) -> dict[str, str | None]:
+    """What ops have to do before a pilot can be scaled, by pilot."""
+    return {candidate["pilot"]: candidate["next"] for candidate in gate["waiting"]}
+
+
 def waits(
-    pilots: list[dict[str, Any]], drafted: list[str], releases: list[dict[str, Any]], handed_over: int = 0
+    pilots: list[dict[str, Any]],
+    drafted: list[str],
+    releases: list[dict[str, Any]],
+    handed_over: int = 0,
+    before_scale: dict[str, str | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; packages; runs that went wrong."""
     arrived = {"what": counted(handed_over, "package") + " in the Factory's inbox", "for": "ops", "until": None,
                "next": "pilotplant factory up, or factory admit"}  # fmt: skip
     return [
         *([arrived] if handed_over else []),
-        *({"what": p["pilot"], "for": p["waits_for"], "until": p["until"], "next": None} for p in pilots),
+        *(
+            {
+                "what": p["pilot"],
+                "for": p["waits_for"],
+                "until": p["until"],
+                "next": (before_scale or {}).get(p["pilot"]),
+            }
+            for p in pilots
+        ),
         *(
             {"what": f"{name} (draft)", "for": "its author", "until": None, "next": f"pilotplant lab check {name}"}
             for name in drafted

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from promotion.preflight import Believed, read_preflight
 from shared.candidate import Candidate, Spend
 from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
@@ -15,6 +16,7 @@ from shared.engines.placement import Placement, place
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
+from shared.keys import FACTORY
 from shared.ledger import Entry
 from shared.people import People, read_people
 from shared.quality import QualityReport, run_suite
@@ -124,6 +126,14 @@ class Case:
         """The outcomes' contract, as a suite, over the sealed outcomes."""
         contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
         return run_suite(contract, self.candidate.data.outcomes)
+
+    @cached_property
+    def preflight(self) -> Believed:
+        """What the Factory found when it tried the candidate; raises Undecided where no report can be believed."""
+        from promotion.enrolment import enrolled_key  # which opens the room by the policy, which names every check
+
+        workspace = self.room.workspace
+        return read_preflight(workspace, self.candidate, lambda: enrolled_key(workspace, FACTORY))
 
     @cached_property
     def spend(self) -> Spend:

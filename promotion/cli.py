@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from promotion.owner_cli import remind, settle, summary
+from promotion.owner_cli import asked_claim, remind, settle, summary
 from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
@@ -32,16 +32,17 @@ MARKS = {
 @app.command()
 def enrol(
     context: typer.Context,
-    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, or `gate` for the gate's own key.")],
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
     public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
     as_json: Json = False,
 ) -> Any:
     """Make or register the key with which somebody signs."""
     from promotion.enrolment import enrol as register
+    from shared.keys import FACTORY
 
     workspace = session(context).workspace()
-    secret = None if public else passphrase(workspace, owner, new=True)
+    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
     done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
     emit(
         as_json,
@@ -59,7 +60,9 @@ def enrol(
             else ""
         ),
         *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
-        f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+        "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
+        if owner == FACTORY
+        else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
     return done
 
@@ -111,13 +114,13 @@ def queue(
     lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
-         days(c["days_left"]) + (", due" if c["due"] else ""))
+         days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
         for c in found
     ]  # fmt: skip
     emit(
         as_json,
         {"candidates": found, "lapsed": [one.as_json() for one in lapsed]},
-        table("pilot", "candidate", "waits for", "until", "left", rows=rows)
+        table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
         *(line for one in found if one["proposed"] for line in _proposal_text(one["pilot"], one["proposed"])),
@@ -223,10 +226,23 @@ def decide(
     ],
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
-    insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
+    insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it, or a claim.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="For revise: a field that is to change, like sample.units_per_arm=4000; repeatable."),
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(help="What was learned of one metric: METRIC=more, less, no-difference or could-not-tell."),
+    ] = None,
+    holds: Annotated[
+        str | None, typer.Option("--context", help="With a claim: for whom, when and where it holds.")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
+
+    Stop asks on a terminal what was learned; a claim is set against the evidence, which may say otherwise.
 
     Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
     signs with the same command.
@@ -239,8 +255,19 @@ def decide(
     from shared.keys import GATE
 
     workspace = session(context).workspace()
+    if word == "stop" and insight is claim is None:
+        claim, holds = asked_claim(workspace, name)
     asked = Asked(
-        require_word(word), as_, reason, arm, insight, passphrase(workspace, as_), passphrase(workspace, GATE)
+        require_word(word),
+        as_,
+        reason,
+        arm,
+        insight,
+        passphrase(workspace, as_),
+        passphrase(workspace, GATE),
+        tuple(change or ()),
+        claim,
+        holds,
     )
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
@@ -460,16 +487,17 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
 
 
 def findings_text(findings: tuple[Any, ...], *, numbers: bool = False) -> list[str | Table]:
-    """Findings for people: a table, and a remedy below for whatever did not pass."""
+    """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
     grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
         grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
-    remedies = [
-        f"→ {finding.check}{f' ({finding.arm})' if finding.arm else ''}: {finding.remedy}"
-        for finding in findings
-        if finding.outcome != "passed" and finding.remedy
-    ]
+    asking: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.outcome != "passed" and finding.remedy:
+            name = f"{finding.check}{f' ({finding.arm})' if finding.arm else ''}"
+            asking.setdefault(finding.remedy, []).append(name)
+    remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(_numbers(finding) for finding in findings if numbers)]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from promotion.authority import Objection, Occasion, Right, right_to_decide
 from promotion.case import Case
+from promotion.claims import taught
 from promotion.drafting import Asked, draft_decision
 from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
@@ -80,6 +81,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     room = open_promotion(workspace)
     settle(room)
     case = open_case(room, find_candidate(workspace, name))
+    asked = taught(case, asked)
     before = recorded(room, case.candidate.manifest.pilot)
     if before is not None:
         return _again(case, asked, before)
@@ -187,6 +189,7 @@ def _again(case: Case, asked: Asked, attestation: Attestation) -> Decided:
     second = {one.name for one in attestation.predicate.signatories if one.role == "owner"} - {before.owner}
     if asked.who in second:
         asked = replace(asked, who=before.owner, reason=before.reason, insight=asked.insight or before.insight)
+        asked = replace(asked, changes=asked.changes or before.changes)
     if not before.same_as(draft_decision(case, asked)):
         raise Refused(
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",

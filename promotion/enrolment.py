@@ -10,11 +10,15 @@ from promotion.state import open_promotion
 from shared import ledger
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, PublicKey, Role
+from shared.keys import FACTORY, GATE, KeyStore, PublicKey, Role
 from shared.people import read_people
+from shared.preflight import public_key_path
 from shared.room import Room
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
+
+# Whoever has another name is a person, and enrolled as an owner.
+_ROLES: dict[str, Role] = {GATE: "gate", FACTORY: "factory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,14 @@ def enrol(
 ) -> Enrolled:
     """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
 
-    With `rotate` the new key takes the place of the enrolled one, which ends at that moment. Raises BadInput for
-    somebody who is not in people.yaml, Refused where another key is enrolled for the name and `rotate` is not said.
+    With `rotate` the new key takes the place of the enrolled one, which ends at that moment. The Factory makes its key
+    itself; the gate takes the public record that the Factory has laid out, or `public`. Raises BadInput for somebody
+    who is not in people.yaml, Refused where another key is enrolled for the name and `rotate` is not said.
     """
     room = open_promotion(workspace)
-    role: Role = "gate" if name == GATE else "owner"
+    role = _ROLES.get(name, "owner")
+    if role == "factory":
+        public = public or _laid_out(workspace)
     if role == "owner":
         read_people(workspace).get(name)
     store = KeyStore(workspace, passphrase)
@@ -171,6 +178,18 @@ def _write(room: Room, key: PublicKey, more: dict[str, str]) -> None:
             )
         body = {"key_id": key.key_id, "role": key.role, "public": key.public}
         room.write(connection, ENROLLED, key.name, body | more)
+
+
+def _laid_out(workspace: Workspace) -> Path:
+    """Where the Factory has put its public record; raises Refused where it has made no key yet."""
+    path = public_key_path(workspace)
+    if not path.exists():
+        raise Refused(
+            "the Factory has made no key yet",
+            where=str(path),
+            remedy="pilotplant factory enrol; or name the record of a Factory on another machine with --public",
+        )
+    return path
 
 
 def _given(workspace: Workspace, path: Path, name: str, role: Role) -> PublicKey:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shared.console import Json, date_time, emit, progress, session, table
+from shared.workspace import Workspace
 
 TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
 TO_DO = {
@@ -81,3 +83,21 @@ def summary(
     told = [] if html is None else [f"Page: {html}"]
     emit(as_json, {**found.as_json(), "html": html and str(html)}, *found.lines(), *told)
     return found
+
+
+def asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | None]:
+    """The claim and its context, asked for on a terminal; (None, None) where nobody is there to ask."""
+    if not sys.stdin.isatty():
+        return None, None
+    from promotion.claims import DIRECTIONS
+    from promotion.intake import find_candidate
+
+    charter = find_candidate(workspace, name).promise().charter
+    arms = [arm.name for arm in charter.treatments]
+    typer.echo("What was learned? It is set against the evidence.", err=True)
+    arm = arms[0] if len(arms) == 1 else typer.prompt(f"Of which arm ({', '.join(arms)})", err=True)
+    measured = ", ".join(charter.measured)
+    metric = typer.prompt(f"Of which metric ({measured})", default=charter.primary.metric, err=True)
+    direction = typer.prompt(f"Against the control it was ({', '.join(DIRECTIONS)})", err=True)
+    context = typer.prompt("For whom, when and where does that hold", default="", show_default=False, err=True)
+    return f"{arm}:{metric}={direction}", context

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from promotion.checkpoint import read_checkpoint
 from promotion.intake import intake_folder
 from promotion.keyring import keyring, keys_folder, records
+from promotion.preflight import verify_report
 from promotion.state import decisions, open_promotion, promises
 from shared.attestation import Attestation, read_attestation
 from shared.candidate import open_candidate
@@ -20,6 +21,7 @@ from shared.digests import PREFIX, digest_bytes, hex_of
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import PublicKey, record_bytes
 from shared.ledger import Entry, Head, Witness, legible
+from shared.preflight import reports_folder
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
@@ -84,6 +86,11 @@ def _examine(
         raise BadInput(f"no candidate {digest} is known", expected="a digest of `pilotplant promote log`")
     witnesses: list[Head] = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
     _strangers(workspace, decided, result)
+    reports = reports_folder(workspace)
+    for path in (
+        sorted(reports.glob("*.json")) if digest is None else [reports / f"{each.name}.json" for each in chosen]
+    ):
+        verify_report(workspace, path, known, result.verified, result.problems)
     _tables(room, told, result)
     problems = room.problems((*witnesses, *others, *([outside] if outside else [])))
     result.problems += problems

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.authority import deciders
+from promotion.case import Case
 from promotion.intake import digest_named, latest, open_case
-from promotion.policy import read_settings
+from promotion.policy import GateSettings, read_settings
 from promotion.proposing import Proposed, pending, said, to_type
 from promotion.silence import lapses, settle
 from promotion.standing import occasion
@@ -16,11 +17,13 @@ from promotion.state import decisions, open_promotion
 from promotion.waivers import WAIVED
 from shared.candidate import Candidate
 from shared.clock import parse_rfc3339, rfc3339
-from shared.errors import BadInput
+from shared.errors import BadInput, PilotPlantError
 from shared.room import Room
 from shared.workspace import Workspace
 
 SECONDS_PER_DAY = 86_400
+# The check that asks whether the Factory has tried a candidate, and how long ago.
+TRIED = "preflight_signed"
 
 
 def undecided(room: Room) -> list[Candidate]:
@@ -37,38 +40,44 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     An owner's are also those that they may decide in the place of another, who is away, and those that they may sign
     as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may decide.
     `proposed` is what waits for a second signature, with the command to type, or None. `due` is one whose moment is
-    within `remind_days` of configs/gate.yaml.
+    within `remind_days` of configs/gate.yaml. `next` is what has to be done before it can be scaled: the command that
+    has the Factory try it, or None.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     settle(room)
     found = []
     for candidate in undecided(room):
+        case = open_case(room, candidate)
         try:
-            charter = candidate.promise().charter
+            is_open = case.now < case.charter.deadline
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
-        left = (charter.deadline - room.now()).total_seconds() / SECONDS_PER_DAY
-        if left <= 0:
-            continue
-        case = open_case(room, candidate)
-        on = occasion(case, settings.policy(charter.risk_tier))
-        proposed = pending(case, on) if settings.signatures_min.of(charter.risk_tier) > 1 else None
-        others = proposed.others if proposed else ()
-        able = list(deciders(on)) or [charter.owner]
-        if owner is None or owner in {charter.owner, *able, *others}:
-            found.append(
-                {
-                    "pilot": charter.pilot,
-                    "candidate": digest_named(candidate),
-                    "owner": charter.owner,
-                    "deciders": able,
-                    "until": rfc3339(charter.deadline),
-                    "days_left": round(left, 1),
-                    "due": left <= settings.remind_days,
-                    "proposed": _told(charter.pilot, proposed, owner) if proposed else None,
-                }
-            )
+        entry = _entry(case, settings, owner) if is_open else None
+        if entry is not None:
+            found.append(entry)
     return sorted(found, key=lambda entry: entry["until"])
+
+
+def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, Any] | None:
+    """One candidate that waits, for somebody who reads; None where it does not wait for them."""
+    charter = case.charter
+    on = occasion(case, settings.policy(charter.risk_tier))
+    proposed = pending(case, on) if settings.signatures_min.of(charter.risk_tier) > 1 else None
+    able = list(deciders(on)) or [charter.owner]
+    if reader is not None and reader not in {charter.owner, *able, *(proposed.others if proposed else ())}:
+        return None
+    left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
+    return {
+        "pilot": charter.pilot,
+        "candidate": digest_named(case.candidate),
+        "owner": charter.owner,
+        "deciders": able,
+        "until": rfc3339(charter.deadline),
+        "days_left": round(left, 1),
+        "due": left <= settings.remind_days,
+        "next": _next(case, settings),
+        "proposed": _told(charter.pilot, proposed, reader) if proposed else None,
+    }
 
 
 def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
@@ -83,6 +92,16 @@ def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
         "others": others,
         "next": to_type(pilot, found.decision, str(who)) if others else None,
     }
+
+
+def _next(case: Case, settings: GateSettings) -> str | None:
+    """The command that is missing before the candidate can be scaled; None where the Factory has tried it lately."""
+    rule = settings.policy(case.charter.risk_tier).rules[TRIED]
+    try:
+        tried = 0 <= case.preflight.age_days(case.now) <= rule.model_dump()["days_max"]
+    except PilotPlantError:
+        tried = False
+    return None if tried else f"pilotplant factory preflight {case.charter.pilot}"
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:

@@ -152,11 +152,13 @@ def money(parts: dict[str, str]) -> str:
 def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | None:
     """The passphrase of a live workspace's key: from the environment, or asked for on a terminal.
 
-    PILOTPLANT_GATE_PASSPHRASE holds the gate's, PILOTPLANT_PASSPHRASE a person's.
+    PILOTPLANT_GATE_PASSPHRASE holds the gate's, PILOTPLANT_FACTORY_PASSPHRASE the Factory's, PILOTPLANT_PASSPHRASE a
+    person's.
     """
     if workspace.mode == "rehearsal":
         return None
-    variable = "PILOTPLANT_GATE_PASSPHRASE" if name == "gate" else "PILOTPLANT_PASSPHRASE"
+    own = f"{name.upper()}_" if name in {"gate", "factory"} else ""
+    variable = f"PILOTPLANT_{own}PASSPHRASE"
     given = os.environ.get(variable)
     if given or not sys.stdin.isatty():
         return given

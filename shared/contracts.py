@@ -2,7 +2,8 @@
 
 The YAML models below hold the part of the standard that is enforced here, under the standard's own names. Any other
 key is an error rather than a promise that nobody checks. Only `description`, `transformDescription`, `status`,
-`dimension`, `severity`, `unit` and `format` are taken without being enforced: the standard means them for people.
+`dimension`, `severity`, `unit` of a quality rule and `format` are taken without being enforced: the standard means them
+for people. Of the service levels there is `frequency`, how often the table is renewed: an older one is out of date.
 
 `classification` of a property decides what a snapshot for the Lab may show of it:
 
@@ -20,7 +21,7 @@ The contract inside a snapshot describes the columns as they are there; `transfo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,7 @@ from shared.yamlfile import read_yaml
 ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Classification = Literal["identifier", "personal", "restricted", "public"]
 Value = str | int | float | bool
+HOURS_PER_DAY = 24
 
 _DUCKDB_TYPES: dict[ColumnType, str] = {
     "string": "VARCHAR",
@@ -89,6 +91,8 @@ class Column:
     valid_values: tuple[Value, ...] | None = None
     generalise: Generalisation | None = None
     """How coarse a `restricted` column is shown; without it, it is redacted."""
+    description: str | None = field(default=None, compare=False)
+    """What it means and in which unit, for people; columns that differ in nothing else keep the same rules."""
 
     @property
     def printable(self) -> bool:
@@ -113,6 +117,8 @@ class Contract:
     """The name of the column that tells the rows apart; it is required and unique."""
     columns: tuple[Column, ...]
     minimum_rows: int = 1
+    max_age_days: float | None = None
+    """How old the table may be; None where the contract does not say."""
 
 
 def load_contract(path: Path) -> Contract:
@@ -295,6 +301,16 @@ class Object(_Part):
         return self
 
 
+class ServiceLevel(_Part):
+    """How often a table is renewed."""
+
+    property: Literal["frequency"]
+    value: Annotated[Number, Field(gt=0)]
+    unit: Literal["d", "day", "days", "h", "hour", "hours"]
+    element: Text | None = None
+    description: Text | None = None
+
+
 class Description(_Part):
     """What the data is for."""
 
@@ -313,6 +329,7 @@ class Document(_Part):
     version: Text
     status: Text
     description: Description | None = None
+    slaProperties: Annotated[tuple[ServiceLevel, ...], Field(max_length=1)] = ()
     objects: Annotated[tuple[Object, ...], Field(alias="schema", min_length=1, max_length=1)]
 
 
@@ -326,7 +343,12 @@ def _contract(document: Document) -> Contract:
         primary_key=next(column.name for column in table.properties if column.primaryKey),
         columns=tuple(_column(column) for column in table.properties),
         minimum_rows=table.quality[0].mustBeGreaterOrEqualTo if table.quality else 1,
+        max_age_days=_days(document.slaProperties[0]) if document.slaProperties else None,
     )
+
+
+def _days(level: ServiceLevel) -> float:
+    return level.value / (1 if level.unit.startswith("d") else HOURS_PER_DAY)
 
 
 def _column(given: Property) -> Column:
@@ -344,4 +366,5 @@ def _column(given: Property) -> Column:
         pattern=options.pattern,
         valid_values=given.valid_values,
         generalise=given.generalise,
+        description=given.description,
     )

@@ -15,7 +15,8 @@ VARIABLE = "PILOTPLANT_CRASH_AT"
 class Point(StrEnum):
     """Every crash point, by command.
 
-    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` the gate's.
+    `tests/journeys/test_crash_points.py` walks those of the Lab; `tests/promotion/test_crashes.py` and
+    `test_reminding.py` the gate's.
     """
 
     FREEZE_COPIED = "freeze: copied, not named"

@@ -21,8 +21,11 @@ from shared.files import write_atomically
 from shared.workspace import Mode, Workspace
 from shared.yamlfile import read_yaml
 
-Role = Literal["gate", "owner"]
+Role = Literal["gate", "owner", "factory"]
 GATE = "gate"
+FACTORY = "factory"
+# Names that are no person's, each with the command that makes its key.
+_OF_ROOMS = {GATE: "pilotplant promote enrol gate", FACTORY: "pilotplant factory enrol"}
 
 
 def _is_moment(text: str) -> str:
@@ -145,7 +148,8 @@ class KeyStore:
             raise Refused(
                 f"the private key of {name} is not on this machine",
                 where=str(path),
-                remedy=f"sign where it is, or make one with `pilotplant promote enrol {name}`",
+                remedy="sign where it is, or make one with "
+                f"`{_OF_ROOMS.get(name, f'pilotplant promote enrol {name}')}`",
             )
         try:
             key = ser.load_pem_private_key(path.read_bytes(), self._secret())
@@ -167,8 +171,8 @@ class KeyStore:
         )
 
     def _path(self, name: str) -> Path:
-        if name != GATE and ("/" in name or name.startswith(".") or "@" not in name):
-            raise BadInput(f"`{name}` is not a key's name", expected="`gate`, or a person's e-mail address")
+        if name not in _OF_ROOMS and ("/" in name or name.startswith(".") or "@" not in name):
+            raise BadInput(f"`{name}` is not a key's name", expected="`gate`, `factory`, or a person's e-mail address")
         return self.folder / f"{name}.pem"
 
     def _next_path(self, name: str) -> Path:

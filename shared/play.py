@@ -78,6 +78,12 @@ class Schedule(BaseModel):
         near = [first, *takewhile(lambda wall: wall <= first + SHIFT_MAX, walls)]
         return min(moment for moment in map(self._moment, near) if moment > now).astimezone(now.tzinfo)
 
+    def between(self, start: datetime, end: datetime) -> frozenset[datetime]:
+        """The occurrences after `start`, up to and with `end`; as `next` names them one after another."""
+        walls = croniter(self.cron, self._wall(start) - SHIFT_MAX).all_next(datetime)
+        within = takewhile(lambda wall: wall <= self._wall(end) + SHIFT_MAX, walls)
+        return frozenset(moment for moment in map(self._moment, within) if start < moment <= end)
+
     def has(self, occurrence: datetime) -> bool:
         """Whether the schedule names this very moment."""
         # In one zone, Python compares clock faces: both passes of a repeated hour would be the same.

@@ -22,7 +22,9 @@ from typing import Any, Literal
 import duckdb
 import pytest
 
+from factory.enrolment import enrol_factory
 from factory.load import load
+from factory.preflight.report import preflight
 from factory.snapshots import publish
 from factory.trust import trust
 from lab import tracking
@@ -40,6 +42,7 @@ from promotion.register import register
 from shared.assignment import assign, pilot_salt
 from shared.clock import rfc3339
 from shared.crashpoints import VARIABLE
+from shared.keys import FACTORY
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, create, open_workspace
@@ -131,6 +134,8 @@ def _loaded(root: Path) -> None:
     for name in ("gate", OWNER):
         enrol(workspace, name)
         trust(workspace, name)
+    enrol_factory(workspace)
+    enrol(workspace, FACTORY)
     export = customers_csv(root.with_name("customers.csv"))
     load(workspace, "customers", export)
     publish(workspace)
@@ -155,6 +160,7 @@ def _submitted(workspace: Workspace) -> None:
     workspace.clock.set(AFTER)
     analyse(workspace, PILOT)
     submit(workspace, PILOT)
+    preflight(workspace, PILOT)
 
 
 def customers_csv(path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.attestation import Predicate, Scope, Signatory, attest
-from shared.candidate import FILES, PROMISE, seal, write_json
+from shared.candidate import FILES, PROMISE, Candidate, seal, write_json
 from shared.charter import Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.decision import Decision
@@ -28,6 +28,7 @@ TEMPLATE = "Dear customer from a {{ zip_code }} place,\n\nyou spent {{ history }
 # What `make_package` becomes, and a moment that its schedule names.
 RELEASE = "spring-email-letter"
 OCCURRENCE = datetime(2026, 2, 2, 9, tzinfo=UTC)
+HEAD = {"seq": 1, "hash": "sha256:" + "1" * 64}
 SEGMENTS = ("Urban", "Surburban", "Rural")
 
 
@@ -95,6 +96,45 @@ def make_charter(
     return Charter.model_validate(content)
 
 
+def make_candidate(
+    workspace: Workspace,
+    intake: Path,
+    *,
+    charter: Charter | None = None,
+    audience: str = AUDIENCE,
+    template: str = TEMPLATE,
+    contracts: dict[str, str] | None = None,
+    holdout: str = "0",
+) -> Candidate:
+    """A sealed candidate in a folder of candidates; `contracts` are texts by table."""
+    charter = charter or make_charter()
+    files = {"audience.sql": audience, "message.txt": template}
+    files |= {f"contracts/{table}.odcs.yaml": text for table, text in (contracts or {}).items()}
+    with scratch_in(workspace.root / "var" / "making") as folder:
+        for name, text in files.items():
+            (folder / FILES / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / FILES / name).write_text(text)
+        promise = Promise(
+            charter=charter,
+            metrics=measured_by(charter, read_metrics(workspace)),
+            files={name: digest_file(folder / FILES / name) for name in files},
+            holdout_frac=Decimal(holdout),
+        )
+        write_json(folder / PROMISE, promise.as_json())
+        (folder / "evidence.json").write_text('{"schema_version":1}')
+        return seal(
+            folder,
+            intake,
+            workspace=workspace.id,
+            mode=workspace.mode,
+            pilot=charter.pilot,
+            promise=promise.digest,
+            requester=charter.requester,
+            ledger=HEAD,
+            covers_until="2026-01-19T00:00:00Z",
+        )
+
+
 def make_package(
     workspace: Workspace,
     *,
@@ -108,37 +148,15 @@ def make_package(
 ) -> Path:
     """A package as the gate hands it over, in the inbox or in `into`; keywords change what is attested."""
     charter = charter or make_charter()
-    files = {"audience.sql": audience, "message.txt": template}
-    with scratch_in(workspace.root / "var" / "making") as folder:
-        (folder / FILES).mkdir()
-        for name, text in files.items():
-            (folder / FILES / name).write_text(text)
-        promise = Promise(
-            charter=charter,
-            metrics=measured_by(charter, read_metrics(workspace)),
-            files={name: digest_file(folder / FILES / name) for name in files},
-        )
-        write_json(folder / PROMISE, promise.as_json())
-        (folder / "evidence.json").write_text('{"schema_version":1}')
-        head = {"seq": 1, "hash": "sha256:" + "1" * 64}
-        candidate = seal(
-            folder,
-            workspace.root / "var" / "making" / "intake",
-            workspace=workspace.id,
-            mode=workspace.mode,
-            pilot=charter.pilot,
-            promise=promise.digest,
-            requester=charter.requester,
-            ledger=head,
-            covers_until="2026-01-19T00:00:00Z",
-        )
+    making = workspace.root / "var" / "making" / "intake"
+    candidate = make_candidate(workspace, making, charter=charter, audience=audience, template=template)
     now = workspace.clock.now()
     said = {"word": "scale", "owner": OWNER, "reason": "it works", "at": rfc3339(now), "arm": "letter"}
     content = {
         "verifier": "pilotplant",
         "time_verified": rfc3339(now),
         "pilot": charter.pilot,
-        "promise": promise.digest,
+        "promise": candidate.manifest.promise,
         "policy": "sha256:" + "2" * 64,
         "mode": workspace.mode,
         "verdict": "admit",
@@ -146,7 +164,7 @@ def make_package(
         "evidence": "sha256:" + "3" * 64,
         "cost": {"amount": "10.00", "currency": "USD"},
         "expires": rfc3339(now + timedelta(days=90)),
-        "ledgers": {"lab": head},
+        "ledgers": {"lab": HEAD},
         **signed_for(workspace.id, {**said, "release": f"{charter.pilot}-letter", **(decision or {})}, signers),
         "tier": charter.risk_tier,
     }

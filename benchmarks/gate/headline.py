@@ -111,7 +111,7 @@ def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judge
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)
-        stage = Stage(workspace)
+        stage = Stage(workspace).with_factory()
         for number in numbers:
             rng = np.random.default_rng([SEED, zlib.crc32(one.name.encode()), number])
             pilot = one.pilot(rng, f"{one.name}-{number}")

@@ -48,7 +48,7 @@ def _check(workspace: Workspace, *words: str) -> str:
 def _workspace(root: Path) -> Workspace:
     workspace, _ = create(root, "rehearsal")
     workspace.clock.set(LAUNCHED)
-    return workspace
+    return Stage(workspace).with_factory().workspace
 
 
 def _large(workspace: Workspace) -> Workspace:

@@ -85,7 +85,7 @@ def submit(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         if done.repeated
         else f"{name} is before the gate.",
         f"Candidate: {done.candidate.digest}",
-        f"Next: pilotplant promote check {name}",
+        f"Next, for ops: pilotplant factory preflight {name}; then: pilotplant promote check {name}",
     )
     return done
 

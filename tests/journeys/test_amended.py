@@ -8,6 +8,7 @@ import pytest
 
 from factory.admission import admit
 from factory.packages import package_folder
+from factory.preflight.report import preflight
 from lab.amending import amend
 from lab.analysis import analyse
 from lab.pilots import get_pilot
@@ -30,6 +31,7 @@ def amended(request, tmp_path: Path):
     workspace.clock.set(AFTER)
     analyse(workspace, PILOT)
     submit(workspace, PILOT)
+    preflight(workspace, PILOT)
     return workspace
 
 

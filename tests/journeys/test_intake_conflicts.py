@@ -303,6 +303,7 @@ def test_an_outcome_before_its_units_first_exposure_is_held_back_whichever_came_
         [(left,)] = duckdb.execute(f"SELECT count(*) FROM '{sealed}/data/outcomes.parquet'").fetchall()
         assert left == 600 - 12
         # No arm has caused them: they say nothing against the data's quality.
+        said(workspace, "factory", "preflight", PILOT)
         findings = said(workspace, "promote", "check", PILOT)["findings"]
         assert [entry["outcome"] for entry in findings if entry["check"] == "data_quality"] == ["passed"]
 

@@ -27,6 +27,7 @@ def live(tmp_path_factory):
     patch.setenv("PILOTPLANT_KEYS", str(folder / "keys"))
     patch.setenv("PILOTPLANT_PASSPHRASE", "the owner's own")
     patch.setenv("PILOTPLANT_GATE_PASSPHRASE", "the gate's own")
+    patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
     root = folder / "workspace"
 
     def command(at, *words):
@@ -41,10 +42,12 @@ def live(tmp_path_factory):
     for name in ("gate", OWNER):
         command(LAUNCH, "promote", "enrol", name)
         command(LAUNCH, "factory", "trust", name)
+    command(LAUNCH, "factory", "enrol")
+    command(LAUNCH, "promote", "enrol", "factory")
     command(LAUNCH, "lab", "launch", PILOT)
     command(LAUNCH, "lab", "spend", PILOT, "12.50", "--for", "letters")
     command(END - timedelta(hours=1), "lab", "record", PILOT, results(root, folder / "results.csv"))
-    for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT]):
+    for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT], ["factory", "preflight", PILOT]):
         command(END + timedelta(hours=1), *words)
     yield root, command, folder
     patch.undo()
@@ -99,7 +102,7 @@ def test_a_live_clock_cannot_be_set(live):
 def test_private_keys_are_encrypted_and_outside_the_workspace(live):
     root, _, folder = live
     keys = list((folder / "keys").rglob("*.pem"))
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert all(b"ENCRYPTED" in key.read_bytes() for key in keys)
     assert not list(root.rglob("*.pem"))
 

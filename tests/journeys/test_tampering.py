@@ -90,6 +90,8 @@ def promoted(tmp_path_factory):
     for name in ("gate", OWNER):
         command("promote", "enrol", name)
         command("factory", "trust", name)
+    command("factory", "enrol")
+    command("promote", "enrol", "factory")
     command("factory", "load", "customers", customers_csv(home / "customers.csv"))
     command("factory", "publish")
     draft(workspace)
@@ -100,6 +102,7 @@ def promoted(tmp_path_factory):
     workspace.clock.set(AFTER)
     command("lab", "analyse", PILOT)
     submitted = command("lab", "submit", PILOT)
+    command("factory", "preflight", PILOT)
     command("promote", "check", PILOT)
     reason = "half of those who get a letter come back"
     command("promote", "decide", PILOT, "scale", "--arm", "letter", "--as", OWNER, "--reason", reason)
@@ -155,7 +158,12 @@ def test_a_changed_byte_in_the_attestation_is_found_and_named(promoted):
     assert unnoticed(promoted, path, f"attestation {promoted.digest[:12]}") == []
 
 
-@pytest.mark.parametrize("name", ["gate", OWNER])
+def test_a_changed_byte_in_the_preflight_report_is_found_and_named(promoted):
+    path = promoted.promotion / "preflight" / f"{promoted.digest}.json"
+    assert unnoticed(promoted, path, f"preflight report {promoted.digest[:12]}") == []
+
+
+@pytest.mark.parametrize("name", ["gate", "factory", OWNER])
 def test_a_changed_byte_in_an_enrolled_key_is_found_and_the_person_named(promoted, name):
     path = promoted.promotion / "keys" / f"{name}.yaml"
     assert unnoticed(promoted, path, f"key {name}: its record was changed") == []

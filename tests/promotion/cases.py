@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 import yaml
 
+from factory.enrolment import enrol_factory
 from promotion.case import Case
 from promotion.decision import Decided, decide
 from promotion.drafting import Asked
+from promotion.enrolment import enrol, find_key
 from promotion.gate import Judgement, judge
 from promotion.policy import read_settings
 from promotion.register import register
@@ -44,15 +47,17 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.decision import Word
 from shared.digests import digest_file
 from shared.engines.protocol import PilotData
-from shared.errors import Refused
+from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
 from shared.files import scratch_in
+from shared.keys import FACTORY
 from shared.ledger import GENESIS, Head
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
 from shared.workspace import Workspace, open_workspace
 from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
+from tests.promotion.preflights import passing, put
 
 LAUNCHED = moment("2026-01-04 12:00")
 EXPOSED = moment("2026-01-05 09:00")
@@ -60,6 +65,7 @@ ENDS = moment("2026-01-19 00:00")
 # Units come and answer through the first thirteen of the fourteen days.
 DAYS = 13
 JUDGED = moment("2026-01-20 08:00")
+TRIED = moment("2026-01-20 07:00")
 GUARDRAIL = {"metric": "spend", "margin": -0.5}
 PRIMARY = {"metric": "visit", "minimum_effect": 0.05}
 REASON = "visits rise by far more than a letter costs"
@@ -86,6 +92,12 @@ class Stage:
     """The gate's side of a workspace, and the Lab's hand that puts candidates before it."""
 
     workspace: Workspace
+
+    def with_factory(self) -> Stage:
+        """The same stage, now that the Factory has a key which the gate knows: candidates carry a report by it."""
+        enrol_factory(self.workspace)
+        enrol(self.workspace, FACTORY)
+        return self
 
     def copy(self, root: Path) -> Stage:
         """The same workspace once more, in another folder."""
@@ -133,6 +145,7 @@ class Stage:
         certified: Mapping[str, Any] | None = None,
         recorded: Callable[[Path], None] | None = None,
         alter: Callable[[Path], None] | None = None,
+        preflight: Mapping[str, Any] | None = MappingProxyType({}),
         **head: Any,
     ) -> Candidate:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
@@ -141,7 +154,8 @@ class Stage:
 
         `recorded` writes the data in place of `arms` and all that says more about them.
 
-        It has an A/A certificate of the day before by which every test holds, changed as `certified` says.
+        It has an A/A certificate of the day before by which every test holds, changed as `certified` says, and a
+        preflight report of an hour before that finds nothing wrong, changed as `preflight` says; None for none.
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
@@ -181,10 +195,25 @@ class Stage:
                 "covers_until": rfc3339(ENDS),
                 "ledger": {"seq": 1, "hash": GENESIS},
             }
-            return seal(folder, self.workspace.promotion / "intake", **(said | head))
+            candidate = seal(folder, self.workspace.promotion / "intake", **(said | head))
+        if preflight is not None:
+            self.preflight(candidate, **preflight)
+        return candidate
+
+    def preflight(self, candidate: Candidate, *, at: datetime = TRIED, **changes: Any) -> None:
+        """What a Factory signs that has tried a candidate and found nothing wrong; keywords as for `passing`.
+
+        Where the Factory has no key, or the candidate has no charter that it could try, there is none.
+        """
+        try:
+            if find_key(self.workspace, FACTORY) is not None:
+                put(self.workspace, passing(self.workspace, candidate, at, **changes))
+        except BadInput:
+            return
 
     def case(self, *, now: datetime = JUDGED, **changes: Any) -> Case:
         """A case before the gate; keywords as for `submit`."""
+        changes.setdefault("preflight", {"at": now - timedelta(hours=1)})
         return self.open(self.submit(**changes), now=now)
 
     def open(self, candidate: Candidate, *, now: datetime = JUDGED) -> Case:

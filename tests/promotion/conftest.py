@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.enrolment import enrol
 from promotion.gate import _ask
-from shared.candidate import write_json
+from shared.candidate import Candidate, write_json
 from shared.finding import Finding
 from shared.keys import GATE
 from shared.workspace import Mode, Workspace, create
@@ -27,12 +27,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.clock.set(LAUNCHED)
     for name in (GATE, OWNER):
         enrol(workspace, name)
-    return workspace
+    return Stage(workspace).with_factory().workspace
 
 
 @pytest.fixture
 def stage(prepared: Workspace, tmp_path: Path) -> Stage:
-    """A rehearsal workspace in which gate and owner have keys."""
+    """A rehearsal workspace in which gate, owner and Factory have keys."""
     return Stage(prepared).copy(tmp_path / "workspace")
 
 
@@ -49,6 +49,25 @@ def ask() -> Callable[..., list[Finding]]:
     def asked(name: str, case: Case, **rule: Any) -> list[Finding]:
         [check] = [check for check in CHECKS if check.name == name]
         return list(_ask(check, case, check.rule(**rule)))
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def standing(prepared: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, Candidate]:
+    """A good candidate, of which tests change nothing but the preflight report."""
+    stage = Stage(prepared).copy(tmp_path_factory.mktemp("standing") / "workspace")
+    return stage, stage.submit()
+
+
+@pytest.fixture
+def ask_of(standing: tuple[Stage, Candidate], ask: Callable[..., list[Finding]]) -> Callable[..., list[Finding]]:
+    """Puts one check's question to a good candidate with a changed preflight report; keywords are the policy."""
+    stage, candidate = standing
+
+    def asked(name: str, preflight: Mapping[str, Any], **rule: Any) -> list[Finding]:
+        stage.preflight(candidate, **preflight)
+        return ask(name, stage.open(candidate), **rule)
 
     return asked
 

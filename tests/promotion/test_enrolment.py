@@ -1,11 +1,12 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from factory.enrolment import enrol_factory
 from promotion.enrolment import enrol, enrolled_ids, enrolled_key, find_key
 from promotion.keyring import keys_folder
 from promotion.state import open_promotion
 from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, write_public
+from shared.keys import FACTORY, GATE, KeyStore, write_public
 from tests.makers import OWNER
 
 SECRET = "a long and winding phrase"
@@ -38,6 +39,33 @@ def test_an_owner_gets_a_pair_a_public_record_and_an_entry(fresh):
 
 def test_the_gate_has_a_key_of_its_own_role(fresh):
     assert enrol(fresh, GATE).key.role == "gate"
+
+
+def test_the_factorys_key_is_taken_from_where_the_factory_laid_it_out(fresh):
+    made = enrol_factory(fresh).key
+    first, again = enrol(fresh, FACTORY), enrol(fresh, FACTORY)
+    assert (first.key.key_id, first.repeated, again.repeated) == (made.key_id, False, True)
+    assert enrolled_key(fresh, FACTORY) == first.key
+    assert enrolled_ids(open_promotion(fresh)) == {FACTORY: made.key_id}
+
+
+def test_the_key_of_a_factory_on_another_machine_is_taken_by_its_file(fresh, tmp_path):
+    made = enrol_factory(fresh)
+    record = made.file.rename(tmp_path / "factory.yaml")
+    assert enrol(fresh, FACTORY, public=record).key.key_id == made.key.key_id
+
+
+def test_the_gate_makes_no_key_for_the_factory(fresh):
+    with pytest.raises(Refused, match="has made no key yet") as error:
+        enrol(fresh, FACTORY)
+    assert "pilotplant factory enrol" in error.value.remedy
+    assert (kinds(fresh), KeyStore(fresh).has(FACTORY)) == (["opened"], False)
+
+
+def test_an_owners_key_is_not_taken_for_the_factorys(fresh, tmp_path):
+    record = write_public(tmp_path, KeyStore(fresh).create(OWNER, "owner"))
+    with pytest.raises(BadInput, match=f"this is the key of {OWNER}"):
+        enrol(fresh, FACTORY, public=record)
 
 
 def test_somebody_unknown_is_bad_input_and_leaves_nothing(fresh):

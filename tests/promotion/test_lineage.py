@@ -17,7 +17,7 @@ from tests.promotion.cases import AMENDED, ENDS, EXPOSED, INSIGHT, LAUNCHED
 
 HOUR = timedelta(hours=1)
 WORDING = {"hypothesis": {"because": "they wrote", "we_believe": "a letter", "will": "bring more visits"}}
-LOWER = {"primary": {"metric": "visit", "minimum_effect": 0.001}}
+LOWER = {"primary": {"metric": "visit", "minimum_effect": 0.03}}
 LONGER = {"time_box": {"start": "2026-01-05", "end": "2026-01-26"}}
 RUNNING = EXPOSED + timedelta(days=3)
 

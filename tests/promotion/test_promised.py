@@ -25,7 +25,7 @@ from tests.promotion.cases import GOOD, INSIGHT, REASON, Recorded
 
 # Of 200 units each, 20 and 60 visit; Welch's variance divides by n - 1.
 ESTIMATE, SE = 0.2, math.sqrt(0.1 * 0.9 / 199 + 0.3 * 0.7 / 199)
-MINIMUM = 0.01  # of the charter, and the default prior's scale
+MINIMUM = 0.05  # of the charter, and the default prior's scale
 VISITS = (22, 25, 28, 31, 34, 37, 40, 43, 46, 60)
 
 

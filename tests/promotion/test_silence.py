@@ -82,7 +82,7 @@ def test_what_was_decided_does_not_lapse(stage):
 )
 def test_whichever_command_comes_next_records_it(late, command):
     command(late.workspace)
-    assert kinds(late) == ["registered", "lapsed"]
+    assert kinds(late)[:2] == ["registered", "lapsed"]
 
 
 def test_nobody_decides_a_candidate_that_lapsed(late):

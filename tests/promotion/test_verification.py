@@ -68,6 +68,7 @@ def test_what_is_sound_is_said_to_be(decided):
     assert [line.split(":")[0] for line in found.verified] == [
         f"candidate {decided.digest[7:19]}",
         f"attestation {decided.digest[7:19]}",
+        f"preflight report {decided.digest[7:19]}",
         "the promotion ledger",
     ]
     assert "completeness is not witnessed" in found.verified[-1]
@@ -79,7 +80,7 @@ def test_an_empty_workspace_verifies(make_stage):
 
 def test_one_candidate_may_be_verified_by_its_digest_or_its_beginning(decided):
     for digest in (decided.digest, decided.digest[7:], decided.digest[:17]):
-        assert len(verify(decided.workspace, digest).verified) == 3
+        assert len(verify(decided.workspace, digest).verified) == 4
 
 
 def test_an_unknown_digest_is_bad_input(decided):

@@ -1,6 +1,11 @@
+from datetime import timedelta
+
+import pytest
+
 from promotion.waiting import measures, waiting
 from shared.clock import rfc3339
 from tests.makers import OWNER, moment
+from tests.promotion.cases import JUDGED
 
 OTHER = {"pilot": "autumn-email", "owner": "other@example.com", "decide_by": "2026-01-25"}
 
@@ -15,8 +20,14 @@ def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
     # Judged on 20 January at eight: 11 days and 16 hours before.
     assert found == {
         "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "deciders": [OWNER],
-        "until": "2026-02-01T00:00:00Z", "days_left": 11.7, "due": False, "proposed": None,
+        "until": "2026-02-01T00:00:00Z", "days_left": 11.7, "due": False, "next": None, "proposed": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("preflight", [None, {"at": JUDGED - timedelta(days=8)}])
+def test_a_candidate_that_the_factory_has_not_tried_lately_names_the_command(stage, preflight):
+    stage.submit(preflight=preflight)
+    assert [entry["next"] for entry in waiting(stage.workspace)] == ["pilotplant factory preflight spring-email"]
 
 
 def test_in_its_last_days_a_decision_is_due(stage):

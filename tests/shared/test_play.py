@@ -185,3 +185,18 @@ def test_a_holdout_of_everybody_or_nobody_knows_whom_is_refused(share):
 
 def test_the_files_of_a_play_are_its_audience_and_its_template():
     assert Play.model_validate(PLAY).files == ("audience.sql", "message.txt")
+
+
+@pytest.mark.parametrize("cron", ["0 9 * * *", "30 2 * * *", "*/20 * * * *", "0 0 1 * *"])
+@pytest.mark.parametrize(
+    "start", ["2026-03-28T12:00:00+00:00", "2026-10-24T12:00:00+00:00", "2026-06-01T00:00:00+00:00"]
+)
+def test_the_occurrences_between_two_moments_are_those_that_follow_one_another(cron, start):
+    """The clock in Berlin is changed within the first two spans: one hour is left out, one comes twice."""
+    schedule = Schedule(cron=cron, timezone="Europe/Berlin")
+    moment, end = datetime.fromisoformat(start), datetime.fromisoformat(start) + timedelta(days=2)
+    found, after = set(), schedule.next(moment)
+    while after <= end:
+        found.add(after)
+        after = schedule.next(after)
+    assert schedule.between(moment, end) == found

@@ -1,0 +1,1 @@
+"""Preflight: a candidate tried on the Factory's own data, without anything being written but the report."""

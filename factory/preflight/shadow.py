@@ -1,0 +1,131 @@
+"""The shadow run: an arm's play as it would be run now, by the run's own functions, without the step that writes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from factory.admission import against_policy
+from factory.masking import PREFIX, PSEUDONYM_HEX
+from factory.messages import Composed, compose
+from factory.packages import Sealed
+from factory.state import read_settings
+from factory.warehouse import contract_of, open_warehouse
+from shared.assignment import held_out, within, workspace_holdout_salt
+from shared.contracts import Contract
+from shared.errors import Contained, PilotPlantError
+from shared.preflight import PersonalData, ShadowRun
+from shared.sql import file_literal, identifier, literal
+from shared.workspace import Workspace
+
+# An address as people write it; RFC 5322 allows more, and none of that is in use.
+ADDRESS = r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+PSEUDONYM = rf"{PREFIX}[0-9a-f]{{{PSEUDONYM_HEX}}}"
+# A shorter one, like an age, stands in many a message by chance.
+VALUE_CHARACTERS_MIN = 3
+_BARE_NUMBER_MIN = 5
+# Two texts say the same if they do in small letters and digits, whatever stands in between.
+_WORDS = "' ' || trim(regexp_replace(lower({}), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g')) || ' '"
+
+
+def shadow_run(workspace: Workspace, arm: Sealed, scratch: Path) -> tuple[ShadowRun, Path | None]:
+    """What the arm's release would do now, and a Parquet file of the `unit`s it would write to.
+
+    What the Factory or the box refuses is a finding and no error; then there is no such file.
+    """
+    names = {"arm": arm.arm, "release": arm.release}
+    try:
+        refusals = against_policy(workspace, arm)
+        if refusals:
+            return ShadowRun(**names, refusals=tuple(refusals)), None
+        composed = compose(workspace, arm, scratch)
+        return _counted(workspace, arm, composed), composed.selection.rows
+    except Contained as error:
+        return ShadowRun(**names, refusals=(f"{error.where}: {error.what}",)), None
+    except PilotPlantError as error:
+        return ShadowRun(**names, problem=error.what), None
+
+
+def _counted(workspace: Workspace, arm: Sealed, composed: Composed) -> ShadowRun:
+    with open_warehouse(workspace, read_only=True) as connection:
+        connection.execute(f"CREATE TEMP VIEW rendered AS FROM read_parquet({file_literal(composed.rendered)})")
+        connection.execute(f"CREATE TEMP VIEW known AS FROM read_parquet({file_literal(composed.known)})")
+        longest = connection.execute(
+            "SELECT coalesce(max(length(subject)), 0), coalesce(max(length(body)), 0) FROM rendered"
+        ).fetchone()
+        personal = _personal_data(connection, workspace, arm)
+    subject_max, body_max = longest or (0, 0)
+    return ShadowRun(
+        arm=arm.arm,
+        release=arm.release,
+        audience=composed.selection.audience,
+        held_out=composed.selection.held_out,
+        strangers=composed.strangers,
+        messages=composed.messages,
+        subject_max=subject_max,
+        body_max=body_max,
+        holdout_touched=_touched(workspace, arm, composed.rendered),
+        personal=personal,
+    )
+
+
+def _touched(workspace: Workspace, arm: Sealed, rendered: Path) -> int:
+    """Messages to units of a holdout, by the assignment in Python: the run itself asks in SQL."""
+    salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
+    units = pq.read_table(rendered, columns=["unit"]).column("unit").to_pylist()
+    return sum(
+        held_out(arm.release, unit, arm.play.holdout) or within(salt, unit, Fraction(0), share) for unit in units
+    )
+
+
+def _personal_data(connection: duckdb.DuckDBPyConnection, workspace: Workspace, arm: Sealed) -> PersonalData:
+    contract = contract_of(workspace, arm.promise.charter.population)
+    kinds = {column.name: column.classification for column in contract.columns}
+    template = f"{arm.play.subject}\n{arm.text(arm.play.template)}"
+    hidden = [column.name for column in contract.columns if column.classification in {"identifier", "personal"}]
+    found = {name: _own_values(connection, contract, name, template) for name in hidden}
+    return PersonalData(
+        fields={name: kinds[name] for name in arm.play.fields},
+        pseudonyms=_count(
+            connection, f"SELECT count(*) FROM rendered WHERE regexp_matches(subject || ' ' || body, '{PSEUDONYM}')"
+        ),
+        addresses=_count(connection, _addresses(template)),
+        looked_for={name: kinds[name] for name in hidden},
+        values={name: rows for name, rows in found.items() if rows},
+    )
+
+
+def _addresses(template: str) -> str:
+    """How many messages name an e-mail address that the template's own words do not."""
+    pattern = literal(ADDRESS)
+    own = f"regexp_extract_all({literal(template.lower())}, {pattern})"
+    there = f"regexp_extract_all(lower(subject || ' ' || body), {pattern})"
+    return f"SELECT count(*) FROM rendered WHERE len(list_filter({there}, lambda x: NOT list_contains({own}, x))) > 0"
+
+
+def _own_values(connection: duckdb.DuckDBPyConnection, contract: Contract, column: str, template: str) -> int:
+    """How many messages hold their own unit's value of a column, in words that are not the template's own."""
+    value = f"CAST(t.{identifier(column)} AS VARCHAR)"
+    spelt, said, own = (
+        _WORDS.format(value),
+        _WORDS.format("r.subject || ' ' || r.body"),
+        _WORDS.format(literal(template)),
+    )
+    # A number of few digits may be any other number.
+    least = f"CASE WHEN regexp_full_match({value}, '[0-9.,-]+') THEN {_BARE_NUMBER_MIN} ELSE {VALUE_CHARACTERS_MIN} END"
+    return _count(
+        connection,
+        f"WITH pairs AS (SELECT {spelt} AS spelt, {said} AS said, length({value}) >= {least} AS long FROM rendered r "
+        f"JOIN known k USING (unit) JOIN {identifier(contract.table)} t "
+        f"ON CAST(t.{identifier(contract.primary_key)} AS VARCHAR) = k.id WHERE {value} IS NOT NULL) "
+        f"SELECT count(*) FROM pairs WHERE long AND spelt <> '  ' AND contains(said, spelt) "
+        f"AND NOT contains({own}, spelt)",
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,84 @@
+"""A loaded workspace whose Factory has a key, and candidates before the gate that are tried in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory.enrolment import enrol_factory
+from factory.masked_contract import masked_contract
+from factory.messages import select
+from factory.packages import open_arms
+from factory.preflight.contacts import contacts_of, neighbours
+from factory.preflight.report import Preflight, preflight
+from factory.preflight.shadow import shadow_run
+from factory.snapshots import publish
+from shared.candidate import Candidate
+from shared.files import scratch_in
+from shared.preflight import Contacts, ShadowRun
+from shared.workspace import Workspace
+from tests.makers import make_candidate
+
+
+@pytest.fixture
+def factory(workspace: Workspace) -> Workspace:
+    """Customers are loaded and published, and the Factory can sign."""
+    enrol_factory(workspace)
+    publish(workspace)
+    return workspace
+
+
+@pytest.fixture
+def submit(factory: Workspace) -> Callable[..., Candidate]:
+    """Puts a candidate before the gate; keywords as for `make_candidate`."""
+
+    def submitted(**changes: Any) -> Candidate:
+        contracts = factory.configs / "contracts"
+        sealed = {
+            "customers": masked_contract(contracts / "customers.odcs.yaml"),
+            "outcomes": (contracts / "outcomes.odcs.yaml").read_text(),
+            **changes.pop("contracts", {}),
+        }
+        return make_candidate(factory, factory.promotion / "intake", contracts=sealed, **changes)
+
+    return submitted
+
+
+@pytest.fixture
+def tried(factory: Workspace, submit: Callable[..., Candidate]) -> Callable[..., Preflight]:
+    """Submits a candidate and tries it."""
+
+    def tried_out(**changes: Any) -> Preflight:
+        return preflight(factory, submit(**changes).digest)
+
+    return tried_out
+
+
+@pytest.fixture
+def shadowed(factory: Workspace, submit: Callable[..., Candidate], tmp_path: Path) -> Callable[..., ShadowRun]:
+    """Submits a candidate and runs its one arm in the shadow, without the other parts of a report."""
+
+    def run(**changes: Any) -> ShadowRun:
+        candidate = submit(**changes)
+        [arm] = open_arms(factory, candidate, candidate.digest)
+        with scratch_in(tmp_path / "shadow") as scratch:
+            return shadow_run(factory, arm, scratch)[0]
+
+    return run
+
+
+@pytest.fixture
+def contacted(factory: Workspace, submit: Callable[..., Candidate], tmp_path: Path) -> Callable[..., Contacts]:
+    """Submits a candidate and counts its one arm's contacts."""
+
+    def counted(**changes: Any) -> Contacts:
+        candidate, now = submit(**changes), factory.clock.now()
+        [arm] = open_arms(factory, candidate, candidate.digest)
+        with scratch_in(tmp_path / "contacts") as scratch:
+            around = neighbours(factory, candidate.digest, now, scratch / "neighbours")
+            return contacts_of(factory, arm, select(factory, arm, scratch).rows, now, around)
+
+    return counted

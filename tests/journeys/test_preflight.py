@@ -1,0 +1,79 @@
+"""From a submitted pilot to an admitted release, with the Factory's word in between."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from pilotplant.app import run
+from shared.intake import find_candidate
+from shared.preflight import report_path
+from tests.lab_makers import OWNER, PILOT, stage_copy
+
+SCALE = ["--arm", "letter", "--as", OWNER, "--reason", "visits rise far beyond chance"]
+
+
+@pytest.fixture
+def submitted(request, tmp_path: Path):
+    """A submitted pilot that the Factory has not tried."""
+    workspace = stage_copy(request, tmp_path / "workspace", "submitted")
+    report_path(workspace, find_candidate(workspace, PILOT).digest).unlink()
+    return workspace
+
+
+def said(workspace, *words):
+    """What a command prints as JSON, and its exit code."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        found = run(["--workspace", str(workspace.root), *words, "--json"])
+    return json.loads(printed.getvalue()), found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def waiting(workspace):
+    """What the gate's queue and the front door name as the next step."""
+    [candidate] = said(workspace, "promote", "queue")[0]["candidates"]
+    [wait] = [each for each in said(workspace, "status")[0]["waits"] if each["what"] == PILOT]
+    return candidate["next"], wait["next"]
+
+
+def test_a_pilot_is_undecided_until_the_factory_has_tried_it_and_then_goes_all_the_way(submitted):
+    command = f"pilotplant factory preflight {PILOT}"
+    found, code = said(submitted, "promote", "check", PILOT)
+    assert (found["verdict"], code) == ("undecided", 4)
+    blocking = [finding for finding in found["findings"] if finding["level"] == "block"]
+    open_ones = {finding["check"] for finding in blocking if finding["outcome"] == "unevaluable"}
+    assert {"preflight_signed", "shadow_run", "kill_switch"} <= open_ones
+    assert {f["remedy"] for f in blocking if f["check"] in open_ones} == {f"for ops: {command}"}
+    assert waiting(submitted) == (command, command)
+    report, code = said(submitted, "factory", "preflight", PILOT)
+    assert code == 0
+    assert {each["arm"] for each in report["shadow_runs"]} == {"letter", "card"}
+    assert not (submitted.factory / "outgoing").exists()
+    assert waiting(submitted) == (None, None)
+    found, code = said(submitted, "promote", "check", PILOT)
+    assert (found["arms"]["letter"], code) == ("admit", 0)
+    decided, _ = said(submitted, "promote", "decide", PILOT, "scale", *SCALE)
+    assert said(submitted, "factory", "admit")[0]["admitted"] == [decided["release"]]
+    verified, code = said(submitted, "promote", "verify")
+    assert (verified["problems"], code) == ([], 0)
+    assert any(line.startswith("preflight report") for line in verified["verified"])
+
+
+def test_what_changed_in_the_factory_since_the_launch_is_refused_by_name(submitted):
+    contract = submitted.configs / "contracts" / "customers.odcs.yaml"
+    text = contract.read_text()
+    place = text.index("name: zip_code")
+    contract.write_text(
+        text[:place]
+        + text[place:].replace("logicalType: string", "logicalType: string\n        classification: personal", 1)
+    )
+    said(submitted, "factory", "preflight", PILOT)
+    found, code = said(submitted, "promote", "check", PILOT)
+    assert (found["verdict"], code) == ("refuse", 3)
+    [finding] = [each for each in found["findings"] if each["check"] == "contract_compatible"]
+    assert finding["outcome"] == "failed"
+    assert "customers.zip_code: the column was removed, or is no longer published" in finding["reason"]
