@@ -17,9 +17,10 @@ from promotion.silence import lapses
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
-from shared.errors import PilotPlantError
+from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
 from shared.finding import Finding, Verdict
+from shared.money import Money
 from shared.page import pages
 from shared.workspace import Workspace
 
@@ -53,6 +54,7 @@ class Summary:
         state: whose move it is, in words.
         hidden: why no results are shown; None where they are.
         parts: promised, found, money, and what came before.
+        spent, budget: money as JSON says it; `spent` is None where the costs cannot be read.
         arms: the verdict on each.
         blocking: the findings that stand in the way, each with what would change it.
         next: what each word does.
@@ -66,6 +68,8 @@ class Summary:
     state: str
     hidden: str | None
     parts: tuple[Section, ...]
+    spent: dict[str, str] | None
+    budget: dict[str, str]
     arms: dict[str, Verdict]
     verdict: Verdict
     blocking: tuple[Finding, ...]
@@ -111,6 +115,8 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         state=_state(case),
         hidden=early,
         parts=tuple(part for part in _parts(case, judgement, early) if part.lines),
+        spent=spent.as_json() if (spent := _spent(case)) else None,
+        budget=charter.budget.total.as_json(),
         arms=judgement.verdicts,
         verdict=judgement.verdict,
         blocking=_blocking(judgement),
@@ -119,8 +125,13 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
 
 
 def write_page(summary: Summary, path: Path) -> None:
-    """Writes the page as one file that needs no other."""
-    write_atomically(path, pages("promotion").get_template("summary.html.j2").render(summary=summary))
+    """Writes the page as one file that needs no other; raises BadInput where none can be written."""
+    page = pages("promotion").get_template("summary.html.j2").render(summary=summary)
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
 
 
 def _state(case: Case) -> str:
@@ -190,12 +201,15 @@ def _effects(case: Case) -> tuple[str, ...]:
 
 def _money(case: Case) -> Section:
     """What the pilot has cost; what scaling it would put at stake belongs here too."""
-    budget = case.charter.budget.total
+    spent = _spent(case) or "nobody can say how much"
+    return Section("Money", (f"spent {spent} of a budget of {case.charter.budget.total}",))
+
+
+def _spent(case: Case) -> Money | None:
     try:
-        spent = str(case.spend.total(budget.currency))
-    except PilotPlantError as error:
-        spent = f"unknown ({error.what})"
-    return Section("Money", (f"spent {spent} of a budget of {budget}",))
+        return case.spend.total(case.charter.budget.currency)
+    except PilotPlantError:
+        return None  # the checks say why
 
 
 def _before(case: Case) -> Section:

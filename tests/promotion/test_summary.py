@@ -74,6 +74,8 @@ def test_it_says_what_was_promised_found_spent_and_what_the_gate_says(stage):
     ):
         assert said in text
     assert (found.verdict, found.blocking, found.hidden) == ("admit", (), None)
+    assert found.as_json()["spent"] == {"amount": "8.00", "currency": "USD"}
+    assert found.as_json()["budget"] == {"amount": "10.00", "currency": "USD"}
 
 
 def test_what_is_to_be_copied_does_what_it_says(stage, capsys):
@@ -174,6 +176,20 @@ def test_what_a_charter_says_is_text_on_the_page_and_no_markup(stage, tmp_path):
     text = page_of(stage, tmp_path)
     assert "<script>" not in text
     assert any(evil in " ".join(part.split()) for part in Page(text).texts)
+
+
+def test_costs_that_cannot_be_read_are_not_taken_for_none(stage):
+    (stage.submit().folder / "spend.json").write_text("{")
+    found = summarise(stage.workspace, "spring-email")
+    assert (found.spent, found.verdict) == (None, "refuse")
+    assert "spent nobody can say how much of a budget of 10.00 USD" in text_of(found)
+
+
+def test_a_page_that_cannot_be_written_is_bad_input(stage, tmp_path):
+    stage.submit()
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(BadInput, match="cannot be written"):
+        write_page(summarise(stage.workspace, "spring-email"), tmp_path / "taken" / "page.html")
 
 
 def test_a_charter_that_cannot_be_read_is_bad_input(stage):
