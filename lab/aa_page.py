@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.aa import BINS, AaCertificate, AaMetric, interval
 from shared.files import write_atomically
+from shared.page import pages
 
 PER_ROW = 3
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart; a hatch does it without any.
@@ -16,15 +17,16 @@ SOUND, FAULTY, EXPECTED = "#0072B2", "#D55E00", "#333333"
 
 def write(path: Path, certificate: AaCertificate) -> None:
     """Writes the page; equal certificates give equal pages."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(loader=PackageLoader("lab"), autoescape=True, undefined=StrictUndefined)
     plot = _plot(certificate)
-    page = environment.get_template("aa.html.j2").render(
-        certificate=certificate,
-        asked=certificate.asked,
-        plot=plot[plot.index("<svg") :] if plot else None,
-        bins=BINS,
+    page = (
+        pages("lab")
+        .get_template("aa.html.j2")
+        .render(
+            certificate=certificate,
+            asked=certificate.asked,
+            plot=plot[plot.index("<svg") :] if plot else None,
+            bins=BINS,
+        )
     )
     write_atomically(path, page)
 

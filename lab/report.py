@@ -13,18 +13,17 @@ from shared.charter import Charter, Guardrail, KillCriterion
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
 from shared.evidence.rule import harm_ruled_out, within
 from shared.money import Money
+from shared.page import pages
 
 PAGE = "report.html"
 
 
 def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interim: bool, now: datetime) -> None:
     """Writes the page and the pictures it contains into `folder`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     drawn = pictures(pilot, evidence)
     for name, picture in drawn.items():
         (folder / name).write_text(picture, encoding="utf-8")
-    environment = Environment(loader=PackageLoader("lab"), autoescape=True, undefined=StrictUndefined)
+    environment = pages("lab")
     environment.filters["p_value"] = wording.p_value
     environment.filters["share"] = wording.share
     page = environment.get_template("report.html.j2").render(

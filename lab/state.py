@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from shared.charter import Email
 from shared.confined import Limits, WithoutLandlock
 from shared.ledger import ledger_table
+from shared.mail import Smtp
 from shared.money import Money
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -115,35 +115,6 @@ insight_links = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )
-
-
-class Smtp(BaseModel):
-    """The mail server that takes test mails to the team's own people.
-
-    Attributes:
-        host, port: where it listens.
-        security: `starttls` (port 587, as a rule), `tls` (465), or `none` for a relay in the house.
-        sender: the address that test mails come from.
-        user: who logs in there; None where nobody has to.
-        password_env: the environment variable that holds the password; it stands in no file.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    host: str = Field(min_length=1)
-    port: int = Field(default=587, ge=1, le=65535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    sender: Email
-    user: str | None = None
-    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-
-    @model_validator(mode="after")
-    def _hangs_together(self) -> Smtp:
-        if (self.user is None) != (self.password_env is None):
-            raise ValueError("`user` and `password_env` belong together")
-        if self.user is not None and self.security == "none":
-            raise ValueError("a password does not go over the wire in the clear; use `starttls` or `tls`")
-        return self
 
 
 class SandboxSettings(BaseModel):

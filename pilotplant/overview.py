@@ -52,7 +52,9 @@ class Overview:
             *(f"  {line}" for line in learning(self.lab)),
             "",
             "GATE",
-            "  Decided: " + ", ".join(f"{count} {word}" for word, count in self.promotion["decisions"].items()),
+            "  Decided: "
+            + ", ".join(f"{count} {word}" for word, count in self.promotion["decisions"].items())
+            + f"; {len(self.promotion['lapsed'])} lapsed",
             *(
                 f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
                 for one in self.promotion["waivers"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from promotion.silence import Lapse, lapses, settle
 from promotion.state import decisions, open_promotion
 from promotion.verification import enrolled_keys, verify
 from shared.attestation import Attestation, parse_attestation
@@ -61,10 +62,15 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Every decision up to a moment, in the ledger's order, and everything that is wrong with the gate's record."""
+    """Every decision up to a moment, in the ledger's order, and everything that is wrong with the gate's record.
+
+    Attributes:
+        lapsed: the pilots of which the deadline had passed by then without a decision.
+    """
 
     as_of: datetime
     rulings: tuple[Ruling, ...]
+    lapsed: tuple[Lapse, ...]
     problems: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -73,6 +79,7 @@ class Audit:
             "schema_version": SCHEMA_VERSION,
             "as_of": rfc3339(self.as_of),
             "decisions": [{"schema_version": SCHEMA_VERSION, **asdict(ruling)} for ruling in self.rulings],
+            "lapsed": [{"schema_version": SCHEMA_VERSION, **lapse.as_json()} for lapse in self.lapsed],
             "problems": list(self.problems),
         }
 
@@ -80,11 +87,15 @@ class Audit:
 def audit(workspace: Workspace, as_of: datetime) -> Audit:
     """What had been decided by then, judged by the record as it is now."""
     room = open_promotion(workspace)
+    settle(room)
     with room.transaction() as connection:
         told = legible(connection, room.entries_table)
     problems, keys = verify(workspace).problems, enrolled_keys(room)
     decided = [entry for entry in told if entry.kind == "decided" and _by(entry.at, as_of)]
-    return Audit(as_of, tuple(_ruling(room, entry, keys, problems) for entry in decided), tuple(problems))
+    rulings = tuple(_ruling(room, entry, keys, problems) for entry in decided)
+    # Silence was *stop* from the deadline on, whenever the next command recorded it.
+    lapsed = tuple(lapse for lapse in lapses(room).values() if _by(lapse.deadline, as_of))
+    return Audit(as_of, rulings, lapsed, tuple(problems))
 
 
 def moment_of(text: str) -> datetime:

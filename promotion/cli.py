@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from promotion.owner_cli import asked_claim, remind, settle, summary
 from shared.console import Json, counted, date_time, emit, passphrase, progress, session, table
 
 app = typer.Typer(
@@ -99,17 +100,20 @@ def revoke(
 @app.command()
 def queue(
     context: typer.Context,
-    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this owner.")] = None,
+    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this person.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """List what waits for a decision, and until when."""
+    """List what waits for a decision or a second signature, and until when; what lapsed, and what crosses over."""
     from promotion.reception import receptions
+    from promotion.silence import lapses
+    from promotion.state import open_promotion
     from promotion.waiting import waiting
     from shared.clock import parse_rfc3339
     from shared.wording import days
 
     workspace = session(context).workspace()
     found, crossing = waiting(workspace, owner=as_), receptions(workspace)
+    lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
          days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
@@ -117,13 +121,24 @@ def queue(
     ]  # fmt: skip
     emit(
         as_json,
-        {"candidates": found, "handed_over": [one.as_json() for one in crossing]},
+        {
+            "candidates": found,
+            "lapsed": [one.as_json() for one in lapsed],
+            "handed_over": [one.as_json() for one in crossing],
+        },
         table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
+        *(line for one in found if one["proposed"] for line in _proposal_text(one["pilot"], one["proposed"])),
+        *(one.told() for one in lapsed),
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
+
+
+app.command()(settle)
+app.command()(remind)
+app.command()(summary)
 
 
 @app.command()
@@ -132,6 +147,9 @@ def check(
     name: Annotated[str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.")] = None,
     explain: Annotated[str | None, typer.Option(help="Show the numbers behind one check.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every candidate that waits for a decision.")] = False,
+    as_: Annotated[
+        str | None, typer.Option("--as", help="Who looks: the ledger keeps who has seen results, if they say so.")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
@@ -145,7 +163,7 @@ def check(
         raise typer.BadParameter("name one pilot, or say --all")
     progress("Asking every check; the evidence is computed again from the sealed data …")
     workspace = session(context).workspace()
-    judged = judge_named(workspace, name, explain=explain)
+    judged = judge_named(workspace, name, explain=explain, who=as_)
     about = catalogue(read_settings(workspace), explain) if explain else ()
     # Only one check is shown, but the verdict is still that of all.
     shown = [tuple(f for f in judgement.findings if explain in {None, f.check}) for _, judgement in judged]
@@ -215,13 +233,26 @@ def decide(
     ],
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
-    insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it.")] = None,
+    insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it, or a claim.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="For revise: a field that is to change, like sample.units_per_arm=4000; repeatable."),
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(help="What was learned of one metric: METRIC=more, less, no-difference or could-not-tell."),
+    ] = None,
+    holds: Annotated[
+        str | None, typer.Option("--context", help="With a claim: for whom, when and where it holds.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
     ] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
+
+    Stop asks on a terminal what was learned; a claim is set against the evidence, which may say otherwise.
 
     Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
     signs with the same command.
@@ -235,7 +266,11 @@ def decide(
     from shared.keys import GATE
 
     workspace = session(context).workspace()
-    asked = Asked(require_word(word), as_, reason, arm, insight)
+    if word == "stop" and insight is claim is None:
+        claim, holds = asked_claim(workspace, name)
+    asked = Asked(
+        require_word(word), as_, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds
+    )
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
@@ -399,6 +434,7 @@ def audit(
         as_json,
         found.as_json(),
         *(lines or ["Nothing had been decided."]),
+        *(one.told() for one in found.lapsed),
         *(f"PROBLEM  {problem}" for problem in found.problems),
     )
     if found.problems or any(one.problems for one in found.rulings):
@@ -559,12 +595,21 @@ def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
     return found
 
 
+def _proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
+    """What waits for a second signature, whose, and what they type."""
+    others = ", ".join(found["others"]) or "nobody yet: have configs/people.yaml entitle a second person"
+    return [
+        f"{pilot}: {found['word']} is proposed by {found['by']} ({found['reason']}).",
+        f"  A second signature may give: {others}",
+        *([f"  They type: {found['next']}"] if found["next"] else []),
+    ]
+
+
 def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
     """What was proposed, who else may sign it, and what they type."""
-    from promotion.proposing import said
+    from promotion.proposing import said, to_type
 
     decision, word = found.decision, said(found.decision)
-    again = f'pilotplant promote decide {name} {word} --as PERSON --reason "…"'
     emit(
         as_json,
         {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
@@ -575,7 +620,7 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
         f"It needs a second signature by {found.lapses}, of: {', '.join(found.others)}"
         if found.others
         else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
-        f"They type: {again}",
+        f"They type: {to_type(name, decision, 'PERSON')}",
     )  # fmt: skip
 
 
@@ -686,6 +731,17 @@ def _said(kind: str, body: dict[str, Any]) -> str | None:
         return f"promise {body['promise'][:19]}…" + (
             f", version {amends['version']}: {amends['reason']}" if amends else ""
         )
+    return _said_of_owner(kind, body)
+
+
+def _said_of_owner(kind: str, body: dict[str, Any]) -> str | None:
+    """The same for what concerns the owner: silence, looks and reminders."""
+    if kind == "lapsed":
+        return f"{body['owner']} did not decide before {body['deadline']}, which is *stop*"
+    if kind == "looked":
+        return f"{body['what']} by {body['by'] or 'somebody'}; candidate {body['candidate'][:19]}…"
+    if kind in {"reminding", "reminded", "not_reminded"}:
+        return f"{body['to']} to {body['stage']}" + (f": {body['problem']}" if "problem" in body else "")
     return _said_of_trust(kind, body)
 
 

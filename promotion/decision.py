@@ -13,6 +13,8 @@ from promotion.intent import ToPropose, ToRepeat, ToSign, intend
 from promotion.proposing import Proposed, propose, told, verdict_for
 from promotion.recording import record, row_of
 from promotion.signing import predicate_of, proposer, require_here, signatory, signer_of
+from promotion.silence import settle
+from promotion.state import open_promotion
 from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
@@ -57,6 +59,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     Where the policy asks for two signatures, the owner's word is a proposal until a second person has signed it too.
     Raises Refused or Undecided where gate or authority say no; nothing is then recorded.
     """
+    settle(open_promotion(workspace))
     intent = intend(workspace, name, asked)
     if isinstance(intent, ToRepeat):
         return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from promotion.case import Case
+from promotion.revision import parse_changes
 from promotion.succession import successor_name
 from shared.clock import rfc3339
 from shared.decision import Decision, StandIn, Word
@@ -20,6 +21,8 @@ class Asked:
 
     Attributes:
         who: the person who speaks.
+        claim, context: what was learned as a claim on one metric, and where it holds, in the place of `insight`.
+        changes: for revise: the fields that are to change, as `--change` takes them.
         passphrase, gate_passphrase: of their key and of the gate's; None in a rehearsal.
     """
 
@@ -30,6 +33,9 @@ class Asked:
     insight: str | None = None
     passphrase: str | None = None
     gate_passphrase: str | None = None
+    changes: tuple[str, ...] = ()
+    claim: str | None = None
+    context: str | None = None
 
 
 def require_word(given: str) -> Word:
@@ -53,7 +59,7 @@ def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -
         raise BadInput(
             "a pilot is stopped with an insight: what was learned is what it was for",
             where="--insight",
-            remedy='add --insight "what we now know, and did not before"',
+            remedy="add --claim METRIC=DIRECTION (more, less, no-difference, could-not-tell), or --insight TEXT",
         )
     arm = release = successor = None
     if asked.word == "scale":
@@ -62,6 +68,11 @@ def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -
         release = charter.release(arm)
     elif asked.arm is not None:
         raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", where="--arm", remedy="leave --arm away")
+    if asked.changes and asked.word != "revise":
+        raise BadInput(
+            f"--change goes with *revise*, not with *{asked.word}*", where="--change", remedy="leave it away"
+        )
+    changes = tuple(str(change) for change in parse_changes(asked.changes, charter))
     if asked.word == "revise":
         successor = successor_name(charter.pilot)
     return Decision(
@@ -74,6 +85,7 @@ def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -
         insight=asked.insight,
         successor=successor,
         stands_in=stands_in,
+        changes=changes,
     )
 
 

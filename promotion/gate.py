@@ -75,14 +75,18 @@ def fold(findings: Iterable[Finding]) -> Verdict:
 
 def _ask(check: Check[Any], case: Case, rule: Rule | None) -> Sequence[Finding]:
     if rule is None:
-        return [Finding(check=check.name, outcome="unevaluable", reason="the policy has no rule for this check")]
+        return [_unanswered(check, "the policy has no rule for this check", "name it in configs/gate.yaml")]
     try:
         found = list(check.run(case, rule))
     except Exception as error:  # noqa: BLE001 - whatever a check dies of, it has not passed
         found = [_crashed(check, error)]
     if not found:
-        found = [Finding(check=check.name, outcome="unevaluable", reason="the check found nothing to say")]
+        found = [_unanswered(check, "the check found nothing to say", "submit the pilot again; if it stays, report it")]
     return [finding.model_copy(update={"check": check.name, "level": rule.level}) for finding in found]
+
+
+def _unanswered(check: Check[Any], reason: str, remedy: str) -> Finding:
+    return Finding(check=check.name, outcome="unevaluable", reason=reason, remedy=remedy)
 
 
 def _crashed(check: Check[Any], error: Exception) -> Finding:

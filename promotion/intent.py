@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 
 from promotion.authority import Objection, Occasion, Right, right_to_decide
 from promotion.case import Case
+from promotion.claims import taught
 from promotion.drafting import Asked, draft_decision
+from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.intake import find_candidate, open_case
 from promotion.keyring import keyring
 from promotion.policy import GateSettings, Policy, read_settings
 from promotion.proposing import is_proposer, lapsed, last_proposal, require_second
-from promotion.recording import recorded
+from promotion.recording import recorded, require_open
 from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.state import open_promotion
 from promotion.succession import require_free
@@ -84,9 +86,12 @@ def intend(workspace: Workspace, name: str, asked: Asked) -> ToSign | ToPropose 
     """
     room = open_promotion(workspace)
     case = open_case(room, find_candidate(workspace, name))
+    asked = taught(case, asked)
     before = recorded(room, case.candidate.manifest.pilot)
     if before is not None:
         return _again(case, asked, before)
+    with room.transaction() as connection:
+        require_open(connection, room, case.candidate.manifest.pilot)
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
     sitting = Sitting(case, settings, judge(case, policy), occasion(case, policy))
@@ -141,7 +146,8 @@ def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decis
     case, judgement = sitting.case, sitting.judgement
     raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)
     if decision.word == "scale":
-        _require_admission(judgement, str(decision.arm))
+        early = hidden(case, sitting.settings)
+        _require_admission(masked(judgement, early) if early else judgement, str(decision.arm))
     if decision.word == "revise":
         require_free(case.room.workspace, case.charter.pilot, str(decision.successor))
 
@@ -165,6 +171,7 @@ def _again(case: Case, asked: Asked, attestation: Attestation) -> ToRepeat:
     second = {one.name for one in attestation.predicate.signatories if one.role == "owner"} - {before.owner}
     if asked.who in second:
         asked = replace(asked, who=before.owner, reason=before.reason, insight=asked.insight or before.insight)
+        asked = replace(asked, changes=asked.changes or before.changes)
     if not before.same_as(draft_decision(case, asked)):
         raise Refused(
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",

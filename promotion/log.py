@@ -7,6 +7,7 @@ import io
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from promotion.silence import settle
 from promotion.state import open_promotion
 from shared.digests import canonical
 from shared.ledger import Entry, legible
@@ -44,6 +45,7 @@ class Log:
 def read_log(workspace: Workspace, subject: str | None = None) -> Log:
     """The gate's ledger, or its entries on one subject."""
     room = open_promotion(workspace)
+    settle(room)
     with room.transaction() as connection:
         found = legible(connection, room.entries_table)
     chosen = tuple(entry for entry in found if subject in {None, entry.subject})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from promotion.check import Rule
 from promotion.checks import CHECKS
 from shared.digests import digest_json
+from shared.mail import Smtp
 from shared.people import SignaturesMin, Tier
+from shared.webhook import require_safe
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -43,6 +45,18 @@ class PortfolioSettings(BaseModel):
     bound: float = Field(default=0.2, gt=0, lt=1)
 
 
+class Notify(BaseModel):
+    """How people are told, other than by mail.
+
+    Attributes:
+        webhook: where each reminder is posted as JSON; https, or http on this machine.
+    """
+
+    model_config = _CLOSED
+
+    webhook: Annotated[str, AfterValidator(require_safe)] | None = None
+
+
 class GateSettings(BaseModel):
     """`configs/gate.yaml`.
 
@@ -50,8 +64,11 @@ class GateSettings(BaseModel):
         database: an SQLAlchemy URL.
         valid_days: how long a package may run after its decision.
         remind_days: how many days before its deadline a decision is shown as due.
+        early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
         signatures_min: how many persons sign a decision, by risk tier.
         portfolio: what holds for all pilots together.
+        smtp: the mail server for `promote remind --send`; None where there is none.
+        notify: what is told instead of by mail.
         tiers: see there.
     """
 
@@ -61,8 +78,11 @@ class GateSettings(BaseModel):
     database: str
     valid_days: int = Field(default=180, ge=1, le=3650)
     remind_days: int = Field(default=3, ge=0)
+    early_results: Literal["hidden", "shown"] = "hidden"
     signatures_min: SignaturesMin = SignaturesMin()
     portfolio: PortfolioSettings = PortfolioSettings()
+    smtp: Smtp | None = None
+    notify: Notify = Notify()
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:

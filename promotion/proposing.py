@@ -11,7 +11,7 @@ from promotion.authority import Occasion, against, second_signers
 from promotion.case import Case
 from promotion.gate import Judgement
 from promotion.intake import digest_named
-from promotion.keyring import Keyring
+from promotion.keyring import Keyring, keyring
 from shared import ledger
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
@@ -55,8 +55,28 @@ def last_proposal(room: Room, pilot: str) -> SignedProposal | None:
         return _last(connection, room, pilot)
 
 
+def pending(case: Case, on: Occasion) -> Proposed | None:
+    """What waits for a second signature, with who may give it; None where nothing does.
+
+    Whether the gate's verdict is still the same is asked when somebody signs.
+    """
+    found = last_proposal(case.room, case.charter.pilot)
+    if found is None or fallen(found, case, on, keyring(case.room.entries(), case.room.workspace)):
+        return None
+    return told(found, on, repeated=True)
+
+
 def lapsed(found: SignedProposal, case: Case, on: Occasion, judgement: Judgement, ring: Keyring) -> str | None:
     """Why a proposal no longer stands, in words; None where it does."""
+    made = found.proposal
+    if why := fallen(found, case, on, ring):
+        return why
+    verdict = verdict_for(judgement, made.decision)
+    return None if verdict == made.verdict else f"the gate's verdict was {made.verdict} then, and is {verdict} now"
+
+
+def fallen(found: SignedProposal, case: Case, on: Occasion, ring: Keyring) -> str | None:
+    """Why a proposal no longer stands, whatever the gate says of the candidate now; None where it does."""
     made = found.proposal
     if made.candidate != digest_named(case.candidate):
         return "it was made for another candidate"
@@ -66,10 +86,8 @@ def lapsed(found: SignedProposal, case: Case, on: Occasion, judgement: Judgement
     signed = [key for key in found.signed.verified_by(ring.every()) if key.name == who]
     if not any(key.revoked_since is None and key.doubt(found.at) is None for key in signed):
         return f"the key with which {who} signed it no longer counts"
-    if objection := against(who, on, ""):
-        return objection.reason
-    verdict = verdict_for(judgement, made.decision)
-    return None if verdict == made.verdict else f"the gate's verdict was {made.verdict} then, and is {verdict} now"
+    objection = against(who, on, "")
+    return objection.reason if objection else None
 
 
 def propose(
@@ -137,6 +155,11 @@ def require_last(connection: sa.Connection, room: Room, pilot: str, digest: str)
 def said(decision: Decision) -> str:
     """A decision as it is typed: its word, and the arm."""
     return decision.word + (f" --arm {decision.arm}" if decision.arm else "")
+
+
+def to_type(pilot: str, decision: Decision, who: str) -> str:
+    """The command by which somebody signs a decision as well."""
+    return f'pilotplant promote decide {pilot} {said(decision)} --as {who} --reason "…"'
 
 
 def is_proposer(found: SignedProposal, who: str) -> bool:

@@ -10,12 +10,15 @@ from typing import Any
 
 import yaml
 
+from promotion.case import Case
 from promotion.intake import digest_named
+from promotion.revision import applied, parse_changes
 from shared.candidate import Candidate
 from shared.charter import Charter
 from shared.decision import Decision
 from shared.errors import Refused
 from shared.files import scratch_in, settle
+from shared.ledger import Entry
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -29,6 +32,13 @@ def successor_name(pilot: str) -> str:
 def spent_by(charter: Charter) -> float:
     """The error rates that a pilot and the ones before it in its line have spent, for the one after it."""
     return charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
+
+
+def opened_by(case: Case) -> Entry | None:
+    """The gate's decision that opened a case's pilot, or None."""
+    pilot = case.candidate.manifest.pilot
+    decided = (entry for entry in case.room.entries() if entry.kind == "decided")
+    return next((e for e in decided if e.body["decision"].get("successor") == pilot), None)
 
 
 def require_free(workspace: Workspace, pilot: str, successor: str) -> None:
@@ -65,10 +75,11 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
     content["pilot"] = decision.successor
     content["time_box"] |= {"start": start, "end": start + length}
     content["decide_by"] = start + length + wait
+    content = applied(content, parse_changes(decision.changes, charter))
     content["follows"] = {
         "pilot": charter.pilot,
         "candidate": digest_named(candidate),
-        "change": decision.reason,
+        "change": decision.reason + (f" ({'; '.join(decision.changes)})" if decision.changes else ""),
         "alpha_spent": spent_by(charter),
     }
     # In one line: a reason of several would go on as YAML where the comment ends.

@@ -10,7 +10,9 @@ from promotion.authority import deciders
 from promotion.case import Case
 from promotion.intake import digest_named, latest, open_case
 from promotion.policy import GateSettings, read_settings
+from promotion.proposing import Proposed, pending, said, to_type
 from promotion.reception import receptions
+from promotion.silence import lapses, settle
 from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
 from promotion.waivers import WAIVED
@@ -26,47 +28,71 @@ TRIED = "preflight_signed"
 
 
 def undecided(room: Room) -> list[Candidate]:
-    """The latest candidate of each pilot without a decision."""
+    """The latest candidate of each pilot without a decision, and not lapsed either."""
     with room.transaction() as connection:
         decided = set(connection.execute(sa.select(decisions.c.pilot)).scalars())
-    return [candidate for pilot, candidate in latest(room.workspace).items() if pilot not in decided]
+    closed = decided | lapses(room).keys()
+    return [candidate for pilot, candidate in latest(room.workspace).items() if pilot not in closed]
 
 
 def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str, Any]]:
     """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
 
-    An owner's are also those that they may decide in the place of another, who is away. `due` is one whose moment is
+    An owner's are also those that they may decide in the place of another, who is away, and those that they may sign
+    as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may decide.
+    `proposed` is what waits for a second signature, with the command to type, or None. `due` is one whose moment is
     within `remind_days` of configs/gate.yaml. `next` is what has to be done before it can be scaled: the command that
     has the Factory try it, or None.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
+    settle(room)
     found = []
     for candidate in undecided(room):
+        case = open_case(room, candidate)
         try:
-            charter = candidate.promise().charter
+            is_open = case.now < case.charter.deadline
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
-        left = (charter.deadline - room.now()).total_seconds() / SECONDS_PER_DAY
-        case = open_case(room, candidate)
-        if left > 0 and (owner is None or owner in _deciders(case, settings)):
-            found.append(
-                {
-                    "pilot": charter.pilot,
-                    "candidate": digest_named(candidate),
-                    "owner": charter.owner,
-                    "until": rfc3339(charter.deadline),
-                    "days_left": round(left, 1),
-                    "due": left <= settings.remind_days,
-                    "next": _next(case, settings),
-                }
-            )
+        entry = _entry(case, settings, owner) if is_open else None
+        if entry is not None:
+            found.append(entry)
     return sorted(found, key=lambda entry: entry["until"])
 
 
-def _deciders(case: Case, settings: GateSettings) -> tuple[str, ...]:
-    """The owner, whatever is said against them, and whoever may decide in the owner's place today."""
-    on = occasion(case, settings.policy(case.charter.risk_tier))
-    return (case.charter.owner, *deciders(on))
+def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, Any] | None:
+    """One candidate that waits, for somebody who reads; None where it does not wait for them."""
+    charter = case.charter
+    on = occasion(case, settings.policy(charter.risk_tier))
+    proposed = pending(case, on) if settings.signatures_min.of(charter.risk_tier) > 1 else None
+    able = list(deciders(on)) or [charter.owner]
+    if reader is not None and reader not in {charter.owner, *able, *(proposed.others if proposed else ())}:
+        return None
+    left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
+    return {
+        "pilot": charter.pilot,
+        "candidate": digest_named(case.candidate),
+        "owner": charter.owner,
+        "deciders": able,
+        "until": rfc3339(charter.deadline),
+        "days_left": round(left, 1),
+        "due": left <= settings.remind_days,
+        "next": _next(case, settings),
+        "proposed": _told(charter.pilot, proposed, reader) if proposed else None,
+    }
+
+
+def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
+    """What waits for a second signature, as JSON says it; `next` names the reader where they may give it."""
+    others = list(found.others)
+    who = reader if reader in others else others[0] if len(others) == 1 else "PERSON"
+    return {
+        "word": said(found.decision),
+        "by": found.decision.owner,
+        "at": found.decision.at,
+        "reason": found.decision.reason,
+        "others": others,
+        "next": to_type(pilot, found.decision, str(who)) if others else None,
+    }
 
 
 def _next(case: Case, settings: GateSettings) -> str | None:
@@ -80,12 +106,13 @@ def _next(case: Case, settings: GateSettings) -> str | None:
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:
-    """The gate at a glance, for `status`: decisions by word, what waits, every standing waiver, and each hand-over."""
-    room = open_promotion(workspace)
+    """The gate at a glance, for `status`: decisions by word, what waits, lapsed, is waived, and each hand-over."""
+    room, waits = open_promotion(workspace), waiting(workspace)
     words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
     return {
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
-        "waiting": waiting(workspace),
+        "waiting": waits,
+        "lapsed": [lapse.as_json() for lapse in lapses(room).values()],
         "waivers": _standing(room),
         "handed_over": [one.as_json() for one in receptions(workspace)],
     }

@@ -9,9 +9,10 @@ from promotion.authority import acts_for_requester
 from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.drafting import REASON_MIN
+from promotion.early import SILENT, hidden
 from promotion.gate import judge
 from promotion.intake import find_candidate, open_case
-from promotion.policy import Policy, read_settings
+from promotion.policy import GateSettings, Policy, read_settings
 from promotion.signing import require_here, signer_of
 from promotion.state import open_promotion
 from promotion.waivers import POOR, WAIVED, standing, waivers_of
@@ -94,9 +95,11 @@ def _hear(workspace: Workspace, name: str, wish: Wish) -> tuple[Case, WaivedChec
     room = open_promotion(workspace)
     case = open_case(room, find_candidate(workspace, name))
     _require_sense(case, wish)
-    policy = read_settings(workspace).policy(case.charter.risk_tier)
+    settings = read_settings(workspace)
+    policy = settings.policy(case.charter.risk_tier)
     _require_waivable(policy, wish)
     _require_entitled(case, wish)
+    _require_shown(case, settings, wish)
     before = _standing(case, wish)
     return case, _again(before, wish) if before is not None else _to_waive(case, policy, wish)
 
@@ -188,6 +191,15 @@ def _again(before: SignedWaiver, wish: Wish) -> WaivedCheck:
             remedy="a waiver stands until it ends; after that another one may be given",
         )
     return WaivedCheck(before, (), repeated=True)
+
+
+def _require_shown(case: Case, settings: GateSettings, wish: Wish) -> None:
+    """A refusal to waive what is not shown yet: it would tell what was found."""
+    early = hidden(case, settings)
+    if early is not None and wish.check not in SILENT:
+        raise Refused(
+            early, where=f"pilot {case.charter.pilot}, check {wish.check}", remedy="waive it then, if need be"
+        )
 
 
 def _to_waive(case: Case, policy: Policy, wish: Wish) -> tuple[Finding, ...]:

@@ -15,8 +15,8 @@ VARIABLE = "PILOTPLANT_CRASH_AT"
 class Point(StrEnum):
     """Every crash point, by command.
 
-    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` the gate's, and
-    `tests/journeys/test_crashed_handover.py` those from a decision to a release.
+    `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` and
+    `test_reminding.py` the gate's, and `tests/journeys/test_crashed_handover.py` those from a decision to a release.
     """
 
     FREEZE_COPIED = "freeze: copied, not named"
@@ -55,6 +55,10 @@ class Point(StrEnum):
     ADMIT_WRITTEN = "admit: written, not committed"
     ADMIT_RECORDED = "admit: recorded, no receipt"
     ADMIT_RECEIPTED = "admit: receipt written, not told"
+    REMIND_INTENDED = "remind: intended, not sent"
+    REMIND_SENT = "remind: sent, not noted"
+    LAPSE_WRITTEN = "lapse: written, not committed"
+    LAPSE_RECORDED = "lapse: recorded, not told"
 
 
 def reach(point: Point) -> None:

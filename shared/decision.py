@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Word = Literal["scale", "revise", "stop"]
 
@@ -34,6 +34,7 @@ class Decision(_Record):
         arm, release: for *scale*: what is handed over, and the name of the release it becomes.
         insight: for *stop* always, else where one was given: what was learned.
         successor: for *revise*: the draft that follows.
+        changes: for *revise*: what the owner wants changed, like `sample.units_per_arm=4000`.
     """
 
     word: Word
@@ -45,6 +46,15 @@ class Decision(_Record):
     insight: str | None = None
     successor: str | None = None
     stands_in: StandIn | None = None
+    changes: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_silence(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What came later is left out where it says nothing, so that what was signed before reads back the same.
+        said: dict[str, Any] = handler(self)
+        if not self.changes:
+            said.pop("changes", None)
+        return said
 
     def same_as(self, other: Decision) -> bool:
         """Whether both are the same person's and say the same, whenever they were said."""

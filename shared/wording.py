@@ -52,6 +52,18 @@ def effect(metric: Metric, found: Effect) -> str:
     return f"{number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
 
 
+def in_words(metric: Metric, found: Effect, sure: str) -> str:
+    """An effect as one would say it; `sure` is the interval's confidence, in per cent."""
+    if found.problem is not None or found.estimate is None or found.low is None or found.high is None:
+        return f"{found.metric} cannot be evaluated: {found.problem or 'it is not a number'}"
+    went = "rose" if found.estimate > 0 else "fell" if found.estimate < 0 else "stayed"
+    by, ends = number(metric, abs(found.estimate)).lstrip("+"), (found.low, found.high)
+    low, high = (number(metric, end) for end in ends)
+    may_be_none = ", so it may be none at all" if found.low <= 0 <= found.high else ""
+    fits = f"the data fit a true difference between {low} and {high} ({sure} interval)"
+    return f"{found.metric} {went} by {by}; {fits}{may_be_none}"
+
+
 def promise(metric: Metric, found: Promised) -> str:
     """What is promised on a metric, beside what was estimated, and by which prior."""
     prior = f"from {found.prior.pilots} pilots" if found.prior.pilots else "default"

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from promotion.intake import find_candidate
-from promotion.succession import spent_by
+from promotion.succession import opened_by, spent_by
 from shared.finding import Finding
-from shared.ledger import Entry
 
 ROUNDING = 1e-12
 REMEDY = "nothing mends this candidate: launch the draft that *revise* wrote, with its `follows` as it is"
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
-    follows, decided = case.charter.follows, _opened_by(case)
+    follows, decided = case.charter.follows, opened_by(case)
     if decided is None:
         if follows is None:
             yield finding("passed", "it revises no other pilot, and is tested at its own alpha", measured=0.0)
@@ -48,13 +47,6 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"{told}, so it is tested at {own:g}", measured=said, threshold=spent)
-
-
-def _opened_by(case: Case) -> Entry | None:
-    """The gate's decision that opened this pilot, or None."""
-    pilot = case.candidate.manifest.pilot
-    decided = (entry for entry in case.room.entries() if entry.kind == "decided")
-    return next((e for e in decided if e.body["decision"].get("successor") == pilot), None)
 
 
 CHECK = Check(

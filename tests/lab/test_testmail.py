@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import email
-import email.policy
-import socket
 import ssl
-from dataclasses import dataclass, field
-from email.message import EmailMessage
-from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -20,45 +14,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from lab.preview import Rendering
-from lab.state import Smtp, open_lab
+from lab.state import open_lab
 from lab.testmail import message, send_test
 from shared.errors import BadInput, Refused
+from shared.mail import Smtp
+from tests.fakes import Post, free_port, post_office
 from tests.lab_makers import CARD, OWNER, PILOT, draft
 
 PASSWORD = "correct horse"
 SENDER = "lab@example.com"
 
 
-@dataclass
-class Post:
-    """What a server took, as it came over the wire."""
-
-    taken: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
-    refuses: str | None = None
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.refuses:
-            return self.refuses
-        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        self.taken.append((envelope.mail_from, envelope.rcpt_tos, parsed))
-        return "250 taken"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def post():
     """A server that takes mail from this machine without a word."""
-    box = Post()
-    server = Controller(box, hostname="127.0.0.1", port=free_port())
-    server.start()
-    box.port = server.port
-    yield box
-    server.stop()
+    with post_office() as box:
+        yield box
 
 
 def certificate(folder):

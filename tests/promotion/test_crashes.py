@@ -14,6 +14,7 @@ from promotion.drafting import Asked
 from promotion.enrolment import enrol, enrolled_key
 from promotion.keyring import keyring
 from promotion.revocation import revoke
+from promotion.silence import settle
 from promotion.state import open_promotion
 from promotion.verification import verify
 from promotion.waiving import Wish, waive
@@ -36,6 +37,7 @@ def do(root: Path, command: str) -> Any:
         "waive": lambda: waive(
             workspace, "spring-email", Wish("sample_planned", OWNER, REASON, moment("2026-01-25 00:00"))
         ),
+        "lapse": lambda: settle(open_promotion(workspace)),
         "propose": lambda: decide(workspace, "spring-email", Asked("scale", OWNER, REASON)),
     }[command]()
 
@@ -105,9 +107,22 @@ def test_a_waiver_that_was_cut_off_is_finished_and_written_once(stage, point):
     assert verify(stage.workspace).problems == []
 
 
+@pytest.mark.parametrize("point", [Point.LAPSE_WRITTEN, Point.LAPSE_RECORDED])
+def test_a_lapse_that_was_cut_off_is_finished_and_written_once(stage, point):
+    stage.submit()
+    stage.workspace.clock.set(moment("2026-02-01 00:00"))
+    killed(stage, "lapse", point)
+    assert kinds(stage.workspace, "spring-email").count("lapsed") == (point == Point.LAPSE_RECORDED)
+    assert len(do(stage.workspace.root, "lapse")) == (point == Point.LAPSE_WRITTEN)
+    assert kinds(stage.workspace, "spring-email") == ["registered", "lapsed"]
+    assert verify(stage.workspace).problems == []
+
+
 def test_every_crash_point_of_these_commands_is_walked_here():
-    walked = {name for name in Point.__members__ if name.split("_")[0] in {"PROPOSE", "WAIVE", "REVOKE", "ROTATE"}}
+    walked = {
+        name for name in Point.__members__ if name.split("_")[0] in {"PROPOSE", "WAIVE", "REVOKE", "ROTATE", "LAPSE"}
+    }
     assert walked == {
         "PROPOSE_WRITTEN", "PROPOSE_RECORDED", "WAIVE_WRITTEN", "WAIVE_RECORDED", "REVOKE_WRITTEN", "REVOKE_RECORDED",
-        "ROTATE_RECORDED",
+        "ROTATE_RECORDED", "LAPSE_WRITTEN", "LAPSE_RECORDED",
     }  # fmt: skip

@@ -25,7 +25,7 @@ from shared.record import attestation_path
 from shared.yamlfile import read_yaml
 from tests.lab_makers import Step, run_child, start_child
 from tests.makers import OWNER, customers_csv, moment
-from tests.promotion.cases import GOOD, JUDGED, Recorded, do_decide
+from tests.promotion.cases import GOOD, INSIGHT, JUDGED, REASON, Recorded, do_decide
 
 WEAK = {**GOOD, "letter": Recorded(visits=24)}
 DEADLINE = moment("2026-02-01 00:00")
@@ -154,12 +154,14 @@ def test_a_private_key_that_is_not_the_enrolled_one_does_not_sign(stage):
 
 def test_the_last_second_is_in_time_and_the_deadline_is_not(stage):
     stage.submit()
+    stage.submit(charter={"pilot": "autumn-email"})
+    stage.workspace.clock.set(DEADLINE - timedelta(seconds=60))
+    said = Asked("stop", OWNER, REASON, insight=INSIGHT)
+    assert not decide(stage.workspace, "autumn-email", said).repeated
     stage.workspace.clock.set(DEADLINE)
     with pytest.raises(Refused, match="silence was"):
         stage.decide("stop")
-    assert nothing_happened(stage)
-    stage.workspace.clock.set(DEADLINE - timedelta(seconds=60))
-    assert not stage.decide("stop").repeated
+    assert "decided" not in entries(stage)
 
 
 @pytest.mark.parametrize("insight", ["", "  "])

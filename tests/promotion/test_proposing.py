@@ -266,3 +266,47 @@ def test_the_command_line_says_who_else_may_sign_and_what_to_type(high, capsys):
     out = capsys.readouterr().out
     assert "was proposed before" in out
     assert "pilotplant promote decide spring-email scale --arm letter --as PERSON" in out
+
+
+def queued(stage, capsys, *words):
+    run(["--workspace", str(stage.workspace.root), "promote", "queue", *words])
+    return capsys.readouterr().out
+
+
+def test_the_queue_shows_a_proposal_to_whoever_may_sign_second_with_what_they_type(high, capsys):
+    assert json.loads(queued(high, capsys, "--as", SECOND, "--json"))["candidates"] == []
+    high.decide("scale")
+    [found] = json.loads(queued(high, capsys, "--as", SECOND, "--json"))["candidates"]
+    proposed = found["proposed"]
+    assert (proposed["word"], proposed["by"], proposed["others"]) == ("scale --arm letter", OWNER, [SECOND])
+    words = f"promote decide spring-email scale --arm letter --as {SECOND} --reason"
+    assert proposed["next"].startswith(f"pilotplant {words}")
+    out = queued(high, capsys, "--as", SECOND)
+    assert f"scale --arm letter is proposed by {OWNER} ({REASON})" in out
+    assert words in out
+    # And what is typed so does it.
+    assert isinstance(run(["--workspace", str(high.workspace.root), *words.split(), OTHER]), Decided)
+    capsys.readouterr()
+    assert json.loads(queued(high, capsys, "--as", SECOND, "--json"))["candidates"] == []
+
+
+def test_the_queue_shows_no_proposal_to_the_requester(high, capsys):
+    high.decide("scale")
+    assert json.loads(queued(high, capsys, "--as", REQUESTER, "--json"))["candidates"] == []
+
+
+@pytest.mark.parametrize("happens", [_other_candidate, _revoked_key, _no_longer_entitled])
+def test_the_queue_shows_no_proposal_that_has_lapsed(high, capsys, happens):
+    high.decide("scale")
+    happens(high)
+    [found] = json.loads(queued(high, capsys, "--json"))["candidates"]
+    assert found["proposed"] is None
+    assert json.loads(queued(high, capsys, "--as", SECOND, "--json"))["candidates"] == []
+
+
+def test_the_queue_says_that_nobody_may_sign_second(high, capsys):
+    high.decide("scale")
+    high.people(*PERSONS[:2])
+    out = queued(high, capsys)
+    assert "nobody yet: have configs/people.yaml entitle a second person" in out
+    assert "They type" not in out

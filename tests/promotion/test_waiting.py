@@ -19,8 +19,8 @@ def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
     [found] = waiting(stage.workspace)
     # Judged on 20 January at eight: 11 days and 16 hours before.
     assert found == {
-        "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "until": "2026-02-01T00:00:00Z",
-        "days_left": 11.7, "due": False, "next": None,
+        "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "deciders": [OWNER],
+        "until": "2026-02-01T00:00:00Z", "days_left": 11.7, "due": False, "next": None, "proposed": None,
     }  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def test_what_was_decided_waits_no_more(stage):
     assert measures(stage.workspace) == {
         "decisions": {"scale": 0, "revise": 0, "stop": 1},
         "waiting": [],
+        "lapsed": [],
         "waivers": [],
         "handed_over": [],
     }
@@ -92,6 +93,7 @@ def test_an_empty_intake_waits_for_nobody(stage):
     assert measures(stage.workspace) == {
         "decisions": {"scale": 0, "revise": 0, "stop": 0},
         "waiting": [],
+        "lapsed": [],
         "waivers": [],
         "handed_over": [],
     }

@@ -68,3 +68,21 @@ def test_a_small_ratio_does_not_read_as_zero(value, text):
 
 def test_the_ends_of_an_interval_have_the_same_places():
     assert wording.interval(SPEND, -0.0004, 1.5) == "[-0.00040, 1.50000]"
+
+
+@pytest.mark.parametrize(
+    ("metric", "estimate", "low", "high", "text"),
+    [
+        (VISIT, 0.02, 0.01, 0.03, "went rose by 2.00 pp; the data fit a true difference between +1.00 pp and +3.00 pp"),
+        (SPEND, -0.5, -1.0, 0.25, "went fell by 0.500; the data fit a true difference between -1.000 and +0.250"),
+    ],
+)
+def test_an_effect_is_said_in_words_and_that_it_may_be_none(metric, estimate, low, high, text):
+    found = Effect(arm="letter", metric="went", part="primary", estimate=estimate, low=low, high=high)
+    may_be_none = ", so it may be none at all" if low < 0 else ""
+    assert wording.in_words(metric, found, "95 %") == f"{text} (95 % interval){may_be_none}"
+
+
+def test_an_effect_that_is_none_says_why():
+    found = Effect(arm="letter", metric="visit", part="primary", problem="one arm is empty")
+    assert wording.in_words(VISIT, found, "95 %") == "visit cannot be evaluated: one arm is empty"

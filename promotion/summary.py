@@ -1,0 +1,254 @@
+"""The summary: one page for whoever decides on a pilot: promised, found, spent, the gate's word, and what is next."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from promotion.case import Case
+from promotion.early import hidden
+from promotion.gate import Judgement
+from promotion.judging import judge_named, promises
+from promotion.policy import read_settings
+from promotion.recording import recorded
+from promotion.silence import lapses
+from promotion.succession import successor_name
+from shared import wording
+from shared.clock import rfc3339
+from shared.errors import BadInput, PilotPlantError
+from shared.files import write_atomically
+from shared.finding import Finding, Verdict
+from shared.money import Money
+from shared.page import pages
+from shared.workspace import Workspace
+
+# What tells whether the data can be believed, on the page of somebody who reads no other.
+HEALTH = ("sample_ratio", "multiple_exposure", "data_quality", "evidence_recomputed")
+WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of its interval"}
+# What the check says of each arm is what the owner reads of the money at stake.
+WORTH_IT = "worth_it"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Sentences under one heading."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one of the owner's words does; `command` is None where it cannot be given now."""
+
+    word: str
+    then: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The page.
+
+    Attributes:
+        state: whose move it is, in words.
+        hidden: why no results are shown; None where they are.
+        parts: promised, found, money, and what came before.
+        spent, budget: money as JSON says it; `spent` is None where the costs cannot be read.
+        arms: the verdict on each.
+        blocking: the findings that stand in the way, each with what would change it.
+        next: what each word does.
+    """
+
+    pilot: str
+    candidate: str
+    mode: str
+    owner: str
+    until: str
+    state: str
+    hidden: str | None
+    parts: tuple[Section, ...]
+    spent: dict[str, str] | None
+    budget: dict[str, str]
+    arms: dict[str, Verdict]
+    verdict: Verdict
+    blocking: tuple[Finding, ...]
+    next: tuple[Step, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in {"parts", "blocking", "next"}}
+        return {
+            "schema_version": 1,
+            **plain,
+            "parts": [asdict(part) for part in self.parts],
+            "blocking": [one.model_dump(mode="json") for one in self.blocking],
+            "next": [asdict(step) for step in self.next],
+        }
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        found = [f"{self.pilot}: {self.state}", *([f"No results yet: {self.hidden}."] if self.hidden else [])]
+        for part in self.parts:
+            found += ["", part.title, *(f"  {line}" for line in part.lines)]
+        found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
+        found += [f"  {_named(one)}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
+        found += ["", "What happens next"]
+        for step in self.next:
+            found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
+        return found
+
+
+def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summary:
+    """The summary of a pilot's latest candidate, judged now; showing results is a look of `who`.
+
+    Raises BadInput where there is no such candidate, or its charter cannot be read.
+    """
+    [(case, judgement)] = judge_named(workspace, name, who=who, what="summary")
+    charter, early = case.charter, hidden(case, read_settings(workspace))
+    return Summary(
+        pilot=charter.pilot,
+        candidate=case.digest,
+        mode=case.mode,
+        owner=charter.owner,
+        until=rfc3339(charter.deadline),
+        state=_state(case),
+        hidden=early,
+        parts=tuple(part for part in _parts(case, judgement, early) if part.lines),
+        spent=spent.as_json() if (spent := _spent(case)) else None,
+        budget=charter.budget.total.as_json(),
+        arms=judgement.verdicts,
+        verdict=judgement.verdict,
+        blocking=_blocking(judgement),
+        next=_next(case, judgement),
+    )
+
+
+def write_page(summary: Summary, path: Path) -> None:
+    """Writes the page as one file that needs no other; raises BadInput where none can be written."""
+    page = pages("promotion").get_template("summary.html.j2").render(summary=summary)
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
+
+
+def _state(case: Case) -> str:
+    pilot, before = case.charter.pilot, recorded(case.room, case.charter.pilot)
+    if before is not None:
+        decision = before.predicate.decision
+        return f"decided: {decision.word} {decision.arm or ''}".rstrip() + f", by {decision.owner} at {decision.at}"
+    if lapse := lapses(case.room).get(pilot):
+        return lapse.told().removeprefix(f"{pilot}: ")
+    until = f"{case.charter.deadline:%Y-%m-%d %H:%M} UTC"
+    return f"waits for {case.charter.owner} until {until}; no decision by then is *stop*"
+
+
+def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section, ...]:
+    effects = () if early else _effects(case)
+    return (_promised(case), _found(case, judgement, effects), _money(case, judgement), _before(case))
+
+
+def _promised(case: Case) -> Section:
+    charter, metrics = case.charter, case.promise.metrics
+    said, box = charter.hypothesis, charter.time_box
+    least = {
+        one.metric: wording.number(metrics[one.metric], one.minimum_effect).lstrip("+") for one in charter.primaries
+    }
+    return Section(
+        "What was promised",
+        (
+            f"Because {said.because}, we believe that {said.we_believe} will {said.will}.",
+            *(
+                f"{one.metric}: better by at least {least[one.metric]}"
+                f" ({WORTH[one.worthwhile]}), beyond chance at {100 * charter.alpha:g} %"
+                for one in charter.primaries
+            ),
+            *(
+                f"{rail.metric}: not worse by {wording.number(metrics[rail.metric], rail.margin)}"
+                for rail in charter.guardrails
+            ),
+            f"{charter.sample.units_per_arm:,} units in each arm, from {box.start} to {box.end} ({box.timezone})",
+        ),
+    )
+
+
+def _found(case: Case, judgement: Judgement, effects: tuple[str, ...]) -> Section:
+    """Effects, what to expect of them, guardrails and health; what is hidden is said once, above."""
+    told = [one for one in judgement.findings if one.check in {"guardrails", *HEALTH} and one.outcome != "unevaluable"]
+    expected = [
+        f"{arm}: {wording.promise(case.promise.metrics[one.metric], one)}"
+        for arm, each in promises(case).items()
+        for one in each
+    ]
+    return Section("What was found", (*effects, *expected, *(f"{_named(one)}: {one.reason}" for one in told)))
+
+
+def _effects(case: Case) -> tuple[str, ...]:
+    sure = f"{100 * (1 - case.charter.alpha):g} %"
+    try:
+        evidence = case.evidence
+    except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
+        return ("the effects cannot be computed from what was submitted",)
+    return tuple(
+        f"{arm.name}: {wording.in_words(case.promise.metrics[primary.metric], effect, sure)}"
+        for arm in case.charter.treatments
+        for primary in case.charter.primaries
+        if (effect := evidence.effect(arm.name, primary.metric)) is not None
+    )
+
+
+def _money(case: Case, judgement: Judgement) -> Section:
+    """What the pilot has cost, and what scaling an arm puts at stake."""
+    spent = _spent(case) or "nobody can say how much"
+    worth = [one for one in judgement.findings if one.check == WORTH_IT]
+    stakes = (f"{one.arm}: {one.reason}" if one.arm else one.reason for one in worth)
+    return Section("Money", (f"spent {spent} of a budget of {case.charter.budget.total}", *stakes))
+
+
+def _spent(case: Case) -> Money | None:
+    try:
+        return case.spend.total(case.charter.budget.currency)
+    except PilotPlantError:
+        return None  # the checks say why
+
+
+def _before(case: Case) -> Section:
+    """What the candidate itself says of earlier pilots; the insights are in the Lab, which the gate does not open."""
+    follows = case.charter.follows
+    lines = () if follows is None else (f"It revises {follows.pilot}, whose owner asked: {follows.change}",)
+    return Section("What came before", lines)
+
+
+def _blocking(judgement: Judgement) -> tuple[Finding, ...]:
+    poor = [one for one in judgement.findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
+    return tuple(sorted(poor, key=lambda one: one.outcome != "failed"))
+
+
+def _next(case: Case, judgement: Judgement) -> tuple[Step, ...]:
+    if recorded(case.room, case.charter.pilot) is not None or case.charter.pilot in lapses(case.room):
+        return (Step("nothing", "what was decided stands; a decision is made once", None),)
+    pilot, owner = case.charter.pilot, shlex.quote(case.charter.owner)
+    typed = f'pilotplant promote decide {pilot} {{}} --as {owner} --reason "why, in a sentence"'
+    several = read_settings(case.room.workspace).signatures_min.of(case.charter.risk_tier) > 1
+    once_more = ", once a second person has signed it too" if several else ""
+    admitted = [arm for arm, verdict in judgement.verdicts.items() if verdict == "admit"]
+    scale = [
+        Step("scale", f"{arm} is handed over to the Factory as release {case.charter.release(arm)}{once_more}",
+             typed.format(f"scale --arm {arm}"))
+        for arm in admitted
+    ] or [Step("scale", "not now: the gate admits no arm", None)]  # fmt: skip
+    after = f"a draft {successor_name(pilot)} is opened in the Lab, which is tested at less alpha"
+    return (
+        *scale,
+        Step("revise", f"{after}; say what changes", typed.format("revise")),
+        Step("stop", "the pilot is closed, and what was learned is kept",
+             typed.format("stop") + ' --insight "what we now know, and did not before"'),
+    )  # fmt: skip
+
+
+def _named(one: Finding) -> str:
+    return one.check + (f" ({one.arm})" if one.arm else "")

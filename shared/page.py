@@ -1,0 +1,32 @@
+"""Pages for people: one self-contained HTML file each, in one style, everything escaped that is not ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+STYLE = """
+  :root { color-scheme: light; --ink: #1b1b1b; --soft: #555; --line: #d9d9d9; --note: #fff7e0; }
+  body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 62rem; margin: 2rem auto;
+         padding: 0 1rem; }
+  h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+  .soft { color: var(--soft); } .note { background: var(--note); border: 1px solid var(--line); padding: .6rem .9rem; }
+  table { border-collapse: collapse; width: 100%; }
+  th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
+           vertical-align: top; }
+  td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+  figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
+  code { font-size: .85rem; overflow-wrap: anywhere; }
+  @media print { body { margin: 0; max-width: none; } }
+"""
+
+
+def pages(package: str) -> Environment:
+    """Where a package's page templates are rendered, with `style` in their reach; an unknown name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined)
+    environment.globals["style"] = STYLE
+    return environment
