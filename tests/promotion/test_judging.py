@@ -21,7 +21,7 @@ def test_a_pilots_name_means_its_latest_candidate(stage):
     stage.submit(arms=WEAK, later=1)
     stage.submit(later=2)
     [(case, judgement)] = judge_named(stage.workspace, "spring-email")
-    assert (case.candidate.manifest.ledger["seq"], judgement.verdict) == (2, "admit")
+    assert (case.candidate.manifest.ledger["seq"], judgement.verdict) == (4, "admit")
 
 
 def test_a_digest_or_its_beginning_means_that_candidate(stage):
