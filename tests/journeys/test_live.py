@@ -65,6 +65,7 @@ def edit_charter(root):
     path = root / "pilots" / PILOT / "charter.yaml"
     charter = yaml.safe_load(path.read_text())
     charter["sample"]["units_per_arm"] = 250
+    charter["primary"]["minimum_effect"] = 0.05
     charter["time_box"] = {"start": START.date(), "end": END.date(), "timezone": "UTC"}
     charter["arms"][1]["play"]["schedule"] = {"cron": "0 9 * * *", "timezone": "UTC", "grace_minutes": 60}
     path.write_text(yaml.safe_dump(charter))

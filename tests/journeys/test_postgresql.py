@@ -33,6 +33,7 @@ def live(postgres, tmp_path_factory):
     patch.setenv("PILOTPLANT_KEYS", str(folder / "keys"))
     patch.setenv("PILOTPLANT_PASSPHRASE", "the owner's own")
     patch.setenv("PILOTPLANT_GATE_PASSPHRASE", "the gate's own")
+    patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
 
     def command(at, *words):
         with time_machine.travel(at):
@@ -55,10 +56,12 @@ def live(postgres, tmp_path_factory):
     for name in ("gate", OWNER):
         command(LAUNCH, "promote", "enrol", name)
         command(LAUNCH, "factory", "trust", name)
+    command(LAUNCH, "factory", "enrol")
+    command(LAUNCH, "promote", "enrol", "factory")
     command(LAUNCH, "lab", "launch", PILOT)
     command(LAUNCH, "lab", "spend", PILOT, "12.50", "--for", "letters")
     command(END - timedelta(hours=1), "lab", "record", PILOT, results(root, folder / "results.csv"))
-    for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT]):
+    for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT], ["factory", "preflight", PILOT]):
         command(END + timedelta(hours=1), *words)
     yield root, command, folder
     patch.undo()

@@ -12,6 +12,7 @@ from promotion.policy import Policy, read_settings
 from shared.candidate import EVIDENCE
 from shared.errors import BadInput, Refused, Undecided
 from shared.finding import Finding
+from shared.quality import run_suite
 from tests.promotion.cases import GOOD, JUDGED, Recorded, levels
 
 OUTCOMES = ("passed", "failed", "unevaluable", "waived")
@@ -200,6 +201,7 @@ def test_trap_an_empty_suite(stage):
 
 def test_trap_a_suite_of_which_nothing_was_evaluated(stage, monkeypatch):
     monkeypatch.setattr("shared.quality._rules", lambda *_: ())
+    monkeypatch.setattr("promotion.case.run_suite", run_suite)  # whose answers other tests may remember
     judgement = stage.judge()
     assert (judgement.verdict, outcomes(judgement)["data_quality"]) == ("undecided", "unevaluable")
 
