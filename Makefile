@@ -8,7 +8,7 @@ demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or
 	@$(BIN)/pilotplant demo
 
 test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not storm"
 
 check: lint test           ## what CI runs
 
@@ -27,6 +27,7 @@ docs: .venv/ready          ## writes docs/cli.md and docs/gate.md from commands 
 	$(BIN)/python docs/gate.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
+	$(BIN)/pytest -q -n auto --dist loadfile -m storm
 	$(BIN)/python -m tests.proof
 
 bench: .venv/ready         ## speed and memory against bare peers; the last result is committed in docs/benchmarks/

@@ -34,6 +34,8 @@ from tests.lab_makers import run_child
 from tests.makers import OWNER, RELEASE, customers_csv
 from tests.promotion.cases import INSIGHT, LAUNCHED, REASON, Stage
 
+pytestmark = pytest.mark.storm
+
 PILOT, SUCCESSOR = "spring-email", "spring-email-2"
 
 

@@ -23,6 +23,8 @@ from shared.workspace import create
 from tests.makers import OWNER, customers_csv
 from tests.promotion.cases import LAUNCHED, Stage
 
+pytestmark = pytest.mark.storm
+
 
 class Crossed:
     """A workspace after a whole promotion and its admission, with a checkpoint of that moment."""

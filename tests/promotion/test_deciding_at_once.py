@@ -18,6 +18,8 @@ from tests.makers import OWNER
 from tests.postgres import on_postgres
 from tests.promotion.cases import LAUNCHED, do_decide
 
+pytestmark = pytest.mark.storm
+
 PROCESSES = 50
 
 
