@@ -739,7 +739,8 @@ GATE = [
         REFUSED,
         "the deadline has passed",
         PILOT,
-        at(DEADLINE),
+        # That silence was *stop* is written down by the first command that meets it.
+        both(at(DEADLINE), ran("promote", "settle")),
     ),
     Case(
         "not-enrolled",
