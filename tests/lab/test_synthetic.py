@@ -66,7 +66,8 @@ def test_a_whole_pilot_runs_on_them_and_the_gate_admits_what_was_planted(made_up
     assert judgement.verdict_on("card") == "refuse"
     [real] = [f for f in judgement.findings if f.check == "units_real"]
     assert (real.outcome, real.reason) == ("passed", "synthetic units, in a rehearsal")
-    others = [f for f in judgement.of_arm("letter") if f.check != "guardrails"]
+    asked = [f for f in judgement.of_arm("letter") if f.check not in {"guardrails", "guardrails_powered"}]
+    others = [f for f in asked if "the Factory has not tried this candidate yet" not in f.reason]
     assert {f.outcome for f in others if f.level == "block"} == {"passed"}
 
 
