@@ -218,11 +218,9 @@ def test_an_owner_who_decides_nothing_is_an_obstacle(loaded):
     assert problem.what == "somebody@example.com is not entitled to decide anything"
 
 
-@pytest.mark.parametrize(("tier", "told"), [("low", []), ("standard", ["Owner@example.com would decide on"])])
+@pytest.mark.parametrize(("tier", "told"), [("low", []), ("standard", ["owner@example.com would decide on"])])
 def test_only_a_pilot_of_low_risk_may_be_decided_by_whoever_asked(loaded, tier, told):
-    people = loaded.configs / "people.yaml"
-    people.write_text(people.read_text() + "  - email: Owner@example.com\n")
-    asked = ("requester: requester@", f"risk_tier: {tier}\nrequester: Owner@")
+    asked = ("requester: requester@", f"risk_tier: {tier}\nrequester: owner@")
     draft(loaded, PILOT, (CARD, ""), asked)
     found = [problem.what for problem in problems(loaded)]
     assert len(found) == len(told)
