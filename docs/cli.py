@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
+from generated import settle
 
 from pilotplant.app import app
 
@@ -57,13 +57,4 @@ def _default(option: Any) -> str:
     return "" if option.default in {None, False, ""} else f" Default: `{option.default}`."
 
 
-def main() -> None:
-    """Writes the page, or checks it."""
-    text = page()
-    if "--check" not in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/cli.md is not what the commands say of themselves; run `make docs`")
-
-
-main()
+settle(PAGE, page(), "docs/cli.md is not what the commands say of themselves")

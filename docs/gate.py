@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from generated import settle
 
 from promotion.catalogue import GROUPS, Listed, catalogue
 from promotion.policy import GateSettings
@@ -61,13 +62,4 @@ def _said(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def main() -> None:
-    """Writes the page, or checks it."""
-    text = page()
-    if "--check" not in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/gate.md is not what the checks say of themselves; run `make docs`")
-
-
-main()
+settle(PAGE, page(), "docs/gate.md is not what the checks say of themselves")

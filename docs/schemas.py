@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+
+from generated import settle
 
 from factory.state import FactorySettings
 from lab.state import LabSettings
@@ -33,15 +34,5 @@ def pages() -> dict[Path, str]:
     }
 
 
-def main() -> None:
-    """Writes the files, or checks them."""
-    for path, text in pages().items():
-        if "--check" not in sys.argv:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            sys.exit(f"{path.name} is not what its model says; run `make docs`")
-
-
-if __name__ == "__main__":
-    main()
+for path, text in pages().items():
+    settle(path, text, f"{path.name} is not what its model says")

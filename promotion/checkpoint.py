@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from promotion.enrolment import enrolled_key
 from promotion.keyring import keyring, keys_folder
+from promotion.signing import signer_of
 from promotion.state import open_promotion
+from shared.anchors import HeadRecord
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import write_once
-from shared.keys import GATE, KeyStore, PublicKey, narrowed
+from shared.keys import GATE, PublicKey, narrowed
 from shared.ledger import Entry, Head, Witness, legible
 from shared.room import Room
 from shared.signed import Signed, parse, sign
@@ -27,13 +28,6 @@ from shared.yamlfile import read_yaml
 KIND = "checkpoint"
 WITNESSED = "witnessed"
 OWN: Literal["promotion"] = "promotion"
-
-
-class _HeadRecord(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seq: int = Field(ge=1)
-    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
 class Checkpoint(BaseModel):
@@ -50,7 +44,7 @@ class Checkpoint(BaseModel):
     workspace: str
     mode: Mode
     at: str
-    ledgers: dict[Literal["lab", "promotion", "factory"], _HeadRecord]
+    ledgers: dict[Literal["lab", "promotion", "factory"], HeadRecord]
 
     def witnesses(self) -> dict[str, Witness]:
         """What it says of each room."""
@@ -75,10 +69,7 @@ def take(workspace: Workspace, others: Mapping[str, Head], out: Path | None = No
     does not verify, or the file holds something else.
     """
     room = open_promotion(workspace)
-    enrolled = enrolled_key(workspace, GATE)
-    signer = KeyStore(workspace, passphrase).signer(GATE)
-    if signer.public_key.keyid != enrolled.key_id:
-        raise Refused("the gate's private key is not the one that is enrolled", remedy="sign with the enrolled key")
+    signer = signer_of(workspace, GATE, passphrase)
     problems = room.problems()
     if problems:
         raise Refused(

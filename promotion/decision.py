@@ -59,8 +59,9 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     Where the policy asks for two signatures, the owner's word is a proposal until a second person has signed it too.
     Raises Refused or Undecided where gate or authority say no; nothing is then recorded.
     """
-    settle(open_promotion(workspace))
-    intent = intend(workspace, name, asked)
+    room = open_promotion(workspace)
+    settle(room)
+    intent = intend(room, name, asked)
     if isinstance(intent, ToRepeat):
         return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)
     return _propose(intent, asked) if isinstance(intent, ToPropose) else _settle(intent, asked)
@@ -68,7 +69,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
 
 def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
     """What `decide` would sign and do; raises what it would raise, but for a passphrase, which is not asked for."""
-    intent = intend(workspace, name, asked)
+    intent = intend(open_promotion(workspace), name, asked)
     if isinstance(intent, ToRepeat):
         return _repetition(workspace, intent)
     for who in (asked.who,) if isinstance(intent, ToPropose) else (GATE, asked.who):

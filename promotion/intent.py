@@ -16,14 +16,13 @@ from promotion.policy import GateSettings, Policy, read_settings
 from promotion.proposing import is_proposer, lapsed, last_proposal, require_second
 from promotion.recording import recorded, require_open
 from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
-from promotion.state import open_promotion
 from promotion.succession import require_free
 from shared.attestation import Attestation
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
 from shared.finding import Finding
 from shared.proposal import SignedProposal
-from shared.workspace import Workspace
+from shared.room import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,12 @@ class ToRepeat:
     attestation: Attestation
 
 
-def intend(workspace: Workspace, name: str, asked: Asked) -> ToSign | ToPropose | ToRepeat:
+def intend(room: Room, name: str, asked: Asked) -> ToSign | ToPropose | ToRepeat:
     """What a word on a pilot's latest candidate comes to: the gate has judged, and nothing is signed yet.
 
     Raises Refused or Undecided where gate or authority say no.
     """
-    room = open_promotion(workspace)
+    workspace = room.workspace
     case = open_case(room, find_candidate(workspace, name))
     asked = taught(case, asked)
     before = recorded(room, case.candidate.manifest.pilot)

@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from promotion.checkpoint import Checkpoint, distrust, parse_checkpoint
-from promotion.checks.evidence_recomputed import differences
+from promotion.checks.evidence_recomputed import differing_numbers
 from promotion.excerpt import Excerpt, read_excerpt
 from promotion.exporting import LEDGER, PACKAGE
 from promotion.keyring import Keyring, ring_of
 from shared import package as packages
+from shared import wording
 from shared.attestation import Attestation
 from shared.clock import Clock, parse_rfc3339
 from shared.digests import short
@@ -20,8 +21,6 @@ from shared.keys import PublicKey, record_bytes
 from shared.ledger import Head
 from shared.package import Package
 from shared.yamlfile import read_yaml
-
-NAMED_MAX = 5
 
 
 @dataclass(slots=True)
@@ -211,15 +210,13 @@ def _recomputed(package: Package, result: Outside, *, asked: bool) -> None:
     if candidate is None or promise is None:
         return
     try:
-        own = compute(promise, candidate.data, parse_rfc3339(candidate.manifest.covers_until)).as_json()
-        found = list(differences(candidate.evidence().as_json() | {"software": ""}, own | {"software": ""}))
+        own = compute(promise, candidate.data, parse_rfc3339(candidate.manifest.covers_until))
+        found = differing_numbers(candidate.evidence(), own)
     except (PilotPlantError, ValueError, OSError) as error:
         result.problems.append(f"evidence.json: it cannot be computed again ({error})")
         return
     if found:
-        more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
-        told = "; ".join(found[:NAMED_MAX])
-        result.problems.append(f"evidence.json: it does not follow from the sealed data: {told}{more}")
+        result.problems.append(f"evidence.json: it does not follow from the sealed data: {wording.first_of(found)}")
     else:
         result.verified.append("evidence: computed again from the sealed data, with the same numbers")
 

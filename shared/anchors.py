@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from shared.ledger import Entry, Head, Witness
 
 ROOMS = ("lab", "promotion", "factory")
 # Under which word an entry of one room names the head of another, where it does not say `ledgers`.
 _WORDS = {"lab": "lab", "gate": "promotion"}
+
+
+class HeadRecord(BaseModel):
+    """The end of a ledger in a file that leaves its room."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int = Field(ge=1)
+    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
 def anchors(name: str, entries: Iterable[Entry]) -> dict[str, list[Witness]]:

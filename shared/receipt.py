@@ -8,17 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shared.anchors import HeadRecord
 from shared.clock import parse_rfc3339
 from shared.digests import canonical, hex_of
 from shared.errors import BadInput
 from shared.workspace import Mode, Workspace
-
-
-class _Head(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seq: int = Field(ge=1)
-    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
 class Receipt(BaseModel):
@@ -45,7 +39,7 @@ class Receipt(BaseModel):
     release: str | None = None
     reasons: tuple[str, ...] = ()
     at: str
-    ledger: _Head
+    ledger: HeadRecord
 
     @model_validator(mode="after")
     def _says_what_its_outcome_needs(self) -> Receipt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from shared.attestation import Promised
 from shared.evidence.model import Effect
@@ -89,6 +90,11 @@ def days(left: float) -> str:
     """How much time is left: whole days, the last one as `less than a day`."""
     whole = int(left)
     return "less than a day" if whole < 1 else "1 day" if whole == 1 else f"{whole} days"
+
+
+def first_of(told: Sequence[str], most: int = 5) -> str:
+    """The first sentences of several, and how many more there are: `one; two and 3 more`."""
+    return "; ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
 def bar(frac: float, width: int = 6) -> str:

@@ -8,22 +8,20 @@ from typing import Any
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from shared import wording
+from shared.evidence.model import Evidence
 from shared.finding import Finding
 
 # DESIGN: counts exactly, floats to 1e-9; more would trip over the order in which threads add up.
 TOLERANCE = 1e-9
-NAMED_MAX = 5
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
-    own, submitted = case.evidence.as_json(), case.submitted.as_json()
-    # Which release computed it is no number of the evidence.
-    differing = list(differences(submitted | {"software": ""}, own | {"software": ""}))
+    differing = differing_numbers(case.submitted, case.evidence)
     if differing:
-        more = f" and {len(differing) - NAMED_MAX} more" if len(differing) > NAMED_MAX else ""
         yield finding(
             "failed",
-            "the submitted evidence does not follow from the sealed data: " + "; ".join(differing[:NAMED_MAX]) + more,
+            f"the submitted evidence does not follow from the sealed data: {wording.first_of(differing)}",
             measured=differing,
             threshold=TOLERANCE,
             remedy="analyse and submit again with this release; if it differs again, report it",
@@ -32,6 +30,11 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
         yield finding(
             "passed", "the gate computes the same numbers from the sealed data", measured=[], threshold=TOLERANCE
         )
+
+
+def differing_numbers(submitted: Evidence, own: Evidence) -> list[str]:
+    """Each place where two computations of the evidence differ; which release computed them is no number of it."""
+    return list(differences(submitted.as_json() | {"software": ""}, own.as_json() | {"software": ""}))
 
 
 def differences(submitted: Any, own: Any, path: str = "") -> Iterator[str]:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from promotion.bookings import Booked, booked, differences
 from promotion.case import Case
 from promotion.check import Check, NeverWaived, finding
+from shared import wording
 from shared.excerpt import Excerpt
 from shared.finding import Finding
 from shared.ledger import Head
 
 AGAIN = "submit the pilot again: pilotplant lab submit {}"
 REPAIR = "run `pilotplant promote verify`, restore the Lab's ledger from a backup, and submit the pilot again"
-# So many differences are told one by one.
-TOLD_MAX = 5
 
 
 def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
@@ -24,7 +23,9 @@ def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
         reason = "the gate never took in this charter, so it witnessed no head of the Lab's ledger"
         yield finding("unevaluable", reason, remedy="nothing mends this candidate: launch a new pilot")
     elif broken := chain.broken():
-        yield finding("failed", f"the Lab's ledger was altered: {_some(broken)}", measured=broken, remedy=REPAIR)
+        yield finding(
+            "failed", f"the Lab's ledger was altered: {wording.first_of(broken)}", measured=broken, remedy=REPAIR
+        )
     elif gap := _uncovered(case, chain):
         yield finding("unevaluable", gap, remedy=again)
     elif replaced := [head for head in case.witnessed if not _agrees(chain, head)]:
@@ -66,7 +67,7 @@ def _compared(case: Case, account: Booked, again: str) -> Finding:
     found = [f"`{key}` is twice in the Lab's ledger" for key in account.twice]
     found += differences(account.costs, case.spend.entries)
     if found:
-        reason = f"the costs in the candidate are not those of the Lab's ledger: {_some(found)}"
+        reason = f"the costs in the candidate are not those of the Lab's ledger: {wording.first_of(found)}"
         return finding("failed", reason, measured=found, threshold=[], remedy=again)
     if account.held:
         held = ", ".join(f"{money} for `{key}`" for key, money in sorted(account.held.items()))
@@ -83,11 +84,6 @@ def _compared(case: Case, account: Booked, again: str) -> Finding:
         f"{told}, entry by entry as in the Lab's ledger",
         measured={"costs": number, "totals": [total.as_json() for total in totals], "entries": len(case.excerpt.links)},
     )
-
-
-def _some(told: list[str]) -> str:
-    more = f" and {len(told) - TOLD_MAX} more" if len(told) > TOLD_MAX else ""
-    return "; ".join(told[:TOLD_MAX]) + more
 
 
 CHECK = Check(
