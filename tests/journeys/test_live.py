@@ -35,6 +35,13 @@ def live(tmp_path_factory):
             return run(["--workspace", str(root), *map(str, words)])
 
     command(LAUNCH, "init", root)
+    submitted(command, root, folder)
+    yield root, command, folder
+    patch.undo()
+
+
+def submitted(command, root, folder):
+    """The way of a live pilot from the first customers to a candidate that the Factory has tried."""
     command(LAUNCH, "factory", "load", "customers", customers(folder / "customers.csv"))
     command(LAUNCH, "factory", "publish")
     command(LAUNCH, "lab", "new", PILOT)
@@ -49,8 +56,6 @@ def live(tmp_path_factory):
     command(END - timedelta(hours=1), "lab", "record", PILOT, results(root, folder / "results.csv"))
     for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT], ["factory", "preflight", PILOT]):
         command(END + timedelta(hours=1), *words)
-    yield root, command, folder
-    patch.undo()
 
 
 def customers(path):

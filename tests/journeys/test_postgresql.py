@@ -12,7 +12,7 @@ import pytest
 import time_machine
 
 from pilotplant.app import _exit_code, run
-from tests.journeys.test_live import CUSTOMERS, END, LAUNCH, OWNER, PILOT, customers, decide, edit_charter, results
+from tests.journeys.test_live import CUSTOMERS, END, LAUNCH, PILOT, decide, submitted
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
 FILES = {"lab": "lab.yaml", "promotion": "gate.yaml", "factory": "factory.yaml"}
@@ -49,20 +49,7 @@ def live(postgres, tmp_path_factory):
     for url, file in re.findall(r"^(database: \S+) +# (\S+)$", GUIDE, flags=re.MULTILINE):
         path = root / "configs" / file
         path.write_text(re.sub(r"^database: .*$", here(url, postgres), path.read_text(), flags=re.MULTILINE))
-    command(LAUNCH, "factory", "load", "customers", customers(folder / "customers.csv"))
-    command(LAUNCH, "factory", "publish")
-    command(LAUNCH, "lab", "new", PILOT)
-    edit_charter(root)
-    for name in ("gate", OWNER):
-        command(LAUNCH, "promote", "enrol", name)
-        command(LAUNCH, "factory", "trust", name)
-    command(LAUNCH, "factory", "enrol")
-    command(LAUNCH, "promote", "enrol", "factory")
-    command(LAUNCH, "lab", "launch", PILOT)
-    command(LAUNCH, "lab", "spend", PILOT, "12.50", "--for", "letters")
-    command(END - timedelta(hours=1), "lab", "record", PILOT, results(root, folder / "results.csv"))
-    for words in (["lab", "analyse", PILOT], ["lab", "submit", PILOT], ["factory", "preflight", PILOT]):
-        command(END + timedelta(hours=1), *words)
+    submitted(command, root, folder)
     yield root, command, folder
     patch.undo()
 

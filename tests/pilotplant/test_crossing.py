@@ -15,10 +15,10 @@ from pilotplant.crossing import heads, verify
 from promotion.checkpoint import take
 from promotion.state import open_promotion
 from shared.anchors import anchors, head_of
-from shared.digests import digest_bytes
 from shared.errors import Refused
-from shared.ledger import GENESIS, Entry, Head, entry_hash
+from shared.ledger import Entry, Head
 from shared.workspace import open_workspace
+from tests import forgery
 
 
 @pytest.fixture
@@ -36,19 +36,7 @@ def database(workspace, room):
 def rewrite(workspace, room, seq):
     """A forger changes one entry's time and computes every hash after it anew."""
     connection = database(workspace, room)
-    rows = connection.execute("SELECT seq, at, kind, subject, body FROM ledger ORDER BY seq").fetchall()
-    prev = GENESIS
-    with connection:
-        connection.execute("DELETE FROM ledger")
-        for number, at, kind, subject, body in rows:
-            said = "2020-01-01T00:00:00Z" if number == seq else at
-            digest = digest_bytes(body.encode())
-            fresh = entry_hash(seq=number, at=said, kind=kind, subject=subject, body=digest, prev=prev)
-            connection.execute(
-                "INSERT INTO ledger (seq, at, kind, subject, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (number, said, kind, subject, body, prev, fresh),
-            )
-            prev = fresh
+    forgery.rewrite(connection, lambda number, _: "2020-01-01T00:00:00Z" if number == seq else None)
     connection.close()
 
 

@@ -8,10 +8,10 @@ from promotion.keyring import keys_folder
 from promotion.verification import verify
 from shared.attestation import parse_attestation
 from shared.candidate import open_candidate
-from shared.digests import canonical, digest_bytes
+from shared.digests import canonical
 from shared.errors import BadInput
-from shared.ledger import GENESIS, entry_hash
 from shared.record import attestation_path
+from tests import forgery
 from tests.promotion.cases import Stage
 
 
@@ -191,19 +191,7 @@ def test_a_decision_dropped_from_ledger_and_table_is_found_by_its_attestation(de
 def test_a_ledger_that_was_written_anew_is_found_by_the_attestations_witness(decided):
     """A forger who rehashes every entry cannot change the head that gate and owner have signed."""
     connection = database(decided)
-    rows = connection.execute("SELECT seq, at, kind, subject, body FROM ledger ORDER BY seq").fetchall()
-    prev = GENESIS
-    with connection:
-        connection.execute("DELETE FROM ledger")
-        for seq, at, kind, subject, body in rows:
-            said = "2026-01-01T00:00:00Z" if kind == "registered" else at
-            digest = digest_bytes(body.encode())
-            fresh = entry_hash(seq=seq, at=said, kind=kind, subject=subject, body=digest, prev=prev)
-            connection.execute(
-                "INSERT INTO ledger (seq, at, kind, subject, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (seq, said, kind, subject, body, prev, fresh),
-            )
-            prev = fresh
+    forgery.rewrite(connection, lambda _, kind: "2026-01-01T00:00:00Z" if kind == "registered" else None)
     connection.close()
     found = problems(decided)
     assert any("is not the one that was witnessed; the chain was cut or replaced" in problem for problem in found)
