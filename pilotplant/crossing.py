@@ -16,11 +16,11 @@ from factory.state import open_factory
 from lab.state import open_lab
 from promotion import verification
 from promotion.checkpoint import read_checkpoint
-from promotion.intake import candidates, digest_named
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
 from shared.console import counted
 from shared.errors import PilotPlantError, Refused
+from shared.intake import candidates, digest_named
 from shared.ledger import Head, Witness, legible
 from shared.room import Room
 from shared.workspace import Workspace

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from promotion.handover import hand_over, is_handed_over, package_path
-from promotion.intake import find_candidate
 from promotion.recording import row_of
 from promotion.succession import open_successor
 from shared.attestation import Attestation, parse_attestation
@@ -16,6 +15,7 @@ from shared.candidate import Candidate
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.files import write_atomically
+from shared.intake import find_candidate
 from shared.metrics import Metric
 from shared.record import attestation_path
 from shared.room import Room

@@ -8,7 +8,6 @@ from typing import Any
 from promotion.carrying import Decided, OnDisk, Step, carry_out, look, steps
 from promotion.drafting import Asked
 from promotion.enrolment import enrolled_key
-from promotion.intake import digest_named
 from promotion.intent import ToPropose, ToRepeat, ToSign, intend
 from promotion.proposing import Proposed, propose, told, verdict_for
 from promotion.recording import record, row_of
@@ -18,6 +17,7 @@ from promotion.state import open_promotion
 from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
+from shared.intake import digest_named
 from shared.keys import GATE
 from shared.workspace import Workspace
 

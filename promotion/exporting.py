@@ -9,13 +9,13 @@ from pathlib import Path
 from promotion.checkpoint import read_checkpoint
 from promotion.excerpt import excerpt
 from promotion.handover import pack
-from promotion.intake import candidates, find_candidate
 from promotion.keyring import Keyring, keyring, records
 from promotion.recording import recorded, row_of
 from promotion.state import open_promotion
 from shared.attestation import Attestation
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
+from shared.intake import candidates, find_candidate
 from shared.keys import write_public
 from shared.workspace import Workspace
 

@@ -10,7 +10,7 @@ from promotion.claims import taught
 from promotion.drafting import Asked, draft_decision
 from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
-from promotion.intake import find_candidate, open_case
+from promotion.intake import open_case
 from promotion.keyring import keyring
 from promotion.policy import GateSettings, Policy, read_settings
 from promotion.proposing import is_proposer, lapsed, last_proposal, require_second
@@ -21,6 +21,7 @@ from shared.attestation import Attestation
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
 from shared.finding import Finding
+from shared.intake import find_candidate
 from shared.proposal import SignedProposal
 from shared.room import Room
 

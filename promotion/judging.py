@@ -6,7 +6,7 @@ from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.early import SILENT, hidden, masked
 from promotion.gate import Judgement, judge
-from promotion.intake import find_candidate, open_case
+from promotion.intake import open_case
 from promotion.looks import note
 from promotion.policy import read_settings
 from promotion.promised import past_pilots, promised
@@ -15,6 +15,7 @@ from promotion.state import open_promotion
 from promotion.waiting import undecided
 from shared.attestation import Promised
 from shared.errors import BadInput
+from shared.intake import find_candidate
 from shared.people import Tier
 from shared.workspace import Workspace
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from promotion.case import Case
-from promotion.intake import digest_named
 from shared import ledger
+from shared.intake import digest_named
 
 LOOKED = "looked"
 

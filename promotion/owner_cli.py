@@ -90,7 +90,7 @@ def asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | None
     if not sys.stdin.isatty():
         return None, None
     from promotion.claims import DIRECTIONS
-    from promotion.intake import find_candidate
+    from shared.intake import find_candidate
 
     charter = find_candidate(workspace, name).promise().charter
     arms = [arm.name for arm in charter.treatments]

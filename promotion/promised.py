@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from promotion.case import Case
-from promotion.intake import intake_folder
 from promotion.state import decisions
 from shared.attestation import Predicate, PriorRecord, Promised, parse_attestation
 from shared.candidate import EVIDENCE, PROMISE, open_candidate
@@ -20,6 +19,7 @@ from shared.evidence import shrinkage
 from shared.evidence.effects import part_of
 from shared.evidence.model import Effect, Evidence
 from shared.evidence.prior import Prior, default_prior, empirical_prior
+from shared.intake import intake_folder
 
 # What must have been found of a pilot before its numbers say what to expect of others.
 SOUND = ("candidate_sealed", "charter_frozen", "evidence_recomputed", "sample_ratio")

@@ -10,7 +10,6 @@ from securesystemslib.signer import CryptoSigner
 from promotion.authority import Occasion, against, second_signers
 from promotion.case import Case
 from promotion.gate import Judgement
-from promotion.intake import digest_named
 from promotion.keyring import Keyring, keyring
 from shared import ledger
 from shared.clock import rfc3339
@@ -18,6 +17,7 @@ from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused
 from shared.finding import Verdict
+from shared.intake import digest_named
 from shared.ledger import Entry
 from shared.people import same_person
 from shared.proposal import PROPOSAL, Proposal, SignedProposal, read_proposal

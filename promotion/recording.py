@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.case import Case
-from promotion.intake import digest_named
 from promotion.policy import Policy
 from promotion.portfolio import outcome
 from promotion.proposing import require_last
@@ -18,6 +17,7 @@ from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.digests import digest_bytes
 from shared.errors import Refused
+from shared.intake import digest_named
 from shared.room import Room
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.case import Case
-from promotion.intake import digest_named, latest, open_case
+from promotion.intake import open_case
 from promotion.state import decisions
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import PilotPlantError
+from shared.intake import digest_named, latest
 from shared.ledger import Entry, legible
 from shared.room import Room
 

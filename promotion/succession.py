@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from promotion.case import Case
-from promotion.intake import digest_named
 from promotion.revision import applied, parse_changes
 from shared.candidate import Candidate
 from shared.charter import Charter
 from shared.decision import Decision
 from shared.errors import Refused
 from shared.files import scratch_in, settle
+from shared.intake import digest_named
 from shared.ledger import Entry
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml

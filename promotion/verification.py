@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.checkpoint import read_checkpoint
-from promotion.intake import intake_folder
 from promotion.keyring import keyring, keys_folder, records
 from promotion.preflight import verify_report
 from promotion.state import decisions, open_promotion, promises
@@ -19,6 +18,7 @@ from shared.candidate import open_candidate
 from shared.clock import parse_rfc3339
 from shared.digests import PREFIX, digest_bytes, hex_of
 from shared.errors import BadInput, PilotPlantError, Refused
+from shared.intake import intake_folder
 from shared.keys import PublicKey, record_bytes
 from shared.ledger import Entry, Head, Witness, legible
 from shared.preflight import reports_folder

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from promotion.authority import deciders
 from promotion.case import Case
-from promotion.intake import digest_named, latest, open_case
+from promotion.intake import open_case
 from promotion.policy import GateSettings, read_settings
 from promotion.proposing import Proposed, pending, said, to_type
 from promotion.reception import receptions
@@ -19,6 +19,7 @@ from promotion.waivers import WAIVED
 from shared.candidate import Candidate
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError
+from shared.intake import digest_named, latest
 from shared.room import Room
 from shared.workspace import Workspace
 

@@ -11,7 +11,7 @@ from promotion.checks import CHECKS
 from promotion.drafting import REASON_MIN
 from promotion.early import SILENT, hidden
 from promotion.gate import judge
-from promotion.intake import find_candidate, open_case
+from promotion.intake import open_case
 from promotion.policy import GateSettings, Policy, read_settings
 from promotion.signing import require_here, signer_of
 from promotion.state import open_promotion
@@ -21,6 +21,7 @@ from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.finding import Finding
+from shared.intake import find_candidate
 from shared.signed import parse, sign
 from shared.waiver import WAIVER, SignedWaiver, Waiver, read_waiver
 from shared.workspace import Workspace

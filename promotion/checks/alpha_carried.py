@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
-from promotion.intake import find_candidate
 from promotion.succession import opened_by, spent_by
 from shared.finding import Finding
+from shared.intake import find_candidate
 
 ROUNDING = 1e-12
 REMEDY = "nothing mends this candidate: launch the draft that *revise* wrote, with its `follows` as it is"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
-from promotion.intake import find_candidate
 from promotion.revision import unmade
 from promotion.succession import opened_by
 from shared.finding import Finding
+from shared.intake import find_candidate
 
 
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:

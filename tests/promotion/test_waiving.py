@@ -59,8 +59,8 @@ def kinds(stage):
 
 def planned(stage, now=JUDGED):
     from promotion.gate import judge
-    from promotion.intake import find_candidate
     from promotion.policy import read_settings
+    from shared.intake import find_candidate
 
     case = stage.open(find_candidate(stage.workspace, "spring-email"), now=now)
     judgement = judge(case, read_settings(stage.workspace).policy("standard"))
