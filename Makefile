@@ -1,6 +1,8 @@
 # Every target sets up its own environment in .venv; Python 3.11 or newer, pip and make are all a machine needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Commands, flows and tests start hundreds of processes; without bytecode each would compile every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint docs proof bench clean
 
