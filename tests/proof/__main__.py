@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.gate import headline
-from tests.proof import crash_storm, error_rates, forecast, portfolio, sandbox_matrix, sequential
+from tests.proof import crash_storm, error_rates, forecast, mutation, portfolio, sandbox_matrix, sequential
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
 SUITES = {
@@ -19,6 +19,7 @@ SUITES = {
     "sandbox-matrix": sandbox_matrix.prove,
     "gate": headline.prove,
     "portfolio": portfolio.prove,
+    "mutation": mutation.prove,
 }
 
 

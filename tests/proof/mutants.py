@@ -1,0 +1,113 @@
+"""A pytest plugin that runs the collected tests on every mutant of one module, in one process.
+
+`mutmut` makes the mutants: each function comes back as all its variants and a switch between them, which reads
+`MUTANT_UNDER_TEST`. Its own runner starts the tests anew for each mutant and picks them by what they reach; every
+judgement reaches every check, so here a module is held against its own tests, whose shared fixtures stay up.
+
+`MUTATED` is the module's name, `MUTATED_FILE` its path and `MUTATED_RESULT` the JSON file that is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
+
+import pytest
+from mutmut.mutation.file_mutation import MutatedFile, mutate_file_contents
+
+MODULE, FILE, RESULT = os.environ["MUTATED"], Path(os.environ["MUTATED_FILE"]), Path(os.environ["MUTATED_RESULT"])
+SWITCH = "MUTANT_UNDER_TEST"
+
+
+class Loader(SourceFileLoader):
+    """Compiles the mutated text in place of the file's."""
+
+    mutated: MutatedFile = mutate_file_contents(str(FILE), FILE.read_text())
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.mutated.code, self.path, "exec", dont_inherit=True)
+
+
+class Finder:
+    """Finds the one module that is mutated."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return spec_from_file_location(name, FILE, loader=Loader(name, str(FILE))) if name == MODULE else None
+
+
+class Runs:
+    """Runs items over and over; the quickest and the last that killed a mutant come first."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.items = list(session.items)
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed = self.failed or report.failed
+
+    def fails(self, item: pytest.Item, *, last: bool = False) -> bool:
+        """Whether a test failed; all but its own fixtures stay up, unless it is the last."""
+        self.failed = False
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None if last else item.parent)
+        return self.failed
+
+    def sound(self, *, last: bool) -> bool:
+        took = {}
+        for place, item in enumerate(self.items, start=1):
+            begun = time.monotonic()
+            if self.fails(item, last=last and place == len(self.items)):
+                return False
+            took[item] = time.monotonic() - begun
+        self.items.sort(key=took.__getitem__)
+        return True
+
+    def killed(self, mutant: str) -> bool:
+        os.environ[SWITCH] = f"{MODULE}.{mutant}"
+        try:
+            for item in self.items:
+                if self.fails(item):
+                    self.items.remove(item)
+                    self.items.insert(0, item)
+                    return True
+            return False
+        finally:
+            del os.environ[SWITCH]
+
+
+assert MODULE not in sys.modules
+sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool:
+    """In place of pytest's own loop: the tests as they are, on each mutant, and as they are again."""
+    runs = Runs(session)
+    session.config.pluginmanager.register(runs)
+    if session.testsfailed or not runs.items or not runs.sound(last=False):
+        raise pytest.UsageError(f"the tests of {MODULE} do not pass without a mutation")
+    mutants = Loader.mutated.mutant_names
+    survivors = [mutant for mutant in mutants if not runs.killed(mutant)]
+    if not runs.sound(last=True):
+        raise pytest.UsageError(f"the tests of {MODULE} do not pass any more: a mutant left something behind")
+    RESULT.write_text(json.dumps({"mutants": len(mutants), "survivors": [_change(name) for name in survivors]}))
+    return True
+
+
+def _change(mutant: str) -> dict[str, list[str] | str]:
+    lines = Loader.mutated.code.splitlines()
+    original, _, _ = mutant.rpartition("__mutmut_")
+    was, now = (
+        lines[span.start : span.end]
+        for span in (Loader.mutated.line_span_by_function_name[name] for name in (f"{original}__mutmut_orig", mutant))
+    )
+    removed = [line.strip() for line in was if line not in now]
+    added = [line.strip() for line in now if line not in was]
+    return {"function": original.removeprefix("x_"), "was": removed, "now": added}

@@ -1,0 +1,105 @@
+"""The gate's own tests against every mutant of the gate: how many live on, and which can be told from the original."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+TESTS = {"promotion/gate.py": ["tests/promotion/test_gate.py"]}
+MOST = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module's mutants.
+
+    Attributes:
+        survivors: the changes that no test noticed and that can be told from the original.
+        equivalent: the changes that no test can notice, each with the reason.
+    """
+
+    path: str
+    mutants: int
+    survivors: list[dict[str, Any]]
+    equivalent: list[tuple[dict[str, Any], str]]
+
+
+def prove() -> tuple[str, bool]:
+    """The page, and whether fewer than one mutant in twenty lives on in every module's tests."""
+    paths = ["promotion/gate.py", *(f"promotion/checks/{path.name}" for path in _checks())]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        modules = list(pool.map(held, paths))
+    return _page(modules), _share(modules) < MOST
+
+
+def held(path: str) -> Module:
+    """What is left of a module's mutants after its own tests; raises RuntimeError where these do not pass."""
+    tests = TESTS.get(path, [f"tests/promotion/checks/test_{Path(path).name}"])
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "tests.proof.mutants", "-p", "no:cacheprovider",
+             f"--basetemp={folder}/tests", *tests],
+            cwd=PROJECT, capture_output=True, text=True, check=False,
+            env={**os.environ, "MUTATED": path.removesuffix(".py").replace("/", "."), "MUTATED_FILE": path,
+                 "MUTATED_RESULT": str(result)},
+        )  # fmt: skip
+        if not result.exists():
+            raise RuntimeError(f"{path}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+        found = json.loads(result.read_text())
+    listed = {_key(entry): entry["why"] for entry in yaml.safe_load(EQUIVALENT.read_text()) if entry["module"] == path}
+    survivors = [change for change in found["survivors"] if _key(change) not in listed]
+    equivalent = [(change, listed[_key(change)]) for change in found["survivors"] if _key(change) in listed]
+    sys.stderr.write(f"  {path}: {found['mutants']} mutants, {len(survivors)} survived\n")
+    return Module(path, found["mutants"], survivors, equivalent)
+
+
+def _checks() -> list[Path]:
+    return sorted(path for path in (PROJECT / "promotion" / "checks").glob("*.py") if path.name != "__init__.py")
+
+
+def _key(change: dict[str, Any]) -> tuple[str, ...]:
+    return change["function"], *change["was"], "→", *change["now"]
+
+
+def _share(modules: list[Module]) -> float:
+    distinct = sum(module.mutants - len(module.equivalent) for module in modules)
+    return sum(len(module.survivors) for module in modules) / distinct
+
+
+def _page(modules: list[Module]) -> str:
+    mutants = sum(module.mutants for module in modules)
+    survivors = sum(len(module.survivors) for module in modules)
+    equivalent = sum(len(module.equivalent) for module in modules)
+    lines = [
+        "# Mutants of the gate",
+        "",
+        "Every function of the gate and of its checks is changed in one place, again and again: an operator, a number,",
+        "a text, an argument that is left out ([mutmut](https://mutmut.readthedocs.io)'s mutants). Each mutant is held",
+        "against the tests of its own module and of no other, and lives on where they all pass.",
+        "",
+        f"**{mutants:,} mutants, {survivors} live on ({_share(modules):.1%} of those that can be told from the "
+        f"original; the promise is under {MOST:.0%}).** {equivalent} more cannot be told apart.",
+        "",
+        "| module | mutants | live on | cannot be told apart |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    lines += [f"| `{m.path}` | {m.mutants} | {len(m.survivors)} | {len(m.equivalent)} |" for m in modules]
+    lines += ["", "## Mutants that live on", ""]
+    lines += [f"- `{m.path}` {_told(change)}" for m in modules for change in m.survivors] or ["None."]
+    lines += ["", "## Mutants that cannot be told apart", ""]
+    lines += [f"- `{m.path}` {_told(change)}: {why}" for m in modules for change, why in m.equivalent] or ["None."]
+    return "\n".join([*lines, ""])
+
+
+def _told(change: dict[str, Any]) -> str:
+    return f"`{change['function']}`: `{' '.join(change['was'])}` → `{' '.join(change['now'])}`"
