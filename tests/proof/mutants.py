@@ -13,11 +13,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 
 import pytest
 from mutmut.mutation.file_mutation import MutatedFile, mutate_file_contents
@@ -31,7 +30,7 @@ class Loader(SourceFileLoader):
 
     mutated: MutatedFile = mutate_file_contents(str(FILE), FILE.read_text())
 
-    def get_code(self, fullname: str) -> CodeType:
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
         return compile(self.mutated.code, self.path, "exec", dont_inherit=True)
 
 
@@ -39,7 +38,7 @@ class Finder:
     """Finds the one module that is mutated."""
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(name: str, *_: object) -> ModuleSpec | None:
         return spec_from_file_location(name, FILE, loader=Loader(name, str(FILE))) if name == MODULE else None
 
 
