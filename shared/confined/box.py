@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.confined import landlock
-from shared.console import progress
 from shared.errors import BadInput, Contained, PilotPlantError, Undecided
 from shared.stamps import Witness, witness
 
@@ -83,6 +82,8 @@ class Box:
             PilotPlantError: the box itself broke.
         """
         if not ensure_available(self.without_landlock):
+            from shared.console import progress  # not for the child, which imports this module as well
+
             progress(f"Not confined by the kernel, which has no Landlock; the configuration accepts that ({where}).")
         before = [_witness(path, where) for path in inputs]
         job |= {"task": task, "limits": dataclasses.asdict(limits), "own": str(self.own), "parent": os.getpid()}

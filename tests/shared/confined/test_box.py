@@ -173,3 +173,10 @@ def _wait_for(condition):
             return found
         time.sleep(0.1)
     return None
+
+
+def test_a_child_brings_along_none_of_the_parents_libraries():
+    """It is started for every query: SQLAlchemy and the command line's libraries would triple the time of that."""
+    script = "import sys, shared.confined.child; print(*sorted({'sqlalchemy', 'typer', 'pydantic'} & set(sys.modules)))"
+    told = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
