@@ -15,6 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    # Arrow and DuckDB import NumPy wherever they find it, which would take longer than all the rest of the start.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+
 import duckdb
 import pyarrow as pa
 

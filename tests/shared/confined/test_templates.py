@@ -107,7 +107,9 @@ def test_a_hostile_template_is_refused(world, body):
     ],
 )
 def test_a_template_without_end_is_stopped_by_the_limit_it_hit(world, body, limit):
-    assert limit in refusal(world, body).what
+    # On a busy machine a template may need more than a second to fill its memory.
+    limits = replace(world.tight, seconds=20) if limit == "memory" else None
+    assert limit in refusal(world, body, limits=limits).what
 
 
 def test_texts_that_fill_the_disk_are_stopped(world):
