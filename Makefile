@@ -9,8 +9,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or demo-2/ where that is taken
 	@$(BIN)/pilotplant demo
 
+# One worker more than there are processors: some tests wait for a schedule to fire.
 test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not storm"
+	$(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder -m "not storm"
 
 check: lint test           ## what CI runs
 

@@ -8,6 +8,7 @@ import shlex
 import sys
 import traceback
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,7 +181,13 @@ def demo(
 
 def run(arguments: list[str]) -> Any:
     """Runs one command in this process, as the demo does; returns its result, or its exit code where that is not 0."""
-    return app(arguments, prog_name=NAME, standalone_mode=False)
+    return _command()(arguments, prog_name=NAME, standalone_mode=False)
+
+
+@cache
+def _command() -> Any:
+    """All commands, built once: whoever runs several in one process need not wait for them again."""
+    return typer.main.get_command(app)
 
 
 def main() -> None:
@@ -215,7 +222,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _run_text(arguments: list[str]) -> int:
-    app(arguments, prog_name=NAME)
+    _command()(arguments, prog_name=NAME)
     return 0
 
 

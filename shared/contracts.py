@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -139,6 +140,19 @@ def parse_contract(document: Any, *, where: str) -> Contract:
         ) from error
 
 
+@cache
+def _wrong_with(pattern: str) -> str | None:
+    """Asked of DuckDB, whose dialect (RE2) is smaller than the standard's: no look-around, no back-references."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("SELECT regexp_matches('', ?)", [pattern])
+        except duckdb.Error as error:
+            return str(error)
+    return None
+
+
 def _name(value: Any) -> str:
     if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value)):
         raise ValueError("a name must be letters, digits and underscores, must not start with a digit, at most 63 long")
@@ -171,15 +185,8 @@ class Options(_Part):
     @field_validator("pattern")
     @classmethod
     def _pattern_compiles(cls, pattern: str | None) -> str | None:
-        """Asked of DuckDB, whose dialect (RE2) is smaller than the standard's: no look-around, no back-references."""
-        import duckdb
-
-        if pattern is not None:
-            with duckdb.connect() as connection:
-                try:
-                    connection.execute("SELECT regexp_matches('', ?)", [pattern])
-                except duckdb.Error as error:
-                    raise ValueError(f"not a regular expression that DuckDB (RE2) knows: {error}") from error
+        if pattern is not None and (wrong := _wrong_with(pattern)):
+            raise ValueError(f"not a regular expression that DuckDB (RE2) knows: {wrong}")
         return pattern
 
     @model_validator(mode="after")

@@ -28,8 +28,8 @@ def pilot_data(folder, exposures=(), outcomes=(), conflicts=()):
         ):
             connection.execute(f"CREATE OR REPLACE TABLE t ({columns})")
             if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                connection.executemany(f"INSERT INTO t VALUES ({marks})", [list(row) for row in rows])
+                columns_of = [list(column) for column in zip(*rows, strict=True)]
+                connection.execute(f"INSERT INTO t SELECT {', '.join(['unnest(?)'] * len(columns_of))}", columns_of)
             connection.execute(f"COPY (SELECT uuid()::VARCHAR AS event_id, * FROM t) TO '{path}' (FORMAT parquet)")
     return data
 
