@@ -13,10 +13,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 from mutmut.mutation.file_mutation import MutatedFile, mutate_file_contents
@@ -42,11 +44,42 @@ class Finder:
         return spec_from_file_location(name, FILE, loader=Loader(name, str(FILE))) if name == MODULE else None
 
 
+class Memory:
+    """What a test's stage made the first time, handed to the same test again: no check takes part in making a case."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[str, int], Any] = {}
+        self.fresh: set[str] = set()
+        self.test, self.calls, self.within = "", 0, False
+
+    def begin(self, test: str) -> None:
+        self.test, self.calls, self.within = test, 0, False
+
+    def remembering(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """A maker of a stage that is asked once for each of a test's calls."""
+
+        def made(*args: Any, **changes: Any) -> Any:
+            if self.within:  # one maker calls another
+                return make(*args, **changes)
+            self.calls += 1
+            place = self.test, self.calls
+            if place not in self.made or self.test in self.fresh:
+                self.within = True
+                try:
+                    self.made[place] = make(*args, **changes)
+                finally:
+                    self.within = False
+            return self.made[place]
+
+        return made
+
+
 class Runs:
     """Runs items over and over; the quickest and the last that killed a mutant come first."""
 
-    def __init__(self, session: pytest.Session) -> None:
+    def __init__(self, session: pytest.Session, memory: Memory) -> None:
         self.items = list(session.items)
+        self.memory = memory
         self.failed = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -55,14 +88,20 @@ class Runs:
     def fails(self, item: pytest.Item, *, last: bool = False) -> bool:
         """Whether a test failed; all but its own fixtures stay up, unless it is the last."""
         self.failed = False
+        self.memory.begin(item.nodeid)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None if last else item.parent)
         return self.failed
 
-    def sound(self, *, last: bool) -> bool:
+    def sound(self, *, last: bool = False) -> bool:
+        """Whether all tests pass, and again with what they made; one that does not is to make it anew each time."""
         took = {}
-        for place, item in enumerate(self.items, start=1):
+        for item in self.items:
+            if self.fails(item):
+                return False
+            if self.fails(item):
+                self.memory.fresh.add(item.nodeid)
             begun = time.monotonic()
-            if self.fails(item, last=last and place == len(self.items)):
+            if self.fails(item, last=last and item is self.items[-1]):
                 return False
             took[item] = time.monotonic() - begun
         self.items.sort(key=took.__getitem__)
@@ -88,9 +127,14 @@ sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool:
     """In place of pytest's own loop: the tests as they are, on each mutant, and as they are again."""
-    runs = Runs(session)
+    from tests.promotion.cases import Stage
+
+    memory = Memory()
+    for maker in ("submit", "case", "open"):
+        setattr(Stage, maker, memory.remembering(getattr(Stage, maker)))
+    runs = Runs(session, memory)
     session.config.pluginmanager.register(runs)
-    if session.testsfailed or not runs.items or not runs.sound(last=False):
+    if session.testsfailed or not runs.items or not runs.sound():
         raise pytest.UsageError(f"the tests of {MODULE} do not pass without a mutation")
     mutants = Loader.mutated.mutant_names
     survivors = [mutant for mutant in mutants if not runs.killed(mutant)]

@@ -47,8 +47,8 @@ def held(path: str) -> Module:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "tests.proof.mutants", "-p", "no:cacheprovider",
-             f"--basetemp={folder}/tests", *tests],
+            [sys.executable, "-m", "pytest", "-q", "--tb=no", "--assert=plain", "-p", "tests.proof.mutants",
+             "-p", "no:cacheprovider", f"--basetemp={folder}/tests", *tests],
             cwd=PROJECT, capture_output=True, text=True, check=False,
             env={**os.environ, "MUTATED": path.removesuffix(".py").replace("/", "."), "MUTATED_FILE": path,
                  "MUTATED_RESULT": str(result)},
