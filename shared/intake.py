@@ -53,11 +53,12 @@ def find_candidate(workspace: Workspace, name: str) -> Candidate:
     if len(digits) >= DIGEST_PREFIX_MIN and len(folders) == 1:
         return open_candidate(folders[0])
     known = ", ".join(sorted(latest(workspace))) or "(none yet)"
+    lost = name.startswith("sha256:")  # whoever asks by digest has seen it
     raise BadInput(
         f"no candidate of `{name}` is before the gate",
         where=str(intake_folder(workspace)),
         expected=f"one of: {known}",
-        remedy=f"submit it first: pilotplant lab submit {name}",
+        remedy="restore the gate's intake from a backup" if lost else f"submit it first: pilotplant lab submit {name}",
     )
 
 

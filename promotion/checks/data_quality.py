@@ -9,6 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from shared.console import counted
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
 
@@ -62,7 +63,7 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     }
     told = f"{report.evaluated} of {report.expected} rules of the contract on {report.rows:,} outcomes"
     if report.outcome == "failed":
-        broken = "; ".join(f"{breach.rule} ({breach.rows:,} rows)" for breach in report.breaches)
+        broken = "; ".join(f"{breach.rule} ({counted(breach.rows, 'row')})" for breach in report.breaches)
         yield finding(
             "failed", f"the outcomes break their contract: {broken}", remedy="mend the source and run again", **compared
         )
@@ -75,7 +76,7 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
         yield finding(
             "unevaluable",
             f"only {told} could be evaluated" + "".join(f"; {problem}" for problem in report.problems),
-            remedy=f"record at least {needed:,} outcomes, and check the contract",
+            remedy=f"record at least {counted(needed, 'outcome')}, and check the contract",
             **compared,
         )
     else:

@@ -10,6 +10,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.per_arm import by_arm
 from promotion.preflight import remedy
+from shared.console import counted
 from shared.finding import Finding
 from shared.preflight import ShadowRun
 
@@ -52,7 +53,7 @@ def _of_arm(case: Case, run: ShadowRun) -> Finding:
         told = "the play was not run, so nobody can say whom it would leave alone"
         return finding("unevaluable", told, remedy=f"see shadow_run, then {remedy(case.charter.pilot)}", **compared)
     if run.holdout_touched:
-        told = f"{run.holdout_touched:,} messages would go to units of a holdout"
+        told = f"{counted(run.holdout_touched, 'message')} would go to units of a holdout"
         return finding("failed", told, remedy="report this: the Factory counts its holdouts in two ways", **compared)
     told = f"{run.held_out:,} of {run.audience:,} units are left alone, none of them is written to"
     return finding("passed", told, **compared)

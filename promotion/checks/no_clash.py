@@ -11,6 +11,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.per_arm import by_arm
 from promotion.preflight import remedy
+from shared.console import counted
 from shared.finding import Finding
 from shared.preflight import Contacts
 
@@ -49,7 +50,7 @@ def _judged(case: Case, rule: ClashRule, found: Contacts) -> Finding:
                          for name, shared in clashing.items())  # fmt: skip
         remedy_ = f"pause {', '.join(clashing)}, then {again}; or revise with another schedule"
         return finding("failed", told, remedy=remedy_, **compared)
-    told = f"its name is free, and {len(found.neighbours)} other releases write at other times or to others"
+    told = f"its name is free, and of {counted(len(found.neighbours), 'other release')} none clashes with it"
     return finding("passed", told, **compared)
 
 

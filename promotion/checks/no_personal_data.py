@@ -11,6 +11,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.per_arm import by_arm
 from promotion.preflight import remedy
+from shared.console import counted
 from shared.finding import Finding
 from shared.preflight import PersonalData, ShadowRun
 
@@ -60,7 +61,7 @@ def _found(data: PersonalData, messages: int, rule: PersonalRule) -> Iterator[st
         if kind in _HIDDEN:
             yield f"the templates print `{name}`, which is classified {kind}"
     if data.pseudonyms:
-        yield f"a unit's pseudonym in {data.pseudonyms:,} messages"
+        yield f"a unit's pseudonym in {counted(data.pseudonyms, 'message')}"
     if data.addresses:
         yield f"an e-mail address that the template does not name in {data.addresses:,} messages"
     for name, rows in data.values.items():

@@ -59,7 +59,12 @@ def _run(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Finding]:
             **compared,
         )
     else:
-        yield finding("passed", found[0].reason, **compared)
+        least = min(one.measured or 0.0 for one in found)
+        yield finding(
+            "passed",
+            f"the arms were alike in {', '.join(case.charter.covariates)} before the pilot began (least p {least:.1e})",
+            **compared,
+        )
 
 
 CHECK = Check(

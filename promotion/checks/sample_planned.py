@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
+from shared.console import counted
 from shared.finding import Finding
 
 
@@ -29,7 +30,7 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
             f"too few units: {told}; {planned:,} were planned for every arm",
             measured=counts,
             threshold=planned,
-            remedy=f"revise with a longer time box: {missing:,} more units are needed",
+            remedy=f"revise with a longer time box, for {counted(missing, 'more unit')} in an arm",
         )
     else:
         yield finding("passed", f"every arm has its {planned:,} planned units", measured=counts, threshold=planned)

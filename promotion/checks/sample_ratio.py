@@ -10,6 +10,7 @@ from pydantic import Field
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from shared.finding import Finding
+from shared.wording import p_value
 
 
 class SampleRatioRule(Rule):
@@ -55,7 +56,8 @@ def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
             **compared,
         )
     else:
-        yield finding("passed", f"the arms are as large as planned (p {ratio.p:.3f})", **compared)
+        near = f"p {p_value(ratio.p)}, and shares to {100 * ratio.deviation:.2g} %"
+        yield finding("passed", f"the arms are as large as planned ({near})", **compared)
 
 
 CHECK = Check(

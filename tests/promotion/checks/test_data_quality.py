@@ -37,7 +37,7 @@ def test_a_missing_column_fails(stage, ask):
 def test_a_missing_value_fails(stage, ask):
     outcomes = "SELECT * REPLACE (nullif(unit, 'letter-7') AS unit) FROM outcomes"
     [found] = ask("data_quality", stage.case(outcomes=outcomes))
-    assert (found.outcome, "unit must not be missing (1 rows)" in found.reason) == ("failed", True)
+    assert (found.outcome, "unit must not be missing (1 row)" in found.reason) == ("failed", True)
 
 
 def test_zero_rows_are_unevaluable_although_they_break_no_rule(stage, ask):

@@ -13,7 +13,7 @@ def test_one_unit_fewer_fails_and_the_gap_is_named(stage, ask):
     assert (found.outcome, found.reason) == (
         "failed", "too few units: control 200, letter 200; 201 were planned for every arm",
     )  # fmt: skip
-    assert "1 more units are needed" in found.remedy
+    assert found.remedy == "revise with a longer time box, for 1 more unit in an arm"
 
 
 @pytest.mark.parametrize("short", ["control", "letter"])
