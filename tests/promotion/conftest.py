@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import promotion.case
 from promotion.case import Case
@@ -93,6 +94,21 @@ def ask_of(standing: tuple[Stage, Candidate], ask: Callable[..., list[Finding]])
         return ask(name, stage.open(candidate), **rule)
 
     return asked
+
+
+@pytest.fixture
+def left_out(stage: Stage) -> Callable[..., None]:
+    """Has metrics leave out the units that have no outcome."""
+
+    def leave_out(*names: str) -> None:
+        path = stage.workspace.configs / "metrics.yaml"
+        catalogue = yaml.safe_load(path.read_text())
+        for name in names:
+            catalogue["metrics"][name]["no_outcome"] = "left_out"
+            catalogue["metrics"][name].pop("cap", None)
+        path.write_text(yaml.safe_dump(catalogue))
+
+    return leave_out
 
 
 @pytest.fixture

@@ -79,18 +79,21 @@ def test_a_crashing_check_is_unevaluable_and_says_what_it_died_of(ask_only):
     judgement = ask_only(content, crash)
     assert (judgement.verdict, outcomes(judgement)) == ("undecided", {"check0": "passed", "check1": "unevaluable"})
     assert judgement.findings[1].reason == "the check could not be made: ZeroDivisionError: by zero"
-    assert judgement.findings[1].remedy
+    assert judgement.findings[1].remedy == "submit the pilot again; if it stays, report it with this text"
 
 
 def test_a_check_that_dies_half_way_has_not_passed(ask_only):
     judgement = ask_only(half_way)
     assert outcomes(judgement) == {"check0": "unevaluable"}
+    assert judgement.findings[0].reason == "the check could not be made: and no further"
     assert judgement.findings[0].remedy == "look there"
 
 
 def test_a_check_that_says_nothing_is_unevaluable(ask_only):
     judgement = ask_only(content, silent)
     assert (judgement.verdict, outcomes(judgement)["check1"]) == ("undecided", "unevaluable")
+    assert judgement.findings[1].reason == "the check found nothing to say"
+    assert judgement.findings[1].remedy == "submit the pilot again; if it stays, report it"
 
 
 def test_no_checks_at_all_are_undecided(ask_only):
@@ -117,6 +120,10 @@ def test_a_check_without_a_rule_is_unevaluable(stage):
     del rules["budget_kept"]
     judgement = judge(stage.case(), Policy(tier="standard", rules=rules))
     assert (judgement.verdict, outcomes(judgement)["budget_kept"]) == ("undecided", "unevaluable")
+    [found] = [found for found in judgement.findings if found.check == "budget_kept"]
+    assert (found.reason, found.remedy) == (
+        "the policy has no rule for this check", "name it in configs/gate.yaml",
+    )  # fmt: skip
 
 
 def test_a_good_candidate_is_admitted_and_every_check_is_heard(stage):

@@ -58,6 +58,10 @@ def test_a_free_change_after_the_exposure_passes_and_is_told_with_its_reason(fro
     assert told["at"].startswith("2026-01-08T09:00:00")
     assert found.measured["first_exposure"] == "2026-01-05T09:00:00Z"
     assert found.threshold.startswith("2026-01-04T12:00:00")
+    assert found.reason == (
+        "the charter was frozen before the first exposure, and amended since in nothing that decides after it: "
+        f"version 2 at {told['at']} (hypothesis.will): {AMENDED}"
+    )
     assert "version 2" in found.reason
     assert AMENDED in found.reason
 

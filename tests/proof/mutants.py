@@ -89,7 +89,7 @@ class Runs:
         """Whether a test failed; all but its own fixtures stay up, unless it is the last."""
         self.failed = False
         self.memory.begin(item.nodeid)
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=None if last else item.parent)
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None if last else item.session)
         return self.failed
 
     def sound(self, *, last: bool = False) -> bool:
@@ -148,7 +148,7 @@ def _change(mutant: str) -> dict[str, list[str] | str]:
     lines = Loader.mutated.code.splitlines()
     original, _, _ = mutant.rpartition("__mutmut_")
     was, now = (
-        lines[span.start : span.end]
+        [line for line in lines[span.start - 1 : span.end] if "__mutmut_" not in line]
         for span in (Loader.mutated.line_span_by_function_name[name] for name in (f"{original}__mutmut_orig", mutant))
     )
     removed = [line.strip() for line in was if line not in now]

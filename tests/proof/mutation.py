@@ -14,7 +14,12 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
-TESTS = {"promotion/gate.py": ["tests/promotion/test_gate.py"]}
+# Beside the tests in its own file; what a check asks of several candidates or persons is tested with them.
+ALSO = {
+    "promotion/gate.py": ["test_gate.py", "test_judging.py", "test_waiving.py"],
+    "promotion/checks/charter_frozen.py": ["test_lineage.py"],
+    "promotion/checks/owner_entitled.py": ["test_authority.py"],
+}
 MOST = 0.05
 
 
@@ -43,7 +48,8 @@ def prove() -> tuple[str, bool]:
 
 def held(path: str) -> Module:
     """What is left of a module's mutants after its own tests; raises RuntimeError where these do not pass."""
-    tests = TESTS.get(path, [f"tests/promotion/checks/test_{Path(path).name}"])
+    own = PROJECT / "tests" / "promotion" / "checks" / f"test_{Path(path).name}"
+    tests = [str(own)] * own.exists() + [f"tests/promotion/{name}" for name in ALSO.get(path, [])]
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         ran = subprocess.run(

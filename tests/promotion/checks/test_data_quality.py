@@ -1,5 +1,7 @@
 import pytest
 
+from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
+
 
 def test_outcomes_that_keep_their_contract_pass(stage, ask):
     [found] = ask("data_quality", stage.case())
@@ -58,3 +60,39 @@ def test_outcomes_that_cannot_be_read_are_unevaluable(stage, ask):
     case.candidate.data.outcomes.write_text("not Parquet")
     [found] = ask("data_quality", case)
     assert found.outcome == "unevaluable"
+
+
+def held(stage, **reasons):
+    return stage.case(conflicts={reason.replace("_", " "): rows for reason, rows in reasons.items()})
+
+
+# Eight hundred rows were recorded; with nine held back it is 1.11 %, with eight 0.99 %.
+@pytest.mark.parametrize(("rows", "outcomes"), [(8, ["passed"]), (9, ["passed", "failed"])])
+def test_more_than_a_hundredth_of_the_rows_may_not_be_held_back(stage, ask, rows, outcomes):
+    found = ask("data_quality", held(stage, unknown_unit=rows - 1, too_late=1))
+    assert [each.outcome for each in found] == outcomes
+
+
+def test_what_was_held_back_is_named_with_its_share(stage, ask):
+    [_, found] = ask("data_quality", held(stage, unknown_unit=150, too_late=50))
+    assert (found.measured, found.threshold) == (0.2, 0.01)
+    assert found.reason == (
+        "20.0 % of the recorded rows were held back, and are missing from the effects: "
+        "too late (50); unknown unit (150)"
+    )
+
+
+def test_the_bound_itself_is_not_too_much(stage, ask):
+    case = held(stage, unknown_unit=200)
+    assert [each.outcome for each in ask("data_quality", case, held_back_frac_max=0.2)] == ["passed"]
+
+
+@pytest.mark.parametrize("reason", [IN_TWO_ARMS, NOT_ASSIGNED, EARLY])
+def test_rows_of_which_another_check_speaks_are_not_counted_again(stage, ask, reason):
+    assert [each.outcome for each in ask("data_quality", stage.case(conflicts={reason: 300}))] == ["passed"]
+
+
+def test_several_broken_rules_are_all_named(stage, ask):
+    outcomes = "SELECT * REPLACE (-1.0 AS spend, 7 AS visit) FROM outcomes"
+    [found] = ask("data_quality", stage.case(outcomes=outcomes))
+    assert "(400 rows); " in found.reason

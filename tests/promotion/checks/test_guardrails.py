@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from promotion.checks.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
 from tests.promotion.cases import GOOD, Recorded
 
 
@@ -80,3 +81,24 @@ def test_what_an_earlier_look_ruled_out_fails_where_the_present_one_shows_it(sta
     assert found.measured["p_non_inferior"] <= 0.05
     assert found.measured["bound"] < found.measured["estimate"] < -0.5
     assert found.outcome == "failed"
+
+
+BETWEEN_LOOKS = {"covers_until": "2026-01-17T00:00:00Z"}
+
+
+def test_numbers_between_looks_decide_nothing(stage, ask):
+    case = stage.case(**BETWEEN_LOOKS)
+    assert case.evidence.standing == "descriptive"
+    [found] = ask("guardrails", case)
+    assert (found.arm, found.outcome, found.reason, found.remedy) == ("letter", "unevaluable", DESCRIPTIVE, NEXT_LOOK)
+
+
+def test_a_guardrail_that_leaves_out_more_units_of_an_arm_compares_others(stage, ask, left_out):
+    left_out("spend")
+    arms = stage.charter().model_dump(mode="json")["arms"]
+    charter = {"arms": [*arms, {**arms[1], "name": "card"}], "guardrails": [{"metric": "spend", "margin": -0.5}]}
+    # Of the letter arm a third of those who did not visit say nothing.
+    kept = "SELECT * FROM outcomes WHERE NOT starts_with(unit, 'letter') OR visit = 1 OR hash(unit) % 3 > 0"
+    found = ask("guardrails", stage.case(charter=charter, arms={**GOOD, "card": GOOD["control"]}, outcomes=kept))
+    assert [(each.arm, each.outcome) for each in found] == [("letter", "unevaluable"), ("card", "passed")]
+    assert (found[0].reason, found[0].remedy) == (OTHERS_LEFT.format("spend"), COUNT_ALL)

@@ -12,7 +12,8 @@ P = ttest_ind(np.arange(200) % 7 + 1, np.arange(200) % 7, equal_var=False).pvalu
 
 def test_arms_that_were_alike_pass(stage, ask):
     [found] = ask("pre_period_balance", stage.case(charter=HISTORY, traits=ALIKE))
-    assert (found.outcome, found.reason) == ("passed", "the arms were alike before the pilot: history")
+    assert found.outcome == "passed"
+    assert found.reason.startswith("the arms were alike in history before the pilot began (least p ")
 
 
 def test_arms_that_differed_before_fail_by_scipys_p(stage, ask):

@@ -3,6 +3,7 @@ import math
 import pytest
 import yaml
 
+from promotion.checks.primary_effect import DESCRIPTIVE, NEXT_LOOK
 from tests.promotion.cases import GOOD, Recorded
 
 # Exact in binary: 50 of 200 against 100 of 200 is a difference of 1/4.
@@ -131,18 +132,30 @@ def test_a_lower_bound_that_only_an_earlier_look_reached_fails(stage, ask):
 
 
 @pytest.mark.parametrize(("kept", "outcome"), [("true", "passed"), ("visit = 1 OR hash(unit) % 3 > 0", "unevaluable")])
-def test_a_metric_that_leaves_out_more_units_of_an_arm_compares_others(stage, ask, kept, outcome):
-    path = stage.workspace.configs / "metrics.yaml"
-    catalogue = yaml.safe_load(path.read_text())
-    for name in ("visit", "spend"):
-        catalogue["metrics"][name]["no_outcome"] = "left_out"
-        catalogue["metrics"][name].pop("cap", None)
-    path.write_text(yaml.safe_dump(catalogue))
+def test_a_metric_that_leaves_out_more_units_of_an_arm_compares_others(stage, ask, left_out, kept, outcome):
+    left_out("visit", "spend")
     # Of the letter arm a third of those who did not visit say nothing, and who is left visits more often.
     case = stage.case(outcomes=f"SELECT * FROM outcomes WHERE starts_with(unit, 'control') OR {kept}")
     for name in ("primary_effect", "guardrails"):
         [found] = ask(name, case)
         assert (found.outcome, "may be others" in found.reason) == (outcome, outcome != "passed")
+
+
+def test_numbers_between_looks_decide_nothing(stage, ask):
+    [found] = ask("primary_effect", stage.case(covers_until="2026-01-17T00:00:00Z"))
+    assert (found.arm, found.outcome, found.reason, found.remedy) == ("letter", "unevaluable", DESCRIPTIVE, NEXT_LOOK)
+
+
+@pytest.mark.parametrize(("minimum", "outcome"), [(0.05, "passed"), (0.2, "failed")])
+def test_the_lower_bound_of_a_loss_is_its_upper_end(stage, ask, minimum, outcome):
+    """Where less is better, an arm that is surely better by the minimum is so up to the upper end of the interval."""
+    path = stage.workspace.configs / "metrics.yaml"
+    path.write_text(path.read_text().replace("direction: increase", "direction: decrease", 1))
+    charter = {"primary": {"metric": "visit", "minimum_effect": minimum, "worthwhile": "lower_bound"}}
+    fewer = {"control": GOOD["letter"], "letter": GOOD["control"]}
+    [found] = ask("primary_effect", stage.case(charter=charter, arms=fewer))
+    assert found.measured["high"] < -0.05
+    assert found.outcome == outcome
 
 
 def test_numbers_between_looks_decide_nothing_whatever_the_policy_on_the_time_box(stage):

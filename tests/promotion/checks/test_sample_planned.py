@@ -1,6 +1,9 @@
+from datetime import timedelta
+
 import pytest
 
-from tests.promotion.cases import GOOD, Recorded
+from shared.clock import rfc3339
+from tests.promotion.cases import ENDS, GOOD, Recorded
 
 
 def test_exactly_the_planned_units_pass(stage, ask):
@@ -35,3 +38,16 @@ def test_units_in_two_arms_do_not_count(stage, ask):
 def test_nobody_is_unevaluable(stage, ask):
     [found] = ask("sample_planned", stage.case(arms={}))
     assert (found.outcome, found.remedy) == ("unevaluable", "record exposures")
+
+
+LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
+LATER = ENDS - timedelta(days=5)
+
+
+def test_the_planned_units_are_not_needed_where_a_boundary_is_crossed(stage, ask):
+    [found] = ask("sample_planned", stage.case(charter=LOOKS, covers_until=rfc3339(LATER), now=LATER, days=9))
+    assert (found.outcome, found.threshold) == ("passed", 10_000)
+    assert found.reason == "a boundary was crossed before the planned units were reached"
+    alike = {"control": Recorded(), "letter": Recorded()}
+    [found] = ask("sample_planned", stage.case(charter=LOOKS, arms=alike))
+    assert found.outcome == "failed"

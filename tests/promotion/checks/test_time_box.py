@@ -36,6 +36,13 @@ def test_a_pilot_whose_recording_stopped_early_fails(stage, ask):
     assert (found.outcome, "last 7 days" in found.reason) == ("failed", True)
 
 
+def test_where_nothing_was_recorded_nothing_can_be_said(stage, ask):
+    [found] = ask("time_box", stage.case(arms={}))
+    assert (found.outcome, found.reason, found.remedy) == (
+        "unevaluable", "nothing was recorded", "record exposures, analyse, submit",
+    )  # fmt: skip
+
+
 def test_a_quiet_last_week_that_the_policy_allows_passes(stage, ask):
     case = stage.case(outcomes="SELECT * FROM outcomes WHERE \"at\" < '2026-01-10'", days=5)
     [found] = ask("time_box", case, quiet_days_max=10)
@@ -59,13 +66,6 @@ def test_a_boundary_that_is_crossed_at_an_agreed_look_passes_before_the_end(stag
     [found] = ask("time_box", case)
     assert (found.outcome, found.threshold) == ("passed", rfc3339(HALF))
     assert [look.at for look in case.evidence.looks] == [rfc3339(HALF)]
-
-
-def test_the_planned_units_are_not_needed_where_a_boundary_is_crossed(stage, ask):
-    [found] = ask("sample_planned", early(stage))
-    assert (found.outcome, "boundary was crossed" in found.reason) == ("passed", True)
-    [found] = ask("sample_planned", stage.case(charter=LOOKS, arms={"control": Recorded(), "letter": Recorded()}))
-    assert found.outcome == "failed"
 
 
 def test_an_agreed_look_without_a_crossing_fails_and_the_pilot_goes_on(stage, ask):
