@@ -95,3 +95,24 @@ def test_it_warns_unless_the_policy_has_it_block(stage):
     assert stage.judge(alter=remove).verdict == "undecided"
     assert stage.judge(certified={"false": {"visit": 200}}).verdict == "refuse"
     assert stage.judge().verdict == "admit"
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(hours=12), timedelta(days=90)])
+def test_a_certificate_counts_from_the_moment_it_was_made_to_the_last_of_its_days(stage, ask, age):
+    [found] = ask("aa_fresh", stage.case(certified={"made": JUDGED - age, **ELSEWHERE}))
+    assert (found.outcome, found.measured["days"]) == ("passed", age / timedelta(days=1))
+
+
+def test_the_least_number_of_splits_is_enough(stage, ask):
+    [found] = ask("aa_fresh", stage.case(certified={"made": JUDGED - timedelta(minutes=90)}), times_min=2_000)
+    assert (found.outcome, found.measured["days"]) == ("passed", 0.062)
+
+
+def test_all_that_is_wrong_is_named(stage, ask):
+    unfit = {"times": 900, "made": JUDGED - timedelta(days=91), **ELSEWHERE}
+    [found] = ask("aa_fresh", stage.case(certified=unfit))
+    assert found.reason == "its 900 splits are too few; the certificate is 91 days old"
+    [found] = ask("aa_fresh", stage.case(certified={"false": {"visit": 200, "spend": 300}}))
+    assert found.reason == "visit: 200 of 2000 splits; spend: 300 of 2000 splits"
+    [found] = ask("aa_fresh", stage.case(certified={"unknown": {"visit": "it is 1", "spend": "it is 2"}}))
+    assert found.reason == "visit is not certified: it is 1; spend is not certified: it is 2"

@@ -54,3 +54,21 @@ def test_an_early_look_is_asked_for_the_power_of_the_plan(stage, ask):
     [found] = ask("guardrails_powered", case)
     # All 200 units: 0.3 is three standard errors, found with about .9; the 108 that are in would find it with .7.
     assert found.measured["power"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_only_an_early_look_has_the_units_of_the_plan(stage, ask):
+    planned = {"sample": {"units_per_arm": 400}, **NARROW}
+    [found] = ask("guardrails_powered", stage.case(charter=planned))
+    assert found.measured["power"] == pytest.approx(POWER, rel=1e-6)
+
+
+def test_a_little_less_than_the_planned_power_needs_a_few_more_units(stage, ask):
+    [found] = ask("guardrails_powered", stage.case(charter={"guardrails": [{"metric": "spend", "margin": -0.24}]}))
+    assert found.outcome == "failed"
+    needed = int(found.remedy.split("about ")[1].split(" ")[0])
+    assert needed == pytest.approx(200 * ((1.645 + 0.842) / (0.24 / SE)) ** 2, rel=0.03)
+
+
+def test_a_margin_that_nobody_has_the_units_for_is_not_answered_with_a_number(stage, ask):
+    [found] = ask("guardrails_powered", stage.case(charter={"guardrails": [{"metric": "spend", "margin": -1e-4}]}))
+    assert (found.outcome, found.remedy) == ("failed", "revise with more units, or with a wider margin")

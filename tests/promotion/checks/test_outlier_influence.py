@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from tests.promotion.cases import GOOD, Recorded
 
@@ -38,3 +39,29 @@ def test_without_a_gain_there_is_nothing_to_carry(stage, ask):
 def test_without_numbers_it_is_unevaluable(stage, ask):
     [found] = ask("outlier_influence", stage.case(charter=SPEND, arms={**GOOD, "letter": Recorded(units=0)}))
     assert (found.arm, found.outcome) == ("letter", "unevaluable")
+
+
+def test_what_has_to_be_left_may_be_just_left(stage, ask):
+    case = stage.case(charter=SPEND, outcomes=WHALE)
+    [found] = ask("outlier_influence", case)
+    left = found.measured["capped"] / found.measured["estimate"]
+    assert ask("outlier_influence", case, kept_frac_min=left)[0].outcome == "passed"
+
+
+def test_the_cap_takes_the_place_of_the_metrics_own(stage, ask):
+    path = stage.workspace.configs / "metrics.yaml"
+    catalogue = yaml.safe_load(path.read_text())
+    catalogue["metrics"]["spend"]["cap"] = 2
+    path.write_text(yaml.safe_dump(catalogue))
+    arms = {**GOOD, "letter": Recorded(visits=60, spend=(2.0, 4.0))}
+    [found] = ask("outlier_influence", stage.case(charter=SPEND, arms=arms))
+    # With its own cap 1 or 2 against 2; without it 1 or 3 against 2 or 4.
+    assert found.measured == {"estimate": 0.5, "capped": 1.0}
+
+
+def test_only_what_the_data_are_said_to_cover_is_computed_again(stage, ask):
+    arms = {**GOOD, "letter": Recorded(visits=60, spend=(2.0, 4.0))}
+    later = "SELECT * REPLACE (CASE WHEN \"at\" >= '2026-01-12' THEN 1.0 ELSE spend END AS spend) FROM outcomes"
+    case = stage.case(charter=SPEND, arms=arms, outcomes=later, covers_until="2026-01-12T00:00:00Z")
+    [found] = ask("outlier_influence", case)
+    assert found.measured == {"estimate": pytest.approx(1.0, abs=0.1), "capped": found.measured["estimate"]}

@@ -47,3 +47,37 @@ def test_a_twentieth_of_the_units_may_be_in_segments_that_say_nothing(stage, ask
 def test_a_declared_segment_that_is_none_is_unevaluable(stage, ask, traits):
     [found] = ask("segments_unharmed", stage.case(charter=ZIP, traits=traits))
     assert (found.outcome, found.measured["unknown_frac"]) == ("unevaluable", 1.0)
+
+
+EVERYWHERE = """SELECT * EXCLUDE (n) REPLACE (CAST(n < CASE WHEN starts_with(unit, 'letter') THEN 20 ELSE 100 END
+                AS BIGINT) AS visit) FROM (SELECT *, CAST(split_part(unit, '-', 2) AS INTEGER) AS n FROM outcomes)"""
+
+
+def test_every_segment_that_is_harmed_is_named(stage, ask):
+    [found] = ask("segments_unharmed", stage.case(charter=ZIP, traits=EVEN, outcomes=EVERYWHERE))
+    assert found.outcome == "failed"
+    assert "); zip_code is Urban (visit -40" in found.reason
+
+
+def test_harm_at_the_very_level_fails(stage, ask):
+    case = stage.case(charter=ZIP, traits=EVEN, outcomes=HARM)
+    [p] = ask("segments_unharmed", case)[0].measured["least p_adjusted"].values()
+    assert ask("segments_unharmed", case, fdr_max=p)[0].outcome == "failed"
+
+
+def test_a_level_has_to_tell_of_each_primary_metric(stage, ask):
+    # Of the islanders everybody spends the same, so that only their visits can be compared.
+    charter = {
+        **ZIP,
+        "primary": [{"metric": "spend", "minimum_effect": 0.1}, {"metric": "visit", "minimum_effect": 0.1}],
+    }
+    traits = levels("CASE WHEN n % 4 = 0 THEN 'Island' ELSE 'Mainland' END")
+    [found] = ask("segments_unharmed", stage.case(charter=charter, traits=traits))
+    assert (found.outcome, found.measured["unknown_frac"]) == ("unevaluable", 0.25)
+
+
+def test_of_many_silent_levels_the_first_five_are_named(stage, ask):
+    traits = levels("CASE WHEN n < 7 THEN 'Island ' || n ELSE 'Mainland' END")
+    [found] = ask("segments_unharmed", stage.case(charter=ZIP, traits=traits), unknown_frac_max=0.01)
+    assert found.outcome == "unevaluable"
+    assert found.reason.count("Island") == 5
