@@ -11,7 +11,7 @@ demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or
 
 # One worker more than there are processors: some tests wait for a schedule to fire.
 test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder -m "not storm"
+	$(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder -m "not proof"
 
 check: lint test           ## what CI runs
 
@@ -30,7 +30,7 @@ docs: .venv/ready          ## writes docs/cli.md and docs/gate.md from commands 
 	$(BIN)/python docs/gate.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
-	$(BIN)/pytest -q -n auto --dist loadfile -m storm
+	$(BIN)/pytest -q -n auto --dist loadfile -m proof
 	$(BIN)/python -m tests.proof
 
 bench: .venv/ready         ## speed and memory against bare peers; the last result is committed in docs/benchmarks/

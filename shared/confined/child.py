@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import duckdb
 import pyarrow as pa
 
-from shared.confined import landlock, tables, templates
+from shared.confined import landlock, tables
 from shared.confined.statements import refusal_by_duckdb
 from shared.errors import BadInput, Contained
 
@@ -37,12 +37,10 @@ _PR_SET_PDEATHSIG = 1
 _PUBLIC = ("/sys/fs/cgroup", "/proc/self/cgroup", "/usr/share/zoneinfo")
 
 Job = dict[str, Any]
-TASKS: dict[str, tuple[Callable[[Job], Job], int]] = {
-    "audience": (tables.audience, SQL_OVERHEAD_MB),
-    "check_audience": (tables.check_audience, SQL_OVERHEAD_MB),
-    "query": (tables.query, SQL_OVERHEAD_MB),
-    "render": (templates.render, TEMPLATE_OVERHEAD_MB),
-    "check_template": (templates.check_template, TEMPLATE_OVERHEAD_MB),
+SQL: dict[str, Callable[[Job], Job]] = {
+    "audience": tables.audience,
+    "check_audience": tables.check_audience,
+    "query": tables.query,
 }
 
 
@@ -51,8 +49,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints gets into the answer
     job: Job = json.loads(sys.stdin.buffer.read())
-    task, overhead_mb = TASKS[job["task"]]
-    _load()
+    task, overhead_mb = _load(job["task"])
     _limit(job, overhead_mb)
     # The kernel is asked here again: where it can confine, no configuration keeps it from doing so.
     if landlock.available() or job["without_landlock"] != "accept":
@@ -61,12 +58,20 @@ def main() -> None:
     answer.close()
 
 
-def _load() -> None:
-    """Have the libraries import now what they otherwise would on first use, when it is out of reach."""
-    templates.load()
+def _load(name: str) -> tuple[Callable[[Job], Job], int]:
+    """A task and what it may map beside its data; its libraries import now what is out of reach on first use."""
+    if name in SQL:
+        task, overhead_mb = SQL[name], SQL_OVERHEAD_MB
+    else:
+        from shared.confined import templates  # with Jinja2, for which no query need wait
+
+        templates.load()
+        known = {"render": templates.render, "check_template": templates.check_template}
+        task, overhead_mb = known[name], TEMPLATE_OVERHEAD_MB
     zoneinfo.ZoneInfo("UTC")
     sys.path.clear()  # Arrow looks for pandas, and is quicker without
     pa.scalar(0, pa.timestamp("us", "UTC")).as_py()
+    return task, overhead_mb
 
 
 def _limit(job: Job, overhead_mb: int) -> None:

@@ -136,6 +136,7 @@ def test_by_hand_the_latest_occurrence_is_run(released):
     assert run_now(released, RELEASE).state == "repeated"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("point", "body"),
     [

@@ -132,6 +132,7 @@ def test_a_parquet_file_is_loaded_like_a_csv(empty, tmp_path):
     assert rows(empty) == [("c1", 3, 10.5), ("c2", 12, 0.0)]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("point", ["factory.load._store", "factory.load._remember"])
 def test_a_load_killed_before_it_was_recorded_is_finished_by_the_same_command(empty, tmp_path, point):
     path = file(tmp_path, GOOD + "c3,c3@example.com,13,1,Urban\n")
@@ -152,6 +153,7 @@ module.load(open_workspace(Path({str(empty.root)!r})), "customers", Path({str(pa
     assert rows(empty, "SELECT count(*) FROM quarantine.customers") == [(1,)]
 
 
+@pytest.mark.proof
 def test_two_loads_at_once_wait_for_each_other(empty, tmp_path):
     files = [file(tmp_path, HEAD + f"d{n},d{n}@example.com,3,1,Urban\n", f"{n}.csv") for n in range(3)]
     script = (

@@ -113,7 +113,7 @@ def test_a_port_in_use_is_named_with_its_setting(plant, tmp_path, loaded):
     assert "configs/factory.yaml" in error.value.where
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(loaded, tmp_path):
     """Prefect alone keeps such a run `Running`, its slot taken, and never starts another one."""
     shutil.copytree(loaded.root, tmp_path / "workspace")

@@ -156,7 +156,7 @@ LAB = {"launch", "record", "spend", "amend"}
 WALK = [(command, point) for point in Point for command in commands(point) if command in LAB]
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 @pytest.mark.parametrize(("command", "point"), WALK, ids=[f"{command} at {point.name}" for command, point in WALK])
 def test_killed_at_a_crash_point_a_command_is_undone_or_finished_by_the_next_one(
     before, whole, tmp_path, command, point

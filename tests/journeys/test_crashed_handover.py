@@ -34,7 +34,7 @@ from tests.lab_makers import run_child
 from tests.makers import OWNER, RELEASE, customers_csv
 from tests.promotion.cases import INSIGHT, LAUNCHED, REASON, Stage
 
-pytestmark = pytest.mark.storm
+pytestmark = pytest.mark.proof
 
 PILOT, SUCCESSOR = "spring-email", "spring-email-2"
 

@@ -128,6 +128,7 @@ def test_the_synthetic_arms_show_what_they_were_drawn_from(synthetic):
         assert rate == pytest.approx(published, abs=5 * (published * (1 - published) / 21_333) ** 0.5), arm
 
 
+@pytest.mark.proof  # a second whole demo
 @on_real_data
 def test_the_real_test_ends_the_same_way(real):
     check_ending(real)
@@ -141,6 +142,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.proof
 @on_real_data
 @pytest.mark.parametrize("metric", sorted(PUBLISHED))
 def test_the_published_effects_of_the_mens_mail_are_reproduced(real, metric):
@@ -151,6 +153,7 @@ def test_the_published_effects_of_the_mens_mail_are_reproduced(real, metric):
     assert printed == published
 
 
+@pytest.mark.proof
 @on_real_data
 def test_the_published_arms_are_counted(real):
     arms = answer(real, "lab", "analyse", "spring-mail")["arms"]

@@ -63,7 +63,7 @@ def exposures(workspace, number):
     return write_csv(workspace.root.with_name(f"{name}.csv"), exposures_only(rows))
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_forty_pilots_are_launched_and_fed_at_once_and_nothing_is_lost(workspace):

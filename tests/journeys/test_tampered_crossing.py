@@ -23,7 +23,7 @@ from shared.workspace import create
 from tests.makers import OWNER, customers_csv
 from tests.promotion.cases import LAUNCHED, Stage
 
-pytestmark = pytest.mark.storm
+pytestmark = pytest.mark.proof
 
 
 class Crossed:

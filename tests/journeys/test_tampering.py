@@ -135,6 +135,7 @@ def test_what_nobody_touched_verifies(promoted):
     assert promoted.verify() == (0, [])
 
 
+@pytest.mark.proof
 def test_a_changed_byte_in_any_file_of_the_candidate_is_found_and_the_file_named(promoted):
     paths = sorted(path for path in promoted.candidate.rglob("*") if path.is_file() and path.stat().st_size)
     assert len(paths) > 10
@@ -179,6 +180,7 @@ def other(value, position, taken):
     return text[:position] + ("x" if text[position] != "x" else "y") + text[position + 1 :]
 
 
+@pytest.mark.proof
 def test_a_changed_character_in_any_column_of_any_entry_is_found_and_the_entry_named(promoted):
     rows, missed, tried = promoted.rows(), [], 0
     taken = {row["seq"] for row in rows}

@@ -168,7 +168,7 @@ def test_a_draft_has_no_analysis(loaded):
         analyse(loaded, PILOT)
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 @pytest.mark.slow
 def test_killed_at_any_step_an_analysis_is_there_once_after_the_next_try(request, tmp_path):
     template = stage_copy(request, tmp_path / "template", "recorded")

@@ -157,6 +157,7 @@ def test_the_best_arm_speaks_for_the_pilot():
     assert set(endings.tolist()) == {Ending.SCALE}
 
 
+@pytest.mark.proof
 def test_the_forecast_is_calibrated_against_the_gates_own_checks():
     # `make proof` does the same with 6,000 pilots and a bound of .03; with 500 the error of chance alone is about .03.
     found = list(simulate(20260103, 500))

@@ -195,7 +195,7 @@ def state(workspace) -> Any:
     return pilot.promise.digest, pilot.snapshot, str(pilot.reserved), files, deposits, ledgers
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 def test_killed_at_any_step_a_launch_is_undone_or_finished_by_the_next_one(loaded, tmp_path):
     whole = copy_of(loaded, tmp_path / "whole")
     code, steps = run_child(do_launch, whole.root)

@@ -139,7 +139,7 @@ def test_a_cost_after_the_analysis_is_in_the_candidate(recorded):
     assert submit(recorded, PILOT).candidate.digest == before.digest
 
 
-@pytest.mark.storm
+@pytest.mark.proof
 def test_killed_at_any_step_a_candidate_is_before_the_gate_once_after_the_next_try(analysed, tmp_path):
     whole = copy_of(analysed, tmp_path / "whole")
     code, steps = run_child(do_submit, whole.root)

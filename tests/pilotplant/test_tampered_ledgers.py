@@ -19,7 +19,7 @@ from shared.db import connect
 from shared.workspace import open_workspace
 from tests.postgres import OWNER, on_postgres
 
-pytestmark = pytest.mark.storm
+pytestmark = pytest.mark.proof
 
 ROOMS = {"lab": open_lab, "promotion": open_promotion, "factory": open_factory}
 COLUMNS = ("seq", "at", "kind", "subject", "body", "prev", "hash")

@@ -16,29 +16,17 @@ from promotion.checks import CHECKS
 from promotion.enrolment import enrol
 from promotion.gate import _ask
 from shared.candidate import Candidate, write_json
-from shared.contracts import Contract
-from shared.digests import digest_file
 from shared.finding import Finding
 from shared.keys import GATE
-from shared.quality import QualityReport, run_suite
 from shared.workspace import Mode, Workspace, create
 from tests.makers import OWNER
 from tests.promotion.cases import LAUNCHED, Stage
+from tests.suites import each_suite_once
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _each_suite_once() -> Iterator[None]:
-    """Runs the contract's suite once for the same contract and the same rows: it is the slowest part of a judgement."""
-    known: dict[tuple[str, str], QualityReport] = {}
-
-    def remembered(contract: Contract, rows: Path) -> QualityReport:
-        key = repr(contract), digest_file(rows) if rows.exists() else str(rows)
-        if key not in known:
-            known[key] = run_suite(contract, rows)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(promotion.case, "run_suite", remembered)
+    with each_suite_once(promotion.case):
         yield
 
 

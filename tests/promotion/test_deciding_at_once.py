@@ -18,7 +18,7 @@ from tests.makers import OWNER
 from tests.postgres import on_postgres
 from tests.promotion.cases import LAUNCHED, do_decide
 
-pytestmark = pytest.mark.storm
+pytestmark = pytest.mark.proof
 
 PROCESSES = 50
 

@@ -332,7 +332,7 @@ def test_successors_are_counted(pilot, successor):
 
 # From the commit of the decision on, these steps outlive a crash: that commit, a later one, the attestation's rename,
 # the package's (or the draft's), and the removal of scratch.
-@pytest.mark.storm
+@pytest.mark.proof
 @pytest.mark.parametrize(("word", "last"), [("scale", 5), ("revise", 2)])
 def test_killed_at_any_of_its_last_steps_a_decision_is_finished_by_the_same_command(stage, tmp_path, word, last):
     stage.submit()

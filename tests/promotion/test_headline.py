@@ -33,6 +33,7 @@ def test_a_fault_in_the_data_or_the_record_is_always_found(name):
     assert [(found.verdict == "admit", FAULTS[name] in found.against) for _, found in rows] == [(False, True)] * 2
 
 
+@pytest.mark.proof
 def test_a_true_winner_is_admitted_and_no_effect_is_not():
     _, winners = headline.run(("winner", 0, 3))
     _, nulls = headline.run(("null", 0, 2))
@@ -70,6 +71,7 @@ def test_the_conventional_test_is_statsmodels_two_sample_z_test(treated, control
     assert conventional.wins(treated, control) == (p <= 0.05 and z > 0)
 
 
+@pytest.mark.proof
 def test_a_look_every_day_finds_what_is_not_there_more_often_than_one_look():
     """Armitage, McPherson and Rowe (1969), table 2: ten looks at 5 % err in 19 % of trials; a half of these upwards."""
     pilots = [BY_NAME["null"].pilot(np.random.default_rng(n), f"null-{n}").customers for n in range(150)]

@@ -24,7 +24,7 @@ def main() -> None:
     os.dup2(2, 1)
     job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     if job["layer"] == "kernel":
-        child._load()
+        child._load("query")
         child._limit(job, child.SQL_OVERHEAD_MB)
         landlock.restrict(read=[Path(path) for path in (*job["read"], *child._PUBLIC)], own=[Path(job["own"])])
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from factory.enrolment import enrol_factory
 from factory.masked_contract import masked_contract
 from factory.messages import select
 from factory.packages import open_arms
+from factory.preflight import tables
 from factory.preflight.contacts import contacts_of, neighbours
 from factory.preflight.report import Preflight, preflight
 from factory.preflight.shadow import shadow_run
@@ -21,6 +22,13 @@ from shared.files import scratch_in
 from shared.preflight import Contacts, ShadowRun
 from shared.workspace import Workspace
 from tests.makers import make_candidate
+from tests.suites import each_suite_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_suite_once() -> Iterator[None]:
+    with each_suite_once(tables):
+        yield
 
 
 @pytest.fixture

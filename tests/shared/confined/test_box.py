@@ -56,7 +56,7 @@ def test_a_child_that_finds_no_landlock_does_nothing_unless_that_is_accepted(wor
 
 
 def test_accepting_its_absence_never_switches_landlock_off(world, monkeypatch):
-    task = f"child.TASKS['query'] = (lambda job: {{'rows': open({str(world.canary)!r}).read()}}, 2048); child.main()"
+    task = f"child.SQL['query'] = lambda job: {{'rows': open({str(world.canary)!r}).read()}}; child.main()"
     _instead_of_the_child(monkeypatch, f"from shared.confined import child; {task}")
     with pytest.raises(PilotPlantError, match="PermissionError"):
         confined.query("SELECT 1", {}, database=None, out=None, where="x", without_landlock="accept")

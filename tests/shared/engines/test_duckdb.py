@@ -246,6 +246,7 @@ def test_an_infinite_covariate_stays_infinite(tmp_path):
     assert not np.isfinite(summarise(data, covariates=("before",)).arms.means["covariate:before"]).any()
 
 
+@pytest.mark.proof
 def test_equal_data_give_equal_moments_to_the_last_bit(tmp_path):
     values = np.random.default_rng(3).lognormal(3.0, 2.0, 3_000)
     data = two_arms(tmp_path, values, values[::-1])

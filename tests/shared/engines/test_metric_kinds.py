@@ -260,6 +260,7 @@ def test_a_quantile_and_its_limits_are_values_of_the_binomials_ranks_by_scipy(tm
     assert 0.95 <= stats.binom.cdf(high - 1, 1000, 0.9) - stats.binom.cdf(low - 1, 1000, 0.9) < 0.965
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("draw", [RNG.lognormal, lambda _, __, n: RNG.exponential(20.0, n) * (RNG.random(n) < 0.5)])
 def test_equal_arms_differ_in_a_quantile_as_often_as_alpha_says(draw):
     # 4,000 pilots of two equal arms: five standard errors of a share of 5 % are 1.7 %.

@@ -34,10 +34,12 @@ def of_two_looks(ratio):
     return float(Schedule(AT, (ratio, 1.0), "pocock").boundaries(0.05)[-1])
 
 
+@pytest.mark.proof
 def test_where_units_have_their_outcomes_at_once_looks_go_together_by_their_units(tmp_path):
     assert last_boundary(tmp_path, 0.5, again=False) == pytest.approx(of_two_looks(0.5), abs=0.02)
 
 
+@pytest.mark.proof
 def test_where_units_are_exposed_early_and_go_on_spending_looks_are_as_unlike_as_their_sums(tmp_path):
     # A tenth comes late; everybody spends twice in the end, so that the first look saw .9 / 2 of the sum's variance.
     assert last_boundary(tmp_path, 0.1, again=True) == pytest.approx(of_two_looks(0.45), abs=0.02)

@@ -98,6 +98,7 @@ def test_one_look_pays_nothing_for_looks_that_nobody_agreed_on(strong):
     assert found.effect("letter", "spend").p == pytest.approx(expected.pvalue, rel=1e-6)
 
 
+@pytest.mark.proof
 def test_a_confidence_sequence_is_wider_than_one_look_and_the_same_whenever(tmp_path):
     exposures, outcomes, _ = rows(lambda _day: 0.5, per_day=150)
     data = pilot_data(tmp_path, exposures, outcomes)

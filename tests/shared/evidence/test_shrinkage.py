@@ -98,6 +98,7 @@ def test_estimates_of_promoted_effects_exaggerate_and_promises_do_not(prior):
     assert np.mean(np.abs(raw) <= stats.norm.ppf(0.975)) < 0.9
 
 
+@pytest.mark.proof
 def test_with_a_prior_learned_from_forty_pilots_little_of_the_exaggeration_is_left():
     rng, raw, kept = np.random.default_rng(20260307), [], []
     for _ in range(150):

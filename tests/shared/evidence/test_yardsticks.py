@@ -205,6 +205,7 @@ def test_a_history_of_the_wrong_length_is_an_error():
 METHODS = {sequential.OBF, sequential.POCOCK, sequential.ANY_TIME}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("of", [sequential.false_positives, sequential.margins])
 @pytest.mark.parametrize("law", [looking.share(0.1), looking.gamma_spend(0.05, 2, 50)])
 def test_looking_fifty_times_misleads_no_more_often_than_alpha_says(of, law):
