@@ -63,7 +63,9 @@ def test_only_an_early_look_has_the_units_of_the_plan(stage, ask):
 
 
 def test_a_little_less_than_the_planned_power_needs_a_few_more_units(stage, ask):
-    [found] = ask("guardrails_powered", stage.case(charter={"guardrails": [{"metric": "spend", "margin": -0.24}]}))
+    charter = {"guardrails": [{"metric": "spend", "margin": -0.24}]}
+    arms = {**GOOD, "letter": Recorded(visits=60, spend=(0.9, 2.9))}
+    [found] = ask("guardrails_powered", stage.case(charter=charter, arms=arms))
     assert found.outcome == "failed"
     needed = int(found.remedy.split("about ")[1].split(" ")[0])
     assert needed == pytest.approx(200 * ((1.645 + 0.842) / (0.24 / SE)) ** 2, rel=0.03)

@@ -69,7 +69,9 @@ def test_a_level_has_to_tell_of_each_primary_metric(stage, ask):
     # Of the islanders everybody spends the same, so that only their visits can be compared.
     charter = {
         **ZIP,
-        "primary": [{"metric": "spend", "minimum_effect": 0.1}, {"metric": "visit", "minimum_effect": 0.1}],
+        "primary": {"metric": "spend", "minimum_effect": 0.1},
+        "co_primary": [{"metric": "visit", "minimum_effect": 0.1}],
+        "guardrails": [],
     }
     traits = levels("CASE WHEN n % 4 = 0 THEN 'Island' ELSE 'Mainland' END")
     [found] = ask("segments_unharmed", stage.case(charter=charter, traits=traits))
