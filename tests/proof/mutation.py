@@ -62,7 +62,11 @@ def held(path: str) -> Module:
         if not result.exists():
             raise RuntimeError(f"{path}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
         found = json.loads(result.read_text())
-    listed = {_key(entry): entry["why"] for entry in yaml.safe_load(EQUIVALENT.read_text()) if entry["module"] == path}
+    listed = {
+        (entry["function"], entry["was"], now): entry["why"]
+        for entry in yaml.safe_load(EQUIVALENT.read_text()).get(path, [])
+        for now in entry["now"]
+    }
     survivors = [change for change in found["survivors"] if _key(change) not in listed]
     equivalent = [(change, listed[_key(change)]) for change in found["survivors"] if _key(change) in listed]
     sys.stderr.write(f"  {path}: {found['mutants']} mutants, {len(survivors)} survived\n")
@@ -73,8 +77,8 @@ def _checks() -> list[Path]:
     return sorted(path for path in (PROJECT / "promotion" / "checks").glob("*.py") if path.name != "__init__.py")
 
 
-def _key(change: dict[str, Any]) -> tuple[str, ...]:
-    return change["function"], *change["was"], "→", *change["now"]
+def _key(change: dict[str, Any]) -> tuple[str, str, str]:
+    return change["function"], " ".join(change["was"]), " ".join(change["now"])
 
 
 def _share(modules: list[Module]) -> float:
@@ -108,4 +112,5 @@ def _page(modules: list[Module]) -> str:
 
 
 def _told(change: dict[str, Any]) -> str:
-    return f"`{change['function']}`: `{' '.join(change['was'])}` → `{' '.join(change['now'])}`"
+    function, was, now = _key(change)
+    return f"`{function}`: `{was}` → `{now}`"
