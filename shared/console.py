@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,10 +19,8 @@ from rich.text import Text
 
 from shared.clock import rfc3339
 from shared.errors import PilotPlantError
+from shared.ledger import Head
 from shared.workspace import Workspace, find_workspace
-
-if TYPE_CHECKING:
-    from shared.ledger import Head  # with SQLAlchemy
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 

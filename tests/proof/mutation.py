@@ -39,7 +39,7 @@ class Module:
 
 
 def prove() -> tuple[str, bool]:
-    """The page, and whether fewer than one mutant in twenty lives on in every module's tests."""
+    """The page, and whether fewer than one in twenty of all mutants that can be told apart live on."""
     paths = ["promotion/gate.py", *(f"promotion/checks/{path.name}" for path in _checks())]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         modules = list(pool.map(held, paths))
@@ -95,7 +95,8 @@ def _page(modules: list[Module]) -> str:
         "",
         "Every function of the gate and of its checks is changed in one place, again and again: an operator, a number,",
         "a text, an argument that is left out ([mutmut](https://mutmut.readthedocs.io)'s mutants). Each mutant is held",
-        "against the tests of its own module and of no other, and lives on where they all pass.",
+        "against the tests of its own module alone, and lives on where they all pass. Of three modules these are in",
+        f"several files: {', '.join(f'`{name}`' for names in ALSO.values() for name in names)}.",
         "",
         f"**{mutants:,} mutants, {survivors} live on ({_share(modules):.1%} of those that can be told from the "
         f"original; the promise is under {MOST:.0%}).** {equivalent} more cannot be told apart.",
