@@ -87,6 +87,8 @@ class Recorded:
 
 # A tenth of the control visits, and three tenths of the arm: an effect of 0.2. Spend is 2 on average in both.
 GOOD = {"control": Recorded(), "letter": Recorded(visits=60)}
+# Two looks that were agreed on, and more units than anybody records: only a boundary ends it early.
+LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
 TWO_ARMS = [{"name": "control"}, {"name": "letter"}]
 
 

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from tests.promotion.cases import GOOD, Recorded
+from tests.promotion.cases import GOOD, LOOKS, Recorded
 
 SPEND = {"primary": {"metric": "spend", "minimum_effect": 0.5}, "guardrails": [{"metric": "visit", "margin": -0.2}]}
 WHALE = """SELECT * REPLACE (spend + CASE WHEN unit = 'letter-0' THEN 1000 ELSE 0 END AS spend) FROM outcomes"""
@@ -62,7 +62,6 @@ def test_the_cap_takes_the_place_of_the_metrics_own(stage, ask):
 def test_only_what_the_data_are_said_to_cover_is_computed_again(stage, ask):
     arms = {**GOOD, "letter": Recorded(visits=60, spend=(2.0, 4.0))}
     later = "SELECT * REPLACE (CASE WHEN \"at\" >= '2026-01-12' THEN 1.0 ELSE spend END AS spend) FROM outcomes"
-    looks = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
-    case = stage.case(charter={**SPEND, **looks}, arms=arms, outcomes=later, covers_until="2026-01-12T00:00:00Z")
+    case = stage.case(charter={**SPEND, **LOOKS}, arms=arms, outcomes=later, covers_until="2026-01-12T00:00:00Z")
     [found] = ask("outlier_influence", case)
     assert found.measured == {"estimate": pytest.approx(1.0), "capped": pytest.approx(1.0)}

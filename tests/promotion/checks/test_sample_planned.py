@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import rfc3339
-from tests.promotion.cases import ENDS, GOOD, Recorded
+from tests.promotion.cases import ENDS, GOOD, LOOKS, Recorded
 
 
 def test_exactly_the_planned_units_pass(stage, ask):
@@ -40,7 +40,6 @@ def test_nobody_is_unevaluable(stage, ask):
     assert (found.outcome, found.remedy) == ("unevaluable", "record exposures")
 
 
-LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
 LATER = ENDS - timedelta(days=5)
 
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import rfc3339
-from tests.promotion.cases import ENDS, Recorded
+from tests.promotion.cases import ENDS, LOOKS, Recorded
 
 INSTANT = timedelta(microseconds=1)
 
@@ -50,7 +50,6 @@ def test_a_quiet_last_week_that_the_policy_allows_passes(stage, ask):
 
 
 # Half of the control's units come in each week; the boundary of the first of two looks is at z = 2.96.
-LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
 ALWAYS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "always_valid"}}}
 HALF = ENDS - timedelta(days=7)
 LATER = HALF + timedelta(days=2)
