@@ -1,6 +1,7 @@
 """What the gate's commands print for people."""
 
-from promotion.cli import _gist, _numbers
+from promotion.cli.entries import gist
+from promotion.cli.texts import numbers_text
 from shared.finding import Finding
 
 
@@ -13,7 +14,7 @@ def test_an_explained_finding_is_one_plain_line():
         threshold={"margin": -0.1, "held": True, "list": ["a", 2]},
         reason="spend is no worse",
     )
-    assert _numbers(finding) == (
+    assert numbers_text(finding) == (
         "guardrails (mens): spend is no worse; measured estimate=0.1235, arms=(control=21,379), p=6.1e-289; "
         "asked margin=-0.1, held=yes, list=(a, 2)"
     )
@@ -21,6 +22,6 @@ def test_an_explained_finding_is_one_plain_line():
 
 def test_the_log_names_who_decided_what():
     decision = {"word": "stop", "owner": "owner@example.com"}
-    assert _gist("decided", {"decision": decision}) == "stop by owner@example.com"
-    assert _gist("registered", {"promise": "sha256:" + "a" * 64}) == "promise sha256:aaaaaaaaaaaa…"
-    assert _gist("enrolled", {"role": "owner"}) == "owner"
+    assert gist("decided", {"decision": decision}) == "stop by owner@example.com"
+    assert gist("registered", {"promise": "sha256:" + "a" * 64}) == "promise sha256:aaaaaaaaaaaa…"
+    assert gist("enrolled", {"role": "owner"}) == "owner"

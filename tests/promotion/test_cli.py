@@ -1,4 +1,4 @@
-from promotion.cli import findings_text
+from promotion.cli.texts import findings_text
 
 
 def test_a_remedy_that_helps_several_checks_is_told_once_with_all_of_them(stage):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.cli import _gist
+from promotion.cli.entries import gist
 from promotion.register import register
 from promotion.state import open_promotion
 from shared.candidate import AMENDMENTS
@@ -221,5 +221,5 @@ def test_an_owner_decides_on_a_charter_that_was_amended_in_order(stage, take_in)
 def test_the_gates_own_record_tells_of_every_version_and_why(stage, take_in):
     first = take_in(LAUNCHED)
     take_in(RUNNING, first, **WORDING)
-    told = [_gist(entry.kind, entry.body) for entry in open_promotion(stage.workspace).entries("spring-email")]
+    told = [gist(entry.kind, entry.body) for entry in open_promotion(stage.workspace).entries("spring-email")]
     assert [text.partition("…")[2] for text in told] == ["", f", version 2: {AMENDED}"]

@@ -1,15 +1,17 @@
-"""The gate's commands around the decision owner; `promotion/cli.py` adds them to the group."""
+"""What waits for whom: the queue, silence, reminders and the owner's one page."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from promotion.cli.group import Looker, Name, app
+from promotion.cli.texts import proposal_text
+from shared.clock import parse_rfc3339
 from shared.console import Json, date_time, emit, progress, session, table
-from shared.workspace import Workspace
+from shared.errors import PilotPlantError, Undecided
 
 TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
 TO_DO = {
@@ -18,6 +20,45 @@ TO_DO = {
 }
 
 
+@app.command()
+def queue(
+    context: typer.Context,
+    as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this person.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """List what waits for a decision or a second signature, and until when; what lapsed, and what crosses over."""
+    from promotion.reception import receptions
+    from promotion.silence import lapses
+    from promotion.state import open_promotion
+    from promotion.waiting import waiting
+    from shared.wording import days
+
+    workspace = session(context).workspace()
+    found, crossing = waiting(workspace, owner=as_), receptions(workspace)
+    lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
+    rows = [
+        (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
+         days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
+        for c in found
+    ]  # fmt: skip
+    emit(
+        as_json,
+        {
+            "candidates": found,
+            "lapsed": [one.as_json() for one in lapsed],
+            "handed_over": [one.as_json() for one in crossing],
+        },
+        table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
+        if found
+        else "Nothing waits for a decision.",
+        *(line for one in found if one["proposed"] for line in proposal_text(one["pilot"], one["proposed"])),
+        *(one.told() for one in lapsed),
+        *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
+    )
+    return found
+
+
+@app.command()
 def settle(context: typer.Context, as_json: Json = False) -> Any:
     """Record what has lapsed: a deadline that passed without a decision is *stop*. The other commands do it too."""
     from promotion.silence import settle as record
@@ -32,6 +73,7 @@ def settle(context: typer.Context, as_json: Json = False) -> Any:
     return found
 
 
+@app.command()
 def remind(
     context: typer.Context,
     send: Annotated[
@@ -42,8 +84,6 @@ def remind(
     """List who must decide or sign what by when; with --send tell them, each once, so that it may run every hour."""
     from promotion.reminding import remind as tell
     from promotion.reminding import reminders
-    from shared.clock import parse_rfc3339
-    from shared.errors import PilotPlantError, Undecided
 
     workspace = session(context).workspace()
     found = tell(workspace) if send else reminders(workspace)
@@ -64,13 +104,12 @@ def remind(
     return found
 
 
+@app.command()
 def summary(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")],
+    name: Name,
     html: Annotated[Path | None, typer.Option(help="Write one page to print or mail as well.", metavar="FILE")] = None,
-    as_: Annotated[
-        str | None, typer.Option("--as", help="Who looks: the ledger keeps who has seen results, if they say so.")
-    ] = None,
+    as_: Looker = None,
     as_json: Json = False,
 ) -> Any:
     """Show one page for whoever decides: promised, found, money, what the gate says, and what to type next."""
@@ -83,21 +122,3 @@ def summary(
     told = [] if html is None else [f"Page: {html}"]
     emit(as_json, {**found.as_json(), "html": html and str(html)}, *found.lines(), *told)
     return found
-
-
-def asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | None]:
-    """The claim and its context, asked for on a terminal; (None, None) where nobody is there to ask."""
-    if not sys.stdin.isatty():
-        return None, None
-    from promotion.claims import DIRECTIONS
-    from shared.intake import find_candidate
-
-    charter = find_candidate(workspace, name).promise().charter
-    arms = [arm.name for arm in charter.treatments]
-    typer.echo("What was learned? It is set against the evidence.", err=True)
-    arm = arms[0] if len(arms) == 1 else typer.prompt(f"Of which arm ({', '.join(arms)})", err=True)
-    measured = ", ".join(charter.measured)
-    metric = typer.prompt(f"Of which metric ({measured})", default=charter.primary.metric, err=True)
-    direction = typer.prompt(f"Against the control it was ({', '.join(DIRECTIONS)})", err=True)
-    context = typer.prompt("For whom, when and where does that hold", default="", show_default=False, err=True)
-    return f"{arm}:{metric}={direction}", context

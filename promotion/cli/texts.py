@@ -1,0 +1,109 @@
+"""What the gate's commands say to people of findings, checks and proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from shared.console import counted
+
+MARKS = {
+    "passed": "[green]passed[/]",
+    "failed": "[red]FAILED[/]",
+    "unevaluable": "[yellow]CANNOT SAY[/]",
+    "waived": "[magenta]WAIVED[/]",
+}
+
+
+def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[str | Table]:
+    """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
+    grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
+    for finding in findings:
+        outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
+        grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
+    asking: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.outcome != "passed" and finding.remedy:
+            asking.setdefault(finding.remedy, []).append(_of(finding))
+    remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
+    return [grid, *remedies, *(numbers_text(finding) for finding in findings if explained)]
+
+
+def waived_text(findings: Sequence[Any]) -> list[str]:
+    """How many findings are waived, and each of them; nothing where none is."""
+    waived = [finding for finding in findings if finding.outcome == "waived"]
+    told = [f"Waived: {_of(one)}: {one.reason}" for one in waived]
+    return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
+
+
+def proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
+    """What waits for a second signature, whose, and what they type."""
+    others = ", ".join(found["others"]) or "nobody yet: have configs/people.yaml entitle a second person"
+    return [
+        f"{pilot}: {found['word']} is proposed by {found['by']} ({found['reason']}).",
+        f"  A second signature may give: {others}",
+        *([f"  They type: {found['next']}"] if found["next"] else []),
+    ]
+
+
+def catalogue_text(found: Sequence[Any]) -> list[str | Table]:
+    """The checks of the catalogue for people, a table for each group."""
+    lines: list[str | Table] = []
+    for group in dict.fromkeys(each.group for each in found):
+        grid = Table(group, "low", "standard", "high", "it asks", box=None, pad_edge=False, header_style="bold")
+        for each in (each for each in found if each.group == group):
+            grid.add_row(each.name, *each.levels.values(), each.question)
+        lines += [grid, ""]
+    return [*lines, "One that blocks decides the verdict, one that warns is only printed. One in full: "
+            "pilotplant promote checks CHECK"]  # fmt: skip
+
+
+def check_text(check: Any) -> list[str]:
+    """All that there is to say of a check of the catalogue, its thresholds with their sources."""
+    softened = f"; {', '.join(check.softened)} only because the policy says so" if check.softened else ""
+    levels = ", ".join(f"{tier} {level}" for tier, level in check.levels.items())
+    last = "It may be waived, by whom configs/people.yaml lets" if check.waivable else "Nobody may waive it"
+    last += ", and it always blocks" if check.always else ""
+    return [
+        f"{check.name} ({check.group}): {check.question}",
+        f"It reads: {check.reads}",
+        f"Levels: {levels}{softened}",
+        *([f"On its level: {check.about}"] if check.about else []),
+        *(
+            f"{each.name}: {_plain(each.tiers)} (default {_plain(each.default)}): {each.source}"
+            for each in check.thresholds
+        ),
+        f"{last}. The policy is configs/gate.yaml.",
+    ]
+
+
+def numbers_text(finding: Any) -> str:
+    """The numbers behind a finding, in one line."""
+    return f"{_of(finding)}: {finding.reason}; measured {_plain(finding.measured)}; asked {_plain(finding.threshold)}"
+
+
+def _of(finding: Any) -> str:
+    return f"{finding.check} ({finding.arm})" if finding.arm else finding.check
+
+
+def _plain(value: Any) -> str:
+    """A JSON value for people: `key=value` for each of its parts, numbers to four significant digits."""
+    if isinstance(value, dict):
+        return ", ".join(_named(key, part) for key, part in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(_nested(part) for part in value) or "nothing"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "yes", False: "no"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _named(key: str, value: Any) -> str:
+    return f"{key}={_nested(value)}"
+
+
+def _nested(value: Any) -> str:
+    return f"({_plain(value)})" if isinstance(value, dict | list | tuple) else _plain(value)

@@ -1,0 +1,79 @@
+"""Whose signatures count: keys are enrolled, rotated and revoked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promotion.cli.group import DATES, app
+from shared.console import Json, emit, passphrase, session
+
+
+@app.command()
+def enrol(
+    context: typer.Context,
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
+    public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Make or register the key with which somebody signs."""
+    from promotion.enrolment import enrol as register
+    from shared.keys import FACTORY
+
+    workspace = session(context).workspace()
+    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
+    done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
+    emit(
+        as_json,
+        {
+            "owner": owner,
+            "key_id": done.key.key_id,
+            "file": str(done.file),
+            "repeated": done.repeated,
+            "replaces": done.replaces,
+        },
+        f"{owner}: key {done.key.key_id} {'was enrolled before' if done.repeated else 'is enrolled'}."
+        + (
+            " It is a rehearsal's key: not encrypted, and trusted nowhere else."
+            if workspace.mode == "rehearsal"
+            else ""
+        ),
+        *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
+        "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
+        if owner == FACTORY
+        else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+    )
+    return done
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    key_id: Annotated[str, typer.Argument(help="The key's id, or eight characters or more of it.", metavar="KEY_ID")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="From when on nothing it signed is believed, UTC; now if left out.", formats=DATES),
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Revoke a key: what it signs from then on is believed nowhere."""
+    from promotion.revocation import revoke as withdraw
+
+    done = withdraw(session(context).workspace(), key_id, reason, since=since.replace(tzinfo=UTC) if since else None)
+    key = done.key
+    emit(
+        as_json,
+        {"owner": key.name, "key_id": key.key_id, "since": key.revoked_since, "reason": done.reason,
+         "repeated": done.repeated},
+        f"{key.name}: key {key.key_id} {'was revoked before' if done.repeated else 'is revoked'}.",
+        f"What it signed from {key.revoked_since} on is not believed.",
+        "A Factory that reads this gate's records refuses it from its next run on; elsewhere add its id to `revoked` in"
+        " configs/factory.yaml.",
+        f"A new key: pilotplant promote enrol {key.name} --rotate",
+    )  # fmt: skip
+    return done
