@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from shared.assignment import assign, pilot_salt
+from shared.assignment import boundaries, bucket, pilot_salt
 from shared.evidence.multiplicity import corrected_power
 from shared.evidence.planning import Baseline, units_to_detect, units_to_rule_out
 
@@ -99,7 +99,8 @@ class Customers:
 def drawn(rng: np.random.Generator, pilot: str, count: int, treated: tuple[Habits, ...]) -> Customers:
     """So many customers, in the arms that the salted hash deals them; `treated` are an arm's habits by place."""
     unit = np.array([f"u{number}" for number in range(count)])
-    arm = np.array([assign(pilot_salt(pilot), str(each), WEIGHTS) == ARM for each in unit])
+    salt, (_, ends) = pilot_salt(pilot), boundaries(WEIGHTS)[0]
+    arm = np.array([bucket(salt, str(each)) >= ends for each in unit])
     place = rng.integers(0, len(PLACES), count)
     habits = [[USUAL] * len(PLACES), treated]
     early, visit, buy = (
