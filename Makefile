@@ -30,7 +30,6 @@ docs: .venv/ready          ## writes docs/cli.md and docs/gate.md from commands 
 	$(BIN)/python docs/gate.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
-	$(BIN)/pytest -q -n auto --dist loadfile -m proof
 	$(BIN)/python -m tests.proof
 
 bench: .venv/ready         ## speed and memory against bare peers; the last result is committed in docs/benchmarks/

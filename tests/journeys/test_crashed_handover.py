@@ -53,9 +53,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stage:
         trust(workspace, name)
     load(workspace, "customers", customers_csv(root / "customers.csv"))
     stage = Stage(workspace).with_factory()
-    lab = open_lab(workspace)
-    with lab.transaction() as connection:
-        stage.submit(ledger=lab.head(connection).as_json())
+    stage.submit(lab=open_lab(workspace))
     return stage
 
 

@@ -25,6 +25,8 @@ from tests.promotion.cases import LAUNCHED, Stage
 
 pytestmark = pytest.mark.proof
 
+CHANGED = "files, changed at start, middle and end"
+
 
 class Crossed:
     """A workspace after a whole promotion and its admission, with a checkpoint of that moment."""
@@ -36,9 +38,8 @@ class Crossed:
             enrol(self.workspace, name)
             trust(self.workspace, name)
         load(self.workspace, "customers", customers_csv(root / "customers.csv"))
-        stage, lab = Stage(self.workspace).with_factory(), open_lab(self.workspace)
-        with lab.transaction() as connection:
-            self.candidate = stage.submit(ledger=lab.head(connection).as_json())
+        stage = Stage(self.workspace).with_factory()
+        self.candidate = stage.submit(lab=open_lab(self.workspace))
         stage.decide("scale")
         admit(self.workspace)
         self.package = self.workspace.factory / "inbox" / self.candidate.folder.name
@@ -88,19 +89,21 @@ def test_what_nobody_touched_verifies(crossed):
     assert crossed.against_package() == crossed.against_all() == crossed.against_gate() == []
 
 
-def test_a_changed_byte_in_any_file_of_the_package_keeps_it_from_running(crossed):
+def test_a_changed_byte_in_any_file_of_the_package_keeps_it_from_running(crossed, record_property):
     """An attestation whose bytes still parse says whose signature it lacks."""
     candidate = files(crossed.package / "candidate")
     assert len(candidate) > 10
+    record_property(CHANGED, len(candidate) + 1)
     assert unnoticed(candidate, crossed.against_package) == []
     attestation = [crossed.package / "attestation.json"]
     assert unnoticed(attestation, crossed.against_package, lambda path: path.name, "has signed it") == []
     assert crossed.against_package() == []
 
 
-def test_a_changed_byte_in_any_receipt_is_found_and_the_package_named(crossed):
+def test_a_changed_byte_in_any_receipt_is_found_and_the_package_named(crossed, record_property):
     receipts = files(receipts_folder(crossed.workspace))
     assert [path.stem for path in receipts] == [crossed.candidate.folder.name]
+    record_property(CHANGED, len(receipts))
     assert unnoticed(receipts, crossed.against_all, lambda path: f"receipt {path.stem[:12]}") == []
     assert crossed.against_all() == []
 
@@ -110,15 +113,17 @@ def test_a_changed_byte_in_the_checkpoint_is_found_and_the_file_named(crossed):
     assert crossed.against_all() == []
 
 
-def test_a_changed_byte_in_any_enrolled_key_is_found_and_its_holder_named(crossed):
+def test_a_changed_byte_in_any_enrolled_key_is_found_and_its_holder_named(crossed, record_property):
     keys = files(crossed.workspace.promotion / "keys")
     assert {path.stem for path in keys} == {GATE, OWNER, "factory"}
+    record_property(CHANGED, len(keys))
     assert unnoticed(keys, crossed.against_gate, lambda path: f"key {path.stem}") == []
     assert crossed.against_gate() == []
 
 
-def test_a_changed_byte_in_any_file_of_the_intake_or_the_record_is_found_and_named(crossed):
-    assert unnoticed(files(crossed.candidate.folder), crossed.against_gate) == []
-    attestations = files(crossed.workspace.promotion / "attestations")
+def test_a_changed_byte_in_any_file_of_the_intake_or_the_record_is_found_and_named(crossed, record_property):
+    candidate, attestations = files(crossed.candidate.folder), files(crossed.workspace.promotion / "attestations")
+    record_property(CHANGED, len(candidate) + len(attestations))
+    assert unnoticed(candidate, crossed.against_gate) == []
     assert unnoticed(attestations, crossed.against_gate, lambda path: f"attestation {path.stem[:12]}") == []
     assert (len(attestations), crossed.against_gate()) == (1, [])

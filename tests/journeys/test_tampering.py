@@ -136,9 +136,10 @@ def test_what_nobody_touched_verifies(promoted):
 
 
 @pytest.mark.proof
-def test_a_changed_byte_in_any_file_of_the_candidate_is_found_and_the_file_named(promoted):
+def test_a_changed_byte_in_any_file_of_the_candidate_is_found_and_the_file_named(promoted, record_property):
     paths = sorted(path for path in promoted.candidate.rglob("*") if path.is_file() and path.stat().st_size)
     assert len(paths) > 10
+    record_property("files, changed at start, middle and end", len(paths))
     missed = [miss for path in paths for miss in unnoticed(promoted, path, str(path.relative_to(promoted.candidate)))]
     assert (missed, promoted.verify()) == ([], (0, []))
 
@@ -181,7 +182,7 @@ def other(value, position, taken):
 
 
 @pytest.mark.proof
-def test_a_changed_character_in_any_column_of_any_entry_is_found_and_the_entry_named(promoted):
+def test_a_changed_character_in_any_column_of_any_entry_is_found_and_the_entry_named(promoted, record_property):
     rows, missed, tried = promoted.rows(), [], 0
     taken = {row["seq"] for row in rows}
     for row in rows:
@@ -197,6 +198,7 @@ def test_a_changed_character_in_any_column_of_any_entry_is_found_and_the_entry_n
                     missed.append((row["seq"], column, position, code, problems))
     assert {row["kind"] for row in rows} == {"opened", "enrolled", "registered", "looked", "decided"}
     assert tried >= 5 * (6 * 3 + 1)
+    record_property("changed characters", tried)
     assert (missed, promoted.verify()) == ([], (0, []))
 
 

@@ -58,6 +58,7 @@ from shared.ledger import GENESIS, Entry, Head, entry_hash
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
+from shared.room import Room
 from shared.workspace import Workspace, open_workspace
 from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
 from tests.promotion.preflights import passing, put
@@ -152,13 +153,15 @@ class Stage:
         later: int = 0,
         alter: Callable[[Path], None] | None = None,
         preflight: Mapping[str, Any] | None = MappingProxyType({}),
+        lab: Room | None = None,
         **head: Any,
     ) -> Candidate:
         """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
 
         `alter` is the hand of a Lab that lies before it seals.
 
-        The Lab's ledger has gone on by `later` entries, so that of two candidates it is the later one that has more.
+        The Lab's ledger has gone on by `later` entries, so that of two candidates it is the later one that has more;
+        it is the one of `lab` where that is given, and else one that nobody keeps.
 
         `recorded` writes the data in place of `arms` and all that says more about them.
 
@@ -192,7 +195,7 @@ class Stage:
             held_by = certificate(self.workspace, promise, evidence.data, **(certified or {}))
             write_json(folder / AA, held_by.as_json())
             write_json(folder / SPEND, _spend(costs).model_dump(mode="json"))
-            shown = booked_in_the_lab(frozen.pilot, costs, later)
+            shown = booked_in_the_lab(frozen.pilot, costs, later, lab)
             write_json(folder / LEDGER, shown.as_json())
             if alter is not None:
                 alter(folder)
@@ -362,19 +365,26 @@ def certificate(
     return AaCertificate(made=made, asked=question, metrics=tuple(found))
 
 
-def booked_in_the_lab(pilot: str, costs: Sequence[tuple[str, str]], later: int = 0) -> Excerpt:
+def booked_in_the_lab(pilot: str, costs: Sequence[tuple[str, str]], later: int = 0, lab: Room | None = None) -> Excerpt:
     """What a Lab whose first pilot this is shows of its ledger: the launch, each cost, and so many later entries."""
-    spent = [
-        ("spent", {"id": entry.id, "money": entry.money.as_json(), "purpose": entry.purpose})
-        for entry in _spend(costs).entries
-    ]
-    chain = chained(
-        pilot,
+    said: list[tuple[str, dict[str, Any]]] = [
         ("launched", {"reserved": {"amount": "10.00", "currency": "USD"}}),
-        *spent,
+        *(
+            ("spent", {"id": entry.id, "money": entry.money.as_json(), "purpose": entry.purpose})
+            for entry in _spend(costs).entries
+        ),
         *[("recorded", {"rows": 1})] * later,
-    )
+    ]
+    chain = chained(pilot, *said) if lab is None else entered(lab, pilot, *said)
     return excerpt(chain, Head(0, GENESIS), Head(len(chain), chain[-1].hash), pilot)
+
+
+def entered(room: Room, subject: str, *said: tuple[str, dict[str, Any]]) -> list[Entry]:
+    """All entries of a room's ledger, after these were written to it."""
+    with room.transaction() as connection:
+        for kind, body in said:
+            room.write(connection, kind, subject, body)
+    return list(room.entries())
 
 
 def chained(subject: str, *said: tuple[str, dict[str, Any]], after: Head = Head(0, GENESIS)) -> list[Entry]:

@@ -37,7 +37,7 @@ def stage(request, make_stage):
     return made
 
 
-def test_of_fifty_who_decide_at_once_exactly_one_wins_and_the_others_are_told_who(stage):
+def test_of_fifty_who_decide_at_once_exactly_one_wins_and_the_others_are_told_who(stage, record_property):
     root = stage.workspace.root
     (root / "wait").touch()
     said = [(("stop", "revise")[n % 2], f"this is the reason of number {n}") for n in range(PROCESSES)]
@@ -47,6 +47,7 @@ def test_of_fifty_who_decide_at_once_exactly_one_wins_and_the_others_are_told_wh
         child.join(timeout=240)
     codes = [child.exitcode for child in children]
     assert Counter(codes) == {0: 1, 3: PROCESSES - 1}
+    record_property("processes", PROCESSES)
     word, reason = said[codes.index(0)]
     [decided] = [entry for entry in open_promotion(stage.workspace).entries() if entry.kind == "decided"]
     assert (decided.body["decision"]["word"], decided.body["decision"]["reason"]) == (word, reason)

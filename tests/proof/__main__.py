@@ -8,10 +8,20 @@ import sys
 from pathlib import Path
 
 from benchmarks.gate import headline
-from tests.proof import crash_storm, error_rates, forecast, mutation, portfolio, sandbox_matrix, sequential
+from tests.proof import (
+    crash_storm,
+    error_rates,
+    forecast,
+    mutation,
+    portfolio,
+    sandbox_matrix,
+    sequential,
+    storms,
+)
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
 SUITES = {
+    "storms": storms.prove,
     "error-rates": error_rates.prove,
     "forecast": forecast.prove,
     "sequential": sequential.prove,
