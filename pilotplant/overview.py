@@ -11,7 +11,7 @@ from lab.portfolio import drafts
 from lab.portfolio import measures as lab_measures
 from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
-from shared.clock import parse_rfc3339, rfc3339
+from shared.clock import rfc3339
 from shared.console import counted, date_time, table
 from shared.wording import days
 from shared.workspace import Workspace
@@ -46,7 +46,7 @@ class Overview:
         """For people."""
         mode = "REHEARSAL: nothing here counts in a live Factory" if self.workspace.mode == "rehearsal" else "live"
         return [
-            f"{self.workspace.root} · {mode} · {date_time(parse_rfc3339(self.now))}",
+            f"{self.workspace.root} · {mode} · {date_time(self.now)}",
             "",
             "LAB, learning",
             *(f"  {line}" for line in learning(self.lab)),
@@ -73,9 +73,7 @@ class Overview:
         ]
 
     def _waiting(self) -> list[Any]:
-        rows = [
-            (w["what"], w["for"], w["until"] and date_time(parse_rfc3339(w["until"])), w["next"]) for w in self.waits
-        ]
+        rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]
         return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing waits for anybody."]
 
 
@@ -145,7 +143,7 @@ def _due_line(due: dict[str, Any]) -> str:
 
 def _reliability(found: dict[str, Any]) -> list[str]:
     runs, states = found["runs"], found["releases_by_state"]
-    last = date_time(parse_rfc3339(found["last_run"])) if found["last_run"] else "never"
+    last = date_time(found["last_run"]) if found["last_run"] else "never"
     lines = [
         f"Releases: {states.get('live', 0)} live, {states.get('paused', 0)} paused; "
         f"runs: {runs.get('done', 0)} ok, {runs.get('failed', 0)} failed, {runs.get('refused', 0)} refused, "
@@ -158,5 +156,5 @@ def _reliability(found: dict[str, Any]) -> list[str]:
 
 
 def _release_line(release: dict[str, Any]) -> str:
-    upcoming = f"next {date_time(parse_rfc3339(release['next']))}" if release["next"] else "no next run"
+    upcoming = f"next {date_time(release['next'])}" if release["next"] else "no next run"
     return f"{release['name']}: {release['state']}, {release['messages']:,} messages written, {upcoming}"

@@ -11,6 +11,7 @@ from promotion.case import Case
 from promotion.intake import open_case
 from promotion.state import decisions
 from shared.clock import rfc3339
+from shared.console import date_time
 from shared.crashpoints import Point, reach
 from shared.errors import PilotPlantError
 from shared.intake import digest_named, latest
@@ -43,7 +44,7 @@ class Lapse:
 
     def told(self) -> str:
         """One line for people."""
-        return f"{self.pilot}: lapsed, which is *stop*: {self.owner} did not decide before {self.deadline}"
+        return f"{self.pilot}: lapsed, which is *stop*: {self.owner} did not decide before {date_time(self.deadline)}"
 
 
 def settle(room: Room) -> tuple[Lapse, ...]:

@@ -17,6 +17,7 @@ from promotion.silence import lapses
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
+from shared.console import date_time
 from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
 from shared.finding import Finding, Verdict
@@ -140,7 +141,8 @@ def _state(case: Case) -> str:
     pilot, before = case.charter.pilot, recorded(case.room, case.charter.pilot)
     if before is not None:
         decision = before.predicate.decision
-        return f"decided: {decision.word} {decision.arm or ''}".rstrip() + f", by {decision.owner} at {decision.at}"
+        word = f"{decision.word} {decision.arm or ''}".rstrip()
+        return f"decided: {word}, by {decision.owner}, {date_time(decision.at)}"
     if lapse := lapses(case.room).get(pilot):
         return lapse.told().removeprefix(f"{pilot}: ")
     until = f"{case.charter.deadline:%Y-%m-%d %H:%M} UTC"

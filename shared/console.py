@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import PilotPlantError
 from shared.ledger import Head
 from shared.workspace import Workspace, find_workspace
@@ -134,9 +134,11 @@ def fail(error: PilotPlantError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def date_time(moment: datetime | None) -> str:
-    """A moment for people: to the minute, UTC."""
-    return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+def date_time(moment: datetime | str | None) -> str:
+    """A moment, or one as it was recorded, for people: to the minute, UTC."""
+    if moment is None:
+        return "–"
+    return (parse_rfc3339(moment) if isinstance(moment, str) else moment).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def counted(number: int, noun: str) -> str:

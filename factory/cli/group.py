@@ -1,4 +1,4 @@
-"""The group that the Factory's commands belong to, what several of them take, and how they tell the time.
+"""The group that the Factory's commands belong to, and what several of them take.
 
 Commands return what their function returned, as Any: typer looks every annotation up when it starts, and the types
 lie in modules that are too heavy to import for `--help`.
@@ -10,15 +10,7 @@ from typing import Annotated
 
 import typer
 
-from shared.clock import parse_rfc3339
-from shared.console import date_time
-
 app = typer.Typer(name="factory", help="The Factory: run what was approved, and nothing else.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The release's name.", metavar="NAME")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
-
-
-def told(at: str | None) -> str:
-    """A recorded time for people."""
-    return date_time(parse_rfc3339(at) if at else None)

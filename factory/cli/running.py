@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factory.cli.group import Name, app, told
+from factory.cli.group import Name, app
 from shared.clock import parse_rfc3339, rfc3339
 from shared.console import Json, date_time, emit, progress, session, table
 from shared.errors import BadInput, Refused
@@ -50,7 +50,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     from factory.releases import list_releases
 
     found = list_releases(session(context).workspace())
-    rows = [(r.name, r.state, r.pilot, r.arm, told(r.admitted_at), told(r.expires)) for r in found]
+    rows = [(r.name, r.state, r.pilot, r.arm, date_time(r.admitted_at), date_time(r.expires)) for r in found]
     emit(
         as_json,
         {"releases": [asdict(release) for release in found]},
@@ -73,7 +73,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     found = promised_by(workspace, release)
     promised, metrics = found or ((), {})
     rows = [
-        (told(r.occurrence), r.state, r.attempts, r.messages, r.held_out, r.file and Path(r.file).name, r.reason)
+        (date_time(r.occurrence), r.state, r.attempts, r.messages, r.held_out, r.file and Path(r.file).name, r.reason)
         for r in runs
     ]
     emit(
@@ -86,7 +86,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "runs": [asdict(r) for r in runs],
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
-        f"Package {release.package}, admitted {told(release.admitted_at)}, expires {told(release.expires)}.",
+        f"Package {release.package}, admitted {date_time(release.admitted_at)}, expires {date_time(release.expires)}.",
         *(f"Promised: {wording.promise(metrics[one.metric], one)}." for one in promised),
         *(["What it promised cannot be read: its package is missing or damaged."] if found is None else []),
         f"Next run: {date_time(upcoming)}.",

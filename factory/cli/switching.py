@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factory.cli.group import Name, Reason, app, told
+from factory.cli.group import Name, Reason, app
 from shared.clock import rfc3339
 from shared.console import Json, date_time, emit, session, table
 from shared.errors import BadInput
@@ -58,7 +58,7 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
 
     found = measures(session(context).workspace())
     rows = [
-        (r.name, r.state, _counts(r.runs), f"{r.messages:,}", told(r.last_run), date_time(r.next))
+        (r.name, r.state, _counts(r.runs), f"{r.messages:,}", date_time(r.last_run), date_time(r.next))
         for r in found.releases
     ]
     emit(

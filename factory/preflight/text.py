@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.clock import parse_rfc3339
 from shared.console import counted, date_time
 from shared.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
 
@@ -12,7 +11,7 @@ from shared.preflight import Comparison, Contacts, PreflightReport, ShadowRun, T
 def lines(report: PreflightReport) -> list[str]:
     """What was found, in the order of the report."""
     return [
-        f"{report.pilot}, candidate {report.candidate[:19]}…, tried at {date_time(parse_rfc3339(report.at))}",
+        f"{report.pilot}, candidate {report.candidate[:19]}…, tried at {date_time(report.at)}",
         *(_table(each) for each in report.tables),
         *(line for each in report.compatibility for line in _comparison(each)),
         *(_quality(each) for each in report.quality),
@@ -24,7 +23,7 @@ def lines(report: PreflightReport) -> list[str]:
 
 
 def _table(found: TableState) -> str:
-    told = f"loaded {date_time(parse_rfc3339(found.loaded_at))}" if found.loaded_at else "never loaded"
+    told = f"loaded {date_time(found.loaded_at)}" if found.loaded_at else "never loaded"
     return f"table {found.name}: {told}"
 
 

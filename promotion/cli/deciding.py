@@ -11,7 +11,7 @@ import typer
 
 from promotion.cli.group import DATES, Name, app
 from promotion.cli.texts import waived_text
-from shared.console import Json, emit, passphrase, progress, session
+from shared.console import Json, date_time, emit, passphrase, progress, session
 from shared.errors import Undecided
 from shared.workspace import Workspace
 
@@ -109,7 +109,8 @@ def waive(
         {"waiver": waiver.model_dump(mode="json"), "digest": done.waiver.signed.digest, "repeated": done.repeated},
         f"{name}: {waiver.check} was waived before; nothing new was signed."
         if done.repeated
-        else f"{name}: {waiver.check} is waived by {waiver.person} until {waiver.until}, for this candidate only.",
+        else f"{name}: {waiver.check} is waived by {waiver.person} until {date_time(waiver.until)}, "
+        "for this candidate only.",
         *(f"It had {finding.outcome}: {finding.reason}" for finding in done.findings),
         "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
     )
@@ -152,7 +153,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
          "waived": [one.model_dump(mode="json") for one in predicate.findings if one.waived],
          "steps": [step.as_json() for step in done.steps],
          "promised": [one.model_dump(mode="json") for one in predicate.promised]},
-        f"{name}: {decision.word} was decided before, at {decision.at}; nothing new was signed."
+        f"{name}: {decision.word} was decided before, at {date_time(decision.at)}; nothing new was signed."
         if done.repeated
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
         *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in predicate.promised),
@@ -172,12 +173,12 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
     emit(
         as_json,
         {"pilot": name, "dry_run": True, **found.as_json()},
-        f"{name}: {said(decision)} {what} before, at {decision.at}; nothing new would be signed."
+        f"{name}: {said(decision)} {what} before, at {date_time(decision.at)}; nothing new would be signed."
         if found.repeated
         else f"{name}: {said(decision)} would be {'proposed' if found.proposed else 'signed'} by {signers}.",
         *([] if predicate is None else [
             f"Signed would be: verdict {predicate.verdict} on {len(predicate.findings)} findings, until "
-            f"{predicate.expires}, by policy {predicate.policy[:19]}…; in full with --json",
+            f"{date_time(predicate.expires)}, by policy {predicate.policy[:19]}…; in full with --json",
             *waived_text(predicate.findings),
         ]),
         *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
@@ -197,7 +198,8 @@ def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
         {"dry_run": True, "waiver": waiver.model_dump(mode="json"), "repeated": found.repeated},
         f"{name}: {waiver.check} was waived before; nothing new would be signed."
         if found.repeated
-        else f"{name}: {waiver.check} would be waived by {waiver.person} until {waiver.until} for this candidate.",
+        else f"{name}: {waiver.check} would be waived by {waiver.person} until {date_time(waiver.until)}, "
+        "for this candidate only.",
         *(f"It had {finding.outcome}: {finding.reason}" for finding in found.findings),
         "Nothing was signed or written. The passphrase was not asked for.",
     )
@@ -213,10 +215,10 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
         as_json,
         {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
          "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated},
-        f"{name}: {word} was proposed before, by {decision.owner} at {decision.at}; nothing new was signed."
+        f"{name}: {word} was proposed before, by {decision.owner} at {date_time(decision.at)}; nothing new was signed."
         if found.repeated
         else f"{name}: {word} is proposed by {decision.owner}. Nothing is handed over yet.",
-        f"It needs a second signature by {found.lapses}, of: {', '.join(found.others)}"
+        f"It needs a second signature by {date_time(found.lapses)}, of: {', '.join(found.others)}"
         if found.others
         else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
         f"They type: {to_type(name, decision, 'PERSON')}",

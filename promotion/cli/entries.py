@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shared.clock import parse_rfc3339
 from shared.console import date_time
 
 
 def when(at: str) -> str:
     """A ledger's time for people; as it stands where it is none."""
     try:
-        return date_time(parse_rfc3339(at))
+        return date_time(at)
     except (ValueError, TypeError):
         return str(at)
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from promotion.cli.group import Name, app
-from shared.clock import parse_rfc3339
 from shared.console import Json, counted, date_time, emit, passphrase, session
 from shared.errors import Refused
 
@@ -27,7 +26,7 @@ def checkpoint(
     workspace = here.workspace()
     heads, unread = here.heads(workspace)
     done = take(workspace, heads, out, passphrase=passphrase(workspace, GATE))
-    at = date_time(parse_rfc3339(done.checkpoint.at))
+    at = date_time(done.checkpoint.at)
     emit(
         as_json,
         {

@@ -9,7 +9,6 @@ import typer
 
 from promotion.cli.group import Looker, Name, app
 from promotion.cli.texts import proposal_text
-from shared.clock import parse_rfc3339
 from shared.console import Json, date_time, emit, progress, session, table
 from shared.errors import PilotPlantError, Undecided
 
@@ -37,7 +36,7 @@ def queue(
     found, crossing = waiting(workspace, owner=as_), receptions(workspace)
     lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
     rows = [
-        (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(parse_rfc3339(c["until"])),
+        (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(c["until"]),
          days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
         for c in found
     ]  # fmt: skip
@@ -87,7 +86,7 @@ def remind(
 
     workspace = session(context).workspace()
     found = tell(workspace) if send else reminders(workspace)
-    rows = [(one.pilot, one.to, one.what, date_time(parse_rfc3339(one.until)), TOLD[one.told]) for one in found]
+    rows = [(one.pilot, one.to, one.what, date_time(one.until), TOLD[one.told]) for one in found]
     emit(
         as_json,
         {"reminders": [one.as_json() for one in found]},
