@@ -60,6 +60,7 @@ class Summary:
         spent, budget: money as JSON says it; `spent` is None where the costs cannot be read.
         arms: the verdict on each.
         blocking: the findings that stand in the way, each with what would change it.
+        waived: the findings that a signed waiver has put aside.
         next: what each word does.
     """
 
@@ -76,16 +77,19 @@ class Summary:
     arms: dict[str, Verdict]
     verdict: Verdict
     blocking: tuple[Finding, ...]
+    waived: tuple[Finding, ...]
     next: tuple[Step, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in {"parts", "blocking", "next"}}
+        told = {"parts", "blocking", "waived", "next"}
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in told}
         return {
             "schema_version": 1,
             **plain,
             "parts": [asdict(part) for part in self.parts],
             "blocking": [one.model_dump(mode="json") for one in self.blocking],
+            "waived": [one.model_dump(mode="json") for one in self.waived],
             "next": [asdict(step) for step in self.next],
         }
 
@@ -96,6 +100,7 @@ class Summary:
             found += ["", part.title, *(f"  {line}" for line in part.lines)]
         found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
         found += [f"  {_named(one)}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
+        found += [f"  Waived: {_named(one)}: {one.reason}" for one in self.waived]
         found += ["", "What happens next"]
         for step in self.next:
             found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
@@ -123,6 +128,7 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         arms=judgement.verdicts,
         verdict=judgement.verdict,
         blocking=_blocking(judgement),
+        waived=tuple(one for one in judgement.findings if one.outcome == "waived"),
         next=_next(case, judgement),
     )
 
@@ -145,8 +151,7 @@ def _state(case: Case) -> str:
         return f"decided: {word}, by {decision.owner}, {date_time(decision.at)}"
     if lapse := lapses(case.room).get(pilot):
         return lapse.told().removeprefix(f"{pilot}: ")
-    until = f"{case.charter.deadline:%Y-%m-%d %H:%M} UTC"
-    return f"waits for {case.charter.owner} until {until}; no decision by then is *stop*"
+    return f"waits for {case.charter.owner} until {date_time(case.charter.deadline)}; no decision by then is *stop*"
 
 
 def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section, ...]:

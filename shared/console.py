@@ -135,10 +135,13 @@ def fail(error: PilotPlantError, *, as_json: bool) -> int:
 
 
 def date_time(moment: datetime | str | None) -> str:
-    """A moment, or one as it was recorded, for people: to the minute, UTC."""
+    """A moment for people: to the minute, UTC. One that was recorded is told as it stands where it is none."""
     if moment is None:
         return "–"
-    return (parse_rfc3339(moment) if isinstance(moment, str) else moment).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return (parse_rfc3339(moment) if isinstance(moment, str) else moment).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return str(moment)
 
 
 def counted(number: int, noun: str) -> str:

@@ -99,8 +99,9 @@ class Customers:
 def drawn(rng: np.random.Generator, pilot: str, count: int, treated: tuple[Habits, ...]) -> Customers:
     """So many customers, in the arms that the salted hash deals them; `treated` are an arm's habits by place."""
     unit = np.array([f"u{number}" for number in range(count)])
-    salt, (_, ends) = pilot_salt(pilot), boundaries(WEIGHTS)[0]
-    arm = np.array([bucket(salt, str(each)) >= ends for each in unit])
+    # `assign` would reckon the bounds anew for each customer.
+    salt, begins = pilot_salt(pilot), dict(boundaries(WEIGHTS))[CONTROL]
+    arm = np.array([bucket(salt, str(each)) >= begins for each in unit])
     place = rng.integers(0, len(PLACES), count)
     habits = [[USUAL] * len(PLACES), treated]
     early, visit, buy = (

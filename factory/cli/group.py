@@ -1,4 +1,4 @@
-"""The group that the Factory's commands belong to, and what several of them take.
+"""The group that the Factory's commands belong to, and the argument that most of them take.
 
 Commands return what their function returned, as Any: typer looks every annotation up when it starts, and the types
 lie in modules that are too heavy to import for `--help`.
@@ -13,4 +13,3 @@ import typer
 app = typer.Typer(name="factory", help="The Factory: run what was approved, and nothing else.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The release's name.", metavar="NAME")]
-Reason = Annotated[str, typer.Option(help="Why, for the record.")]

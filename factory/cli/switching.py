@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factory.cli.group import Name, Reason, app
+from factory.cli.group import Name, app
 from shared.clock import rfc3339
 from shared.console import Json, date_time, emit, session, table
 from shared.errors import BadInput
 
 if TYPE_CHECKING:
     from factory.releases import StateChange
+
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
 
 @app.command()

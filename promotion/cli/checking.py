@@ -43,7 +43,7 @@ def check(
         shown = [finding for finding in judgement.findings if explain in {None, finding.check}]
         promised = promises(case)
         explained = {"explained": about[0].as_json()} if about else {}
-        payload += [_judged(case, judgement, shown, promised) | explained]
+        payload += [_as_json(case, judgement, shown, promised) | explained]
         lines += [
             f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…",
             *(line for each in about for line in check_text(each)),
@@ -78,7 +78,7 @@ def checks(
     return found
 
 
-def _judged(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
+def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
     """A judgement for scripts, with the findings that are shown."""
     return {
         "pilot": case.candidate.manifest.pilot,

@@ -198,8 +198,8 @@ def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
         {"dry_run": True, "waiver": waiver.model_dump(mode="json"), "repeated": found.repeated},
         f"{name}: {waiver.check} was waived before; nothing new would be signed."
         if found.repeated
-        else f"{name}: {waiver.check} would be waived by {waiver.person} until {date_time(waiver.until)}, "
-        "for this candidate only.",
+        else f"{name}: {waiver.check} would be waived by {waiver.person} until {date_time(waiver.until)} "
+        "for this candidate.",
         *(f"It had {finding.outcome}: {finding.reason}" for finding in found.findings),
         "Nothing was signed or written. The passphrase was not asked for.",
     )

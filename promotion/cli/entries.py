@@ -8,12 +8,9 @@ from typing import Any
 from shared.console import date_time
 
 
-def when(at: str) -> str:
-    """A ledger's time for people; as it stands where it is none."""
-    try:
-        return date_time(at)
-    except (ValueError, TypeError):
-        return str(at)
+def when(at: Any) -> str:
+    """A ledger's time for people; what a hand has put there in its place is told as it stands."""
+    return date_time(at) if isinstance(at, str) else str(at)
 
 
 def gist(kind: str, body: dict[str, Any]) -> str | None:
@@ -42,12 +39,12 @@ GISTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "registered": _registered,
     "decided": lambda body: f"{body['decision']['word']} by {body['decision']['owner']}",
     "proposed": lambda body: f"waits for a second signature; candidate {body['candidate'][:19]}…",
-    "lapsed": lambda body: f"{body['owner']} did not decide before {body['deadline']}, which is *stop*",
+    "lapsed": lambda body: f"{body['owner']} did not decide before {when(body['deadline'])}, which is *stop*",
     "looked": lambda body: f"{body['what']} by {body['by'] or 'somebody'}; candidate {body['candidate'][:19]}…",
     "reminding": _reminding,
     "reminded": _reminding,
     "not_reminded": _reminding,
-    "waived": lambda body: f"{body['check']} by {body['by']} until {body['until']}: {body['reason']}",
+    "waived": lambda body: f"{body['check']} by {body['by']} until {when(body['until'])}: {body['reason']}",
     "revoked": lambda body: f"key {body['key_id'][:12]} since {body.get('since', 'then')}: {body['reason']}",
     "witnessed": lambda body: ", ".join(f"{room} at entry {head['seq']}" for room, head in body["ledgers"].items()),
 }

@@ -26,7 +26,7 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[s
     asking: dict[str, list[str]] = {}
     for finding in findings:
         if finding.outcome != "passed" and finding.remedy:
-            asking.setdefault(finding.remedy, []).append(_of(finding))
+            asking.setdefault(finding.remedy, []).append(_named(finding))
     remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(numbers_text(finding) for finding in findings if explained)]
 
@@ -34,7 +34,7 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[s
 def waived_text(findings: Sequence[Any]) -> list[str]:
     """How many findings are waived, and each of them; nothing where none is."""
     waived = [finding for finding in findings if finding.outcome == "waived"]
-    told = [f"Waived: {_of(one)}: {one.reason}" for one in waived]
+    told = [f"Waived: {_named(one)}: {one.reason}" for one in waived]
     return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
 
 
@@ -81,17 +81,18 @@ def check_text(check: Any) -> list[str]:
 
 def numbers_text(finding: Any) -> str:
     """The numbers behind a finding, in one line."""
-    return f"{_of(finding)}: {finding.reason}; measured {_plain(finding.measured)}; asked {_plain(finding.threshold)}"
+    measured, asked = _plain(finding.measured), _plain(finding.threshold)
+    return f"{_named(finding)}: {finding.reason}; measured {measured}; asked {asked}"
 
 
-def _of(finding: Any) -> str:
+def _named(finding: Any) -> str:
     return f"{finding.check} ({finding.arm})" if finding.arm else finding.check
 
 
 def _plain(value: Any) -> str:
     """A JSON value for people: `key=value` for each of its parts, numbers to four significant digits."""
     if isinstance(value, dict):
-        return ", ".join(_named(key, part) for key, part in value.items()) or "nothing"
+        return ", ".join(_part(key, part) for key, part in value.items()) or "nothing"
     if isinstance(value, list | tuple):
         return ", ".join(_nested(part) for part in value) or "nothing"
     if value is None or isinstance(value, bool):
@@ -101,7 +102,7 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _named(key: str, value: Any) -> str:
+def _part(key: str, value: Any) -> str:
     return f"{key}={_nested(value)}"
 
 

@@ -25,7 +25,7 @@ from tests.promotion.cases import LAUNCHED, Stage
 
 pytestmark = pytest.mark.proof
 
-CHANGED = "files, changed at start, middle and end"
+CHANGED = "files, each at start, middle and end"
 
 
 class Crossed:

@@ -139,7 +139,7 @@ def test_what_nobody_touched_verifies(promoted):
 def test_a_changed_byte_in_any_file_of_the_candidate_is_found_and_the_file_named(promoted, record_property):
     paths = sorted(path for path in promoted.candidate.rglob("*") if path.is_file() and path.stat().st_size)
     assert len(paths) > 10
-    record_property("files, changed at start, middle and end", len(paths))
+    record_property("files, each at start, middle and end", len(paths))
     missed = [miss for path in paths for miss in unnoticed(promoted, path, str(path.relative_to(promoted.candidate)))]
     assert (missed, promoted.verify()) == ([], (0, []))
 

@@ -1,7 +1,8 @@
 """What the gate's commands print for people."""
 
-from promotion.cli.entries import gist
+from promotion.cli.entries import gist, when
 from promotion.cli.texts import numbers_text
+from shared.console import date_time
 from shared.finding import Finding
 
 
@@ -25,3 +26,12 @@ def test_the_log_names_who_decided_what():
     assert gist("decided", {"decision": decision}) == "stop by owner@example.com"
     assert gist("registered", {"promise": "sha256:" + "a" * 64}) == "promise sha256:aaaaaaaaaaaa…"
     assert gist("enrolled", {"role": "owner"}) == "owner"
+
+
+def test_a_time_is_told_to_the_minute_and_what_is_none_as_it_stands():
+    assert date_time("2026-01-05T09:00:59.123456Z") == when("2026-01-05T10:00:59+01:00") == "2026-01-05 09:00 UTC"
+    assert (date_time(None), date_time("soon"), when("2026-01-05T09:00:59")) == ("–", "soon", "2026-01-05T09:00:59")
+    # SQLite keeps what a hand has put into a column of text, whatever it is.
+    assert (when(b"\x00"), when(None)) == ("b'\\x00'", "None")
+    lapsed = {"owner": "owner@example.com", "deadline": "never"}
+    assert gist("lapsed", lapsed) == "owner@example.com did not decide before never, which is *stop*"

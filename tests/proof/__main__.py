@@ -12,16 +12,16 @@ from tests.proof import (
     crash_storm,
     error_rates,
     forecast,
+    long_tests,
     mutation,
     portfolio,
     sandbox_matrix,
     sequential,
-    storms,
 )
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "proof"
 SUITES = {
-    "storms": storms.prove,
+    "long-tests": long_tests.prove,
     "error-rates": error_rates.prove,
     "forecast": forecast.prove,
     "sequential": sequential.prove,
