@@ -32,16 +32,16 @@ def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes
         known = cluster is not None and data.traits is not None
         of = f"any_value(CAST({identifier(cluster or '')} AS VARCHAR))" if known else "any_value(unit)"
         connection.execute(f"""
-            CREATE VIEW groups AS SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
+            CREATE TEMP VIEW groups AS SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
         """)
         connection.execute("""
-            CREATE VIEW first AS SELECT e.*, g.drawn FROM (
+            CREATE TEMP VIEW first AS SELECT e.*, g.drawn FROM (
                 SELECT unit, any_value(arm) AS arm, min("at") AS "at" FROM exposures GROUP BY unit
                 HAVING count(DISTINCT arm) = 1
             ) e JOIN groups g USING (unit) WHERE g.drawn IS NOT NULL
         """)
         connection.execute(f"""
-            CREATE VIEW told AS
+            CREATE TEMP VIEW told AS
             SELECT unit, o."at" < f."at" AS before FROM outcomes o JOIN first f USING (unit)
             UNION ALL SELECT unit, true FROM conflicts JOIN first USING (unit) WHERE reason = {literal(EARLY)}
         """)

@@ -1,10 +1,12 @@
-"""The sealed files of a pilot as views of one DuckDB connection."""
+"""The sealed files of a pilot as views of a DuckDB connection."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 
 import duckdb
 
@@ -13,14 +15,22 @@ from shared.engines.protocol import PilotData
 from shared.sql import file_literal, literal
 
 
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    """One for all questions of a process, since to open one takes longer than most of them; it holds nothing itself.
+
+    All that a question makes is temporary, and ends with its cursor. A child that was forked opens its own.
+    """
+    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
+    # same evidence to the last bit, or analysing it again would seal another candidate. Nothing that was read is kept:
+    # a file may have been changed since.
+    return duckdb.connect(config={"threads": 1, "enable_external_file_cache": False})
+
+
 @contextmanager
 def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """The files as views of their names, without the events from `until` on; `traits` only where the data has them."""
-    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
-    # same evidence to the last bit, or analysing it again would seal another candidate.
-    with duckdb.connect(config={"threads": 1}) as connection:
-        # Every file is read several times; its footer need not be.
-        connection.execute("SET parquet_metadata_cache = true")
+    with _database(os.getpid()).cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Division by zero is an error, which TRY makes a gap: NaN would be above everything, and count as a success.
         connection.execute("SET ieee_floating_point_ops = false")
@@ -33,7 +43,7 @@ def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.Du
         ):
             if path is not None:
                 source = f"read_parquet({file_literal(path)}, hive_partitioning = false)"
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}{condition}")
+                connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM {source}{condition}")
         yield connection
 
 

@@ -43,8 +43,8 @@ def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
     charter, draw = promise.charter, Draw.of(promise, workspace)
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
     with opened(data) as connection:
-        connection.execute(f"CREATE VIEW placed AS {_placed(data, charter.cluster)}")
-        connection.execute('CREATE VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
+        connection.execute(f"CREATE TEMP VIEW placed AS {_placed(data, charter.cluster)}")
+        connection.execute('CREATE TEMP VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
         own = charter.assignment == "pilotplant"
         row = connection.execute('SELECT max("at") FROM events').fetchone()
         return Placement(

@@ -60,29 +60,29 @@ def _known(connection: duckdb.DuckDBPyConnection, question: Question, layout: La
         for column, name, kind in traits
     )
     source = "traits" if there else "(SELECT NULL::VARCHAR AS unit WHERE false)"
-    return f"CREATE VIEW known AS SELECT unit{told} FROM {source} GROUP BY unit"
+    return f"CREATE TEMP VIEW known AS SELECT unit{told} FROM {source} GROUP BY unit"
 
 
 # Of a cluster with exposures in two arms nothing counts, nor of a unit.
 _MIXED = f"""
-CREATE VIEW mixed AS
+CREATE TEMP VIEW mixed AS
     SELECT unit FROM conflicts WHERE reason IN ('{IN_TWO_ARMS}', '{NOT_ASSIGNED}') AND unit IS NOT NULL
     UNION SELECT unit FROM exposures GROUP BY unit HAVING count(DISTINCT arm) > 1;
 """
 _UNCLUSTERED = f"""
 {_MIXED}
-CREATE VIEW left_out AS SELECT unit FROM mixed;
-CREATE VIEW multiple AS SELECT unit FROM mixed;
+CREATE TEMP VIEW left_out AS SELECT unit FROM mixed;
+CREATE TEMP VIEW multiple AS SELECT unit FROM mixed;
 """
 _CLUSTERED = f"""
 {_MIXED}
-CREATE VIEW mixed_clusters AS
+CREATE TEMP VIEW mixed_clusters AS
     SELECT cluster FROM exposures JOIN known USING (unit) WHERE cluster IS NOT NULL
     GROUP BY cluster HAVING count(DISTINCT arm) > 1
     UNION SELECT cluster FROM mixed JOIN known USING (unit) WHERE cluster IS NOT NULL;
-CREATE VIEW left_out AS
+CREATE TEMP VIEW left_out AS
     SELECT unit FROM mixed UNION SELECT unit FROM known WHERE cluster IN (SELECT cluster FROM mixed_clusters);
-CREATE VIEW multiple AS
+CREATE TEMP VIEW multiple AS
     SELECT cluster FROM mixed_clusters
     UNION ALL SELECT m.unit FROM mixed m LEFT JOIN known k USING (unit) WHERE k.cluster IS NULL;
 """
@@ -108,7 +108,7 @@ def _counted(metrics: Mapping[str, Metric]) -> str:
         if part is not None
     )
     return f"""
-    CREATE VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
+    CREATE TEMP VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
     FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
     """
 
