@@ -32,7 +32,8 @@ def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes
         known = cluster is not None and data.traits is not None
         of = f"any_value(CAST({identifier(cluster or '')} AS VARCHAR))" if known else "any_value(unit)"
         connection.execute(f"""
-            CREATE TEMP VIEW groups AS SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
+            CREATE TEMP VIEW groups AS
+            SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
         """)
         connection.execute("""
             CREATE TEMP VIEW first AS SELECT e.*, g.drawn FROM (
