@@ -1,4 +1,4 @@
-"""Draws docs/gate.svg: what the gate says, in the workspace of a demo, of the pilot it admits and the one it refuses.
+"""Draws docs/gate.svg: the owner's page of each of a demo's pilots, the one that the gate admits and the one it refuses.
 
 Run `python docs/picture.py demo/rehearsal` after `make demo`; the picture is the commands' real output.
 """
@@ -23,7 +23,7 @@ def main(workspace: str) -> None:
     """Runs the two commands and draws what they print."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for pilot in ("spring-mail", "womens-mail"):
-        console.print(f"$ pilotplant promote check {pilot}", style="bold cyan", markup=False)
+        console.print(f"$ pilotplant promote summary {pilot}", style="bold cyan", markup=False)
         console.print(Text.from_ansi(said(workspace, pilot)))
         console.print()
     svg = console.export_svg(title="the gate")
@@ -34,7 +34,7 @@ def main(workspace: str) -> None:
 
 def said(workspace: str, pilot: str) -> str:
     """What a command prints, with its colours."""
-    words = [sys.executable, "-m", "pilotplant", "--workspace", workspace, "promote", "check", pilot]
+    words = [sys.executable, "-m", "pilotplant", "--workspace", workspace, "promote", "summary", pilot]
     environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
     return subprocess.run(words, capture_output=True, text=True, check=False, env=environment).stdout.rstrip()
 

@@ -106,7 +106,8 @@ def _over_time(pilot: Pilot, evidence: Evidence) -> str:
             _titled(panel, name, metric)
             panel.set_xlabel("units exposed until this day")
             panel.tick_params(axis="x", rotation=45)
-        panels[0].legend(frameon=False, loc="best")
+        if panels[0].get_legend_handles_labels()[0]:
+            panels[0].legend(frameon=False, loc="best")
 
     return _drawn(max(6.0, 5.0 * len(names)), 3.4, len(names), draw)
 
