@@ -1,4 +1,4 @@
-"""Draws docs/gate.svg: the owner's page of each of a demo's pilots, the one that the gate admits and the one it refuses.
+"""Draws docs/gate.svg: the owner's pages of a demo's two pilots, one that the gate admits and one that it refuses.
 
 Run `python docs/picture.py demo/rehearsal` after `make demo`; the picture is the commands' real output.
 """
