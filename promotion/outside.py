@@ -196,7 +196,11 @@ def _attested(
         f"its promise {short(said.promise)} is the one that was attested, with every file that it names",
     ]
     over = Clock().now() >= parse_rfc3339(said.expires)
-    result.verified.append(f"it {'expired' if over else 'expires'} at {said.expires}; a Factory runs it no longer")
+    result.verified.append(
+        f"it expired at {said.expires}, and no Factory runs it any more"
+        if over
+        else f"it expires at {said.expires}; from then on no Factory runs it"
+    )
 
 
 def _recomputed(package: Package, result: Outside, *, asked: bool) -> None:
