@@ -99,8 +99,8 @@ class Summary:
         for part in self.parts:
             found += ["", part.title, *(f"  {line}" for line in part.lines)]
         found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
-        found += [f"  {_named(one)}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
-        found += [f"  Waived: {_named(one)}: {one.reason}" for one in self.waived]
+        found += [f"  {one.name}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
+        found += [f"  Waived: {one.name}: {one.reason}" for one in self.waived]
         found += ["", "What happens next"]
         for step in self.next:
             found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
@@ -191,7 +191,7 @@ def _found(case: Case, judgement: Judgement, effects: tuple[str, ...]) -> Sectio
         for arm, each in promises(case).items()
         for one in each
     ]
-    return Section("What was found", (*effects, *expected, *(f"{_named(one)}: {one.reason}" for one in told)))
+    return Section("What was found", (*effects, *expected, *(f"{one.name}: {one.reason}" for one in told)))
 
 
 def _effects(case: Case) -> tuple[str, ...]:
@@ -255,7 +255,3 @@ def _next(case: Case, judgement: Judgement) -> tuple[Step, ...]:
         Step("stop", "the pilot is closed, and what was learned is kept",
              typed.format("stop") + ' --insight "what we now know, and did not before"'),
     )  # fmt: skip
-
-
-def _named(one: Finding) -> str:
-    return one.check + (f" ({one.arm})" if one.arm else "")

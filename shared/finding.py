@@ -54,3 +54,8 @@ class Finding(BaseModel):
     reason: str
     remedy: str | None = None
     waived: Waived | None = None
+
+    @property
+    def name(self) -> str:
+        """The check, and the arm where it concerns one."""
+        return f"{self.check} ({self.arm})" if self.arm else self.check

@@ -1,12 +1,27 @@
-"""Forgery: what somebody with a hand on a room's database can do to its ledger."""
+"""Forgery: what somebody with a hand on a room's files can do to them, and to the ledger in its database."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from shared.digests import digest_bytes
 from shared.ledger import GENESIS, entry_hash
+
+# What a table of the long tests calls them.
+FLIPPED = "files, each at start, middle and end"
+
+
+def flipped(path: Path) -> Iterator[int]:
+    """The file with one bit changed at its start, in its middle and at its end, one after the other; where it is."""
+    sound = path.read_bytes()
+    try:
+        for position in sorted({0, len(sound) // 2, len(sound) - 1}):
+            path.write_bytes(sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :])
+            yield position
+    finally:
+        path.write_bytes(sound)
 
 
 def rewrite(connection: sqlite3.Connection, said: Callable[[int, str], str | None]) -> None:

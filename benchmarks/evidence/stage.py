@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from shared.engines import files
 from shared.engines.sums import Asked
 from shared.evidence.moments import pair
 from shared.sql import literal
@@ -69,7 +70,6 @@ def asked(path: Path) -> Asked:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection as the engine's."""
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute("SET parquet_metadata_cache = true")
+    connection = files.connect()
     connection.execute("SET enable_progress_bar = false")
     return connection

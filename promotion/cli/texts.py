@@ -26,7 +26,7 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[s
     asking: dict[str, list[str]] = {}
     for finding in findings:
         if finding.outcome != "passed" and finding.remedy:
-            asking.setdefault(finding.remedy, []).append(_named(finding))
+            asking.setdefault(finding.remedy, []).append(finding.name)
     remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(numbers_text(finding) for finding in findings if explained)]
 
@@ -34,7 +34,7 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[s
 def waived_text(findings: Sequence[Any]) -> list[str]:
     """How many findings are waived, and each of them; nothing where none is."""
     waived = [finding for finding in findings if finding.outcome == "waived"]
-    told = [f"Waived: {_named(one)}: {one.reason}" for one in waived]
+    told = [f"Waived: {one.name}: {one.reason}" for one in waived]
     return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
 
 
@@ -82,11 +82,7 @@ def check_text(check: Any) -> list[str]:
 def numbers_text(finding: Any) -> str:
     """The numbers behind a finding, in one line."""
     measured, asked = _plain(finding.measured), _plain(finding.threshold)
-    return f"{_named(finding)}: {finding.reason}; measured {measured}; asked {asked}"
-
-
-def _named(finding: Any) -> str:
-    return f"{finding.check} ({finding.arm})" if finding.arm else finding.check
+    return f"{finding.name}: {finding.reason}; measured {measured}; asked {asked}"
 
 
 def _plain(value: Any) -> str:

@@ -17,23 +17,26 @@ from shared.sql import file_literal, literal
 
 @cache
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
-    """One for all questions of a process, since to open one takes longer than most of them; it holds nothing itself.
-
-    All that a question makes is temporary, and ends with its cursor. A child that was forked opens its own.
-    """
+    """One for all questions of a process, since to open one takes longer than most of them; it holds nothing itself."""
     # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
     # same evidence to the last bit, or analysing it again would seal another candidate. Nothing that was read is kept:
-    # a file may have been changed since.
-    return duckdb.connect(config={"threads": 1, "enable_external_file_cache": False})
+    # a file may have been changed since. Division by zero is an error, which TRY makes a gap: NaN would be above
+    # everything, and count as a success.
+    settings = {"threads": 1, "enable_external_file_cache": False, "ieee_floating_point_ops": False}
+    database = duckdb.connect(config=settings)
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    return database
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection with the engine's settings; all that it makes has to be temporary, and ends with it."""
+    return _database(os.getpid()).cursor()  # a child that was forked opens its own
 
 
 @contextmanager
 def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """The files as views of their names, without the events from `until` on; `traits` only where the data has them."""
-    with _database(os.getpid()).cursor() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        # Division by zero is an error, which TRY makes a gap: NaN would be above everything, and count as a success.
-        connection.execute("SET ieee_floating_point_ops = false")
+    with connect() as connection:
         before = "" if until is None else f' WHERE "at" < TIMESTAMPTZ {literal(rfc3339(until))}'
         for name, path, condition in (
             ("exposures", data.exposures, before),

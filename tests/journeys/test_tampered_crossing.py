@@ -20,12 +20,11 @@ from shared.errors import PilotPlantError
 from shared.keys import GATE
 from shared.receipt import receipts_folder
 from shared.workspace import create
+from tests.forgery import FLIPPED, flipped
 from tests.makers import OWNER, customers_csv
 from tests.promotion.cases import LAUNCHED, Stage
 
 pytestmark = pytest.mark.proof
-
-CHANGED = "files, each at start, middle and end"
 
 
 class Crossed:
@@ -75,13 +74,10 @@ def unnoticed(paths, problems, name=lambda path: path.name, *words):
     """Every file and position at which a changed byte is not found, or found without the file's name or `words`."""
     missed = []
     for path in paths:
-        sound = path.read_bytes()
-        for position in sorted({0, len(sound) // 2, len(sound) - 1}):
-            path.write_bytes(sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :])
+        for position in flipped(path):
             found = problems()
             if not any(word in problem for problem in found for word in (name(path), *words)):
                 missed.append((path.name, position, found))
-        path.write_bytes(sound)
     return missed
 
 
@@ -93,7 +89,7 @@ def test_a_changed_byte_in_any_file_of_the_package_keeps_it_from_running(crossed
     """An attestation whose bytes still parse says whose signature it lacks."""
     candidate = files(crossed.package / "candidate")
     assert len(candidate) > 10
-    record_property(CHANGED, len(candidate) + 1)
+    record_property(FLIPPED, len(candidate) + 1)
     assert unnoticed(candidate, crossed.against_package) == []
     attestation = [crossed.package / "attestation.json"]
     assert unnoticed(attestation, crossed.against_package, lambda path: path.name, "has signed it") == []
@@ -103,7 +99,7 @@ def test_a_changed_byte_in_any_file_of_the_package_keeps_it_from_running(crossed
 def test_a_changed_byte_in_any_receipt_is_found_and_the_package_named(crossed, record_property):
     receipts = files(receipts_folder(crossed.workspace))
     assert [path.stem for path in receipts] == [crossed.candidate.folder.name]
-    record_property(CHANGED, len(receipts))
+    record_property(FLIPPED, len(receipts))
     assert unnoticed(receipts, crossed.against_all, lambda path: f"receipt {path.stem[:12]}") == []
     assert crossed.against_all() == []
 
@@ -116,14 +112,14 @@ def test_a_changed_byte_in_the_checkpoint_is_found_and_the_file_named(crossed):
 def test_a_changed_byte_in_any_enrolled_key_is_found_and_its_holder_named(crossed, record_property):
     keys = files(crossed.workspace.promotion / "keys")
     assert {path.stem for path in keys} == {GATE, OWNER, "factory"}
-    record_property(CHANGED, len(keys))
+    record_property(FLIPPED, len(keys))
     assert unnoticed(keys, crossed.against_gate, lambda path: f"key {path.stem}") == []
     assert crossed.against_gate() == []
 
 
 def test_a_changed_byte_in_any_file_of_the_intake_or_the_record_is_found_and_named(crossed, record_property):
     candidate, attestations = files(crossed.candidate.folder), files(crossed.workspace.promotion / "attestations")
-    record_property(CHANGED, len(candidate) + len(attestations))
+    record_property(FLIPPED, len(candidate) + len(attestations))
     assert unnoticed(candidate, crossed.against_gate) == []
     assert unnoticed(attestations, crossed.against_gate, lambda path: f"attestation {path.stem[:12]}") == []
     assert (len(attestations), crossed.against_gate()) == (1, [])

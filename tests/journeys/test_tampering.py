@@ -13,6 +13,7 @@ import pytest
 
 from pilotplant.app import run
 from shared.workspace import open_workspace
+from tests.forgery import FLIPPED, flipped
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, customers_csv, draft, results, write_csv
 
 PIECE = 48
@@ -110,17 +111,6 @@ def promoted(tmp_path_factory):
     return Promoted(root, submitted.candidate.folder.name)
 
 
-def flipped(path):
-    """The file with one bit changed at its start, in its middle and at its end, one after the other."""
-    sound = path.read_bytes()
-    try:
-        for position in sorted({0, len(sound) // 2, len(sound) - 1}):
-            path.write_bytes(sound[:position] + bytes([sound[position] ^ 1]) + sound[position + 1 :])
-            yield position
-    finally:
-        path.write_bytes(sound)
-
-
 def unnoticed(promoted, path, *names):
     """Where in a file a changed byte is not found, or found without a problem that holds one of the names."""
     missed = []
@@ -139,7 +129,7 @@ def test_what_nobody_touched_verifies(promoted):
 def test_a_changed_byte_in_any_file_of_the_candidate_is_found_and_the_file_named(promoted, record_property):
     paths = sorted(path for path in promoted.candidate.rglob("*") if path.is_file() and path.stat().st_size)
     assert len(paths) > 10
-    record_property("files, each at start, middle and end", len(paths))
+    record_property(FLIPPED, len(paths))
     missed = [miss for path in paths for miss in unnoticed(promoted, path, str(path.relative_to(promoted.candidate)))]
     assert (missed, promoted.verify()) == ([], (0, []))
 
