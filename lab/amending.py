@@ -77,7 +77,7 @@ def amend(workspace: Workspace, name: str, reason: str, register: Register, *, d
     with locked_pilot(room, name) as known:
         finished = not dry_run and _deposit(room, known, register)
         pilot = get_pilot(room, name)
-        frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot))
+        frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot), rules=pilot.promise.rules)
         if frozen.promise.same_as(pilot.promise):
             return _unchanged(pilot, finished=finished)
         frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from shared.candidate import PROMISE, write_json
-from shared.charter import Charter, Promise, measured_by
+from shared.charter import RULES, Charter, Promise, measured_by
 from shared.contracts import load_contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file
@@ -79,7 +80,9 @@ def read_charter(workspace: Workspace, name: str) -> Charter:
     return charter
 
 
-def freeze(workspace: Workspace, name: str, snapshot: Snapshot | None = None) -> Frozen:
+def freeze(
+    workspace: Workspace, name: str, snapshot: Snapshot | None = None, *, rules: Literal[1, 2] = RULES
+) -> Frozen:
     """The promise that the charter makes as it stands, over the latest snapshot if none is given.
 
     Raises BadInput where it names what is not there.
@@ -106,5 +109,6 @@ def freeze(workspace: Workspace, name: str, snapshot: Snapshot | None = None) ->
         metrics=measured_by(charter, read_metrics(workspace)),
         files={file: digest_file(path) for file, path in sorted(files.items())},
         holdout_frac=snapshot.manifest.holdout_frac,
+        rules=rules,
     )
     return Frozen(promise, files, snapshot)

@@ -54,6 +54,7 @@ class Check(Generic[AnyRule]):
         rule: the type of its policy.
         run: yields at least one finding; raising means that it could not be evaluated.
         group: what of a pilot it concerns.
+        since: the rules from which on it binds; a promise made under earlier ones is not asked.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Check(Generic[AnyRule]):
     rule: type[AnyRule]
     run: Callable[[Case, AnyRule], Iterable[Finding]]
     group: Group = "evidence"
+    since: int = 1
 
 
 def finding(

@@ -11,6 +11,7 @@ from promotion.check import Check, Rule
 from promotion.checks import CHECKS
 from promotion.policy import Policy
 from promotion.waivers import recorded_waivers, waived
+from shared.charter import RULES
 from shared.errors import PilotPlantError
 from shared.finding import Finding, Verdict
 
@@ -53,10 +54,11 @@ class Judgement:
 
 def judge(case: Case, policy: Policy) -> Judgement:
     """Asks every check; one that crashes, says nothing or has no rule is unevaluable. Standing waivers are applied."""
-    recorded = recorded_waivers(case)
+    recorded, rules = recorded_waivers(case), _rules(case)
     findings = tuple(
         found
         for check in CHECKS
+        if check.since <= rules
         for rule in [policy.rules.get(check.name)]
         for found in waived(case, _ask(check, case, rule), rule, recorded)
     )
@@ -98,6 +100,14 @@ def _crashed(check: Check[Any], error: Exception) -> Finding:
         reason=f"the check could not be made: {told}",
         remedy=remedy or "submit the pilot again; if it stays, report it with this text",
     )
+
+
+def _rules(case: Case) -> int:
+    """Under which rules the candidate was promised; all of today's where that cannot be read."""
+    try:
+        return case.promise.rules
+    except Exception:  # noqa: BLE001 - whatever a damaged promise raises, it spares no check
+        return RULES
 
 
 def _arms(case: Case) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from promotion.policy import read_settings
 from promotion.portfolio import next_place, place_of
 from promotion.state import open_promotion, promises
 from shared import ledger
-from shared.charter import Promise
+from shared.charter import RULES, Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
+from shared.errors import Refused
 from shared.ledger import Head
 from shared.register import Receipt, TooLate
 from shared.room import Room
@@ -21,17 +22,21 @@ from shared.workspace import Workspace
 
 
 def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datetime | None = None) -> Receipt:
-    """Takes a promise in, once; the receipt of the first time stands. Raises TooLate for a new one from `before` on."""
+    """Takes a promise in, once; the receipt of the first time stands.
+
+    Raises TooLate for a new one from `before` on, and Refused for one under other rules than bind its pilot.
+    """
     room = open_promotion(workspace)
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:
             taken = Head(row.ledger_seq, row.ledger_hash)
             return Receipt(parse_rfc3339(row.at), taken, _first_heard(room, connection, promise.charter.pilot))
+        _require_rules(room, connection, promise)
         now = room.now()
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
-        body = {"promise": promise.digest, "lab": lab.as_json()}
+        body = {"promise": promise.digest, "lab": lab.as_json(), "rules": promise.rules}
         if promise.amends is not None:
             body["amends"] = promise.amends.model_dump(mode="json")
         written = ledger.entries(connection, room.entries_table)
@@ -53,6 +58,19 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
         reach(Point.REGISTER_WRITTEN)
         heard = _first_heard(room, connection, promise.charter.pilot)
     return Receipt(now, head, heard)
+
+
+def _require_rules(room: Room, connection: sa.Connection, promise: Promise) -> None:
+    """A pilot keeps the rules under which the gate first heard of it; a new one is under those of today."""
+    entries = ledger.entries(connection, room.entries_table, subject=promise.charter.pilot)
+    first = next((entry for entry in entries if entry.kind == REGISTERED), None)
+    bound = RULES if first is None else first.body.get("rules", 1)
+    if promise.rules != bound:
+        raise Refused(
+            f"the promise is made under the gate's rules {promise.rules}, and rules {bound} bind it",
+            where=f"pilot {promise.charter.pilot}",
+            remedy="give the command with the release that this workspace uses; what was frozen before stands",
+        )
 
 
 def _first_heard(room: Room, connection: sa.Connection, pilot: str) -> Head:

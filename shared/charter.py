@@ -26,6 +26,9 @@ ARMS_MIN = 2
 # The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
 RELEASE_CHARACTERS_MAX = 63
 AMENDMENT_REASON_MIN = 10
+# The rules by which promises are frozen, computed and judged from this build on. A promise keeps those it was first
+# registered under, through all its amendments.
+RULES: Literal[2] = 2
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -411,6 +414,7 @@ class Promise(Part):
         files: each file it names (SQL, templates, contracts) with its digest.
         amends: for a later version: the one before it, and the reason; None as launched.
         holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
+        rules: under which rules it was made, which select the computation of its evidence and the checks that bind it.
     """
 
     schema_version: Literal[1] = 1
@@ -419,6 +423,8 @@ class Promise(Part):
     files: dict[str, str]
     amends: Amends | None = None
     holdout_frac: WorkspaceHoldout = Decimal(0)
+    # What was promised before promises said so keeps its digest.
+    rules: Literal[1, 2] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
     @property
     def digest(self) -> str:
@@ -447,8 +453,8 @@ class Promise(Part):
         )
 
     def same_as(self, other: Promise) -> bool:
-        """Whether both promise the same, whichever versions they are."""
-        return self.model_copy(update={"amends": other.amends}) == other
+        """Whether both promise the same, whichever versions they are, and under whichever rules."""
+        return self.model_copy(update={"amends": other.amends, "rules": other.rules}) == other
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

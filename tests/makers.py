@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.attestation import Predicate, Scope, Signatory, attest
 from shared.candidate import FILES, PROMISE, Candidate, seal, write_json
-from shared.charter import Charter, Promise, measured_by
+from shared.charter import RULES, Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.decision import Decision
 from shared.digests import digest_file, hex_of
@@ -132,6 +132,7 @@ def make_candidate(
             metrics=measured_by(charter, read_metrics(workspace)),
             files={name: digest_file(folder / FILES / name) for name in files},
             holdout_frac=Decimal(holdout),
+            rules=RULES,
         )
         write_json(folder / PROMISE, promise.as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')

@@ -44,7 +44,7 @@ from shared.candidate import (
     seal,
     write_json,
 )
-from shared.charter import Charter, Promise, measured_by
+from shared.charter import RULES, Charter, Promise, measured_by
 from shared.clock import parse_rfc3339, rfc3339
 from shared.decision import Word
 from shared.digests import digest_file, digest_json
@@ -129,7 +129,8 @@ class Stage:
             _write(folder, content)
             digests = {name: digest_file(folder / name) for name in content}
         metrics = measured_by(charter, read_metrics(self.workspace))
-        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=Decimal(holdout)), content
+        holdouts = Decimal(holdout)
+        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=RULES), content
 
     def submit(
         self,

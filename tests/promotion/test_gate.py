@@ -45,13 +45,23 @@ def test_verdicts_have_the_exit_codes_of_the_design():
     assert EXIT_CODES == {"admit": 0, "refuse": 3, "undecided": 4}
 
 
+@pytest.mark.parametrize(("since", "asked"), [(1, 2), (2, 2), (3, 1)])
+def test_a_check_binds_promises_from_its_rules_on(ask_only, since, asked):
+    """The tests' promise is made under rules 2, those of today."""
+    judgement = ask_only(lambda *_: [finding("failed", "no")], since=since)
+    assert len(judgement.findings) == asked - 1
+    assert judgement.verdict == ("refuse" if asked == 2 else "undecided")
+
+
 @pytest.fixture
 def ask_only(stage, monkeypatch):
     """The gate's judgement with the given checks in place of its own."""
 
-    def judged(*runs, level="block"):
+    def judged(*runs, level="block", since=1):
         rule = Rule(level=level)
-        checks = tuple(Check(f"check{number}", "?", "nothing", Rule, run) for number, run in enumerate(runs))
+        checks = tuple(
+            Check(f"check{number}", "?", "nothing", Rule, run, since=since) for number, run in enumerate(runs)
+        )
         monkeypatch.setattr(promotion.gate, "CHECKS", checks)
         return judge(stage.case(), Policy(tier="standard", rules={check.name: rule for check in checks}))
 

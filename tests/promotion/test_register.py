@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from promotion.register import register
 from promotion.state import open_promotion, promises
+from shared.errors import Refused
 from shared.ledger import GENESIS, Head
 from tests.promotion.cases import LAUNCHED
 
@@ -46,3 +48,23 @@ def test_record_and_ledger_agree(stage):
         row = connection.execute(sa.select(promises)).one()
     assert (row.digest, row.pilot, row.ledger_seq) == (promise.digest, "spring-email", receipt.ledger.seq)
     assert row.at == room.entries("spring-email")[0].at
+
+
+def test_a_pilot_that_the_gate_has_not_heard_of_is_bound_by_the_rules_of_today(stage):
+    promise, _ = stage.promise(stage.charter())
+    with pytest.raises(Refused, match="under the gate's rules 1, and rules 2 bind it"):
+        register(stage.workspace, promise.model_copy(update={"rules": 1}), LAB)
+    assert open_promotion(stage.workspace).entries("spring-email") == []
+
+
+def test_a_pilot_keeps_the_rules_of_its_first_promise(stage):
+    """As an earlier release has registered it, without a word of rules."""
+    room = open_promotion(stage.workspace)
+    earlier = stage.promise(stage.charter())[0].model_copy(update={"rules": 1})
+    with room.transaction() as connection:
+        room.write(connection, "registered", "spring-email", {"promise": earlier.digest, "lab": LAB.as_json()})
+    amended = stage.promise(stage.charter(decide_by="2026-01-31"))[0].amending(earlier, "the owner is on holiday")
+    with pytest.raises(Refused, match="under the gate's rules 2, and rules 1 bind it"):
+        register(stage.workspace, amended, LAB)
+    register(stage.workspace, amended.model_copy(update={"rules": 1}), LAB)
+    assert room.entries("spring-email")[-1].body["rules"] == 1

@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.charter import Promise
+from shared.charter import RULES, Promise
 from shared.engines.protocol import PilotData
 from shared.metrics import Metric
 from tests.makers import make_charter
@@ -55,4 +55,4 @@ def promised(metrics=None, **changes):
     primary = {"metric": "spend", "minimum_effect": 0.01}
     charter = make_charter(**{"primary": primary, "secondary": ["visit"], **changes})
     known = metrics or {"visit": VISIT, "spend": SPEND}
-    return Promise(charter=charter, metrics={name: known[name] for name in charter.measured}, files={})
+    return Promise(charter=charter, metrics={name: known[name] for name in charter.measured}, files={}, rules=RULES)
