@@ -87,11 +87,11 @@ def run_occurrence(
     room = open_factory(workspace)
     with room.transaction() as connection:
         get_release(connection, release)
-    with _one_at_a_time(workspace, release):
+    with _one_at_a_time(workspace):
         with room.transaction() as connection:
             attempt = _Attempt(room, get_release(connection, release), occurrence.astimezone(UTC), flow_run)
             row, stopped = _row(connection, attempt), stop_switch(connection)
-        # What a killed attempt left belongs to nobody: attempts at one release wait for each other.
+        # What a killed attempt left belongs to nobody: attempts wait for each other.
         _clear(attempt)
         return _settled(attempt, row) or _stopped(attempt, stopped) or _run(attempt)
 
@@ -307,9 +307,12 @@ def _result(attempt: _Attempt, state: Literal["done", "repeated"], reason: str, 
 
 
 @contextmanager
-def _one_at_a_time(workspace: Workspace, release: str) -> Iterator[None]:
-    """Holds a release's lock, which the kernel lifts even after a kill; who comes second waits for the first."""
-    path = workspace.factory / "scratch" / f"{release}.lock"
+def _one_at_a_time(workspace: Workspace) -> Iterator[None]:
+    """Holds the lock of all runs, which the kernel lifts even after a kill; who comes second waits for the first.
+
+    One for all releases: a run leaves alone whom the others have written to, and so must see what they sent.
+    """
+    path = workspace.factory / "scratch" / "runs.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -8,7 +8,9 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import yaml
 
 from shared.attestation import Predicate, Scope, Signatory, attest
 from shared.candidate import FILES, PROMISE, Candidate, seal, write_json
@@ -45,12 +47,20 @@ SEGMENTS = ("Urban", "Surburban", "Rural")
 def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
     """A new workspace with a gate and an owner, whose keys are enrolled and trusted."""
     workspace, _ = create(root, mode)
+    # Plays of the tests leave nobody alone where they count messages; what the policy makes of that has its own tests.
+    set_factory(workspace, release_holdout_frac_min=0)
     keys = keys_of(workspace)
     for name, role in ((GATE, "gate"), (OWNER, "owner")):
         record = keys.create(name, role)  # type: ignore[arg-type]
         write_public(workspace.promotion / "keys", record)
         write_public(workspace.configs / "trusted_keys", record)
     return workspace
+
+
+def set_factory(workspace: Workspace, **fields: Any) -> None:
+    """Changes fields of the workspace's `configs/factory.yaml`."""
+    path = workspace.configs / "factory.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **fields}))
 
 
 def keys_of(workspace: Workspace) -> KeyStore:
@@ -118,6 +128,7 @@ def make_candidate(
     template: str = TEMPLATE,
     contracts: dict[str, str] | None = None,
     holdout: str = "0",
+    rules: Literal[1, 2] = RULES,
 ) -> Candidate:
     """A sealed candidate in a folder of candidates; `contracts` are texts by table."""
     charter = charter or make_charter()
@@ -132,7 +143,7 @@ def make_candidate(
             metrics=measured_by(charter, read_metrics(workspace)),
             files={name: digest_file(folder / FILES / name) for name in files},
             holdout_frac=Decimal(holdout),
-            rules=RULES,
+            rules=rules,
         )
         write_json(folder / PROMISE, promise.as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')
@@ -156,6 +167,7 @@ def make_package(
     into: Path | None = None,
     audience: str = AUDIENCE,
     template: str = TEMPLATE,
+    rules: Literal[1, 2] = RULES,
     signers: tuple[str, ...] = (GATE, OWNER),
     decision: dict[str, Any] | None = None,
     **predicate: Any,
@@ -163,7 +175,7 @@ def make_package(
     """A package as the gate hands it over, in the inbox or in `into`; keywords change what is attested."""
     charter = charter or make_charter()
     making = workspace.root / "var" / "making" / "intake"
-    candidate = make_candidate(workspace, making, charter=charter, audience=audience, template=template)
+    candidate = make_candidate(workspace, making, charter=charter, audience=audience, template=template, rules=rules)
     now = workspace.clock.now()
     said = {"word": "scale", "owner": OWNER, "reason": "it works", "at": rfc3339(now), "arm": "letter"}
     content = {

@@ -39,7 +39,7 @@ def _judged(case: Case, rule: PressureRule, found: Contacts) -> Finding:
     if found.problem is not None or not units:
         told = found.problem or "the play has no audience whose contacts could be counted"
         return finding("unevaluable", told, remedy=f"mend that, then {again}", **compared)
-    if found.above_cap > rule.above_frac_max * units:
+    if found.pressed(rule.above_frac_max):
         others = "".join(f", {each.release} {each.per_week:,}" for each in found.neighbours if each.shared)
         return finding(
             "failed",

@@ -301,7 +301,9 @@ def test_a_strangers_file_in_the_place_of_a_run_is_not_taken_for_one(released):
 
 
 def test_what_the_box_stops_is_a_failed_run_with_its_reason(workspace):
-    make_package(workspace, audience="SELECT customer_id AS unit, recency / (recency - recency) AS x FROM customers")
+    """Admission runs an audience of today's promises; that of an earlier one is only read."""
+    audience = "SELECT customer_id AS unit, recency / (recency - recency) AS x FROM customers"
+    make_package(workspace, audience=audience, rules=1)
     admit(workspace)
     with pytest.raises(Contained):
         run_occurrence(workspace, RELEASE, OCCURRENCE)
