@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 from factory.deployments import FLOW, PAGE, POOL, QUEUE, client_of_ours
 
@@ -32,13 +33,13 @@ class _Kind:
     asked: tuple[tuple[str, Any], ...] = ()
 
 
-# In the order of removal: what acts by itself goes first, and what others stand on goes last.
+# In the order of removal: what acts by itself goes first, and a pool takes its queues with it.
 _KINDS = (
     _Kind("automation", "automations"),
     _Kind("deployment", "deployments", lambda row, flows, names: row["flow_id"] in flows and row["name"] in names),
     _Kind("flow", "flows", lambda row, _flows, _releases: row["name"] == FLOW),
-    _Kind("work queue", "work_queues", lambda row, _f, _r: (row["work_pool_name"], row["name"]) == (POOL, QUEUE)),
     _Kind("work pool", "work_pools", lambda row, _flows, _releases: row["name"] == POOL, key="name"),
+    _Kind("work queue", "work_queues", lambda row, _f, _r: (row["work_pool_name"], row["name"]) == (POOL, QUEUE)),
     _Kind("block", "block_documents"),
     _Kind("block", "block_documents", asked=(("block_documents", {"is_anonymous": {"eq_": True}}),)),
     _Kind("variable", "variables"),
@@ -47,21 +48,23 @@ _KINDS = (
 )  # fmt: skip
 
 
-def remove_foreign(releases: Collection[str]) -> list[str]:
-    """Removes everything from Prefect that is not the Factory's, and says what it was, by kind and name.
+def remove_foreign(releases: Collection[str]) -> tuple[list[str], list[str]]:
+    """Removes everything from Prefect that is not the Factory's: what is gone, and what Prefect does not give up.
 
-    `releases` are the names of all there ever were. Prefect's own kinds of blocks describe, and do nothing: they stay.
+    Each by kind and name. `releases` are the names of all there ever were. Prefect's own kinds of blocks describe,
+    and do nothing: they stay.
     """
     removed: list[str] = []
+    kept: list[str] = []
     with client_of_ours() as client:
         api = cast("Any", client)  # its type knows Prefect's own routes, one by one
         flows = {row["id"] for row in _all(api, "flows", ()) if row["name"] == FLOW}
         for kind in _KINDS:
             for row in _all(api, kind.path, kind.asked):
                 if not kind.ours(row, flows, releases):
-                    _delete(api, kind, row)
-                    removed.append(f"{kind.name} {row.get('name')!r}")
-    return removed
+                    told = removed if _delete(api, kind, row) else kept
+                    told.append(f"{kind.name} {row.get('name')!r}")
+    return removed, kept
 
 
 def _all(api: Any, path: str, asked: tuple[tuple[str, Any], ...]) -> list[Row]:
@@ -73,12 +76,11 @@ def _all(api: Any, path: str, asked: tuple[tuple[str, Any], ...]) -> list[Row]:
     return rows
 
 
-def _delete(api: Any, kind: _Kind, row: Row) -> None:
-    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+def _delete(api: Any, kind: _Kind, row: Row) -> bool:
+    from httpx import HTTPStatusError
 
     try:
-        api.request("DELETE", f"/{kind.path}/{row[kind.key]}")
-    except (ObjectNotFound, PrefectHTTPStatusError):
-        # It went with another one, as a queue does with its pool; what is still there is found again the next time.
-        if any(other["id"] == row["id"] for other in _all(api, kind.path, kind.asked)):
-            raise
+        api.request("DELETE", f"/{kind.path}/{quote(str(row[kind.key]), safe='')}")
+    except HTTPStatusError:
+        return False
+    return True

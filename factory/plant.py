@@ -133,7 +133,7 @@ class Plant:
         changed = tuple(plan for name, plan in wanted.items() if self._applied.get(name) != plan)
         removed: list[str] = []
         with self._prefect():
-            foreign = self._remove_foreign()
+            foreign, kept = self._remove_foreign()
             edited = self._put_right(wanted)
             for plan in changed:
                 deployments.deploy(self.workspace, plan)
@@ -141,6 +141,12 @@ class Plant:
             if self._names != set(wanted):
                 removed = deployments.remove_others(list(wanted))
             again = deployments.run_again_crashed(self._rerun)
+        if kept:
+            raise PilotPlantError(
+                f"Prefect does not give up what is not the Factory's: {', '.join(kept)}",
+                where=str(self.workspace.factory / "prefect" / "prefect.db"),
+                remedy="stop the Factory and move that file away; the next start makes a new one from the releases",
+            )
         self._names = set(wanted)
         self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
         return Reconciled(admission, changed, tuple(removed), tuple(again), broken, edited, foreign, self._not_run())
@@ -205,12 +211,12 @@ class Plant:
         self._server, self._names, self._seen = None, None, None
         self._applied.clear()
 
-    def _remove_foreign(self) -> tuple[str, ...]:
-        """Removes what is not ours from Prefect, and puts each thing on record."""
-        foreign = remove_foreign([release.name for release in list_releases(self.workspace)])
+    def _remove_foreign(self) -> tuple[tuple[str, ...], list[str]]:
+        """Removes what is not ours from Prefect, each thing on record, and says what could not be removed."""
+        foreign, kept = remove_foreign([release.name for release in list_releases(self.workspace)])
         for name in foreign:
             self._record(PREFECT, f"not the Factory's: {name}", "it was removed from Prefect")
-        return tuple(foreign)
+        return tuple(foreign), kept
 
     def _put_right(self, wanted: Mapping[str, Deployment]) -> dict[str, tuple[str, ...]]:
         """Makes anew whatever was changed in Prefect itself, and says what that was."""

@@ -242,7 +242,6 @@ def test_everything_else_that_somebody_puts_into_prefect_is_removed_by_name(plan
         "saved search 'evil-search'",
         "variable 'evil_variable'",
         "work pool 'evil-pool'",
-        "work queue 'default'",
         "work queue 'evil-queue'",
     ]
     assert plant.reconcile().foreign == ()
