@@ -52,6 +52,7 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            umask=0o077,  # what a plant writes is its own account's business
         )
     return Child(name, process, log)
 

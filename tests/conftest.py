@@ -41,4 +41,4 @@ def pytest_unconfigure(config):
 
 
 ENDED = pytest.StashKey[int]()
-WAITING = {"test_schedule.py", "test_demo.py"}
+WAITING = {"test_schedule.py", "test_intruders.py", "test_demo.py"}

@@ -35,9 +35,11 @@ def up(
         _tell(first)
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
-        emit(as_json, {"urls": {"prefect": plant.url}, "deployments": _deployments(plant), "runs": _facts(runs),
-                       "edited": first.edited},
-             f"Prefect: {plant.url}", *_said(plant, runs))  # fmt: skip
+        emit(as_json, {"urls": {"prefect": plant.url}, "password_file": str(plant.password_file),
+                       "deployments": _deployments(plant), "runs": _facts(runs),
+                       "edited": first.edited, "removed_from_prefect": list(first.foreign)},
+             f"Prefect: {plant.url}; its password is in {plant.password_file}, new at every start.",
+             *_said(plant, runs))  # fmt: skip
         if not once:
             progress("the Factory is up; Ctrl-C stops it")
             plant.keep_up(stopping, heard=_tell)
