@@ -6,10 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, progress, session, table
+from shared.console import Json, counted, date_time, emit, progress, session, styled, table
+from shared.printable import quoted
 
 
 @app.command()
@@ -111,7 +111,7 @@ def preview(
             line
             for each in found.renderings
             for line in (
-                Text(f"{each.arm} to {each.unit}: {each.subject}", style="bold"), "", each.body.rstrip("\n"), ""
+                styled(f"{each.arm} to {each.unit}: {each.subject}"), "", *quoted(each.body), ""
             )
         ),
         "These are the words that were frozen at the launch."
