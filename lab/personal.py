@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from lab.pilots import Pilot
 from lab.state import read_settings
-from shared.breaches import breaches_sql
 from shared.contracts import Column
 from shared.errors import BadInput
-from shared.personal import personal, personal_sql
+from shared.personal import kept_sql, personal
 from shared.pseudonym import drawn_key, pseudonym_sql
 from shared.room import Room
 from shared.sql import identifier
-from shared.tabular import ROW
+
+if TYPE_CHECKING:
+    import duckdb
 
 KEY_FILE, KEY_DRAWN = "personal.key", "personal_key_drawn"
 PREFIX = "p_"
@@ -48,7 +48,7 @@ class Guard:
         """How many values were replaced by hashes; raises BadInput for any where the policy refuses them."""
         if self.pilot.promise.rules < SINCE:
             return 0
-        found = {name: rows for name, column in self.columns.items() if (rows := self._count(_told_sql(name, column)))}
+        found = {name: rows for name, column in self.columns.items() if (rows := self._count(kept_sql(name, column)))}
         if not found:
             return 0
         if read_settings(self.room.workspace).personal_data == "refuse":
@@ -60,7 +60,7 @@ class Guard:
             lost="another key would give every value another hash",
         )
         hashed = ", ".join(
-            f"CASE WHEN {_told_sql(name, self.columns[name])} IS NULL THEN {identifier(name)} "
+            f"CASE WHEN {kept_sql(name, self.columns[name])} IS NULL THEN {identifier(name)} "
             f"ELSE {pseudonym_sql(key, identifier(name), PREFIX)} END AS {identifier(name)}"
             for name in found
         )
@@ -73,18 +73,21 @@ class Guard:
 
     def _refusal(self, found: Mapping[str, int]) -> BadInput:
         """The values themselves are not told: whoever reads the message need not know them."""
+        from shared.tabular import ROW  # DuckDB is not for those who only book a cost
+
         name, rows = max(found.items(), key=lambda each: each[1])
-        told = _told_sql(name, self.columns[name])
+        told = kept_sql(name, self.columns[name])
         first = self.connection.execute(
             f"SELECT {ROW}, {told} FROM raw WHERE {told} IS NOT NULL ORDER BY {ROW} LIMIT {SHOWN}"
         ).fetchall()
+        counted = f"{rows:,} {'row' if rows == 1 else 'rows'}"
         others = "".join(f"; column `{each}`: {more:,}" for each, more in found.items() if each != name)
         return BadInput(
-            f"column `{name}` holds what looks like {first[0][1]}, in {rows:,} {'row' if rows == 1 else 'rows'}{others}",
+            f"column `{name}` holds what looks like {first[0][1]}, in {counted}{others}",
             where=f"{self.file}, row {', '.join(str(row) for row, _ in first)}{' and more' if rows > SHOWN else ''}",
             expected="pseudonyms and ids that name nobody",
-            remedy=f"{_remedy(name, self.file)}, or set `personal_data: hash` in configs/lab.yaml; nothing was taken from "
-            "this file",
+            remedy=f"{_remedy(name, self.file)}, or set `personal_data: hash` in configs/lab.yaml; "
+            "nothing was taken from this file",
         )
 
 
@@ -103,15 +106,3 @@ def _remedy(column: str, file: Path) -> str:
     if column == "unit":
         return f"replace them first: pilotplant factory pseudonymise {file} --column unit --out FILE"
     return f"leave them out of `{column}` when you export the file"
-
-
-def _told_sql(name: str, column: Column) -> str:
-    """What a value looks like, NULL for nothing: asked of free text, and of whatever its column's rules do not allow."""
-    value = identifier(name)
-    if column.type != "string":
-        free = f"TRY_CAST({value} AS {column.duckdb_type}) IS NULL"
-    elif column.pattern is None and column.valid_values is None:
-        free = "true"
-    else:
-        free = " OR ".join(f"({rule})" for rule in breaches_sql(column).values())
-    return f"CASE WHEN {free} THEN {personal_sql(value)} END"

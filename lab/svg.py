@@ -9,7 +9,12 @@ from shared.printable import block
 
 # A fixed salt and no metadata make equal drawings an equal file, which names nothing outside itself. What people wrote
 # is no formula, whatever dollar signs stand in it.
-SETTINGS = {"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10, "text.parse_math": False}
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "pilotplant",
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.parse_math": False,
+}
 
 
 def svg(figure: Any) -> str:

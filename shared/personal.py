@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import re
 
-from shared.sql import literal
+from shared.breaches import breaches_sql
+from shared.contracts import Column
+from shared.sql import identifier, literal
 
 ADDRESS, TELEPHONE = "an e-mail address", "a telephone number"
 # ITU-T E.164: at most 15 digits with the country's code; fewer than 7 are short codes and extensions.
@@ -75,6 +77,22 @@ def personal_sql(column: str) -> str:
         f"THEN {literal(ADDRESS)} WHEN {_found_sql('[+＋]', column)} AND {_found_sql(_ABROAD, column)} "
         f"THEN {literal(TELEPHONE)} WHEN {_found_sql(_HINT, column)} THEN {dialled} END"
     )
+
+
+def kept_sql(name: str, column: Column) -> str:
+    """The DuckDB expression of what a value of a column, as text, looks like.
+
+    Free text is asked, and whatever the column's type, pattern or list of values does not allow: such a row is held
+    back, and kept. What a pattern allows was meant.
+    """
+    value = identifier(name)
+    if column.type != "string":
+        free = f"TRY_CAST({value} AS {column.duckdb_type}) IS NULL"
+    elif column.pattern is None and column.valid_values is None:
+        free = "true"
+    else:
+        free = " OR ".join(f"({rule})" for rule in breaches_sql(column).values())
+    return f"CASE WHEN {free} THEN {personal_sql(value)} END"
 
 
 def _found(pattern: str, text: str) -> bool:

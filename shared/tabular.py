@@ -194,7 +194,7 @@ def _cells_sql(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     """The query with its texts as cells of a sheet; Python is asked about those alone that are not plain ASCII text."""
     described = connection.execute(f"DESCRIBE {query}").fetchall()
     if not connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = 'sheet_cell'").fetchone():
-        connection.create_function("sheet_cell", cell, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item]
+        connection.create_function("sheet_cell", cell, ["VARCHAR"], "VARCHAR")
     shown = ", ".join(
         f"{_cell_sql(name) if kind == 'VARCHAR' else identifier(name)} AS {identifier(cell(name))}"
         for name, kind, *_ in described
