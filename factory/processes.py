@@ -97,7 +97,7 @@ def marked(mark: str) -> list[int]:
 def last_lines(log: Path) -> str:
     """The end of a log, for an error message."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(f"  | {line}" for line in text.splitlines()[-LOG_LINES:])
+    return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
 @contextmanager

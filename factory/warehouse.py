@@ -10,9 +10,10 @@ from pathlib import Path
 
 import duckdb
 
-from factory.masking import masked_sql, pseudonym_key, pseudonym_sql
+from factory.masking import masked_sql, pseudonym_key
 from shared.contracts import Contract, load_contract
 from shared.errors import BadInput, PilotPlantError
+from shared.pseudonym import pseudonym_sql
 from shared.sql import identifier, literal
 from shared.workspace import Workspace
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from lab.assigning import population_sql
 from lab.judging import IN_THE_FUTURE, Judge, Judged
+from lab.personal import Guard
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import batches, open_lab
 from shared.clock import rfc3339
@@ -53,6 +54,7 @@ class Recorded:
         early: outcomes of the pilot, from this file and all before, that lie before their unit's first exposure as
             known now; the analysis holds them back, unless an earlier exposure comes in until then.
         repeated: whether this very file had been recorded before, so that nothing was done.
+        hashed: values that looked like personal data, and are kept as hashes.
     """
 
     exposures: int
@@ -61,6 +63,7 @@ class Recorded:
     conflicts: dict[str, int] = field(default_factory=dict)
     repeated: bool = False
     early: int = 0
+    hashed: int = 0
 
     @property
     def in_vain(self) -> bool:
@@ -86,7 +89,8 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         contract = pilot.contract
         _require(file, columns, kind, contract)
         _require_real(connection, file, pilot)
-        intake = _Intake(room, pilot, connection, contract)
+        hashed = Guard(room, pilot, connection, file, _kept(columns, kind, contract)).applied()
+        intake = _Intake(room, pilot, connection, contract, hashed)
         if kind != "outcomes":
             intake.take_exposures(EXPOSED_AT if kind == "both" else "at")
         if kind != "exposures":
@@ -149,6 +153,14 @@ def _require(file: Path, columns: list[str], kind: Kind, contract: Contract) -> 
     require_columns(file, columns, required, [c for c in outcomes if kind == "outcomes" and c not in required])
 
 
+def _kept(columns: list[str], kind: Kind, contract: Contract) -> dict[str, Column]:
+    """The columns of a file with what each holds."""
+    known = {column.name: column for column in contract.columns} if kind != "exposures" else {}
+    if kind != "outcomes":
+        known |= {EXPOSED_AT if kind == "both" and each.name == "at" else each.name: each for each in _EXPOSURE}
+    return {name: known[name] for name in columns}
+
+
 def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilot) -> None:
     """Raises Refused for made-up events of a pilot whose charter promises real ones."""
     if pilot.charter.synthetic:
@@ -177,6 +189,7 @@ class _Intake:
     pilot: Pilot
     connection: duckdb.DuckDBPyConnection
     contract: Contract
+    hashed: int
     judged: dict[str, Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -216,7 +229,7 @@ class _Intake:
             settle(scratch, folder)
         reach(Point.RECORD_KEPT)
         duplicates = sum(judged.duplicates for judged in self.judged.values())
-        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early)
+        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early, hashed=self.hashed)
         with self.room.transaction() as connection:
             connection.execute(
                 batches.insert().values(
@@ -233,6 +246,7 @@ class _Intake:
             )
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
+            body |= {"hashed": self.hashed} if self.hashed else {}
             self.room.write(connection, "recorded", self.pilot.name, body)
             reach(Point.RECORD_WRITTEN)
         reach(Point.RECORD_RECORDED)

@@ -6,7 +6,6 @@ import gc
 import os
 import shlex
 import sys
-import traceback
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,18 @@ import typer
 import factory.cli
 import lab.cli
 import promotion.cli
-from shared.console import CLOSED_PIPE, Json, Session, date_time, emit, fail, session
+from shared.console import (
+    CLOSED_PIPE,
+    Json,
+    Session,
+    crashed,
+    date_time,
+    emit,
+    fail,
+    require_seen,
+    session,
+    write,
+)  # fmt: skip
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.ledger import Head
 from shared.workspace import Workspace
@@ -44,7 +54,7 @@ def _say_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"{NAME} {version(NAME)}")
+        write(f"{NAME} {version(NAME)}\n")
         raise typer.Exit
 
 
@@ -208,6 +218,9 @@ def main() -> None:
 def _exit_code(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
+        # Whatever is said on a command line is kept, signed or shown; only SQL has line breaks of its own.
+        for number, said in enumerate(arguments, 1):
+            require_seen(said, f"word {number} after {NAME}")
         return _run_json(arguments) if as_json else _run_text(arguments)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
@@ -257,7 +270,7 @@ def _moment(text: str) -> datetime:
 
 
 def _crashed(error: Exception, *, as_json: bool) -> int:
-    traceback.print_exception(error, file=sys.stderr)
+    crashed(error)
     report = PilotPlantError(
         f"a defect of Pilot Plant, or of the machine below it: {type(error).__name__}: {error}",
         remedy="run the same command again, which repairs what was cut off; if it stays, report the lines above",

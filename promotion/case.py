@@ -12,6 +12,7 @@ from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
 from shared.contracts import load_contract
 from shared.digests import PREFIX
+from shared.engines.personal import personal_rows
 from shared.engines.placement import Placement, place
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
@@ -127,6 +128,12 @@ class Case:
         """The outcomes' contract, as a suite, over the sealed outcomes."""
         contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
         return run_suite(contract, self.candidate.data.outcomes)
+
+    @cached_property
+    def personal_rows(self) -> dict[str, int]:
+        """How many sealed values look like personal data, by `table.column`."""
+        contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
+        return personal_rows(self.candidate.data, contract)
 
     @cached_property
     def preflight(self) -> Believed:

@@ -17,6 +17,7 @@ from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.intake import candidates, find_candidate
 from shared.keys import write_public
+from shared.printable import line
 from shared.workspace import Workspace
 
 PACKAGE = "package"
@@ -103,7 +104,7 @@ def _files(folder: Path) -> tuple[str, ...]:
 
 def _readme(attestation: Attestation, *, with_checkpoint: bool) -> str:
     said = attestation.predicate
-    keys = "\n".join(f"- {one.name} ({one.role}): `{one.key_id}`" for one in said.signatories)
+    keys = "\n".join(f"- {line(one.name)} ({one.role}): `{one.key_id}`" for one in said.signatories)
     told = f"{said.decision.word} {said.decision.arm or ''}".rstrip()
     last = (
         "- `checkpoint.json`: the ends of the rooms' ledgers at one moment, signed by the gate.\n"
@@ -111,9 +112,9 @@ def _readme(attestation: Attestation, *, with_checkpoint: bool) -> str:
         else ""
     )
     option = f" --checkpoint {CHECKPOINT}" if with_checkpoint else ""
-    return f"""# {said.pilot}: {told}
+    return f"""# {line(said.pilot)}: {told}
 
-Decided by {said.decision.owner} at {said.decision.at}, in a {said.mode} workspace. In this folder:
+Decided by {line(said.decision.owner)} at {said.decision.at}, in a {said.mode} workspace. In this folder:
 
 - `package/candidate/`: what was judged, every file by its digest in `manifest.json`.
 - `package/attestation.json`: verdict, findings and decision, signed (in-toto statement in a DSSE envelope).

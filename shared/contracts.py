@@ -124,7 +124,7 @@ class Contract:
 
 def load_contract(path: Path) -> Contract:
     """The contract in an ODCS file; raises BadInput with file and line."""
-    return _contract(read_yaml(path, Document))
+    return _contract(read_yaml(path, Document, as_it_is=True))
 
 
 def parse_contract(document: Any, *, where: str) -> Contract:

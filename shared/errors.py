@@ -29,16 +29,15 @@ class PilotPlantError(Exception):
         """The four parts, as `--json` prints them under `error`."""
         return {"what": self.what, "where": self.where, "expected": self.expected, "remedy": self.remedy}
 
+    @property
+    def parts(self) -> list[str]:
+        """What there is to say beyond what happened, each part with its word."""
+        said = {"where": self.where, "expected": self.expected, "what to do": self.remedy}
+        return [f"{word}: {text}" for word, text in said.items() if text]
+
     def __str__(self) -> str:
         """The parts that are there, one per line."""
-        lines = [self.what]
-        if self.where:
-            lines.append(f"where: {self.where}")
-        if self.expected:
-            lines.append(f"expected: {self.expected}")
-        if self.remedy:
-            lines.append(f"what to do: {self.remedy}")
-        return "\n".join(lines)
+        return "\n".join([self.what, *self.parts])
 
 
 class BadInput(PilotPlantError):

@@ -7,6 +7,7 @@ import types
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -14,15 +15,21 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import BadInput
+from shared.printable import hidden
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
 
 
-def read_yaml(path: Path, model: type[Model]) -> Model:
-    """The file's content as `model`; raises BadInput with file and line."""
+def read_yaml(path: Path, model: type[Model], *, as_it_is: bool = False) -> Model:
+    """The file's content as `model`; raises BadInput with file and line.
+
+    A text with a character that nobody can see is refused, but for files that were frozen before it was: `as_it_is`.
+    """
     text = read_text(path)
     node = _compose(text, path)
+    if not as_it_is:
+        _refuse_hidden(node, path)
     try:
         return model.model_validate(_construct(node, path))
     except ValidationError as error:
@@ -148,6 +155,20 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _refuse_repeated_keys(item, path)
+
+
+def _refuse_hidden(node: yaml.Node, path: Path) -> None:
+    if isinstance(node, yaml.ScalarNode):
+        if (found := hidden(node.value)) is not None:
+            raise BadInput(
+                f"this text holds a character that nobody can see ({found[1]})",
+                where=f"{path}, line {node.start_mark.line + 1}",
+                expected="text of which every character shows",
+                remedy="type it anew; it may have come with what was pasted",
+            )
+    else:
+        for child in chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value:
+            _refuse_hidden(child, path)
 
 
 def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[BaseModel]) -> BadInput:

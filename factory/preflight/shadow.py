@@ -9,7 +9,6 @@ import duckdb
 import pyarrow.parquet as pq
 
 from factory.admission import against_policy
-from factory.masking import PREFIX, PSEUDONYM_HEX
 from factory.messages import Composed, compose
 from factory.state import read_settings
 from factory.warehouse import contract_of, open_warehouse
@@ -18,6 +17,7 @@ from shared.contracts import Contract
 from shared.errors import Contained, PilotPlantError
 from shared.package import Sealed
 from shared.preflight import PersonalData, ShadowRun
+from shared.pseudonym import PREFIX, PSEUDONYM_HEX
 from shared.sql import file_literal, identifier, literal
 from shared.workspace import Workspace
 

@@ -6,10 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, progress, session, table
+from shared.console import Json, Line, counted, date_time, emit, progress, session, styled, table
+from shared.printable import quoted
 
 
 @app.command()
@@ -107,13 +107,7 @@ def preview(
     emit(
         as_json,
         {"pilot": name, "launched": found.launched, "messages": [each.as_json() for each in found.renderings]},
-        *(
-            line
-            for each in found.renderings
-            for line in (
-                Text(f"{each.arm} to {each.unit}: {each.subject}", style="bold"), "", each.body.rstrip("\n"), ""
-            )
-        ),
+        *(line for each in found.renderings for line in _message(each)),
         "These are the words that were frozen at the launch."
         if found.launched
         else f"To read one as a mail: pilotplant lab test-send {name} --arm {found.renderings[0].arm} --to YOU",
@@ -204,6 +198,10 @@ def amend(
           if done.reassigned and not dry_run else []),
     )  # fmt: skip
     return done
+
+
+def _message(found: Any) -> list[Line]:
+    return [styled(f"{found.arm} to {found.unit}: {found.subject}"), "", *quoted(found.body), ""]
 
 
 def _value(value: Any) -> str:

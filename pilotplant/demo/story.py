@@ -17,10 +17,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import typer
 from jinja2 import Environment, StrictUndefined
 
 from pilotplant.demo.shop import Shop, open_shop, write_customers, write_results
+from shared.console import emit, styled
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import write_atomically
 from shared.workspace import Workspace, open_workspace
@@ -132,14 +132,14 @@ class Stage:
     def say(self, text: str) -> None:
         """One sentence of the story."""
         if not self.quiet:
-            typer.secho(f"\n{text}", bold=True)
+            emit(False, {}, "", styled(text))
 
     def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
         """Runs a command in the rehearsal (or another workspace) and returns its result; a surprise ends the demo."""
         given = (_from_here(word) if isinstance(word, Path) else word for word in arguments)
         words = ["--workspace", str(root or self.root), *map(str, given)]
         if not self.quiet:
-            typer.secho(f"$ pilotplant {shlex.join(words)}", fg="cyan")
+            emit(False, {}, styled(f"$ pilotplant {shlex.join(words)}", "cyan"))
         # What a command prints belongs to the story; with --json only the ending is printed.
         with redirect_stdout(io.StringIO()) if self.quiet else nullcontext():
             found = self.command(words)
@@ -334,7 +334,6 @@ def _refuse_live(stage: Stage, ending: Ending) -> None:
     except Refused as refusal:
         ending.refusal = str(refusal).splitlines()
         if not stage.quiet:
-            typer.echo(str(refusal))
-            typer.secho("(refused, as it should be)", dim=True)
+            emit(False, {}, *ending.refusal, styled("(refused, as it should be)", "dim"))
         return
     raise PilotPlantError("a live workspace admitted what a rehearsal attested; report this")

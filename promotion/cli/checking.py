@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from promotion.cli.group import Looker, app
 from promotion.cli.texts import catalogue_text, check_text, findings_text, waived_text
-from shared.console import Json, emit, progress, session
+from shared.console import Json, Line, emit, progress, session, styled
 
 COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
 
@@ -37,7 +35,7 @@ def check(
     judged = judge_named(workspace, name, explain=explain, who=as_)
     about = catalogue(read_settings(workspace), explain) if explain else ()
     payload: list[dict[str, Any]] = []
-    lines: list[str | Text | Table] = []
+    lines: list[Line] = []
     for case, judgement in judged:
         # Only one check is shown, but the verdict is still that of all.
         shown = [finding for finding in judgement.findings if explain in {None, finding.check}]
@@ -91,7 +89,7 @@ def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, An
     }
 
 
-def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[str | Text]:
+def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[Line]:
     """What could not change the verdict, what each arm promises, and the verdict."""
     from shared import wording
 
@@ -100,6 +98,6 @@ def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[s
     return [
         *([f"Cannot change this verdict, by the policy: {', '.join(warned)}."] if warned else []),
         *(f"{arm}: {wording.promise(metrics[one.metric], one)}" for arm, each in promised.items() for one in each),
-        *(Text(f"{arm}: {word.upper()}", style=COLOURS[word]) for arm, word in judgement.verdicts.items()),
+        *(styled(f"{arm}: {word.upper()}", COLOURS[word]) for arm, word in judgement.verdicts.items()),
         *([] if judgement.verdicts else [judgement.verdict.upper()]),
     ]

@@ -11,7 +11,7 @@ import typer
 
 from promotion.cli.group import DATES, Name, app
 from promotion.cli.texts import waived_text
-from shared.console import Json, date_time, emit, passphrase, progress, session
+from shared.console import Json, ask, date_time, emit, passphrase, progress, session
 from shared.errors import Undecided
 from shared.workspace import Workspace
 
@@ -126,12 +126,12 @@ def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | Non
 
     charter = find_candidate(workspace, name).promise().charter
     arms = [arm.name for arm in charter.treatments]
-    typer.echo("What was learned? It is set against the evidence.", err=True)
-    arm = arms[0] if len(arms) == 1 else typer.prompt(f"Of which arm ({', '.join(arms)})", err=True)
+    progress("What was learned? It is set against the evidence.")
+    arm = arms[0] if len(arms) == 1 else ask(f"Of which arm ({', '.join(arms)})")
     measured = ", ".join(charter.measured)
-    metric = typer.prompt(f"Of which metric ({measured})", default=charter.primary.metric, err=True)
-    direction = typer.prompt(f"Against the control it was ({', '.join(DIRECTIONS)})", err=True)
-    context = typer.prompt("For whom, when and where does that hold", default="", show_default=False, err=True)
+    metric = ask(f"Of which metric ({measured})", default=charter.primary.metric)
+    direction = ask(f"Against the control it was ({', '.join(DIRECTIONS)})")
+    context = ask("For whom, when and where does that hold", default="", show_default=False)
     return f"{arm}:{metric}={direction}", context
 
 

@@ -19,12 +19,13 @@ from factory import campaign
 from factory.admission import admit
 from factory.campaign import run_occurrence
 from factory.channels.file import outgoing
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from factory.releases import pause, resume, show_release, stop_all
 from factory.run_now import run_now
 from factory.state import open_factory
 from shared.assignment import held_out
 from shared.errors import BadInput, Contained, PilotPlantError
+from shared.pseudonym import pseudonym
 from tests.makers import OCCURRENCE, RELEASE, SEGMENTS, make_package, moment
 
 KILLED = -signal.SIGKILL

@@ -8,10 +8,11 @@ import pytest
 import time_machine
 import yaml
 
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from pilotplant.app import _exit_code, run
 from shared.assignment import assign, pilot_salt
 from shared.errors import BadInput, Refused
+from shared.pseudonym import pseudonym
 from shared.workspace import open_workspace
 
 LAUNCH = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -12,9 +12,10 @@ from factory.admission import admit
 from factory.campaign import run_occurrence
 from factory.load import load
 from factory.masked_contract import masked_contract
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from factory.preflight.report import preflight
 from shared.assignment import held_out
+from shared.pseudonym import pseudonym
 from tests.makers import OCCURRENCE, RELEASE, make_candidate, make_charter, make_package
 
 
