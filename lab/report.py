@@ -110,10 +110,10 @@ def limits(pilot: Pilot, evidence: Evidence) -> list[str]:
         )
     if charter.sample.looks.method == "always_valid":
         found.append("The intervals hold at every moment at once, so they are wider than those of a single look.")
-    if charter.follows:
+    if charter.line:
         found.append(
-            f"This pilot revises {charter.follows.pilot}: its line has spent an alpha of "
-            f"{charter.follows.alpha_spent:g}, so it is tested at {charter.alpha:g}."
+            f"This pilot {'revises' if charter.line.candidate else 'continues'} {charter.line.pilot}: its line has "
+            f"spent an alpha of {charter.line.alpha_spent:g}, so it is tested at {charter.alpha:g}."
         )
     if charter.secondary:
         found.append(f"{', '.join(charter.secondary)}: not adjusted for how many were looked at; a hint, no proof.")

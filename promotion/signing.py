@@ -119,7 +119,7 @@ def _waivers(case: Case, findings: tuple[Finding, ...]) -> list[SignedWaiver]:
 
 def _predecessor(case: Case) -> str | None:
     """The digest of the attestation of the pilot that this one follows, if this gate decided it."""
-    follows = case.charter.follows
+    follows = case.charter.line
     if follows is None:
         return None
     query = sa.select(decisions.c.envelope).where(decisions.c.pilot == follows.pilot)

@@ -12,6 +12,7 @@ from promotion.early import hidden
 from promotion.failed_warnings import told as warnings_told
 from promotion.gate import Judgement
 from promotion.judging import judge_named, promises
+from promotion.line import fates, recorded_line
 from promotion.policy import read_settings
 from promotion.recording import recorded
 from promotion.silence import lapses
@@ -242,10 +243,30 @@ def _spent(case: Case) -> Money | None:
 
 
 def _before(case: Case) -> Section:
-    """What the candidate itself says of earlier pilots; the insights are in the Lab, which the gate does not open."""
-    follows = case.charter.follows
-    lines = () if follows is None else (f"It revises {follows.pilot}, whose owner asked: {follows.change}",)
-    return Section("What came before", lines)
+    """What came before, by charter and the gate's own record; the insights are in the Lab, which it does not open."""
+    charter, lines = case.charter, []
+    if charter.line is not None and charter.line.candidate is not None:
+        lines.append(f"It revises {charter.line.pilot}, whose owner asked: {charter.line.change}")
+    elif charter.line is not None:
+        lines.append(f"It continues {charter.line.pilot}; what is different: {charter.line.change}")
+    lines += _attempts(case)
+    if charter.unrelated is not None:
+        lines.append(f"Its charter says that it continues no earlier pilot: {charter.unrelated}")
+    return Section("What came before", tuple(lines))
+
+
+def _attempts(case: Case) -> list[str]:
+    """Which attempt it is by the gate's register, and what became of those before it."""
+    try:
+        found = recorded_line(case)
+    except PilotPlantError:
+        return []  # the checks say why
+    if found is None or not found.before:
+        return []
+    before = ", ".join(fates(case.room, found))
+    return [
+        f"Attempt {len(found.before) + 1} of its line, tested at {100 * case.charter.alpha:g} %. Before it: {before}"
+    ]
 
 
 def _blocking(judgement: Judgement) -> tuple[Finding, ...]:

@@ -37,12 +37,14 @@ class Session:
     Attributes:
         folder: the workspace named on the command line, if any.
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
+        line: asks the gate what a charter would continue; nothing is deposited.
         heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
             checkpoints, for it opens no other room's database.
     """
 
     folder: Path | None
     register: Callable[..., Any]
+    line: Callable[..., Any]
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
 
     def workspace(self) -> Workspace:

@@ -75,7 +75,7 @@ def test_the_dry_run_the_decision_and_what_is_signed_tell_of_it(lucky, capsys):
 
 def test_two_signatures_are_asked_for_with_it(lucky, capsys):
     path = lucky.workspace.configs / "gate.yaml"
-    path.write_text(path.read_text() + "\nsignatures_min: {standard: 2}\n")
+    path.write_text(path.read_text().replace("standard: 1, high: 2", "standard: 2, high: 2"))
     words = ("decide", "spring-email", "scale", "--as", OWNER, "--reason", REASON)
     for asked in (("--dry-run",), (), ()):
         code, text = run(lucky, capsys, *words, *asked)
