@@ -60,7 +60,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, _line, _heads)
+    context.obj = Session(workspace, _register, _heads, _line)
 
 
 @app.command()

@@ -121,7 +121,7 @@ def test_a_fingerprint_survives_the_ledger(stage):
     assert read_fingerprint(found.as_json()) == found
 
 
-@pytest.mark.parametrize("change", [lambda texts: {**texts, "message.txt": b"else"}, lambda texts: {}])
+@pytest.mark.parametrize("change", [lambda texts: {**texts, "message.txt": b"else"}, lambda _: {}])
 def test_files_that_are_not_the_promised_ones_are_refused(stage, change):
     promise, files = stage.promise(stage.charter())
     with pytest.raises(BadInput, match="not the one that was promised"):
