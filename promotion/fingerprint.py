@@ -165,7 +165,7 @@ def _audience(sql: str) -> str | None:
     try:
         with duckdb.connect() as connection:
             row = connection.execute("SELECT json_serialize_sql(?)", [sql.rstrip().rstrip(";")]).fetchone()
-        tree = json.loads(row[0]) if row else {"error": True}
+        tree: Any = json.loads(row[0]) if row else {"error": True}
         if tree["error"]:
             return digest_json(["text", plain(sql)])
         nodes = [statement["node"] for statement in tree["statements"]]
