@@ -24,7 +24,8 @@ from shared.charter import AMENDMENT_REASON_MIN, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
-from shared.register import Register, TooLate
+from shared.line import Uncarried
+from shared.register import LineOf, Register, TooLate
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.usage import SnapshotUser, declare
@@ -60,8 +61,18 @@ class Amended:
         return any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
 
 
-def amend(workspace: Workspace, name: str, reason: str, register: Register, *, dry_run: bool = False) -> Amended:
+def amend(
+    workspace: Workspace,
+    name: str,
+    reason: str,
+    register: Register,
+    *,
+    dry_run: bool = False,
+    line: LineOf | None = None,
+) -> Amended:
     """Makes the charter as it stands the next version of a pilot's promise; the same content again is a no-op.
+
+    `line` tells beforehand what the gate would refuse because it continues earlier pilots.
 
     Raises Refused for what may no longer be changed, and the first of the obstacles where there are any.
     """
@@ -82,7 +93,7 @@ def amend(workspace: Workspace, name: str, reason: str, register: Register, *, d
             return _unchanged(pilot, finished=finished)
         frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))
         with reserving(workspace):
-            found = _plan(room, pilot, frozen)
+            found = _plan(room, pilot, frozen, line)
             if dry_run:
                 return Amended(pilot, frozen.promise, [change.as_json() for change in found], "planned")
             _record(room, pilot, frozen, found)
@@ -96,7 +107,7 @@ def _unchanged(pilot: Pilot, *, finished: bool) -> Amended:
     return Amended(pilot, pilot.promise, made, "finished" if finished else "same")
 
 
-def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
+def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tuple[Change, ...]:
     """What would change; raises the first thing that speaks against it."""
     now, before, after = room.now(), pilot.promise, frozen.promise
     pilot.require_open(now, "amendments")
@@ -115,7 +126,7 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
         raise_first(examine_free(room, frozen, costlier=costlier))
     else:
         same_start = after.charter.time_box.starts == before.charter.time_box.starts
-        raise_first(examine(room, frozen, began=same_start).problems)
+        raise_first(examine(room, frozen, began=same_start, line=line).problems)
     return found
 
 
@@ -205,14 +216,24 @@ def _put_in_force(connection: sa.Connection, promise: Promise) -> None:
 def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
     """Has the gate take in a version that it does not have yet, and whether there was one.
 
-    Raises Refused, and puts the version before in force again, where the time box of that was over by then.
+    Raises Refused, and puts the version before in force again, where the time box of that was over by then, or where
+    the version continues other pilots and does not carry what they have spent.
     """
     if not pilot.undeposited:
         return False
     with room.transaction() as connection:
         head = room.head(connection)
     try:
-        receipt = register(room.workspace, pilot.promise, head, before=pilot.earlier()[-1].charter.time_box.ends)
+        receipt = register(
+            room.workspace,
+            pilot.promise,
+            head,
+            before=pilot.earlier()[-1].charter.time_box.ends,
+            texts={file: pilot.frozen_file(file).read_bytes() for file in pilot.promise.files},
+        )
+    except Uncarried:
+        _withdraw(room, pilot)
+        raise
     except TooLate as error:
         _withdraw(room, pilot)
         raise Refused(

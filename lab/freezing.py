@@ -34,6 +34,11 @@ class Frozen:
     files: dict[str, Path]
     snapshot: Snapshot
 
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """The bytes of each file, for the gate to know earlier pilots again by them."""
+        return {name: path.read_bytes() for name, path in self.files.items()}
+
     def write(self, folder: Path) -> None:
         """Puts promise and files into `folder`, in full or not at all; raises Refused for other bytes than promised."""
         with scratch_in(folder.parent) as scratch:

@@ -9,6 +9,7 @@ import duckdb
 from shared.charter import Charter, Promise
 from shared.contracts import Column, Contract
 from shared.errors import BadInput, PilotPlantError
+from shared.evidence.kill_criteria import unasked
 from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier
@@ -32,6 +33,13 @@ def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> I
             continue
         for part in metric.reads:
             yield from _unread(name, metric, part, outcomes, contract_place)
+    for name in unasked(promise.charter, promise.metrics) if promise.rules > 1 else ():
+        yield BadInput(
+            f"the kill criterion on `{name}` could not be asked: a quantile is not computed day by day",
+            where=f"pilots/{promise.charter.pilot}/charter.yaml",
+            expected="with `looks: {method: always_valid}`, a kill criterion on a metric of another kind",
+            remedy="name another metric there, or agree on looks beforehand",
+        )
 
 
 def remarks(promise: Promise) -> Iterator[str]:

@@ -18,8 +18,10 @@ from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in
+from shared.line import Uncarried, require_carried
 from shared.people import read_people
 from shared.play import Play
+from shared.register import LineOf
 from shared.room import Room
 from shared.sql import file_literal, identifier
 from shared.tabular import connect
@@ -42,10 +44,11 @@ class Examined:
     audiences: dict[str, int]
 
 
-def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
+def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | None = None) -> Examined:
     """Everything that keeps the promise from being launched now, and whom its plays would reach.
 
-    `began`: whether the pilot has been launched with this very start, which is not asked about again.
+    `began`: whether the pilot has been launched with this very start, which is not asked about again. `line`: the
+    gate's word on what it continues, which is asked again when the gate takes the promise in.
     """
     charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
     problems = [
@@ -57,6 +60,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
         *_of_layer(room, charter),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
+        *_of_line(room, frozen, line),
     ]
     reached = {arm.name: audiences.units.get(arm.play.audience) for arm in charter.treatments if arm.play}
     return Examined(problems, {arm: units for arm, units in reached.items() if units is not None})
@@ -288,6 +292,16 @@ def _of_entitlement(room: Room, charter: Charter) -> Iterator[Refused]:
         yield Refused(
             against, where=_place(charter), remedy="name an owner whom configs/people.yaml entitles to decide this"
         )
+
+
+def _of_line(room: Room, frozen: Frozen, line: LineOf | None) -> Iterator[Refused]:
+    """What the gate would say of a further attempt that does not carry what the ones before it have spent."""
+    if line is None or frozen.promise.rules == 1:
+        return
+    try:
+        require_carried(line(room.workspace, frozen.promise, frozen.texts), frozen.promise.charter)
+    except Uncarried as error:
+        yield error
 
 
 def _identifier(contract: Contract) -> str | None:

@@ -70,7 +70,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, _heads)
+    context.obj = Session(workspace, _register, _heads, _line)
 
 
 @app.command()
@@ -282,6 +282,12 @@ def _register(*arguments: Any, **options: Any) -> Any:
     from promotion.register import register
 
     return register(*arguments, **options)
+
+
+def _line(*arguments: Any, **options: Any) -> Any:
+    from promotion.line import line
+
+    return line(*arguments, **options)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from promotion.case import REGISTERED
+from promotion.fingerprint import fingerprint
+from promotion.line import LINE, entry_of, line_of
 from promotion.policy import read_settings
 from promotion.portfolio import next_place, place_of
 from promotion.state import open_promotion, promises
@@ -16,16 +19,28 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import Refused
 from shared.ledger import Head
+from shared.line import require_carried
 from shared.register import Receipt, TooLate
 from shared.room import Room
 from shared.workspace import Workspace
 
 
-def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datetime | None = None) -> Receipt:
+def register(
+    workspace: Workspace,
+    promise: Promise,
+    lab: Head,
+    *,
+    before: datetime | None = None,
+    texts: Mapping[str, bytes] | None = None,
+) -> Receipt:
     """Takes a promise in, once; the receipt of the first time stands.
 
-    Raises TooLate for a new one from `before` on, and Refused for one under other rules than bind its pilot.
+    `texts` are the bytes of its files, by which the gate knows earlier pilots again; without them it cannot tell.
+
+    Raises TooLate for a new one from `before` on, Refused for one under other rules than bind its pilot, and Uncarried
+    for one that continues earlier pilots and does not carry what they have spent.
     """
+    known_by = None if texts is None or promise.rules == 1 else fingerprint(promise, texts)
     room = open_promotion(workspace)
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
@@ -41,6 +56,10 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
             body["amends"] = promise.amends.model_dump(mode="json")
         written = ledger.entries(connection, room.entries_table)
         pilot = promise.charter.pilot
+        if known_by is not None:
+            found = line_of(written, promise, known_by)
+            require_carried(found, promise.charter)
+            body[LINE] = entry_of(promise, known_by, found)
         # A live workspace scales no synthetic pilot, so that none uses up what others are tested by.
         counted = workspace.mode == "rehearsal" or not promise.charter.synthetic
         if counted and place_of(written, pilot) is None:

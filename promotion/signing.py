@@ -23,7 +23,7 @@ from shared.clock import rfc3339
 from shared.decision import Decision
 from shared.digests import digest_bytes
 from shared.errors import BadInput, Refused
-from shared.finding import Finding
+from shared.finding import Finding, failed_warnings
 from shared.keys import GATE, KeyStore
 from shared.proposal import SignedProposal
 from shared.waiver import SignedWaiver
@@ -95,6 +95,7 @@ def predicate_of(
         mode=workspace.mode,
         verdict=verdict_for(judgement, decision),
         findings=(*arm_findings, *authority),
+        warnings=tuple(one.name for one in failed_warnings((*arm_findings, *authority))),
         decision=decision,
         promised=promised(case, decision.arm, past_pilots(case)) if decision.arm else (),
         evidence=_evidence_digest(case),
@@ -118,7 +119,7 @@ def _waivers(case: Case, findings: tuple[Finding, ...]) -> list[SignedWaiver]:
 
 def _predecessor(case: Case) -> str | None:
     """The digest of the attestation of the pilot that this one follows, if this gate decided it."""
-    follows = case.charter.follows
+    follows = case.charter.line
     if follows is None:
         return None
     query = sa.select(decisions.c.envelope).where(decisions.c.pilot == follows.pilot)

@@ -31,7 +31,7 @@ def successor_name(pilot: str) -> str:
 
 def spent_by(charter: Charter) -> float:
     """The error rates that a pilot and the ones before it in its line have spent, for the one after it."""
-    return charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
+    return charter.sample.alpha + (charter.line.alpha_spent if charter.line else 0.0)
 
 
 def opened_by(case: Case) -> Entry | None:
@@ -46,7 +46,7 @@ def require_free(workspace: Workspace, pilot: str, successor: str) -> None:
     path = workspace.pilots / successor / "charter.yaml"
     if not path.parent.exists():
         return
-    follows = read_yaml(path, Charter).follows
+    follows = read_yaml(path, Charter).line
     if follows is None or follows.pilot != pilot:
         raise Refused(
             f"the successor would be called {successor}, and there is such a pilot already",

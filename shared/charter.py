@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from shared.assignment import WorkspaceHoldout
 from shared.digests import digest_json
@@ -26,6 +26,7 @@ ARMS_MIN = 2
 # The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
 RELEASE_CHARACTERS_MAX = 63
 AMENDMENT_REASON_MIN = 10
+UNRELATED_REASON_MIN = 10
 # The rules by which promises are frozen, computed and judged from this build on. A promise keeps those it was first
 # registered under, through all its amendments.
 RULES: Literal[2] = 2
@@ -197,19 +198,38 @@ class Budget(Part):
 
 
 class Follows(Part):
-    """What a revised pilot continues.
+    """What a pilot continues: one that was revised, or an earlier attempt at the same.
 
     Attributes:
         pilot: the one before it.
-        candidate: the candidate on which *revise* was decided.
-        change: what the owner asked to be changed.
+        candidate: the candidate on which *revise* was decided; None where nobody decided so.
+        change: what the owner asked to be changed, or what is different this time.
         alpha_spent: the error rates that it and the ones before it have used up.
     """
 
     pilot: Name
-    candidate: str
+    candidate: str | None = Field(default=None, exclude_if=lambda candidate: candidate is None)
     change: str
     alpha_spent: float = Field(ge=0)
+
+
+class Unrelated(Part):
+    """That a pilot continues none of those that look like it: `follows: {none: why}`.
+
+    Attributes:
+        none: why not, for its owner to read.
+    """
+
+    none: str = Field(min_length=UNRELATED_REASON_MIN)
+
+
+def _kind_of_follows(value: Any) -> str:
+    return "none" if isinstance(value, Unrelated) or (isinstance(value, dict) and "none" in value) else "pilot"
+
+
+Lineage = Annotated[
+    Annotated[Follows, Tag("pilot")] | Annotated[Unrelated, Tag("none")], Discriminator(_kind_of_follows)
+]
 
 
 class Charter(Part):
@@ -240,7 +260,7 @@ class Charter(Part):
         budget: what it may cost.
         value: what a gain is worth, and what the play costs to run; None where the charter does not say.
         decide_by: the day by whose end the owner has decided; silence is *stop*.
-        follows: for the successor of a revised pilot: its lineage.
+        follows: for a further attempt at what earlier pilots tried: its lineage; or why it is none of theirs.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
     """
 
@@ -271,8 +291,15 @@ class Charter(Part):
     budget: Budget
     # Left out of what is dumped where it says nothing, so that charters without it keep their digests.
     value: Value | None = Field(default=None, exclude_if=lambda value: value is None)
-    follows: Follows | None = None
+    follows: Lineage | None = None
     synthetic: bool = False
+
+    @field_validator("follows", mode="before")
+    @classmethod
+    def _none_has_a_reason(cls, value: Any) -> Any:
+        if value == "none":
+            raise ValueError("it takes a reason: `follows: {none: why it continues no earlier pilot}`")
+        return value
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Charter:
@@ -345,8 +372,18 @@ class Charter(Part):
         return self._left(self.sample.guardrail_alpha or self.sample.alpha)
 
     def _left(self, alpha: float) -> float:
-        spent = self.follows.alpha_spent if self.follows else 0.0
+        spent = self.line.alpha_spent if self.line else 0.0
         return alpha * math.pow(0.5, spent / self.sample.alpha)
+
+    @property
+    def line(self) -> Follows | None:
+        """What it continues; None where it says nothing, or that it continues none."""
+        return self.follows if isinstance(self.follows, Follows) else None
+
+    @property
+    def unrelated(self) -> str | None:
+        """Why it continues none of the pilots that look like it; None where it does not say that."""
+        return self.follows.none if isinstance(self.follows, Unrelated) else None
 
     @property
     def weights(self) -> dict[str, Fraction]:

@@ -48,11 +48,13 @@ class Session:
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
         heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
             checkpoints, for it opens no other room's database.
+        line: asks the gate what a charter would continue; nothing is deposited.
     """
 
     folder: Path | None
     register: Callable[..., Any]
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
+    line: Callable[..., Any] | None = None
 
     def workspace(self) -> Workspace:
         """The workspace this command works in."""

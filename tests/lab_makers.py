@@ -18,6 +18,7 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import duckdb
 import pytest
@@ -184,7 +185,10 @@ def draft(workspace: Workspace, name: str = PILOT, *changes: tuple[str, str]) ->
     for old, new in (("pilot: spring-mail", f"pilot: {name}"), *changes):
         assert old in text, old
         text = text.replace(old, new)
-    for file, content in (("charter.yaml", text), ("audience.sql", AUDIENCE), ("message.txt", MESSAGE)):
+    # A pilot of another name is another one: it says something else, to an audience of its own.
+    audience = AUDIENCE if name == PILOT else AUDIENCE.rstrip() + f" AND history <> -{crc32(name.encode())}\n"
+    message = MESSAGE if name == PILOT else MESSAGE + f"This is {name}.\n"
+    for file, content in (("charter.yaml", text), ("audience.sql", audience), ("message.txt", message)):
         (folder / file).write_text(content)
     return folder / "charter.yaml"
 

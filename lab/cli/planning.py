@@ -67,7 +67,8 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from lab.drafts import check as examine
 
     progress(f"Checking {name}, and simulating what would come of it …")
-    found = examine(session(context).workspace(), name)
+    here = session(context)
+    found = examine(here.workspace(), name, here.line)
     forecast, charter = found.forecast, found.forecast.charter
     chances, primary = forecast.chances, found.metrics[charter.primary.metric]
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
@@ -142,7 +143,7 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from lab.launch import launch as start
 
     here = session(context)
-    done = start(here.workspace(), name, here.register)
+    done = start(here.workspace(), name, here.register, here.line)
     pilot = done.pilot
     emit(
         as_json,
@@ -177,7 +178,7 @@ def amend(
     from lab.amending import amend as next_version
 
     here = session(context)
-    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run)
+    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run, line=here.line)
     promise, charter = done.promise, done.promise.charter
     told = {
         "amended": f"{name} is amended.",

@@ -24,6 +24,7 @@ def check(
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
     from promotion.catalogue import catalogue
+    from promotion.failed_warnings import told
     from promotion.gate import EXIT_CODES
     from promotion.judging import judge_named, promises
     from promotion.policy import read_settings
@@ -47,6 +48,7 @@ def check(
             *(line for each in about for line in check_text(each)),
             *findings_text(shown, explained=explain is not None),
             *waived_text(judgement.findings),
+            *told(judgement.findings),
             *_verdict_text(case, judgement, promised),
         ]
     emit(
@@ -77,13 +79,16 @@ def checks(
 
 
 def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
-    """A judgement for scripts, with the findings that are shown."""
+    """A judgement for scripts, with the findings that are shown, and every warning that failed."""
+    from shared.finding import failed_warnings
+
     return {
         "pilot": case.candidate.manifest.pilot,
         "candidate": case.candidate.manifest.digest,
         "verdict": judgement.verdict,
         "arms": judgement.verdicts,
         "findings": [finding.model_dump(mode="json") for finding in shown],
+        "warnings": [one.model_dump(mode="json") for one in failed_warnings(judgement.findings)],
         "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
         "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
     }

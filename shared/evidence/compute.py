@@ -16,6 +16,7 @@ from shared.evidence.agenda import Agenda, agenda
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import effects
 from shared.evidence.information import information
+from shared.evidence.kill_criteria import read_by
 from shared.evidence.model import (
     AnyMoments,
     ArmEvidence,
@@ -49,11 +50,12 @@ def compute(
     estimator = Estimator(charter, promise.metrics)
     contrasts = [estimator.contrasts(each) for each in seen]
     yardstick = _yardstick(charter, due, seen, contrasts)
-    planned = planned_shares(charter)
+    planned, killing = planned_shares(charter), read_by(promise)
     measured = effects(charter, promise.metrics, contrasts[-1], yardstick)
     parts = segment_effects(estimator, summary)
     exposed = sum(summary.drawn.values()) + summary.multiple_units
     return Evidence(
+        schema_version=3 if promise.rules > 1 else 2,
         pilot=charter.pilot,
         promise=promise.digest,
         control=charter.control.name,
@@ -63,8 +65,8 @@ def compute(
         standing=due.standing,
         method=charter.sample.looks.method,
         no_outcome={name: metric.no_outcome for name, metric in promise.metrics.items()},
-        looks=looks(charter, due, seen, contrasts, yardstick),
-        days=days(estimator, summary, planned),
+        looks=looks(charter, due, seen, contrasts, yardstick, killing),
+        days=days(estimator, summary, planned, killing if charter.sample.looks.method == "always_valid" else ()),
         segments=parts,
         exposures=summary.exposures,
         outcomes=summary.outcomes,

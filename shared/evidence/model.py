@@ -206,7 +206,7 @@ class Look(_Record):
         at: when, RFC 3339.
         units: exposed units until then, of all arms.
         alpha_spent: how much of alpha has been used by then.
-        effects: primary metrics and guardrails, in every treatment.
+        effects: primary metrics, guardrails, and what a kill criterion reads, in every treatment.
     """
 
     at_frac: float
@@ -217,7 +217,7 @@ class Look(_Record):
 
 
 class DayEffect(_Record):
-    """A primary metric of one arm over all units exposed until the end of a day."""
+    """A metric of one arm over all units exposed until the end of a day: a primary one, or of a kill criterion."""
 
     arm: str
     metric: str
@@ -339,7 +339,7 @@ class Evidence(_Record):
         software: name and version of what computed it.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 2
     pilot: str
     promise: str
     control: str

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from zlib import crc32
 
 import duckdb
 import yaml
@@ -63,6 +64,7 @@ from shared.workspace import Workspace, open_workspace
 from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
 from tests.promotion.preflights import passing, put
 
+PILOT = "spring-email"
 LAUNCHED = moment("2026-01-04 12:00")
 EXPOSED = moment("2026-01-05 09:00")
 ENDS = moment("2026-01-19 00:00")
@@ -120,8 +122,8 @@ class Stage:
         """The promise of a charter, and the texts of the files in it."""
         contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
         content = {
-            "audience.sql": AUDIENCE,
-            "message.txt": TEMPLATE,
+            "audience.sql": audience_of(charter.pilot),
+            "message.txt": message_of(charter.pilot),
             **{key: (self.workspace.configs / key).read_text() for key in contracts},
             **(texts or {}),
         }
@@ -176,7 +178,7 @@ class Stage:
             promise = promise.amending(earlier[-1], AMENDED)
         if registered is not None:
             self.workspace.clock.set(registered)
-            register(self.workspace, promise, Head(0, GENESIS))
+            register(self.workspace, promise, Head(0, GENESIS), texts={n: t.encode() for n, t in files.items()})
         self.workspace.clock.set(JUDGED)
         with scratch_in(self.workspace.root / "var" / "making") as folder:
             _write(folder / FILES, files)
@@ -253,6 +255,16 @@ class Stage:
         """Rewrites `configs/people.yaml`."""
         path = self.workspace.configs / "people.yaml"
         path.write_text(yaml.safe_dump({"schema_version": 1, "people": [dict(person) for person in persons]}))
+
+
+def audience_of(pilot: str) -> str:
+    """The audience of a pilot: of another name than usual it is another one, of the same customers."""
+    return AUDIENCE if pilot == PILOT else AUDIENCE.rstrip() + f" AND history <> -{crc32(pilot.encode())}\n"
+
+
+def message_of(pilot: str) -> str:
+    """What a pilot says: of another name than usual it says something else."""
+    return TEMPLATE if pilot == PILOT else TEMPLATE + f"This is {pilot}.\n"
 
 
 def _moment(text: str) -> datetime | None:

@@ -73,9 +73,9 @@ def test_at_the_end_everything_is_shown_and_the_look_is_recorded_once_for_each_p
     for words in (["--as", OWNER], ["--as", OWNER], [], ["--explain", "primary_effect"], ["--explain", "time_box"]):
         check(stage, capsys, *words)
     assert looks(stage) == [
-        {"candidate": digest, "what": "check", "by": OWNER},
-        {"candidate": digest, "what": "check", "by": None},
-        {"candidate": digest, "what": "check primary_effect", "by": None},
+        {"candidate": digest, "what": "check", "by": OWNER, "warnings": []},
+        {"candidate": digest, "what": "check", "by": None, "warnings": []},
+        {"candidate": digest, "what": "check primary_effect", "by": None, "warnings": []},
     ]
     assert verify(stage.workspace).problems == []
 
