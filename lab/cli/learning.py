@@ -117,7 +117,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     emit(
         as_json,
         {"pilots": [line.as_json() for line in found], "drafts": waiting, "due": [one.as_json() for one in due]},
-        *(Text(f"{line.name}: {told}", style="bold") for line in found for told in line.killed),
+        *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
         *(f"Due: {one.told()}" for one in due),
     )
@@ -165,7 +165,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "amendments": [amendment.as_json() for amendment in pilot.amendments],
         },
         f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
-        *(Text(told, style="bold") for told in line.killed),
+        *(styled(told) for told in line.killed),
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric "
         + ", ".join(primary.metric for primary in pilot.charter.primaries)
