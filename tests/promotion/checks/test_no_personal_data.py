@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import duckdb
 import pytest
 
+from shared.candidate import SPEND, read_json, write_json
 from tests.promotion.cases import TRIED
 
 
@@ -53,15 +53,11 @@ def test_where_nothing_was_rendered_nothing_can_be_said(found, shadow_run):
     assert found({}, shadow_run).outcome == "unevaluable"
 
 
-def recorded(ask, stage, query=None, **changes):
-    """What is said of what was recorded, once a part of it was replaced by a query over itself."""
-    stage.submit(**changes)
-    case = stage.case(**changes)
-    if query:
-        path = case.candidate.data.outcomes
-        duckdb.execute(f"COPY ({query.format(f"'{path}'")}) TO '{path}.new' (FORMAT parquet)")
-        path.with_name(f"{path.name}.new").replace(path)
-    return ask("no_personal_data", case)[0]
+def recorded(ask, stage, **changes):
+    """What is said of what was recorded; keywords as for `submit`."""
+    found = ask("no_personal_data", stage.case(**changes))
+    assert [finding.arm for finding in found] == [None, "letter"]
+    return found[0]
 
 
 @pytest.mark.parametrize(
@@ -69,28 +65,32 @@ def recorded(ask, stage, query=None, **changes):
     [
         # The instance told: 200 addresses in event ids; and two others of its kind.
         ("SELECT * REPLACE (CASE WHEN row_number() OVER () <= 200 THEN 'c' || row_number() OVER () || '@example.com' "
-         "ELSE event_id END AS event_id) FROM {}", "200 values of outcomes.event_id"),
-        ("SELECT * REPLACE (CASE WHEN row_number() OVER () = 1 THEN '+49 170 1234567' ELSE unit END AS unit) FROM {}",
+         "ELSE event_id END AS event_id) FROM outcomes", "200 values of outcomes.event_id"),
+        ("SELECT * REPLACE (CASE row_number() OVER () WHEN 1 THEN '+49 170 1234567' ELSE unit END AS unit) FROM outcomes",
          "1 value of outcomes.unit"),
-        ("SELECT *, CASE WHEN row_number() OVER () <= 2 THEN 'ask anna@example.com' END AS note FROM {}",
+        ("SELECT *, CASE WHEN row_number() OVER () <= 2 THEN 'ask anna@example.com' END AS note FROM outcomes",
          "2 values of outcomes.note"),
     ],
 )  # fmt: skip
 def test_what_was_recorded_fails_where_an_address_or_number_is_found(ask, stage, query, told):
-    finding = recorded(ask, stage, query)
-    assert (finding.outcome, finding.arm) == ("failed", None)
+    finding = recorded(ask, stage, outcomes=query)
+    assert finding.outcome == "failed"
     assert told in finding.reason
     assert "@" not in finding.reason
 
 
 def test_a_cost_that_names_somebody_fails(ask, stage):
-    finding = recorded(ask, stage, costs=[("40.00", "a gift for anna@example.com")])
+    def gift(folder):
+        spent = read_json(folder / SPEND)
+        spent["entries"][0]["purpose"] = "a gift for anna@example.com"
+        write_json(folder / SPEND, spent)
+
+    finding = recorded(ask, stage, alter=gift)
     assert finding.outcome == "failed"
     assert "1 value of costs" in finding.reason
 
 
 def test_rows_that_cannot_be_read_are_no_pass(ask, stage):
-    stage.submit()
     case = stage.case()
     case.candidate.data.conflicts.unlink()
     [finding] = ask("no_personal_data", case)
