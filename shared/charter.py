@@ -224,11 +224,11 @@ class Unrelated(Part):
 
 
 def _kind_of_follows(value: Any) -> str:
-    return "none" if isinstance(value, Unrelated) or (isinstance(value, dict) and "none" in value) else "pilot"
+    return "none" if isinstance(value, Unrelated) or (isinstance(value, dict) and "none" in value) else "line"
 
 
 Lineage = Annotated[
-    Annotated[Follows, Tag("pilot")] | Annotated[Unrelated, Tag("none")], Discriminator(_kind_of_follows)
+    Annotated[Follows, Tag("line")] | Annotated[Unrelated, Tag("none")], Discriminator(_kind_of_follows)
 ]
 
 

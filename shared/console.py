@@ -167,16 +167,17 @@ def fail(error: PilotPlantError, *, as_json: bool) -> int:
         console = _stderr()
         first, *rest = error.what.split("\n")
         console.print(styled(first, "bold red"))
-        for each in (*quoted("\n".join(rest)), *map(line, error.parts)) if rest else map(line, error.parts):
-            console.print(Text("  " + each))
+        below = quoted("\n".join(rest)) if rest else []
+        for each in (*below, *(f"  {line(part)}" for part in error.parts)):
+            console.print(Text(each))
     return error.exit_code
 
 
 def crashed(error: Exception) -> None:
-    """Where a defect was met, on stderr, line by line."""
+    """Where a defect was met, on stderr; what the error says may be anybody's words."""
     console = _stderr()
-    for each in "".join(traceback.format_exception(error)).splitlines():
-        console.print(Text(line(each)))
+    for each in quoted("".join(traceback.format_exception(error))):
+        console.print(Text(each))
 
 
 def require_seen(text: str, where: str) -> str:

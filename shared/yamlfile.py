@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from shared.errors import BadInput
 from shared.printable import hidden
@@ -260,10 +260,20 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 def _tagged(union: Any, tag: str | int) -> type[BaseModel] | None:
     """The member of a discriminated union that carries this tag."""
-    for member in get_args(union):
-        if any(tag in get_args(annotation) for annotation in _fields(member).values()):
-            return member  # type: ignore[no-any-return]
-    return None
+    return next((member for member, tags in _members(union) if tag in tags), None)
+
+
+def _members(annotation: Any) -> Iterator[tuple[type[BaseModel], tuple[Any, ...]]]:
+    """The models of a union, each with the tags that choose it: given with it, or the values of its literal fields."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        tags = tuple(each.tag for each in metadata if isinstance(each, Tag))
+        yield from [(inner, tags)] if tags else _members(inner)
+    elif get_origin(annotation) in {Union, types.UnionType}:
+        for member in get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation, tuple(value for field in _fields(annotation).values() for value in get_args(field))
 
 
 def _fields(model: Any) -> dict[str, Any]:
@@ -275,7 +285,7 @@ def _fields(model: Any) -> dict[str, Any]:
 
 def _inner(annotation: Any) -> Any:
     """The model inside `tuple[Model, ...]`, `dict[str, Model]` or `Model | None`."""
-    if get_origin(annotation) in {tuple, list, dict, Union, types.UnionType}:
+    if get_origin(annotation) in {tuple, list, dict, Union, types.UnionType, Annotated}:
         for argument in get_args(annotation):
             inner = _inner(argument)
             if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from promotion.line import recorded_line
-from promotion.lineage import START_ANEW
 from promotion.succession import opened_by, spent_by
 from shared.finding import Finding
 from shared.intake import find_candidate
 from shared.line import ROUNDING, Line, Uncarried, carried, require_carried
 
 REMEDY = "nothing mends this candidate: launch the draft that *revise* wrote, with its `follows` as it is"
+
+ANEW = "nothing mends this candidate: launch another attempt, with the `follows` that `pilotplant lab check` asks for"
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def _of_line(case: Case, line: Line) -> Finding:
     try:
         require_carried(line, case.charter)
     except Uncarried as error:
-        return finding("failed", f"{told}: {error.what}", measured=said, threshold=line.spent, remedy=START_ANEW)
+        return finding("failed", error.what, measured=said, threshold=line.spent, remedy=ANEW)
     return finding("passed", f"{told}, so it is tested at {case.charter.alpha:g}", measured=said, threshold=line.spent)
 
 

@@ -110,12 +110,13 @@ def test_population_and_goal_alone_look_like_nothing(launched):
     ("said", "told"),
     [
         ("follows: none", "it takes a reason"),
-        ("follows: {none: no}", "at least 10 characters"),
-        ("follows: {pilot: spring-mail, chnge: x, alpha_spent: 0.05}", "unknown key"),
+        ("follows: {none: another}", "at least 10 characters"),
+        ("follows: {pilot: spring-mail, chnge: x, alpha_spent: 0.05}", "alpha_spent, candidate, change, pilot"),
+        ("follows: {none: another product altogether, pilot: x}", "one of: none"),
     ],
 )
 def test_a_lineage_that_says_too_little_is_named_with_its_line(launched, said, told):
     renamed(launched, with_line(said))
     with pytest.raises(BadInput, match=told) as refused:
         check(launched, AGAIN, line)
-    assert "charter.yaml, line 4" in str(refused.value.where)
+    assert "charter.yaml, line 28" in str(refused.value.where)
