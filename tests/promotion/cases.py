@@ -24,6 +24,7 @@ from promotion.decision import decide
 from promotion.drafting import Asked
 from promotion.enrolment import enrol, find_key
 from promotion.gate import Judgement, judge
+from promotion.nonces import registrations
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
@@ -36,6 +37,7 @@ from shared.candidate import (
     FILES,
     LEDGER,
     PROMISE,
+    REGISTRATION,
     SPEND,
     Candidate,
     Earlier,
@@ -58,6 +60,7 @@ from shared.ledger import GENESIS, Entry, Head, entry_hash
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
+from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Workspace, open_workspace
 from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
@@ -90,6 +93,13 @@ class Recorded:
 GOOD = {"control": Recorded(), "letter": Recorded(visits=60)}
 # Two looks that were agreed on, and more units than anybody records: only a boundary ends it early.
 LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
+# What `configs/contracts/customers.odcs.yaml` publishes, of a unit by its number in its arm: the arms are alike.
+KNOWN_BEFORE = (
+    "SELECT DISTINCT ON (unit) unit, n % 12 + 1 AS recency, CASE WHEN n % 3 = 0 THEN 'low' ELSE 'high' END AS "
+    "history_segment, n % 7 + 10.0 AS history, n % 2 AS mens, (n + 1) % 2 AS womens, "
+    "['Rural', 'Surburban', 'Urban'][1 + n % 3] AS zip_code, CAST(n % 5 = 0 AS BIGINT) AS newbie, 'Web' AS channel "
+    "FROM units"
+)
 TWO_ARMS = [{"name": "control"}, {"name": "letter"}]
 
 
@@ -144,6 +154,7 @@ class Stage:
         outcomes: str = "SELECT * FROM outcomes",
         exposures: str = "SELECT * FROM exposures",
         traits: str | None = None,
+        pre_period: str = KNOWN_BEFORE,
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
@@ -157,7 +168,8 @@ class Stage:
         lab: Room | None = None,
         **head: Any,
     ) -> Candidate:
-        """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
+        """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures, and
+        `pre_period` what is published of each of their `unit`s, which has a number `n`: in both arms alike.
 
         `alter` is the hand of a Lab that lies before it seals.
 
@@ -174,15 +186,19 @@ class Stage:
         promise, files = self.promise(frozen, texts, holdout)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
+        launched = earlier[0] if earlier else promise
         if registered is not None:
             self.workspace.clock.set(registered)
             register(self.workspace, promise, Head(0, GENESIS))
+        registration = self.registration(launched)
         self.workspace.clock.set(JUDGED)
         with scratch_in(self.workspace.root / "var" / "making") as folder:
             _write(folder / FILES, files)
             write_json(folder / PROMISE, promise.as_json())
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
+            if registration is not None:
+                write_json(folder / REGISTRATION, registration.as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
             if recorded is None:
                 _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
@@ -190,6 +206,8 @@ class Stage:
                 recorded(folder / DATA)
             if traits is not None:
                 write_traits(folder / DATA, traits)
+            if not (folder / DATA / "pre_period.parquet").exists():
+                write_pre_period(folder / DATA, pre_period)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -213,6 +231,11 @@ class Stage:
         if preflight is not None:
             self.preflight(candidate, **preflight)
         return candidate
+
+    def registration(self, promise: Promise) -> Registration | None:
+        """What the gate said of a promise that it took in; None where it never did."""
+        said = registrations(open_promotion(self.workspace).entries(), self.workspace.id, self.workspace.mode)
+        return next((one for one in said if one.promise == promise.digest), None)
 
     def preflight(self, candidate: Candidate, *, at: datetime = TRIED, **changes: Any) -> None:
         """What a Factory signs that has tried a candidate and found nothing wrong; keywords as for `passing`.
@@ -245,9 +268,14 @@ class Stage:
         return decide(self.workspace, "spring-email", Asked(word, who, reason, **asked))
 
     def settings(self, **tiers: Any) -> None:
-        """Rewrites the tiers of `configs/gate.yaml`."""
+        """Rewrites the tiers of `configs/gate.yaml`.
+
+        The stage's arms come from the source, which makes their `units` easy to read: where a tier does not say
+        otherwise, that is only warned of.
+        """
         path = self.workspace.configs / "gate.yaml"
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": tiers}))
+        said = {tier: {"randomised": {"level": "warn"}} | tiers.get(tier, {}) for tier in ("low", "standard", "high")}
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "nonce_seed": "stage", "tiers": said}))
 
     def people(self, *persons: Mapping[str, Any]) -> None:
         """Rewrites `configs/people.yaml`."""
@@ -322,6 +350,17 @@ def write_traits(folder: Path, query: str) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW exposures AS SELECT * FROM '{folder / 'exposures.parquet'}'")
         connection.execute(f"COPY ({query}) TO '{folder / 'traits.parquet'}' (FORMAT parquet)")
+
+
+def write_pre_period(folder: Path, query: str) -> None:
+    """Seals what a query over the numbered `units` says that is published of each."""
+    numbered = "coalesce(TRY_CAST(split_part(unit, '-', 2) AS BIGINT), CAST(hash(unit) % 1000 AS BIGINT))"
+    with duckdb.connect() as connection:
+        exposures = f"'{folder / 'exposures.parquet'}'"
+        connection.execute(
+            f"CREATE VIEW units AS SELECT DISTINCT unit, arm, {numbered} AS n FROM {exposures} WHERE unit IS NOT NULL"
+        )
+        connection.execute(f"COPY ({query} ORDER BY unit) TO '{folder / 'pre_period.parquet'}' (FORMAT parquet)")
 
 
 def certificate(
