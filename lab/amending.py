@@ -106,9 +106,10 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
     began = now >= before.charter.time_box.starts
     _require_free("at any time", pilot, [change for change in found if change.path in _FIXED])
     _require_free("once the time box has begun", pilot, [c for c in found if began and c.path in _BEGUN])
-    _require_drawn_alike(pilot, after)
     if exposed:
         _require_free("after the first exposure", pilot, list(protected(before, after)))
+    _require_drawn_alike(pilot, after)
+    if exposed:
         _require_unseen(room, pilot, after)
     _require_time(room, pilot, after)
     _require_money(room, pilot, after)

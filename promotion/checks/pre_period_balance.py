@@ -33,7 +33,7 @@ class PrePeriodBalanceRule(Rule):
     """
 
     p_min: float = Field(default=0.001, gt=0, lt=1)
-    rerandomisations: int = Field(default=5_000, ge=100, le=1_000_000)
+    rerandomisations: int = Field(default=5_000, ge=100, le=10_000_000)
     units_per_column: int = Field(default=20, ge=1)
     required: bool = False
 
@@ -60,7 +60,9 @@ def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
     published = load_contract(case.candidate.file(f"contracts/{charter.population}.odcs.yaml")).told
     # What the charter names comes first: where there are too few units, something else is left out.
     told = tuple(dict.fromkeys((*(name for name in charter.traits if name in published), *published)))
-    arms = tuple(charter.weights)
+    # The control comes last, so that of two arms the other one is named.
+    weights = {arm.name: float(arm.weight) for arm in (*charter.treatments, charter.control)}
+    arms = tuple(weights)
     known = pre_period(case.candidate.data, arms, told, charter.cluster, units_per_column=rule.units_per_column)
     left = {"left_out": list(known.left_out)} if known.left_out else {}
     drawn = len(known.arms)
@@ -81,8 +83,7 @@ def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
             remedy="publish columns of the population that vary, reach more customers, and run again",
         )
     seed = int(case.registration.nonce, 16) if case.registration else 0
-    shares = [float(weight) for weight in charter.weights.values()]
-    found = balance(known.arms, known.columns, shares, times=rule.rerandomisations, seed=seed)
+    found = balance(known.arms, known.columns, list(weights.values()), times=rule.rerandomisations, seed=seed)
     where, limit = f"{arms[found.arm]} in {known.labels[found.column]}", rule.p_min / QUESTIONS
     compared: dict[str, Any] = {
         "measured": {

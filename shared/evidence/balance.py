@@ -117,7 +117,8 @@ def _distances(sums: Sequence[Short], split: int) -> _Distances:
         ],
         axis=0,
     )
-    arm, column = np.unravel_index(int(ones[:, 0].argmax()), ones[:, 0].shape)
+    # Of two arms one is as far from the mean of both as the other: the first one is named.
+    arm, column = np.argwhere(ones[:, 0] >= ones[:, 0].max() * (1 - _ROUNDING))[0]
     return _Distances(ones.max(axis=(0, 2)), together, (int(arm), int(column)))
 
 

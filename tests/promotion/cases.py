@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
+import pytest
 import yaml
 
 from factory.enrolment import enrol_factory
@@ -93,13 +94,17 @@ class Recorded:
 GOOD = {"control": Recorded(), "letter": Recorded(visits=60)}
 # Two looks that were agreed on, and more units than anybody records: only a boundary ends it early.
 LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
-# What `configs/contracts/customers.odcs.yaml` publishes, of a unit by its number in its arm: the arms are alike.
-KNOWN_BEFORE = (
-    "SELECT DISTINCT ON (unit) unit, n % 12 + 1 AS recency, CASE WHEN n % 3 = 0 THEN 'low' ELSE 'high' END AS "
-    "history_segment, n % 7 + 10.0 AS history, n % 2 AS mens, (n + 1) % 2 AS womens, "
-    "['Rural', 'Surburban', 'Urban'][1 + n % 3] AS zip_code, CAST(n % 5 = 0 AS BIGINT) AS newbie, 'Web' AS channel "
-    "FROM units"
-)
+# What `configs/contracts/customers.odcs.yaml` publishes, of a unit by its number `n` in its `arm`: both arms are alike.
+KNOWN = {
+    "recency": "n % 12 + 1",
+    "history_segment": "CASE WHEN n % 3 = 0 THEN 'low' ELSE 'high' END",
+    "history": "n % 7 + 10.0",
+    "mens": "n % 2",
+    "womens": "(n + 1) % 2",
+    "zip_code": "['Rural', 'Surburban', 'Urban'][1 + n % 3]",
+    "newbie": "CAST(n % 5 = 0 AS BIGINT)",
+    "channel": "'Web'",
+}
 TWO_ARMS = [{"name": "control"}, {"name": "letter"}]
 
 
@@ -125,7 +130,11 @@ class Stage:
         return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", "primary": PRIMARY, **changes})
 
     def promise(
-        self, charter: Charter, texts: Mapping[str, str] | None = None, holdout: str = "0"
+        self,
+        charter: Charter,
+        texts: Mapping[str, str] | None = None,
+        holdout: str = "0",
+        rules: Literal[1, 2] = RULES,
     ) -> tuple[Promise, dict[str, str]]:
         """The promise of a charter, and the texts of the files in it."""
         contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
@@ -140,7 +149,7 @@ class Stage:
             digests = {name: digest_file(folder / name) for name in content}
         metrics = measured_by(charter, read_metrics(self.workspace))
         holdouts = Decimal(holdout)
-        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=RULES), content
+        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=rules), content
 
     def submit(
         self,
@@ -154,7 +163,8 @@ class Stage:
         outcomes: str = "SELECT * FROM outcomes",
         exposures: str = "SELECT * FROM exposures",
         traits: str | None = None,
-        pre_period: str = KNOWN_BEFORE,
+        pre_period: str | None = None,
+        rules: Literal[1, 2] = RULES,
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
@@ -183,13 +193,13 @@ class Stage:
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
-        promise, files = self.promise(frozen, texts, holdout)
+        promise, files = self.promise(frozen, texts, holdout, rules)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
         launched = earlier[0] if earlier else promise
         if registered is not None:
             self.workspace.clock.set(registered)
-            register(self.workspace, promise, Head(0, GENESIS))
+            self.register(promise)
         registration = self.registration(launched)
         self.workspace.clock.set(JUDGED)
         with scratch_in(self.workspace.root / "var" / "making") as folder:
@@ -206,8 +216,8 @@ class Stage:
                 recorded(folder / DATA)
             if traits is not None:
                 write_traits(folder / DATA, traits)
-            if not (folder / DATA / "pre_period.parquet").exists():
-                write_pre_period(folder / DATA, pre_period)
+            if rules > 1 and not (folder / DATA / "pre_period.parquet").exists():
+                write_pre_period(folder / DATA, pre_period or known_before())
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -231,6 +241,15 @@ class Stage:
         if preflight is not None:
             self.preflight(candidate, **preflight)
         return candidate
+
+    def register(self, promise: Promise) -> None:
+        """Has the gate take a promise in; one of the first rules as the gate of an earlier build did."""
+        if promise.rules == RULES:
+            register(self.workspace, promise, Head(0, GENESIS))
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("promotion.register.RULES", promise.rules)
+            register(self.workspace, promise, Head(0, GENESIS))
 
     def registration(self, promise: Promise) -> Registration | None:
         """What the gate said of a promise that it took in; None where it never did."""
@@ -350,6 +369,12 @@ def write_traits(folder: Path, query: str) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW exposures AS SELECT * FROM '{folder / 'exposures.parquet'}'")
         connection.execute(f"COPY ({query}) TO '{folder / 'traits.parquet'}' (FORMAT parquet)")
+
+
+def known_before(**changes: str) -> str:
+    """A query for what is published of each unit, changed in some columns: SQL over its `arm` and number `n`."""
+    said = ", ".join(f"{value} AS {name}" for name, value in {**KNOWN, **changes}.items())
+    return f"SELECT DISTINCT ON (unit) unit, {said} FROM units"
 
 
 def write_pre_period(folder: Path, query: str) -> None:

@@ -7,7 +7,7 @@ from shared.assignment import assign
 from tests.promotion.cases import ENDS, LAUNCHED
 
 WEIGHTS = {"control": 1, "letter": 1}
-# The stage is a rehearsal with a seed: its nonce is the SHA-256 of seed and name, and the salt is as docs/assignment.md says.
+# The stage is a rehearsal with a seed: its nonce is the SHA-256 of seed and name, the salt as docs/assignment.md says.
 NONCE = hashlib.sha256(b"stage:spring-email").hexdigest()[:32]
 SALT = f"pilot:spring-email:{NONCE}"
 
