@@ -154,7 +154,7 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
 def _held_out_sql(workspace: Workspace, package: Sealed) -> str:
     """The condition under which `a.unit` is left alone: by this release, or by the workspace as it is set today."""
     salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
-    own = held_out_sql(package.release, "a.unit", package.play.holdout)
+    own = held_out_sql(package.release, "a.unit", package.play.holdout, package.nonce)
     return f"({own} OR {within_sql(salt, 'a.unit', Fraction(0), share)})"
 
 

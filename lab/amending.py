@@ -23,6 +23,7 @@ from shared.amendment import Change, changes, extends, protected
 from shared.charter import AMENDMENT_REASON_MIN, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
+from shared.draw import redrawn
 from shared.errors import BadInput, Refused
 from shared.line import Uncarried
 from shared.register import LineOf, Register, TooLate
@@ -35,7 +36,7 @@ from shared.workspace import Workspace
 _FIXED = {("charter", "pilot"), ("charter", "budget", "currency")}
 # And from the moment that the time box has begun: that moment.
 _BEGUN = {("charter", "time_box", "start"), ("charter", "time_box", "timezone")}
-# By what units get their arms.
+# By what units get their arms: under the first rules it may be changed until somebody is exposed.
 _DRAWN = {"arms", "population", "assignment", "layer", "cluster"}
 
 
@@ -58,7 +59,7 @@ class Amended:
     @property
     def reassigned(self) -> bool:
         """Whether units get their arms otherwise than before, so that lists of arms given out are void."""
-        return any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
+        return self.promise.rules == 1 and any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
 
 
 def amend(
@@ -118,6 +119,8 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tupl
     _require_free("once the time box has begun", pilot, [c for c in found if began and c.path in _BEGUN])
     if exposed:
         _require_free("after the first exposure", pilot, list(protected(before, after)))
+    _require_drawn_alike(pilot, after)
+    if exposed:
         _require_unseen(room, pilot, after)
     _require_time(room, pilot, after)
     _require_money(room, pilot, after)
@@ -144,6 +147,18 @@ def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
             where=f"pilots/{pilot.name}/charter.yaml",
             expected="; ".join(f"{change.name}: {_plain(change.before)}" for change in found),
             remedy=f"put them back (what was frozen lies in {pilot.frozen}), or start another pilot under a new name",
+        )
+
+
+def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
+    """Raises Refused for other arms by the nonce that is known since the launch: they would have been chosen by it."""
+    moved = redrawn(pilot.charter, after.charter) if after.rules > 1 else []
+    if moved:
+        raise Refused(
+            "who gets which arm was drawn at the launch, and these would draw anew: " + ", ".join(moved),
+            where=f"pilots/{pilot.name}/charter.yaml",
+            expected=f"as they were frozen, in {pilot.frozen}",
+            remedy="put them back, or start another pilot under a new name",
         )
 
 

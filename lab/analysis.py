@@ -18,7 +18,7 @@ from lab.judging import IN_THE_FUTURE
 from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot
 from lab.state import analyses, open_lab
-from lab.traits import traits_sql
+from lab.traits import known_before, traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
@@ -126,7 +126,7 @@ def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
 def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
     """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes.
 
-    Beside them, where the charter names any, the exposed units' traits.
+    Beside them, where the charter names any, the exposed units' traits, and all else that is published of them.
     An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
     A row that came before its time and once more after it is not missing from anything, and is none any more.
     """
@@ -155,9 +155,10 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
             # only where there is just one of them.
             connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             _copy(connection, part, order, folder)
-        if pilot.charter.traits:
-            connection.execute(f"CREATE TEMP TABLE traits AS {traits_sql(connection, room.workspace, pilot)}")
-            _copy(connection, "traits", "unit", folder)
+        for part, columns in known_before(room.workspace, pilot).items():
+            known = traits_sql(connection, room.workspace, pilot, columns)
+            connection.execute(f"CREATE TEMP TABLE {part} AS {known}")
+            _copy(connection, part, "unit", folder)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, part: str, order: str, folder: Path) -> None:

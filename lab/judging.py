@@ -15,7 +15,6 @@ from lab.pilots import Pilot
 from shared.breaches import breaches_sql
 from shared.clock import rfc3339
 from shared.contracts import Column
-from shared.draw import Draw
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import Undecided
 from shared.room import Room
@@ -129,7 +128,7 @@ class Judge:
 
     def _misplaced(self) -> dict[str, str]:
         """What may not be of an exposure: its arm, or that there is one at all."""
-        draw = Draw.of(self.pilot.promise, self.room.workspace.id)
+        draw = self.pilot.draw(self.room.workspace)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
         rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
         if self.pilot.charter.assignment == "pilotplant":

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from lab.budget import reserving
 from lab.freezing import Frozen, freeze
 from lab.obstacles import examine, raise_first
-from lab.pilots import Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
+from lab.pilots import LAUNCHED, NONCE, Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
 from lab.state import open_lab, pilots
 from shared.amendment import changes
 from shared.charter import Promise
@@ -84,8 +84,9 @@ def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None)
             "reserved": charter.budget.total.as_json(),
             "gate": {"at": rfc3339(receipt.at), **receipt.ledger.as_json()},
             "witnessed": receipt.lab.as_json(),
+            **({NONCE: receipt.nonce} if receipt.nonce else {}),
         }
-        room.write(connection, "launched", name, body)
+        room.write(connection, LAUNCHED, name, body)
         reach(Point.LAUNCH_WRITTEN)
     reach(Point.LAUNCH_RECORDED)
     return Launched(get_pilot(room, name), repeated=False)

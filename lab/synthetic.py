@@ -27,7 +27,6 @@ from shared import contracts
 from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.digests import hex_of
-from shared.draw import Draw
 from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
@@ -243,7 +242,7 @@ def _drawn_units(
     workspace: Workspace, pilot: Pilot, rng: np.random.Generator, wanted: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Units and their arms: all that the pilot's assignment reaches, or so many of them."""
-    takes_part = Draw.of(pilot.promise, workspace.id).takes_part_sql("unit")
+    takes_part = pilot.draw(workspace).takes_part_sql("unit")
     with scratch_in(workspace.lab) as scratch, connect() as connection:
         if pilot.charter.assignment == "pilotplant":
             assign(workspace, pilot.name, scratch / "arms.parquet")

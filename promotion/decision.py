@@ -11,7 +11,7 @@ from promotion.enrolment import enrolled_key
 from promotion.intent import ToPropose, ToRepeat, ToSign, intend
 from promotion.proposing import Proposed, propose, told, verdict_for
 from promotion.recording import record, row_of
-from promotion.signing import predicate_of, proposer, require_here, signatory, signer_of
+from promotion.signing import gate_signer, predicate_of, proposer, require_here, signatory, signer_of
 from promotion.silence import settle
 from promotion.state import open_promotion
 from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
@@ -124,7 +124,7 @@ def _settle(intent: ToSign, asked: Asked) -> Decided:
     """Signs, records and carries out a decision."""
     case, found = intent.sitting.case, intent.found
     workspace = case.room.workspace
-    gate = signer_of(workspace, GATE, asked.gate_passphrase)
+    gate = gate_signer(case.room, asked.gate_passphrase)
     person = signer_of(workspace, asked.who, asked.passphrase)
     reach(Point.DECIDE_JUDGED)
     predicate = _predicate(intent, asked, gate.public_key.keyid, person.public_key.keyid)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +17,7 @@ from promotion.gate import Judgement
 from promotion.policy import GateSettings
 from promotion.promised import past_pilots, promised
 from promotion.proposing import verdict_for
+from promotion.receipts import sign_outstanding
 from promotion.state import decisions
 from promotion.waivers import recorded_waivers
 from shared.attestation import Predicate, Scope, Signatory
@@ -22,10 +25,11 @@ from shared.candidate import EVIDENCE
 from shared.clock import rfc3339
 from shared.decision import Decision
 from shared.digests import digest_bytes
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput, PilotPlantError, Refused
 from shared.finding import Finding, failed_warnings
-from shared.keys import GATE, KeyStore
+from shared.keys import GATE, KeyStore, passphrase_variable
 from shared.proposal import SignedProposal
+from shared.room import Room
 from shared.waiver import SignedWaiver
 from shared.workspace import Workspace
 
@@ -42,6 +46,26 @@ def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> Crypto
             remedy="sign with the enrolled key, on the machine where it was made",
         )
     return signer
+
+
+def gate_signer(room: Room, passphrase: str | None) -> CryptoSigner:
+    """Signs as the gate, after signing every receipt that waits for it; raises as `signer_of` does."""
+    signer = signer_of(room.workspace, GATE, passphrase)
+    sign_outstanding(room, signer)
+    return signer
+
+
+def sign_without_asking(room: Room) -> None:
+    """Signs the receipts that wait, where the gate's key is here and opens without a question; else they go on waiting.
+
+    A key that is not enrolled, or does not open, is told of by the command that has to sign with it.
+    """
+    workspace = room.workspace
+    passphrase = os.environ.get(passphrase_variable(GATE))
+    if not KeyStore(workspace).has(GATE) or (workspace.mode == "live" and not passphrase):
+        return
+    with suppress(PilotPlantError):
+        gate_signer(room, passphrase)
 
 
 def require_here(workspace: Workspace, name: str) -> None:

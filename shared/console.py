@@ -240,9 +240,9 @@ def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | N
     """
     if workspace.mode == "rehearsal":
         return None
-    own = f"{name.upper()}_" if name in {"gate", "factory"} else ""
-    variable = f"PILOTPLANT_{own}PASSPHRASE"
-    given = os.environ.get(variable)
+    from shared.keys import passphrase_variable  # cryptography is not for those who sign nothing
+
+    given = os.environ.get(passphrase_variable(name))
     if given or not sys.stdin.isatty():
         return given
     answer: str = typer.prompt(f"Passphrase of {line(name)}'s key", hide_input=True, confirmation_prompt=new, err=True)

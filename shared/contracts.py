@@ -121,6 +121,12 @@ class Contract:
     max_age_days: float | None = None
     """How old the table may be; None where the contract does not say."""
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The columns that say something of a row and are published, in order: neither its id nor a pseudonym."""
+        own = {self.primary_key, "unit"}
+        return tuple(column.name for column in self.columns if column.printable and column.name not in own)
+
 
 def load_contract(path: Path) -> Contract:
     """The contract in an ODCS file; raises BadInput with file and line."""

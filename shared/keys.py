@@ -192,6 +192,11 @@ class KeyStore:
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
 
 
+def passphrase_variable(name: str) -> str:
+    """The environment variable that may hold the passphrase of a key: the gate's, the Factory's, or a person's."""
+    return f"PILOTPLANT_{name.upper()}_PASSPHRASE" if name in _OF_ROOMS else "PILOTPLANT_PASSPHRASE"
+
+
 def _require_file(name: str, path: Path) -> None:
     if not path.exists():
         raise Refused(

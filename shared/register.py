@@ -27,11 +27,13 @@ class Receipt:
 
     Attributes:
         lab: the Lab's head when the gate first heard of the pilot: a candidate shows the Lab's chain from there on.
+        nonce: what the gate drew for the pilot's name, which draws its arms; None for one of the first rules.
     """
 
     at: datetime
     ledger: Head
     lab: Head
+    nonce: str | None = None
 
 
 class Register(Protocol):

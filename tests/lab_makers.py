@@ -40,7 +40,7 @@ from lab.state import open_lab
 from lab.submission import submit
 from promotion.enrolment import enrol
 from promotion.register import register
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.clock import rfc3339
 from shared.crashpoints import VARIABLE
 from shared.keys import FACTORY
@@ -53,6 +53,7 @@ STAGES: tuple[Stage, ...] = ("loaded", "launched", "recorded", "submitted")
 PILOT, CUSTOMERS = "spring-mail", 600
 OWNER, REQUESTER = "owner@example.com", "requester@example.com"
 REASON = "the printer was late"
+NONCE_SEED = "stage"
 # Two whole weeks from a Monday; a third one to decide in.
 STARTS, ENDS, DEADLINE = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 19, 27))
 BEFORE, INSIDE, AFTER = STARTS - timedelta(hours=12), ENDS - timedelta(hours=1), ENDS + timedelta(hours=10)
@@ -129,6 +130,7 @@ def stage_copy(request: pytest.FixtureRequest, target: Path, stage: Stage) -> Wo
 def _loaded(root: Path) -> None:
     workspace, _ = create(root, "rehearsal")
     workspace.clock.set(BEFORE)
+    seed_draws(workspace)
     # Always the same pseudonyms, and with them the same arms.
     (workspace.factory).mkdir(parents=True)
     (workspace.factory / "pseudonym.key").write_text("2026" * 16)
@@ -142,6 +144,17 @@ def _loaded(root: Path) -> None:
     publish(workspace)
     open_lab(workspace)
     draft(workspace)
+
+
+def seed_draws(workspace: Workspace) -> None:
+    """Always the same nonces, which `salt_of` knows."""
+    path = workspace.configs / "gate.yaml"
+    path.write_text(path.read_text() + f"nonce_seed: {NONCE_SEED}\n")
+
+
+def salt_of(pilot: str = PILOT) -> str:
+    """What draws a pilot's arms, as docs/assignment.md says it of a rehearsal with a seed."""
+    return f"pilot:{pilot}:{sha256(f'{NONCE_SEED}:{pilot}'.encode()).hexdigest()[:32]}"
 
 
 def _launched(workspace: Workspace) -> None:
@@ -201,7 +214,7 @@ def units(workspace: Workspace) -> list[str]:
 
 def arm_of(unit: str, pilot: str = PILOT) -> str:
     """The arm that the charter's three equal arms draw for a unit."""
-    return assign(pilot_salt(pilot), unit, {"control": 1, "letter": 1, "card": 1})
+    return assign(salt_of(pilot), unit, {"control": 1, "letter": 1, "card": 1})
 
 
 def by_arm(workspace: Workspace) -> dict[str, list[str]]:

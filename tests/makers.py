@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from shared.attestation import Predicate, Scope, Signatory, attest
-from shared.candidate import FILES, PROMISE, Candidate, seal, write_json
+from shared.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
 from shared.charter import RULES, Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.decision import Decision
@@ -21,6 +21,7 @@ from shared.digests import digest_file, hex_of
 from shared.files import scratch_in
 from shared.keys import GATE, KeyStore, write_public
 from shared.metrics import read_metrics
+from shared.registration import Registration
 from shared.workspace import Mode, Workspace, create
 
 OWNER = "owner@example.com"
@@ -41,6 +42,7 @@ CAREFUL = {
     },
 }
 HEAD = {"seq": 1, "hash": "sha256:" + "1" * 64}
+NONCE = "2026" * 8
 SEGMENTS = ("Urban", "Surburban", "Rural")
 
 
@@ -146,6 +148,7 @@ def make_candidate(
             rules=rules,
         )
         write_json(folder / PROMISE, promise.as_json())
+        write_json(folder / REGISTRATION, registration_of(workspace, promise).as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')
         return seal(
             folder,
@@ -158,6 +161,19 @@ def make_candidate(
             ledger=HEAD,
             covers_until="2026-01-19T00:00:00Z",
         )
+
+
+def registration_of(workspace: Workspace, promise: Promise) -> Registration:
+    """What a gate would have said that took the promise in."""
+    return Registration(
+        workspace=workspace.id,
+        mode=workspace.mode,
+        pilot=promise.charter.pilot,
+        promise=promise.digest,
+        at="2026-01-04T12:00:00Z",
+        ledger=HEAD,
+        nonce=NONCE,
+    )
 
 
 def make_package(

@@ -76,8 +76,9 @@ def _touched(workspace: Workspace, arm: Sealed, rendered: Path) -> int:
     """Messages to units of a holdout, by the assignment in Python: the run itself asks in SQL."""
     salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
     units = pq.read_table(rendered, columns=["unit"]).column("unit").to_pylist()
+    nonce = arm.nonce
     return sum(
-        held_out(arm.release, unit, arm.play.holdout) or within(salt, unit, Fraction(0), share) for unit in units
+        held_out(arm.release, unit, arm.play.holdout, nonce) or within(salt, unit, Fraction(0), share) for unit in units
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from shared.charter import Promise
+from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.draw import Draw
 from shared.engines.files import number, opened
@@ -38,9 +38,8 @@ class Placement:
     last_event: datetime | None
 
 
-def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
-    """Compares each row's unit, arm and time with what was promised in the workspace of that id."""
-    charter, draw = promise.charter, Draw.of(promise, workspace)
+def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
+    """Compares each row's unit, arm and time with what was drawn and promised."""
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
     with opened(data) as connection:
         connection.execute(f"CREATE TEMP VIEW placed AS {_placed(data, charter.cluster)}")

@@ -58,29 +58,32 @@ class PilotData:
         conflicts: kind, event_id, unit, reason; one row per row held back.
         traits: unit and the columns that the charter names (cluster, covariates, segments, strata), as they were
             before the pilot; one row per exposed unit that the population knows. None where it names none.
+        pre_period: unit and every published column of the population, as it was before the pilot; one row per exposed
+            unit that the population knows. None under the first rules.
     """
 
     exposures: Path
     outcomes: Path
     conflicts: Path
     traits: Path | None = None
+    pre_period: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> PilotData:
         """The files by their names in a dataset or candidate."""
-        traits = folder / "traits.parquet"
+        known = (folder / f"{name}.parquet" for name in ("traits", "pre_period"))
         return cls(
             folder / "exposures.parquet",
             folder / "outcomes.parquet",
             folder / "conflicts.parquet",
-            traits if traits.exists() else None,
+            *(path if path.exists() else None for path in known),
         )
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
-        files = (self.exposures, self.outcomes, self.conflicts)
-        return files if self.traits is None else (*files, self.traits)
+        known = (path for path in (self.traits, self.pre_period) if path is not None)
+        return (self.exposures, self.outcomes, self.conflicts, *known)
 
 
 @dataclass(frozen=True, slots=True)

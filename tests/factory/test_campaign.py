@@ -26,7 +26,7 @@ from factory.state import open_factory
 from shared.assignment import held_out
 from shared.errors import BadInput, Contained, PilotPlantError
 from shared.pseudonym import pseudonym
-from tests.makers import OCCURRENCE, RELEASE, SEGMENTS, make_package, moment
+from tests.makers import NONCE, OCCURRENCE, RELEASE, SEGMENTS, make_package, moment
 
 KILLED = -signal.SIGKILL
 
@@ -81,7 +81,7 @@ def test_each_unit_of_the_audience_gets_one_message_but_for_the_holdout(released
     key = pseudonym_key(released)
     # customers_csv: recency is the number modulo 12, plus 1; the audience is recency of at most 6.
     audience = {pseudonym(key, f"c{number:05}"): f"c{number:05}" for number in range(200) if number % 12 < 6}
-    expected = {unit: to for unit, to in audience.items() if not held_out(RELEASE, unit, Fraction(1, 20))}
+    expected = {unit: to for unit, to in audience.items() if not held_out(RELEASE, unit, Fraction(1, 20), NONCE)}
     found = lines(released)
     assert {line["unit"]: line["to"] for line in found} == expected
     assert [line["unit"] for line in found] == sorted(expected)

@@ -9,8 +9,10 @@ import time_machine
 import yaml
 
 from factory.masking import pseudonym_key
+from lab.pilots import get_pilot
+from lab.state import open_lab
 from pilotplant.app import _exit_code, run
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.errors import BadInput, Refused
 from shared.pseudonym import pseudonym
 from shared.workspace import open_workspace
@@ -79,14 +81,14 @@ def edit_charter(root):
 
 def results(root, path):
     """Every unit in the arm that Python assigns; every second unit of the mail visits, every fifth of the control."""
-    key = pseudonym_key(open_workspace(root))
+    key, pilot = pseudonym_key(open_workspace(root)), get_pilot(open_lab(open_workspace(root)), PILOT)
     weights = {"control": 1, "email": 1}
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(("event_id", "unit", "arm", "exposed_at", "at", "visit", "conversion", "spend"))
         for n in range(CUSTOMERS):
             unit = pseudonym(key, f"c{n:05}")
-            arm = assign(pilot_salt(PILOT), unit, weights)
+            arm = assign(f"pilot:{PILOT}:{pilot.nonce}", unit, weights)
             visit = int(n % (2 if arm == "email" else 5) == 0)
             at = START + timedelta(minutes=n)
             spend = (n % 7) / 100

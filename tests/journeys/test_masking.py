@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from pilotplant import app
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, open_workspace
 from tests.lab_makers import (
@@ -27,6 +27,7 @@ from tests.lab_makers import (
     outcomes_only,
     results,
     row,
+    salt_of,
     write_csv,
 )
 from tests.leaks import leaks
@@ -227,7 +228,7 @@ def _record(workspace: Workspace, way: Way, folder: Path) -> None:
 
 def arm_of_two(unit: str) -> str:
     """The arm that two equal arms draw for a unit."""
-    return assign(pilot_salt(PILOT), unit, {"control": 1, "letter": 1})
+    return assign(salt_of(), unit, {"control": 1, "letter": 1})
 
 
 def _query(way: Way, folder: Path) -> None:

@@ -39,7 +39,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.clock.set(LAUNCHED)
     for name in (GATE, OWNER):
         enrol(workspace, name)
-    return Stage(workspace).with_factory().workspace
+    stage = Stage(workspace).with_factory()
+    given = yaml.safe_load((workspace.configs / "gate.yaml").read_text())["tiers"]
+    stage.settings(**given)
+    return stage.workspace
 
 
 @pytest.fixture

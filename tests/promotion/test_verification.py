@@ -68,6 +68,7 @@ def test_what_is_sound_is_said_to_be(decided):
     assert [line.split(":")[0] for line in found.verified] == [
         f"candidate {decided.digest[7:19]}",
         f"attestation {decided.digest[7:19]}",
+        "receipts",
         f"preflight report {decided.digest[7:19]}",
         "the promotion ledger",
     ]
