@@ -33,7 +33,7 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
             taken = Head(row.ledger_seq, row.ledger_hash)
             return Receipt(parse_rfc3339(row.at), taken, _first_heard(room, connection, promise.charter.pilot))
         _require_rules(room, connection, promise)
-        now = room.now()
+        now = room.moment(connection)
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
         body = {"promise": promise.digest, "lab": lab.as_json(), "rules": promise.rules}

@@ -4,7 +4,8 @@ PilotPlantError            1  a defect of ours, or of the machine below us
 ├── BadInput               2  what was given cannot be read as declared
 ├── Refused                3  understood, and the answer is no
 │   ├── Contained          3  SQL or a template that the box refused or stopped
-│   └── TooLate            3  a promise after its time (shared/register.py)
+│   ├── TooLate            3  a promise after its time (shared/register.py)
+│   └── OutOfOrder         3  the clock is earlier than what was written already (shared/order.py)
 └── Undecided              4  could not be evaluated, which never counts as yes
 """
 
