@@ -60,7 +60,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, _heads)
+    context.obj = Session(workspace, _register, _heads, _ends)
 
 
 @app.command()
@@ -269,6 +269,12 @@ def _register(*arguments: Any, **options: Any) -> Any:
     from promotion.register import register
 
     return register(*arguments, **options)
+
+
+def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
+    from pilotplant.crossing import ends
+
+    return ends(workspace)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from promotion.case import REGISTERED
+from promotion.dates import ORDER_REMEDY, against_order
 from promotion.policy import read_settings
 from promotion.portfolio import next_place, place_of
 from promotion.state import open_promotion, promises
@@ -24,7 +25,8 @@ from shared.workspace import Workspace
 def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datetime | None = None) -> Receipt:
     """Takes a promise in, once; the receipt of the first time stands.
 
-    Raises TooLate for a new one from `before` on, and Refused for one under other rules than bind its pilot.
+    Raises TooLate for a new one from `before` on, and Refused for one under other rules than bind its pilot,
+    or that would be older than its snapshot.
     """
     room = open_promotion(workspace)
     with room.transaction() as connection:
@@ -34,6 +36,7 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
             return Receipt(parse_rfc3339(row.at), taken, _first_heard(room, connection, promise.charter.pilot))
         _require_rules(room, connection, promise)
         now = room.moment(connection)
+        _require_order(workspace, promise, now)
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
         body = {"promise": promise.digest, "lab": lab.as_json(), "rules": promise.rules}
@@ -58,6 +61,13 @@ def register(workspace: Workspace, promise: Promise, lab: Head, *, before: datet
         reach(Point.REGISTER_WRITTEN)
         heard = _first_heard(room, connection, promise.charter.pilot)
     return Receipt(now, head, heard)
+
+
+def _require_order(workspace: Workspace, promise: Promise, now: datetime) -> None:
+    """Raises Refused for a promise that would be older than the snapshot it was made on."""
+    objection = against_order(promise, now, workspace.mode)
+    if objection is not None:
+        raise Refused(objection, where=f"pilot {promise.charter.pilot}", remedy=ORDER_REMEDY)
 
 
 def _require_rules(room: Room, connection: sa.Connection, promise: Promise) -> None:

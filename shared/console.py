@@ -39,11 +39,13 @@ class Session:
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
         heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
             checkpoints, for it opens no other room's database.
+        ends: the last entries of all three ledgers in the same way, for a correction of the clock.
     """
 
     folder: Path | None
     register: Callable[..., Any]
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
+    ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
 
     def workspace(self) -> Workspace:
         """The workspace this command works in."""
