@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,7 +25,7 @@ from shared.digests import canonical
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import GATE
 from shared.order import CORRECTED, OutOfOrder
-from shared.workspace import create
+from shared.workspace import create, open_workspace
 
 BEGAN = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WRONG = datetime(2031, 7, 1, 12, tzinfo=UTC)
@@ -58,12 +59,13 @@ class Team:
         return [entry for entry in ROOMS[name](self.workspace).entries() if entry.kind == CORRECTED]
 
 
-@pytest.fixture
-def prepared(tmp_path, monkeypatch):
-    """A live workspace in which three people have keys, and two of them decide."""
-    monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
-    with time_machine.travel(BEGAN - timedelta(days=1)):
-        workspace = create(tmp_path / "workspace", "live")[0]
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A live workspace in which three people have keys, and two of them decide; made once, and copied."""
+    folder = tmp_path_factory.mktemp("clock")
+    with pytest.MonkeyPatch.context() as patch, time_machine.travel(BEGAN - timedelta(days=1)):
+        patch.setenv("PILOTPLANT_KEYS", str(folder / "keys"))
+        workspace = create(folder / "workspace", "live")[0]
         path = workspace.configs / "people.yaml"
         people = yaml.safe_load(path.read_text())
         people["people"].append({"email": OTHER, "decides": {"tiers": ["low", "standard"]}})
@@ -72,7 +74,14 @@ def prepared(tmp_path, monkeypatch):
             enrol(workspace, name, passphrase="a secret")
         for name in (GATE, ONE, OTHER):
             trust(workspace, name)
-    return workspace
+    return folder
+
+
+@pytest.fixture
+def prepared(template, tmp_path, monkeypatch):
+    monkeypatch.setenv("PILOTPLANT_KEYS", str(template / "keys"))
+    shutil.copytree(template / "workspace", tmp_path / "workspace")
+    return open_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture
@@ -196,7 +205,7 @@ def test_a_stop_is_recorded_while_the_clock_is_wrong_and_the_correction_still_co
 def test_a_key_is_revoked_from_the_clocks_own_time_on_while_the_ledger_is_ahead(team):
     """The ledger's own moment, 2031, would let it count for five years more."""
     with time_machine.travel(RIGHT, tick=False):
-        held = [key for key in team.workspace.promotion.glob(f"keys/{CLERK}.yaml")]
+        held = list(team.workspace.promotion.glob(f"keys/{CLERK}.yaml"))
         key_id = yaml.safe_load(held[0].read_text())["key_id"]
         done = revoke(team.workspace, key_id, "the laptop was stolen")
     assert done.key.revoked_since == rfc3339(RIGHT)
