@@ -13,16 +13,18 @@ from factory.contacts import against_contacts
 from factory.packages import against_holdout, package_folder, verify
 from factory.receipts import ADMITTED, REFUSED, lay_out
 from factory.releases import list_releases
-from factory.state import inbox, open_factory, read_settings, releases
+from factory.snapshots import PUBLISHED
+from factory.state import inbox, open_factory, read_settings, releases, snapshots
 from factory.warehouse import contract_of, open_warehouse, tables
 from shared.attestation import read_attestation
 from shared.candidate import open_candidate
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.confined import check_audience, check_template
 from shared.crashpoints import Point, reach
 from shared.digests import digest_json
 from shared.errors import BadInput, Contained, Refused, Undecided
 from shared.files import scratch_in, settle
+from shared.order import TOLERANCE
 from shared.package import ATTESTATION, CANDIDATE, Sealed, Verified
 from shared.room import Room
 from shared.workspace import Workspace
@@ -165,6 +167,7 @@ def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
     settings, reasons = read_settings(workspace), against_holdout(workspace, package)
     if play.channel not in settings.channels:
         reasons.append(f"channel `{play.channel}` is not allowed in configs/factory.yaml")
+    reasons += _against_source(workspace, package)
     with open_warehouse(workspace, read_only=True) as connection:
         loaded = tables(connection)
     if population not in loaded:
@@ -179,6 +182,26 @@ def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
     except Contained as error:
         reasons.append(f"{error.where}: {error.what}")
     return reasons
+
+
+def _against_source(workspace: Workspace, package: Sealed) -> list[str]:
+    """The Lab says when the snapshot was published that its promise was made on; the Factory knows."""
+    source = package.promise.source
+    if source is None or workspace.mode == "rehearsal":
+        return []
+    room = open_factory(workspace)
+    with room.transaction() as connection:
+        query = sa.select(snapshots.c.at).where(snapshots.c.id == source.id)
+        at = connection.execute(query).scalar_one_or_none()
+    if at is None:
+        # One that was pruned since is known from the ledger alone.
+        published = [entry.at for entry in room.entries(source.id) if entry.kind == PUBLISHED]
+        if not published:
+            return [f"the promise was made on snapshot {source.id}, which this Factory never published"]
+        at = published[0]
+    if source.published < parse_rfc3339(at) - TOLERANCE:
+        return [f"snapshot {source.id} was published at {at}, and not at {rfc3339(source.published)}, as promised"]
+    return []
 
 
 def _against_contract(workspace: Workspace, population: str, fields: tuple[str, ...]) -> list[str]:

@@ -22,7 +22,7 @@ from factory.messages import Prepared, prepare
 from factory.packages import package_folder, verify
 from factory.releases import Release, get_release, stop_switch
 from factory.state import open_factory, runs
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import PilotPlantError
 from shared.package import Verified
 from shared.play import Schedule
@@ -81,12 +81,15 @@ def run_occurrence(
 ) -> RunResult:
     """Runs a release at one moment of its schedule; whoever asks twice is told so, and nothing happens twice.
 
-    Raises BadInput for an unknown release, Contained or Undecided from the box, and PilotPlantError where a file
-    on record is missing or changed; each is on record as failed.
+    Raises BadInput for an unknown release, OutOfOrder where the clock is behind the ledger, Contained or Undecided
+    from the box, and PilotPlantError where a file on record is missing or changed; the last three are on record as
+    failed.
     """
     room = open_factory(workspace)
     with room.transaction() as connection:
         get_release(connection, release)
+        # A clock that is behind what was written already says of nothing whether it is due.
+        room.moment(connection)
     with _one_at_a_time(workspace):
         with room.transaction() as connection:
             attempt = _Attempt(room, get_release(connection, release), occurrence.astimezone(UTC), flow_run)
@@ -101,7 +104,7 @@ def _run(attempt: _Attempt) -> RunResult:
         package = _verified(attempt)
         if isinstance(package, RunResult):
             return package
-        why_not = _not_due(package.play.schedule, attempt.occurrence, attempt.room.now())
+        why_not = _before_admission(attempt) or _not_due(package.play.schedule, attempt.occurrence, attempt.room.now())
         if why_not:
             return _close(attempt, "skipped", why_not)
         _begin(attempt)
@@ -166,6 +169,17 @@ def _verified(attempt: _Attempt) -> Verified | RunResult:
     return found
 
 
+def _before_admission(attempt: _Attempt) -> str | None:
+    """Why a moment from before the release was there is not run, whatever the clock shows; None where it is not one.
+
+    A rehearsal's clock may be set back, and its releases then run again.
+    """
+    admitted = parse_rfc3339(attempt.release.admitted_at)
+    if attempt.workspace.mode == "rehearsal" or attempt.occurrence >= admitted:
+        return None
+    return f"this moment is from before the release was admitted, at {attempt.release.admitted_at}"
+
+
 def _not_due(schedule: Schedule, occurrence: datetime, now: datetime) -> str | None:
     """Why this occurrence is not to be run now; None where it is."""
     upcoming = f"the next one is at {rfc3339(schedule.next(now))}"
@@ -207,6 +221,7 @@ def _send(attempt: _Attempt, prepared: Prepared) -> RunResult:
         if row is not None and row.state == "done":
             return _result(attempt, "repeated", "another attempt has just done it; nothing was sent again", row)
         stopped = stop_switch(connection)
+        attempt.room.moment(connection)
         if stopped is None and (now.state, now.epoch) == ("live", attempt.release.epoch):
             if not channel.reveal(prepared.partial, attempt.final):
                 _require_digest(attempt, prepared.digest)

@@ -191,7 +191,7 @@ def stop_everything(room: Room, connection: sa.Connection, reason: str) -> State
         _move(room, connection, release, "paused", reason)
     # The epochs tell `resume --all` which releases nobody has touched since.
     epochs = {release.name: release.epoch + 1 for release in live}
-    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs})
+    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs}, halts=True)
     names = tuple(epochs)
     said = f"everything is stopped ({len(names)} paused now); `pilotplant factory resume --all` lifts it"
     return StateChange("stopped", names, said)
@@ -240,7 +240,8 @@ def _move(room: Room, connection: sa.Connection, release: Release, state: Releas
     epoch = release.epoch + 1
     connection.execute(releases.update().where(releases.c.name == release.name).values(state=state, epoch=epoch))
     body = {"from": release.state, "to": state, "epoch": epoch, "reason": reason}
-    room.write(connection, "paused" if state == "paused" else "resumed", release.name, body)
+    halts = state == "paused"
+    room.write(connection, "paused" if halts else "resumed", release.name, body, halts=halts)
 
 
 def _refuse_retired(release: Release) -> None:

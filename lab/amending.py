@@ -210,7 +210,7 @@ def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...])
     made = {"version": promise.version, "promise": promise.digest, "before": pilot.promise.digest, "reason": reason,
             "changes": [change.as_json() for change in found]}  # fmt: skip
     with room.transaction() as connection:
-        now = room.now()
+        now = room.moment(connection)
         connection.execute(amendments.insert().values(pilot=name, at=rfc3339(now), **made))
         _put_in_force(connection, promise)
         room.write(connection, "amended", name, {**made, "reserved": charter.budget.total.as_json()}, at=now)

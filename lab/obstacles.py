@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from lab.baselines import known_levels
 from lab.budget import committed
 from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable
+from lab.precedents import precedents
 from lab.state import read_settings
 from lab.traits import unusable
+from shared.bounds import SINCE as BOUNDED_SINCE
+from shared.bounds import objections, read_bounds
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
@@ -57,6 +61,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | N
         *_of_columns(frozen),
         *_of_plays(frozen, audiences),
         *([] if began else _of_time(room, frozen)),
+        *_of_bounds(room, frozen),
         *_of_layer(room, charter),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
@@ -69,7 +74,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | N
 def examine_free(room: Room, frozen: Frozen, *, costlier: bool) -> list[PilotPlantError]:
     """Of the obstacles those that a change can bring up after the first exposure; `costlier`: with a larger budget."""
     of_money = [*_of_money(room, frozen), *_of_entitlement(room, frozen.promise.charter)] if costlier else []
-    return [*_of_data(frozen), *_of_layer(room, frozen.promise.charter), *of_money]
+    return [*_of_data(frozen), *_of_layer(room, frozen.promise.charter), *_of_bounds(room, frozen), *of_money]
 
 
 def raise_first(found: list[PilotPlantError]) -> None:
@@ -252,6 +257,21 @@ def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
             f"the time box began on {charter.time_box.start}, and today is {now:%Y-%m-%d}",
             where=_place(charter),
             remedy="move start, end and decide_by: a pilot is launched before or on its first day",
+        )
+
+
+def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
+    """What the gate would say of the promise's numbers at the end, said at the beginning."""
+    promise, charter = frozen.promise, frozen.promise.charter
+    if promise.rules < BOUNDED_SINCE:
+        return
+    bounds, levels = read_bounds(room.workspace, charter.risk_tier), known_levels(frozen, precedents(room, charter))
+    for each in objections(promise, bounds, levels):
+        yield Refused(
+            f"`{each.part}`: {each.reason}",
+            where=_place(charter),
+            expected=f"within {each.threshold:g}: `promise_reasonable` in configs/gate.yaml",
+            remedy=each.remedy,
         )
 
 

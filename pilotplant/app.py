@@ -70,7 +70,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, _heads, _line)
+    context.obj = Session(workspace, _register, heads=_heads, line=_line, ends=_ends)
 
 
 @app.command()
@@ -288,6 +288,12 @@ def _line(*arguments: Any, **options: Any) -> Any:
     from promotion.line import line
 
     return line(*arguments, **options)
+
+
+def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
+    from pilotplant.crossing import ends
+
+    return ends(workspace)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

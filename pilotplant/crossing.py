@@ -16,6 +16,7 @@ from factory.state import open_factory
 from lab.state import open_lab
 from promotion import verification
 from promotion.checkpoint import read_checkpoint
+from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
 from shared.console import counted
@@ -61,6 +62,20 @@ def heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
                 "a ledger that does not verify gets no checkpoint: " + "; ".join(problems),
                 remedy="look: pilotplant verify",
             )
+    return found, unread
+
+
+def ends(workspace: Workspace) -> tuple[dict[str, End], dict[str, str]]:
+    """The last entry of each room's ledger, and why one of them cannot be read; for a correction of the clock."""
+    found: dict[str, End] = {}
+    unread: dict[str, str] = {}
+    for name in ROOMS:
+        room = _opened(name, workspace)
+        end = None if isinstance(room, PilotPlantError) else last_of(room)
+        if isinstance(room, PilotPlantError):
+            unread[name] = room.what
+        elif end is not None:
+            found[name] = end
     return found, unread
 
 

@@ -133,8 +133,8 @@ def _witnessed(room: Room, others: Mapping[str, Head]) -> tuple[str, Head]:
     last = room.entries()[-1]
     if last.kind == WITNESSED and last.body == body:
         return last.at, Head(last.seq, last.hash)
-    now = room.now()
     with room.transaction() as connection:
+        now = room.moment(connection)
         return rfc3339(now), room.write(connection, WITNESSED, room.workspace.id, body, at=now)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from promotion.case import REGISTERED, Case
+from promotion.case import Case
 from promotion.fingerprint import Fingerprint, fingerprint, read_fingerprint
+from promotion.nonces import REGISTERED
 from promotion.silence import lapses
 from promotion.state import open_promotion
 from shared.charter import Promise

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from promotion.dates import ORDER_REMEDY, against_order
 from promotion.fingerprint import Fingerprint, fingerprint
 from promotion.line import LINE, entry_of, line_of
 from promotion.nonces import NONCE, REGISTERED, drawing, first_registered
@@ -41,9 +42,9 @@ def register(
     is signed at once, and else by whatever the gate signs next. `texts` are the bytes of the promise's files, by which
     the gate knows earlier pilots again; without them it cannot tell.
 
-    Raises TooLate for a new one from `before` on, Refused for one under other rules than bind its pilot, or that would
-    draw other arms than the first one, and Uncarried for one that continues earlier pilots and does not carry what they
-    have spent.
+    Raises TooLate for a new one from `before` on, Refused for one under other rules than bind its pilot, that is older
+    than its snapshot, or that would draw other arms than the first one, and Uncarried for one that continues earlier
+    pilots and does not carry what they have spent.
     """
     known_by = None if texts is None or promise.rules == 1 else fingerprint(promise, texts)
     room = open_promotion(workspace)
@@ -64,7 +65,8 @@ def _taken_in(
         drawn = drawing(
             ledger.entries(connection, room.entries_table, subject=promise.charter.pilot), promise, settings.nonce_seed
         )
-        now = room.now()
+        now = room.moment(connection)
+        _require_order(workspace, promise, now)
         if before is not None and now >= before:
             raise TooLate(f"the gate did not have it before {rfc3339(before)}", where=f"pilot {promise.charter.pilot}")
         body = {"promise": promise.digest, "lab": lab.as_json(), "rules": promise.rules, **drawn}
@@ -94,6 +96,13 @@ def _taken_in(
         receipt = _receipt(room, connection, promise, now, head)
     reach(Point.REGISTER_RECORDED)
     return receipt
+
+
+def _require_order(workspace: Workspace, promise: Promise, now: datetime) -> None:
+    """Raises Refused for a promise that would be older than the snapshot it was made on."""
+    objection = against_order(promise, now, workspace.mode)
+    if objection is not None:
+        raise Refused(objection, where=f"pilot {promise.charter.pilot}", remedy=ORDER_REMEDY)
 
 
 def _require_rules(room: Room, connection: sa.Connection, promise: Promise) -> None:

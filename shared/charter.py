@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
 
 from shared.assignment import WorkspaceHoldout
 from shared.digests import digest_json
@@ -442,6 +442,13 @@ class Amends(Part):
     reason: str = Field(min_length=AMENDMENT_REASON_MIN)
 
 
+class Source(Part):
+    """The snapshot that a pilot reads, and when it was published: no promise is older than what it was made on."""
+
+    id: str
+    published: AwareDatetime
+
+
 class Promise(Part):
     """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
 
@@ -451,6 +458,7 @@ class Promise(Part):
         files: each file it names (SQL, templates, contracts) with its digest.
         amends: for a later version: the one before it, and the reason; None as launched.
         holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
+        source: the snapshot it was made on; None in what earlier builds promised.
         rules: under which rules it was made, which select the computation of its evidence and the checks that bind it.
     """
 
@@ -461,6 +469,7 @@ class Promise(Part):
     amends: Amends | None = None
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # What was promised before promises said so keeps its digest.
+    source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
     rules: Literal[1, 2] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
     @property
@@ -485,13 +494,13 @@ class Promise(Part):
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""
-        return self.model_copy(
-            update={"amends": Amends(version=before.version + 1, before=before.digest, reason=reason)}
-        )
+        amends = Amends(version=before.version + 1, before=before.digest, reason=reason)
+        return self.model_copy(update={"amends": amends, "source": before.source})
 
     def same_as(self, other: Promise) -> bool:
-        """Whether both promise the same, whichever versions they are, and under whichever rules."""
-        return self.model_copy(update={"amends": other.amends, "rules": other.rules}) == other
+        """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
+        same = {"amends": other.amends, "rules": other.rules, "source": other.source}
+        return self.model_copy(update=same) == other
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

@@ -49,12 +49,14 @@ class Session:
         heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
             checkpoints, for it opens no other room's database.
         line: asks the gate what a charter would continue; nothing is deposited.
+        ends: the last entries of all three ledgers in the same way, for a correction of the clock.
     """
 
     folder: Path | None
     register: Callable[..., Any]
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
     line: Callable[..., Any] | None = None
+    ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
 
     def workspace(self) -> Workspace:
         """The workspace this command works in."""

@@ -5,7 +5,8 @@ PilotPlantError            1  a defect of ours, or of the machine below us
 ├── Refused                3  understood, and the answer is no
 │   ├── Contained          3  SQL or a template that the box refused or stopped
 │   ├── TooLate            3  a promise after its time (shared/register.py)
-│   └── Uncarried          3  a further attempt that does not carry what the ones before it spent (shared/line.py)
+│   ├── Uncarried          3  a further attempt that does not carry what the ones before it spent (shared/line.py)
+│   └── OutOfOrder         3  the clock is earlier than what was written already (shared/order.py)
 └── Undecided              4  could not be evaluated, which never counts as yes
 """
 

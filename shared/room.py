@@ -10,11 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import ledger
+from shared import ledger, order
+from shared.correction import corrections, covers, entry_problem
 from shared.db import open_database, shown, translated
 from shared.digests import canonical
 from shared.errors import Refused
 from shared.ledger import Entry, Head
+from shared.order import BEGUN, CORRECTED, OutOfOrder, dated, moment_of
 from shared.provision import rights_over_ledger
 from shared.workspace import Workspace
 
@@ -44,11 +46,68 @@ class Room:
             yield connection
 
     def write(
-        self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any], *, at: datetime | None = None
+        self,
+        connection: sa.Connection,
+        kind: str,
+        subject: str,
+        body: dict[str, Any],
+        *,
+        at: datetime | None = None,
+        halts: bool = False,
     ) -> Head:
-        """Adds an entry to the ledger within the transaction, `at` a moment already told to others or now."""
-        moment = at or self.now()
-        return ledger.append(connection, self.entries_table, at=moment, kind=kind, subject=subject, body=body)
+        """Adds an entry to the ledger within the transaction, `at` a moment that `moment` has told or now.
+
+        What `halts` something is written whatever the clock shows, at the moment of the entry before it. Raises
+        OutOfOrder where anything else would be earlier than that.
+        """
+        if self.workspace.mode == "live" and kind != GENESIS_KIND:
+            at = self._in_order(connection, at, halts=halts)
+            if not ledger.has_kind(connection, self.entries_table, BEGUN):
+                self._append(connection, BEGUN, self.name, {}, at)
+        return self._append(connection, kind, subject, body, at or self.now())
+
+    def moment(self, connection: sa.Connection) -> datetime:
+        """The time of what is written within the transaction: the clock's, and in a live workspace in order.
+
+        A correction of the clock that two persons have signed is taken where it is needed. Raises OutOfOrder where the
+        clock is behind the last entry and there is none.
+        """
+        if self.workspace.mode == "rehearsal":
+            return self.now()
+        now, last = self.now(), ledger.last(connection, self.entries_table)
+        try:
+            return dated(now, last, self._ledger)
+        except OutOfOrder:
+            if not self._corrected(connection, now):
+                raise
+            return now
+
+    def _in_order(self, connection: sa.Connection, at: datetime | None, *, halts: bool) -> datetime:
+        last = ledger.last(connection, self.entries_table)
+        try:
+            return self.moment(connection) if at is None else dated(at, last, self._ledger)
+        except OutOfOrder:
+            if not halts or last is None:
+                raise
+            return moment_of(last, self._ledger)
+
+    def _corrected(self, connection: sa.Connection, now: datetime) -> bool:
+        """Whether a correction of the clock was there to be taken, and was."""
+        found = corrections(self.workspace, self.name)
+        chain = ledger.entries(connection, self.entries_table) if found else []
+        for each in found:
+            if covers(each.correction, self.name, chain, now) is None:
+                body = {"correction": each.signed.digest, "envelope": each.as_json()}
+                self._append(connection, CORRECTED, self.name, body, now)
+                return True
+        return False
+
+    def _append(self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any], at: datetime) -> Head:
+        return ledger.append(connection, self.entries_table, at=at, kind=kind, subject=subject, body=body)
+
+    @property
+    def _ledger(self) -> str:
+        return f"the {self.name} ledger"
 
     def head(self, connection: sa.Connection) -> Head:
         """The ledger's present end."""
@@ -60,9 +119,24 @@ class Room:
             return ledger.entries(connection, self.entries_table, subject=subject)
 
     def problems(self, witnesses: tuple[Head, ...] = ()) -> list[str]:
-        """Everything wrong with the ledger; see `shared.ledger.problems`."""
+        """Everything wrong with the ledger; see `shared.ledger.problems`, and in a live workspace `shared.order`."""
         with self.transaction() as connection:
-            return ledger.problems(connection, self.entries_table, name=f"the {self.name} ledger", witnesses=witnesses)
+            found = ledger.problems(connection, self.entries_table, name=self._ledger, witnesses=witnesses)
+            if self.workspace.mode == "live":
+                found += order.problems(ledger.dates(connection, self.entries_table), self._ledger)
+                found += self._false_corrections(connection)
+        return found
+
+    def _false_corrections(self, connection: sa.Connection) -> list[str]:
+        """Entries by which time goes on from another moment, and which nobody could sign."""
+        if not ledger.has_kind(connection, self.entries_table, CORRECTED):
+            return []
+        chain = ledger.legible(connection, self.entries_table)
+        asked = [(number, entry) for number, entry in enumerate(chain) if entry.kind == CORRECTED]
+        judged = ((entry, entry_problem(entry, chain[:number], self.workspace, self.name)) for number, entry in asked)
+        return [
+            f"{self._ledger}: entry {entry.seq} corrects the clock, and {wrong}" for entry, wrong in judged if wrong
+        ]
 
     def now(self) -> datetime:
         """The workspace's time."""

@@ -47,6 +47,7 @@ from shared.keys import FACTORY
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, create, open_workspace
+from tests.makers import allow_small
 
 Stage = Literal["loaded", "launched", "recorded", "submitted"]
 STAGES: tuple[Stage, ...] = ("loaded", "launched", "recorded", "submitted")
@@ -89,7 +90,7 @@ arms:
       schedule: {cron: "0 9 * * 2"}
 primary: {metric: visit, minimum_effect: 0.05}
 guardrails:
-  - {metric: spend, margin: -2.0}
+  - {metric: spend, margin: -0.9}
 secondary: [conversion]
 sample: {units_per_arm: 150}
 time_box: {start: 2026-01-05, end: 2026-01-19}
@@ -128,7 +129,7 @@ def stage_copy(request: pytest.FixtureRequest, target: Path, stage: Stage) -> Wo
 
 
 def _loaded(root: Path) -> None:
-    workspace, _ = create(root, "rehearsal")
+    workspace = allow_small(create(root, "rehearsal")[0])
     workspace.clock.set(BEFORE)
     seed_draws(workspace)
     # Always the same pseudonyms, and with them the same arms.

@@ -33,14 +33,27 @@ def live(tmp_path_factory):
     patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
     root = folder / "workspace"
 
-    def command(at, *words):
-        with time_machine.travel(at):
-            return run(["--workspace", str(root), *map(str, words)])
+    command = commands(root)
 
     command(LAUNCH, "init", root)
     submitted(command, root, folder)
     yield root, command, folder
     patch.undo()
+
+
+def commands(root):
+    """A function that gives a command at a moment, but no earlier than when the one before it ended."""
+    latest = LAUNCH
+
+    def command(at, *words):
+        nonlocal latest
+        with time_machine.travel(max(at, latest)):
+            try:
+                return run(["--workspace", str(root), *map(str, words)])
+            finally:
+                latest = datetime.now(UTC)
+
+    return command
 
 
 def submitted(command, root, folder):

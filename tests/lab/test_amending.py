@@ -182,7 +182,7 @@ def test_after_the_first_exposure_what_decides_is_refused_and_each_part_named(ex
             exposed,
             SMALLER,
             ("units_per_arm: 150", "units_per_arm: 140, alpha: 0.1"),
-            ("margin: -2.0", "margin: -9"),
+            ("margin: -0.9", "margin: -9"),
             ("owner: owner@example.com", "owner: requester@example.com"),
             WORDING,
         )

@@ -56,7 +56,7 @@ def test_a_live_room_opens_and_its_ledger_grows(postgres, database, tmp_path):
     room = opened(postgres.url(database, APP), tmp_path)
     with room.transaction() as connection:
         room.write(connection, "made", "a", {"number": 1})
-    assert [entry.kind for entry in room.entries()] == ["opened", "made"]
+    assert [entry.kind for entry in room.entries()] == ["opened", "order_begun", "made"]
     assert room.problems() == []
 
 

@@ -1,0 +1,79 @@
+"""Is every number of the promise within the policy's bounds, and against what was measured without a treatment?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from shared.bounds import SINCE, Bounds, Level, never_negative, objections
+from shared.contracts import load_contract
+from shared.evidence.model import Moments
+from shared.finding import Finding
+
+MEASURED = "measured in the control"
+
+
+class PromiseReasonableRule(Rule, Bounds):
+    """Policy: the bounds that the Lab asks for at launch, too."""
+
+
+def _run(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
+    levels = _levels(case)
+    against = objections(case.promise, rule, levels)
+    for each in against:
+        yield finding(
+            "failed",
+            f"{each.part}: {each.reason}",
+            measured=each.measured,
+            threshold=each.threshold,
+            remedy=f"nothing mends this candidate; in a new pilot {each.remedy}",
+        )
+    # Whatever was objected to without a baseline holds; what was not might be with one.
+    unknown = [name for name in _bounded(case) if name not in levels]
+    if unknown:
+        yield finding(
+            "unevaluable",
+            f"nothing tells what {' and '.join(unknown)} would be without a treatment, so that nobody knows whether "
+            "the promise means anything there",
+            measured=unknown,
+            remedy="record outcomes of the control",
+        )
+    elif not against:
+        yield finding(
+            "passed",
+            "error rates, power, units, shares, windows, minimum effects and margins are within the policy's bounds",
+            measured={name: level.mean for name, level in levels.items() if name in _bounded(case)},
+        )
+
+
+def _bounded(case: Case) -> tuple[str, ...]:
+    """The metrics of which something is asked in numbers."""
+    charter = case.charter
+    named = (*charter.primaries, *charter.guardrails, *charter.kill_criteria)
+    return tuple(dict.fromkeys(each.metric for each in named))
+
+
+def _levels(case: Case) -> dict[str, Level]:
+    """What the control came to, metric by metric, as the gate computes it from the sealed data."""
+    control = case.evidence.arm(case.charter.control.name)
+    outcomes = load_contract(case.candidate.file(f"contracts/{case.charter.outcomes}.odcs.yaml"))
+    found = {}
+    for name, moments in (control.moments if control else {}).items():
+        if moments.n and moments.finite:
+            # Of clusters the mean is that of their units, and the spread is not.
+            varies = isinstance(moments, Moments) and moments.n > 1
+            sd = math.sqrt(moments.m2 / (moments.n - 1)) if varies else None
+            found[name] = Level(moments.mean, sd, never_negative(case.promise.metrics[name], outcomes), MEASURED)
+    return found
+
+
+CHECK = Check(
+    "promise_reasonable",
+    "Is every number of the promise one by which something can be shown?",
+    "charter, metrics, what was measured in the control, the contract of outcomes",
+    PromiseReasonableRule,
+    _run,
+    since=SINCE,
+)
