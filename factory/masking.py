@@ -47,7 +47,7 @@ def pseudonym_key(workspace: Workspace) -> bytes:
     with room.transaction() as connection:
         first_used = _first_used(room, connection)
     if first_used is None:
-        write_once(path, secrets.token_hex(KEY_BYTES), mode=0o600)
+        write_once(path, secrets.token_hex(KEY_BYTES))
     elif not path.exists():
         raise _refusal("the pseudonym key is missing", path, first_used)
     key = _read_key(path)

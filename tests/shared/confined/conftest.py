@@ -27,7 +27,7 @@ class World:
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def leftovers(self):
-        return sorted(path.name for path in self.root.rglob(".box-*"))
+        return sorted(path.name for path in self.root.rglob(".scratch.*"))
 
 
 @pytest.fixture
