@@ -15,7 +15,7 @@ from factory import deployments, processes
 from factory.admission import AdmissionResult, admit
 from factory.deployments import Deployment, FlowRunFacts
 from factory.edits import edits, put_right
-from factory.releases import list_releases, play_of, stop_switch
+from factory.releases import list_releases, play_of, stopped
 from factory.server import PrefectServer, choose_port
 from factory.state import open_factory, read_settings
 from shared.console import progress
@@ -154,7 +154,8 @@ class Plant:
     def keep_up(self, stopping: threading.Event, *, heard: Callable[[Reconciled], None]) -> None:
         """Reconciles every few seconds until `stopping` is set; raises where server or worker end by themselves.
 
-        What goes wrong in a round (a file half edited, a server that answers late) is said once, and tried again.
+        What goes wrong in a round (a file half edited, a full disk, a server that answers late) is said once, and tried
+        again.
         """
         from httpx import HTTPError
 
@@ -164,7 +165,7 @@ class Plant:
             try:
                 heard(self.reconcile())
                 trouble = ""
-            except (PilotPlantError, HTTPError) as error:
+            except (PilotPlantError, HTTPError, OSError) as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     self.say(f"this round failed, and is tried again: {trouble}")
@@ -210,7 +211,7 @@ class Plant:
         wanted: dict[str, Deployment] = {}
         broken: dict[str, str] = {}
         with open_factory(self.workspace).transaction() as connection:
-            stopped = stop_switch(connection) is not None
+            everything = stopped(self.workspace, connection) is not None
         for release in list_releases(self.workspace):
             if release.state == "retired":
                 continue
@@ -219,7 +220,7 @@ class Plant:
             except BadInput as error:
                 broken[release.name] = error.what
             else:
-                wanted[release.name] = deployments.planned(release, play, stopped=stopped)
+                wanted[release.name] = deployments.planned(release, play, stopped=everything)
         return wanted, broken
 
 

@@ -32,12 +32,28 @@ def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) 
     where the server is away, or the tables were written by a newer release.
     """
     engine = connect(url, root)
+    prepare(engine, metadata, version=version)
+    return engine
+
+
+def prepare(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> None:
+    """Makes a SQLite file's tables at need, or raises where those on PostgreSQL are not there; see `open_database`."""
     with translated(engine), engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             make_tables(connection, metadata, version=version)
         else:
             _require_tables(connection, metadata, version)
-    return engine
+
+
+def is_empty(engine: sa.Engine) -> bool:
+    """Whether a SQLite file is not there, or holds no table; PostgreSQL says itself what was not prepared."""
+    file = sqlite_file(engine)
+    if file is None:
+        return False
+    if not file.exists():
+        return True
+    with translated(engine), engine.begin() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one() == 0
 
 
 def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
@@ -179,11 +195,14 @@ def _shown(url: str) -> str:
 
 
 def _opened(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
-    """Opens a SQLite file to write, or only to read where the disk lets nobody write."""
+    return open_sqlite(Path(arguments[0]), **options)
+
+
+def open_sqlite(path: Path, **options: Any) -> sqlite3.Connection:
+    """A SQLite file to write, or only to read where the disk lets nobody write; raises sqlite3.Error."""
     try:
-        return _settled(sqlite3.connect(*arguments, **options))
+        return _settled(sqlite3.connect(path, **options))
     except sqlite3.OperationalError as error:
-        path = Path(arguments[0])
         if not _readable(path, fault(error, str(path))):
             raise
         return _settled(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", **{**options, "uri": True}))

@@ -31,11 +31,8 @@ _WORDS: dict[Kind, tuple[str, str]] = {
         "the disk does not read or write as it should",
         "look into the machine's log; when the disk is sound, give the same command again",
     ),
-    "damaged": (
-        "a file is damaged",
-        "restore it from a backup; `pilotplant verify` says what else is damaged",
-    ),
 }
+_RESTORE = "restore it from a backup; `pilotplant verify` says what else is damaged"
 _BY_ERRNO: dict[int, Kind] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
@@ -89,16 +86,21 @@ def fault(error: BaseException, where: str | None = None) -> Fault | None:
             return one
         kind = _kind(one, where)
         if kind is not None:
-            return told(kind, _place(one) or where, str(one).split("\n")[0])
+            if kind == "damaged":
+                what = "a file" if isinstance(one, OSError) else "the database"
+                return Damaged(f"{what} is damaged ({_first_line(one)})", where=_place(one) or where, remedy=_RESTORE)
+            return told(kind, _place(one) or where)
     return None
 
 
-def told(kind: Kind, where: str | None, said: str = "") -> Fault:
+def told(kind: Literal["full", "read-only", "forbidden", "failing"], where: str | None) -> Fault:
     """The error that says so."""
     what, remedy = _WORDS[kind]
-    if kind == "damaged":
-        return Damaged(f"{what} ({said})" if said else what, where=where, remedy=remedy)
     return Fault(what, where=where, remedy=remedy)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", maxsplit=1)[0]
 
 
 def is_full(place: Path) -> bool:

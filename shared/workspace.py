@@ -71,7 +71,7 @@ class Workspace:
 
     @property
     def private_keys(self) -> Path:
-        """Where private keys lie: outside the workspace, but for a rehearsal, whose keys are its own and unencrypted."""
+        """Where private keys lie: outside the workspace, but for a rehearsal, whose keys are unencrypted."""
         if self.mode == "rehearsal":
             return self.root / "var" / "rehearsal-keys"
         from platformdirs import user_config_path
@@ -107,7 +107,7 @@ def create(root: Path, mode: Mode) -> tuple[Workspace, bool]:
     defaults = resources.files("configs")
     with resources.as_file(defaults) as folder:
         shutil.copytree(folder, root / "configs", ignore=shutil.ignore_patterns("__*", "templates"), dirs_exist_ok=True)
-    for place in ("pilots", "configs/trusted_keys", "var", "var/lab", "var/promotion", "var/factory"):
+    for place in ("pilots", "configs/trusted_keys", "var"):
         (root / place).mkdir(parents=True, exist_ok=True)
     for path in root.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)

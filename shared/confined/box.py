@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from shared import faults
 from shared.confined import landlock
 from shared.errors import BadInput, Contained, PilotPlantError, Undecided
-from shared.faults import is_full, told
 from shared.files import PRIVATE, scratch_in
 from shared.stamps import Witness, witness
 
@@ -136,15 +136,15 @@ class Box:
             raise _stopped(_LIMIT_BY_SIGNAL.get(-exit_code, signal.Signals(-exit_code).name), where, limits)
         if exit_code > 0:
             last = (self.folder / "errors").read_bytes()[-4_000:].decode(errors="replace").strip().rpartition("\n")[2]
-            if os.strerror(errno.ENOSPC) in last or is_full(self.folder):
-                raise told("full", str(self.folder.parent))
+            if os.strerror(errno.ENOSPC) in last or faults.is_full(self.folder):
+                raise faults.told("full", str(self.folder.parent))
             raise PilotPlantError(f"the box broke: {last}", where=where, remedy="this is a defect; please report it")
         file = self.folder / "answer"
         if file.stat().st_size > MAX_ANSWER_BYTES:
             raise _stopped("answer", where, limits)
         answer: dict[str, Any] = json.loads(file.read_bytes())
         if "full" in answer:
-            raise told("full", str(self.folder.parent))
+            raise faults.told("full", str(self.folder.parent))
         if "stopped" in answer:
             raise _stopped(answer["stopped"], where, limits)
         for kind in (Contained, BadInput):
