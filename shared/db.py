@@ -50,7 +50,7 @@ def is_empty(engine: sa.Engine) -> bool:
     file = sqlite_file(engine)
     if file is None:
         return False
-    if not file.exists():
+    if not file.exists() or not file.stat().st_size:
         return True
     with translated(engine), engine.begin() as connection:
         return connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one() == 0

@@ -28,9 +28,12 @@ def up(
 ) -> Any:
     """Start Prefect and a worker, and keep schedules in step with the releases until Ctrl-C."""
     from factory.plant import Plant, until_told
+    from factory.state import open_factory
 
     runs: list[FlowRunFacts] = []
-    with until_told() as stopping, Plant(settled(context, everything=True), port=port).running() as plant:
+    workspace = settled(context, everything=True)
+    open_factory(workspace)  # what keeps it from opening is said before Prefect is started
+    with until_told() as stopping, Plant(workspace, port=port).running() as plant:
         first = plant.reconcile()
         _tell(first)
         if once:
