@@ -92,14 +92,15 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
     """
     mark, engine = workspace.root / "var" / name / MARK, connect(url, workspace.root)
     begun = _begun(mark)
-    if (begun is not None or _has_lived(mark.parent, name)) and is_empty(engine):
+    lived = begun is not None or _has_lived(mark.parent, name)
+    if lived and is_empty(engine):
         raise _emptied(name, engine)
     prepare(engine, metadata, version=version)
     room = Room(name, workspace, engine, metadata.tables["ledger"])
     with room.transaction() as connection:
         if engine.dialect.name == "postgresql" and workspace.mode == "live":
             _require_append_only(connection, name)
-        first = _first_entry(room, connection)
+        first = _first_entry(room, connection, begun, lived=lived)
     if first != begun:
         # A disk that takes no mark now takes it with a later command.
         with suppress(OSError):
@@ -107,13 +108,11 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
     return room
 
 
-def _first_entry(room: Room, connection: sa.Connection) -> str:
-    """The hash of the ledger's first entry, which is written where there is none yet."""
+def _first_entry(room: Room, connection: sa.Connection, begun: str | None, *, lived: bool) -> str:
+    """The hash of the ledger's first entry, which is written where there is none yet and the room is new."""
     name, workspace, table = room.name, room.workspace, room.entries_table
     columns = (table.c.subject, table.c.body, table.c.hash)
     first = connection.execute(sa.select(*columns).where(table.c.seq == 1)).one_or_none()
-    mark = workspace.root / "var" / name / MARK
-    begun = _begun(mark)
     if first is None:
         # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
         if room.head(connection).seq:
@@ -122,7 +121,7 @@ def _first_entry(room: Room, connection: sa.Connection) -> str:
                 where=str(workspace.root),
                 remedy="restore the database from a backup",
             )
-        if begun is not None or _has_lived(mark.parent, name):
+        if lived:
             raise _emptied(name, room.engine)
         return room.write(connection, GENESIS_KIND, name, workspace.genesis()).hash
     if first.body != canonical(workspace.genesis()).decode():
@@ -143,7 +142,7 @@ def _first_entry(room: Room, connection: sa.Connection) -> str:
         raise Refused(
             f"the {name} database was replaced: its ledger is not the one that was begun here",
             where=shown(room.engine),
-            expected=f"a ledger whose first entry has the hash {begun}, as {mark} says",
+            expected=f"a ledger whose first entry has the hash {begun}, as var/{name}/{MARK} says",
             remedy="restore the database from a backup",
         )
     return str(first.hash)

@@ -22,7 +22,7 @@ FULL, READ_ONLY = "the disk is full", "the disk cannot be written: it is mounted
 
 
 def raised(work):
-    with pytest.raises(Exception) as error:  # noqa: B017 - which one it is, is what the caller asks
+    with pytest.raises(Exception) as error:
         work()
     return error.value
 
