@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from factory import permits
 from factory.contacts import against_contacts
 from factory.packages import against_holdout, package_folder, verify
 from factory.receipts import ADMITTED, REFUSED, lay_out
@@ -243,7 +244,8 @@ def _record(room: Room, package: Verified, beside: set[str]) -> str | list[str] 
         connection.execute(releases.insert().values(row))
         body = {key: row[key] for key in ("package", "attestation", "pilot", "arm", "expires")}
         more = {"ledgers": predicate.ledgers, "nonce": predicate.nonce}
-        room.write(connection, ADMITTED, package.release, {**body, **more})
+        room.write(connection, ADMITTED, package.release, {**body, **more, permits.IN_USE: True})
+        permits.give(room.workspace, package.release)
         reach(Point.ADMIT_WRITTEN)
     reach(Point.ADMIT_RECORDED)
     return package.release

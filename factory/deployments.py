@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory.releases import Release, list_releases, play_of, stop_switch
+from factory.releases import Release, list_releases, play_of, stopped
 from factory.state import open_factory
 from shared.clock import rfc3339, whole_minute
 from shared.digests import short
@@ -83,7 +83,7 @@ def all_planned(workspace: Workspace) -> tuple[dict[str, Deployment], dict[str, 
     wanted: dict[str, Deployment] = {}
     broken: dict[str, str] = {}
     with open_factory(workspace).transaction() as connection:
-        stopped = stop_switch(connection) is not None
+        everything = stopped(workspace, connection) is not None
     for release in list_releases(workspace):
         if release.state == "retired":
             continue
@@ -92,7 +92,7 @@ def all_planned(workspace: Workspace) -> tuple[dict[str, Deployment], dict[str, 
         except BadInput as error:
             broken[release.name] = error.what
         else:
-            wanted[release.name] = planned(release, play, stopped=stopped)
+            wanted[release.name] = planned(release, play, stopped=everything)
     return wanted, broken
 
 

@@ -177,7 +177,8 @@ class Plant:
     def keep_up(self, stopping: threading.Event, *, heard: Callable[[Reconciled], None]) -> None:
         """Reconciles every few seconds until `stopping` is set; raises where server or worker end by themselves.
 
-        What goes wrong in a round (a file half edited, a server that answers late) is said once, and tried again.
+        What goes wrong in a round (a file half edited, a full disk, a server that answers late) is said once, and tried
+        again.
         """
         from httpx import HTTPError
 
@@ -187,7 +188,7 @@ class Plant:
             try:
                 heard(self.reconcile())
                 trouble = ""
-            except (PilotPlantError, HTTPError) as error:
+            except (PilotPlantError, HTTPError, OSError) as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     self.say(f"this round failed, and is tried again: {trouble}")

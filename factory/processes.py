@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import PilotPlantError, Refused
+from shared.files import PRIVATE
 
 # Handed down from parent to child, into sessions of their own as well, which a process group is not.
 MARK = "PILOTPLANT_PLANT"
@@ -52,7 +53,7 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             stdout=stream,
             stderr=stream,
             start_new_session=True,
-            umask=0o077,  # what a plant writes is its own account's business
+            umask=PRIVATE,
         )
     return Child(name, process, log)
 

@@ -63,7 +63,7 @@ class PrefectServer:
         """
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
-        write_atomically(self.password_file, f"{self._password}\n", mode=0o600)
+        write_atomically(self.password_file, f"{self._password}\n")
         self.say(f"starting Prefect's server on {self.url} (log: {self.home / 'logs' / 'server.log'})")
         server = self._run("server", "factory.door", str(self.port))
         began = told = time.monotonic()

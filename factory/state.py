@@ -144,9 +144,14 @@ def read_settings(workspace: Workspace) -> FactorySettings:
     return read_yaml(workspace.configs / "factory.yaml", FactorySettings)
 
 
-def open_factory(workspace: Workspace) -> Room:
-    """The Factory's room."""
-    return open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+def open_factory(workspace: Workspace, *, settled: bool = True) -> Room:
+    """The Factory's room, its releases as their permits have them unless that is left to the caller."""
+    room = open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+    if settled:
+        from factory.releases import settle  # which reads these tables
+
+        settle(room)
+    return room
 
 
 def inbox(workspace: Workspace) -> Path:

@@ -29,6 +29,8 @@ from shared.console import (
     write,
 )  # fmt: skip
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.faults import fault
+from shared.files import PRIVATE
 from shared.ledger import Head
 from shared.workspace import Workspace
 
@@ -135,7 +137,7 @@ def verify(
     """Verify the ledgers of all three rooms, each against what the others have seen of it, and the gate's record."""
     from pilotplant.crossing import verify as cross
 
-    found = cross(session(context).workspace(), checkpoint)
+    found = cross(session(context).workspace(everything=True), checkpoint)
     emit(
         as_json,
         {"schema_version": 1, "verified": found.verified, "problems": found.problems, "unread": found.unread},
@@ -204,6 +206,8 @@ def main() -> None:
     """The console script: runs a command and ends the process with its exit code."""
     # Imports make many objects and no garbage: looking for it among them takes a tenth of a short command's time.
     gc.set_threshold(50_000, 50, 50)
+    # What a command makes is its account's alone, and so is what its children make.
+    os.umask(PRIVATE)
     try:
         code = _exit_code(sys.argv[1:])
         sys.stdout.flush()
@@ -225,7 +229,7 @@ def _exit_code(arguments: list[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except PilotPlantError as error:
-        return fail(error, as_json=as_json)
+        return fail(fault(error) or error, as_json=as_json)
     except CLICK_ERROR as error:
         return fail(_misused(error), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -270,9 +274,12 @@ def _moment(text: str) -> datetime:
 
 
 def _crashed(error: Exception, *, as_json: bool) -> int:
+    found = fault(error)
+    if found is not None:
+        return fail(found, as_json=as_json)
     crashed(error)
     report = PilotPlantError(
-        f"a defect of Pilot Plant, or of the machine below it: {type(error).__name__}: {error}",
+        f"a defect of Pilot Plant: {type(error).__name__}: {error}",
         remedy="run the same command again, which repairs what was cut off; if it stays, report the lines above",
     )
     return fail(report, as_json=as_json)

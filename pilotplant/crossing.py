@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from factory import receipts
 from factory.state import open_factory
 from lab.state import open_lab
+from pilotplant.soundness import soundness
 from promotion import verification
 from promotion.checkpoint import read_checkpoint
 from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
 from shared.console import counted
-from shared.errors import PilotPlantError, Refused
+from shared.errors import Damaged, Fault, PilotPlantError, Refused
 from shared.intake import candidates, digest_named
 from shared.ledger import Head, Witness, legible
 from shared.room import Room
@@ -31,6 +32,8 @@ OPENERS: dict[str, Callable[[Workspace], Room]] = {
     "promotion": open_promotion,
     "factory": open_factory,
 }
+# A database that breaks off in the middle of its answer.
+_UNREADABLE = (sa.exc.DatabaseError, Fault)
 
 
 @dataclass(slots=True)
@@ -97,17 +100,29 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
         _hold(room, seen[name], outside.get(name), result)
         if name == "factory":
             _receipts(room, result)
-    gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen["promotion"])
+    _gate(workspace, checkpoint, seen["promotion"], result)
+    inside = soundness(workspace, opened)
+    result.verified += inside.verified
+    result.problems += inside.problems
+    result.unread += inside.unread
+    return result
+
+
+def _gate(workspace: Workspace, checkpoint: Path | None, seen: list[Witness], result: Crossed) -> None:
+    try:
+        gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen)
+    except Fault as error:
+        result.unread.append(f"the promotion ledger: it cannot be read ({error.what})")
+        return
     result.verified += gate.verified
     result.problems += gate.problems
-    return result
 
 
 def _receipts(room: Room, result: Crossed) -> None:
     try:
         found, problems = len(receipts.expected(room)), receipts.problems(room)
-    except sa.exc.DatabaseError:
-        return  # `_hold` says that it is damaged
+    except _UNREADABLE:
+        return  # `_hold` says why
     result.problems += problems
     if found and not problems:
         result.verified.append(f"receipts: {counted(found, 'package')}, each as the Factory's ledger has it")
@@ -119,12 +134,12 @@ def _opened(name: str, workspace: Workspace) -> Room | PilotPlantError:
     except PilotPlantError as error:
         return error
     except sa.exc.DatabaseError as error:
-        return Refused(f"the {name} database is damaged ({error.orig})")
+        return Damaged(f"the {name} database is damaged ({error.orig})")
 
 
 def _unread(name: str, error: PilotPlantError, result: Crossed) -> None:
     # What is refused is there and wrong; what cannot be reached may well be right.
-    told = result.problems if isinstance(error, Refused) else result.unread
+    told = result.problems if isinstance(error, Refused | Damaged) else result.unread
     told.append(f"the {name} ledger: it cannot be read ({error.what})")
 
 
@@ -147,14 +162,19 @@ def _anchored(name: str, room: Room) -> dict[str, list[Witness]]:
     try:
         with room.transaction() as connection:
             return anchors(f"the {name} ledger", legible(connection, room.entries_table))
-    except sa.exc.DatabaseError:
-        return {}  # `_hold` says that it is damaged
+    except _UNREADABLE:
+        return {}  # `_hold` says why
 
 
 def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Crossed) -> None:
     ledger = f"the {room.name} ledger"
     try:
         problems = room.problems((*seen, *([outside] if outside else [])))
+    except Damaged as error:
+        problems = [f"{ledger}: {error.what}"]
+    except Fault as error:
+        _unread(room.name, error, result)
+        return
     except sa.exc.DatabaseError as error:
         problems = [f"{ledger}: the database is damaged ({error.orig})"]
     result.problems += problems

@@ -20,7 +20,7 @@ from shared.candidate import open_candidate
 from shared.clock import parse_rfc3339
 from shared.console import counted
 from shared.digests import PREFIX, digest_bytes, hex_of
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
 from shared.intake import intake_folder
 from shared.keys import PublicKey, record_bytes
 from shared.ledger import Entry, Head, Witness, legible
@@ -50,7 +50,8 @@ def verify(
     """Verifies the gate's record: everything, or one candidate with its attestation, and always the ledger.
 
     A checkpoint, and `witnesses` from the other rooms, say what the ledger must still hold. Raises BadInput for a
-    digest that is not known; of the checkpoint see `read_checkpoint`.
+    digest that is not known, Fault where the disk keeps the record from being read; of the checkpoint see
+    `read_checkpoint`.
     """
     result = Verification()
     outside = read_checkpoint(checkpoint, workspace).witnesses().get("promotion") if checkpoint else None
@@ -58,6 +59,8 @@ def verify(
     if room is not None:
         try:
             _examine(room, digest, result, outside, witnesses)
+        except Damaged as error:
+            result.problems.append(f"{LEDGER}: {error.what}")
         except sa.exc.DatabaseError as error:
             result.problems.append(f"{LEDGER}: the database is damaged ({error.orig})")
     return result
@@ -68,6 +71,10 @@ def _room(workspace: Workspace, result: Verification) -> Room | None:
         return open_promotion(workspace)
     except Refused as error:  # opening compares the first entry with the workspace's mark
         result.problems.append(f"{LEDGER}: entry 1 cannot be believed ({error.what})")
+    except Damaged as error:
+        result.problems.append(f"{LEDGER}: {error.what}")
+    except Fault:
+        raise
     except PilotPlantError as error:
         result.problems.append(f"{LEDGER}: it cannot be read ({error})")
     except sa.exc.DatabaseError as error:

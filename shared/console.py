@@ -24,6 +24,7 @@ from rich.text import Text
 
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError
+from shared.housekeeping import tidied
 from shared.ledger import Head
 from shared.printable import hidden, json_text, line, quoted
 from shared.workspace import Workspace, find_workspace
@@ -58,9 +59,15 @@ class Session:
     line: Callable[..., Any] | None = None
     ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
 
-    def workspace(self) -> Workspace:
-        """The workspace this command works in."""
-        return find_workspace(self.folder)
+    def workspace(self, *, everything: bool = False) -> Workspace:
+        """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.
+
+        With `everything` each file is looked at, and not only what tells whether that is needed.
+        """
+        found = find_workspace(self.folder)
+        for said in tidied(found, everything=everything):
+            progress(said)
+        return found
 
 
 def session(context: typer.Context) -> Session:

@@ -8,6 +8,8 @@ PilotPlantError            1  a defect of ours, or of the machine below us
 │   ├── Uncarried          3  a further attempt that does not carry what the ones before it spent (shared/line.py)
 │   └── OutOfOrder         3  the clock is earlier than what was written already (shared/order.py)
 └── Undecided              4  could not be evaluated, which never counts as yes
+    └── Fault              4  the machine below us: a full disk, a read-only mount (shared/faults.py)
+        └── Damaged        4  a file is there whose content is none
 """
 
 from __future__ import annotations
@@ -62,3 +64,11 @@ class Undecided(PilotPlantError):
     """Something could not be evaluated; that never counts as a yes."""
 
     exit_code = 4
+
+
+class Fault(Undecided):
+    """The machine below us does not do its part: no room, no right to write, no answer from the disk."""
+
+
+class Damaged(Fault):
+    """A file or a database is there, and its content is not what was written."""

@@ -47,7 +47,7 @@ def drawn_key(room: Room, path: Path, drawn: str, *, lost: str) -> bytes:
     with room.transaction() as connection:
         first_used = _first_used(room, connection, path.name, drawn)
     if first_used is None:
-        write_once(path, secrets.token_hex(KEY_BYTES), mode=0o600)
+        write_once(path, secrets.token_hex(KEY_BYTES))
     elif not path.exists():
         raise _refusal("the pseudonym key is missing", path, first_used, lost)
     key = _read_key(path)

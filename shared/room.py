@@ -1,26 +1,41 @@
-"""A room's state: its database with its ledger, whose first entry says which workspace and mode it is of."""
+"""A room's state: its database with its ledger, whose first entry says which workspace and mode it is of.
+
+Beside the database lies a mark with the hash of that entry: it tells a database that is new from one that was emptied,
+or that another one took the place of.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared import ledger, order
 from shared.correction import corrections, covers, entry_problem
-from shared.db import open_database, shown, translated
+from shared.db import connect, is_empty, prepare, shown, translated
 from shared.digests import canonical
 from shared.errors import Refused
+from shared.files import write_atomically
 from shared.ledger import Entry, Head
 from shared.order import BEGUN, CORRECTED, OutOfOrder, dated, moment_of
 from shared.provision import rights_over_ledger
 from shared.workspace import Workspace
 
 GENESIS_KIND = "opened"
+MARK = "ledger.json"
+# What a room writes only once its ledger is begun: it tells of earlier life where there is no mark, as in a workspace
+# that an earlier build made.
+_LIFE = {
+    "lab": ("pilots/*", "snapshot-users/*"),
+    "promotion": ("attestations/*",),
+    "factory": ("receipts/*", "outgoing/*", "permits/*"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,39 +161,87 @@ class Room:
 def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, *, version: int) -> Room:
     """The room with its tables, and its ledger begun.
 
-    Raises Refused where the ledger is another workspace's or room's, or a live one that its own role may change.
+    Raises Refused where the ledger is another workspace's or room's, was emptied or replaced, or is a live one that its
+    own role may change.
     """
-    engine = open_database(url, workspace.root, metadata, version=version)
+    mark, engine = workspace.root / "var" / name / MARK, connect(url, workspace.root)
+    begun = _begun(mark)
+    lived = begun is not None or _has_lived(mark.parent, name)
+    if lived and is_empty(engine):
+        raise _emptied(name, engine)
+    prepare(engine, metadata, version=version)
     room = Room(name, workspace, engine, metadata.tables["ledger"])
     with room.transaction() as connection:
         if engine.dialect.name == "postgresql" and workspace.mode == "live":
             _require_append_only(connection, name)
-        table = room.entries_table
-        first = connection.execute(sa.select(table.c.subject, table.c.body).where(table.c.seq == 1)).one_or_none()
-        if first is None:
-            # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
-            if room.head(connection).seq:
-                raise Refused(
-                    f"the {name} ledger has lost its first entry",
-                    where=str(workspace.root),
-                    remedy="restore the database from a backup",
-                )
-            room.write(connection, GENESIS_KIND, name, workspace.genesis())
-        elif first.body != canonical(workspace.genesis()).decode():
-            raise Refused(
-                f"the {name} ledger was begun in another workspace or mode: {first.body}",
-                where=str(workspace.root),
-                expected=canonical(workspace.genesis()).decode(),
-                remedy="restore workspace.json; a workspace is live or rehearsal for ever",
-            )
-        elif first.subject != name:
-            raise Refused(
-                f"this is the database of another room: its ledger was begun by `{first.subject}`",
-                where=shown(engine),
-                expected=f"a database of the room `{name}` alone",
-                remedy="give each room its own in configs/lab.yaml, gate.yaml and factory.yaml",
-            )
+        first = _first_entry(room, connection, begun, lived=lived)
+    if first != begun:
+        # A disk that takes no mark now takes it with a later command.
+        with suppress(OSError):
+            write_atomically(mark, json.dumps({"schema_version": 1, "first": first}) + "\n")
     return room
+
+
+def _first_entry(room: Room, connection: sa.Connection, begun: str | None, *, lived: bool) -> str:
+    """The hash of the ledger's first entry, which is written where there is none yet and the room is new."""
+    name, workspace, table = room.name, room.workspace, room.entries_table
+    columns = (table.c.subject, table.c.body, table.c.hash)
+    first = connection.execute(sa.select(*columns).where(table.c.seq == 1)).one_or_none()
+    if first is None:
+        # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
+        if room.head(connection).seq:
+            raise Refused(
+                f"the {name} ledger has lost its first entry",
+                where=str(workspace.root),
+                remedy="restore the database from a backup",
+            )
+        if lived:
+            raise _emptied(name, room.engine)
+        return room.write(connection, GENESIS_KIND, name, workspace.genesis()).hash
+    if first.body != canonical(workspace.genesis()).decode():
+        raise Refused(
+            f"the {name} ledger was begun in another workspace or mode: {first.body}",
+            where=str(workspace.root),
+            expected=canonical(workspace.genesis()).decode(),
+            remedy="restore workspace.json; a workspace is live or rehearsal for ever",
+        )
+    if first.subject != name:
+        raise Refused(
+            f"this is the database of another room: its ledger was begun by `{first.subject}`",
+            where=shown(room.engine),
+            expected=f"a database of the room `{name}` alone",
+            remedy="give each room its own in configs/lab.yaml, gate.yaml and factory.yaml",
+        )
+    if begun not in {None, first.hash}:
+        raise Refused(
+            f"the {name} database was replaced: its ledger is not the one that was begun here",
+            where=shown(room.engine),
+            expected=f"a ledger whose first entry has the hash {begun}, as var/{name}/{MARK} says",
+            remedy="restore the database from a backup",
+        )
+    return str(first.hash)
+
+
+def _begun(mark: Path) -> str | None:
+    """The hash of the first entry that the room's ledger was begun with; None where no mark says it."""
+    try:
+        first = json.loads(mark.read_bytes())["first"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return first if isinstance(first, str) else None
+
+
+def _has_lived(folder: Path, name: str) -> bool:
+    return any(next(folder.glob(pattern), None) is not None for pattern in _LIFE[name])
+
+
+def _emptied(name: str, engine: sa.Engine) -> Refused:
+    return Refused(
+        f"the {name} database was emptied: it holds no ledger, and this room had one",
+        where=shown(engine),
+        expected="the database that the room has worked with so far",
+        remedy="restore it from a backup; a new one would forget all that was promised, decided and stopped",
+    )
 
 
 def _require_append_only(connection: sa.Connection, name: str) -> None:

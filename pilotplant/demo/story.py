@@ -215,7 +215,7 @@ def _prepare(stage: Stage, start: datetime) -> None:
             "Arms and outcomes are the test's own; exposure times, outcome times and costs are inputs of this demo."
         )
     stage.run("init", stage.root, "--rehearsal", root=stage.root)
-    write_atomically(stage.here.factory / "pseudonym.key", PSEUDONYM_KEY, mode=0o600)
+    write_atomically(stage.here.factory / "pseudonym.key", PSEUDONYM_KEY)
     settings = stage.here.configs / "factory.yaml"
     allowed = re.sub(
         "^contacts_per_week: .*", f"contacts_per_week: {MINUTES_PER_WEEK}", settings.read_text(), flags=re.MULTILINE
