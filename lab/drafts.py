@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
 from lab.freezing import freeze
 from lab.insights import repeats
-from lab.measuring import remarks
 from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
@@ -127,7 +126,7 @@ def check(workspace: Workspace, name: str) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
+    notes += [*paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)
