@@ -13,7 +13,6 @@ from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, value
 from lab.freezing import freeze
 from lab.insights import repeats
 from lab.likeness import similar_pilots
-from lab.measuring import remarks
 from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
@@ -129,7 +128,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
+    notes += [*paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
     notes += [] if launched else [each.told() for each in similar_pilots(room, frozen)]
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]

@@ -35,6 +35,8 @@ from shared.workspace import Workspace
 Kind = Literal["exposures", "outcomes", "both"]
 PARTS = ("exposures", "outcomes", "conflicts")
 EXPOSED_AT = "exposed_at"
+# Of rows that are held back; under rules 1 only why they are.
+_HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "row")
 
 _EXPOSURE = [
     Column(name="event_id", type="string", required=True),
@@ -115,13 +117,13 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
     return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
 
 
-def part_columns(part: str, contract: Contract) -> list[Column]:
+def part_columns(part: str, pilot: Pilot) -> list[Column]:
     """The columns of a part's Parquet file."""
     if part == "exposures":
         return _EXPOSURE
     if part == "outcomes":
-        return list(contract.columns)
-    return [Column(name=name, type="string") for name in ("kind", "event_id", "unit", "reason")]
+        return list(pilot.contract.columns)
+    return [Column(name=name, type="string") for name in _HELD[: 4 if pilot.promise.rules == 1 else None]]
 
 
 def early_sql(exposures: str, outcomes: str) -> str:
@@ -195,7 +197,7 @@ class _Intake:
     def __post_init__(self) -> None:
         self.connection.execute(f"CREATE TEMP VIEW population AS {population_sql(self.room.workspace, self.pilot)}")
         for part in PARTS:
-            known = rows_sql(parts(self.room, self.pilot, part), part_columns(part, self.contract))
+            known = rows_sql(parts(self.room, self.pilot, part), part_columns(part, self.pilot))
             self.connection.execute(f"CREATE TEMP VIEW known_{part} AS {known}")
 
     @property
@@ -205,7 +207,7 @@ class _Intake:
     def take_exposures(self, at: str) -> None:
         """Judges the rows as exposures; `at` names the column of their time."""
         source = f'(SELECT {ROW}, event_id, unit, arm, {identifier(at)} AS "at" FROM raw)'
-        self.judged["exposures"] = self.judge.exposures(_EXPOSURE, source)
+        self.judged["exposures"] = self.judge.exposures(_EXPOSURE, source, at)
 
     def take_outcomes(self, columns: list[str], *, only_with_outcome: bool) -> None:
         """Judges the rows as outcomes; of combined rows only those that have one."""

@@ -11,7 +11,7 @@ from lab.budget import committed
 from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.layers import beside, overlap
-from lab.measuring import unmeasurable
+from lab.measuring import unmeasurable, unwatched
 from lab.precedents import precedents
 from lab.state import read_settings
 from lab.traits import unusable
@@ -108,6 +108,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     outcomes = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
     yield from _of_outcomes(outcomes, charter)
     yield from unmeasurable(frozen.promise, outcomes, _contract_place(charter))
+    yield from unwatched(frozen.promise)
     population = frozen.snapshot.contract(charter.population)
     if _identifier(population) is None:
         yield BadInput(

@@ -10,9 +10,9 @@ from lab.pilots import Pilot
 from lab.plots import pictures
 from shared import wording
 from shared.charter import Charter, Guardrail
+from shared.evidence.conclusion import kept
 from shared.evidence.kill_criteria import Answer, met
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
-from shared.evidence.rule import harm_ruled_out, within
 from shared.money import Money
 from shared.page import pages
 
@@ -142,6 +142,9 @@ ASKED = {
     "left_out_alike": "Left out alike?",
     "recording_gaps": "Gaps in the recording?",
     "weekdays_complete": "Every weekday?",
+    "losses_by_arm": "Lost alike in every arm?",
+    "outages_by_arm": "Recorded alike in every arm?",
+    "time_at_risk": "Watched equally long?",
     "novelty": "Does it wear off?",
     "segment_reversals": "A segment against the whole?",
     "outlier_influence": "Carried by a single unit?",
@@ -180,11 +183,8 @@ def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
 
 def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:
     """Whether a guardrail excludes harm beyond its margin, as the gate asks it; what was not computed excludes none."""
-    effect, sign = evidence.effect(arm, rail.metric), pilot.promise.metrics[rail.metric].sign
-    if effect is None or effect.p_non_inferior is None or effect.bound is None:
-        return False
-    kept = harm_ruled_out(effect.p_non_inferior, pilot.charter.guardrail_alpha)
-    return bool(kept and within(effect.bound, rail.margin, sign) and not evidence.others_left(arm, rail.metric))
+    effect, metric = evidence.effect(arm, rail.metric), pilot.promise.metrics[rail.metric]
+    return kept(effect, rail, metric, pilot.charter) and not evidence.others_left(arm, rail.metric)
 
 
 def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def _history(frozen: Frozen, known: Known) -> NDArray[np.float64] | None:
 def _window(pilot: Pilot) -> tuple[datetime, datetime]:
     """From when to when units can be exposed."""
     opens = max(pilot.charter.time_box.starts, pilot.deposited_at + timedelta(seconds=1)).replace(microsecond=0)
-    last = pilot.ends - LEFT_TO_RECORD - OUTCOME_WITHIN
+    last = min(pilot.ends - LEFT_TO_RECORD - OUTCOME_WITHIN, pilot.charter.time_box.enrolled or pilot.ends)
     if opens < pilot.deposited_at:
         opens += timedelta(seconds=1)
     if opens >= last:

@@ -38,7 +38,9 @@ def known_before(workspace: Workspace, pilot: Pilot) -> dict[str, tuple[str, ...
 def traits_sql(
     connection: duckdb.DuckDBPyConnection, workspace: Workspace, pilot: Pilot, columns: tuple[str, ...]
 ) -> str:
-    """A query for `unit` and these columns of the population: one row per unit of `exposures` that is known.
+    """A query for `unit` and these columns of the population: one row per known unit of `exposures`.
+
+    From rules 2 on there are also those of `conflicts` whose exposure was held back.
 
     The snapshot is the one that the pilot was launched on. It was there when the gate took the charter in, and no
     exposure counts from before that, so no trait can be the doing of an arm. What it publishes is masked.
@@ -57,7 +59,8 @@ def traits_sql(
             remedy="ask marketing ops to load and publish the table anew, and start a new pilot",
         )
     said = "".join(f", {identifier(name)}" for name in columns)
-    return f"SELECT {key} AS unit{said} FROM {rows} WHERE {key} IN (SELECT unit FROM exposures)"
+    held = "" if pilot.promise.rules == 1 else " UNION ALL SELECT unit FROM conflicts WHERE kind = 'exposures'"
+    return f"SELECT {key} AS unit{said} FROM {rows} WHERE {key} IN (SELECT unit FROM exposures{held})"
 
 
 def unusable(frozen: Frozen) -> Iterator[BadInput]:

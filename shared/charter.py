@@ -139,11 +139,14 @@ class TimeBox(Part):
         start: the first day.
         end: the day after the last.
         timezone: where the days begin, an IANA name like Europe/Berlin.
+        enrol_until: the day from which on no unit begins any more, so that each can be watched as long as a metric with
+            a window asks; None where units begin until the end.
     """
 
     start: date
     end: date
     timezone: TimeZone = "UTC"
+    enrol_until: date | None = Field(default=None, exclude_if=lambda day: day is None)
 
     @model_validator(mode="after")
     def _whole_weeks(self) -> TimeBox:
@@ -155,6 +158,8 @@ class TimeBox(Part):
                 f"{days} days are not whole weeks; end on {self.start + timedelta(days=days - days % 7 or 7)}, or a "
                 f"week later, so that every weekday counts the same"
             )
+        if self.enrol_until is not None and not self.start < self.enrol_until <= self.end:
+            raise ValueError(f"`enrol_until` ({self.enrol_until}) is not within {self.start} to {self.end}")
         return self
 
     def moment(self, day: date) -> datetime:
@@ -170,6 +175,11 @@ class TimeBox(Part):
     def ends(self) -> datetime:
         """The first moment outside again."""
         return self.moment(self.end)
+
+    @property
+    def enrolled(self) -> datetime | None:
+        """The first moment from which on no unit begins; None where units begin until the end."""
+        return None if self.enrol_until is None else self.moment(self.enrol_until)
 
 
 class Budget(Part):

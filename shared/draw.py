@@ -31,6 +31,7 @@ from shared.errors import Refused
 HELD_OUT = "of the workspace's holdout"
 CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
+AFTER_ENROLMENT = "first exposed after the enrolment had ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shared.evidence import recording, what_showed, who_came
+from shared.evidence import missing, recording, what_showed, who_came
 from shared.evidence.model import Symptom
 from shared.evidence.seen import Seen
 
@@ -21,6 +21,9 @@ CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
     who_came.left_out_alike,
     recording.recording_gaps,
     recording.weekdays,
+    missing.losses_by_arm,
+    missing.outages_by_arm,
+    missing.time_at_risk,
     what_showed.novelty,
     what_showed.segment_reversals,
     what_showed.outliers,

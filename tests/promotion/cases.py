@@ -356,11 +356,14 @@ def _write_data(
                 {"arm": arm, "at": exposed, "units": recorded.units, "visits": recorded.visits, "days": days,
                  "spend": list(recorded.spend)},
             )  # fmt: skip
-        connection.execute("CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR)")
+        connection.execute(
+            "CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR, arm VARCHAR, "
+            'assigned VARCHAR, "at" VARCHAR, row VARCHAR)'
+        )
         for reason, rows in held.items():
             connection.execute(
-                "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason "
-                "FROM range($rows) AS t(i)",
+                "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason, NULL, NULL, "
+                "NULL, NULL FROM range($rows) AS t(i)",
                 {"reason": reason, "rows": rows},
             )
         tables = {"conflicts": "conflicts", **{name: f"({query})" for name, query in rewritten.items()}}
