@@ -66,7 +66,8 @@ def recorded(ask, stage, **changes):
         # The instance told: 200 addresses in event ids; and two others of its kind.
         ("SELECT * REPLACE (CASE WHEN row_number() OVER () <= 200 THEN 'c' || row_number() OVER () || '@example.com' "
          "ELSE event_id END AS event_id) FROM outcomes", "200 values of outcomes.event_id"),
-        ("SELECT * REPLACE (CASE row_number() OVER () WHEN 1 THEN '+49 170 1234567' ELSE unit END AS unit) FROM outcomes",
+        ("SELECT * REPLACE (CASE row_number() OVER () WHEN 1 THEN '+49 170 1234567' ELSE unit END AS unit) "
+         "FROM outcomes",
          "1 value of outcomes.unit"),
         ("SELECT *, CASE WHEN row_number() OVER () <= 2 THEN 'ask anna@example.com' END AS note FROM outcomes",
          "2 values of outcomes.note"),
