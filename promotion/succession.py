@@ -19,6 +19,7 @@ from shared.errors import Refused
 from shared.files import scratch_in, settle
 from shared.intake import digest_named
 from shared.ledger import Entry
+from shared.printable import block, line
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -83,11 +84,20 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
         "alpha_spent": spent_by(charter),
     }
     # In one line: a reason of several would go on as YAML where the comment ends.
-    head = f"# Revises {charter.pilot}: {' '.join(decision.reason.split())}\n"
+    head = f"# Revises {charter.pilot}: {line(' '.join(decision.reason.split()))}\n"
     (folder / "charter.yaml").write_text(
-        head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        head + yaml.safe_dump(_shown(content), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
     for arm in charter.treatments:
         for name in arm.play.files if arm.play else ():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.file(name), folder / name)
+
+
+def _shown(value: Any) -> Any:
+    """The content of a draft that can be read again: an earlier build took characters that nobody can see."""
+    if isinstance(value, str):
+        return block(value)
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value

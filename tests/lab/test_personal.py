@@ -32,7 +32,7 @@ def inside(launched):
 
 def hashing(workspace):
     path = workspace.configs / "lab.yaml"
-    path.write_text(path.read_text() + "personal_data: hash\n")
+    path.write_text(path.read_text().replace("personal_data: refuse", "personal_data: hash"))
     return workspace
 
 
