@@ -31,10 +31,10 @@ TRY = """
 while IFS= read -r path; do
   if [ -d "$path" ]; then
     ls "$path" >/dev/null 2>&1 && echo "listed $path"
-    : 2>/dev/null >"$path/stranger" && echo "added to $path"
+    true 2>/dev/null >"$path/stranger" && echo "added to $path"
   else
     cat "$path" >/dev/null 2>&1 && echo "read $path"
-    : 2>/dev/null >>"$path" && echo "wrote $path"
+    true 2>/dev/null >>"$path" && echo "wrote $path"
   fi
 done
 exit 0
