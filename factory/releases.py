@@ -113,6 +113,14 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
         return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def has_open_runs(workspace: Workspace) -> bool:
+    """Whether any run has begun and not ended, by what is on record."""
+    with open_factory(workspace).transaction() as connection:
+        return (
+            connection.execute(sa.select(runs.c.release).where(runs.c.state == "started").limit(1)).first() is not None
+        )
+
+
 def play_of(workspace: Workspace, release: Release) -> Play:
     """The release's play as its package says now, for display and schedules; a run verifies before it believes it.
 

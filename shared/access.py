@@ -19,8 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import BadInput
-from shared.files import give_mode
-from shared.workspace import MARK, Workspace
+from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
 FILE = "access.yaml"
@@ -96,7 +95,8 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
     group = _group(workspace)
     mended = Mended()
     for path, shared in _places(workspace, group):
-        _close(path, mended, group=group if shared else None, through=_is_way(workspace, path) and group is not None)
+        through = _is_way(workspace, path)
+        _close(path, mended, group=group if shared or through else None, through=through, follow=through)
     for path in _team_files(workspace):
         _keep_from_others(path, mended)
     if everything or mended.closed:
@@ -107,7 +107,8 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
 def _close_all(workspace: Workspace, group: int | None, mended: Mended) -> None:
     var = workspace.root / "var"
     shared = {var / name for name in HAND_OVER} if group is not None else set()
-    for top in (var, *(var / room for room in ROOMS)):
+    # A room may lie on another disk, behind a link that the walk does not follow.
+    for top in (var, *(var / room for room in ROOMS if (var / room).is_symlink())):
         for path in _below(top):
             if _is_way(workspace, path):
                 continue  # closed already
@@ -135,7 +136,7 @@ def _places(workspace: Workspace, group: int | None) -> Iterator[tuple[Path, boo
 def _team_files(workspace: Workspace) -> Iterator[Path]:
     """Where somebody who could write might let anything run: the settings, the trusted keys, the charters."""
     yield workspace.root
-    yield workspace.root / MARK
+    yield from (path for path in workspace.root.iterdir() if path.is_file())
     yield workspace.pilots
     yield from _below(workspace.configs)
 
@@ -156,21 +157,21 @@ def _is_way(workspace: Workspace, path: Path) -> bool:
     return path == var or (path.parent == var and path.name in ROOMS)
 
 
-def _close(path: Path, mended: Mended, *, group: int | None, through: bool = False) -> None:
+def _close(path: Path, mended: Mended, *, group: int | None, through: bool = False, follow: bool = False) -> None:
     with suppress(FileNotFoundError, PermissionError):
-        found = path.lstat() if path.is_symlink() and not path.is_dir() else path.stat()
+        # What any other link points to is not ours to close.
+        found = path.stat() if follow else path.lstat()
         if stat.S_ISLNK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
             return
         is_folder, mode = stat.S_ISDIR(found.st_mode), stat.S_IMODE(found.st_mode)
-        if through:
-            wanted = _THROUGH
-        elif group is not None:
-            wanted = 0o2770 if is_folder else 0o660
-        else:
+        if group is None:
             wanted = mode & ~_OTHERS & ~(stat.S_ISGID | stat.S_ISUID)
-        if mode == wanted:
-            return
-        _give(path, found, wanted, group, mended)
+        elif through:
+            wanted = _THROUGH
+        else:
+            wanted = 0o2770 if is_folder else 0o660
+        if mode != wanted or group not in {None, found.st_gid}:
+            _give(path, found, wanted, group, mended)
 
 
 def _give(path: Path, found: os.stat_result, wanted: int, group: int | None, mended: Mended) -> None:
@@ -181,7 +182,8 @@ def _give(path: Path, found: os.stat_result, wanted: int, group: int | None, men
         return
     if group is not None and found.st_gid != group:
         os.chown(path, -1, group)
-    if give_mode(path, wanted) and open_before:
+    path.chmod(wanted)
+    if open_before:
         mended.closed.append(path)
 
 

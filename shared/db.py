@@ -53,7 +53,7 @@ def is_empty(engine: sa.Engine) -> bool:
     if not file.exists() or not file.stat().st_size:
         return True
     with translated(engine), engine.begin() as connection:
-        return connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one() == 0
+        return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
 
 
 def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,10 @@ TRY = """
 while IFS= read -r path; do
   if [ -d "$path" ]; then
     ls "$path" >/dev/null 2>&1 && echo "listed $path"
-    : 2>/dev/null >"$path/stranger" && echo "added to $path"
+    true 2>/dev/null >"$path/stranger" && echo "added to $path"
   else
     cat "$path" >/dev/null 2>&1 && echo "read $path"
-    : 2>/dev/null >>"$path" && echo "wrote $path"
+    true 2>/dev/null >>"$path" && echo "wrote $path"
   fi
 done
 exit 0
@@ -80,7 +81,7 @@ def open_ones(root):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_nobody_reaches_anything_of_a_workspace_that_went_the_whole_way_under_an_open_umask(public, capsys):
     require_setpriv()
     (public / "open").write_text("anybody's")
@@ -101,10 +102,7 @@ def test_nobody_reaches_anything_of_a_workspace_that_went_the_whole_way_under_an
 
 
 def test_a_command_makes_what_its_account_alone_can_read_whatever_the_umask(public):
-    command = ["python", "-m", "pilotplant"]
-    import sys
-
-    command[0] = sys.executable
+    command = [sys.executable, "-m", "pilotplant"]
     with umask(0):
         for words in (["init", str(public / "team"), "--rehearsal"], ["--workspace", str(public / "team"), "status"]):
             subprocess.run([*command, *words], check=True, capture_output=True)
@@ -187,6 +185,22 @@ def test_rooms_of_one_group_hand_over_to_each_other_and_show_nothing_else(reques
     private = [path for path in everything(var) if path not in handed]
     assert reached(private, account=member) == []
     assert reached(everything(workspace.root / "var")) == []
+    assert close(workspace, everything=True).lines(workspace.root) == []
+
+
+def test_a_room_behind_a_link_is_closed_and_what_any_other_link_points_to_is_left_alone(request, tmp_path):
+    workspace = stage_copy(request, tmp_path / "workspace", "launched")
+    (workspace.root / "var" / "lab").rename(tmp_path / "another-disk")
+    (workspace.root / "var" / "lab").symlink_to(tmp_path / "another-disk")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("text")
+    for path in everything(tmp_path / "theirs"):
+        path.chmod(0o755)
+    (workspace.factory / "link").symlink_to(tmp_path / "theirs")
+    (workspace.factory / "link-to-file").symlink_to(tmp_path / "theirs" / "file")
+    assert close(workspace, everything=True).closed
+    assert open_ones(tmp_path / "another-disk") == []
+    assert set(modes(tmp_path / "theirs").values()) == {0o755}
     assert close(workspace, everything=True).lines(workspace.root) == []
 
 

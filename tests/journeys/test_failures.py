@@ -48,7 +48,7 @@ COMMANDS: dict[str, list[str]] = {
     "lab assign": [PILOT, "--out", "{tmp}/arms.csv"],
     "lab synthesise": [PILOT],
     "lab record": [PILOT, "{tmp}/results.csv"],
-    "lab spend": [PILOT, "1.00", "--purpose", "stamps"],
+    "lab spend": [PILOT, "1.00", "--for", "stamps"],
     "lab sql": [PILOT, "SELECT count(*) FROM exposures"],
     "lab end": [PILOT, "--reason", "the printer broke"],
     "lab analyse": [PILOT],
@@ -60,7 +60,7 @@ COMMANDS: dict[str, list[str]] = {
     "lab insight": [PILOT, "--tag", "letters"],
     "lab report": [],
     "lab aa": [PILOT, "--times", "100"],
-    "promote enrol": ["deputy@example.com"],
+    "promote enrol": [OWNER, "--rotate"],
     "promote revoke": ["0" * 64, "--reason", "lost"],
     "promote queue": [],
     "promote settle": [],
@@ -69,7 +69,16 @@ COMMANDS: dict[str, list[str]] = {
     "promote check": [PILOT],
     "promote checks": [],
     "promote decide": [PILOT, "stop", "--as", OWNER, "--reason", "nothing in it", "--insight", "letters do it"],
-    "promote waive": [PILOT, "sample_planned", "--as", OWNER, "--reason", "enough", "--until", "2026-12-31"],
+    "promote waive": [
+        PILOT,
+        "sample_planned",
+        "--as",
+        OWNER,
+        "--reason",
+        "the sample is large enough for this",
+        "--until",
+        "2026-03-01",
+    ],
     "promote portfolio": [],
     "promote log": [],
     "promote audit": ["--as-of", "2026-02-02"],
@@ -189,7 +198,7 @@ def answer(capsys, workspace: Workspace, tmp: Path, name: str) -> tuple[int, str
 def _plain(said: str, workspace: Workspace, tmp: Path) -> str:
     for place, word in ((workspace.root, "WORKSPACE"), (workspace.root.parent, "DISK"), (tmp, "FOLDER")):
         said = said.replace(str(place), word)
-    said = re.sub(r"[0-9a-f]{12,64}", "…", said.split("\n")[0])
+    said = re.sub(r"[0-9a-f]{12,64}|\d{4}-\d\d-\d\dT[\d:.]+Z", "…", said.split("\n")[0])
     return said if len(said) <= 110 else said[:110].rsplit(" ", 1)[0] + " …"
 
 
@@ -199,7 +208,8 @@ def test_every_command_names_what_is_wrong_and_calls_nothing_else_so(disk, tmp_p
     tmp = tmp_path / "elsewhere"
     tmp.mkdir()
     write_csv(tmp / "results.csv", results(workspace))
-    shutil.copyfile(staged(tmp_path.parent, "loaded").root.with_name("customers.csv"), tmp / "customers.csv")
+    lines = staged(tmp_path.parent, "loaded").root.with_name("customers.csv").read_text().splitlines()
+    (tmp / "customers.csv").write_text("\n".join(lines[:-1]) + "\n")  # one customer is gone since the last load
     (tmp / "units.csv").write_text("unit\n")
     asked = [name for name in COMMANDS if condition in {"full", "read-only"} or name not in NEW_FOLDERS]
     # What stops is asked last: nothing runs after it.
