@@ -20,9 +20,11 @@ from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
 from shared.console import counted
+from shared.correction import taken, trusted
 from shared.errors import PilotPlantError, Refused
 from shared.intake import candidates, digest_named
 from shared.ledger import Head, Witness, legible
+from shared.order import CORRECTED
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -100,7 +102,21 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
     gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen["promotion"])
     result.verified += gate.verified
     result.problems += gate.problems
+    room = opened["promotion"]
+    if not gate.problems and not isinstance(room, PilotPlantError):
+        result.verified += _corrections(room)
     return result
+
+
+def _corrections(room: Room) -> list[str]:
+    """Each time that a clock was corrected, with who signed it and why."""
+    keys = trusted(room.workspace, room.name)
+    found = [(entry, taken(entry)) for entry in room.entries(room.name) if entry.kind == CORRECTED]
+    return [
+        f"the {room.name} ledger: its clock was corrected at {entry.at} by {' and '.join(signed.persons(keys))}: "
+        f"{signed.correction.reason}"
+        for entry, signed in found
+    ]
 
 
 def _receipts(room: Room, result: Crossed) -> None:
@@ -162,3 +178,4 @@ def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Cros
         known = max((witness.seq for witness in seen), default=0)
         inside = f"; the other rooms have seen it up to entry {known}" if known else ""
         result.verified.append(f"{ledger}: {verification.completeness(outside)}{inside}")
+        result.verified += _corrections(room)
