@@ -21,9 +21,11 @@ from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
 from shared.console import counted
+from shared.correction import taken, trusted
 from shared.errors import Damaged, Fault, PilotPlantError, Refused
 from shared.intake import candidates, digest_named
 from shared.ledger import Head, Witness, legible
+from shared.order import CORRECTED
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -100,7 +102,7 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
         _hold(room, seen[name], outside.get(name), result)
         if name == "factory":
             _receipts(room, result)
-    _gate(workspace, checkpoint, seen["promotion"], result)
+    _gate(workspace, checkpoint, seen["promotion"], opened["promotion"], result)
     inside = soundness(workspace, opened)
     result.verified += inside.verified
     result.problems += inside.problems
@@ -108,7 +110,9 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
     return result
 
 
-def _gate(workspace: Workspace, checkpoint: Path | None, seen: list[Witness], result: Crossed) -> None:
+def _gate(
+    workspace: Workspace, checkpoint: Path | None, seen: list[Witness], room: Room | PilotPlantError, result: Crossed
+) -> None:
     try:
         gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen)
     except Fault as error:
@@ -116,6 +120,19 @@ def _gate(workspace: Workspace, checkpoint: Path | None, seen: list[Witness], re
         return
     result.verified += gate.verified
     result.problems += gate.problems
+    if not gate.problems and not isinstance(room, PilotPlantError):
+        result.verified += _corrections(room)
+
+
+def _corrections(room: Room) -> list[str]:
+    """Each time that a clock was corrected, with who signed it and why."""
+    keys = trusted(room.workspace, room.name)
+    found = [(entry, taken(entry)) for entry in room.entries(room.name) if entry.kind == CORRECTED]
+    return [
+        f"the {room.name} ledger: its clock was corrected at {entry.at} by {' and '.join(signed.persons(keys))}: "
+        f"{signed.correction.reason}"
+        for entry, signed in found
+    ]
 
 
 def _receipts(room: Room, result: Crossed) -> None:
@@ -182,3 +199,4 @@ def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Cros
         known = max((witness.seq for witness in seen), default=0)
         inside = f"; the other rooms have seen it up to entry {known}" if known else ""
         result.verified.append(f"{ledger}: {verification.completeness(outside)}{inside}")
+        result.verified += _corrections(room)

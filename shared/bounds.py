@@ -71,12 +71,14 @@ class Level:
         sd: its standard deviation between units; None where it is not known.
         never_negative: whether no value can be below zero.
         source: where it is from, to be said behind a number.
+        doubt: how far the mean may be off, where it was measured: no promise is refused for what may be chance.
     """
 
     mean: float
     sd: float | None
     never_negative: bool
     source: str
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def _of_effect(part: str, primary: Primary, metric: Metric, level: Level | None,
             most,
             "name the smallest gain that would be worth it, in the metric's unit",
         )
-    least = bounds.effect_frac_min * abs(level.mean) if level is not None else 0.0
+    least = bounds.effect_frac_min * max(0.0, abs(level.mean) - level.doubt) if level is not None else 0.0
     if effect < least:
         yield Objection(
             part,
@@ -248,8 +250,8 @@ def _largest(metric: Metric, level: Level | None, towards: int, bounds: Bounds) 
     if level is None:
         return 1.0 if share else bounds.unknown_max
     if towards < 0:
-        return level.mean if level.never_negative else math.inf
-    return 1.0 - level.mean if share else math.inf
+        return level.mean + level.doubt if level.never_negative else math.inf
+    return min(1.0, 1.0 - level.mean + level.doubt) if share else math.inf
 
 
 def _scale(metric: Metric, level: Level | None) -> float | None:
@@ -257,8 +259,8 @@ def _scale(metric: Metric, level: Level | None) -> float | None:
     share = metric.kind == "proportion"
     if level is None or not (level.mean or level.sd):
         return 1.0 if share else None
-    falls_to_zero = level.never_negative and metric.sign > 0
-    return abs(level.mean) if falls_to_zero else max(abs(level.mean), level.sd or 0.0)
+    mean, falls_to_zero = abs(level.mean) + level.doubt, level.never_negative and metric.sign > 0
+    return mean if falls_to_zero else max(mean, level.sd or 0.0)
 
 
 def _ground(metric: Metric, level: Level | None, most: float) -> str:
@@ -272,13 +274,16 @@ def _ground(metric: Metric, level: Level | None, most: float) -> str:
 def _measure(level: Level | None, scale: float) -> str:
     if level is None or not (level.mean or level.sd):
         return "all units"
-    if scale == abs(level.mean):
+    if scale == abs(level.mean) + level.doubt:
         return f"its {_said(level)}"
     return f"its standard deviation of {scale:.4g} ({level.source})"
 
 
 def _said(level: Level | None) -> str:
-    return "baseline" if level is None else f"baseline of {level.mean:.4g} ({level.source})"
+    if level is None:
+        return "baseline"
+    doubt = f", give or take {level.doubt:.2g}" if level.doubt else ""
+    return f"baseline of {level.mean:.4g} ({level.source}{doubt})"
 
 
 class _Section(Bounds):

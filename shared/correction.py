@@ -151,10 +151,15 @@ def covers(found: Correction, room: str, chain: list[Entry], now: datetime) -> s
     return None
 
 
+def taken(entry: Entry) -> SignedCorrection:
+    """The correction in a ledger's entry; raises BadInput where it holds none."""
+    return parse_correction(canonical(entry.body["envelope"]), where=f"entry {entry.seq}")
+
+
 def entry_problem(entry: Entry, chain: list[Entry], workspace: Workspace, room: str) -> str | None:
     """What is wrong with a ledger's entry of a correction, `chain` being what stands before it; None for nothing."""
     try:
-        found = parse_correction(canonical(entry.body["envelope"]), where=f"entry {entry.seq}")
+        found = taken(entry)
         return distrust(found, workspace, trusted(workspace, room)) or covers(
             found.correction, room, chain, parse_rfc3339(entry.at)
         )

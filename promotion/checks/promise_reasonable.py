@@ -13,6 +13,8 @@ from shared.evidence.model import Moments
 from shared.finding import Finding
 
 MEASURED = "measured in the control"
+# The 95 % confidence interval of a mean: a promise that was sound for the true mean fails one time in forty at most.
+DOUBT_Z = 1.96
 
 
 class PromiseReasonableRule(Rule, Bounds):
@@ -51,8 +53,10 @@ def _run(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
 def _bounded(case: Case) -> tuple[str, ...]:
     """The metrics of which something is asked in numbers."""
     charter = case.charter
-    named = (*charter.primaries, *charter.guardrails, *charter.kill_criteria)
-    return tuple(dict.fromkeys(each.metric for each in named))
+    named = [each.metric for each in charter.primaries]
+    named += [rail.metric for rail in charter.guardrails]
+    named += [kill.metric for kill in charter.kill_criteria]
+    return tuple(dict.fromkeys(named))
 
 
 def _levels(case: Case) -> dict[str, Level]:
@@ -63,9 +67,10 @@ def _levels(case: Case) -> dict[str, Level]:
     for name, moments in (control.moments if control else {}).items():
         if moments.n and moments.finite:
             # Of clusters the mean is that of their units, and the spread is not.
-            varies = isinstance(moments, Moments) and moments.n > 1
-            sd = math.sqrt(moments.m2 / (moments.n - 1)) if varies else None
-            found[name] = Level(moments.mean, sd, never_negative(case.promise.metrics[name], outcomes), MEASURED)
+            units = moments if isinstance(moments, Moments) and moments.n > 1 else None
+            sd = math.sqrt(units.m2 / (units.n - 1)) if units else None
+            floor = never_negative(case.promise.metrics[name], outcomes)
+            found[name] = Level(moments.mean, sd, floor, MEASURED, DOUBT_Z * (sd or 0.0) / math.sqrt(moments.n))
     return found
 
 

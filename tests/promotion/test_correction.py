@@ -115,7 +115,11 @@ def test_every_room_takes_the_correction_once_and_verifies(team):
         for name in ROOMS:
             team.write(name, RIGHT + timedelta(minutes=minutes))
     assert {name: len(team.corrected(name)) for name in ROOMS} == dict.fromkeys(ROOMS, 1)
-    assert verify(team.workspace).problems == []
+    found = verify(team.workspace)
+    assert found.problems == []
+    told = f"its clock was corrected at {rfc3339(RIGHT)} by {ONE} and {OTHER}: {WHY}"
+    assert f"the promotion ledger: {told}" in found.verified
+    assert sum("its clock was corrected" in line for line in found.verified) == len(ROOMS)
 
 
 def test_only_the_rooms_that_are_ahead_are_corrected(prepared):

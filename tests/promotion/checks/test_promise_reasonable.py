@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from promotion.gate import judge
@@ -48,8 +50,17 @@ def test_each_number_fails_by_itself(stage, ask):
 def test_a_margin_is_held_against_what_was_measured_and_not_against_what_was_assumed(stage, ask):
     assumed = {**PLAN, "assume": {"spend": {"mean": 2.0, "sd": 1.0}}}
     [found] = findings(stage, ask, arms=CENTS, sample=assumed, guardrails=[GUARDRAIL])
-    # Four cents on average: a loss of half a dollar would be twelve times all there is.
-    assert (found.outcome, found.measured, found.threshold) == ("failed", -0.5, pytest.approx(-0.04))
+    # Four cents on average, give or take 1.96 standard errors of 200 units of two and six cents: a loss of half a
+    # dollar would be twelve times all there is.
+    most = 0.04 + 1.96 * 0.02 * math.sqrt(200 / 199) / math.sqrt(200)
+    assert (found.outcome, found.measured, found.threshold) == ("failed", -0.5, pytest.approx(-most))
+
+
+# Half of what the mean, 2.00 dollars, may be with 200 units of one and three: 1.96 standard errors are 0.1389 more.
+@pytest.mark.parametrize(("margin", "outcome"), [(-1.06, "passed"), (-1.08, "failed")])
+def test_a_promise_is_not_refused_for_what_may_be_chance(stage, ask, margin, outcome):
+    [found] = findings(stage, ask, guardrails=[{"metric": "spend", "margin": margin}])
+    assert found.outcome == outcome
 
 
 @pytest.mark.parametrize("arms", [{}, {"letter": Recorded()}])
