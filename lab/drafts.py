@@ -127,6 +127,11 @@ def check(workspace: Workspace, name: str) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
+    if charter.assignment == "source":
+        notes.append(
+            "another system draws its arms, which the gate cannot check: to scale it, somebody has to waive `randomised` "
+            "by name, unless the policy only warns"
+        )
     notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]

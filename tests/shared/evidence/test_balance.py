@@ -56,11 +56,11 @@ def test_all_together_is_chi_square_where_units_are_many(arms):
 
 def test_a_rare_level_in_a_small_arm_has_its_exact_p():
     """Three of five in an arm of one in twenty: a normal approximation says 2e-8, the binomial distribution 0.0012."""
-    arms = np.zeros(4_000, dtype=np.int8)
-    arms[:200] = 1
-    rare = np.zeros(4_000)
+    arms = np.zeros(1_000, dtype=np.int8)
+    arms[:50] = 1
+    rare = np.zeros(1_000)
     rare[[0, 1, 2, 300, 301]] = 1
-    found = balance(arms, rare[:, np.newaxis], (19, 1), times=100_000, seed=4)
+    found = balance(arms, rare[:, np.newaxis], (19, 1), times=20_000, seed=4)
     assert near(found.largest, binom.sf(2, 5, 0.05), times=20_000)
 
 
@@ -79,17 +79,18 @@ def test_without_a_difference_p_values_are_as_spread_as_chance_spreads_them(skew
         assert np.mean(np.array(values) <= 0.05) < 0.1
 
 
-# What picks units by one column of ten: 1, 2 and 4 % of an arm's units with a high value are never reached.
-@pytest.mark.parametrize(("lost", "found_at_least"), [(0.02, 0.0), (0.06, 0.5), (0.12, 0.99)])
-def test_arms_picked_by_a_column_are_found_the_more_often_the_more_were_picked(lost, found_at_least):
+# What picks units by one column of ten: of an arm's units with a high value, so many are never reached. By hand: the
+# arm's mean falls by 0.04, 0.14 and 0.34, which are 1.3, 4.5 and 10 standard errors, and 4.1 are asked for.
+@pytest.mark.parametrize(("lost", "least", "most"), [(0.1, 0, 1), (0.3, 7, 19), (0.6, 20, 20)])
+def test_arms_picked_by_a_column_are_found_the_more_often_the_more_were_picked(lost, least, most):
     failed = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng([11, seed])
-        columns, arms = rng.normal(size=(6_000, 10)), rng.integers(0, 2, 6_000)
-        kept = ~((arms == 1) & (columns[:, 3] > 0) & (rng.random(6_000) < lost))
+        columns, arms = rng.normal(size=(4_000, 10)), rng.integers(0, 2, 4_000)
+        kept = ~((arms == 1) & (columns[:, 3] > 0) & (rng.random(4_000) < lost))
         one = balance(arms[kept].astype(np.int8), columns[kept], HALVES, times=2_500, seed=seed)
         failed += min(one.largest, one.together) < 0.0005
-    assert failed / 40 >= found_at_least
+    assert least <= failed <= most
 
 
 def test_one_arm_of_three_that_is_apart_is_named():
