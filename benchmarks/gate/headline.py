@@ -20,7 +20,7 @@ from benchmarks.gate.candidates import Judged, judged
 from benchmarks.gate.classes import CLASSES, PilotClass
 from benchmarks.gate.implied import DRAWS, admitted
 from benchmarks.gate.picture import draw
-from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, POWER, units_planned
+from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, NONCE_SEED, POWER, units_planned
 from shared.workspace import create
 from tests.promotion.cases import LAUNCHED, Stage
 
@@ -112,6 +112,7 @@ def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judge
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)
         stage = Stage(workspace).with_factory()
+        stage.seed(NONCE_SEED)
         for number in numbers:
             rng = np.random.default_rng([SEED, zlib.crc32(one.name.encode()), number])
             pilot = one.pilot(rng, f"{one.name}-{number}")

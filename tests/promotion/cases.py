@@ -296,7 +296,12 @@ class Stage:
         """
         path = self.workspace.configs / "gate.yaml"
         said = {tier: {"randomised": {"level": "warn"}} | tiers.get(tier, {}) for tier in ("low", "standard", "high")}
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "nonce_seed": "stage", "tiers": said}))
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": said}))
+
+    def seed(self, seed: str) -> None:
+        """Has the gate draw the same nonce for a name each time."""
+        path = self.workspace.configs / "gate.yaml"
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "nonce_seed": seed}))
 
     def people(self, *persons: Mapping[str, Any]) -> None:
         """Rewrites `configs/people.yaml`."""

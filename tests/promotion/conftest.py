@@ -42,6 +42,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     stage = Stage(workspace).with_factory()
     given = yaml.safe_load((workspace.configs / "gate.yaml").read_text())["tiers"]
     stage.settings(**given)
+    stage.seed("stage")
     return stage.workspace
 
 

@@ -3,12 +3,15 @@
 import hashlib
 import statistics
 
+import numpy as np
 import pytest
 import yaml
 
+from promotion.nonces import drawn_nonce
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
+from shared.assignment import pilot_salt
 from shared.crashpoints import VARIABLE, Point
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
@@ -19,6 +22,8 @@ from tests.promotion.cases import Stage
 
 LAB = Head(0, GENESIS)
 NAMES, UNITS = 12_000, 60
+# What was known of each unit before.
+HISTORY = np.arange(UNITS) % 13.0
 
 
 @pytest.fixture
@@ -111,30 +116,19 @@ def test_a_live_workspace_refuses_a_seed_and_registers_nothing(make_stage, seed)
     assert not (live.workspace.promotion / "promotion.db").exists()
 
 
-def _apart(draw, history):
-    """By how many standard errors the arms differ in what was known of the units."""
-    arms = [[value for unit, value in history.items() if draw.arm(unit) == arm] for arm in ("letter", "control")]
-    means, errors = ([how(arm) for arm in arms] for how in (statistics.fmean, statistics.variance))
-    return (means[0] - means[1]) / sum(e / len(arm) for e, arm in zip(errors, arms, strict=True)) ** 0.5
+def _apart(salt):
+    """By how many standard errors two equal arms differ in what was known of the units, as docs/assignment.md draws."""
+    # The first of 52 bits says on which side of one half a bucket lies.
+    sides = np.array([hashlib.sha256(f"{salt}:u{number}".encode()).digest()[0] >> 7 for number in range(UNITS)])
+    high, low = HISTORY[sides == 1], HISTORY[sides == 0]
+    return (high.mean() - low.mean()) / np.sqrt(high.var(ddof=1) / len(high) + low.var(ddof=1) / len(low))
 
 
-def test_the_luckiest_of_12000_names_is_like_any_other_once_the_gate_has_drawn(unseeded):
+def test_the_luckiest_of_12000_names_is_like_any_other_once_the_gate_has_drawn():
     """By the name alone the luckiest is about 4 standard errors apart; by a nonce it is a draw like any other."""
-    history = {f"u{number}": float(number % 13) for number in range(UNITS)}
-    promise = unseeded.promise(unseeded.charter())[0]
-    by_name = Draw.of(promise.model_copy(update={"rules": 1}), "w", None)
-    weights = dict(by_name.weights)
-    lucky = max(
-        range(NAMES),
-        key=lambda n: _apart(Draw(f"pilot:name-{n}", weights, None, "w", by_name.holdout), history),
-    )
-    chosen = _apart(Draw(f"pilot:name-{lucky}", weights, None, "w", by_name.holdout), history)
-    promise = unseeded.promise(unseeded.charter(pilot=f"name-{lucky}"))[0]
-    drawn = []
-    for number in range(200):
-        nonce = hashlib.sha256(f"{number}:name-{lucky}".encode()).hexdigest()[:32]
-        drawn.append(_apart(Draw.of(promise, "w", nonce), history))
-    assert chosen > 3.3
+    lucky = max((f"name-{number}" for number in range(NAMES)), key=lambda name: _apart(pilot_salt(name)))
+    assert _apart(pilot_salt(lucky)) > 3.3
+    drawn = [_apart(pilot_salt(lucky, drawn_nonce(lucky, str(seed)))) for seed in range(200)]
     # Student's t of 58 degrees of freedom: mean 0 and standard deviation 1.02, so the mean of 200 within 4 of .072.
     assert abs(statistics.fmean(drawn)) < 0.29
     assert 0.85 < statistics.stdev(drawn) < 1.2
