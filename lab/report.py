@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lab import report_by_arm as arms
 from lab.pilots import Pilot
 from lab.plots import pictures
 from shared import wording
@@ -41,6 +42,8 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         limits=limits(pilot, evidence),
         methods=methods(pilot.charter),
         asked=ASKED,
+        by_arm=arms.by_arm(evidence),
+        lost=arms.lost(pilot, evidence),
         cost=cost,
         interim=interim,
         warnings=warnings(pilot, evidence),

@@ -9,7 +9,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.completeness import completeness_of
 from shared import wording
-from shared.engines.by_arm import TOGETHER
+from shared.engines.protocol import EARLY
 from shared.evidence.conclusion import wins
 from shared.evidence.model import Bound, Completeness
 from shared.finding import Finding, Level
@@ -27,7 +27,7 @@ class LossBoundsRule(Rule):
 
 def _run(case: Case, _rule: LossBoundsRule) -> Iterator[Finding]:
     told = completeness_of(case)
-    if all(loss.what != TOGETHER for loss in told.losses):
+    if not any(loss.units for loss in told.losses if loss.what != EARLY):
         yield finding("passed", "nothing was lost that an arm could miss")
         return
     for arm in case.charter.treatments:

@@ -122,7 +122,7 @@ def _alike(told: Completeness, rule: LossesByArmRule) -> Finding:
     lost = sum(sum(loss.units.values()) for loss in told.losses) + sum(loss.unattributed for loss in told.losses)
     reason = "nothing was lost that an arm could miss"
     if lost:
-        reason = "every arm lost alike, and with all counted in that was lost the conclusions are the same"
+        reason = "no arm lost more than chance explains, and with all of it counted in the conclusions are the same"
     return finding("passed", reason, measured=_measured(told), threshold=_threshold(rule))
 
 
@@ -140,7 +140,7 @@ def _threshold(rule: LossesByArmRule) -> dict[str, float]:
 CHECK = Check(
     "losses_by_arm",
     "Was as much lost of every arm, and would it have changed what is concluded?",
-    "sealed rows that did not count: their numbers by arm, and the effects with all counted in",
+    "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them",
     LossesByArmRule,
     _run,
     since=2,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+# What happened to outcomes that were held back begins so.
+OUTCOMES = "outcomes: "
 # All outcomes together, beside the streams of single metrics.
 ANY = "any outcome"
 # Every loss but outcomes from before the exposure, which no arm can have caused and no estimate would count.

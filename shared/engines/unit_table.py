@@ -11,8 +11,9 @@ import duckdb
 
 from shared.clock import rfc3339
 from shared.engines.attribution import attribute, everything
+from shared.engines.by_arm import OUTCOMES
 from shared.engines.layout import Layout
-from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
+from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier, literal
@@ -29,7 +30,7 @@ def make_unit_table(connection: duckdb.DuckDBPyConnection, question: Question) -
     value, `x0` a covariate, `s0` a segment or stratum), and `arm`, `day` (of the first exposure), `cluster`, `tenured`
     (whether the unit has had time for both parts), `since` (microseconds until its first outcome; NULL without any),
     and `g0`, how many of its outcomes have no value of a metric. With a scope there are `attributed`, `held` and
-    `lost` too (`shared.engines.attribution`), and whether a unit lost anything as `lost`.
+    `lost` too (`shared.engines.attribution`), and whether a unit lost an outcome as `lost`.
     """
     layout = Layout.of(question)
     connection.execute(_known(connection, question, layout))
@@ -211,7 +212,9 @@ def _columns(
         yield f"coalesce(g{index}, 0) AS g{index}"
     yield f"{_tenured(connection, question)} AS tenured"
     if question.scope is not None and not question.everything:
-        yield f"unit IN (SELECT unit FROM lost WHERE unit IS NOT NULL AND what <> {literal(EARLY)}) AS lost"
+        # Of a unit that counts, an exposure that was held back took nothing.
+        of_outcomes = f"unit IS NOT NULL AND starts_with(what, {literal(OUTCOMES)})"
+        yield f"unit IN (SELECT unit FROM lost WHERE {of_outcomes}) AS lost"
 
 
 def _measures(layout: Layout) -> set[str]:

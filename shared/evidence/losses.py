@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import bdtr, bdtrc
 
 from shared.charter import Charter
-from shared.engines.by_arm import TOGETHER, ByArm
+from shared.engines.by_arm import OUTCOMES, TOGETHER, ByArm
+from shared.engines.protocol import EARLY
 from shared.evidence.contrasts import Contrasts
 from shared.evidence.model import Bound, Completeness, Loss
 from shared.metrics import Metric
 
-OUTCOMES = "outcomes: "
 # Fabijan et al. (2019), "Diagnosing sample ratio mismatch": as improbable as arms of the wrong size.
 P_MIN = 0.001
 # A smaller difference between the shares that arms lost does no harm: Statsig's 0.1 % for the arms' sizes.
@@ -26,6 +26,8 @@ NOBODYS_FRAC_MAX = 0.01
 def losses(told: ByArm, planned: Mapping[str, float]) -> tuple[Loss, ...]:
     """Every loss that the engine tells of, the largest first."""
     whats = dict.fromkeys([*told.lost, *told.unattributed])
+    if len(whats.keys() - {EARLY, TOGETHER}) == 1:
+        whats.pop(TOGETHER, None)  # the one that there is
     found = [_loss(told, planned, what) for what in whats]
     return tuple(sorted(found, key=lambda loss: (-sum(loss.units.values()) - loss.unattributed, loss.what)))
 

@@ -137,6 +137,8 @@ def arms(*controls, treatments=("letter",)):
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-14"}}, "9 days are not whole weeks; end on 2026-01-12"),
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-08"}}, "3 days are not whole weeks; end on 2026-01-12"),
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "timezone": "Mars"}}, "no such time zone"),
+        ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-05"}}, "is not within"),
+        ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-20"}}, "is not within"),
         ({"budget": {"media": "-1", "currency": "USD"}}, "no part of a budget is below zero"),
         ({"budget": {"media": "1e40", "currency": "USD"}}, "an amount"),
         ({"budget": {"media": "1", "currency": "usd"}}, "pattern"),

@@ -231,7 +231,7 @@ class Attribution:
         return {key: _spread(values) for key, values in found.items()}
 
     def _trimmed(self, lost):
-        gone = {unit for what, _, unit, _ in lost if what != EARLY}
+        gone = {unit for what, _, unit, _ in lost if what.startswith("outcomes: ")}
         pilot, control = self.pilot, self.scope.arms[0]
         kept = {arm: [u for u in pilot.units if u.arm == arm and u.id not in gone] for arm in self.scope.arms}
         assigned, found = self._distinct((self.arm_of[u], u) for u in self.entity_of), {}
