@@ -53,12 +53,13 @@ def apart(
     Each is tested at its part of `p_min` (Bonferroni), and differs by so many hours.
     """
     tests = len(lengths) + len(times)
+    differences: list[tuple[FollowUp | TimeOfDay, float | None]] = [
+        *((one, one.mean_h - one.control_h) for one in lengths),
+        *((one, one.later_h) for one in times),
+    ]
     return [
         one
-        for one, hours in (
-            *((one, one.mean_h - one.control_h) for one in lengths),
-            *((one, one.later_h) for one in times),
-        )
+        for one, hours in differences
         if one.p is not None and one.p < p_min / tests and hours is not None and abs(hours) >= hours_min
     ]
 

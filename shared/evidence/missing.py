@@ -54,7 +54,8 @@ def time_at_risk(seen: Seen) -> Iterator[Symptom]:
     check, told = "time_at_risk", seen.completeness
     if told is None:
         return
-    unknown = [one for one in (*told.follow_up, *told.time_of_day) if one.p is None]
+    asked: list[FollowUp | TimeOfDay] = [*told.follow_up, *told.time_of_day]
+    unknown = [one for one in asked if one.p is None]
     if unknown or not told.follow_up:
         yield Symptom(check=check, state="unevaluable", reason="an arm has too few units on one day to compare")
         return
