@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import yaml
@@ -60,7 +60,7 @@ from shared.money import Money
 from shared.people import Tier
 from shared.room import Room
 from shared.workspace import Workspace, open_workspace
-from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
+from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, make_charter, moment
 from tests.promotion.preflights import passing, put
 
 LAUNCHED = moment("2026-01-04 12:00")
@@ -245,9 +245,10 @@ class Stage:
         return decide(self.workspace, "spring-email", Asked(word, who, reason, **asked))
 
     def settings(self, **tiers: Any) -> None:
-        """Rewrites the tiers of `configs/gate.yaml`."""
+        """Rewrites the tiers of `configs/gate.yaml`, under which small pilots may be tried all the same."""
         path = self.workspace.configs / "gate.yaml"
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": tiers}))
+        small = {tier: {"promise_reasonable": SMALL, **tiers.get(tier, {})} for tier in get_args(Tier)}
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": small}))
 
     def people(self, *persons: Mapping[str, Any]) -> None:
         """Rewrites `configs/people.yaml`."""
