@@ -20,6 +20,7 @@ from promotion.checkpoint import read_checkpoint
 from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
+from shared.clock import parse_rfc3339
 from shared.console import counted
 from shared.correction import taken, trusted
 from shared.errors import Damaged, Fault, PilotPlantError, Refused
@@ -126,13 +127,13 @@ def _gate(
 
 def _corrections(room: Room) -> list[str]:
     """Each time that a clock was corrected, with who signed it and why."""
-    keys = trusted(room.workspace, room.name)
-    found = [(entry, taken(entry)) for entry in room.entries(room.name) if entry.kind == CORRECTED]
-    return [
-        f"the {room.name} ledger: its clock was corrected at {entry.at} by {' and '.join(signed.persons(keys))}: "
-        f"{signed.correction.reason}"
-        for entry, signed in found
-    ]
+    found = []
+    for entry in room.entries(room.name):
+        if entry.kind == CORRECTED:
+            signed, keys = taken(entry), trusted(room.workspace, room.name, at=parse_rfc3339(entry.at))
+            by, why = " and ".join(signed.persons(keys)), signed.correction.reason
+            found.append(f"the {room.name} ledger: its clock was corrected at {entry.at} by {by}: {why}")
+    return found
 
 
 def _receipts(room: Room, result: Crossed) -> None:

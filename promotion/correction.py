@@ -72,9 +72,8 @@ def correct(
 ) -> Corrected:
     """Signs as a person that the ledgers which are dated ahead of now were so by a wrong clock.
 
-    The first one proposes, with a reason; another one signs the same, and the gate with them; `passphrase` tells
-    that of a name's key. Raises Refused in a
-    rehearsal, for somebody who decides nothing, and where no ledger is ahead of time.
+    The first one proposes, with a reason; another one signs the same, and the gate with them; `passphrase` tells that
+    of a name's key. Raises Refused in a rehearsal, for somebody who decides nothing, and where no ledger is ahead.
     """
     _require_live(workspace)
     _require_entitled(workspace, who)
@@ -143,7 +142,10 @@ def _proposed(workspace: Workspace, room: Room, ends: Mapping[str, End]) -> Sign
     file = _place(workspace, PROPOSED)
     if not file.exists():
         return None
-    found = parse_correction(file.read_bytes(), where=str(file))
+    try:
+        found = parse_correction(file.read_bytes(), where=str(file))
+    except BadInput:
+        return None  # nobody can sign it any more: whoever comes proposes anew
     heads = {name: end.head.as_json() for name, end in ends.items() if _is_ahead(room, end)}
     said = {name: head.model_dump() for name, head in found.correction.ledgers.items()}
     age_s = (room.now() - found.correction.moment).total_seconds()

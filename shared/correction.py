@@ -105,8 +105,11 @@ def corrections(workspace: Workspace, room: str) -> list[SignedCorrection]:
     return found
 
 
-def trusted(workspace: Workspace, room: str) -> list[PublicKey]:
-    """The public keys that a room believes: the Factory those it has pinned, the other two those the gate publishes."""
+def trusted(workspace: Workspace, room: str, *, at: datetime | None = None) -> list[PublicKey]:
+    """The public keys that a room believes: the Factory those it has pinned, the other two those the gate publishes.
+
+    `at` is when a ledger had the signature, so that a key that was revoked later still counts for it.
+    """
     folder = workspace.configs / "trusted_keys" if room == "factory" else workspace.promotion / "keys"
     found = []
     for path in sorted(folder.glob("*.yaml")):
@@ -114,7 +117,11 @@ def trusted(workspace: Workspace, room: str) -> list[PublicKey]:
             found.append(read_yaml(path, PublicKey))
         except PilotPlantError:
             continue
-    return [key for key in found if key.mode == workspace.mode and key.revoked_since is None]
+    return [key for key in found if key.mode == workspace.mode and _counted(key, at)]
+
+
+def _counted(key: PublicKey, at: datetime | None) -> bool:
+    return key.revoked_since is None or (at is not None and at < parse_rfc3339(key.revoked_since))
 
 
 def distrust(found: SignedCorrection, workspace: Workspace, keys: list[PublicKey]) -> str | None:
@@ -159,9 +166,8 @@ def taken(entry: Entry) -> SignedCorrection:
 def entry_problem(entry: Entry, chain: list[Entry], workspace: Workspace, room: str) -> str | None:
     """What is wrong with a ledger's entry of a correction, `chain` being what stands before it; None for nothing."""
     try:
-        found = taken(entry)
-        return distrust(found, workspace, trusted(workspace, room)) or covers(
-            found.correction, room, chain, parse_rfc3339(entry.at)
-        )
+        found, at = taken(entry), parse_rfc3339(entry.at)
+        against = distrust(found, workspace, trusted(workspace, room, at=at))
+        return against or covers(found.correction, room, chain, at)
     except (PilotPlantError, KeyError, ValueError, TypeError) as error:
         return f"it holds no correction ({error})"

@@ -101,6 +101,7 @@ def correct_clock(
          "file": str(done.file), "repeated": done.repeated},
         f"The clock is corrected: time goes on from {said.at}." if done.state == "signed"
         else f"{'It was signed' if done.repeated else 'Signed'} by {done.persons[0]}. A second person has to sign.",
+        f"Why it was wrong: {said.reason}",
         *(f"{name}: up to entry {head.seq} it may be dated ahead of that." for name, head in said.ledgers.items()),
         *(f"{name}: NOT COVERED ({why})" for name, why in unread.items()),
         "Nothing that was written is changed. Each room takes the correction with the next thing that it writes."

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zlib import crc32
 
 import duckdb
@@ -65,7 +65,7 @@ from shared.people import Tier
 from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Workspace, open_workspace
-from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
+from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, make_charter, moment
 from tests.promotion.preflights import passing, put
 
 PILOT = "spring-email"
@@ -289,13 +289,14 @@ class Stage:
         return decide(self.workspace, "spring-email", Asked(word, who, reason, **asked))
 
     def settings(self, **tiers: Any) -> None:
-        """Rewrites the tiers of `configs/gate.yaml`.
+        """Rewrites the tiers of `configs/gate.yaml`, under which small pilots may be tried all the same.
 
         The stage's arms come from the source, which makes their `units` easy to read: where a tier does not say
         otherwise, that is only warned of.
         """
         path = self.workspace.configs / "gate.yaml"
-        said = {tier: {"randomised": {"level": "warn"}} | tiers.get(tier, {}) for tier in ("low", "standard", "high")}
+        usual = {"promise_reasonable": SMALL, "randomised": {"level": "warn"}}
+        said = {tier: usual | tiers.get(tier, {}) for tier in get_args(Tier)}
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": said}))
 
     def seed(self, seed: str) -> None:

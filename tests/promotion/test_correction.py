@@ -273,3 +273,23 @@ def test_a_rehearsal_has_nothing_to_correct(tmp_path):
     workspace = create(tmp_path / "rehearsal", "rehearsal")[0]
     with pytest.raises(PilotPlantError, match="may be set"):
         correct(workspace, ONE, WHY, {}, lambda _: None)
+
+
+def test_a_correction_outlives_the_key_that_signed_it(team):
+    """The key was revoked after the ledger had what it signed; for a further correction it counts no more."""
+    team.sign(ONE)
+    team.sign(OTHER)
+    team.write("lab", RIGHT + timedelta(minutes=1))
+    with time_machine.travel(RIGHT + timedelta(hours=1), tick=False):
+        key_id = yaml.safe_load((team.workspace.promotion / f"keys/{ONE}.yaml").read_text())["key_id"]
+        revoke(team.workspace, key_id, "the laptop was stolen")
+    assert ROOMS["lab"](team.workspace).problems() == []
+    team.write("lab", WRONG)
+    with pytest.raises(Refused, match="is revoked since"):
+        team.sign(ONE, RIGHT + timedelta(hours=2))
+
+
+def test_a_damaged_proposal_is_proposed_anew(team):
+    team.sign(ONE)
+    (corrections_folder(team.workspace) / ".proposed.json").write_text("{")
+    assert team.sign(OTHER).persons == (OTHER,)

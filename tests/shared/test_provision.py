@@ -260,7 +260,7 @@ def test_writers_at_the_same_time_extend_one_chain(postgres, database, tmp_path)
     ]  # fmt: skip
     assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
     assert [process.communicate("go\n")[1] for process in started] == [""] * 3
-    assert [entry.seq for entry in room.entries()] == list(range(1, 62))
+    assert [entry.seq for entry in room.entries()] == list(range(1, 63))
     assert room.problems() == []
 
 
