@@ -129,8 +129,8 @@ def check(workspace: Workspace, name: str) -> Check:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
     if charter.assignment == "source":
         notes.append(
-            "another system draws its arms, which the gate cannot check: to scale it, somebody has to waive `randomised` "
-            "by name, unless the policy only warns"
+            "another system draws its arms, which the gate cannot check: to scale it, somebody has to waive "
+            "`randomised` by name, unless the policy only warns"
         )
     notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from promotion.case import REGISTERED
+from promotion.nonces import REGISTERED
 from promotion.discovery import level, wealth
 from shared.attestation import Attestation
 from shared.ledger import Entry

@@ -159,11 +159,11 @@ def _of_levels(name: str, values: Any, units_min: int) -> Iterator[tuple[str, Ar
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _summed(values: Array, of_group: NDArray[np.int64], groups: int) -> Array:
-    return np.bincount(of_group, weights=values - values.mean(), minlength=groups)
+    return np.asarray(np.bincount(of_group, weights=values - values.mean(), minlength=groups), dtype=np.float64)
 
 
 def _nothing(first: NDArray[np.int64]) -> Array:
