@@ -64,7 +64,7 @@ def sign_without_asking(room: Room) -> None:
     passphrase = os.environ.get(passphrase_variable(GATE))
     if not KeyStore(workspace).has(GATE) or (workspace.mode == "live" and not passphrase):
         return
-    with suppress(PilotPlantError):
+    with suppress(PilotPlantError, OSError):
         gate_signer(room, passphrase)
 
 

@@ -163,7 +163,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _summed(values: Array, of_group: NDArray[np.int64], groups: int) -> Array:
-    return np.bincount(of_group, weights=values - values.mean(), minlength=groups).astype(np.float64)
+    return np.asarray(np.bincount(of_group, weights=values - values.mean(), minlength=groups), dtype=np.float64)
 
 
 def _nothing(first: NDArray[np.int64]) -> Array:
