@@ -104,7 +104,7 @@ def results(root, path):
             arm = assign(f"pilot:{PILOT}:{pilot.nonce}", unit, weights)
             visit = int(n % (2 if arm == "email" else 5) == 0)
             at = START + timedelta(minutes=n)
-            spend = (n % 7) / 100
+            spend = (n % 7) / 10
             seen = at + timedelta(days=1 + n % 12)
             writer.writerow((f"e{n}", unit, arm, at.isoformat(), seen.isoformat(), visit, 0, spend))
     return path
