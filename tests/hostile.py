@@ -10,7 +10,7 @@ import unicodedata
 # A forged line, a carriage return, a colour, the one-byte CSI, a title (OSC), a bell, marks of direction, a separator,
 # zero-width signs, a tag, a markup of the terminal's library, HTML, a formula, and a formula of mathematics.
 HOSTILE = (
-    "so\nletter: ADMIT\r\x1b[2K\x1b[32mADMIT\x1b[0m\x9b2J\x1b]0;ADMIT\x07 \u202eTIMDA\u202c\u2066x\u2069\u2028ADMIT"
+    "so\neverybody: ADMIT\r\x1b[2K\x1b[32mADMIT\x1b[0m\x9b2J\x1b]0;ADMIT\x07 \u202eTIMDA\u202c\u2066x\u2069\u2028ADMIT"
     "\u2029\u200b\ufeff\U000e0041\x00 [bold red]ADMIT[/] <b>ADMIT</b><script>alert(1)</script> $\\frac$ \x85ADMIT"
 )
 # YAML has no form for the zero byte.
@@ -43,4 +43,4 @@ def hostile_signs(text: str, *, allowed: str = "\n") -> set[str]:
 
 def forged_lines(text: str) -> list[str]:
     """Lines that say ADMIT as if the page itself said it."""
-    return [line for line in text.splitlines() if line.strip() in {"ADMIT", "letter: ADMIT"}]
+    return [line for line in text.splitlines() if line.strip() in {"ADMIT", "everybody: ADMIT"}]

@@ -131,7 +131,7 @@ def test_no_command_shows_anything_that_acts(frozen, capsys, words, as_json):
 def test_the_words_are_shown_where_they_were_said(frozen, capsys):
     for words in (("lab", "show", PILOT), ("promote", "summary", PILOT)):
         told = said(frozen, capsys, *words)[1]
-        assert r"so\nletter: ADMIT\r\u001b[2K" in told
+        assert r"so\neverybody: ADMIT\r\u001b[2K" in told
         assert "[bold red]ADMIT[/]" in told
 
 
@@ -142,7 +142,7 @@ def test_the_owners_page_says_nothing_that_the_gate_does_not(frozen, capsys, tmp
     text = page.read_text(encoding="utf-8")
     clean(text)
     assert "<script>" not in text
-    assert r"so\nletter: ADMIT" in text
+    assert r"so\neverybody: ADMIT" in text
 
 
 def test_the_report_and_its_pictures_hold_nothing_that_acts(frozen):
@@ -167,7 +167,7 @@ def test_the_notebooks_parameters_and_tags_hold_nothing_that_acts(frozen):
 def test_a_preview_stands_behind_a_bar(frozen, capsys):
     _, out, _ = said(frozen, capsys, "lab", "preview", PILOT, "--arm", "letter")
     clean(out)
-    assert "  | letter: ADMIT\\r" in out
+    assert "  | everybody: ADMIT\n" in out
 
 
 def test_a_test_mail_arrives_with_everything_shown(frozen, capsys):
@@ -210,7 +210,7 @@ def test_a_decision_and_what_it_exports_hold_nothing_that_acts(frozen, capsys, t
     workspace = open_workspace(tmp_path / "workspace")
     code, out, err = said(
         workspace, capsys, "promote", "decide", PILOT, "stop", "--as", OWNER, "--insight", "no more letters",
-        "--reason", "so\nletter: ADMIT",
+        "--reason", "so\neverybody: ADMIT",
     )  # fmt: skip
     assert code == 0, err
     clean(out)

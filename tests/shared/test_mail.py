@@ -81,5 +81,5 @@ def test_a_hostile_letter_arrives_with_everything_shown():
         deliver(smtp, None, mail, what="reminder", setting=SETTING)
     [(_, recipients, taken)] = post.taken
     assert recipients == ["owner@example.com"]
-    assert r"so\nletter: ADMIT\r\u001b[2K" in taken["Subject"]
+    assert r"so\neverybody: ADMIT\r\u001b[2K" in taken["Subject"]
     assert hostile_signs(taken.get_content(), allowed="\r\n") == set()
