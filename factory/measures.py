@@ -60,7 +60,7 @@ def measures(workspace: Workspace) -> Measures:
         admitted = set(connection.execute(sa.select(releases.c.package)).scalars())
         loaded = connection.execute(sa.select(sa.func.sum(loads.c.accepted), sa.func.sum(loads.c.quarantined))).one()
     known = list_releases(workspace)
-    by_state = dict(sorted(Counter(str(release.state) for release in known).items()))
+    by_state: dict[str, int] = dict(sorted(Counter[str](release.state for release in known).items()))
     each = tuple(_of_release(room, release, stopped) for release in known)
     folders = [path.name for path in inbox(workspace).glob("[!.]*") if path.is_dir()]
     waiting = sum(f"{PREFIX}{name}" not in admitted for name in folders)
