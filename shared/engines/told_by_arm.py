@@ -18,10 +18,9 @@ from shared.metrics import Metric
 from shared.sql import literal
 
 US_PER_S, US_PER_DAY = 1_000_000, 86_400_000_000
-_Connection = duckdb.DuckDBPyConnection
 
 
-def by_arm(connection: _Connection, question: Question, scope: Scope) -> ByArm:
+def by_arm(connection: duckdb.DuckDBPyConnection, question: Question, scope: Scope) -> ByArm:
     """All that `ByArm` holds, in a connection that has the table of units."""
     connection.execute(_daily(question, scope))
     connection.execute(_first(question))
@@ -82,7 +81,7 @@ def _first(question: Question) -> str:
     )
 
 
-def _lost(connection: _Connection) -> dict[str, dict[str, int]]:
+def _lost(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
     rows = _rows(
         connection,
         f"""
@@ -98,7 +97,7 @@ def _lost(connection: _Connection) -> dict[str, dict[str, int]]:
     return found
 
 
-def _answering(connection: _Connection) -> dict[str, int]:
+def _answering(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Entities with an outcome since their first exposure, whether it counted or was held back."""
     return _counts(
         connection,
@@ -112,7 +111,7 @@ def _answering(connection: _Connection) -> dict[str, int]:
     )
 
 
-def _unattributed_values(connection: _Connection, question: Question, scope: Scope) -> dict[str, float]:
+def _unattributed_values(connection: duckdb.DuckDBPyConnection, question: Question, scope: Scope) -> dict[str, float]:
     """What each metric that adds up would gain by the outcomes of nobody."""
     chosen = {name: metric for name, metric in question.metrics.items() if _adds_up(metric)}
     rows = f"({unattributed_sql(connection, question, scope)})"
@@ -129,7 +128,7 @@ def _adds_up(metric: Metric) -> bool:
     return metric.kind in {"proportion", "mean", "count"} and not metric.divided
 
 
-def _streams(connection: _Connection, scope: Scope) -> dict[str, dict[tuple[str, str], int]]:
+def _streams(connection: duckdb.DuckDBPyConnection, scope: Scope) -> dict[str, dict[tuple[str, str], int]]:
     counts = ", ".join(["count(*)", *(f"count_if(m{at})" for at in range(len(scope.streams)))])
     rows = _rows(
         connection, f"SELECT arm, CAST(day AS VARCHAR), {counts} FROM daily GROUP BY arm, day ORDER BY arm, day"
@@ -140,21 +139,21 @@ def _streams(connection: _Connection, scope: Scope) -> dict[str, dict[tuple[str,
     }
 
 
-def _follow_up(connection: _Connection, scope: Scope, window: int | None) -> list[tuple[str, Spread]]:
+def _follow_up(connection: duckdb.DuckDBPyConnection, scope: Scope, window: int | None) -> list[tuple[str, Spread]]:
     ends = f"epoch_us(TIMESTAMPTZ '{rfc3339(scope.ends)}')"
     left = f'greatest({ends} - epoch_us("at"), 0)'
     us = left if window is None else f"least({left}, {window * US_PER_DAY})"
     return [(arm, Spread(*sums)) for arm, *sums in _spreads(connection, "arm", us)]
 
 
-def _times(connection: _Connection, timezone: str) -> dict[tuple[str, str], Spread]:
+def _times(connection: duckdb.DuckDBPyConnection, timezone: str) -> dict[tuple[str, str], Spread]:
     local = f'("at" AT TIME ZONE {literal(timezone)})'
     keys = f"arm, CAST(CAST({local} AS DATE) AS VARCHAR)"
     rows = _spreads(connection, keys, f"epoch_us({local}) - epoch_us(CAST(CAST({local} AS DATE) AS TIMESTAMP))")
     return {(arm, day): Spread(*sums) for arm, day, *sums in rows}
 
 
-def _spreads(connection: _Connection, keys: str, us: str) -> list[tuple[Any, ...]]:
+def _spreads(connection: duckdb.DuckDBPyConnection, keys: str, us: str) -> list[tuple[Any, ...]]:
     seconds = f"(({us}) // {US_PER_S})"
     return _rows(
         connection,
@@ -162,14 +161,14 @@ def _spreads(connection: _Connection, keys: str, us: str) -> list[tuple[Any, ...
     )
 
 
-def _cut_short(connection: _Connection, scope: Scope, window: int) -> list[tuple[Any, ...]]:
+def _cut_short(connection: duckdb.DuckDBPyConnection, scope: Scope, window: int) -> list[tuple[Any, ...]]:
     ends = f"epoch_us(TIMESTAMPTZ '{rfc3339(scope.ends)}')"
     short = f'count_if(epoch_us("at") + {window * US_PER_DAY} > {ends})'
     return _rows(connection, f"SELECT arm, {short} FROM first GROUP BY arm ORDER BY arm")
 
 
 def _trimmed(
-    connection: _Connection, question: Question, scope: Scope, assigned: Mapping[str, int]
+    connection: duckdb.DuckDBPyConnection, question: Question, scope: Scope, assigned: Mapping[str, int]
 ) -> dict[tuple[str, str], Trimmed]:
     kept = _counts(connection, f"SELECT arm, count(*) FROM {UNITS} WHERE NOT lost GROUP BY arm ORDER BY arm")
     shares = {arm: kept.get(arm, 0) / units for arm, units in assigned.items()}
@@ -188,7 +187,7 @@ def _trimmed(
     return found
 
 
-def _ends(connection: _Connection, arm: str, value: str, n: int, frac: float) -> tuple[float, float]:
+def _ends(connection: duckdb.DuckDBPyConnection, arm: str, value: str, n: int, frac: float) -> tuple[float, float]:
     """An arm's mean with a share of its units trimmed: of the best ones, and of the worst."""
     rows = f"(SELECT {value} AS v FROM {UNITS} WHERE arm = {literal(arm)} AND NOT lost)"
     [(total,)] = _rows(connection, f"SELECT sum(v)::DOUBLE FROM {rows}")
@@ -204,10 +203,10 @@ def _ends(connection: _Connection, arm: str, value: str, n: int, frac: float) ->
     return means[0], means[1]
 
 
-def _counts(connection: _Connection, query: str) -> dict[str, int]:
+def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
     return dict(_rows(connection, query))
 
 
-def _rows(connection: _Connection, query: str) -> list[tuple[Any, ...]]:
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
     return rows
