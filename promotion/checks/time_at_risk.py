@@ -58,7 +58,7 @@ def _of_arm(
         "threshold": {"p_min": rule.p_min / tests, "hours_min": rule.hours_min} if tests else None,
     }
     control = case.charter.control.name
-    if not lengths or None in {*(one.p for one in lengths), *(one.p for one in times)}:
+    if not lengths or None in follow_up.p_values(lengths, times):
         reason = f"too few units were exposed on one day in both {control} and the arm to compare their times"
         return finding("unevaluable", reason, remedy="record exposures of both arms on the same days", **compared)
     short = max((one.cut_short or 0 for one in lengths), default=0)

@@ -10,6 +10,7 @@ import duckdb
 from shared.clock import rfc3339
 from shared.draw import AFTER_ENROLMENT, CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE
 from shared.engines.by_arm import Scope
+from shared.engines.files import number
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.metrics import Metric
 from shared.sql import identifier, literal
@@ -30,7 +31,9 @@ def attribute(connection: duckdb.DuckDBPyConnection, question: Question, scope: 
     been there from the beginning.
     """
     connection.execute(_held(connection, scope))
-    connection.execute(_attributed(question, scope))
+    left = "SELECT count(*) FROM (SELECT unit FROM held UNION ALL SELECT unit FROM left_out)"
+    tidy = question.cluster is None and not question.everything and not number(connection, left)
+    connection.execute(_AS_COUNTED if tidy else _attributed(question, scope))
     connection.execute(_lost(scope))
 
 
@@ -83,6 +86,12 @@ def _held(connection: duckdb.DuckDBPyConnection, scope: Scope) -> str:
     SELECT *, row_number() OVER () AS n FROM (SELECT {columns} FROM conflicts WHERE reason NOT IN ({_texts(NO_PART)}))
     {early};
     """
+
+
+# Where nobody was left out, and nothing held back, who counts is everybody.
+_AS_COUNTED = """
+CREATE TEMP VIEW attributed AS SELECT unit, coalesce(cluster, unit) AS entity, arm, first_at FROM units
+"""
 
 
 def _attributed(question: Question, scope: Scope) -> str:

@@ -35,12 +35,12 @@ def make_unit_table(connection: duckdb.DuckDBPyConnection, question: Question) -
     layout = Layout.of(question)
     connection.execute(_known(connection, question, layout))
     connection.execute(_CLUSTERED if question.cluster else _UNCLUSTERED)
+    if not question.everything:
+        connection.execute(_UNITS)
     if question.scope is not None:
         attribute(connection, question, question.scope)
-    if question.everything and question.scope is not None:
-        everything(connection, question, question.scope)
-    else:
-        connection.execute(_UNITS)
+        if question.everything:
+            everything(connection, question, question.scope)
     connection.execute(_counted(question.metrics, held=question.everything))
     connection.execute(
         f"CREATE TEMP TABLE happened AS SELECT {', '.join(_per_unit(question))} FROM counted GROUP BY unit"

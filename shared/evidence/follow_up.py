@@ -52,16 +52,20 @@ def apart(
 
     Each is tested at its part of `p_min` (Bonferroni), and differs by so many hours.
     """
-    tests = len(lengths) + len(times)
-    differences: list[tuple[FollowUp | TimeOfDay, float | None]] = [
-        *((one, one.mean_h - one.control_h) for one in lengths),
-        *((one, one.later_h) for one in times),
+    least = p_min / max(1, len(lengths) + len(times))
+    found: list[FollowUp | TimeOfDay] = [
+        one for one in lengths if _beyond(one.p, least) and abs(one.mean_h - one.control_h) >= hours_min
     ]
-    return [
-        one
-        for one, hours in differences
-        if one.p is not None and one.p < p_min / tests and hours is not None and abs(hours) >= hours_min
-    ]
+    return [*found, *(one for one in times if _beyond(one.p, least) and abs(one.later_h or 0.0) >= hours_min)]
+
+
+def p_values(lengths: Sequence[FollowUp], times: Sequence[TimeOfDay]) -> list[float | None]:
+    """Of every comparison; None where there was nothing to compare."""
+    return [*(one.p for one in lengths), *(one.p for one in times)]
+
+
+def _beyond(p: float | None, least: float) -> bool:
+    return p is not None and p < least
 
 
 def _of_day(told: ByArm, arm: str, control: str) -> TimeOfDay:

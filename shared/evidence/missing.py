@@ -54,9 +54,7 @@ def time_at_risk(seen: Seen) -> Iterator[Symptom]:
     check, told = "time_at_risk", seen.completeness
     if told is None:
         return
-    asked: list[FollowUp | TimeOfDay] = [*told.follow_up, *told.time_of_day]
-    unknown = [one for one in asked if one.p is None]
-    if unknown or not told.follow_up:
+    if not told.follow_up or None in follow_up.p_values(told.follow_up, told.time_of_day):
         yield Symptom(check=check, state="unevaluable", reason="an arm has too few units on one day to compare")
         return
     found = follow_up.apart(told.follow_up, told.time_of_day)

@@ -315,6 +315,7 @@ def test_what_came_into_the_charter_later_leaves_earlier_digests_alone():
     """The digest of the tests' charter as it was computed before there were strata and a guardrails' alpha."""
     promise = Promise(charter=make_charter(), metrics={}, files={})
     assert promise.digest == "sha256:a6f4161f98f5b17129f9c745101e920ad2a55d6d8d6e630ddbb5204c474feda3"
-    later = make_charter(strata="zip_code", sample={"units_per_arm": 10, "guardrail_alpha": 0.1})
+    box = {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-12"}
+    later = make_charter(strata="zip_code", sample={"units_per_arm": 10, "guardrail_alpha": 0.1}, time_box=box)
     said = Promise(charter=later, metrics={}, files={})
     assert Promise.model_validate(said.as_json()) == said

@@ -9,8 +9,8 @@ from tests.promotion.cases import Recorded
 # Some 15 customers of each arm have their outcome on each day, from 5 to 17 January.
 CONTROL = "starts_with(unit, 'control')"
 LETTER = "starts_with(unit, 'letter')"
-# 600 in each arm: 46 a day.
-MANY = {"control": Recorded(600, 60), "letter": Recorded(600, 180)}
+# 1,300 in each arm: a hundred a day.
+MANY = {"control": Recorded(1_300, 130), "letter": Recorded(1_300, 390)}
 
 
 def without(which):
