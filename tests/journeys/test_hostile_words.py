@@ -109,7 +109,19 @@ COMMANDS = [
     ("promote", "portfolio"),
     ("promote", "verify"),
     ("promote", "audit", "--as-of", "2026-02-01"),
-    ("promote", "decide", PILOT, "scale", "--arm", "letter", "--as", OWNER, "--reason", "it rose", "--dry-run"),
+    (
+        "promote",
+        "decide",
+        PILOT,
+        "scale",
+        "--arm",
+        "letter",
+        "--as",
+        OWNER,
+        "--reason",
+        "visits rose by far",
+        "--dry-run",
+    ),
     ("factory", "preflight", PILOT),
 ]
 
