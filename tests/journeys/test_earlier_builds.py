@@ -170,7 +170,7 @@ def test_a_running_pilot_is_amended_recorded_paid_analysed_and_scaled(earlier):
     ended = LATER_END + HOUR
     analysed = hand.say(ended, "lab", "analyse", "running-mail")
     arms = read_arms(earlier.files / "running-mail-arms.csv").values()
-    # One unit was seen in two arms; one more has only a row that was held back.
+    # All but the one that was seen in two arms.
     assert sum(analysed["arms"].values()) == len(arms) - 1
     hand.say(ended, "lab", "submit", "running-mail")
     hand.say(ended, "factory", "preflight", "running-mail")
