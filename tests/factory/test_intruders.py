@@ -286,7 +286,7 @@ def at_work(plant):
     """A run of ours that the plant itself starts, held where it waits for its release."""
     scratch = plant.workspace.factory / "scratch"
     scratch.mkdir(exist_ok=True)
-    with (scratch / f"{RELEASE}.lock").open("w") as lock:
+    with (scratch / "runs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as another attempt at the release holds it
         with insider(plant) as (client, present):
             parts = {"idempotency_key": "again-at-work", "parameters": {"occurrence": NEW_YEAR}}

@@ -125,7 +125,7 @@ def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(lo
     scratch = workspace.factory / "scratch"
     scratch.mkdir()
     since = datetime.now(UTC)
-    with (scratch / f"{RELEASE}.lock").open("w") as lock:
+    with (scratch / "runs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits for it, as it would for another attempt
         with Plant(workspace, port=0).running() as plant:
             plant.reconcile()

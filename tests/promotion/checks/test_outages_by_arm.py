@@ -34,16 +34,18 @@ def test_two_days_without_the_controls_outcomes_fail(stage, ask):
 
 
 @pytest.mark.parametrize(
-    ("which", "arm", "day"),
+    ("which", "arm", "first_days"),
     [
-        (f"{LETTER} AND {on(9, 2)}", "letter", "2026-01-09"),
-        (f"{CONTROL} AND {on(8, 3)} AND hash(unit) % 2 = 0", None, "2026-01-08"),
-        (f"{CONTROL} AND {on(5, 2)}", None, "2026-01-05"),
+        (f"{LETTER} AND {on(9, 2)}", "letter", (9,)),
+        # On which of the three days most of the half was lost is chance.
+        (f"{CONTROL} AND {on(8, 3)} AND hash(unit) % 2 = 0", None, (8, 9, 10)),
+        (f"{CONTROL} AND {on(5, 2)}", None, (5,)),
     ],
 )
-def test_a_treatment_half_the_outcomes_and_the_first_days_fail_alike(stage, ask, which, arm, day):
+def test_a_treatment_half_the_outcomes_and_the_first_days_fail_alike(stage, ask, which, arm, first_days):
     found = ask("outages_by_arm", stage.case(arms=MANY, outcomes=without(which)))
-    assert (of(found, arm).outcome, of(found, arm).measured["day"]) == ("failed", day)
+    assert of(found, arm).outcome == "failed"
+    assert of(found, arm).measured["day"] in [f"2026-01-{day:02}" for day in first_days]
     assert [each.outcome for each in found if each.arm != arm] == ["passed"]
 
 
