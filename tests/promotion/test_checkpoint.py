@@ -120,8 +120,7 @@ def test_a_database_that_is_gone_is_not_begun_anew_and_the_checkpoint_finds_one_
     done, room = taken(decided), decided.workspace.promotion
     for path in room.glob("promotion.db*"):
         path.unlink()
-    with pytest.raises(Refused, match="the promotion database was emptied"):
-        verify(decided.workspace, checkpoint=done.file)
+    assert any("the promotion database was emptied" in p for p in verify(decided.workspace).problems)
     # Whoever takes away all that tells of the room's life has a new ledger begun.
     for path in (room / "ledger.json", room / "attestations"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
