@@ -60,7 +60,10 @@ def _bounded(case: Case) -> tuple[str, ...]:
 
 
 def _levels(case: Case) -> dict[str, Level]:
-    """What the control came to, metric by metric, as the gate computes it from the sealed data."""
+    """What the control came to, metric by metric, as the gate computes it from the sealed data.
+
+    One that says the same of every unit, or of none, is no level to hold a plan against: `metrics_vary` tells of it.
+    """
     control = case.evidence.arm(case.charter.control.name)
     outcomes = load_contract(case.candidate.file(f"contracts/{case.charter.outcomes}.odcs.yaml"))
     found = {}
@@ -68,6 +71,8 @@ def _levels(case: Case) -> dict[str, Level]:
         if moments.n and moments.finite:
             # Of clusters the mean is that of their units, and the spread is not.
             units = moments if isinstance(moments, Moments) and moments.n > 1 else None
+            if units is not None and not units.m2:
+                continue
             sd = math.sqrt(units.m2 / (units.n - 1)) if units else None
             floor = never_negative(case.promise.metrics[name], outcomes)
             found[name] = Level(moments.mean, sd, floor, MEASURED, DOUBT_Z * (sd or 0.0) / math.sqrt(moments.n))
