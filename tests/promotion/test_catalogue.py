@@ -85,8 +85,8 @@ def test_every_verdict_names_what_cannot_change_it(stage):
     assert shown.exit_code == 0, shown.output
     line = " ".join(shown.output.split())
     assert (
-        "Cannot change this verdict, by the policy: recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr."
-        in line
+        "Cannot change this verdict, by the policy: loss_bounds, recording_gaps, aa_fresh, metrics_vary, budget_kept, "
+        "portfolio_fdr." in line
     )
 
 

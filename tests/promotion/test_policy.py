@@ -7,9 +7,9 @@ from shared.workspace import create
 
 # A workspace without a history has nothing to certify; the reasons of the others stand in docs/gate.md.
 WARNED_OF = {
-    "low": {"aa_fresh", "recording_gaps", "metrics_vary", "domain", "improbably_good", "portfolio_fdr"},
-    "standard": {"aa_fresh", "recording_gaps", "metrics_vary", "portfolio_fdr"},
-    "high": {"aa_fresh"},
+    "low": {"aa_fresh", "loss_bounds", "recording_gaps", "metrics_vary", "domain", "improbably_good", "portfolio_fdr"},
+    "standard": {"aa_fresh", "loss_bounds", "recording_gaps", "metrics_vary", "portfolio_fdr"},
+    "high": {"aa_fresh", "loss_bounds"},
 }
 
 
