@@ -26,7 +26,7 @@ def losses_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
         yield Symptom(check=check, state="good", reason="what did not count is alike in every arm, and changes nothing")
 
 
-def outages_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
+def outages_by_arm(_: Seen, told: Completeness) -> Iterator[Symptom]:
     """Whether an arm's outcomes were missing for some days, or end before the others'."""
     check = "outages_by_arm"
     if not told.outages:
