@@ -163,7 +163,7 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
 
 
 def _said(pilot: Pilot) -> str:
-    """What an outcome said that is set aside, as columns beside why: arm, assigned, at and row."""
+    """What an outcome said that is set aside, as columns beside why: arm, assigned, at and said."""
     valued = [column.name for column in pilot.contract.columns if column.name not in {"event_id", "unit", "at"}]
     texts = ", ".join(f"{literal(name)}, CAST(o.{identifier(name)} AS VARCHAR)" for name in valued)
     return f', NULL::VARCHAR, NULL::VARCHAR, CAST(o."at" AS VARCHAR), CAST(json_object({texts}) AS VARCHAR)'

@@ -36,7 +36,7 @@ Kind = Literal["exposures", "outcomes", "both"]
 PARTS = ("exposures", "outcomes", "conflicts")
 EXPOSED_AT = "exposed_at"
 # Of rows that are held back; under rules 1 only why they are.
-_HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "row")
+_HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
 
 _EXPOSURE = [
     Column(name="event_id", type="string", required=True),

@@ -43,7 +43,7 @@ class Judged:
         kind: exposures or outcomes, also the name of the table with `judged_` before it.
         columns: the rows' own columns.
         duplicates: rows that had been taken before.
-        said: what a row that is held back said, as the columns `arm`, `assigned`, `at` and `row` over the judged table
+        said: what a row that is held back said, as the columns `arm`, `assigned`, `at` and `said` over the judged table
             `j` and the file's own `r`; empty under rules that keep the reason only.
     """
 
@@ -90,7 +90,7 @@ class Judge:
         if self.pilot.charter.assignment == "source":  # elsewhere an accepted row has the one arm that was drawn
             self._judge_two_arms()
         self._judge_enrolment()
-        return Judged(self.connection, "exposures", columns, duplicates, self._said(at, []))
+        return Judged(self.connection, "exposures", columns, duplicates, self._said(at, None))
 
     def outcomes(self, columns: list[Column], source: str, present: list[str]) -> Judged:
         """The rows of `source` as outcomes by the frozen contract; a column that is not `present` is NULL in all."""
@@ -103,17 +103,17 @@ class Judge:
         valued = [column for column in columns if column.name in present and column.name not in _KEYS]
         return Judged(self.connection, "outcomes", columns, duplicates, self._said("at", valued))
 
-    def _said(self, at: str, valued: list[Column]) -> str:
-        """What rows that are held back said: their arm and time, and the values of these columns."""
+    def _said(self, at: str, valued: list[Column] | None) -> str:
+        """What rows that are held back said: their arm and time, and of outcomes the values of these columns."""
         if self.pilot.promise.rules == 1:
             return ""
         there = {name for name, *_ in self.connection.execute("DESCRIBE raw").fetchall()}
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
         arm = f"CASE WHEN r.arm IN ({arms}) THEN r.arm END" if "arm" in there else "NULL"
         when = f"CAST(TRY_CAST(r.{identifier(at)} AS TIMESTAMPTZ) AS VARCHAR)" if at in there else "NULL"
-        texts = (f"{literal(column.name)}, {_kept(column)}" for column in valued)
-        row = f"CAST(json_object({', '.join(texts)}) AS VARCHAR)" if valued else "NULL"
-        said = {"arm": arm, "assigned": self._assigned(), "at": when, "row": row}
+        texts = ", ".join(f"{literal(column.name)}, {_kept(column)}" for column in valued or ())
+        values = "NULL" if valued is None else f"json_object({texts})"
+        said = {"arm": arm, "assigned": self._assigned(), "at": when, "said": values}
         return "".join(f", CAST({sql} AS VARCHAR) AS {identifier(name)}" for name, sql in said.items())
 
     def _assigned(self) -> str:

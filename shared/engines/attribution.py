@@ -19,7 +19,7 @@ from shared.sql import identifier, literal
 NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE, AFTER_ENROLMENT)
 CROSSED = (IN_TWO_ARMS, NOT_ASSIGNED)
 SEEN_TWICE = "units seen in two arms"
-_SAID = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "row")
+_SAID = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
 
 
 def attribute(connection: duckdb.DuckDBPyConnection, question: Question, scope: Scope) -> None:
@@ -163,7 +163,7 @@ def _values(connection: duckdb.DuckDBPyConnection, read: list[tuple[str, str]]) 
     row = connection.execute(f"SELECT {ranges or '1'} FROM outcomes").fetchone() or ()
     for at, (name, kind) in enumerate(read):
         path = '$."' + name + '"'
-        said = f"json_extract_string(h.row, {literal(path)})"
+        said = f"json_extract_string(h.said, {literal(path)})"
         value, double = f"TRY_CAST({said} AS {kind})", f"TRY_CAST({said} AS DOUBLE)"
         ends = [f"CAST({literal(str(end))} AS {kind})" for end in (row[2 * at], row[2 * at + 1]) if _known(end)]
         if len(ends) == 2:  # noqa: PLR2004 - both ends

@@ -76,14 +76,14 @@ def made_up(data: PilotData) -> int:
 def _tells(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether rows that were held back say more than why."""
     there = {name for name, *_ in connection.execute("DESCRIBE conflicts").fetchall()}
-    return {"kind", "arm", "assigned", "at", "row"} <= there
+    return {"kind", "arm", "assigned", "at", "said"} <= there
 
 
 def _untold(connection: duckdb.DuckDBPyConnection) -> str:
     """A query that counts the rows held back without what they said."""
     if not _tells(connection):
         return "SELECT count(*) FROM conflicts"
-    return "SELECT count(*) FROM conflicts WHERE kind = 'outcomes' AND row IS NULL"
+    return "SELECT count(*) FROM conflicts WHERE kind = 'outcomes' AND said IS NULL"
 
 
 def _misattributed(data: PilotData, draw: Draw) -> str:

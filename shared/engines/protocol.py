@@ -57,7 +57,7 @@ class PilotData:
         exposures: event_id, unit, arm, at; one row per accepted exposure.
         outcomes: event_id, unit, at and the contract's columns; one row per accepted outcome.
         conflicts: kind, event_id, unit, reason; one row per row held back. From rules 2 on also what it said: arm, at
-            and row (the outcome's values as JSON), all as text, and assigned, the arm that was drawn for its unit.
+            and said (the outcome's values as JSON), all as text, and assigned, the arm that was drawn for its unit.
         traits: unit and the columns that the charter names (cluster, covariates, segments, strata), as they were
             before the pilot; one row per exposed unit that the population knows. None where it names none.
         pre_period: unit and every published column of the population, as it was before the pilot; one row per exposed

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 from shared.evidence import follow_up, losses, outages
 from shared.evidence.conclusion import turned
-from shared.evidence.model import FollowUp, Latest, Loss, Outage, Symptom, TimeOfDay
+from shared.evidence.model import Completeness, FollowUp, Latest, Loss, Outage, Symptom, TimeOfDay
 from shared.evidence.seen import Seen
 
 
-def losses_by_arm(seen: Seen) -> Iterator[Symptom]:
+def losses_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
     """Whether what did not count is alike in the arms, and whether it would have changed what is concluded."""
-    check, told = "losses_by_arm", seen.completeness
-    if told is None:
-        return
+    check = "losses_by_arm"
     uneven = losses.uneven_ones(told.losses)
     for loss in uneven:
         yield Symptom(check=check, state="warning", measured=loss.p, threshold=losses.P_MIN, reason=lost_words(loss))
@@ -28,11 +26,9 @@ def losses_by_arm(seen: Seen) -> Iterator[Symptom]:
         yield Symptom(check=check, state="good", reason="what did not count is alike in every arm, and changes nothing")
 
 
-def outages_by_arm(seen: Seen) -> Iterator[Symptom]:
+def outages_by_arm(_: Seen, told: Completeness) -> Iterator[Symptom]:
     """Whether an arm's outcomes were missing for some days, or end before the others'."""
-    check, told = "outages_by_arm", seen.completeness
-    if told is None:
-        return
+    check = "outages_by_arm"
     if not told.outages:
         yield Symptom(check=check, state="unevaluable", reason="there are not outcomes of two arms on two days")
         return
@@ -49,11 +45,9 @@ def outages_by_arm(seen: Seen) -> Iterator[Symptom]:
         )
 
 
-def time_at_risk(seen: Seen) -> Iterator[Symptom]:
+def time_at_risk(seen: Seen, told: Completeness) -> Iterator[Symptom]:
     """Whether every arm's units were watched equally long, from the same time of the day."""
-    check, told = "time_at_risk", seen.completeness
-    if told is None:
-        return
+    check = "time_at_risk"
     if not told.follow_up or None in follow_up.p_values(told.follow_up, told.time_of_day):
         yield Symptom(check=check, state="unevaluable", reason="an arm has too few units on one day to compare")
         return

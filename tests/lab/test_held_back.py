@@ -30,7 +30,7 @@ def inside(launched):
     return launched
 
 
-def held(workspace, columns="kind, reason, arm, assigned, at, row"):
+def held(workspace, columns='kind, reason, arm, assigned, "at", said'):
     room = open_lab(workspace)
     [path] = parts(room, get_pilot(room, PILOT), "conflicts")
     return duckdb.execute(f"SELECT {columns} FROM '{path}' ORDER BY event_id, kind").fetchall()
@@ -48,7 +48,7 @@ def test_a_combined_row_keeps_its_arm_its_time_and_its_values(inside, tmp_path):
 def test_an_exposure_in_another_arm_keeps_both_the_one_it_names_and_the_one_that_was_drawn(inside, tmp_path):
     [line] = [line for line in exposures_only(results(inside)) if line["event_id"] == "letter-0"]
     record(inside, PILOT, write_csv(tmp_path / "one.csv", [line | {"arm": "card"}]))
-    assert held(inside, "kind, arm, assigned, row") == [("exposures", "card", "letter", None)]
+    assert held(inside, "kind, arm, assigned, said") == [("exposures", "card", "letter", None)]
 
 
 def test_an_outcome_without_an_arm_has_the_one_that_was_drawn(inside, tmp_path):
@@ -58,7 +58,7 @@ def test_an_outcome_without_an_arm_has_the_one_that_was_drawn(inside, tmp_path):
     record(inside, PILOT, tmp_path / "one.csv")
     room = open_lab(inside)
     path = parts(room, get_pilot(room, PILOT), "conflicts")[-1]
-    [(arm, assigned, said)] = duckdb.execute(f"SELECT arm, assigned, row FROM '{path}'").fetchall()
+    [(arm, assigned, said)] = duckdb.execute(f"SELECT arm, assigned, said FROM '{path}'").fetchall()
     assert (arm, assigned, json.loads(said)["visit"]) == (None, results(inside)[0]["arm"], "7")
 
 
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_not_kept_and_no_more_is_an_arm_that_is_none(insi
     line |= {"arm": "a@example.com", "at": "b@example.com", "spend": "c@example.com"}
     record(inside, PILOT, write_csv(tmp_path / "one.csv", [line]))
     assert "@" not in repr(held(inside, "*"))
-    assert json.loads(held(inside, "row")[-1][0])["spend"] is None
+    assert json.loads(held(inside, "said")[-1][0])["spend"] is None
 
 
 def test_of_an_unknown_unit_the_arm_is_kept_and_the_id_is_not(inside, tmp_path):

@@ -364,7 +364,7 @@ def _write_data(
             )  # fmt: skip
         connection.execute(
             "CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR, arm VARCHAR, "
-            'assigned VARCHAR, "at" VARCHAR, row VARCHAR)'
+            'assigned VARCHAR, "at" VARCHAR, said VARCHAR)'
         )
         for reason, rows in held.items():
             connection.execute(

@@ -5,7 +5,6 @@ from promotion.checks import CHECKS
 from promotion.policy import read_settings
 from shared.errors import BadInput
 from shared.workspace import create
-from tests.makers import allow_small
 
 # A workspace without a history has nothing to certify; the reasons of the others stand in docs/gate.md.
 WARNED_OF = {
@@ -84,7 +83,7 @@ def test_a_policys_digest_does_not_depend_on_what_is_left_to_default(stage, tmp_
     said = read_settings(stage.workspace).policy("standard").digest
     tiers(stage)
     assert read_settings(stage.workspace).policy("standard").digest == said
-    other = allow_small(create(tmp_path / "other", "live")[0])
+    other, _ = create(tmp_path / "other", "live")
     assert read_settings(other).policy("standard").digest == said
 
 

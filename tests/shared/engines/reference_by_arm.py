@@ -27,7 +27,7 @@ class Held:
         at = row.get("at")
         self.at = dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC) if at else None
         self.believed = self.at if self.at and self.at >= scope.starts else None
-        self.values = json.loads(row["row"]) if row.get("row") else {}
+        self.values = json.loads(row["said"]) if row.get("said") else {}
         self.what = SEEN_TWICE if crossed else f"{self.kind}: {self.reason}"
 
 

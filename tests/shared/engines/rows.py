@@ -15,7 +15,7 @@ SCHEMAS = {
     "outcomes": [("unit", pa.string()), ("at", AT), ("visit", pa.int64()), ("spend", pa.float64())],
     "conflicts": [("unit", pa.string()), ("reason", pa.string())],
 }
-HELD = [(name, pa.string()) for name in ("kind", "arm", "assigned", "at", "row")]
+HELD = [(name, pa.string()) for name in ("kind", "arm", "assigned", "at", "said")]
 
 
 def moment(text):
@@ -26,7 +26,7 @@ def moment(text):
 def write_rows(folder, exposures=(), outcomes=(), conflicts=(), traits=None):
     """The files of rows: exposures (unit, arm, at), outcomes (unit, at, visit, spend), conflicts (unit, reason).
 
-    Moments are texts; traits are a dict per unit, by its id. Where a conflict goes on (kind, arm, assigned, at, row),
+    Moments are texts; traits are a dict per unit, by its id. Where a conflict goes on (kind, arm, assigned, at, said),
     all of them do.
     """
     folder.mkdir(parents=True, exist_ok=True)
