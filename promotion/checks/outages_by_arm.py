@@ -45,7 +45,7 @@ def _of_arm(told: Completeness, arm: str, rule: OutagesByArmRule) -> Finding:
     worst = next((one for one in told.outages if one.arm == arm), None)
     latest = next((one for one in told.latest if one.arm == arm), None)
     if worst is None or latest is None:
-        reason = f"{arm} has no outcomes on two days that others have some on"
+        reason = f"{arm}, or the other arms, have outcomes on too few days to compare them"
         return finding("unevaluable", reason, remedy="record outcomes of the whole time box in every arm")
     compared: dict[str, Any] = {
         "measured": {**worst.model_dump(exclude={"arm"}), "behind": {"hours": latest.hours, "p": latest.p}},

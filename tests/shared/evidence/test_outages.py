@@ -69,9 +69,9 @@ def test_half_of_an_arms_outcomes_lost_for_three_days_are_found_nine_times_in_te
     assert rate(empty, 40, draw) >= 0.9
 
 
-def test_two_silent_days_are_found_from_a_dozen_outcomes_a_day_on(empty):
+def test_two_silent_days_are_found_from_twenty_outcomes_a_day_on(empty):
     def draw(rng):
-        counts = rng.poisson(np.outer([12, 12], GROWN))
+        counts = rng.poisson(np.outer([20, 20], GROWN))
         start = rng.integers(4, DAYS - 2)
         counts[1, start : start + 2] = 0
         return counts
