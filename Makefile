@@ -23,11 +23,13 @@ lint: .venv/ready
 	$(BIN)/python docs/cli.py --check
 	$(BIN)/python docs/schemas.py --check
 	$(BIN)/python docs/gate.py --check
+	$(BIN)/python docs/failures.py --check
 
-docs: .venv/ready          ## writes docs/cli.md and docs/gate.md from commands and checks, configs/schemas/ from models
+docs: .venv/ready          ## writes docs/cli.md, gate.md and failures.md from commands, checks and answers, configs/schemas/ from models
 	$(BIN)/python docs/cli.py
 	$(BIN)/python docs/schemas.py
 	$(BIN)/python docs/gate.py
+	$(BIN)/python docs/failures.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
 	$(BIN)/python -m tests.proof

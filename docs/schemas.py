@@ -10,6 +10,7 @@ from generated import settle
 from factory.state import FactorySettings
 from lab.state import LabSettings
 from promotion.policy import GateSettings
+from shared.access import AccessSettings
 from shared.charter import Charter
 from shared.metrics import Catalogue
 from shared.people import People
@@ -23,6 +24,7 @@ MODELS = {
     "lab": LabSettings,
     "gate": GateSettings,
     "factory": FactorySettings,
+    "access": AccessSettings,
 }
 
 

@@ -9,18 +9,23 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.packages import package_folder, verify
+from factory import permits
+from factory.contacts import against_contacts
+from factory.packages import against_holdout, package_folder, verify
 from factory.receipts import ADMITTED, REFUSED, lay_out
-from factory.state import inbox, open_factory, read_settings, releases
+from factory.releases import list_releases
+from factory.snapshots import PUBLISHED
+from factory.state import inbox, open_factory, read_settings, releases, snapshots
 from factory.warehouse import contract_of, open_warehouse, tables
 from shared.attestation import read_attestation
 from shared.candidate import open_candidate
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.confined import check_audience, check_template
 from shared.crashpoints import Point, reach
 from shared.digests import digest_json
-from shared.errors import BadInput, Contained, Refused
+from shared.errors import BadInput, Contained, Refused, Undecided
 from shared.files import scratch_in, settle
+from shared.order import TOLERANCE
 from shared.package import ATTESTATION, CANDIDATE, Sealed, Verified
 from shared.room import Room
 from shared.workspace import Workspace
@@ -123,12 +128,17 @@ def _admit(room: Room, folder: Path) -> str:
 
 def _take(room: Room, folder: Path) -> str | list[str]:
     """The name of the release that a package of the inbox has become, or why it has not."""
-    found = _judge(room, folder)
-    if not isinstance(found, Verified):
-        return found
-    if package_folder(room.workspace, found.digest).name != folder.name:
-        return [f"its folder is named {folder.name}, and its candidate's digest is {found.digest}"]
-    return _record(room, found)
+    while True:
+        beside = {release.name for release in list_releases(room.workspace)}
+        found = _judge(room, folder)
+        if not isinstance(found, Verified):
+            return found
+        if package_folder(room.workspace, found.digest).name != folder.name:
+            return [f"its folder is named {folder.name}, and its candidate's digest is {found.digest}"]
+        outcome = _record(room, found, beside)
+        # Another release was admitted meanwhile: the package is judged beside that one as well.
+        if outcome is not None:
+            return outcome
 
 
 def _judge(room: Room, folder: Path) -> Verified | list[str]:
@@ -136,15 +146,29 @@ def _judge(room: Room, folder: Path) -> Verified | list[str]:
     found = verify(room.workspace, folder, now=room.now())
     if not isinstance(found, Verified):
         return found
-    return against_policy(room.workspace, found) or found
+    return against_policy(room.workspace, found) or _against_neighbours(room, found) or found
+
+
+def _against_neighbours(room: Room, package: Verified) -> list[str]:
+    """Why the package does not go with the releases that are there now."""
+    with room.transaction() as connection:
+        reasons = _against_books(connection, room, package)
+    if reasons:
+        return reasons
+    with scratch_in(room.workspace.factory / "scratch") as scratch:
+        try:
+            return against_contacts(room.workspace, package, room.now(), scratch)
+        except (Contained, Undecided) as error:
+            return [f"who would get how many messages cannot be counted: {error.what} ({error.where})"]
 
 
 def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
     """Every reason why the Factory's own policy would not let this arm become a release; preflight asks it as well."""
     play, population = package.play, package.promise.charter.population
-    settings, reasons = read_settings(workspace), []
+    settings, reasons = read_settings(workspace), against_holdout(workspace, package)
     if play.channel not in settings.channels:
         reasons.append(f"channel `{play.channel}` is not allowed in configs/factory.yaml")
+    reasons += _against_source(workspace, package)
     with open_warehouse(workspace, read_only=True) as connection:
         loaded = tables(connection)
     if population not in loaded:
@@ -159,6 +183,26 @@ def against_policy(workspace: Workspace, package: Sealed) -> list[str]:
     except Contained as error:
         reasons.append(f"{error.where}: {error.what}")
     return reasons
+
+
+def _against_source(workspace: Workspace, package: Sealed) -> list[str]:
+    """The Lab says when the snapshot was published that its promise was made on; the Factory knows."""
+    source = package.promise.source
+    if source is None or workspace.mode == "rehearsal":
+        return []
+    room = open_factory(workspace)
+    with room.transaction() as connection:
+        query = sa.select(snapshots.c.at).where(snapshots.c.id == source.id)
+        at = connection.execute(query).scalar_one_or_none()
+    if at is None:
+        # One that was pruned since is known from the ledger alone.
+        published = [entry.at for entry in room.entries(source.id) if entry.kind == PUBLISHED]
+        if not published:
+            return [f"the promise was made on snapshot {source.id}, which this Factory never published"]
+        at = published[0]
+    if source.published < parse_rfc3339(at) - TOLERANCE:
+        return [f"snapshot {source.id} was published at {at}, and not at {rfc3339(source.published)}, as promised"]
+    return []
 
 
 def _against_contract(workspace: Workspace, population: str, fields: tuple[str, ...]) -> list[str]:
@@ -177,8 +221,8 @@ def _against_contract(workspace: Workspace, population: str, fields: tuple[str, 
     return reasons
 
 
-def _record(room: Room, package: Verified) -> str | list[str]:
-    """The release's name once it stands in the books, or why it cannot."""
+def _record(room: Room, package: Verified, beside: set[str]) -> str | list[str] | None:
+    """The release's name once it stands in the books, or why it cannot; None where there are others than `beside`."""
     predicate = package.attestation.predicate
     row = {
         "name": package.release,
@@ -192,21 +236,33 @@ def _record(room: Room, package: Verified) -> str | list[str]:
         "expires": predicate.expires,
     }
     with room.transaction() as connection:
-        clash = connection.execute(
-            sa.select(releases).where(sa.or_(releases.c.name == package.release, releases.c.package == package.digest))
-        ).first()
-        if clash is not None:
-            return [f"release {clash.name} is there already, of package {clash.package}, state {clash.state}"]
-        replayed = _admitted_with(connection, room, predicate.nonce)
-        if replayed is not None:
-            return [f"its nonce {predicate.nonce} was admitted before, with release {replayed}: it is a replay"]
+        reasons = _against_books(connection, room, package)
+        if reasons:
+            return reasons
+        if set(connection.execute(sa.select(releases.c.name)).scalars()) != beside:
+            return None
         connection.execute(releases.insert().values(row))
         body = {key: row[key] for key in ("package", "attestation", "pilot", "arm", "expires")}
         more = {"ledgers": predicate.ledgers, "nonce": predicate.nonce}
-        room.write(connection, ADMITTED, package.release, {**body, **more})
+        room.write(connection, ADMITTED, package.release, {**body, **more, permits.IN_USE: True})
+        permits.give(room.workspace, package.release)
         reach(Point.ADMIT_WRITTEN)
     reach(Point.ADMIT_RECORDED)
     return package.release
+
+
+def _against_books(connection: sa.Connection, room: Room, package: Verified) -> list[str]:
+    """Why a package that is to be admitted is not a new one."""
+    clash = connection.execute(
+        sa.select(releases).where(sa.or_(releases.c.name == package.release, releases.c.package == package.digest))
+    ).first()
+    if clash is not None:
+        return [f"release {clash.name} is there already, of package {clash.package}, state {clash.state}"]
+    nonce = package.attestation.predicate.nonce
+    replayed = _admitted_with(connection, room, nonce)
+    if replayed is not None:
+        return [f"its nonce {nonce} was admitted before, with release {replayed}: it is a replay"]
+    return []
 
 
 def _admitted_with(connection: sa.Connection, room: Room, nonce: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,10 @@ import sqlalchemy as sa
 from factory.channels import file as channel
 from factory.messages import Prepared, prepare
 from factory.packages import package_folder, verify
-from factory.releases import Release, get_release, stop_switch
+from factory.releases import Release, get_release, permitted, stopped
 from factory.state import open_factory, runs
-from shared.clock import rfc3339
-from shared.errors import PilotPlantError
+from shared.clock import parse_rfc3339, rfc3339
+from shared.errors import Fault, PilotPlantError
 from shared.package import Verified
 from shared.play import Schedule
 from shared.room import Room
@@ -81,19 +81,52 @@ def run_occurrence(
 ) -> RunResult:
     """Runs a release at one moment of its schedule; whoever asks twice is told so, and nothing happens twice.
 
-    Raises BadInput for an unknown release, Contained or Undecided from the box, and PilotPlantError where a file
-    on record is missing or changed; each is on record as failed.
+    Raises BadInput for an unknown release, OutOfOrder where the clock is behind the ledger, Contained or Undecided
+    from the box, and PilotPlantError where a file on record is missing or changed; the last three are on record as
+    failed.
     """
     room = open_factory(workspace)
     with room.transaction() as connection:
         get_release(connection, release)
-    with _one_at_a_time(workspace, release):
+        # A clock that is behind what was written already says of nothing whether it is due.
+        room.moment(connection)
+    with _one_at_a_time(workspace):
         with room.transaction() as connection:
-            attempt = _Attempt(room, get_release(connection, release), occurrence.astimezone(UTC), flow_run)
-            row, stopped = _row(connection, attempt), stop_switch(connection)
-        # What a killed attempt left belongs to nobody: attempts at one release wait for each other.
+            now = permitted(workspace, get_release(connection, release))
+            attempt = _Attempt(room, now, occurrence.astimezone(UTC), flow_run)
+            row, everything = _row(connection, attempt), stopped(workspace, connection)
+        # What a killed attempt left belongs to nobody: attempts wait for each other.
         _clear(attempt)
-        return _settled(attempt, row) or _stopped(attempt, stopped) or _run(attempt)
+        return _settled(attempt, row) or _stopped(attempt, everything) or _run(attempt)
+
+
+def close_cut_off(workspace: Workspace) -> list[str]:
+    """Puts on record what became of the runs whose process was killed; returns one sentence for each.
+
+    One that nobody is at work on has failed, unless its file is there. Running that occurrence again begins anew.
+    """
+    room = open_factory(workspace)
+    with room.transaction() as connection:
+        left = connection.execute(sa.select(runs).where(runs.c.state == "started")).all()
+    said = []
+    for row in left:
+        with suppress(PilotPlantError, BlockingIOError), _one_at_a_time(workspace, wait=False):
+            said.append(_close_cut_off(room, row.release, parse_rfc3339(row.occurrence)))
+    return [line for line in said if line]
+
+
+def _close_cut_off(room: Room, release: str, occurrence: datetime) -> str | None:
+    with room.transaction() as connection:
+        attempt = _Attempt(room, get_release(connection, release), occurrence, None)
+        row = _row(connection, attempt)
+    if row is None or row.state != "started":
+        return None  # it has ended meanwhile
+    _clear(attempt)
+    if _settled(attempt, row) is None:
+        _record_failure(attempt, PilotPlantError("its process was killed before anything was sent"))
+    with room.transaction() as connection:
+        state = _row(connection, attempt).state  # type: ignore[union-attr]  # nobody removes rows
+    return f"the run of {release} at {rfc3339(occurrence)} was cut off; on record it is {state} now"
 
 
 def _run(attempt: _Attempt) -> RunResult:
@@ -101,7 +134,7 @@ def _run(attempt: _Attempt) -> RunResult:
         package = _verified(attempt)
         if isinstance(package, RunResult):
             return package
-        why_not = _not_due(package.play.schedule, attempt.occurrence, attempt.room.now())
+        why_not = _before_admission(attempt) or _not_due(package.play.schedule, attempt.occurrence, attempt.room.now())
         if why_not:
             return _close(attempt, "skipped", why_not)
         _begin(attempt)
@@ -109,8 +142,10 @@ def _run(attempt: _Attempt) -> RunResult:
         _remember(attempt, prepared)
         return _send(attempt, prepared)
     except Exception as error:
-        # Whatever it was, the record says that this occurrence has failed, and why; then it goes on its way.
-        _record_failure(attempt, error)
+        # Whatever it was, the record says that this occurrence has failed, and why; then it goes on its way, which a
+        # disk that takes no record must not hide.
+        with suppress(Fault):
+            _record_failure(attempt, error)
         raise
     finally:
         _clear(attempt)
@@ -166,6 +201,17 @@ def _verified(attempt: _Attempt) -> Verified | RunResult:
     return found
 
 
+def _before_admission(attempt: _Attempt) -> str | None:
+    """Why a moment from before the release was there is not run, whatever the clock shows; None where it is not one.
+
+    A rehearsal's clock may be set back, and its releases then run again.
+    """
+    admitted = parse_rfc3339(attempt.release.admitted_at)
+    if attempt.workspace.mode == "rehearsal" or attempt.occurrence >= admitted:
+        return None
+    return f"this moment is from before the release was admitted, at {attempt.release.admitted_at}"
+
+
 def _not_due(schedule: Schedule, occurrence: datetime, now: datetime) -> str | None:
     """Why this occurrence is not to be run now; None where it is."""
     upcoming = f"the next one is at {rfc3339(schedule.next(now))}"
@@ -203,17 +249,23 @@ def _on_record(attempt: _Attempt, prepared: Prepared) -> dict[str, Any]:
 def _send(attempt: _Attempt, prepared: Prepared) -> RunResult:
     """The one moment that counts: still live, under the same epoch, and then file and record together."""
     with attempt.room.transaction() as connection:
-        now, row, stopped = get_release(connection, attempt.release.name), _row(connection, attempt), None
+        row = _row(connection, attempt)
         if row is not None and row.state == "done":
             return _result(attempt, "repeated", "another attempt has just done it; nothing was sent again", row)
-        stopped = stop_switch(connection)
-        if stopped is None and (now.state, now.epoch) == ("live", attempt.release.epoch):
+        attempt.room.moment(connection)
+        everything = stopped(attempt.workspace, connection)
+        now = permitted(attempt.workspace, get_release(connection, attempt.release.name))
+        if everything is None and (now.state, now.epoch) == ("live", attempt.release.epoch):
             if not channel.reveal(prepared.partial, attempt.final):
                 _require_digest(attempt, prepared.digest)
             _record_sent(attempt, connection, _on_record(attempt, prepared), found=False)
             said = f"{prepared.messages} messages written, {prepared.held_out} of {prepared.audience} units held out"
             return _result(attempt, "done", said + prepared.remark, _row(connection, attempt))
-    why = f"everything was stopped meanwhile: {stopped}" if stopped else f"the release is {now.state} since it began"
+    why = (
+        f"everything was stopped meanwhile: {everything}"
+        if everything
+        else f"the release is {now.state} since it began"
+    )
     return _close(attempt, "skipped", f"{why}; nothing was sent")
 
 
@@ -307,10 +359,14 @@ def _result(attempt: _Attempt, state: Literal["done", "repeated"], reason: str, 
 
 
 @contextmanager
-def _one_at_a_time(workspace: Workspace, release: str) -> Iterator[None]:
-    """Holds a release's lock, which the kernel lifts even after a kill; who comes second waits for the first."""
-    path = workspace.factory / "scratch" / f"{release}.lock"
+def _one_at_a_time(workspace: Workspace, *, wait: bool = True) -> Iterator[None]:
+    """Holds the lock of all runs, which the kernel lifts even after a kill; who comes second waits for the first.
+
+    One for all releases: a run leaves alone whom the others have written to, and so must see what they sent. Without
+    `wait` it raises BlockingIOError instead.
+    """
+    path = workspace.factory / "scratch" / "runs.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

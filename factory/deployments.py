@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory.releases import Release
+from factory.releases import Release, list_releases, play_of, stopped
+from factory.state import open_factory
 from shared.clock import rfc3339, whole_minute
 from shared.digests import short
+from shared.errors import BadInput
 from shared.play import Play
 from shared.workspace import Workspace
 
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, StateType
     from prefect.client.schemas.responses import DeploymentResponse
 
-POOL = "factory"
+POOL, POOL_TYPE, QUEUE = "factory", "process", "default"
+FLOW = "campaign"
 ENTRYPOINT = "factory/flows/campaign.py:campaign"
 TAG = "pilotplant"
+AGAIN = "again-"  # how the key of a run begins that was started once more after a crash
 PAGE = 200  # what the server gives out at most
 
 
@@ -74,6 +78,24 @@ def planned(release: Release, play: Play, *, stopped: bool) -> Deployment:
     return Deployment(release.name, play.schedule.cron, play.schedule.timezone, short(release.package), paused, tags)
 
 
+def all_planned(workspace: Workspace) -> tuple[dict[str, Deployment], dict[str, str]]:
+    """The deployments that releases should have now, by name; and why there is none, where a package cannot be read."""
+    wanted: dict[str, Deployment] = {}
+    broken: dict[str, str] = {}
+    with open_factory(workspace).transaction() as connection:
+        everything = stopped(workspace, connection) is not None
+    for release in list_releases(workspace):
+        if release.state == "retired":
+            continue
+        try:
+            play = play_of(workspace, release)
+        except BadInput as error:
+            broken[release.name] = error.what
+        else:
+            wanted[release.name] = planned(release, play, stopped=everything)
+    return wanted, broken
+
+
 @contextmanager
 def talking_to(environment: Mapping[str, str]) -> Iterator[None]:
     """Makes Prefect in this process use our server, whatever the user's environment or profile says."""
@@ -84,10 +106,10 @@ def talking_to(environment: Mapping[str, str]) -> Iterator[None]:
     try:
         # Imported only now: Prefect reads its settings as it is imported.
         from prefect.context import SettingsContext
-        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, Profile, Settings
+        from prefect.settings import PREFECT_API_KEY, Profile, Settings
 
         # A `.env` or `prefect.toml` in the current folder must not add credentials of some other server.
-        settings = Settings().copy_with_update(updates={PREFECT_API_KEY: None, PREFECT_API_AUTH_STRING: None})
+        settings = Settings().copy_with_update(updates={PREFECT_API_KEY: None})
         with SettingsContext(profile=Profile(name="pilotplant", settings={}), settings=settings):
             yield
     finally:
@@ -102,18 +124,23 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
+def pool_template() -> dict[str, Any]:
+    """The job template of our work pool, which is Prefect's own."""
+    from prefect.workers.process import ProcessWorker
+
+    return ProcessWorker.get_default_base_job_template()
+
+
 def create_pool() -> None:
     """The work pool that the worker serves, made if need be."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectNotFound
-    from prefect.workers.process import ProcessWorker
 
-    with _client() as client:
+    with client_of_ours() as client:
         try:
             client.read_work_pool(POOL)
         except ObjectNotFound:
-            template = ProcessWorker.get_default_base_job_template()
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+            client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, base_job_template=pool_template()))
 
 
 def deploy(workspace: Workspace, wanted: Deployment) -> None:
@@ -143,7 +170,7 @@ def deploy(workspace: Workspace, wanted: Deployment) -> None:
 @contextmanager
 def held() -> Iterator[tuple[SyncPrefectClient, list[DeploymentResponse]]]:
     """Every deployment as Prefect holds it now, with a client to change it."""
-    with _client() as client:
+    with client_of_ours() as client:
         known: list[DeploymentResponse] = []
         while page := client.read_deployments(limit=PAGE, offset=len(known)):
             known += page
@@ -156,11 +183,11 @@ def delete(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
 
 
 def remove_others(names: Sequence[str]) -> list[str]:
-    """Deletes our deployments of releases that are not among `names`; returns which."""
+    """Deletes the deployments of releases that are not among `names`; returns which."""
     gone: list[str] = []
     with held() as (client, known):
         for deployment in known:
-            if TAG in deployment.tags and deployment.name not in names:
+            if deployment.name not in names:
                 delete(client, deployment)
                 gone.append(deployment.name)
     return gone
@@ -176,7 +203,7 @@ def scheduled_run(release: str, since: datetime) -> FlowRunFacts | None:
     )
     from prefect.client.schemas.sorting import FlowRunSort
 
-    with _client() as client:
+    with client_of_ours() as client:
         found = client.read_flow_runs(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[release])),
             flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(after_=since)),
@@ -195,7 +222,7 @@ def end_zombies() -> int:
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
-    with _client() as client:
+    with client_of_ours() as client:
         zombies = _in_states(client, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
         for run in zombies:
             client.set_flow_run_state(run.id, Crashed(message="cut off with the plant it ran in"), force=True)
@@ -211,18 +238,20 @@ def run_again_crashed(known: set[str]) -> list[str]:
     from prefect.client.schemas.objects import StateType
 
     again = []
-    with _client() as client:
+    with held() as (client, present):
+        ours = {one.id: one.name for one in present}
         for run in _in_states(client, StateType.CRASHED):
-            if str(run.id) in known or not run.auto_scheduled or run.deployment_id is None:
+            if str(run.id) in known or not run.auto_scheduled or run.deployment_id not in ours:
                 continue
+            release = ours[run.deployment_id]
             moment = whole_minute(run.expected_start_time or datetime.now(UTC))
             client.create_flow_run_from_deployment(
                 run.deployment_id,
-                parameters={**run.parameters, "occurrence": rfc3339(moment)},
-                idempotency_key=f"again-{run.id}",  # the same after a restart: Prefect makes it once
+                parameters={"occurrence": rfc3339(moment)},
+                idempotency_key=f"{AGAIN}{run.id}",  # the same after a restart: Prefect makes it once
             )
             known.add(str(run.id))
-            again.append(str(run.parameters["release"]))
+            again.append(release)
     return again
 
 
@@ -255,7 +284,8 @@ def _facts(release: str, run: FlowRun) -> FlowRunFacts:
     )
 
 
-def _client() -> SyncPrefectClient:
+def client_of_ours() -> SyncPrefectClient:
+    """A client of the server that `talking_to` names."""
     from prefect.client.orchestration import get_client
 
     return get_client(sync_client=True)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from factory.deployments import ENTRYPOINT, POOL, Deployment, code_folder, delete, deploy, held
+from factory.comparison import PAUSED, deployment_as_held, deployment_as_planned, differing, pool_differs
+from factory.deployments import (
+    POOL,
+    POOL_TYPE,
+    Deployment,
+    client_of_ours,
+    create_pool,
+    delete,
+    deploy,
+    held,
+    pool_template,
+)
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-PAUSED = "paused"
 GONE = "it was deleted"
 TWICE = "there was another one of its name"
 
@@ -31,16 +41,16 @@ def edits(
     for release, plan in wanted.items():
         theirs = [one for one in present if one.name == release]
         if not theirs:
-            differing = [GONE] if release in applied else []
+            changes = [GONE] if release in applied else []
         elif len(theirs) > 1:
-            differing = [TWICE]
+            changes = [TWICE]
         else:
             # A change of ours that is still to be made is no edit of theirs.
-            ours = _expected(workspace, applied.get(release, plan))
+            ours = deployment_as_planned(workspace, applied.get(release, plan))
             asked = ours.keys() - ({PAUSED} if release not in applied else set())
-            differing = _differing(_found(theirs[0]), ours, sorted(asked))
-        if differing:
-            found[release] = tuple(differing)
+            changes = differing(deployment_as_held(theirs[0]), ours, asked)
+        if changes:
+            found[release] = tuple(changes)
     return found
 
 
@@ -53,46 +63,19 @@ def put_right(workspace: Workspace, plan: Deployment) -> None:
     deploy(workspace, plan)
 
 
-def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
-    return [f"{part} was {theirs[part]!r}, not {ours[part]!r}" for part in parts if theirs[part] != ours[part]]
+def put_pool_right() -> tuple[str, ...]:
+    """Makes the work pool as it should be again, and returns what was not."""
+    from prefect.client.schemas.actions import WorkPoolUpdate
 
-
-def _expected(workspace: Workspace, plan: Deployment) -> dict[str, Any]:
-    """Everything that decides what a deployment runs, and when."""
-    return {
-        "parameters": {"workspace": str(workspace.root), "release": plan.release},
-        "schedule": [(plan.cron, plan.timezone, True, {})],
-        "entrypoint": ENTRYPOINT,
-        "code": [{"prefect.deployments.steps.set_working_directory": {"directory": str(code_folder())}}],
-        "tags": sorted(plan.tags),
-        "version": plan.version,
-        "work pool": POOL,
-        "job variables": {},
-        "runs at once": 1,
-        PAUSED: plan.paused,
-    }
-
-
-def _found(one: DeploymentResponse) -> dict[str, Any]:
-    """The same of a deployment as Prefect holds it."""
-    limit = one.global_concurrency_limit
-    return {
-        "parameters": one.parameters,
-        "schedule": [
-            (
-                getattr(each.schedule, "cron", str(each.schedule)),
-                getattr(each.schedule, "timezone", None),
-                each.active,
-                each.parameters,
-            )
-            for each in one.schedules
-        ],
-        "entrypoint": one.entrypoint,
-        "code": one.pull_steps,
-        "tags": sorted(one.tags),
-        "version": one.version,
-        "work pool": one.work_pool_name,
-        "job variables": one.job_variables,
-        "runs at once": limit.limit if limit and limit.active else None,
-        PAUSED: one.paused,
-    }
+    create_pool()
+    with client_of_ours() as client:
+        pool = client.read_work_pool(POOL)
+        changes = pool_differs(pool)
+        if pool.type != POOL_TYPE:  # which can only be made anew; the deployments follow
+            client.delete_work_pool(POOL)
+            create_pool()
+        elif changes or pool.is_paused or pool.concurrency_limit is not None:
+            changes = changes or ["it was held up"]
+            whole = WorkPoolUpdate(base_job_template=pool_template(), is_paused=False, concurrency_limit=None)
+            client.update_work_pool(POOL, whole)
+    return tuple(changes)

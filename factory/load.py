@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 import duckdb
 import sqlalchemy as sa
 
-from factory.masking import pseudonym_key, pseudonym_sql
+from factory.masking import pseudonym_key
 from factory.state import loads, open_factory
 from factory.warehouse import contract_of, declarations, identities, open_warehouse, renew_version, require_contract
 from shared.clock import rfc3339
 from shared.contracts import Contract
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
+from shared.pseudonym import pseudonym_sql
 from shared.quality import quarantine_reasons
 from shared.room import Room
 from shared.sql import file_literal, identifier, literal

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from factory.masking import PREFIX, PSEUDONYM_HEX, generalised
+from factory.masking import generalised
 from shared.contracts import Document, Property, Value, parse_contract
 from shared.generalisation import Generalisation
+from shared.pseudonym import PREFIX, PSEUDONYM_HEX
 from shared.yamlfile import read_yaml
 
 PSEUDONYM = "a pseudonym (a keyed hash): the same id has the same one in every table"
@@ -24,7 +25,7 @@ _RULES = {"minimum", "maximum", "minLength", "maxLength", "pattern"}
 
 def masked_contract(path: Path) -> str:
     """The YAML text of an ODCS file's contract after masking; raises BadInput with file and line."""
-    document = read_yaml(path, Document)
+    document = read_yaml(path, Document, as_it_is=True)
     plain = document.model_dump(mode="json", by_alias=True, exclude_unset=True)
     [table] = plain["schema"]
     table["properties"] = [

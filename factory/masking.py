@@ -8,32 +8,17 @@ Lab-written SQL reads in production, so that such SQL means the same in both and
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import math
-import secrets
-from pathlib import Path
-
-import sqlalchemy as sa
 
 from factory.state import open_factory
 from shared.contracts import Column, Contract, Value
-from shared.digests import digest_bytes
-from shared.errors import BadInput, Refused
-from shared.files import write_once
 from shared.generalisation import Generalisation
-from shared.room import Room
+from shared.pseudonym import drawn_key, pseudonym_sql
 from shared.sql import identifier
 from shared.workspace import Workspace
 
 KEY_FILE = "pseudonym.key"
 KEY_DRAWN = "pseudonym_key_drawn"
-KEY_BYTES = 32
-# HMAC pads its key to SHA-256's block (RFC 2104).
-BLOCK_BYTES = 64
-PREFIX = "u_"
-PSEUDONYM_HEX = 32
 LEAST_INTEGER = -(2**63)
 
 
@@ -42,71 +27,12 @@ def pseudonym_key(workspace: Workspace) -> bytes:
 
     The Factory's ledger keeps the key's digest. Raises Refused where the key is gone, or is not the one first used.
     """
-    path = workspace.factory / KEY_FILE
-    room = open_factory(workspace)
-    with room.transaction() as connection:
-        first_used = _first_used(room, connection)
-    if first_used is None:
-        write_once(path, secrets.token_hex(KEY_BYTES), mode=0o600)
-    elif not path.exists():
-        raise _refusal("the pseudonym key is missing", path, first_used)
-    key = _read_key(path)
-    digest = digest_bytes(key)
-    if digest != (first_used or _remember(room, digest)):
-        raise _refusal(f"the pseudonym key is another one: {digest}", path, first_used)
-    return key
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        key = bytes.fromhex(path.read_text().strip())
-    except ValueError as error:
-        raise BadInput(
-            "the pseudonym key is damaged", where=str(path), remedy="restore it from a backup; a new one would not fit"
-        ) from error
-    if len(key) != KEY_BYTES:
-        raise BadInput("the pseudonym key is damaged", where=str(path), expected=f"{KEY_BYTES} bytes in hexadecimal")
-    return key
-
-
-def _first_used(room: Room, connection: sa.Connection) -> str | None:
-    """The digest of the key that was used first."""
-    table = room.entries_table
-    query = sa.select(table.c.body).where(table.c.subject == KEY_FILE, table.c.kind == KEY_DRAWN)
-    body = connection.execute(query.order_by(table.c.seq).limit(1)).scalar()
-    return None if body is None else str(json.loads(body)["digest"])
-
-
-def _remember(room: Room, digest: str) -> str:
-    """Writes the digest down unless another process has just done so; returns what the ledger has."""
-    with room.transaction() as connection:
-        known = _first_used(room, connection)
-        if known is None:
-            room.write(connection, KEY_DRAWN, KEY_FILE, {"digest": digest})
-        return known or digest
-
-
-def _refusal(what: str, path: Path, digest: str | None) -> Refused:
-    return Refused(
-        what,
-        where=str(path),
-        expected=f"the key of digest {digest}" if digest else "the key that was used first",
-        remedy="restore it from a backup; with another key every unit and every holdout would be drawn anew",
+    return drawn_key(
+        open_factory(workspace),
+        workspace.factory / KEY_FILE,
+        KEY_DRAWN,
+        lost="with another key every unit and every holdout would be drawn anew",
     )
-
-
-def pseudonym(key: bytes, identity: str) -> str:
-    """One customer's pseudonym."""
-    return PREFIX + hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_HEX]
-
-
-def pseudonym_sql(key: bytes, column: str) -> str:
-    """The DuckDB expression of `pseudonym` over a column's SQL."""
-    padded = key.ljust(BLOCK_BYTES, b"\0")
-    inner, outer = (bytes(byte ^ pad for byte in padded).hex() for pad in (0x36, 0x5C))
-    text = f"encode(CAST({column} AS VARCHAR))"
-    hashed = f"sha256(from_hex('{outer}') || from_hex(sha256(from_hex('{inner}') || {text})))"
-    return f"CASE WHEN {column} IS NULL THEN NULL ELSE '{PREFIX}' || substr({hashed}, 1, {PSEUDONYM_HEX}) END"
 
 
 def published(contract: Contract) -> tuple[Column, ...]:

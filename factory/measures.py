@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from factory.releases import Release, list_releases, next_occurrence, stop_switch
+from factory.releases import Release, list_releases, next_occurrence
+from factory.releases import stopped as why_stopped
 from factory.state import inbox, loads, open_factory, releases, runs
 from shared.digests import PREFIX
 from shared.room import Room
@@ -52,13 +54,14 @@ def measures(workspace: Workspace) -> Measures:
     """The present figures."""
     room = open_factory(workspace)
     with room.transaction() as connection:
-        stopped = stop_switch(connection)
-        by_state = _pairs(connection, sa.select(releases.c.state, sa.func.count()).group_by(releases.c.state))
+        stopped = why_stopped(workspace, connection)
         by_outcome = _pairs(connection, sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state))
         last = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
         admitted = set(connection.execute(sa.select(releases.c.package)).scalars())
         loaded = connection.execute(sa.select(sa.func.sum(loads.c.accepted), sa.func.sum(loads.c.quarantined))).one()
-    each = tuple(_of_release(room, release, stopped) for release in list_releases(workspace))
+    known = list_releases(workspace)
+    by_state: dict[str, int] = dict(sorted(Counter[str](release.state for release in known).items()))
+    each = tuple(_of_release(room, release, stopped) for release in known)
     folders = [path.name for path in inbox(workspace).glob("[!.]*") if path.is_dir()]
     waiting = sum(f"{PREFIX}{name}" not in admitted for name in folders)
     return Measures(stopped, by_state, by_outcome, last, loaded[0] or 0, loaded[1] or 0, each, waiting)

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from factory.channels.file import Message, outgoing, write_partial
+from factory.sent import leave_alone
 from factory.state import read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.assignment import held_out_sql, within_sql, workspace_holdout_salt
@@ -34,6 +35,7 @@ class Prepared:
         audience: units selected.
         held_out: of these, units left alone, for the release's holdout or the workspace's.
         strangers: of these, units that are not in the population's table, to whom nothing can be sent.
+        capped: of these, units that had got enough from all releases by then, see `factory.sent`.
         digest: the digest of `partial`.
     """
 
@@ -42,12 +44,14 @@ class Prepared:
     audience: int
     held_out: int
     strangers: int
+    capped: int
     messages: int
 
     @property
     def remark(self) -> str:
         """What else people should know."""
-        return f"; {self.strangers} units are not in the population's table and were left out" if self.strangers else ""
+        said = f"; {self.strangers} units are not in the population's table and were left out" if self.strangers else ""
+        return said + (f"; {self.capped} units had got enough messages and were left out" if self.capped else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,14 @@ class Selection:
         tables: the masked tables that the SQL was run over.
         audience: units selected.
         held_out: of these, units left alone, for the release's holdout or the workspace's.
+        capped: of these, units that have got enough by the occurrence that was asked for.
     """
 
     rows: Path
     tables: dict[str, Path]
     audience: int
     held_out: int
+    capped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,14 @@ class Composed:
     @property
     def strangers(self) -> int:
         """Units of the audience that are not in the population's table."""
-        return self.selection.audience - self.selection.held_out - self.messages
+        return self.selection.audience - self.selection.held_out - self.selection.capped - self.messages
 
 
-def select(workspace: Workspace, package: Sealed, scratch: Path) -> Selection:
-    """Runs the audience over the masked tables and leaves the holdouts alone; raises Contained or Undecided."""
+def select(workspace: Workspace, package: Sealed, scratch: Path, occurrence: datetime | None = None) -> Selection:
+    """Runs the audience over the masked tables and leaves the holdouts alone; raises Contained or Undecided.
+
+    With an occurrence that is about to be run it leaves alone whoever has got enough by then, too.
+    """
     play, population = package.play, package.promise.charter.population
     sql = package.text(play.audience)
     paths = export_masked(workspace, _tables_for(workspace, sql, population), scratch / "tables")
@@ -96,21 +105,26 @@ def select(workspace: Workspace, package: Sealed, scratch: Path) -> Selection:
         connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({file_literal(paths[population])})")
         is_held_out = _held_out_sql(workspace, package)
         held_out = _count(connection, f"SELECT count(*) FROM audience a WHERE {is_held_out}")
+        connection.execute(
+            f"CREATE TEMP TABLE reached AS SELECT a.unit FROM audience a JOIN population p ON p.{key} = a.unit "
+            f"WHERE NOT {is_held_out}"
+        )
+        capped = leave_alone(connection, workspace, package.release, occurrence, units="reached") if occurrence else 0
         fields = "".join(f", p.{identifier(name)}" for name in play.fields if name != "unit")
         connection.execute(
-            f"COPY (SELECT a.unit{fields} FROM audience a JOIN population p ON p.{key} = a.unit "
-            f"WHERE NOT {is_held_out} ORDER BY a.unit) TO {literal(str(rows))} (FORMAT parquet)"
+            f"COPY (SELECT r.unit{fields} FROM reached r JOIN population p ON p.{key} = r.unit ORDER BY r.unit) "
+            f"TO {literal(str(rows))} (FORMAT parquet)"
         )
-    return Selection(rows, paths, count, held_out)
+    return Selection(rows, paths, count, held_out, capped)
 
 
-def compose(workspace: Workspace, package: Sealed, scratch: Path) -> Composed:
+def compose(workspace: Workspace, package: Sealed, scratch: Path, occurrence: datetime | None = None) -> Composed:
     """Selects and renders, and writes nothing outside `scratch`; a run and its rehearsal differ only in what follows.
 
     Raises Contained or Undecided.
     """
     play, rendered = package.play, scratch / "rendered.parquet"
-    selection = select(workspace, package, scratch)
+    selection = select(workspace, package, scratch, occurrence)
     template, place = package.text(play.template), f"release {package.release}, {play.template}"
     policy = read_settings(workspace).without_landlock
     messages = render(template, play.subject, selection.rows, rendered, where=place, without_landlock=policy)
@@ -120,7 +134,7 @@ def compose(workspace: Workspace, package: Sealed, scratch: Path) -> Composed:
 
 def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scratch: Path) -> Prepared:
     """Composes the messages and writes the hidden file; raises Contained or Undecided."""
-    composed = compose(workspace, package, scratch)
+    composed = compose(workspace, package, scratch, occurrence)
     final = outgoing(workspace, package.release, occurrence)
     with connect() as connection:
         lines = _messages(connection, composed.rendered, composed.known)
@@ -132,6 +146,7 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
         selection.audience,
         selection.held_out,
         composed.strangers,
+        selection.capped,
         composed.messages,
     )
 
@@ -139,7 +154,7 @@ def prepare(workspace: Workspace, package: Verified, occurrence: datetime, scrat
 def _held_out_sql(workspace: Workspace, package: Sealed) -> str:
     """The condition under which `a.unit` is left alone: by this release, or by the workspace as it is set today."""
     salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
-    own = held_out_sql(package.release, "a.unit", package.play.holdout)
+    own = held_out_sql(package.release, "a.unit", package.play.holdout, package.nonce)
     return f"({own} OR {within_sql(salt, 'a.unit', Fraction(0), share)})"
 
 

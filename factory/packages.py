@@ -18,6 +18,9 @@ from shared.keys import PublicKey, narrowed, read_public
 from shared.package import Package, Sealed, Verified, against_play, distrust, open_package, read_promise
 from shared.workspace import Workspace
 
+# From these rules on a promise is held to the Factory's least holdout.
+HOLDOUT_RULES = 2
+
 
 def package_folder(workspace: Workspace, digest: str) -> Path:
     """The folder of an admitted package."""
@@ -40,7 +43,19 @@ def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | l
         return reasons
     decision = attestation.predicate.decision
     # Both are there, or `distrust` had said so.
-    return Verified(decision.release or "", decision.arm or "", candidate, promise, folder, attestation)
+    verified = Verified(decision.release or "", decision.arm or "", candidate, promise, folder, attestation)
+    return against_holdout(workspace, verified) or verified
+
+
+def against_holdout(workspace: Workspace, package: Sealed) -> list[str]:
+    """Why the share that the release leaves alone is not enough here; promises of before rules 2 chose it freely."""
+    least, share = read_settings(workspace).release_holdout_frac_min, package.play.holdout_frac
+    if package.promise.rules < HOLDOUT_RULES or share >= least:
+        return []
+    return [
+        f"it leaves a share of {share} of its audience alone, and what it delivers is measured by those: at least "
+        f"{least} by release_holdout_frac_min in configs/factory.yaml"
+    ]
 
 
 def open_arms(workspace: Workspace, candidate: Candidate, digest: str) -> list[Sealed]:

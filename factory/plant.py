@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from factory import deployments, processes
+from factory import deployments, incidents, processes
 from factory.admission import AdmissionResult, admit
-from factory.deployments import Deployment, FlowRunFacts
-from factory.edits import edits, put_right
-from factory.releases import list_releases, play_of, stop_switch
+from factory.deployments import POOL, Deployment, FlowRunFacts
+from factory.edits import edits, put_pool_right, put_right
+from factory.foreign import remove_foreign
+from factory.incidents import PREFECT, Incident
+from factory.releases import list_releases
 from factory.server import PrefectServer, choose_port
 from factory.state import open_factory, read_settings
 from shared.console import progress
-from shared.errors import BadInput, PilotPlantError, Undecided
+from shared.errors import PilotPlantError, Undecided
 from shared.play import Schedule
 from shared.workspace import Workspace
 
@@ -39,7 +42,9 @@ class Reconciled:
         removed: deployments of releases that are gone.
         again: releases whose last run had crashed, and was started once more.
         broken: releases whose package cannot be read, with the reason; they have no deployment.
-        edited: deployments that somebody had changed in Prefect itself, with each change; they are made anew.
+        edited: what somebody had changed in Prefect itself, by deployment (or pool), with each change; it is made anew.
+        foreign: what somebody had put into Prefect, by kind and name; it is gone.
+        not_run: runs that Prefect asked for and the worker did not start.
     """
 
     admission: AdmissionResult | None
@@ -48,6 +53,8 @@ class Reconciled:
     again: tuple[str, ...]
     broken: dict[str, str]
     edited: dict[str, tuple[str, ...]]
+    foreign: tuple[str, ...]
+    not_run: tuple[Incident, ...]
 
     def lines(self) -> list[str]:
         """What people should hear of it; nothing where nothing happened."""
@@ -61,6 +68,8 @@ class Reconciled:
             f"edited in Prefect, and put right: {name}: {'; '.join(changes)}; `pilotplant factory` governs releases"
             for name, changes in self.edited.items()
         ]
+        said += [f"not the Factory's, and removed from Prefect: {name}" for name in self.foreign]
+        said += [f"not run: {one.what}" for one in self.not_run]
         return said + [f"cannot be read: {name}: {why}" for name, why in self.broken.items()]
 
 
@@ -77,11 +86,17 @@ class Plant:
         self._names: set[str] | None = None
         self._seen: tuple[Any, ...] | None = None
         self._rerun: set[str] = set()
+        self._told = 0
 
     @property
     def url(self) -> str:
         """Where people look at it."""
         return self._up.url
+
+    @property
+    def password_file(self) -> Path:
+        """Where the password to it is."""
+        return self._up.password_file
 
     @property
     def deployed(self) -> tuple[Deployment, ...]:
@@ -100,23 +115,25 @@ class Plant:
             port = choose_port(self._port, read_settings(self.workspace).prefect.port)
             self._server = PrefectServer(home, port, self.say)
             stack.callback(self._stop)
+            _, self._told = incidents.since(open_factory(self.workspace), self._told)
             self._server.start()
             with self._prefect():
                 deployments.create_pool()
                 zombies = deployments.end_zombies()
             if zombies:
                 self.say(f"closed {zombies} runs that a killed plant had left open")
-            self._server.start_worker(deployments.POOL)
+            self._server.start_worker(self.workspace.root)
             yield self
 
     def reconcile(self) -> Reconciled:
         """Admits what has arrived, and makes the deployments agree with the releases; a second time changes nothing."""
         self._up.require_alive()
         admission = self._admit()
-        wanted, broken = self._wanted()
+        wanted, broken = deployments.all_planned(self.workspace)
         changed = tuple(plan for name, plan in wanted.items() if self._applied.get(name) != plan)
         removed: list[str] = []
         with self._prefect():
+            foreign, kept = self._remove_foreign()
             edited = self._put_right(wanted)
             for plan in changed:
                 deployments.deploy(self.workspace, plan)
@@ -124,9 +141,15 @@ class Plant:
             if self._names != set(wanted):
                 removed = deployments.remove_others(list(wanted))
             again = deployments.run_again_crashed(self._rerun)
+        if kept:
+            raise PilotPlantError(
+                f"Prefect does not give up what is not the Factory's: {', '.join(kept)}",
+                where=str(self.workspace.factory / "prefect" / "prefect.db"),
+                remedy="stop the Factory and move that file away; the next start makes a new one from the releases",
+            )
         self._names = set(wanted)
         self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
-        return Reconciled(admission, changed, tuple(removed), tuple(again), broken, edited)
+        return Reconciled(admission, changed, tuple(removed), tuple(again), broken, edited, foreign, self._not_run())
 
     def wait_for_scheduled_runs(self, timeout_s: float = RUN_WAIT_S) -> list[FlowRunFacts]:
         """The next run that each live release's schedule fires from now on, once it has ended.
@@ -154,7 +177,8 @@ class Plant:
     def keep_up(self, stopping: threading.Event, *, heard: Callable[[Reconciled], None]) -> None:
         """Reconciles every few seconds until `stopping` is set; raises where server or worker end by themselves.
 
-        What goes wrong in a round (a file half edited, a server that answers late) is said once, and tried again.
+        What goes wrong in a round (a file half edited, a full disk, a server that answers late) is said once, and tried
+        again.
         """
         from httpx import HTTPError
 
@@ -164,7 +188,7 @@ class Plant:
             try:
                 heard(self.reconcile())
                 trouble = ""
-            except (PilotPlantError, HTTPError) as error:
+            except (PilotPlantError, HTTPError, OSError) as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     self.say(f"this round failed, and is tried again: {trouble}")
@@ -188,14 +212,33 @@ class Plant:
         self._server, self._names, self._seen = None, None, None
         self._applied.clear()
 
+    def _remove_foreign(self) -> tuple[tuple[str, ...], list[str]]:
+        """Removes what is not ours from Prefect, each thing on record, and says what could not be removed."""
+        foreign, kept = remove_foreign([release.name for release in list_releases(self.workspace)])
+        for name in foreign:
+            self._record(PREFECT, f"not the Factory's: {name}", "it was removed from Prefect")
+        return tuple(foreign), kept
+
     def _put_right(self, wanted: Mapping[str, Deployment]) -> dict[str, tuple[str, ...]]:
         """Makes anew whatever was changed in Prefect itself, and says what that was."""
+        pool = put_pool_right()
         with deployments.held() as (_, present):
             edited = edits(self.workspace, wanted, self._applied, present)
         for release in edited:
             put_right(self.workspace, wanted[release])
             self._applied[release] = wanted[release]
+        edited |= {f"work pool {POOL}": pool} if pool else {}
+        for name, changes in edited.items():
+            self._record(name if name in wanted else PREFECT, f"edited in Prefect: {'; '.join(changes)}", "put right")
         return edited
+
+    def _record(self, subject: str, what: str, done: str) -> None:
+        incidents.record(open_factory(self.workspace), Incident(subject, what, done))
+
+    def _not_run(self) -> tuple[Incident, ...]:
+        """The runs that the worker has refused since this was asked last."""
+        found, self._told = incidents.since(open_factory(self.workspace), self._told)
+        return tuple(one for one in found if one.flow_run is not None)
 
     def _admit(self) -> AdmissionResult | None:
         """Looks at the inbox again only where something has changed that could change the answer."""
@@ -205,22 +248,6 @@ class Plant:
         result = admit(self.workspace)
         self._seen = seen
         return result
-
-    def _wanted(self) -> tuple[dict[str, Deployment], dict[str, str]]:
-        wanted: dict[str, Deployment] = {}
-        broken: dict[str, str] = {}
-        with open_factory(self.workspace).transaction() as connection:
-            stopped = stop_switch(connection) is not None
-        for release in list_releases(self.workspace):
-            if release.state == "retired":
-                continue
-            try:
-                play = play_of(self.workspace, release)
-            except BadInput as error:
-                broken[release.name] = error.what
-            else:
-                wanted[release.name] = deployments.planned(release, play, stopped=stopped)
-        return wanted, broken
 
 
 @contextmanager

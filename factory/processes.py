@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import PilotPlantError, Refused
+from shared.files import PRIVATE
 
 # Handed down from parent to child, into sessions of their own as well, which a process group is not.
 MARK = "PILOTPLANT_PLANT"
@@ -52,6 +53,7 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            umask=PRIVATE,
         )
     return Child(name, process, log)
 
@@ -96,7 +98,7 @@ def marked(mark: str) -> list[int]:
 def last_lines(log: Path) -> str:
     """The end of a log, for an error message."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(f"  | {line}" for line in text.splitlines()[-LOG_LINES:])
+    return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
 @contextmanager

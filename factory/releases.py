@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from factory import permits
 from factory.state import ReleaseState, open_factory, releases, runs, switches
 from shared.attestation import Promised, read_attestation
 from shared.charter import Promise
 from shared.clock import rfc3339
 from shared.digests import hex_of
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput, Fault, PilotPlantError, Refused, Undecided
+from shared.faults import fault
 from shared.metrics import Metric
 from shared.play import Play
 from shared.room import Room
 from shared.workspace import Workspace
 
 STOP_ALL = "stop-all"
+# Why a release rests whose permit is gone, where nothing else says it.
+NOT_RECORDED = "it was stopped while that could not be recorded"
+# What keeps a stop from being recorded, and must not keep it from holding.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_UNREACHABLE = (PilotPlantError, sa.exc.SQLAlchemyError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +78,20 @@ class StateChange:
     Attributes:
         releases: those that changed; empty where there was nothing to do.
         said: one sentence about it.
+        recorded: whether the database has it; if not, the next command that can write sees to that.
     """
 
     state: str
     releases: tuple[str, ...]
     said: str
+    recorded: bool = True
 
 
 def list_releases(workspace: Workspace) -> list[Release]:
     """Every release, by name."""
     with open_factory(workspace).transaction() as connection:
-        return [_release(row) for row in connection.execute(sa.select(releases).order_by(releases.c.name))]
+        found = [_release(row) for row in connection.execute(sa.select(releases).order_by(releases.c.name))]
+    return [permitted(workspace, release) for release in found]
 
 
 def get_release(connection: sa.Connection, name: str) -> Release:
@@ -100,7 +112,15 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
     with open_factory(workspace).transaction() as connection:
         release = get_release(connection, name)
         query = sa.select(runs).where(runs.c.release == name).order_by(runs.c.occurrence.desc())
-        return release, [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+        return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def has_open_runs(workspace: Workspace) -> bool:
+    """Whether any run has begun and not ended, by what is on record."""
+    with open_factory(workspace).transaction() as connection:
+        return (
+            connection.execute(sa.select(runs.c.release).where(runs.c.state == "started").limit(1)).first() is not None
+        )
 
 
 def play_of(workspace: Workspace, release: Release) -> Play:
@@ -134,14 +154,73 @@ def promised_by(workspace: Workspace, release: Release) -> tuple[tuple[Promised,
     return (promised, promise.metrics) if all(one.metric in promise.metrics for one in promised) else None
 
 
+def permitted(workspace: Workspace, release: Release) -> Release:
+    """The release as things stand: without a permit it is paused, whatever the database could be told."""
+    if release.state == "live" and not permits.has(workspace, release.name):
+        return replace(release, state="paused")
+    return release
+
+
+def stopped(workspace: Workspace, connection: sa.Connection) -> str | None:
+    """Why everything is stopped as things stand; None where it is not."""
+    recorded = stop_switch(connection)
+    return NOT_RECORDED if recorded is None and not permits.has(workspace, permits.ALL) else recorded
+
+
 def stop_switch(connection: sa.Connection) -> str | None:
-    """Why everything is stopped; None where it is not."""
+    """Why everything is stopped by the database; None where it is not."""
     return connection.execute(sa.select(switches.c.reason).where(switches.c.name == STOP_ALL)).scalar_one_or_none()
 
 
+def settle(room: Room) -> None:
+    """Brings database and permits together: what one of them stops is stopped in both. Nobody is asked to wait for it.
+
+    Where the disk takes neither, everything is left as it is; `permitted` and `stopped` say how things stand.
+    """
+    with suppress(Fault, OSError), room.transaction() as connection:
+        live, switch = _in_state(connection, "live"), stop_switch(connection)
+        permits.begin(room, connection, [release.name for release in live], stopped=switch is not None)
+        if switch is None and not permits.has(room.workspace, permits.ALL):
+            stop_everything(room, connection, NOT_RECORDED)
+        for release in _in_state(connection, "live"):
+            if not permits.has(room.workspace, release.name):
+                _move(room, connection, release, "paused", NOT_RECORDED)
+        _take_what_is_stopped(room.workspace, connection)
+
+
+def _take_what_is_stopped(workspace: Workspace, connection: sa.Connection) -> None:
+    live = {release.name for release in _in_state(connection, "live")}
+    for name in permits.held(workspace) - live:
+        permits.take(workspace, name)
+    if stop_switch(connection) is not None:
+        permits.take(workspace, permits.ALL)
+
+
 def pause(workspace: Workspace, name: str, *, reason: str) -> StateChange:
-    """Stops a release from running until it is resumed."""
-    room = open_factory(workspace)
+    """Stops a release from running until it is resumed, also where no database can be written.
+
+    Raises Undecided where neither its permit can be taken nor the database written.
+    """
+    if not _NAME.fullmatch(name):  # a permit of another name may be one for everything
+        raise BadInput(f"`{name}` is no release's name", remedy="name one of: pilotplant factory releases")
+    hindered: OSError | None = None
+    taken = False
+    try:
+        taken = permits.take(workspace, name)
+    except OSError as error:
+        hindered = error
+    try:
+        return _pause(workspace, name, reason)
+    except _UNREACHABLE as error:
+        if hindered is not None:
+            raise _not_stopped(f"release {name} is not paused", hindered, error) from error
+        if not taken and not _rests(workspace, name):
+            raise
+        return _unrecorded("paused", f"release {name} is paused: it has no permit to run any more", error)
+
+
+def _pause(workspace: Workspace, name: str, reason: str) -> StateChange:
+    room = open_factory(workspace, settled=False)
     with room.transaction() as connection:
         release = get_release(connection, name)
         if release.state == "paused":
@@ -169,14 +248,57 @@ def resume(workspace: Workspace, name: str, *, reason: str) -> StateChange:
             return StateChange("live", (), f"release {name} is live already; nothing was changed")
         _refuse_retired(release)
         _move(room, connection, release, "live", reason)
+        # Last, and before anybody else sees the database's word: what has a permit is never to be paused in it.
+        permits.give(workspace, name)
     return StateChange("live", (name,), f"release {name} is live again")
 
 
 def stop_all(workspace: Workspace, *, reason: str) -> StateChange:
-    """Sets the stop switch and pauses every live release, in one step; nothing is sent from here on."""
-    room = open_factory(workspace)
-    with room.transaction() as connection:
-        return stop_everything(room, connection, reason)
+    """Stops everything in one step, also where no database can be written; nothing is sent from here on.
+
+    Raises Undecided where neither the permit can be taken nor the database written.
+    """
+    hindered: OSError | None = None
+    try:
+        permits.stop(workspace)
+    except OSError as error:
+        hindered = error
+    try:
+        room = open_factory(workspace, settled=False)
+        with room.transaction() as connection:
+            return stop_everything(room, connection, reason)
+    except _UNREACHABLE as error:
+        if hindered is not None:
+            raise _not_stopped("nothing is stopped for good", hindered, error) from error
+        return _unrecorded("stopped", "everything is stopped: no run has a permit any more", error)
+
+
+def _rests(workspace: Workspace, name: str) -> bool:
+    """Whether a release that is known lost its permit before."""
+    try:
+        return any((each.name, each.state) == (name, "paused") for each in list_releases(workspace))
+    except _UNREACHABLE:
+        return False
+
+
+def _unrecorded(state: str, said: str, error: Exception) -> StateChange:
+    why = getattr(fault(error) or error, "what", str(error))
+    return StateChange(
+        state,
+        (),
+        f"{said}. This could not be recorded ({why}); the next command that can write does it",
+        recorded=False,
+    )
+
+
+def _not_stopped(what: str, hindered: OSError, error: Exception) -> Undecided:
+    reasons = {getattr(fault(each) or each, "what", str(each)) for each in (hindered, error)}
+    return Undecided(
+        f"{what}: {'; '.join(sorted(reasons))}",
+        where=str(hindered.filename),
+        expected="a disk or a database that can be written",
+        remedy="no run begins while neither can be written. Give the command again at once when one of them can",
+    )
 
 
 def stop_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
@@ -191,7 +313,7 @@ def stop_everything(room: Room, connection: sa.Connection, reason: str) -> State
         _move(room, connection, release, "paused", reason)
     # The epochs tell `resume --all` which releases nobody has touched since.
     epochs = {release.name: release.epoch + 1 for release in live}
-    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs})
+    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs}, halts=True)
     names = tuple(epochs)
     said = f"everything is stopped ({len(names)} paused now); `pilotplant factory resume --all` lifts it"
     return StateChange("stopped", names, said)
@@ -201,7 +323,10 @@ def resume_all(workspace: Workspace, *, reason: str) -> StateChange:
     """Lifts the stop switch; releases that it paused, and nobody touched since, run again."""
     room = open_factory(workspace)
     with room.transaction() as connection:
-        return resume_everything(room, connection, reason)
+        change = resume_everything(room, connection, reason)
+        if stop_switch(connection) is None:
+            permits.give(workspace, *change.releases, permits.ALL)
+        return change
 
 
 def resume_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
@@ -240,7 +365,8 @@ def _move(room: Room, connection: sa.Connection, release: Release, state: Releas
     epoch = release.epoch + 1
     connection.execute(releases.update().where(releases.c.name == release.name).values(state=state, epoch=epoch))
     body = {"from": release.state, "to": state, "epoch": epoch, "reason": reason}
-    room.write(connection, "paused" if state == "paused" else "resumed", release.name, body)
+    halts = state == "paused"
+    room.write(connection, "paused" if halts else "resumed", release.name, body, halts=halts)
 
 
 def _refuse_retired(release: Release) -> None:

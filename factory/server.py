@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import time
@@ -13,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory import processes
+from factory.door import HOST
 from shared.errors import BadInput, Undecided
+from shared.files import write_atomically
 
-HOST = "127.0.0.1"
+USER = "pilotplant"
 # Measured: ready after 6 to 9 s, 15 to 20 s the first time; a busy machine takes several times that.
 READY_WAIT_S = 180.0
 TELL_EVERY_S = 10.0
@@ -27,7 +30,7 @@ class PrefectServer:
     """A server with its worker.
 
     Attributes:
-        home: its own folder: database, logs, pages.
+        home: its own folder: database, logs, pages, password.
         port: where it listens, on loopback.
         say: where progress goes.
     """
@@ -35,6 +38,7 @@ class PrefectServer:
     home: Path
     port: int
     say: Callable[[str], None]
+    _password: str = field(default_factory=lambda: f"{USER}:{secrets.token_urlsafe(32)}", repr=False)
     _children: list[processes.Child] = field(default_factory=list)
 
     @property
@@ -43,18 +47,25 @@ class PrefectServer:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def password_file(self) -> Path:
+        """Where the password of this start is written, for people who look at the pages."""
+        return self.home / "password"
+
+    @property
     def mark(self) -> str:
         """What every process of ours carries."""
         return str(self.home)
 
     def start(self) -> None:
-        """Starts the server and waits until it answers.
+        """Starts the server under a new password and waits until it answers.
 
         Raises PilotPlantError where it ends by itself, Undecided where it takes too long.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        write_atomically(self.password_file, f"{self._password}\n")
         self.say(f"starting Prefect's server on {self.url} (log: {self.home / 'logs' / 'server.log'})")
-        server = self._run("server", "server", "start", "--host", HOST, "--port", str(self.port))
+        server = self._run("server", "factory.door", str(self.port))
         began = told = time.monotonic()
         while not _healthy(f"{self.url}/api/health"):
             server.require_alive()
@@ -71,9 +82,9 @@ class PrefectServer:
             time.sleep(POLL_S)
         self.say(f"the server is ready after {time.monotonic() - began:.0f} s")
 
-    def start_worker(self, pool: str) -> None:
-        """Starts a worker that runs flows as processes."""
-        self._run("worker", "worker", "start", "--pool", pool, "--type", "process", "--name", "plant")
+    def start_worker(self, workspace: Path) -> None:
+        """Starts the worker that runs this workspace's campaigns as processes."""
+        self._run("worker", "factory.worker", str(workspace))
 
     def require_alive(self) -> None:
         """Raises PilotPlantError where server or worker have ended by themselves."""
@@ -81,20 +92,29 @@ class PrefectServer:
             child.require_alive()
 
     def stop(self) -> None:
-        """Ends the worker, the server, and whatever they started."""
+        """Ends the worker, the server, and whatever they started; the password ends with them."""
         processes.stop(self._children, self.mark)
         self._children.clear()
+        self.password_file.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
-        """What our processes see: the user's environment without a word about any other Prefect."""
+        """What our processes see: the user's environment without a word about any other Prefect.
+
+        The password goes this way alone: no other account can read a process's environment, and each can its arguments.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         # A proxy for the world must not stand between us and our own machine.
         direct = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), HOST, "localhost")))
         ours = {
             "HOME": str(self.home),
             "PROFILES_PATH": str(self.home / "profiles.toml"),
+            "API_AUTH_STRING": self._password,
             "API_URL": f"{self.url}/api",
+            "CLIENT_CSRF_SUPPORT_ENABLED": "true",
             "SERVER_ANALYTICS_ENABLED": "false",
+            "SERVER_API_AUTH_STRING": self._password,
+            "SERVER_CORS_ALLOWED_ORIGINS": self.url,
+            "SERVER_CSRF_PROTECTION_ENABLED": "true",
             "SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.home / 'prefect.db'}",
             "SERVER_EPHEMERAL_ENABLED": "false",
             "SERVER_UI_API_URL": f"{self.url}/api",
@@ -105,10 +125,10 @@ class PrefectServer:
         ours = {f"PREFECT_{name}": value for name, value in ours.items()}
         return kept | ours | {processes.MARK: self.mark, "NO_PROXY": direct, "no_proxy": direct, "DO_NOT_TRACK": "1"}
 
-    def _run(self, name: str, *arguments: str) -> processes.Child:
+    def _run(self, name: str, module: str, argument: str) -> processes.Child:
         child = processes.start(
             f"Prefect's {name}",
-            [sys.executable, "-m", "prefect", *arguments],
+            [sys.executable, "-P", "-m", module, argument],
             environment=self.environment(),
             folder=self.home,  # where no `.env` or `prefect.toml` lies
             log=self.home / "logs" / f"{name}.log",

@@ -20,13 +20,16 @@ from factory.masked_contract import masked_contract
 from factory.masking import masked_sql, pseudonym_key
 from factory.state import exports, open_factory, read_settings, releases, snapshots
 from factory.warehouse import contract_of, export, open_warehouse, require_contract, tables, versions
-from shared.clock import rfc3339
+from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import canonical, digest_bytes, digest_file
 from shared.errors import PilotPlantError, Refused
 from shared.files import locked, scratch_in, settle_verified, write_atomically
 from shared.room import Room
 from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest, open_snapshot
 from shared.workspace import Workspace
+
+# The ledger's entry for a snapshot that is there for the first time.
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +180,18 @@ def _live(room: Room) -> list[LiveRelease]:
 
 
 def _remember(room: Room, manifest: SnapshotManifest, exported: list[dict[str, str]]) -> None:
-    at = rfc3339(room.now())
     with room.transaction() as connection:
-        known = connection.execute(sa.select(snapshots.c.id).where(snapshots.c.id == manifest.id)).first()
+        now = room.moment(connection)
+        at = rfc3339(now)
+        known = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == manifest.id)).first()
+        if known is not None and parse_rfc3339(known.at) > now:
+            # It was published under a clock that ran ahead, and is now published at its true time.
+            connection.execute(snapshots.update().where(snapshots.c.id == manifest.id).values(at=at))
         if known is None:
             connection.execute(snapshots.insert().values(id=manifest.id, at=at))
             body = {"tables": {name: table.model_dump() for name, table in manifest.tables.items()},
                     "holdout_frac": str(manifest.holdout_frac)}  # fmt: skip
-            room.write(connection, "published", manifest.id, body)
+            room.write(connection, PUBLISHED, manifest.id, body)
         for row in exported:
             connection.execute(sa.delete(exports).where(exports.c.table == row["table"]))
             connection.execute(exports.insert().values(row))

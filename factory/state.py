@@ -113,6 +113,11 @@ class FactorySettings(BaseModel):
         signatures_min: how many persons must have signed a package, by the risk tier of its charter.
         holdout_frac: the share of all customers that no pilot and no release touches.
         contacts_per_week: how many messages one unit may get within a week, from all releases together.
+        above_cap_frac_max: the share of a release's units that may be planned for more, when it is admitted; a run
+            leaves them alone once they have got so many.
+        simultaneous_frac_max: the share of a release's units that may get another release's message at the very same
+            moment; above a half, most people would get two at once.
+        release_holdout_frac_min: the least share of its audience that a release leaves alone; 0 allows one without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,6 +133,10 @@ class FactorySettings(BaseModel):
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # One a day, which is where Bird's frequency capping begins as well (docs.bird.com, "Frequency Capping").
     contacts_per_week: int = Field(default=7, ge=1)
+    above_cap_frac_max: float = Field(default=0, ge=0, lt=1)
+    simultaneous_frac_max: float = Field(default=0.5, ge=0, lt=1)
+    # Kohavi, Tang and Xu (2020), "Trustworthy Online Controlled Experiments", ch. 23: holdbacks keep 1 to 10 percent.
+    release_holdout_frac_min: Decimal = Field(default=Decimal("0.01"), ge=0, lt=1, allow_inf_nan=False)
 
 
 def read_settings(workspace: Workspace) -> FactorySettings:
@@ -135,9 +144,14 @@ def read_settings(workspace: Workspace) -> FactorySettings:
     return read_yaml(workspace.configs / "factory.yaml", FactorySettings)
 
 
-def open_factory(workspace: Workspace) -> Room:
-    """The Factory's room."""
-    return open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+def open_factory(workspace: Workspace, *, settled: bool = True) -> Room:
+    """The Factory's room, its releases as their permits have them unless that is left to the caller."""
+    room = open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+    if settled:
+        from factory.releases import settle  # which reads these tables
+
+        settle(room)
+    return room
 
 
 def inbox(workspace: Workspace) -> Path:

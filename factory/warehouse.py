@@ -10,9 +10,11 @@ from pathlib import Path
 
 import duckdb
 
-from factory.masking import masked_sql, pseudonym_key, pseudonym_sql
+from factory.masking import masked_sql, pseudonym_key
 from shared.contracts import Contract, load_contract
 from shared.errors import BadInput, PilotPlantError
+from shared.faults import fault
+from shared.pseudonym import pseudonym_sql
 from shared.sql import identifier, literal
 from shared.workspace import Workspace
 
@@ -43,7 +45,9 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
             return duckdb.connect(str(path), read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
-                raise PilotPlantError(f"the warehouse does not open: {error}", where=str(path)) from error
+                raise fault(error, str(path)) or PilotPlantError(
+                    f"the warehouse does not open: {error}", where=str(path)
+                ) from error
             if time.monotonic() > give_up:
                 raise PilotPlantError(
                     f"another process has held the warehouse for {LOCK_WAIT_S:.0f} s",

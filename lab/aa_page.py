@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
+from lab.svg import SETTINGS, svg
 from shared.aa import BINS, AaCertificate, AaMetric, interval
 from shared.files import write_atomically
 from shared.page import pages
@@ -40,17 +40,14 @@ def _plot(certificate: AaCertificate) -> str | None:
     if not shown:
         return None
     rows = -(-len(shown) // PER_ROW)
-    # A fixed salt and no metadata make equal certificates an equal file, which names nothing outside itself.
-    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(4.0 * min(PER_ROW, len(shown)), 2.6 * rows), layout="constrained")
         panels = figure.subplots(rows, min(PER_ROW, len(shown)), squeeze=False).ravel()
         for panel, found in zip(panels, shown, strict=False):
             _panel(panel, found, certificate)
         for panel in panels[len(shown) :]:
             panel.set_axis_off()
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return stream.getvalue()
+        return svg(figure)
 
 
 def _panel(panel: Any, found: AaMetric, certificate: AaCertificate) -> None:

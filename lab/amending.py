@@ -23,8 +23,10 @@ from shared.amendment import Change, changes, extends, protected
 from shared.charter import AMENDMENT_REASON_MIN, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
+from shared.draw import redrawn
 from shared.errors import BadInput, Refused
-from shared.register import Register, TooLate
+from shared.line import Uncarried
+from shared.register import LineOf, Register, TooLate
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.usage import SnapshotUser, declare
@@ -34,7 +36,7 @@ from shared.workspace import Workspace
 _FIXED = {("charter", "pilot"), ("charter", "budget", "currency")}
 # And from the moment that the time box has begun: that moment.
 _BEGUN = {("charter", "time_box", "start"), ("charter", "time_box", "timezone")}
-# By what units get their arms.
+# By what units get their arms: under the first rules it may be changed until somebody is exposed.
 _DRAWN = {"arms", "population", "assignment", "layer", "cluster"}
 
 
@@ -57,11 +59,21 @@ class Amended:
     @property
     def reassigned(self) -> bool:
         """Whether units get their arms otherwise than before, so that lists of arms given out are void."""
-        return any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
+        return self.promise.rules == 1 and any(change["path"].split(".")[0] in _DRAWN for change in self.changes)
 
 
-def amend(workspace: Workspace, name: str, reason: str, register: Register, *, dry_run: bool = False) -> Amended:
+def amend(
+    workspace: Workspace,
+    name: str,
+    reason: str,
+    register: Register,
+    *,
+    dry_run: bool = False,
+    line: LineOf | None = None,
+) -> Amended:
     """Makes the charter as it stands the next version of a pilot's promise; the same content again is a no-op.
+
+    `line` tells beforehand what the gate would refuse because it continues earlier pilots.
 
     Raises Refused for what may no longer be changed, and the first of the obstacles where there are any.
     """
@@ -82,7 +94,7 @@ def amend(workspace: Workspace, name: str, reason: str, register: Register, *, d
             return _unchanged(pilot, finished=finished)
         frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))
         with reserving(workspace):
-            found = _plan(room, pilot, frozen)
+            found = _plan(room, pilot, frozen, line)
             if dry_run:
                 return Amended(pilot, frozen.promise, [change.as_json() for change in found], "planned")
             _record(room, pilot, frozen, found)
@@ -96,7 +108,7 @@ def _unchanged(pilot: Pilot, *, finished: bool) -> Amended:
     return Amended(pilot, pilot.promise, made, "finished" if finished else "same")
 
 
-def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
+def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tuple[Change, ...]:
     """What would change; raises the first thing that speaks against it."""
     now, before, after = room.now(), pilot.promise, frozen.promise
     pilot.require_open(now, "amendments")
@@ -107,6 +119,8 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
     _require_free("once the time box has begun", pilot, [c for c in found if began and c.path in _BEGUN])
     if exposed:
         _require_free("after the first exposure", pilot, list(protected(before, after)))
+    _require_drawn_alike(pilot, after)
+    if exposed:
         _require_unseen(room, pilot, after)
     _require_time(room, pilot, after)
     _require_money(room, pilot, after)
@@ -115,7 +129,7 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
         raise_first(examine_free(room, frozen, costlier=costlier))
     else:
         same_start = after.charter.time_box.starts == before.charter.time_box.starts
-        raise_first(examine(room, frozen, began=same_start).problems)
+        raise_first(examine(room, frozen, began=same_start, line=line).problems)
     return found
 
 
@@ -133,6 +147,18 @@ def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
             where=f"pilots/{pilot.name}/charter.yaml",
             expected="; ".join(f"{change.name}: {_plain(change.before)}" for change in found),
             remedy=f"put them back (what was frozen lies in {pilot.frozen}), or start another pilot under a new name",
+        )
+
+
+def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
+    """Raises Refused for other arms by the nonce that is known since the launch: they would have been chosen by it."""
+    moved = redrawn(pilot.charter, after.charter) if after.rules > 1 else []
+    if moved:
+        raise Refused(
+            "who gets which arm was drawn at the launch, and these would draw anew: " + ", ".join(moved),
+            where=f"pilots/{pilot.name}/charter.yaml",
+            expected=f"as they were frozen, in {pilot.frozen}",
+            remedy="put them back, or start another pilot under a new name",
         )
 
 
@@ -184,7 +210,7 @@ def _record(room: Room, pilot: Pilot, frozen: Frozen, found: tuple[Change, ...])
     made = {"version": promise.version, "promise": promise.digest, "before": pilot.promise.digest, "reason": reason,
             "changes": [change.as_json() for change in found]}  # fmt: skip
     with room.transaction() as connection:
-        now = room.now()
+        now = room.moment(connection)
         connection.execute(amendments.insert().values(pilot=name, at=rfc3339(now), **made))
         _put_in_force(connection, promise)
         room.write(connection, "amended", name, {**made, "reserved": charter.budget.total.as_json()}, at=now)
@@ -205,14 +231,24 @@ def _put_in_force(connection: sa.Connection, promise: Promise) -> None:
 def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
     """Has the gate take in a version that it does not have yet, and whether there was one.
 
-    Raises Refused, and puts the version before in force again, where the time box of that was over by then.
+    Raises Refused, and puts the version before in force again, where the time box of that was over by then, or where
+    the version continues other pilots and does not carry what they have spent.
     """
     if not pilot.undeposited:
         return False
     with room.transaction() as connection:
         head = room.head(connection)
     try:
-        receipt = register(room.workspace, pilot.promise, head, before=pilot.earlier()[-1].charter.time_box.ends)
+        receipt = register(
+            room.workspace,
+            pilot.promise,
+            head,
+            before=pilot.earlier()[-1].charter.time_box.ends,
+            texts={file: pilot.frozen_file(file).read_bytes() for file in pilot.promise.files},
+        )
+    except Uncarried:
+        _withdraw(room, pilot)
+        raise
     except TooLate as error:
         _withdraw(room, pilot)
         raise Refused(

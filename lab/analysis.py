@@ -18,7 +18,7 @@ from lab.judging import IN_THE_FUTURE
 from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot
 from lab.state import analyses, open_lab
-from lab.traits import traits_sql
+from lab.traits import known_before, traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
@@ -126,15 +126,15 @@ def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
 def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
     """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes.
 
-    Beside them, where the charter names any, the exposed units' traits.
+    Beside them, where the charter names any, the exposed units' traits, and all else that is published of them.
     An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
     A row that came before its time and once more after it is not missing from anything, and is none any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    contract = pilot.contract
+    told = "" if pilot.promise.rules == 1 else _said(pilot)
     with connect() as connection:
         for part in PARTS:
-            rows = rows_sql(parts(room, pilot, part), part_columns(part, contract))
+            rows = rows_sql(parts(room, pilot, part), part_columns(part, pilot))
             connection.execute(f"CREATE TEMP VIEW recorded_{part} AS {rows}")
         future, early = literal(IN_THE_FUTURE), early_sql("recorded_exposures", "recorded_outcomes")
         connection.execute(
@@ -147,17 +147,26 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
             "outcomes": "FROM recorded_outcomes ANTI JOIN early USING (event_id)",
             "conflicts": f"FROM recorded_conflicts WHERE reason <> {future} UNION ALL "
             f"SELECT * FROM recorded_conflicts ANTI JOIN accepted USING (kind, event_id, unit) WHERE reason = {future} "
-            f"UNION ALL SELECT 'outcomes', event_id, unit, {literal(EARLY)} FROM early",
+            f"UNION ALL SELECT 'outcomes', event_id, e.unit, {literal(EARLY)}{told} FROM early e "
+            f"JOIN recorded_outcomes o USING (event_id)",
         }
         for part in PARTS:
-            order = ", ".join(identifier(column.name) for column in part_columns(part, contract))
+            order = ", ".join(identifier(column.name) for column in part_columns(part, pilot))
             # Whether a column has a NULL decides how it is written. Of a table DuckDB knows that by its rows, of files
             # only where there is just one of them.
             connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             _copy(connection, part, order, folder)
-        if pilot.charter.traits:
-            connection.execute(f"CREATE TEMP TABLE traits AS {traits_sql(connection, room.workspace, pilot)}")
-            _copy(connection, "traits", "unit", folder)
+        for part, columns in known_before(room.workspace, pilot).items():
+            known = traits_sql(connection, room.workspace, pilot, columns)
+            connection.execute(f"CREATE TEMP TABLE {part} AS {known}")
+            _copy(connection, part, "unit", folder)
+
+
+def _said(pilot: Pilot) -> str:
+    """What an outcome said that is set aside, as columns beside why: arm, assigned, at and said."""
+    valued = [column.name for column in pilot.contract.columns if column.name not in {"event_id", "unit", "at"}]
+    texts = ", ".join(f"{literal(name)}, CAST(o.{identifier(name)} AS VARCHAR)" for name in valued)
+    return f', NULL::VARCHAR, NULL::VARCHAR, CAST(o."at" AS VARCHAR), CAST(json_object({texts}) AS VARCHAR)'
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, part: str, order: str, folder: Path) -> None:

@@ -9,7 +9,6 @@ import duckdb
 
 from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab
-from shared.charter import Promise
 from shared.digests import digest_file
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
@@ -33,12 +32,12 @@ class Assigned:
     left_out: dict[str, int]
 
 
-def arm_of(promise: Promise, workspace: str, unit: str, cluster: str | None = None) -> str | None:
-    """The arm of one unit, by the workspace's id; None where the unit takes no part. `assign` says the same of all.
+def arm_of(workspace: Workspace, pilot: Pilot, unit: str, cluster: str | None = None) -> str | None:
+    """The arm of one unit of a launched pilot; None where the unit takes no part. `assign` says the same of all.
 
     `cluster`: the unit's value of the charter's cluster, as text, where arms are drawn by that.
     """
-    return Draw.of(promise, workspace).arm(unit, cluster)
+    return pilot.draw(workspace).arm(unit, cluster)
 
 
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
@@ -53,7 +52,7 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
             f"pilot {name} takes its arms from the system that exposes (assignment: source)",
             remedy="record the exposures with their arms: pilotplant lab record " + name,
         )
-    draw = Draw.of(pilot.promise, workspace.id)
+    draw = pilot.draw(workspace)
     with connect() as connection, scratch_in(pilot.folder) as scratch:
         connection.execute(f"CREATE VIEW population AS {population_sql(workspace, pilot)}")
         chosen = "population" if units is None else _named(connection, units, pilot)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 
 from lab.freezing import CONTRACTS, Frozen
 from lab.precedents import Precedent
+from shared.bounds import Level, never_negative
 from shared.charter import Charter
 from shared.contracts import load_contract
 from shared.evidence.model import Moments
@@ -66,6 +68,21 @@ def baselines(frozen: Frozen, found: list[Precedent]) -> dict[str, Known | Unkno
             read if isinstance(read, Unknown) else _known(read, metric, never_negative=metric.column in positive)
         )
     return known
+
+
+def known_levels(frozen: Frozen, found: list[Precedent]) -> dict[str, Level]:
+    """The baselines that there are, as the policy's bounds are held against them."""
+    contract = load_contract(frozen.files[f"{CONTRACTS}/{frozen.promise.charter.outcomes}.odcs.yaml"])
+    return {
+        name: Level(
+            known.baseline.mean,
+            math.sqrt(known.baseline.variance),
+            never_negative(frozen.promise.metrics[name], contract),
+            known.source,
+        )
+        for name, known in baselines(frozen, found).items()
+        if isinstance(known, Known)
+    }
 
 
 def _known(read: _Read, metric: Metric, *, never_negative: bool) -> Known:

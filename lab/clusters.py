@@ -20,7 +20,7 @@ _NUMBERS = {"integer", "number"}
 
 def taking_part(frozen: Frozen) -> int:
     """How many units to expect: those in the pilot's slice, in no holdout of the workspace, and in a cluster if any."""
-    draw, table = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace), frozen.promise.charter.population
+    draw, table = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace, None), frozen.promise.charter.population
     rows = frozen.snapshot.manifest.tables[table].rows
     if draw.cluster is not None and draw.cluster in _columns(frozen):
         rows = _fetch(frozen, f"SELECT count({identifier(draw.cluster)}) AS n")["n"][0]

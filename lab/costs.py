@@ -9,17 +9,21 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab.accounts import Account, account
+from lab.personal import Guard
 from lab.pilots import Pilot, entries, locked_pilot, require_undecided
 from lab.spending import keep_cost
 from lab.state import open_lab, reservations
 from shared.candidate import SpendEntry
+from shared.contracts import Column
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.money import Money, parse_amount
+from shared.room import Room
 from shared.tabular import ROW, connect, read_raw, require_columns
 from shared.workspace import Workspace
 
 COLUMNS = ("event_id", "amount", "purpose")
+_COLUMNS = {name: Column(name=name, type="number" if name == "amount" else "string") for name in COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,14 @@ class RecordedCosts:
         accepted: costs that are new.
         duplicates: costs that were on record, word for word.
         spent, left: the pilot's account afterwards.
+        hashed: values that looked like personal data, and are kept as hashes.
     """
 
     accepted: int
     duplicates: int
     spent: Money
     left: Money
+    hashed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,14 @@ def record_costs(workspace: Workspace, name: str, file: Path) -> RecordedCosts:
     Raises BadInput naming the row that is no cost, Refused where an id stands for another cost, above the budget, past
     the pilot's end, and once it was decided on.
     """
-    costs = _read(file)
     room = open_lab(workspace)
-    with locked_pilot(room, name) as pilot, room.transaction() as connection:
+    with locked_pilot(room, name) as pilot:
+        costs, hashed = _read(room, pilot, file)
+        return _booked(room, pilot, costs, hashed, file)
+
+
+def _booked(room: Room, pilot: Pilot, costs: dict[str, _Cost], hashed: int, file: Path) -> RecordedCosts:
+    with room.transaction() as connection:
         fresh = _fresh(connection, pilot, costs, file)
         if fresh:
             pilot.require_open(room.now(), "costs")
@@ -64,7 +75,7 @@ def record_costs(workspace: Workspace, name: str, file: Path) -> RecordedCosts:
             reach(Point.SPEND_WRITTEN)
         after = account(connection, pilot)
     reach(Point.SPEND_RECORDED)
-    return RecordedCosts(len(fresh), len(costs) - len(fresh), after.spent, after.left)
+    return RecordedCosts(len(fresh), len(costs) - len(fresh), after.spent, after.left, hashed)
 
 
 def _fresh(connection: sa.Connection, pilot: Pilot, costs: dict[str, _Cost], file: Path) -> list[_Cost]:
@@ -98,10 +109,11 @@ def _money(pilot: Pilot, amount: Decimal) -> Money:
     return Money(amount=amount, currency=pilot.reserved.currency)
 
 
-def _read(file: Path) -> dict[str, _Cost]:
-    """The file's costs by their ids; the same row twice is one cost."""
+def _read(room: Room, pilot: Pilot, file: Path) -> tuple[dict[str, _Cost], int]:
+    """The file's costs by their ids, the same row twice being one cost, and how many values were hashed."""
     with connect() as connection:
         require_columns(file, read_raw(connection, file, "raw"), list(COLUMNS), [])
+        hashed = Guard(room, pilot, connection, file, _COLUMNS).applied()
         names = ", ".join(COLUMNS)
         rows = connection.execute(f"SELECT {ROW}, {names} FROM raw ORDER BY {ROW}").fetchall()
     costs: dict[str, _Cost] = {}
@@ -113,7 +125,7 @@ def _read(file: Path) -> dict[str, _Cost]:
                 where=f"{file}, row {number}",
                 remedy="give each cost an id of its own; nothing was taken from this file",
             )
-    return costs
+    return costs, hashed
 
 
 def _cost(values: list[str | None], *, where: str) -> _Cost:

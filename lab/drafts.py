@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
 from lab.freezing import freeze
 from lab.insights import repeats
-from lab.measuring import remarks
+from lab.likeness import similar_pilots
 from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
@@ -22,6 +22,7 @@ from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
 from shared.metrics import Metric
+from shared.register import LineOf
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -108,8 +109,8 @@ def require_free(workspace: Workspace, name: str) -> Path:
     return folder
 
 
-def check(workspace: Workspace, name: str) -> Check:
-    """Whether a draft would launch now; raises BadInput where it cannot even be read."""
+def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
+    """Whether a draft would launch now, by the gate's word on its line too; raises BadInput where it cannot be read."""
     from lab import forecast_plot
     from lab.forecast import forecast
 
@@ -117,7 +118,7 @@ def check(workspace: Workspace, name: str) -> Check:
     frozen = freeze(workspace, name)
     charter = frozen.promise.charter
     launched = find_pilot(room, name)
-    examined = Examined([], {}) if launched else examine(room, frozen)
+    examined = Examined([], {}) if launched else examine(room, frozen, line=line)
     notes = []
     if launched:
         same = launched.promise.same_as(frozen.promise)
@@ -127,8 +128,14 @@ def check(workspace: Workspace, name: str) -> Check:
         )
     if not charter.guardrails:
         notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    notes += [*remarks(frozen.promise), *paying(frozen.promise), *unguarded(charter)]
+    if charter.assignment == "source":
+        notes.append(
+            "another system draws its arms, which the gate cannot check: to scale it, somebody has to waive "
+            "`randomised` by name, unless the policy only warns"
+        )
+    notes += [*paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
+    notes += [] if launched else [each.told() for each in similar_pilots(room, frozen)]
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)
     plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])

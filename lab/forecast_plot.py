@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 from lab.chances import Ending
 from lab.forecast import Chances, Forecast
 from lab.forecast_text import ENDINGS
+from lab.svg import SETTINGS, svg
 from shared.charter import Charter
 from shared.files import write_atomically
 from shared.metrics import Metric
+from shared.printable import line
 from shared.workspace import Workspace
 
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart; hatches do it without any.
@@ -43,15 +44,12 @@ def _plot(found: Chances, charter: Charter, metric: Metric) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # A fixed salt and no metadata make equal forecasts an equal file, which names nothing outside itself.
-    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         bars, curve = figure.subplots(1, 2, width_ratios=(1.15, 1))
         _bars(bars, found)
         _curve(curve, found, charter, metric)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return stream.getvalue()
+        return svg(figure)
 
 
 def _bars(panel: Any, found: Chances) -> None:
@@ -80,7 +78,7 @@ def _curve(panel: Any, found: Chances, charter: Charter, metric: Metric) -> None
     least = scale * metric.sign * charter.primary.minimum_effect
     panel.axvline(least, color="#555555", linewidth=1, linestyle=":")
     panel.annotate("minimum", (least, 103), ha="center", fontsize=9, color="#555555", annotation_clip=False)
-    unit = "percentage points" if metric.kind == "proportion" else metric.unit
+    unit = "percentage points" if metric.kind == "proportion" else line(metric.unit)
     panel.set_xlabel(f"true effect on {charter.primary.metric}, {unit}")
     panel.set_ylabel("chance, %")
     panel.set_ylim(0, 102)

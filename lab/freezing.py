@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from shared.candidate import PROMISE, write_json
-from shared.charter import RULES, Charter, Promise, measured_by
+from shared.charter import RULES, Charter, Promise, Source, measured_by
 from shared.contracts import load_contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.metrics import read_metrics
-from shared.snapshot import Snapshot, latest_snapshot
+from shared.snapshot import Snapshot, latest_snapshot, published_at
 from shared.workspace import Workspace
 from shared.yamlfile import read_text, read_yaml
 
 CONTRACTS = "contracts"
+# The rules from which on a promise names the snapshot it was made on.
+SOURCE_SINCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Frozen:
     promise: Promise
     files: dict[str, Path]
     snapshot: Snapshot
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """The bytes of each file, for the gate to know earlier pilots again by them."""
+        return {name: path.read_bytes() for name, path in self.files.items()}
 
     def write(self, folder: Path) -> None:
         """Puts promise and files into `folder`, in full or not at all; raises Refused for other bytes than promised."""
@@ -109,6 +116,12 @@ def freeze(
         metrics=measured_by(charter, read_metrics(workspace)),
         files={file: digest_file(path) for file, path in sorted(files.items())},
         holdout_frac=snapshot.manifest.holdout_frac,
+        source=_source(workspace, snapshot) if rules >= SOURCE_SINCE else None,
         rules=rules,
     )
     return Frozen(promise, files, snapshot)
+
+
+def _source(workspace: Workspace, snapshot: Snapshot) -> Source | None:
+    published = published_at(workspace, snapshot.id)
+    return None if published is None else Source(id=snapshot.id, published=published)

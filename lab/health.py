@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from lab.accounts import Account
 from lab.pilots import Pilot
-from lab.report import kills
+from lab.report import killed
 from shared.clock import parse_rfc3339, rfc3339
+from shared.evidence.kill_criteria import met
 from shared.evidence.model import RATIO_P_MIN, Evidence
 
 # What the gate accepts by default (promotion/checks/multiple_exposure.py).
@@ -42,15 +43,17 @@ class Health:
 
     Attributes:
         condition: `unknown` where nothing is wrong so far, and nothing was analysed either.
-        findings: what is wrong, in words.
+        findings: what is wrong, in words, the worst first.
         as_of: when it was last analysed.
         behind: whether data came in since.
+        killed: a sentence for each kill criterion that is met.
     """
 
     condition: Condition
     findings: tuple[str, ...]
     as_of: datetime | None
     behind: bool = False
+    killed: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -59,6 +62,7 @@ class Health:
             "findings": list(self.findings),
             "as_of": rfc3339(self.as_of) if self.as_of else None,
             "behind": self.behind,
+            "killed": list(self.killed),
         }
 
     def __str__(self) -> str:
@@ -76,14 +80,21 @@ def health(
     pilot: Pilot, account: Account, counts: Counts, evidence: Evidence | None, *, as_of: datetime | None, ended: bool
 ) -> Health:
     """The health of a pilot, `evidence` being that of its last analysis; silence is not health."""
-    findings = [*_of_counts(counts), *_of_money(account)]
+    harm = [] if evidence is None else [f"kill criterion met on {name}" for name in _harmed(pilot, evidence)]
+    findings = [*harm, *_of_counts(counts), *_of_money(account)]
     if ended:
         findings += _of_sample(pilot, counts)
     if evidence is not None:
-        findings += _of_evidence(pilot, evidence)
+        findings += _of_evidence(evidence)
     condition: Condition = "trouble" if findings else "unknown" if evidence is None else "good"
     behind = as_of is not None and counts.last is not None and parse_rfc3339(counts.last) > as_of
-    return Health(condition, tuple(findings), as_of, behind)
+    told = () if evidence is None else tuple(killed(pilot, evidence))
+    return Health(condition, tuple(findings), as_of, behind, told)
+
+
+def _harmed(pilot: Pilot, evidence: Evidence) -> list[str]:
+    """The metrics on which a kill criterion is met, each once."""
+    return list(dict.fromkeys(answer.criterion.metric for answer in met(pilot.promise, evidence)))
 
 
 def _of_counts(counts: Counts) -> list[str]:
@@ -105,7 +116,7 @@ def _of_sample(pilot: Pilot, counts: Counts) -> list[str]:
 _SAID = {"multiple_exposure", "metrics_vary", "test_domain"}
 
 
-def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:
+def _of_evidence(evidence: Evidence) -> list[str]:
     found, ratio, multiple = [], evidence.health.sample_ratio, evidence.health.multiple_frac
     if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append("arms of the wrong size")
@@ -116,5 +127,4 @@ def _of_evidence(pilot: Pilot, evidence: Evidence) -> list[str]:
         for symptom in evidence.health.symptoms
         if symptom.state == "warning" and symptom.check not in _SAID
     )
-    killed = dict.fromkeys(kill.metric for kill, _ in kills(pilot, evidence))
-    return found + [f"kill criterion on {metric}" for metric in killed]
+    return found

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from lab.assigning import population_sql
 from lab.judging import IN_THE_FUTURE, Judge, Judged
+from lab.personal import Guard
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import batches, open_lab
 from shared.clock import rfc3339
@@ -34,6 +35,8 @@ from shared.workspace import Workspace
 Kind = Literal["exposures", "outcomes", "both"]
 PARTS = ("exposures", "outcomes", "conflicts")
 EXPOSED_AT = "exposed_at"
+# Of rows that are held back; under rules 1 only why they are.
+_HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
 
 _EXPOSURE = [
     Column(name="event_id", type="string", required=True),
@@ -53,6 +56,7 @@ class Recorded:
         early: outcomes of the pilot, from this file and all before, that lie before their unit's first exposure as
             known now; the analysis holds them back, unless an earlier exposure comes in until then.
         repeated: whether this very file had been recorded before, so that nothing was done.
+        hashed: values that looked like personal data, and are kept as hashes.
     """
 
     exposures: int
@@ -61,6 +65,7 @@ class Recorded:
     conflicts: dict[str, int] = field(default_factory=dict)
     repeated: bool = False
     early: int = 0
+    hashed: int = 0
 
     @property
     def in_vain(self) -> bool:
@@ -86,7 +91,8 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         contract = pilot.contract
         _require(file, columns, kind, contract)
         _require_real(connection, file, pilot)
-        intake = _Intake(room, pilot, connection, contract)
+        hashed = Guard(room, pilot, connection, file, _kept(columns, kind, contract)).applied()
+        intake = _Intake(room, pilot, connection, contract, hashed)
         if kind != "outcomes":
             intake.take_exposures(EXPOSED_AT if kind == "both" else "at")
         if kind != "exposures":
@@ -111,13 +117,13 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
     return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
 
 
-def part_columns(part: str, contract: Contract) -> list[Column]:
+def part_columns(part: str, pilot: Pilot) -> list[Column]:
     """The columns of a part's Parquet file."""
     if part == "exposures":
         return _EXPOSURE
     if part == "outcomes":
-        return list(contract.columns)
-    return [Column(name=name, type="string") for name in ("kind", "event_id", "unit", "reason")]
+        return list(pilot.contract.columns)
+    return [Column(name=name, type="string") for name in _HELD[: 4 if pilot.promise.rules == 1 else None]]
 
 
 def early_sql(exposures: str, outcomes: str) -> str:
@@ -149,6 +155,14 @@ def _require(file: Path, columns: list[str], kind: Kind, contract: Contract) -> 
     require_columns(file, columns, required, [c for c in outcomes if kind == "outcomes" and c not in required])
 
 
+def _kept(columns: list[str], kind: Kind, contract: Contract) -> dict[str, Column]:
+    """The columns of a file with what each holds."""
+    known = {column.name: column for column in contract.columns} if kind != "exposures" else {}
+    if kind != "outcomes":
+        known |= {EXPOSED_AT if kind == "both" and each.name == "at" else each.name: each for each in _EXPOSURE}
+    return {name: known[name] for name in columns}
+
+
 def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilot) -> None:
     """Raises Refused for made-up events of a pilot whose charter promises real ones."""
     if pilot.charter.synthetic:
@@ -177,12 +191,13 @@ class _Intake:
     pilot: Pilot
     connection: duckdb.DuckDBPyConnection
     contract: Contract
+    hashed: int
     judged: dict[str, Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.connection.execute(f"CREATE TEMP VIEW population AS {population_sql(self.room.workspace, self.pilot)}")
         for part in PARTS:
-            known = rows_sql(parts(self.room, self.pilot, part), part_columns(part, self.contract))
+            known = rows_sql(parts(self.room, self.pilot, part), part_columns(part, self.pilot))
             self.connection.execute(f"CREATE TEMP VIEW known_{part} AS {known}")
 
     @property
@@ -192,7 +207,7 @@ class _Intake:
     def take_exposures(self, at: str) -> None:
         """Judges the rows as exposures; `at` names the column of their time."""
         source = f'(SELECT {ROW}, event_id, unit, arm, {identifier(at)} AS "at" FROM raw)'
-        self.judged["exposures"] = self.judge.exposures(_EXPOSURE, source)
+        self.judged["exposures"] = self.judge.exposures(_EXPOSURE, source, at)
 
     def take_outcomes(self, columns: list[str], *, only_with_outcome: bool) -> None:
         """Judges the rows as outcomes; of combined rows only those that have one."""
@@ -216,7 +231,7 @@ class _Intake:
             settle(scratch, folder)
         reach(Point.RECORD_KEPT)
         duplicates = sum(judged.duplicates for judged in self.judged.values())
-        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early)
+        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early, hashed=self.hashed)
         with self.room.transaction() as connection:
             connection.execute(
                 batches.insert().values(
@@ -233,6 +248,7 @@ class _Intake:
             )
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
+            body |= {"hashed": self.hashed} if self.hashed else {}
             self.room.write(connection, "recorded", self.pilot.name, body)
             reach(Point.RECORD_WRITTEN)
         reach(Point.RECORD_RECORDED)

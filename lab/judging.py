@@ -14,8 +14,8 @@ import duckdb
 from lab.pilots import Pilot
 from shared.breaches import breaches_sql
 from shared.clock import rfc3339
-from shared.contracts import Column
-from shared.draw import Draw
+from shared.contracts import Column, ColumnType
+from shared.draw import AFTER_ENROLMENT
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import Undecided
 from shared.room import Room
@@ -25,8 +25,12 @@ from shared.tabular import ROW, typed_sql
 # Says nothing against a row but when it came: the same row may be taken later.
 IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
+# Of such columns a text is kept only where it reads as one: what does not may be anything, and nothing counts it.
+_READ_AS: dict[ColumnType, str] = {"integer": "DOUBLE", "number": "DOUBLE"}
 # Never a conflict's reason: a row that says what was said before, word for word.
 _DUPLICATE = ""
+# What a row is told by; everything else of it are its values.
+_KEYS = {"event_id", "unit", "at"}
 # A unit's cluster, where arms are drawn by that: looked up while a row is judged, and not kept.
 _CLUSTER = "_cluster"
 
@@ -39,12 +43,15 @@ class Judged:
         kind: exposures or outcomes, also the name of the table with `judged_` before it.
         columns: the rows' own columns.
         duplicates: rows that had been taken before.
+        said: what a row that is held back said, as the columns `arm`, `assigned`, `at` and `said` over the judged table
+            `j` and the file's own `r`; empty under rules that keep the reason only.
     """
 
     connection: duckdb.DuckDBPyConnection
     kind: str
     columns: list[Column]
     duplicates: int
+    said: str
 
     @property
     def accepted_sql(self) -> str:
@@ -54,11 +61,12 @@ class Judged:
 
     @property
     def conflicts_sql(self) -> str:
-        """The rows held back: kind, event_id, unit, reason."""
+        """The rows held back: kind, event_id, unit, reason, and what they said."""
         # What is not a unit of the snapshot may be a customer's own id, which the Lab does not keep.
         return (
-            f"SELECT {literal(self.kind)} AS kind, event_id, CASE WHEN _known THEN unit END AS unit, _reason AS reason "
-            f"FROM judged_{self.kind} WHERE _reason <> {literal(_DUPLICATE)} ORDER BY {ROW}"
+            f"SELECT {literal(self.kind)} AS kind, j.event_id, CASE WHEN j._known THEN j.unit END AS unit, "
+            f"j._reason AS reason{self.said} FROM judged_{self.kind} j JOIN raw r USING ({ROW}) "
+            f"WHERE j._reason <> {literal(_DUPLICATE)} ORDER BY {ROW}"
         )
 
 
@@ -66,22 +74,23 @@ class Judged:
 class Judge:
     """Judges the rows of one file for one pilot.
 
-    The connection has a view `population` of `unit` (and its `cluster`, where arms are drawn by that), and one of what
-    was accepted before, `known_exposures` and `known_outcomes`.
+    The connection has the file as table `raw`, a view `population` of `unit` (and its `cluster`, where arms are drawn
+    by that), and one of what was accepted before, `known_exposures` and `known_outcomes`.
     """
 
     room: Room
     pilot: Pilot
     connection: duckdb.DuckDBPyConnection
 
-    def exposures(self, columns: list[Column], source: str) -> Judged:
-        """The rows of `source` as exposures."""
+    def exposures(self, columns: list[Column], source: str, at: str) -> Judged:
+        """The rows of `source` as exposures; `at` names the file's column of their time."""
         names = [column.name for column in columns]
         self._judge_alone("exposures", columns, source, names, {**self._outside(), **self._misplaced()})
         duplicates = self._judge_repeated("exposures", names)
         if self.pilot.charter.assignment == "source":  # elsewhere an accepted row has the one arm that was drawn
             self._judge_two_arms()
-        return Judged(self.connection, "exposures", columns, duplicates)
+        self._judge_enrolment()
+        return Judged(self.connection, "exposures", columns, duplicates, self._said(at, None))
 
     def outcomes(self, columns: list[Column], source: str, present: list[str]) -> Judged:
         """The rows of `source` as outcomes by the frozen contract; a column that is not `present` is NULL in all."""
@@ -91,7 +100,30 @@ class Judge:
         for column in columns:
             if column.unique and column.name in present and column.name != "event_id":
                 self._judge_unique(column.name)
-        return Judged(self.connection, "outcomes", columns, duplicates)
+        valued = [column for column in columns if column.name in present and column.name not in _KEYS]
+        return Judged(self.connection, "outcomes", columns, duplicates, self._said("at", valued))
+
+    def _said(self, at: str, valued: list[Column] | None) -> str:
+        """What rows that are held back said: their arm and time, and of outcomes the values of these columns."""
+        if self.pilot.promise.rules == 1:
+            return ""
+        there = {name for name, *_ in self.connection.execute("DESCRIBE raw").fetchall()}
+        arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
+        arm = f"CASE WHEN r.arm IN ({arms}) THEN r.arm END" if "arm" in there else "NULL"
+        when = f"CAST(TRY_CAST(r.{identifier(at)} AS TIMESTAMPTZ) AS VARCHAR)" if at in there else "NULL"
+        texts = ", ".join(f"{literal(column.name)}, {_kept(column)}" for column in valued or ())
+        values = "NULL" if valued is None else f"json_object({texts})"
+        said = {"arm": arm, "assigned": self._assigned(), "at": when, "said": values}
+        return "".join(f", CAST({sql} AS VARCHAR) AS {identifier(name)}" for name, sql in said.items())
+
+    def _assigned(self) -> str:
+        """The arm that was drawn for a row's unit; NULL where none was, or where arms come from elsewhere."""
+        if self.pilot.charter.assignment == "source":
+            return "NULL"
+        draw = self.pilot.draw(self.room.workspace)
+        cluster = "(SELECT p.cluster FROM population p WHERE p.unit = j.unit)"
+        parts = draw.takes_part_sql("j.unit", cluster)
+        return f"CASE WHEN j._known AND {parts} THEN {draw.drawn_sql('j.unit', cluster)} END"
 
     def _judge_alone(
         self, kind: str, columns: list[Column], source: str, present: list[str], rules: Mapping[str, str]
@@ -129,7 +161,7 @@ class Judge:
 
     def _misplaced(self) -> dict[str, str]:
         """What may not be of an exposure: its arm, or that there is one at all."""
-        draw = Draw.of(self.pilot.promise, self.room.workspace.id)
+        draw = self.pilot.draw(self.room.workspace)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
         rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
         if self.pilot.charter.assignment == "pilotplant":
@@ -171,6 +203,18 @@ class Judge:
             UPDATE judged_exposures AS j SET _reason = {literal(IN_TWO_ARMS)}
             FROM first_arm f WHERE f.unit = j.unit AND f.arm <> j.arm AND _reason IS NULL""")
 
+    def _judge_enrolment(self) -> None:
+        """Once the enrolment has ended no unit begins; one that had begun may be exposed again."""
+        until = self.pilot.charter.time_box.enrolled
+        if until is None:
+            return
+        late = f"""TIMESTAMPTZ '{rfc3339(until)}'"""
+        self._run(f"""
+            UPDATE judged_exposures SET _reason = {literal(AFTER_ENROLMENT)}
+            WHERE _reason IS NULL AND "at" >= {late} AND unit NOT IN (
+                SELECT unit FROM known_exposures WHERE "at" < {late} UNION ALL
+                SELECT unit FROM judged_exposures WHERE _reason IS NULL AND "at" < {late})""")
+
     def _judge_unique(self, name: str) -> None:
         """Nothing says which of two equal values is right: all rows that came in now are in breach."""
         column = identifier(name)
@@ -195,6 +239,14 @@ class Judge:
     def _count(self, what: str) -> int:
         row = self.connection.execute(f"SELECT count(*) FROM {what}").fetchone()
         return int(row[0]) if row else 0
+
+
+def _kept(column: Column) -> str:
+    """What is kept of a column's text in a row that is held back, as SQL over the file's table `r`."""
+    text = f"r.{identifier(column.name)}"
+    if column.type == "string":
+        return text
+    return f"CASE WHEN TRY_CAST({text} AS {_READ_AS.get(column.type, column.duckdb_type)}) IS NOT NULL THEN {text} END"
 
 
 def _unreadable(columns: list[Column], gaps: Mapping[str, str]) -> dict[str, str]:

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from lab.budget import reserving
 from lab.freezing import Frozen, freeze
 from lab.obstacles import examine, raise_first
-from lab.pilots import Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
+from lab.pilots import LAUNCHED, NONCE, Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
 from lab.state import open_lab, pilots
 from shared.amendment import changes
 from shared.charter import Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
-from shared.register import Register
+from shared.register import LineOf, Register
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.usage import SnapshotUser, declare
@@ -34,24 +34,26 @@ class Launched:
     repeated: bool
 
 
-def launch(workspace: Workspace, name: str, register: Register) -> Launched:
+def launch(workspace: Workspace, name: str, register: Register, line: LineOf | None = None) -> Launched:
     """Launches a pilot; the same content again is a no-op.
+
+    `line` tells beforehand what the gate would refuse because it continues earlier pilots.
 
     Raises Refused where it was launched with other content, and the first of its obstacles where there are any.
     """
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
     with reserving(workspace):
-        return _launch(room, frozen, register)
+        return _launch(room, frozen, register, line)
 
 
-def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
+def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None) -> Launched:
     workspace, name = room.workspace, frozen.promise.charter.pilot
     before = find_pilot(room, name)
     if before is not None:
         _declare(workspace, name, before.snapshot, before.charter.deadline)
         return _again(before, frozen)
-    raise_first(examine(room, frozen).problems)
+    raise_first(examine(room, frozen, line=line).problems)
     _declare(workspace, name, frozen.snapshot.id, frozen.promise.charter.deadline)
     # Whoever prunes sets a snapshot aside and then looks who needs it: one of the two sees the other.
     open_snapshot(workspace, frozen.snapshot.id)
@@ -61,7 +63,7 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
     reach(Point.LAUNCH_FROZEN)
     with room.transaction() as connection:
         head = room.head(connection)
-    receipt = register(workspace, frozen.promise, head)
+    receipt = register(workspace, frozen.promise, head, texts=frozen.texts)
     reach(Point.LAUNCH_REGISTERED)
     charter = frozen.promise.charter
     with room.transaction() as connection:
@@ -82,8 +84,9 @@ def _launch(room: Room, frozen: Frozen, register: Register) -> Launched:
             "reserved": charter.budget.total.as_json(),
             "gate": {"at": rfc3339(receipt.at), **receipt.ledger.as_json()},
             "witnessed": receipt.lab.as_json(),
+            **({NONCE: receipt.nonce} if receipt.nonce else {}),
         }
-        room.write(connection, "launched", name, body)
+        room.write(connection, LAUNCHED, name, body)
         reach(Point.LAUNCH_WRITTEN)
     reach(Point.LAUNCH_RECORDED)
     return Launched(get_pilot(room, name), repeated=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from lab.portfolio import SECONDS_PER_DAY, Line, lines, per_insight
 from lab.state import read_settings
+from lab.svg import SETTINGS, svg
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput
 from shared.files import write_atomically
@@ -180,7 +180,7 @@ def _plot(quarter: Quarter, months: list[dict[str, Any]]) -> str:
 
     names, places = [month["month"] for month in months], range(len(months))
     # A fixed salt and no metadata make an equal quarter an equal file.
-    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(max(6.0, 0.5 * len(months) + 2.5), 3.2), layout="constrained")
         panel = figure.subplots()
         below = [0] * len(months)
@@ -195,6 +195,4 @@ def _plot(quarter: Quarter, months: list[dict[str, Any]]) -> str:
         panel.set_title(f"Pilots decided and insights per month, to {quarter}", loc="left")
         panel.spines[["top", "right"]].set_visible(False)
         figure.legend(frameon=False, ncols=len(ENDINGS) + 1, loc="outside lower left", fontsize=9)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return stream.getvalue()
+        return svg(figure)

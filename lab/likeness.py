@@ -1,4 +1,4 @@
-"""Likeness: which insights of the past a draft should be read beside."""
+"""Likeness: which insights of the past a draft should be read beside, and which pilots it may be once more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from lab.freezing import Frozen
 from lab.insights import Insight, insights
 from lab.pilots import Pilot, all_pilots
 from shared.charter import Charter
@@ -15,6 +16,8 @@ from shared.room import Room
 SHOWN = 3
 # A cosine below this comes from common words alone.
 LIKENESS_MIN = 0.12
+# Two messages with nine words in ten in common, by the angle between them, are one that was edited.
+EDITED_MIN = 0.9
 WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -48,6 +51,64 @@ def similar(room: Room, charter: Charter) -> list[Similar]:
     scored = [Similar(found, _cosine(own, text, rarity)) for found, text in zip(learned, texts, strict=True)]
     likest = sorted((s for s in scored if s.likeness >= LIKENESS_MIN), key=lambda s: s.likeness, reverse=True)
     return likest[:SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarPilot:
+    """A launched pilot that a draft may be once more.
+
+    Attributes:
+        because: by what they are alike, in words.
+    """
+
+    pilot: str
+    because: str
+    alpha: float
+
+    def told(self) -> str:
+        """One sentence for whoever checks the draft, without a full stop."""
+        return (
+            f"it looks like {self.pilot} once more: {self.because}. If it is, say `follows: {{pilot: {self.pilot}, "
+            f"change: what is different, alpha_spent: {self.alpha:.12g}}}`; if not, say `follows: {{none: why not}}`, "
+            "which its owner reads"
+        )
+
+
+def similar_pilots(room: Room, frozen: Frozen) -> list[SimilarPilot]:
+    """The launched pilots on the same population and goal whose messages or arms are like the draft's.
+
+    Population and goal alone make none; a draft that says what it follows, or that it follows none, has answered.
+    """
+    charter = frozen.promise.charter
+    if charter.follows is not None:
+        return []
+    own = _messages(charter, {name: content.decode() for name, content in frozen.texts.items()})
+    found = []
+    for pilot in all_pilots(room):
+        other = pilot.charter
+        asked = (other.population, other.primary.metric, other.synthetic)
+        if pilot.name == charter.pilot or asked != (charter.population, charter.primary.metric, charter.synthetic):
+            continue
+        theirs = _messages(other, {name: pilot.frozen_file(name).read_text() for name in pilot.promise.files})
+        because = _alike(charter, other, own, theirs)
+        if because is not None:
+            spent = other.line.alpha_spent if other.line else 0.0
+            found.append(SimilarPilot(pilot.name, because, other.sample.alpha + spent))
+    return found[-SHOWN:]
+
+
+def _alike(one: Charter, other: Charter, own: list[Counter[str]], theirs: list[Counter[str]]) -> str | None:
+    if any(_cosine(mine, its, {}) >= EDITED_MIN for mine in own for its in theirs):
+        return "its message has nearly the same words"
+    if {arm.name for arm in one.treatments} == {arm.name for arm in other.treatments}:
+        return "its arms have the same names"
+    return None
+
+
+def _messages(charter: Charter, texts: dict[str, str]) -> list[Counter[str]]:
+    """The words of each treatment's message."""
+    plays = [arm.play for arm in charter.treatments if arm.play]
+    return [_words(f"{play.subject} {texts[play.template]}") for play in plays]
 
 
 def _synthetic(pilots: dict[str, Pilot], insight: Insight) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 import duckdb
 
-from shared.charter import Charter, Promise
+from shared.charter import DAYS_PER_WEEK, Promise
 from shared.contracts import Column, Contract
-from shared.errors import BadInput, PilotPlantError
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.evidence.kill_criteria import unasked
 from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier
@@ -32,21 +34,47 @@ def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> I
             continue
         for part in metric.reads:
             yield from _unread(name, metric, part, outcomes, contract_place)
+    for name in unasked(promise.charter, promise.metrics) if promise.rules > 1 else ():
+        yield BadInput(
+            f"the kill criterion on `{name}` could not be asked: a quantile is not computed day by day",
+            where=f"pilots/{promise.charter.pilot}/charter.yaml",
+            expected="with `looks: {method: always_valid}`, a kill criterion on a metric of another kind",
+            remedy="name another metric there, or agree on looks beforehand",
+        )
 
 
-def remarks(promise: Promise) -> Iterator[str]:
-    """What is worth knowing of the metrics, and keeps nothing from being launched."""
-    days = _days(promise.charter)
-    for name, metric in promise.metrics.items():
-        if metric.window_days is not None and metric.window_days >= days:
-            yield (
-                f"metric `{name}` counts {metric.window_days} days after a unit's first exposure, and the time box of "
-                f"{days} days ends before that for every unit"
-            )
+def unwatched(promise: Promise) -> Iterator[Refused]:
+    """What keeps units from being watched for as long as their metrics ask: the longest window does not fit.
+
+    A unit that begins within the last days of the time box is watched for fewer than it counts, and an arm whose units
+    begin later would have less.
+    """
+    windows = {name: metric.window_days for name, metric in promise.metrics.items() if metric.window_days is not None}
+    if promise.rules == 1 or not windows:
+        return
+    name, longest = max(windows.items(), key=lambda each: each[1])
+    box = promise.charter.time_box
+    last = box.end - timedelta(days=longest)
+    told = f"metric `{name}` counts {longest} days after a unit's first exposure"
+    place = f"pilots/{promise.charter.pilot}/charter.yaml"
+    if last <= box.start:
+        yield Refused(
+            f"{told}, and the time box has {(box.end - box.start).days}",
+            where=place,
+            remedy=f"end it on {_whole_weeks(box.start, longest)} or later, or choose a metric with a shorter window",
+        )
+    elif box.enrol_until is None or box.enrol_until > last:
+        until = f"until {box.enrol_until}" if box.enrol_until else "until the time box ends"
+        yield Refused(
+            f"{told}, and units begin {until}, so that some are watched for less",
+            where=place,
+            remedy=f"say `enrol_until: {last}` under `time_box`, or end the time box later",
+        )
 
 
-def _days(charter: Charter) -> int:
-    return (charter.time_box.end - charter.time_box.start).days
+def _whole_weeks(start: date, window: int) -> date:
+    """The first end, whole weeks after the start, that leaves a day to begin in."""
+    return start + timedelta(days=-(-(window + 1) // DAYS_PER_WEEK) * DAYS_PER_WEEK)
 
 
 def _unread(

@@ -6,20 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from lab.baselines import known_levels
 from lab.budget import committed
 from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.layers import beside, overlap
-from lab.measuring import unmeasurable
+from lab.measuring import unmeasurable, unwatched
+from lab.precedents import precedents
 from lab.state import read_settings
 from lab.traits import unusable
+from shared.bounds import SINCE as BOUNDED_SINCE
+from shared.bounds import objections, read_bounds
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in
+from shared.line import Uncarried, require_carried
 from shared.people import read_people
 from shared.play import Play
+from shared.register import LineOf
 from shared.room import Room
 from shared.sql import file_literal, identifier
 from shared.tabular import connect
@@ -42,10 +48,11 @@ class Examined:
     audiences: dict[str, int]
 
 
-def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
+def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | None = None) -> Examined:
     """Everything that keeps the promise from being launched now, and whom its plays would reach.
 
-    `began`: whether the pilot has been launched with this very start, which is not asked about again.
+    `began`: whether the pilot has been launched with this very start, which is not asked about again. `line`: the
+    gate's word on what it continues, which is asked again when the gate takes the promise in.
     """
     charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
     problems = [
@@ -54,9 +61,11 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
         *_of_columns(frozen),
         *_of_plays(frozen, audiences),
         *([] if began else _of_time(room, frozen)),
+        *_of_bounds(room, frozen),
         *_of_layer(room, charter),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
+        *_of_line(room, frozen, line),
     ]
     reached = {arm.name: audiences.units.get(arm.play.audience) for arm in charter.treatments if arm.play}
     return Examined(problems, {arm: units for arm, units in reached.items() if units is not None})
@@ -65,7 +74,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
 def examine_free(room: Room, frozen: Frozen, *, costlier: bool) -> list[PilotPlantError]:
     """Of the obstacles those that a change can bring up after the first exposure; `costlier`: with a larger budget."""
     of_money = [*_of_money(room, frozen), *_of_entitlement(room, frozen.promise.charter)] if costlier else []
-    return [*_of_data(frozen), *_of_layer(room, frozen.promise.charter), *of_money]
+    return [*_of_data(frozen), *_of_layer(room, frozen.promise.charter), *_of_bounds(room, frozen), *of_money]
 
 
 def raise_first(found: list[PilotPlantError]) -> None:
@@ -99,6 +108,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     outcomes = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
     yield from _of_outcomes(outcomes, charter)
     yield from unmeasurable(frozen.promise, outcomes, _contract_place(charter))
+    yield from unwatched(frozen.promise)
     population = frozen.snapshot.contract(charter.population)
     if _identifier(population) is None:
         yield BadInput(
@@ -251,6 +261,21 @@ def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
         )
 
 
+def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
+    """What the gate would say of the promise's numbers at the end, said at the beginning."""
+    promise, charter = frozen.promise, frozen.promise.charter
+    if promise.rules < BOUNDED_SINCE:
+        return
+    bounds, levels = read_bounds(room.workspace, charter.risk_tier), known_levels(frozen, precedents(room, charter))
+    for each in objections(promise, bounds, levels):
+        yield Refused(
+            f"`{each.part}`: {each.reason}",
+            where=_place(charter),
+            expected=f"within {each.threshold:g}: `promise_reasonable` in configs/gate.yaml",
+            remedy=each.remedy,
+        )
+
+
 def _of_layer(room: Room, charter: Charter) -> Iterator[Refused]:
     taken = overlap(charter, beside(room, charter), where=_place(charter))
     if taken is not None:
@@ -288,6 +313,16 @@ def _of_entitlement(room: Room, charter: Charter) -> Iterator[Refused]:
         yield Refused(
             against, where=_place(charter), remedy="name an owner whom configs/people.yaml entitles to decide this"
         )
+
+
+def _of_line(room: Room, frozen: Frozen, line: LineOf | None) -> Iterator[Refused]:
+    """What the gate would say of a further attempt that does not carry what the ones before it have spent."""
+    if line is None or frozen.promise.rules == 1:
+        return
+    try:
+        require_carried(line(room.workspace, frozen.promise, frozen.texts), frozen.promise.charter)
+    except Uncarried as error:
+        yield error
 
 
 def _identifier(contract: Contract) -> str | None:

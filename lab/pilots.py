@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,21 +11,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
-from lab.state import amendments, pilots, spend
+from lab.state import amendments, ledger, pilots, spend
+from shared.anchors import HeadRecord
 from shared.candidate import PROMISE, SpendEntry
 from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_bytes, digest_file
+from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.money import Money
 from shared.record import Decided, decisions
+from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Workspace
 
 State = Literal["draft", "running", "ended", "decided"]
+# The ledger's entry of a launch, and what in it is the gate's nonce.
+LAUNCHED = "launched"
+NONCE = "nonce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class Pilot:
         deposited_at: since when, by the gate's clock, everything stands that decides; no exposure counts before.
         ended_at, end_reason: only where it was closed early.
         amendments: every change of the promise since the launch.
+        nonce: what the gate drew for its name, which draws its arms; None under the first rules.
     """
 
     name: str
@@ -85,11 +94,16 @@ class Pilot:
     ended_at: datetime | None
     end_reason: str | None
     amendments: tuple[Amendment, ...] = ()
+    nonce: str | None = None
 
     @property
     def charter(self) -> Charter:
         """The charter as frozen."""
         return self.promise.charter
+
+    def draw(self, workspace: Workspace) -> Draw:
+        """Who takes part in it, and in which arm."""
+        return Draw.of(self.promise, workspace.id, self.nonce)
 
     @property
     def frozen(self) -> Path:
@@ -229,7 +243,42 @@ def _pilots(room: Room, condition: sa.ColumnElement[bool]) -> list[Pilot]:
         found: dict[str, list[Amendment]] = {row.name: [] for row in rows}
         for row in connection.execute(changed.order_by(amendments.c.version)):
             found[row.pilot].append(_amendment(row))
-    return [_pilot(room.workspace, row, tuple(found[row.name])) for row in rows]
+        nonces = {name: body.get(NONCE) for name, body in launches(connection, list(found)).items()}
+    return [_pilot(room.workspace, row, tuple(found[row.name]), nonces.get(row.name)) for row in rows]
+
+
+def registration_of(room: Room, pilot: Pilot) -> Registration | None:
+    """What the gate told the Lab when the pilot was launched; None under the first rules.
+
+    Raises Refused where the Lab's ledger does not say it.
+    """
+    if pilot.promise.rules == 1:
+        return None
+    with room.transaction() as connection:
+        said = launches(connection, [pilot.name]).get(pilot.name, {})
+    try:
+        gate = said["gate"]
+        return Registration(
+            workspace=room.workspace.id,
+            mode=room.workspace.mode,
+            pilot=pilot.name,
+            promise=said["promise"],
+            at=gate["at"],
+            ledger=HeadRecord(seq=gate["seq"], hash=gate["hash"]),
+            nonce=said[NONCE],
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise Refused(
+            f"the Lab's ledger does not say what the gate drew for {pilot.name}",
+            where=f"pilot {pilot.name}",
+            remedy="look: pilotplant verify; and restore the Lab's database from a backup",
+        ) from error
+
+
+def launches(connection: sa.Connection, names: list[str]) -> dict[str, dict[str, Any]]:
+    """What the Lab's ledger says of the launch of each of these pilots."""
+    query = sa.select(ledger.c.subject, ledger.c.body).where(ledger.c.kind == LAUNCHED, ledger.c.subject.in_(names))
+    return {row.subject: json.loads(row.body) for row in connection.execute(query)}
 
 
 def _amendment(row: sa.Row[tuple[object, ...]]) -> Amendment:
@@ -244,7 +293,9 @@ def _amendment(row: sa.Row[tuple[object, ...]]) -> Amendment:
     )
 
 
-def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]], changed: tuple[Amendment, ...]) -> Pilot:
+def _pilot(
+    workspace: Workspace, row: sa.Row[tuple[object, ...]], changed: tuple[Amendment, ...], nonce: str | None
+) -> Pilot:
     folder = pilot_folder(workspace, row.name)
     promise = _promise(version_folder(folder, 1 + len(changed)) / PROMISE, row.name, row.promise)
     return Pilot(
@@ -258,6 +309,7 @@ def _pilot(workspace: Workspace, row: sa.Row[tuple[object, ...]], changed: tuple
         ended_at=parse_rfc3339(row.ended_at) if row.ended_at else None,
         end_reason=row.end_reason,
         amendments=changed,
+        nonce=nonce,
     )
 
 

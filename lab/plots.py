@@ -5,14 +5,15 @@ Arms are told apart by marker as well as by colour, so that a page printed in bl
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from lab.pilots import Pilot
+from lab.svg import SETTINGS, svg
 from shared.evidence.model import Evidence, SegmentEffect
 from shared.metrics import Metric
+from shared.printable import line
 
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart.
 GOOD, BAD, OPEN = "#0072B2", "#D55E00", "#555555"
@@ -38,13 +39,10 @@ def _drawn(width: float, height: float, panels: int, draw: Any) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # A fixed salt and no metadata make equal evidence an equal file, which names nothing outside itself.
-    with rc_context({"svg.hashsalt": "pilotplant", "svg.fonttype": "none", "font.size": 10}):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.subplots(1, panels, squeeze=False)[0])
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return stream.getvalue()
+        return svg(figure)
 
 
 def _scale(metric: Metric) -> int:
@@ -52,7 +50,7 @@ def _scale(metric: Metric) -> int:
 
 
 def _titled(panel: Any, name: str, metric: Metric) -> None:
-    panel.set_title(f"{name} ({'percentage points' if metric.kind == 'proportion' else metric.unit})", loc="left")
+    panel.set_title(f"{name} ({'percentage points' if metric.kind == 'proportion' else line(metric.unit)})", loc="left")
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -153,7 +151,7 @@ def _segments(pilot: Pilot, evidence: Evidence) -> str:
 
 
 def _level(level: str | None) -> str:
-    return "(none)" if level is None else level
+    return "(none)" if level is None else line(level)
 
 
 def _twig(panel: Any, found: SegmentEffect, rows: list[tuple[str, str | None]], arms: list[str], scale: int) -> None:

@@ -67,6 +67,11 @@ class Line:
         return self.pilot.charter.synthetic
 
     @property
+    def killed(self) -> tuple[str, ...]:
+        """A sentence for each kill criterion that its last analysis met; none once it is decided."""
+        return self.health.killed if self.health else ()
+
+    @property
     def cost(self) -> Money:
         """What it counts as: what it has cost, and once it is decided what it still holds as well."""
         return self.account.bound if self.state == "decided" else self.account.spent
@@ -219,6 +224,7 @@ def measures(room: Room) -> dict[str, Any]:
         "budget": settings.budget.as_json(),
         "budget_left": (settings.budget - committed(room)).as_json(),
         "waiting": [line.as_json() for line in listed if line.waits_for],
+        "killed": [{"pilot": line.name, "told": told} for line in listed for told in line.killed],
         "due": [reminder.as_json() for reminder in reminders(listed, settings.remind_days)],
     }
 

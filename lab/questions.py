@@ -10,7 +10,7 @@ import typer
 from lab.briefs import TEMPLATES, Brief, brief, filled, starter
 from lab.drafts import require_free
 from lab.state import read_settings
-from shared.errors import BadInput
+from shared.console import ask, progress
 from shared.metrics import read_metrics
 from shared.people import read_people
 from shared.workspace import Workspace
@@ -35,9 +35,9 @@ def asked(workspace: Workspace, name: str, given: Brief) -> Brief:
     require_free(workspace, name)
     if "template" not in given.model_fields_set:
         for template in TEMPLATES:
-            typer.echo(f"  {template:18} {starter(template).title}", err=True)
+            progress(f"  {template:18} {starter(template).title}")
         given = _with(given, template=_ask("What to start from", given.template, _valid(workspace, given, "template")))
-    typer.echo("Press Enter to take what is proposed; everything can be edited afterwards.", err=True)
+    progress("Press Enter to take what is proposed; everything can be edited afterwards.")
     for field, question in ASKED.items():
         if getattr(given, field) is None:
             proposed = getattr(filled(workspace, given), field)
@@ -66,10 +66,7 @@ def _valid(workspace: Workspace, given: Brief, field: str) -> Callable[[str], An
     """Turns an answer into its value, or has it asked again."""
 
     def value(answer: str) -> Any:
-        try:
-            return getattr(filled(workspace, _with(given, **{field: answer})), field)
-        except BadInput as error:
-            raise typer.BadParameter(error.what + (f"; {error.expected}" if error.expected else "")) from error
+        return getattr(filled(workspace, _with(given, **{field: answer})), field)
 
     return value
 
@@ -80,6 +77,6 @@ def _with(given: Brief, **more: Any) -> Brief:
 
 def _ask(question: str, proposed: Any, value: Callable[[str], Any]) -> Any:
     try:
-        return typer.prompt(question, default=str(proposed), value_proc=value, err=True)
+        return ask(question, default=str(proposed), value=value)
     except typer.Abort:
         raise KeyboardInterrupt from None  # Typer would end with 1, which is a defect's

@@ -6,12 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lab import report_by_arm as arms
 from lab.pilots import Pilot
 from lab.plots import pictures
 from shared import wording
-from shared.charter import Charter, Guardrail, KillCriterion
+from shared.charter import Charter, Guardrail
+from shared.evidence.conclusion import kept
+from shared.evidence.kill_criteria import Answer, met
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
-from shared.evidence.rule import harm_ruled_out, within
 from shared.money import Money
 from shared.page import pages
 
@@ -40,6 +42,8 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         limits=limits(pilot, evidence),
         methods=methods(pilot.charter),
         asked=ASKED,
+        by_arm=arms.by_arm(evidence),
+        lost=arms.lost(pilot, evidence),
         cost=cost,
         interim=interim,
         warnings=warnings(pilot, evidence),
@@ -49,14 +53,13 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
 
 
 def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
-    """What must be read before any number: arms of the wrong size, harm that closes a pilot, one closed early."""
-    found, ratio = [], evidence.health.sample_ratio
+    """What must be read before any number: harm that closes a pilot, arms of the wrong size, one closed early."""
+    found, ratio = killed(pilot, evidence), evidence.health.sample_ratio
     if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append(
             f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
             "); units were lost or added on the way, and whoever is missing may be different from the rest."
         )
-    found += [_killed(pilot, kill, effect) for kill, effect in kills(pilot, evidence)]
     if pilot.ended_at is not None:
         box = pilot.charter.time_box
         lasted = max(0, (pilot.ended_at - box.starts).days)
@@ -67,30 +70,16 @@ def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
     return found
 
 
-def kills(pilot: Pilot, evidence: Evidence) -> list[tuple[KillCriterion, Effect]]:
-    """The charter's kill criteria that are met, each with the effect whose whole interval lies beyond it."""
-    metrics = pilot.promise.metrics
-    return [
-        (kill, effect)
-        for kill in pilot.charter.kill_criteria
-        for effect in evidence.effects
-        if effect.metric == kill.metric and _beyond(effect, kill.worse_than, metrics[kill.metric].sign)
-    ]
+def killed(pilot: Pilot, evidence: Evidence) -> list[str]:
+    """A sentence for each kill criterion that is met, with the arm that meets it."""
+    return [_killed(pilot, answer) for answer in met(pilot.promise, evidence)]
 
 
-def _beyond(effect: Effect, worse_than: float, sign: int) -> bool:
-    best = effect.high if sign > 0 else effect.low
-    return best is not None and sign * best < sign * worse_than
-
-
-def _killed(pilot: Pilot, kill: KillCriterion, effect: Effect) -> str:
-    metric = pilot.promise.metrics[kill.metric]
-    text = (
-        f"Kill criterion met: arm {effect.arm} harms {kill.metric} by more than "
-        f"{wording.number(metric, kill.worse_than)} ({wording.effect(metric, effect)})"
-    )
-    close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {kill.metric}"'
-    return text + ("." if pilot.ended_at else close)
+def _killed(pilot: Pilot, answer: Answer) -> str:
+    name = answer.criterion.metric
+    told = f"Arm {answer.arm} does harm: {wording.kill_criterion(pilot.promise.metrics[name], answer)}"
+    close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {name}"'
+    return told + ("." if pilot.ended_at else close)
 
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:
@@ -124,10 +113,10 @@ def limits(pilot: Pilot, evidence: Evidence) -> list[str]:
         )
     if charter.sample.looks.method == "always_valid":
         found.append("The intervals hold at every moment at once, so they are wider than those of a single look.")
-    if charter.follows:
+    if charter.line:
         found.append(
-            f"This pilot revises {charter.follows.pilot}: its line has spent an alpha of "
-            f"{charter.follows.alpha_spent:g}, so it is tested at {charter.alpha:g}."
+            f"This pilot {'revises' if charter.line.candidate else 'continues'} {charter.line.pilot}: its line has "
+            f"spent an alpha of {charter.line.alpha_spent:g}, so it is tested at {charter.alpha:g}."
         )
     if charter.secondary:
         found.append(f"{', '.join(charter.secondary)}: not adjusted for how many were looked at; a hint, no proof.")
@@ -156,6 +145,9 @@ ASKED = {
     "left_out_alike": "Left out alike?",
     "recording_gaps": "Gaps in the recording?",
     "weekdays_complete": "Every weekday?",
+    "losses_by_arm": "Lost alike in every arm?",
+    "outages_by_arm": "Recorded alike in every arm?",
+    "time_at_risk": "Watched equally long?",
     "novelty": "Does it wear off?",
     "segment_reversals": "A segment against the whole?",
     "outlier_influence": "Carried by a single unit?",
@@ -194,11 +186,8 @@ def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
 
 def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:
     """Whether a guardrail excludes harm beyond its margin, as the gate asks it; what was not computed excludes none."""
-    effect, sign = evidence.effect(arm, rail.metric), pilot.promise.metrics[rail.metric].sign
-    if effect is None or effect.p_non_inferior is None or effect.bound is None:
-        return False
-    kept = harm_ruled_out(effect.p_non_inferior, pilot.charter.guardrail_alpha)
-    return bool(kept and within(effect.bound, rail.margin, sign) and not evidence.others_left(arm, rail.metric))
+    effect, metric = evidence.effect(arm, rail.metric), pilot.promise.metrics[rail.metric]
+    return kept(effect, rail, metric, pilot.charter) and not evidence.others_left(arm, rail.metric)
 
 
 def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from lab.accounts import account
+from lab.personal import require_impersonal
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.spending import Spent, find_cost, insert_cost, key_taken, require_left, require_purpose
 from lab.state import open_lab, reservations
@@ -32,6 +33,8 @@ def reserve(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, k
     require_purpose(purpose)
     room, key = open_lab(workspace), key or purpose
     with locked_pilot(room, name) as pilot, room.transaction() as connection:
+        require_impersonal(pilot, purpose, where="--for")
+        require_impersonal(pilot, key, where="--id")
         money = Money(amount=amount, currency=pilot.reserved.currency)
         before = _find(connection, pilot, key)
         if before is not None:

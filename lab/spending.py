@@ -8,6 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from lab.accounts import Account, account
+from lab.personal import require_impersonal
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import open_lab, reservations
 from lab.state import spend as spend_table
@@ -52,6 +53,8 @@ def spend(workspace: Workspace, name: str, amount: Decimal, purpose: str, *, key
     require_purpose(purpose)
     room = open_lab(workspace)
     with locked_pilot(room, name) as pilot:
+        require_impersonal(pilot, purpose, where="--for")
+        require_impersonal(pilot, key or "", where="--id")
         return _spend(room, pilot, amount, purpose, key)
 
 

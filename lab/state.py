@@ -148,6 +148,8 @@ class LabSettings(BaseModel):
         database: an SQLAlchemy URL.
         budget: what all pilots together may cost.
         smtp: the mail server for `lab test-send`; None where there is none.
+        personal_data: what becomes of a file that holds what looks like an address or a telephone number: it is refused
+            whole, or each such value is kept as a hash that says nothing to anybody.
         remind_days: how many days before its end a time box, or a deadline, is spoken of.
         sandbox: the limits of Lab-written SQL.
     """
@@ -158,6 +160,7 @@ class LabSettings(BaseModel):
     database: str
     budget: Money
     smtp: Smtp | None = None
+    personal_data: Literal["refuse", "hash"] = "refuse"
     remind_days: int = Field(default=3, ge=0)
     sandbox: SandboxSettings = SandboxSettings()
 

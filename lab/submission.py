@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from lab.aa import covering
 from lab.analysis import Analysis, is_current, latest
-from lab.pilots import Pilot, entries, locked_pilot
+from lab.pilots import LAUNCHED, Pilot, entries, locked_pilot, registration_of
 from lab.reservations import require_none_open
 from lab.state import candidates, open_lab
 from shared.candidate import (
@@ -19,6 +19,7 @@ from shared.candidate import (
     FILES,
     LEDGER,
     PROMISE,
+    REGISTRATION,
     SPEND,
     Candidate,
     Earlier,
@@ -83,6 +84,9 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
     shutil.copyfile(pilot.frozen / PROMISE, folder / PROMISE)
     if pilot.amendments:
         write_json(folder / AMENDMENTS, Earlier(versions=tuple(pilot.earlier())).as_json())
+    registration = registration_of(room, pilot)
+    if registration is not None:
+        write_json(folder / REGISTRATION, registration.as_json())
     with room.transaction() as connection:
         spend = Spend(entries=tuple(entries(connection, pilot)))
     write_json(folder / SPEND, spend.model_dump(mode="json"))
@@ -117,14 +121,14 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified:
 
 def _last_entry(written: list[Entry], pilot: Pilot, certified: Head | None) -> Head:
     """The Lab's ledger at the last thing that is in the candidate: sealing the same again gives the same digest."""
-    counted = {"launched", "amended", "deposited", "withdrawn", "ended", "recorded", "analysed", *BOOKINGS}
+    counted = {LAUNCHED, "amended", "deposited", "withdrawn", "ended", "recorded", "analysed", *BOOKINGS}
     heads = [Head(entry.seq, entry.hash) for entry in _of(written, pilot) if entry.kind in counted]
     return max([*heads, *([certified] if certified else [])], key=lambda head: head.seq)
 
 
 def _first_heard(written: list[Entry], pilot: Pilot) -> Head:
     """The Lab's head that the gate witnessed when it first heard of the pilot."""
-    launched = next(entry for entry in _of(written, pilot) if entry.kind == "launched")
+    launched = next(entry for entry in _of(written, pilot) if entry.kind == LAUNCHED)
     witnessed = launched.body.get("witnessed")
     # A pilot that was launched before the gate told it shows the whole chain, which that head is in.
     return Head(**witnessed) if witnessed else Head(0, GENESIS)

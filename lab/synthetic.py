@@ -27,7 +27,6 @@ from shared import contracts
 from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.digests import hex_of
-from shared.draw import Draw
 from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
@@ -227,7 +226,7 @@ def _history(frozen: Frozen, known: Known) -> NDArray[np.float64] | None:
 def _window(pilot: Pilot) -> tuple[datetime, datetime]:
     """From when to when units can be exposed."""
     opens = max(pilot.charter.time_box.starts, pilot.deposited_at + timedelta(seconds=1)).replace(microsecond=0)
-    last = pilot.ends - LEFT_TO_RECORD - OUTCOME_WITHIN
+    last = min(pilot.ends - LEFT_TO_RECORD - OUTCOME_WITHIN, pilot.charter.time_box.enrolled or pilot.ends)
     if opens < pilot.deposited_at:
         opens += timedelta(seconds=1)
     if opens >= last:
@@ -243,7 +242,7 @@ def _drawn_units(
     workspace: Workspace, pilot: Pilot, rng: np.random.Generator, wanted: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Units and their arms: all that the pilot's assignment reaches, or so many of them."""
-    takes_part = Draw.of(pilot.promise, workspace.id).takes_part_sql("unit")
+    takes_part = pilot.draw(workspace).takes_part_sql("unit")
     with scratch_in(workspace.lab) as scratch, connect() as connection:
         if pilot.charter.assignment == "pilotplant":
             assign(workspace, pilot.name, scratch / "arms.parquet")

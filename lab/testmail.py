@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from uuid import uuid4
 
 from lab.preview import Rendering, preview
 from lab.state import open_lab, read_settings
 from shared.errors import BadInput
-from shared.mail import EXAMPLE, deliver, password_of
+from shared.mail import EXAMPLE, deliver, letter, password_of
 from shared.people import read_people
 from shared.workspace import Workspace
 
@@ -46,15 +46,15 @@ def send_test(workspace: Workspace, name: str, *, to: str, arm: str | None = Non
 
 def message(rendering: Rendering, *, pilot: str, sender: str, to: str) -> EmailMessage:
     """The mail, which says in subject and header that it is a test."""
-    mail = EmailMessage()
-    mail["From"], mail["To"] = sender, to
-    mail["Subject"] = f"[Test: {pilot}, {rendering.arm}] {rendering.subject}"
-    mail["Date"], mail["Message-ID"] = formatdate(localtime=False), make_msgid(domain=sender.partition("@")[2])
-    mail["X-Pilot-Plant-Test"], mail["X-Pilot-Plant-Unit"] = f"{pilot}, {rendering.arm}", rendering.unit
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply answers it
-    html = rendering.body.lstrip()[:9].lower().startswith(("<!doctype", "<html"))
-    mail.set_content(rendering.body, subtype="html" if html else "plain")
-    return mail
+    return letter(
+        sender=sender,
+        to=to,
+        subject=f"[Test: {pilot}, {rendering.arm}] {rendering.subject}",
+        body=rendering.body,
+        key=uuid4().hex,
+        html=rendering.body.lstrip()[:9].lower().startswith(("<!doctype", "<html")),
+        headers={"X-Pilot-Plant-Test": f"{pilot}, {rendering.arm}", "X-Pilot-Plant-Unit": rendering.unit},
+    )
 
 
 def _one(workspace: Workspace, name: str, arm: str | None, unit: str | None) -> Rendering:

@@ -18,6 +18,7 @@ from shared.digests import digest_file
 from shared.evidence.model import Evidence
 from shared.files import locked, scratch_in, sync_folder
 from shared.money import Money
+from shared.printable import line
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def log(workspace: Workspace, pilot: Pilot, evidence: Evidence, folder: Path, *,
 
     client = _client(workspace)
     identity = _experiment(client, workspace, pilot.name)
-    params, metrics = _params(pilot), _metrics(evidence, cost)
+    params, metrics = {name: line(text) for name, text in _params(pilot).items()}, _metrics(evidence, cost)
     tags = {"evidence": evidence.digest, "promise": evidence.promise, "interim": str(interim).lower(),
-            "mode": workspace.mode, "owner": pilot.charter.owner}  # fmt: skip
+            "mode": workspace.mode, "owner": line(pilot.charter.owner)}  # fmt: skip
     names = (*ARTIFACTS, *sorted(path.name for path in folder.glob("*.svg")))
     artifacts = {name: digest_file(folder / name) for name in names}
     now = workspace.clock.now()

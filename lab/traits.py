@@ -23,8 +23,24 @@ _CLUSTER_TYPES = {"string", "integer"}
 _NUMBERS = {"integer", "number"}
 
 
-def traits_sql(connection: duckdb.DuckDBPyConnection, workspace: Workspace, pilot: Pilot) -> str:
-    """A query for `unit` and the columns that the charter names: one row per unit of `exposures` that is known.
+def known_before(workspace: Workspace, pilot: Pilot) -> dict[str, tuple[str, ...]]:
+    """By the name of a sealed file, the columns of the population that it holds of the exposed units.
+
+    `traits` are those that the charter names, for the evidence. `pre_period` are all that are published, so that the
+    gate can see whether the arms were alike in what the charter does not name; a pilot of the first rules has none.
+    """
+    charter = pilot.charter
+    told = open_snapshot(workspace, pilot.snapshot).contract(charter.population).told
+    named = {"traits": charter.traits} if charter.traits else {}
+    return named if pilot.promise.rules == 1 else named | {"pre_period": told}
+
+
+def traits_sql(
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, pilot: Pilot, columns: tuple[str, ...]
+) -> str:
+    """A query for `unit` and these columns of the population: one row per known unit of `exposures`.
+
+    From rules 2 on there are also those of `conflicts` whose exposure was held back.
 
     The snapshot is the one that the pilot was launched on. It was there when the gate took the charter in, and no
     exposure counts from before that, so no trait can be the doing of an arm. What it publishes is masked.
@@ -42,8 +58,9 @@ def traits_sql(connection: duckdb.DuckDBPyConnection, workspace: Workspace, pilo
             expected="one row per unit",
             remedy="ask marketing ops to load and publish the table anew, and start a new pilot",
         )
-    columns = ", ".join(identifier(name) for name in pilot.charter.traits)
-    return f"SELECT {key} AS unit, {columns} FROM {rows} WHERE {key} IN (SELECT unit FROM exposures)"
+    said = "".join(f", {identifier(name)}" for name in columns)
+    held = "" if pilot.promise.rules == 1 else " UNION ALL SELECT unit FROM conflicts WHERE kind = 'exposures'"
+    return f"SELECT {key} AS unit{said} FROM {rows} WHERE {key} IN (SELECT unit FROM exposures{held})"
 
 
 def unusable(frozen: Frozen) -> Iterator[BadInput]:

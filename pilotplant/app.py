@@ -6,7 +6,6 @@ import gc
 import os
 import shlex
 import sys
-import traceback
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,21 @@ import typer
 import factory.cli
 import lab.cli
 import promotion.cli
-from shared.console import CLOSED_PIPE, Json, Session, date_time, emit, fail, session
+from shared.console import (
+    CLOSED_PIPE,
+    Json,
+    Session,
+    crashed,
+    date_time,
+    emit,
+    fail,
+    require_seen,
+    session,
+    write,
+)  # fmt: skip
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.faults import fault
+from shared.files import PRIVATE
 from shared.ledger import Head
 from shared.workspace import Workspace
 
@@ -44,7 +56,7 @@ def _say_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"{NAME} {version(NAME)}")
+        write(f"{NAME} {version(NAME)}\n")
         raise typer.Exit
 
 
@@ -60,7 +72,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, _heads)
+    context.obj = Session(workspace, _register, heads=_heads, line=_line, ends=_ends)
 
 
 @app.command()
@@ -125,7 +137,7 @@ def verify(
     """Verify the ledgers of all three rooms, each against what the others have seen of it, and the gate's record."""
     from pilotplant.crossing import verify as cross
 
-    found = cross(session(context).workspace(), checkpoint)
+    found = cross(session(context).workspace(everything=True), checkpoint)
     emit(
         as_json,
         {"schema_version": 1, "verified": found.verified, "problems": found.problems, "unread": found.unread},
@@ -194,6 +206,8 @@ def main() -> None:
     """The console script: runs a command and ends the process with its exit code."""
     # Imports make many objects and no garbage: looking for it among them takes a tenth of a short command's time.
     gc.set_threshold(50_000, 50, 50)
+    # What a command makes is its account's alone, and so is what its children make.
+    os.umask(PRIVATE)
     try:
         code = _exit_code(sys.argv[1:])
         sys.stdout.flush()
@@ -208,11 +222,14 @@ def main() -> None:
 def _exit_code(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
+        # Whatever is said on a command line is kept, signed or shown; only SQL has line breaks of its own.
+        for number, said in enumerate(arguments, 1):
+            require_seen(said, f"word {number} after {NAME}")
         return _run_json(arguments) if as_json else _run_text(arguments)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except PilotPlantError as error:
-        return fail(error, as_json=as_json)
+        return fail(fault(error) or error, as_json=as_json)
     except CLICK_ERROR as error:
         return fail(_misused(error), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -257,9 +274,12 @@ def _moment(text: str) -> datetime:
 
 
 def _crashed(error: Exception, *, as_json: bool) -> int:
-    traceback.print_exception(error, file=sys.stderr)
+    found = fault(error)
+    if found is not None:
+        return fail(found, as_json=as_json)
+    crashed(error)
     report = PilotPlantError(
-        f"a defect of Pilot Plant, or of the machine below it: {type(error).__name__}: {error}",
+        f"a defect of Pilot Plant: {type(error).__name__}: {error}",
         remedy="run the same command again, which repairs what was cut off; if it stays, report the lines above",
     )
     return fail(report, as_json=as_json)
@@ -269,6 +289,18 @@ def _register(*arguments: Any, **options: Any) -> Any:
     from promotion.register import register
 
     return register(*arguments, **options)
+
+
+def _line(*arguments: Any, **options: Any) -> Any:
+    from promotion.line import line
+
+    return line(*arguments, **options)
+
+
+def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
+    from pilotplant.crossing import ends
+
+    return ends(workspace)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

@@ -14,14 +14,19 @@ import sqlalchemy as sa
 from factory import receipts
 from factory.state import open_factory
 from lab.state import open_lab
+from pilotplant.soundness import soundness
 from promotion import verification
 from promotion.checkpoint import read_checkpoint
+from promotion.correction import End, last_of
 from promotion.state import open_promotion
 from shared.anchors import ROOMS, anchors, head_of
+from shared.clock import parse_rfc3339
 from shared.console import counted
-from shared.errors import PilotPlantError, Refused
+from shared.correction import taken, trusted
+from shared.errors import Damaged, Fault, PilotPlantError, Refused
 from shared.intake import candidates, digest_named
 from shared.ledger import Head, Witness, legible
+from shared.order import CORRECTED
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -30,6 +35,8 @@ OPENERS: dict[str, Callable[[Workspace], Room]] = {
     "promotion": open_promotion,
     "factory": open_factory,
 }
+# A database that breaks off in the middle of its answer.
+_UNREADABLE = (sa.exc.DatabaseError, Fault)
 
 
 @dataclass(slots=True)
@@ -64,6 +71,20 @@ def heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
     return found, unread
 
 
+def ends(workspace: Workspace) -> tuple[dict[str, End], dict[str, str]]:
+    """The last entry of each room's ledger, and why one of them cannot be read; for a correction of the clock."""
+    found: dict[str, End] = {}
+    unread: dict[str, str] = {}
+    for name in ROOMS:
+        room = _opened(name, workspace)
+        end = None if isinstance(room, PilotPlantError) else last_of(room)
+        if isinstance(room, PilotPlantError):
+            unread[name] = room.what
+        elif end is not None:
+            found[name] = end
+    return found, unread
+
+
 def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
     """Verifies all three ledgers, and the gate's record with them.
 
@@ -82,17 +103,44 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
         _hold(room, seen[name], outside.get(name), result)
         if name == "factory":
             _receipts(room, result)
-    gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen["promotion"])
+    _gate(workspace, checkpoint, seen["promotion"], opened["promotion"], result)
+    inside = soundness(workspace, opened)
+    result.verified += inside.verified
+    result.problems += inside.problems
+    result.unread += inside.unread
+    return result
+
+
+def _gate(
+    workspace: Workspace, checkpoint: Path | None, seen: list[Witness], room: Room | PilotPlantError, result: Crossed
+) -> None:
+    try:
+        gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen)
+    except Fault as error:
+        result.unread.append(f"the promotion ledger: it cannot be read ({error.what})")
+        return
     result.verified += gate.verified
     result.problems += gate.problems
-    return result
+    if not gate.problems and not isinstance(room, PilotPlantError):
+        result.verified += _corrections(room)
+
+
+def _corrections(room: Room) -> list[str]:
+    """Each time that a clock was corrected, with who signed it and why."""
+    found = []
+    for entry in room.entries(room.name):
+        if entry.kind == CORRECTED:
+            signed, keys = taken(entry), trusted(room.workspace, room.name, at=parse_rfc3339(entry.at))
+            by, why = " and ".join(signed.persons(keys)), signed.correction.reason
+            found.append(f"the {room.name} ledger: its clock was corrected at {entry.at} by {by}: {why}")
+    return found
 
 
 def _receipts(room: Room, result: Crossed) -> None:
     try:
         found, problems = len(receipts.expected(room)), receipts.problems(room)
-    except sa.exc.DatabaseError:
-        return  # `_hold` says that it is damaged
+    except _UNREADABLE:
+        return  # `_hold` says why
     result.problems += problems
     if found and not problems:
         result.verified.append(f"receipts: {counted(found, 'package')}, each as the Factory's ledger has it")
@@ -104,12 +152,12 @@ def _opened(name: str, workspace: Workspace) -> Room | PilotPlantError:
     except PilotPlantError as error:
         return error
     except sa.exc.DatabaseError as error:
-        return Refused(f"the {name} database is damaged ({error.orig})")
+        return Damaged(f"the {name} database is damaged ({error.orig})")
 
 
 def _unread(name: str, error: PilotPlantError, result: Crossed) -> None:
     # What is refused is there and wrong; what cannot be reached may well be right.
-    told = result.problems if isinstance(error, Refused) else result.unread
+    told = result.problems if isinstance(error, Refused | Damaged) else result.unread
     told.append(f"the {name} ledger: it cannot be read ({error.what})")
 
 
@@ -132,14 +180,19 @@ def _anchored(name: str, room: Room) -> dict[str, list[Witness]]:
     try:
         with room.transaction() as connection:
             return anchors(f"the {name} ledger", legible(connection, room.entries_table))
-    except sa.exc.DatabaseError:
-        return {}  # `_hold` says that it is damaged
+    except _UNREADABLE:
+        return {}  # `_hold` says why
 
 
 def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Crossed) -> None:
     ledger = f"the {room.name} ledger"
     try:
         problems = room.problems((*seen, *([outside] if outside else [])))
+    except Damaged as error:
+        problems = [f"{ledger}: {error.what}"]
+    except Fault as error:
+        _unread(room.name, error, result)
+        return
     except sa.exc.DatabaseError as error:
         problems = [f"{ledger}: the database is damaged ({error.orig})"]
     result.problems += problems
@@ -147,3 +200,4 @@ def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Cros
         known = max((witness.seq for witness in seen), default=0)
         inside = f"; the other rooms have seen it up to entry {known}" if known else ""
         result.verified.append(f"{ledger}: {verification.completeness(outside)}{inside}")
+        result.verified += _corrections(room)

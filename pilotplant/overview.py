@@ -49,6 +49,7 @@ class Overview:
             f"{self.workspace.root} · {mode} · {date_time(self.now)}",
             "",
             "LAB, learning",
+            *(f"  {one['pilot']}: {one['told']}" for one in self.lab["killed"]),
             *(f"  {line}" for line in learning(self.lab)),
             "",
             "GATE",

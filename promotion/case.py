@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from promotion.nonces import REGISTERED, registrations
 from promotion.preflight import Believed, read_preflight
 from shared.candidate import Candidate, Spend
 from shared.charter import Charter, Promise
 from shared.clock import parse_rfc3339
 from shared.contracts import load_contract
 from shared.digests import PREFIX
+from shared.draw import Draw
+from shared.engines.personal import personal_rows
 from shared.engines.placement import Placement, place
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput, Refused, Undecided
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.excerpt import Excerpt
@@ -21,11 +24,10 @@ from shared.keys import FACTORY
 from shared.ledger import Entry, Head
 from shared.people import People, read_people
 from shared.quality import QualityReport, run_suite
+from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Mode
 
-# The ledger's entry for a promise that was taken in.
-REGISTERED = "registered"
 LEDGER_REMEDY = "run `pilotplant promote verify`, and restore the gate's database from a backup"
 
 
@@ -95,6 +97,24 @@ class Case:
         return [entry for entry in self.room.entries(self.candidate.manifest.pilot) if entry.kind == REGISTERED]
 
     @cached_property
+    def registration(self) -> Registration | None:
+        """What the gate's own ledger says of the launched promise, the nonce among it; None under the first rules.
+
+        Raises Undecided where the ledger does not say it.
+        """
+        if self.promise.rules == 1:
+            return None
+        launched = self.versions[0].digest
+        said = registrations(self.registrations, self.room.workspace.id, self.mode)
+        found = next((one for one in said if one.promise == launched), None)
+        if found is None:
+            raise Undecided(
+                "the gate's ledger holds no draw for the pilot as it was launched",
+                remedy="launch a new pilot with `pilotplant lab launch`",
+            )
+        return found
+
+    @cached_property
     def submitted(self) -> Evidence:
         """The evidence as the Lab computed it; only ever compared with the gate's own."""
         return self.candidate.evidence()
@@ -120,13 +140,20 @@ class Case:
     @cached_property
     def placement(self) -> Placement:
         """Whether every row has the unit, the arm and the time that were promised in this very workspace."""
-        return place(self.candidate.data, self.promise, self.room.workspace.id)
+        nonce = self.registration.nonce if self.registration else None
+        return place(self.candidate.data, Draw.of(self.promise, self.room.workspace.id, nonce), self.charter)
 
     @cached_property
     def quality(self) -> QualityReport:
         """The outcomes' contract, as a suite, over the sealed outcomes."""
         contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
         return run_suite(contract, self.candidate.data.outcomes)
+
+    @cached_property
+    def personal_rows(self) -> dict[str, int]:
+        """How many sealed values look like personal data, by `table.column`."""
+        contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
+        return personal_rows(self.candidate.data, contract)
 
     @cached_property
     def preflight(self) -> Believed:

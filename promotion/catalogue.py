@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from pydantic import BaseModel
+
 from promotion.check import Check, Group, NeverOff, Rule
 from promotion.checks import CHECKS
 from promotion.policy import GateSettings
@@ -105,8 +107,8 @@ def _listed(check: Check[Any], settings: GateSettings) -> Listed:
 
 def _attributes(rule: type[Rule]) -> Iterator[tuple[str, str]]:
     """What the docstrings of a rule, and of what it builds on, say of each field: there defaults have their source."""
-    for each in reversed(rule.__mro__):
-        for names, text in _ATTRIBUTE.findall(each.__doc__ or "") if issubclass(each, Rule) else ():
+    for each in reversed(rule.__mro__[: rule.__mro__.index(BaseModel)]):
+        for names, text in _ATTRIBUTE.findall(each.__doc__ or ""):
             for name in names.split(", "):
                 yield name, " ".join(text.split())
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from promotion.keyring import keyring, keys_folder
-from promotion.signing import signer_of
+from promotion.signing import gate_signer
 from promotion.state import open_promotion
 from shared.anchors import HeadRecord
 from shared.clock import parse_rfc3339, rfc3339
@@ -69,7 +69,7 @@ def take(workspace: Workspace, others: Mapping[str, Head], out: Path | None = No
     does not verify, or the file holds something else.
     """
     room = open_promotion(workspace)
-    signer = signer_of(workspace, GATE, passphrase)
+    signer = gate_signer(room, passphrase)
     problems = room.problems()
     if problems:
         raise Refused(
@@ -133,8 +133,8 @@ def _witnessed(room: Room, others: Mapping[str, Head]) -> tuple[str, Head]:
     last = room.entries()[-1]
     if last.kind == WITNESSED and last.body == body:
         return last.at, Head(last.seq, last.hash)
-    now = room.now()
     with room.transaction() as connection:
+        now = room.moment(connection)
         return rfc3339(now), room.write(connection, WITNESSED, room.workspace.id, body, at=now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from promotion.carrying import Decided, OnDisk, Step, carry_out, look, steps
@@ -11,12 +11,13 @@ from promotion.enrolment import enrolled_key
 from promotion.intent import ToPropose, ToRepeat, ToSign, intend
 from promotion.proposing import Proposed, propose, told, verdict_for
 from promotion.recording import record, row_of
-from promotion.signing import predicate_of, proposer, require_here, signatory, signer_of
+from promotion.signing import gate_signer, predicate_of, proposer, require_here, signatory, signer_of
 from promotion.silence import settle
 from promotion.state import open_promotion
 from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
+from shared.finding import Finding, failed_warnings
 from shared.intake import digest_named
 from shared.keys import GATE
 from shared.workspace import Workspace
@@ -32,6 +33,7 @@ class Preview:
         steps: what would follow, in this order.
         proposed: whether it would be a proposal, and wait for a second signature.
         repeated: whether the same was decided or proposed before.
+        warnings: the findings that warned and failed.
     """
 
     decision: Decision
@@ -40,6 +42,7 @@ class Preview:
     steps: tuple[Step, ...]
     proposed: bool
     repeated: bool
+    warnings: tuple[Finding, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -50,6 +53,7 @@ class Preview:
             "steps": [step.as_json() for step in self.steps],
             "proposed": self.proposed,
             "repeated": self.repeated,
+            "warnings": [one.name for one in self.warnings],
         }
 
 
@@ -75,14 +79,18 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
     for who in (asked.who,) if isinstance(intent, ToPropose) else (GATE, asked.who):
         require_here(workspace, who)
     if isinstance(intent, ToPropose):
-        return Preview(intent.decision, (asked.who,), None, (), proposed=True, repeated=intent.repeated)
+        warned = _warned(intent)
+        return Preview(
+            intent.decision, (asked.who,), None, (), proposed=True, repeated=intent.repeated, warnings=warned
+        )
     case = intent.sitting.case
     names = (GATE, enrolled_key(workspace, GATE).key_id), (asked.who, enrolled_key(workspace, asked.who).key_id)
     predicate = _predicate(intent, asked, *(key_id for _, key_id in names))
     digest = digest_named(case.candidate)
     planned = steps(workspace, digest, intent.decision, look(workspace, digest, intent.decision, None))
     signers = tuple(dict.fromkeys(one.name for one in predicate.signatories))
-    return Preview(intent.decision, signers, predicate, planned, proposed=False, repeated=False)
+    warned = failed_warnings(predicate.findings)
+    return Preview(intent.decision, signers, predicate, planned, proposed=False, repeated=False, warnings=warned)
 
 
 def _repetition(workspace: Workspace, intent: ToRepeat) -> Preview:
@@ -91,24 +99,32 @@ def _repetition(workspace: Workspace, intent: ToRepeat) -> Preview:
     row = row_of(intent.case.room, said.pilot)
     found: OnDisk = look(workspace, row.candidate, said.decision, row.envelope)
     planned = steps(workspace, row.candidate, said.decision, found)
-    return Preview(said.decision, (), None, planned, proposed=False, repeated=True)
+    warned = failed_warnings(said.findings)
+    return Preview(said.decision, (), None, planned, proposed=False, repeated=True, warnings=warned)
+
+
+def _warned(intent: ToPropose) -> tuple[Finding, ...]:
+    """The warnings that failed among the findings that a proposal stands on."""
+    arm, judgement = intent.decision.arm, intent.sitting.judgement
+    return failed_warnings(judgement.of_arm(arm) if arm else judgement.findings)
 
 
 def _propose(intent: ToPropose, asked: Asked) -> Proposed:
     sitting, found = intent.sitting, intent.found
     if found is not None and intent.repeated:
-        return told(found, sitting.on, repeated=True)
+        return replace(told(found, sitting.on, repeated=True), warnings=_warned(intent))
     signer = signer_of(sitting.case.room.workspace, asked.who, asked.passphrase)
     verdict = verdict_for(sitting.judgement, intent.decision)
     replaces = found.signed.digest if found else None
-    return propose(sitting.case, intent.decision, verdict, sitting.on, signer, replaces=replaces)
+    made = propose(sitting.case, intent.decision, verdict, sitting.on, signer, replaces=replaces)
+    return replace(made, warnings=_warned(intent))
 
 
 def _settle(intent: ToSign, asked: Asked) -> Decided:
     """Signs, records and carries out a decision."""
     case, found = intent.sitting.case, intent.found
     workspace = case.room.workspace
-    gate = signer_of(workspace, GATE, asked.gate_passphrase)
+    gate = gate_signer(case.room, asked.gate_passphrase)
     person = signer_of(workspace, asked.who, asked.passphrase)
     reach(Point.DECIDE_JUDGED)
     predicate = _predicate(intent, asked, gate.public_key.keyid, person.public_key.keyid)

@@ -13,7 +13,7 @@ from shared.finding import Finding
 # What says nothing of how the arms differ in their outcomes. A check that is not named here is hidden: a new one, too.
 SILENT = frozenset({
     "candidate_sealed", "units_real", "charter_frozen", "alpha_carried", "revision_made", "units_assigned",
-    "analysis_unit", "time_box", "weekdays_complete", "evidence_fresh", "sample_planned", "sample_ratio",
+    "randomised", "analysis_unit", "time_box", "weekdays_complete", "evidence_fresh", "sample_planned", "sample_ratio",
     "sample_ratio_by_day", "sample_ratio_by_segment", "multiple_exposure", "outcomes_after_exposure", "recording_gaps",
     "traits_known", "pre_period_balance", "data_quality", "aa_fresh", "budget_kept", "owner_entitled",
     "preflight_signed", "shadow_run",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.keyring import ENROLLED, Keyring, keyring, keys_folder, lay_out
+from promotion.receipts import sign_outstanding
 from promotion.state import open_promotion
 from shared import ledger
 from shared.crashpoints import Point, reach
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import FACTORY, GATE, KeyStore, PublicKey, Role
 from shared.people import read_people
 from shared.preflight import public_key_path
@@ -50,12 +52,23 @@ def enrol(
     who is not in people.yaml, Refused where another key is enrolled for the name and `rotate` is not said.
     """
     room = open_promotion(workspace)
+    store = KeyStore(workspace, passphrase)
+    done = _enrol(room, name, store, public, rotate=rotate)
+    if name == GATE:
+        with suppress(PilotPlantError):  # its private half may be elsewhere, or not open: then receipts go on waiting
+            signer = store.signer(GATE)
+            if signer.public_key.keyid == done.key.key_id:
+                sign_outstanding(room, signer)
+    return done
+
+
+def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotate: bool) -> Enrolled:
+    workspace = room.workspace
     role = _ROLES.get(name, "owner")
     if role == "factory":
         public = public or _laid_out(workspace)
     if role == "owner":
         read_people(workspace).get(name)
-    store = KeyStore(workspace, passphrase)
     held = keyring(room.entries(), workspace).keys.get(name, ())
     before = held[-1] if held else None
     given = None if public is None else _given(workspace, public, name, role)

@@ -10,18 +10,25 @@ from promotion.checkpoint import read_checkpoint
 from promotion.excerpt import excerpt
 from promotion.handover import pack
 from promotion.keyring import Keyring, keyring, records
+from promotion.nonces import registrations
+from promotion.receipts import receipt_doubts
 from promotion.recording import recorded, row_of
 from promotion.state import open_promotion
 from shared.attestation import Attestation
 from shared.errors import BadInput, Refused
-from shared.files import scratch_in, settle
+from shared.files import scratch_in, settle, write_atomically
 from shared.intake import candidates, find_candidate
-from shared.keys import write_public
+from shared.keys import GATE, write_public
+from shared.ledger import Entry
+from shared.printable import line
+from shared.record import receipt_path
+from shared.registration import Registration
 from shared.workspace import Workspace
 
 PACKAGE = "package"
 KEYS = "keys"
 LEDGER = "ledger.json"
+RECEIPTS = "receipts"
 CHECKPOINT = "checkpoint.json"
 README = "README.md"
 
@@ -66,9 +73,12 @@ def export(workspace: Workspace, name: str, out: Path, *, checkpoint: Path | Non
         pack(scratch / PACKAGE, candidate, row_of(room, pilot).envelope)
         _write_keys(scratch / KEYS, keyring(entries, workspace), names)
         (scratch / LEDGER).write_bytes(excerpt(workspace, entries, pilot, names).as_bytes())
+        receipts = _write_receipts(workspace, scratch / RECEIPTS, entries, pilot)
         if checkpoint is not None:
             shutil.copyfile(checkpoint, scratch / CHECKPOINT)
-        (scratch / README).write_text(_readme(attestation, with_checkpoint=checkpoint is not None), encoding="utf-8")
+        (scratch / README).write_text(
+            _readme(attestation, with_checkpoint=checkpoint is not None, with_receipts=bool(receipts)), encoding="utf-8"
+        )
         files = _files(scratch)
         repeated = not settle(scratch, out)
         if repeated and {path: (out / path).read_bytes() for path in _files(out)} != {
@@ -97,29 +107,51 @@ def _write_keys(folder: Path, ring: Keyring, names: list[str]) -> None:
             write_public(folder, key, stem=stem)
 
 
+def _write_receipts(workspace: Workspace, folder: Path, entries: list[Entry], pilot: str) -> list[Registration]:
+    """Every receipt of the pilot; raises Refused where one is not signed yet, or not to be believed."""
+    found = [one for one in registrations(entries, workspace.id, workspace.mode) if one.pilot == pilot]
+    keys = keyring(entries, workspace).keys.get(GATE, ())
+    for one in found:
+        path = receipt_path(workspace, one.promise)
+        problems = receipt_doubts(path, one, keys)
+        if problems:
+            raise Refused(
+                f"the receipt for {pilot} is not to be believed: {'; '.join(problems)}",
+                where=str(path),
+                remedy="have the gate sign what waits: pilotplant promote checkpoint; else look: promote verify",
+            )
+        write_atomically(folder / path.name, path.read_bytes())
+    return found
+
+
 def _files(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
 
 
-def _readme(attestation: Attestation, *, with_checkpoint: bool) -> str:
+def _readme(attestation: Attestation, *, with_checkpoint: bool, with_receipts: bool) -> str:
     said = attestation.predicate
-    keys = "\n".join(f"- {one.name} ({one.role}): `{one.key_id}`" for one in said.signatories)
+    keys = "\n".join(f"- {line(one.name)} ({one.role}): `{one.key_id}`" for one in said.signatories)
     told = f"{said.decision.word} {said.decision.arm or ''}".rstrip()
     last = (
         "- `checkpoint.json`: the ends of the rooms' ledgers at one moment, signed by the gate.\n"
         if with_checkpoint
         else ""
     )
+    drawn = (
+        "- `receipts/`: when the gate took in each version of the plan, and the nonce that drew the arms, signed.\n"
+        if with_receipts
+        else ""
+    )
     option = f" --checkpoint {CHECKPOINT}" if with_checkpoint else ""
-    return f"""# {said.pilot}: {told}
+    return f"""# {line(said.pilot)}: {told}
 
-Decided by {said.decision.owner} at {said.decision.at}, in a {said.mode} workspace. In this folder:
+Decided by {line(said.decision.owner)} at {said.decision.at}, in a {said.mode} workspace. In this folder:
 
 - `package/candidate/`: what was judged, every file by its digest in `manifest.json`.
 - `package/attestation.json`: verdict, findings and decision, signed (in-toto statement in a DSSE envelope).
 - `keys/`: the public keys of all who signed.
 - `ledger.json`: the gate's ledger. Each entry's hash covers its body by digest; bodies of others' entries are left out.
-{last}
+{drawn}{last}
 To verify, with Pilot Plant installed and no workspace:
 
     pilotplant promote verify --package . --keys keys{option}

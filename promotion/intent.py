@@ -177,6 +177,6 @@ def _again(case: Case, asked: Asked, attestation: Attestation) -> ToRepeat:
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",
             where=f"pilot {pilot}",
             expected="the same decision again, or none",
-            remedy="a decision stands; *revise* opens a successor, and a release is retired in the Factory",
+            remedy="a decision stands; *revise* opens a successor, `revoked` in configs/factory.yaml ends a release",
         )
     return ToRepeat(case, attestation)

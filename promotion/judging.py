@@ -47,7 +47,7 @@ def judge_named(
         case = open_case(room, candidate)
         judgement, early = judge(case, settings.policy(tier_of(case))), hidden(case, settings)
         if early is None and (explain is None or explain not in SILENT):
-            note(case, f"{what} {explain}" if explain else what, who)
+            note(case, judgement, f"{what} {explain}" if explain else what, who)
         judged.append((case, masked(judgement, early) if early else judgement))
     return judged
 

@@ -8,9 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from promotion.case import Case
+from promotion.nonces import DRAWS
 from shared.amendment import broken, changes, protected
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
+from shared.digests import digest_json
+from shared.draw import redrawn, what_draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,32 @@ def against_versions(case: Case) -> Objection | None:
         )
     if problem := broken(versions):
         return Objection(problem, START_ANEW)
+    if objection := _against_draws(case):
+        return objection
     for before, after in pairwise(versions):
         if objection := _against_step(case, before, after):
             return objection
+    return None
+
+
+def _against_draws(case: Case) -> Objection | None:
+    """Why a version draws other arms than the first promise that was registered under the pilot's name.
+
+    The nonce is known since then, so that other arms by it would be chosen ones.
+    """
+    if case.promise.rules == 1:
+        return None
+    drawn = case.registrations[0].body.get(DRAWS)
+    for version in case.versions:
+        if digest_json(what_draws(version.charter)) != drawn:
+            moved = redrawn(case.versions[0].charter, version.charter)
+            return Objection(
+                f"version {version.version} of the charter draws other arms than were registered first"
+                + (f": {', '.join(moved)}" if moved else ""),
+                START_ANEW,
+                measured=what_draws(version.charter),
+                threshold=drawn,
+            )
     return None
 
 

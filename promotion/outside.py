@@ -9,13 +9,16 @@ from pathlib import Path
 from promotion.checkpoint import Checkpoint, distrust, parse_checkpoint
 from promotion.checks.evidence_recomputed import differing_numbers
 from promotion.excerpt import Excerpt, read_excerpt
-from promotion.exporting import LEDGER, PACKAGE
+from promotion.exporting import LEDGER, PACKAGE, RECEIPTS
 from promotion.keyring import Keyring, ring_of
+from promotion.nonces import registrations
+from promotion.receipts import receipt_doubts
 from shared import package as packages
 from shared import wording
 from shared.attestation import Attestation
 from shared.clock import Clock, parse_rfc3339
-from shared.digests import short
+from shared.digests import hex_of, short
+from shared.draw import Draw
 from shared.errors import BadInput, PilotPlantError
 from shared.keys import PublicKey, record_bytes
 from shared.ledger import Head
@@ -50,6 +53,7 @@ def verify_outside(folder: Path, keys: Path, *, checkpoint: Path | None = None, 
     witness = _checkpoint(checkpoint, package, given, excerpt, result)
     if excerpt is not None:
         _hold_keys(given, excerpt, result)
+    _drawn(folder / RECEIPTS, package, given, excerpt, result)
     if package.attestation is not None:
         _attested(package, package.attestation, given, _witnessed(excerpt, witness), result)
     if package.candidate is not None and not package.reasons:
@@ -58,6 +62,8 @@ def verify_outside(folder: Path, keys: Path, *, checkpoint: Path | None = None, 
             f"candidate {short(package.candidate.digest)}: {count} files, each to the byte as sealed"
         )
         _recomputed(package, result, asked=recompute)
+        if recompute:
+            _arms(package, result)
     _limits(package, given, excerpt, witness, result)
     return result
 
@@ -201,6 +207,63 @@ def _attested(
         if over
         else f"it expires at {said.expires}; from then on no Factory runs it"
     )
+
+
+def _drawn(
+    folder: Path, package: Package, given: dict[str, PublicKey], excerpt: Excerpt | None, result: Outside
+) -> None:
+    """The gate's receipts: each as the ledger has it, and the candidate drawn by their nonce."""
+    promise, candidate = package.promise, package.candidate
+    if promise is None or candidate is None or promise.rules == 1:
+        return
+    try:
+        sealed = candidate.registration()
+    except BadInput as error:
+        result.problems.append(f"candidate/registration.json: {error.what}")
+        return
+    path = folder / f"{hex_of(sealed.promise)}.json"
+    if not path.exists():
+        result.unverified.append("whether the gate drew the arms by the nonce that the candidate names: no receipt")
+        return
+    told = {path: sealed}
+    if excerpt is not None:
+        said = registrations(excerpt.shown(), excerpt.workspace, excerpt.mode)
+        told |= {folder / f"{hex_of(one.promise)}.json": one for one in said}
+        if sealed not in said:
+            result.problems.append("candidate/registration.json: the ledger has no such registration")
+    missing = [f"{one.name}: it is missing" for one in told if not one.exists()]
+    missing += [f"{one.name}: the ledger has no such registration" for one in folder.glob("*.json") if one not in told]
+    wrong = [
+        f"{one.name}: {reason}"
+        for one, facts in told.items()
+        if one.exists()
+        for reason in receipt_doubts(one, facts, list(given.values()))
+    ]
+    result.problems += [f"receipts/{problem}" for problem in missing + wrong]
+    if not missing + wrong:
+        result.verified.append(
+            f"receipt {path.stem[:12]}: the gate took in {sealed.pilot} at {sealed.at}, nonce {sealed.nonce}"
+        )
+
+
+def _arms(package: Package, result: Outside) -> None:
+    """Every exposure's arm, drawn again by the candidate's nonce."""
+    from shared.engines.placement import place
+
+    candidate, promise = package.candidate, package.promise
+    if candidate is None or promise is None or promise.charter.assignment == "source":
+        return
+    try:
+        nonce = None if promise.rules == 1 else candidate.registration().nonce
+        placed = place(candidate.data, Draw.of(promise, candidate.manifest.workspace, nonce), promise.charter)
+    except (PilotPlantError, ValueError, OSError) as error:
+        result.problems.append(f"exposures.parquet: its arms cannot be drawn again ({error})")
+        return
+    wrong = (placed.misassigned or 0) + sum(placed.outside.values())
+    if wrong:
+        result.problems.append(f"exposures.parquet: {wrong:,} exposures are not of the arm that was drawn")
+    else:
+        result.verified.append("arms: drawn again, and every exposure has the arm that was drawn")
 
 
 def _recomputed(package: Package, result: Outside, *, asked: bool) -> None:

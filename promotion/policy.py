@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from promotion.check import Rule
 from promotion.checks import CHECKS
 from shared.digests import digest_json
+from shared.errors import BadInput
 from shared.mail import Smtp
 from shared.people import SignaturesMin, Tier
 from shared.webhook import require_safe
@@ -67,6 +68,7 @@ class GateSettings(BaseModel):
         early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
         signatures_min: how many persons sign a decision, by risk tier.
         portfolio: what holds for all pilots together.
+        nonce_seed: draws the nonces of a rehearsal, so that the same names get the same arms; None draws new ones.
         smtp: the mail server for `promote remind --send`; None where there is none.
         notify: what is told instead of by mail.
         tiers: see there.
@@ -81,6 +83,7 @@ class GateSettings(BaseModel):
     early_results: Literal["hidden", "shown"] = "hidden"
     signatures_min: SignaturesMin = SignaturesMin()
     portfolio: PortfolioSettings = PortfolioSettings()
+    nonce_seed: str | None = Field(default=None, min_length=1)
     smtp: Smtp | None = None
     notify: Notify = Notify()
     tiers: Tiers = Tiers()
@@ -125,5 +128,14 @@ class Policy(BaseModel):
 
 
 def read_settings(workspace: Workspace) -> GateSettings:
-    """The workspace's gate settings."""
-    return read_yaml(workspace.configs / "gate.yaml", GateSettings)
+    """The workspace's gate settings; raises BadInput for a seed of the draws in a live workspace."""
+    path = workspace.configs / "gate.yaml"
+    settings = read_yaml(path, GateSettings)
+    if settings.nonce_seed is not None and workspace.mode == "live":
+        raise BadInput(
+            "`nonce_seed` would let somebody choose which customers get which arm",
+            where=str(path),
+            expected="no `nonce_seed` in a live workspace; it is for rehearsals",
+            remedy="take the line out: the gate draws each pilot's nonce itself",
+        )
+    return settings

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from promotion.case import REGISTERED
 from promotion.discovery import level, wealth
+from promotion.nonces import REGISTERED
 from shared.attestation import Attestation
 from shared.ledger import Entry
 

@@ -16,7 +16,7 @@ from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused
-from shared.finding import Verdict
+from shared.finding import Finding, Verdict
 from shared.intake import digest_named
 from shared.ledger import Entry
 from shared.people import same_person
@@ -35,6 +35,7 @@ class Proposed:
         digest: the proposal's.
         others: who may give the second signature.
         repeated: whether the same had been proposed before.
+        warnings: the findings that warned and failed, where the gate has judged to propose it.
     """
 
     decision: Decision
@@ -42,6 +43,7 @@ class Proposed:
     others: tuple[str, ...]
     lapses: str
     repeated: bool
+    warnings: tuple[Finding, ...] = ()
 
 
 def verdict_for(judgement: Judgement, decision: Decision) -> Verdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
-from email.utils import formatdate
 from typing import Any, Literal
 
 from promotion.policy import GateSettings, read_settings
@@ -17,7 +16,8 @@ from shared.crashpoints import Point, reach
 from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused, Undecided
 from shared.ledger import Entry
-from shared.mail import EXAMPLE, deliver, password_of
+from shared.mail import EXAMPLE, deliver, letter, password_of
+from shared.printable import line
 from shared.room import Room
 from shared.webhook import post
 from shared.wording import days
@@ -164,15 +164,14 @@ def _public(one: Reminder) -> dict[str, Any]:
 
 def message(one: Reminder, sender: str) -> EmailMessage:
     """The mail: plain text with the one command to type, and nothing of any customer."""
-    mail, until = EmailMessage(), f"{parse_rfc3339(one.until):%Y-%m-%d %H:%M} UTC"
-    mail["From"], mail["To"] = sender, one.to
+    until = f"{parse_rfc3339(one.until):%Y-%m-%d %H:%M} UTC"
     wanted = "your decision" if one.stage == "decide" else "your signature"
-    mail["Subject"] = f"{one.pilot}: {wanted} is due by {until}"
-    mail["Date"], mail["Message-ID"] = formatdate(localtime=False), f"<{one.key}@{sender.partition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply answers it
-    mail.set_content(
-        f"Pilot {one.pilot} waits for {wanted} until {until} ({days(one.days_left)} left).\n\n"
-        f"You are asked to {one.what}.\n\nType, with your own word and reason:\n\n  {one.next}\n\n"
-        f"This is sent once. Candidate {one.candidate}.\n"
+    return letter(
+        sender=sender,
+        to=one.to,
+        subject=f"{one.pilot}: {wanted} is due by {until}",
+        body=f"Pilot {one.pilot} waits for {wanted} until {until} ({days(one.days_left)} left).\n\n"
+        f"You are asked to {line(one.what)}.\n\nType, with your own word and reason:\n\n  {line(one.next)}\n\n"
+        f"This is sent once. Candidate {line(one.candidate)}.\n",
+        key=one.key,
     )
-    return mail

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
+
 from promotion.keyring import REVOKED, Keyring, keyring, lay_out
 from promotion.state import open_promotion
 from shared import ledger
@@ -12,6 +14,8 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.keys import PublicKey
+from shared.order import OutOfOrder
+from shared.room import Room
 from shared.workspace import Workspace
 
 PREFIX_MIN = 8
@@ -43,12 +47,22 @@ def revoke(workspace: Workspace, key_id: str, reason: str, *, since: datetime | 
         repeated = _is_said(ring, key, reason, since)
         if not repeated:
             body = {"key_id": key.key_id, "reason": reason}
-            room.write(connection, REVOKED, key.name, body | ({"since": rfc3339(since)} if since else {}))
+            since = since or _behind(room, connection)
+            room.write(connection, REVOKED, key.name, body | ({"since": rfc3339(since)} if since else {}), halts=True)
             reach(Point.REVOKE_WRITTEN)
     reach(Point.REVOKE_RECORDED)
     ring = keyring(room.entries(), workspace)
     lay_out(workspace, Keyring({key.name: ring.keys[key.name]}, {}))
     return Revoked(_named(ring, key.key_id), reason, repeated)
+
+
+def _behind(room: Room, connection: sa.Connection) -> datetime | None:
+    """The clock's time where it is behind the ledger, whose own moment would let the key count until then."""
+    try:
+        room.moment(connection)
+    except OutOfOrder:
+        return room.now()
+    return None
 
 
 def _named(ring: Keyring, key_id: str) -> PublicKey:

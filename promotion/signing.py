@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +17,7 @@ from promotion.gate import Judgement
 from promotion.policy import GateSettings
 from promotion.promised import past_pilots, promised
 from promotion.proposing import verdict_for
+from promotion.receipts import sign_outstanding
 from promotion.state import decisions
 from promotion.waivers import recorded_waivers
 from shared.attestation import Predicate, Scope, Signatory
@@ -22,10 +25,11 @@ from shared.candidate import EVIDENCE
 from shared.clock import rfc3339
 from shared.decision import Decision
 from shared.digests import digest_bytes
-from shared.errors import BadInput, Refused
-from shared.finding import Finding
-from shared.keys import GATE, KeyStore
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.finding import Finding, failed_warnings
+from shared.keys import GATE, KeyStore, passphrase_variable
 from shared.proposal import SignedProposal
+from shared.room import Room
 from shared.waiver import SignedWaiver
 from shared.workspace import Workspace
 
@@ -42,6 +46,26 @@ def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> Crypto
             remedy="sign with the enrolled key, on the machine where it was made",
         )
     return signer
+
+
+def gate_signer(room: Room, passphrase: str | None) -> CryptoSigner:
+    """Signs as the gate, after signing every receipt that waits for it; raises as `signer_of` does."""
+    signer = signer_of(room.workspace, GATE, passphrase)
+    sign_outstanding(room, signer)
+    return signer
+
+
+def sign_without_asking(room: Room) -> None:
+    """Signs the receipts that wait, where the gate's key is here and opens without a question; else they go on waiting.
+
+    A key that is not enrolled, or does not open, is told of by the command that has to sign with it.
+    """
+    workspace = room.workspace
+    passphrase = os.environ.get(passphrase_variable(GATE))
+    if not KeyStore(workspace).has(GATE) or (workspace.mode == "live" and not passphrase):
+        return
+    with suppress(PilotPlantError, OSError):
+        gate_signer(room, passphrase)
 
 
 def require_here(workspace: Workspace, name: str) -> None:
@@ -95,6 +119,7 @@ def predicate_of(
         mode=workspace.mode,
         verdict=verdict_for(judgement, decision),
         findings=(*arm_findings, *authority),
+        warnings=tuple(one.name for one in failed_warnings((*arm_findings, *authority))),
         decision=decision,
         promised=promised(case, decision.arm, past_pilots(case)) if decision.arm else (),
         evidence=_evidence_digest(case),
@@ -118,7 +143,7 @@ def _waivers(case: Case, findings: tuple[Finding, ...]) -> list[SignedWaiver]:
 
 def _predecessor(case: Case) -> str | None:
     """The digest of the attestation of the pilot that this one follows, if this gate decided it."""
-    follows = case.charter.follows
+    follows = case.charter.line
     if follows is None:
         return None
     query = sa.select(decisions.c.envelope).where(decisions.c.pilot == follows.pilot)

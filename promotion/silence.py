@@ -89,7 +89,7 @@ def _record(room: Room, case: Case) -> Lapse | None:
         decided = connection.execute(sa.select(decisions.c.pilot).where(decisions.c.pilot == pilot)).first()
         if decided is not None or lapse_of(connection, room, pilot) is not None:
             return None
-        at = room.now()
+        at = room.moment(connection)
         room.write(connection, LAPSED, pilot, body, at=at)
         reach(Point.LAPSE_WRITTEN)
     reach(Point.LAPSE_RECORDED)

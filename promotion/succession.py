@@ -19,6 +19,7 @@ from shared.errors import Refused
 from shared.files import scratch_in, settle
 from shared.intake import digest_named
 from shared.ledger import Entry
+from shared.printable import block, line
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -31,7 +32,7 @@ def successor_name(pilot: str) -> str:
 
 def spent_by(charter: Charter) -> float:
     """The error rates that a pilot and the ones before it in its line have spent, for the one after it."""
-    return charter.sample.alpha + (charter.follows.alpha_spent if charter.follows else 0.0)
+    return charter.sample.alpha + (charter.line.alpha_spent if charter.line else 0.0)
 
 
 def opened_by(case: Case) -> Entry | None:
@@ -46,7 +47,7 @@ def require_free(workspace: Workspace, pilot: str, successor: str) -> None:
     path = workspace.pilots / successor / "charter.yaml"
     if not path.parent.exists():
         return
-    follows = read_yaml(path, Charter).follows
+    follows = read_yaml(path, Charter).line
     if follows is None or follows.pilot != pilot:
         raise Refused(
             f"the successor would be called {successor}, and there is such a pilot already",
@@ -83,11 +84,20 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
         "alpha_spent": spent_by(charter),
     }
     # In one line: a reason of several would go on as YAML where the comment ends.
-    head = f"# Revises {charter.pilot}: {' '.join(decision.reason.split())}\n"
+    head = f"# Revises {charter.pilot}: {line(' '.join(decision.reason.split()))}\n"
     (folder / "charter.yaml").write_text(
-        head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        head + yaml.safe_dump(_shown(content), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
     for arm in charter.treatments:
         for name in arm.play.files if arm.play else ():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.file(name), folder / name)
+
+
+def _shown(value: Any) -> Any:
+    """The content of a draft that can be read again: an earlier build took characters that nobody can see."""
+    if isinstance(value, str):
+        return block(value)
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value

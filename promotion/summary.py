@@ -9,8 +9,10 @@ from typing import Any
 
 from promotion.case import Case
 from promotion.early import hidden
+from promotion.failed_warnings import told as warnings_told
 from promotion.gate import Judgement
 from promotion.judging import judge_named, promises
+from promotion.line import fates, recorded_line
 from promotion.policy import read_settings
 from promotion.recording import recorded
 from promotion.silence import lapses
@@ -20,7 +22,7 @@ from shared.clock import rfc3339
 from shared.console import date_time
 from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
-from shared.finding import Finding, Verdict
+from shared.finding import Finding, Verdict, failed_warnings
 from shared.money import Money
 from shared.page import pages
 from shared.workspace import Workspace
@@ -30,6 +32,8 @@ HEALTH = ("sample_ratio", "multiple_exposure", "data_quality", "evidence_recompu
 WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of its interval"}
 # What the check says of each arm is what the owner reads of the money at stake.
 WORTH_IT = "worth_it"
+# What stands above all else where it failed.
+KILLED = "kill_criteria"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,11 @@ class Summary:
         hidden: why no results are shown; None where they are.
         parts: promised, found, money, and what came before.
         spent, budget: money as JSON says it; `spent` is None where the costs cannot be read.
+        killed: a sentence for each kill criterion that is met; first on the page, since it stops a pilot.
         arms: the verdict on each.
         blocking: the findings that stand in the way, each with what would change it.
         waived: the findings that a signed waiver has put aside.
+        warnings: the findings that warned and failed, which change no verdict.
         next: what each word does.
     """
 
@@ -71,6 +77,7 @@ class Summary:
     until: str
     state: str
     hidden: str | None
+    killed: tuple[str, ...]
     parts: tuple[Section, ...]
     spent: dict[str, str] | None
     budget: dict[str, str]
@@ -78,33 +85,43 @@ class Summary:
     verdict: Verdict
     blocking: tuple[Finding, ...]
     waived: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
     next: tuple[Step, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        told = {"parts", "blocking", "waived", "next"}
+        told = {"parts", "blocking", "waived", "warnings", "next", "killed"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in told}
         return {
             "schema_version": 1,
             **plain,
+            "killed": list(self.killed),
             "parts": [asdict(part) for part in self.parts],
             "blocking": [one.model_dump(mode="json") for one in self.blocking],
             "waived": [one.model_dump(mode="json") for one in self.waived],
+            "warnings": [one.model_dump(mode="json") for one in self.warnings],
             "next": [asdict(step) for step in self.next],
         }
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        found = [f"{self.pilot}: {self.state}", *([f"No results yet: {self.hidden}."] if self.hidden else [])]
+        found = [*self.killed, f"{self.pilot}: {self.state}"]
+        found += [f"No results yet: {self.hidden}."] if self.hidden else []
         for part in self.parts:
             found += ["", part.title, *(f"  {line}" for line in part.lines)]
         found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
         found += [f"  {one.name}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
         found += [f"  Waived: {one.name}: {one.reason}" for one in self.waived]
+        found += [f"  {line}" for line in self.warned]
         found += ["", "What happens next"]
         for step in self.next:
             found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
         return found
+
+    @property
+    def warned(self) -> list[str]:
+        """The warnings that failed, in words."""
+        return warnings_told(self.warnings)
 
 
 def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summary:
@@ -122,6 +139,7 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         until=rfc3339(charter.deadline),
         state=_state(case),
         hidden=early,
+        killed=_killed(judgement),
         parts=tuple(part for part in _parts(case, judgement, early) if part.lines),
         spent=spent.as_json() if (spent := _spent(case)) else None,
         budget=charter.budget.total.as_json(),
@@ -129,6 +147,7 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         verdict=judgement.verdict,
         blocking=_blocking(judgement),
         waived=tuple(one for one in judgement.findings if one.outcome == "waived"),
+        warnings=failed_warnings(judgement.findings),
         next=_next(case, judgement),
     )
 
@@ -224,15 +243,40 @@ def _spent(case: Case) -> Money | None:
 
 
 def _before(case: Case) -> Section:
-    """What the candidate itself says of earlier pilots; the insights are in the Lab, which the gate does not open."""
-    follows = case.charter.follows
-    lines = () if follows is None else (f"It revises {follows.pilot}, whose owner asked: {follows.change}",)
-    return Section("What came before", lines)
+    """What came before, by charter and the gate's own record; the insights are in the Lab, which it does not open."""
+    charter, lines = case.charter, []
+    if charter.line is not None and charter.line.candidate is not None:
+        lines.append(f"It revises {charter.line.pilot}, whose owner asked: {charter.line.change}")
+    elif charter.line is not None:
+        lines.append(f"It continues {charter.line.pilot}; what is different: {charter.line.change}")
+    lines += _attempts(case)
+    if charter.unrelated is not None:
+        lines.append(f"Its charter says that it continues no earlier pilot: {charter.unrelated}")
+    return Section("What came before", tuple(lines))
+
+
+def _attempts(case: Case) -> list[str]:
+    """Which attempt it is by the gate's register, and what became of those before it."""
+    try:
+        found = recorded_line(case)
+    except PilotPlantError:
+        return []  # the checks say why
+    if found is None or not found.before:
+        return []
+    before = ", ".join(fates(case.room, found))
+    return [
+        f"Attempt {len(found.before) + 1} of its line, tested at {100 * case.charter.alpha:g} %. Before it: {before}"
+    ]
 
 
 def _blocking(judgement: Judgement) -> tuple[Finding, ...]:
     poor = [one for one in judgement.findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
-    return tuple(sorted(poor, key=lambda one: one.outcome != "failed"))
+    return tuple(sorted(poor, key=lambda one: (one.outcome != "failed", one.check != KILLED)))
+
+
+def _killed(judgement: Judgement) -> tuple[str, ...]:
+    met = (one for one in judgement.findings if one.check == KILLED and one.outcome == "failed")
+    return tuple(f"Arm {one.arm} may not be scaled: {one.reason}." for one in met)
 
 
 def _next(case: Case, judgement: Judgement) -> tuple[Step, ...]:

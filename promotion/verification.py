@@ -11,18 +11,21 @@ import sqlalchemy as sa
 
 from promotion.checkpoint import read_checkpoint
 from promotion.keyring import keyring, keys_folder, records
+from promotion.nonces import registrations
 from promotion.preflight import verify_report
+from promotion.receipts import receipt_doubts, waiting
 from promotion.state import decisions, open_promotion, promises
 from shared.attestation import Attestation, read_attestation
 from shared.candidate import open_candidate
 from shared.clock import parse_rfc3339
+from shared.console import counted
 from shared.digests import PREFIX, digest_bytes, hex_of
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
 from shared.intake import intake_folder
 from shared.keys import PublicKey, record_bytes
 from shared.ledger import Entry, Head, Witness, legible
 from shared.preflight import reports_folder
-from shared.record import attestation_path
+from shared.record import attestation_path, receipt_path, receipts_folder
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -47,7 +50,8 @@ def verify(
     """Verifies the gate's record: everything, or one candidate with its attestation, and always the ledger.
 
     A checkpoint, and `witnesses` from the other rooms, say what the ledger must still hold. Raises BadInput for a
-    digest that is not known; of the checkpoint see `read_checkpoint`.
+    digest that is not known, Fault where the disk keeps the record from being read; of the checkpoint see
+    `read_checkpoint`.
     """
     result = Verification()
     outside = read_checkpoint(checkpoint, workspace).witnesses().get("promotion") if checkpoint else None
@@ -55,6 +59,8 @@ def verify(
     if room is not None:
         try:
             _examine(room, digest, result, outside, witnesses)
+        except Damaged as error:
+            result.problems.append(f"{LEDGER}: {error.what}")
         except sa.exc.DatabaseError as error:
             result.problems.append(f"{LEDGER}: the database is damaged ({error.orig})")
     return result
@@ -65,6 +71,10 @@ def _room(workspace: Workspace, result: Verification) -> Room | None:
         return open_promotion(workspace)
     except Refused as error:  # opening compares the first entry with the workspace's mark
         result.problems.append(f"{LEDGER}: entry 1 cannot be believed ({error.what})")
+    except Damaged as error:
+        result.problems.append(f"{LEDGER}: {error.what}")
+    except Fault:
+        raise
     except PilotPlantError as error:
         result.problems.append(f"{LEDGER}: it cannot be read ({error})")
     except sa.exc.DatabaseError as error:
@@ -86,6 +96,7 @@ def _examine(
         raise BadInput(f"no candidate {digest} is known", expected="a digest of `pilotplant promote log`")
     witnesses: list[Head] = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
     _strangers(workspace, decided, result)
+    _receipts(workspace, told, known, result)
     reports = reports_folder(workspace)
     for path in (
         sorted(reports.glob("*.json")) if digest is None else [reports / f"{each.name}.json" for each in chosen]
@@ -175,6 +186,31 @@ def _strangers(workspace: Workspace, decided: dict[str, Entry], result: Verifica
     expected = {attestation_path(workspace, candidate) for candidate in decided}
     found = set((workspace.promotion / "attestations").glob("*.json")) - expected
     result.problems += [f"attestation {path.name}: the ledger has no such decision" for path in sorted(found)]
+
+
+def _receipts(workspace: Workspace, told: list[Entry], known: list[PublicKey], result: Verification) -> None:
+    """Each receipt must say what the ledger says, signed by the gate; one that is not there waits for that."""
+    said = registrations(told, workspace.id, workspace.mode)
+    paths = {receipt_path(workspace, one.promise): one for one in said}
+    signed = 0
+    for path, one in paths.items():
+        if not path.exists():
+            continue
+        problems = receipt_doubts(path, one, known)
+        result.problems += [f"receipt {path.stem[:12]} of {one.pilot}: {problem}" for problem in problems]
+        signed += not problems
+    strangers = sorted(set(receipts_folder(workspace).glob("*.json")) - paths.keys())
+    result.problems += [f"receipt {path.stem[:12]}: the ledger has no such registration" for path in strangers]
+    unsigned = len(waiting(workspace, told))
+    if signed:
+        result.verified.append(
+            f"receipts: {counted(signed, 'registration')} signed by the gate, as the ledger has them"
+        )
+    if unsigned:
+        result.verified.append(
+            f"receipts: {counted(unsigned, 'registration')} waiting for the gate's signature; `pilotplant promote "
+            "checkpoint` gives it"
+        )
 
 
 def _against_ledger(attestation: Attestation, digest: str, entry: Entry) -> list[str]:

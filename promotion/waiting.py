@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from promotion.authority import deciders
 from promotion.case import Case
 from promotion.intake import open_case
+from promotion.looks import warnings_seen
 from promotion.policy import GateSettings, read_settings
 from promotion.proposing import Proposed, pending, said, to_type
 from promotion.reception import receptions
@@ -43,7 +44,8 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may decide.
     `proposed` is what waits for a second signature, with the command to type, or None. `due` is one whose moment is
     within `remind_days` of configs/gate.yaml. `next` is what has to be done before it can be scaled: the command that
-    has the Factory try it, or None.
+    has the Factory try it, or None. `warnings` are those that had failed when somebody looked last, None where nobody
+    has: a list does not judge.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     settle(room)
@@ -78,6 +80,7 @@ def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, 
         "days_left": round(left, 1),
         "due": left <= settings.remind_days,
         "next": _next(case, settings),
+        "warnings": warnings_seen(case.room, case.candidate),
         "proposed": _told(charter.pilot, proposed, reader) if proposed else None,
     }
 

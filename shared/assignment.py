@@ -24,14 +24,14 @@ BUCKETS = 16**HEX_DIGITS
 WorkspaceHoldout = Annotated[Decimal, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
-def pilot_salt(pilot: str) -> str:
-    """The salt that draws a pilot's arms."""
-    return f"pilot:{pilot}"
+def pilot_salt(pilot: str, nonce: str | None = None) -> str:
+    """The salt that draws a pilot's arms, by the nonce of the gate; without one, as under the first rules."""
+    return _salt("pilot", pilot, nonce)
 
 
-def holdout_salt(release: str) -> str:
+def holdout_salt(release: str, nonce: str | None = None) -> str:
     """The salt that draws a release's holdout; another one than any pilot's, so the two are independent."""
-    return f"holdout:{release}"
+    return _salt("holdout", release, nonce)
 
 
 def layer_salt(layer: str) -> str:
@@ -70,9 +70,9 @@ def within(salt: str, unit: str, start: Fraction, end: Fraction) -> bool:
     return _bound(start) <= bucket(salt, unit) < _bound(end)
 
 
-def held_out(release: str, unit: str, fraction: Fraction) -> bool:
+def held_out(release: str, unit: str, fraction: Fraction, nonce: str | None = None) -> bool:
     """Whether a release leaves the unit alone, so that what it delivers can be measured."""
-    return within(holdout_salt(release), unit, Fraction(0), fraction)
+    return within(holdout_salt(release, nonce), unit, Fraction(0), fraction)
 
 
 def bucket_sql(salt: str, unit: str) -> str:
@@ -93,9 +93,14 @@ def within_sql(salt: str, unit: str, start: Fraction, end: Fraction) -> str:
     return f"({_hash_sql(salt, unit)} BETWEEN {_bound_sql(_bound(start))} AND {_bound_sql(_bound(end))})"
 
 
-def held_out_sql(release: str, unit: str, fraction: Fraction) -> str:
+def held_out_sql(release: str, unit: str, fraction: Fraction, nonce: str | None = None) -> str:
     """The DuckDB expression of `held_out`."""
-    return within_sql(holdout_salt(release), unit, Fraction(0), fraction)
+    return within_sql(holdout_salt(release, nonce), unit, Fraction(0), fraction)
+
+
+def _salt(what: str, name: str, nonce: str | None) -> str:
+    """Names hold no colon, so no salt of one kind is ever one of another."""
+    return f"{what}:{name}" if nonce is None else f"{what}:{name}:{nonce}"
 
 
 def _bound(share: Fraction) -> int:

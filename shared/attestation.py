@@ -19,7 +19,7 @@ from shared.clock import parse_rfc3339
 from shared.decision import Decision
 from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
-from shared.finding import Finding, Verdict
+from shared.finding import Finding, Verdict, failed_warnings
 from shared.people import Tier
 from shared.proposal import read_proposal
 from shared.signed import verifies
@@ -113,6 +113,8 @@ class Predicate(_Record):
         proposal: with two persons: the envelope of what the first one signed.
         waivers: the envelope of each waiver by which a finding was waived.
         verdict: the fold of the findings.
+        warnings: the names of the findings that warned, and failed or could not be evaluated; attestations of before
+            do not list them.
         promised: for *scale*: what to expect of the arm on each primary metric; attestations of before have none.
         policy: the digest of the policy that was applied.
         mode: a rehearsal's attestation says so and counts nowhere else.
@@ -131,6 +133,8 @@ class Predicate(_Record):
     mode: Mode
     verdict: Verdict
     findings: tuple[Finding, ...]
+    # Left out of what is signed where there is none, as it always was.
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
     decision: Decision
     promised: tuple[Promised, ...] = ()
     evidence: str
@@ -148,6 +152,12 @@ class Predicate(_Record):
     def _scope_is_the_decisions(self) -> Predicate:
         if (self.scope.arm, self.scope.release) != (self.decision.arm, self.decision.release):
             raise ValueError("its scope is not what was decided")
+        return self
+
+    @model_validator(mode="after")
+    def _warnings_are_the_findings(self) -> Predicate:
+        if self.warnings and self.warnings != tuple(one.name for one in failed_warnings(self.findings)):
+            raise ValueError("its warnings are not those of its findings")
         return self
 
     @property

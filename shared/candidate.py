@@ -18,6 +18,7 @@ from shared.evidence.model import Evidence
 from shared.excerpt import Excerpt
 from shared.files import scratch_in, settle_verified, write_atomically
 from shared.money import Money
+from shared.registration import Registration
 from shared.workspace import Mode
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ MANIFEST = "manifest.json"
 PROMISE = "promise.json"
 EVIDENCE = "evidence.json"
 AMENDMENTS = "amendments.json"
+REGISTRATION = "registration.json"
 SPEND = "spend.json"
 MLFLOW_RUN = "mlflow_run.json"
 LEDGER = "ledger.json"
@@ -137,6 +139,10 @@ class Candidate:
     def earlier(self) -> tuple[Promise, ...]:
         """The versions of the promise before that one; none where it was never amended."""
         return self._read(AMENDMENTS, Earlier).versions if AMENDMENTS in self.manifest.files else ()
+
+    def registration(self) -> Registration:
+        """What the gate told the Lab at the launch, the nonce among it; none under the first rules."""
+        return self._read(REGISTRATION, Registration)
 
     def evidence(self) -> Evidence:
         """The evidence as submitted."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
 
 from shared.assignment import WorkspaceHoldout
 from shared.digests import digest_json
@@ -26,6 +26,7 @@ ARMS_MIN = 2
 # The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
 RELEASE_CHARACTERS_MAX = 63
 AMENDMENT_REASON_MIN = 10
+UNRELATED_REASON_MIN = 10
 # The rules by which promises are frozen, computed and judged from this build on. A promise keeps those it was first
 # registered under, through all its amendments.
 RULES: Literal[2] = 2
@@ -138,11 +139,14 @@ class TimeBox(Part):
         start: the first day.
         end: the day after the last.
         timezone: where the days begin, an IANA name like Europe/Berlin.
+        enrol_until: the day from which on no unit begins any more, so that each can be watched as long as a metric with
+            a window asks; None where units begin until the end.
     """
 
     start: date
     end: date
     timezone: TimeZone = "UTC"
+    enrol_until: date | None = Field(default=None, exclude_if=lambda day: day is None)
 
     @model_validator(mode="after")
     def _whole_weeks(self) -> TimeBox:
@@ -154,6 +158,8 @@ class TimeBox(Part):
                 f"{days} days are not whole weeks; end on {self.start + timedelta(days=days - days % 7 or 7)}, or a "
                 f"week later, so that every weekday counts the same"
             )
+        if self.enrol_until is not None and not self.start < self.enrol_until <= self.end:
+            raise ValueError(f"`enrol_until` ({self.enrol_until}) is not within {self.start} to {self.end}")
         return self
 
     def moment(self, day: date) -> datetime:
@@ -169,6 +175,11 @@ class TimeBox(Part):
     def ends(self) -> datetime:
         """The first moment outside again."""
         return self.moment(self.end)
+
+    @property
+    def enrolled(self) -> datetime | None:
+        """The first moment from which on no unit begins; None where units begin until the end."""
+        return None if self.enrol_until is None else self.moment(self.enrol_until)
 
 
 class Budget(Part):
@@ -197,19 +208,38 @@ class Budget(Part):
 
 
 class Follows(Part):
-    """What a revised pilot continues.
+    """What a pilot continues: one that was revised, or an earlier attempt at the same.
 
     Attributes:
         pilot: the one before it.
-        candidate: the candidate on which *revise* was decided.
-        change: what the owner asked to be changed.
+        candidate: the candidate on which *revise* was decided; None where nobody decided so.
+        change: what the owner asked to be changed, or what is different this time.
         alpha_spent: the error rates that it and the ones before it have used up.
     """
 
     pilot: Name
-    candidate: str
+    candidate: str | None = Field(default=None, exclude_if=lambda candidate: candidate is None)
     change: str
     alpha_spent: float = Field(ge=0)
+
+
+class Unrelated(Part):
+    """That a pilot continues none of those that look like it: `follows: {none: why}`.
+
+    Attributes:
+        none: why not, for its owner to read.
+    """
+
+    none: str = Field(min_length=UNRELATED_REASON_MIN)
+
+
+def _kind_of_follows(value: Any) -> str:
+    return "none" if isinstance(value, Unrelated) or (isinstance(value, dict) and "none" in value) else "line"
+
+
+Lineage = Annotated[
+    Annotated[Follows, Tag("line")] | Annotated[Unrelated, Tag("none")], Discriminator(_kind_of_follows)
+]
 
 
 class Charter(Part):
@@ -240,7 +270,7 @@ class Charter(Part):
         budget: what it may cost.
         value: what a gain is worth, and what the play costs to run; None where the charter does not say.
         decide_by: the day by whose end the owner has decided; silence is *stop*.
-        follows: for the successor of a revised pilot: its lineage.
+        follows: for a further attempt at what earlier pilots tried: its lineage; or why it is none of theirs.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
     """
 
@@ -271,8 +301,15 @@ class Charter(Part):
     budget: Budget
     # Left out of what is dumped where it says nothing, so that charters without it keep their digests.
     value: Value | None = Field(default=None, exclude_if=lambda value: value is None)
-    follows: Follows | None = None
+    follows: Lineage | None = None
     synthetic: bool = False
+
+    @field_validator("follows", mode="before")
+    @classmethod
+    def _none_has_a_reason(cls, value: Any) -> Any:
+        if value == "none":
+            raise ValueError("it takes a reason: `follows: {none: why it continues no earlier pilot}`")
+        return value
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Charter:
@@ -345,8 +382,18 @@ class Charter(Part):
         return self._left(self.sample.guardrail_alpha or self.sample.alpha)
 
     def _left(self, alpha: float) -> float:
-        spent = self.follows.alpha_spent if self.follows else 0.0
+        spent = self.line.alpha_spent if self.line else 0.0
         return alpha * math.pow(0.5, spent / self.sample.alpha)
+
+    @property
+    def line(self) -> Follows | None:
+        """What it continues; None where it says nothing, or that it continues none."""
+        return self.follows if isinstance(self.follows, Follows) else None
+
+    @property
+    def unrelated(self) -> str | None:
+        """Why it continues none of the pilots that look like it; None where it does not say that."""
+        return self.follows.none if isinstance(self.follows, Unrelated) else None
 
     @property
     def weights(self) -> dict[str, Fraction]:
@@ -405,6 +452,13 @@ class Amends(Part):
     reason: str = Field(min_length=AMENDMENT_REASON_MIN)
 
 
+class Source(Part):
+    """The snapshot that a pilot reads, and when it was published: no promise is older than what it was made on."""
+
+    id: str
+    published: AwareDatetime
+
+
 class Promise(Part):
     """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
 
@@ -414,6 +468,7 @@ class Promise(Part):
         files: each file it names (SQL, templates, contracts) with its digest.
         amends: for a later version: the one before it, and the reason; None as launched.
         holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
+        source: the snapshot it was made on; None in what earlier builds promised.
         rules: under which rules it was made, which select the computation of its evidence and the checks that bind it.
     """
 
@@ -424,6 +479,7 @@ class Promise(Part):
     amends: Amends | None = None
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # What was promised before promises said so keeps its digest.
+    source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
     rules: Literal[1, 2] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
     @property
@@ -448,13 +504,13 @@ class Promise(Part):
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""
-        return self.model_copy(
-            update={"amends": Amends(version=before.version + 1, before=before.digest, reason=reason)}
-        )
+        amends = Amends(version=before.version + 1, before=before.digest, reason=reason)
+        return self.model_copy(update={"amends": amends, "source": before.source})
 
     def same_as(self, other: Promise) -> bool:
-        """Whether both promise the same, whichever versions they are, and under whichever rules."""
-        return self.model_copy(update={"amends": other.amends, "rules": other.rules}) == other
+        """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
+        same = {"amends": other.amends, "rules": other.rules, "source": other.source}
+        return self.model_copy(update=same) == other
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

@@ -1,11 +1,16 @@
-"""What every command does alike: open the workspace, print a result, say what went wrong."""
+"""What every command does alike: open the workspace, print a result, say what went wrong.
+
+Nothing else prints: whatever text passes here shows what cannot be seen (`shared/printable.py`), and one string is one
+line. A text of several lines is `quoted`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,16 +23,21 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.clock import parse_rfc3339, rfc3339
-from shared.errors import PilotPlantError
+from shared.errors import BadInput, PilotPlantError
+from shared.housekeeping import tidied
 from shared.ledger import Head
+from shared.printable import hidden, json_text, line, quoted
 from shared.workspace import Workspace, find_workspace
 
+Line = str | Text | Table
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 # Wide enough for a table of findings when the output is a file or a pipe.
 PIPE_WIDTH = 120
 # What a shell makes of a process that SIGPIPE has ended: 128 and the signal's number.
 CLOSED_PIPE = 141
+# What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
+_GOES_ON = "  ↳ "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +49,25 @@ class Session:
         register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
         heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
             checkpoints, for it opens no other room's database.
+        line: asks the gate what a charter would continue; nothing is deposited.
+        ends: the last entries of all three ledgers in the same way, for a correction of the clock.
     """
 
     folder: Path | None
     register: Callable[..., Any]
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
+    line: Callable[..., Any] | None = None
+    ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
 
-    def workspace(self) -> Workspace:
-        """The workspace this command works in."""
-        return find_workspace(self.folder)
+    def workspace(self, *, everything: bool = False) -> Workspace:
+        """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.
+
+        With `everything` each file is looked at, and not only what tells whether that is needed.
+        """
+        found = find_workspace(self.folder)
+        for said in tidied(found, everything=everything):
+            progress(said)
+        return found
 
 
 def session(context: typer.Context) -> Session:
@@ -75,28 +95,49 @@ def stdout() -> Console:
 
 def progress(text: str) -> None:
     """One line about long work, on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="dim", markup=False)
+    _stderr().print(Text(line(text), style="dim"))
 
 
-def emit(as_json: bool, payload: dict[str, Any], *lines: str | Text | Table) -> None:
+def emit(as_json: bool, payload: dict[str, Any], *lines: Line) -> None:
     """Prints a result: one JSON object, or lines and tables for people."""
     if as_json:
         _write_json(payload)
         return
     console = stdout()
-    for line in lines:
-        if isinstance(line, Table):
-            console.print(line)
+    for each in lines:
+        if isinstance(each, Table):
+            console.print(each)
         else:
-            console.print(line, markup=False)
+            _print(console, each if isinstance(each, Text) else Text(line(each)))
+
+
+def styled(text: str, style: str = "bold") -> Text:
+    """A line that stands out on a terminal."""
+    return Text(line(text), style=style)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _print(console: Console, text: Text) -> None:
+    """One line; what does not fit on a terminal goes on further in, behind a mark."""
+    if not console.is_terminal or text.cell_len <= console.width:
+        console.print(text)
+        return
+    pad = " " * (len(text.plain) - len(text.plain.lstrip(" "))) + _GOES_ON
+    first, *rest = text.wrap(console, max(console.width - len(pad), len(pad)))
+    console.print(first)
+    for each in rest:
+        console.print(Text(pad, style=text.style).append_text(each))
 
 
 def _write_json(payload: dict[str, Any]) -> None:
-    write(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False) + "\n")
+    write(json_text(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False)) + "\n")
 
 
 def write(text: str) -> None:
-    """Writes a result to stdout to the last character as it is."""
+    """Writes a result to stdout to the last character as it is: JSON or CSV, made for it."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -113,12 +154,18 @@ def _plain(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
-def table(*columns: str, rows: list[tuple[Any, ...]], title: str | None = None) -> Table:
-    """A plain table; what is not a text is printed as one, None as a dash."""
-    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
+    """A plain table; what is not a text is printed as one, None as a dash, and a `styled` cell in its style."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(_cell(column))
     for row in rows:
-        grid.add_row(*("–" if cell is None else str(cell) for cell in row))
+        grid.add_row(*(_cell(value) for value in row))
     return grid
+
+
+def _cell(value: Any) -> Text:
+    return value if isinstance(value, Text) else Text("–" if value is None else line(str(value)))
 
 
 def fail(error: PilotPlantError, *, as_json: bool) -> int:
@@ -126,12 +173,52 @@ def fail(error: PilotPlantError, *, as_json: bool) -> int:
     if as_json:
         _write_json({"error": error.as_json()})
     else:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        first, *rest = str(error).split("\n")
-        console.print(first, style="bold red", markup=False)
-        for line in rest:
-            console.print("  " + line, markup=False)
+        console = _stderr()
+        first, *rest = error.what.split("\n")
+        console.print(styled(first, "bold red"))
+        below = quoted("\n".join(rest)) if rest else []
+        for each in (*below, *(f"  {line(part)}" for part in error.parts)):
+            console.print(Text(each))
     return error.exit_code
+
+
+def crashed(error: Exception) -> None:
+    """Where a defect was met, on stderr; what the error says may be anybody's words."""
+    console = _stderr()
+    for each in quoted("".join(traceback.format_exception(error))):
+        console.print(Text(each))
+
+
+def require_seen(text: str, where: str) -> str:
+    """The text; raises BadInput where it holds what nobody can see."""
+    if (found := hidden(text)) is not None:
+        raise BadInput(
+            f"this text holds a character that nobody can see ({found[1]})",
+            where=where,
+            expected="text of which every character shows",
+            remedy="type it anew; nothing was done",
+        )
+    return text
+
+
+def ask(question: str, *, default: Any = None, show_default: bool = True, value: Callable[[str], Any] = str) -> Any:
+    """What somebody answers on a terminal; what cannot be read is asked again."""
+
+    def read(answer: str) -> Any:
+        try:
+            return value(require_seen(answer, question))
+        except BadInput as error:
+            raise typer.BadParameter(line(error.what) + (f"; {line(error.expected)}" if error.expected else "")) from (
+                error
+            )
+
+    return typer.prompt(
+        line(question),
+        default=line(default) if isinstance(default, str) else default,
+        show_default=show_default,
+        value_proc=read,
+        err=True,
+    )
 
 
 def date_time(moment: datetime | str | None) -> str:
@@ -162,10 +249,10 @@ def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | N
     """
     if workspace.mode == "rehearsal":
         return None
-    own = f"{name.upper()}_" if name in {"gate", "factory"} else ""
-    variable = f"PILOTPLANT_{own}PASSPHRASE"
-    given = os.environ.get(variable)
+    from shared.keys import passphrase_variable  # cryptography is not for those who sign nothing
+
+    given = os.environ.get(passphrase_variable(name))
     if given or not sys.stdin.isatty():
         return given
-    answer: str = typer.prompt(f"Passphrase of {name}'s key", hide_input=True, confirmation_prompt=new, err=True)
+    answer: str = typer.prompt(f"Passphrase of {line(name)}'s key", hide_input=True, confirmation_prompt=new, err=True)
     return answer

@@ -121,10 +121,16 @@ class Contract:
     max_age_days: float | None = None
     """How old the table may be; None where the contract does not say."""
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The columns that say something of a row and are published, in order: neither its id nor a pseudonym."""
+        own = {self.primary_key, "unit"}
+        return tuple(column.name for column in self.columns if column.printable and column.name not in own)
+
 
 def load_contract(path: Path) -> Contract:
     """The contract in an ODCS file; raises BadInput with file and line."""
-    return _contract(read_yaml(path, Document))
+    return _contract(read_yaml(path, Document, as_it_is=True))
 
 
 def parse_contract(document: Any, *, where: str) -> Contract:

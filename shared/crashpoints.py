@@ -22,6 +22,7 @@ class Point(StrEnum):
     FREEZE_COPIED = "freeze: copied, not named"
     LAUNCH_FROZEN = "launch: frozen, not registered"
     REGISTER_WRITTEN = "register: written, not committed"
+    REGISTER_RECORDED = "register: recorded, not signed"
     LAUNCH_REGISTERED = "launch: registered, not recorded"
     LAUNCH_WRITTEN = "launch: written, not committed"
     LAUNCH_RECORDED = "launch: recorded, not told"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.errors import BadInput, PilotPlantError, Refused
+from shared.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
+from shared.faults import fault
 
 # How long a process waits for another one's transaction before it gives up.
 BUSY_TIMEOUT_MS = 30_000
@@ -30,12 +32,28 @@ def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) 
     where the server is away, or the tables were written by a newer release.
     """
     engine = connect(url, root)
+    prepare(engine, metadata, version=version)
+    return engine
+
+
+def prepare(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> None:
+    """Makes a SQLite file's tables at need, or raises where those on PostgreSQL are not there; see `open_database`."""
     with translated(engine), engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             make_tables(connection, metadata, version=version)
         else:
             _require_tables(connection, metadata, version)
-    return engine
+
+
+def is_empty(engine: sa.Engine) -> bool:
+    """Whether a SQLite file is not there, or holds no table; PostgreSQL says itself what was not prepared."""
+    file = sqlite_file(engine)
+    if file is None:
+        return False
+    if not file.exists() or not file.stat().st_size:
+        return True
+    with translated(engine), engine.begin() as connection:
+        return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
 
 
 def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
@@ -61,19 +79,29 @@ def shown(engine: sa.Engine) -> str:
 
 @contextmanager
 def translated(engine: sa.Engine) -> Iterator[None]:
-    """Says in words what PostgreSQL has against a connection or a statement; what else is raised passes through."""
+    """Says in words what the machine or PostgreSQL has against a statement; what else is raised passes through."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        if engine.dialect.name != "postgresql":
-            raise
-        told = _told(error, engine)
+        told = _fault(error, engine) or _told(error, engine)
         if told is None:
             raise
         raise told from error
 
 
+def sqlite_file(engine: sa.Engine) -> Path | None:
+    """The file of a SQLite database; None for another one."""
+    return Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+
+
+def _fault(error: sa.exc.DBAPIError, engine: sa.Engine) -> Fault | None:
+    file = sqlite_file(engine)
+    return fault(error, str(file) if file else shown(engine))
+
+
 def _told(error: sa.exc.DBAPIError, engine: sa.Engine) -> PilotPlantError | None:
+    if engine.dialect.name != "postgresql":
+        return None
     from psycopg import errors
 
     said = str(error.orig).split("\n")[0]
@@ -152,8 +180,11 @@ def connect(url: str, root: Path) -> sa.Engine:
             f"the database of `{_shown(url)}` needs a driver that is not installed: {error.name}",
             remedy="install it, or name another driver in the URL",
         ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sa.event.listen(engine, "connect", _settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except NotADirectoryError as error:
+        raise BadInput(f"`{_shown(url)}` lies below a file", where=str(path), expected=_EXPECTED) from error
+    sa.event.listen(engine, "do_connect", _opened)
     sa.event.listen(engine, "begin", _begin)
     return engine
 
@@ -163,11 +194,39 @@ def _shown(url: str) -> str:
     return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
 
 
-def _settings(connection: Any, _record: Any) -> None:
+def _opened(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
+    return open_sqlite(Path(arguments[0]), **options)
+
+
+def open_sqlite(path: Path, **options: Any) -> sqlite3.Connection:
+    """A SQLite file to write, or only to read where the disk lets nobody write; raises sqlite3.Error."""
+    try:
+        return _settled(sqlite3.connect(path, **options))
+    except sqlite3.OperationalError as error:
+        if not _readable(path, fault(error, str(path))):
+            raise
+        return _settled(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", **{**options, "uri": True}))
+
+
+def _readable(path: Path, found: Fault | None) -> bool:
+    """Whether a file that cannot be opened to write may be read as it lies: no log beside it holds what it lacks."""
+    log = path.with_name(f"{path.name}-wal")
+    unused = not log.exists() or not log.stat().st_size
+    return found is not None and not isinstance(found, Damaged) and path.is_file() and unused
+
+
+def _settled(connection: sqlite3.Connection) -> sqlite3.Connection:
     # The driver's own transaction handling loses updates silently under concurrent writers.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        # Whether its log can be opened shows only now.
+        connection.execute("SELECT count(*) FROM sqlite_schema")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _begin(connection: sa.Connection) -> None:

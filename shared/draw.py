@@ -1,5 +1,8 @@
 """The draw of a pilot: who takes part, and in which arm; the same answers one at a time and as SQL over millions.
 
+What draws the arms is a nonce that the gate draws when it first takes in a promise under the pilot's name: whoever
+writes a charter chooses no arms by it. Under the first rules it was the name alone.
+
 Where arms are drawn by cluster, a cluster's value stands in for its units: all of them lie in one slice of a layer and
 in one arm. The workspace's holdout is drawn by unit all the same: every pilot and every release leaves the same units
 alone.
@@ -10,21 +13,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from shared.assignment import (
     assign,
     assign_sql,
+    boundaries,
     layer_salt,
     pilot_salt,
     within,
     within_sql,
     workspace_holdout_salt,
 )
-from shared.charter import Layer, Promise
+from shared.charter import Charter, Layer, Promise
+from shared.errors import Refused
 
 HELD_OUT = "of the workspace's holdout"
 CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
+AFTER_ENROLMENT = "first exposed after the enrolment had ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,8 @@ class Draw:
     """All that decides what becomes of a unit in a pilot, as frozen in its promise.
 
     Attributes:
-        salt, weights: what draws the arms, in the charter's order.
+        salt, weights: what draws the arms, in the charter's order; no salt where the gate has drawn no nonce yet, and
+            then nobody has an arm.
         layer: the slice that the pilot takes its units from; None for all of them.
         workspace: the workspace's id, which draws its holdout.
         holdout: the share of all units that no pilot of the workspace touches.
@@ -40,7 +48,7 @@ class Draw:
             that value of the unit as text, and `None` (NULL in SQL) is a unit without one, which takes no part.
     """
 
-    salt: str
+    salt: str | None
     weights: Mapping[str, Fraction]
     layer: Layer | None
     workspace: str
@@ -48,11 +56,14 @@ class Draw:
     cluster: str | None = None
 
     @classmethod
-    def of(cls, promise: Promise, workspace: str) -> Draw:
-        """The draw that a promise made in the workspace of that id."""
-        charter = promise.charter
-        salt, holdout = pilot_salt(charter.pilot), Fraction(promise.holdout_frac)
-        return cls(salt, charter.weights, charter.layer, workspace, holdout, charter.cluster)
+    def of(cls, promise: Promise, workspace: str, nonce: str | None) -> Draw:
+        """The draw of a promise in the workspace of that id, by the nonce that its gate drew for the pilot's name.
+
+        `nonce` is None before the promise is registered. One of the first rules is drawn by the name, whatever it is.
+        """
+        charter, by_name = promise.charter, promise.rules == 1
+        salt = pilot_salt(charter.pilot, None if by_name else nonce) if by_name or nonce is not None else None
+        return cls(salt, charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac), charter.cluster)
 
     @property
     def frac(self) -> Fraction:
@@ -74,7 +85,7 @@ class Draw:
     def arm(self, unit: str, cluster: str | None = None) -> str | None:
         """The unit's arm; None where it takes no part."""
         drawn = unit if self.cluster is None else cluster
-        return None if drawn is None or self.against(unit, cluster) else assign(self.salt, drawn, self.weights)
+        return None if drawn is None or self.against(unit, cluster) else assign(self._drawn_salt, drawn, self.weights)
 
     def hindrances_sql(self, unit: str, cluster: str = "cluster") -> dict[str, str]:
         """Each reason of `against` with the DuckDB condition under which it holds, in the order they are asked."""
@@ -96,7 +107,39 @@ class Draw:
 
     def drawn_sql(self, unit: str, cluster: str = "cluster") -> str:
         """The DuckDB expression of the arm that is drawn for a unit that takes part."""
-        return assign_sql(self.salt, self._drawn_by(unit, cluster), self.weights)
+        return assign_sql(self._drawn_salt, self._drawn_by(unit, cluster), self.weights)
+
+    @property
+    def _drawn_salt(self) -> str:
+        if self.salt is None:
+            raise Refused(
+                "no arms are drawn yet: the gate draws them when it takes in the charter",
+                expected="a pilot that was launched",
+                remedy="launch it: pilotplant lab launch NAME",
+            )
+        return self.salt
 
     def _drawn_by(self, unit: str, cluster: str) -> str:
         return unit if self.cluster is None else cluster
+
+
+def what_draws(charter: Charter) -> dict[str, Any]:
+    """All of a charter by which units get their arms, by its fields: once the gate has drawn, none of it may move.
+
+    Weights count by where an arm's range of buckets ends, so that what moves nobody is no change.
+    """
+    layer = charter.layer
+    return {
+        "arms": [[arm, str(bound)] for arm, bound in boundaries(charter.weights)],
+        "control": charter.control.name,
+        "population": charter.population,
+        "assignment": charter.assignment,
+        "cluster": charter.cluster,
+        "layer": [layer.name, str(Fraction(layer.start)), str(Fraction(layer.end))] if layer else None,
+    }
+
+
+def redrawn(before: Charter, after: Charter) -> list[str]:
+    """What of two charters draws differently, by the names of `what_draws`; empty where every unit keeps its arm."""
+    one, other = what_draws(before), what_draws(after)
+    return [name for name in one if one[name] != other[name]]

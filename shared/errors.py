@@ -4,8 +4,12 @@ PilotPlantError            1  a defect of ours, or of the machine below us
 ├── BadInput               2  what was given cannot be read as declared
 ├── Refused                3  understood, and the answer is no
 │   ├── Contained          3  SQL or a template that the box refused or stopped
-│   └── TooLate            3  a promise after its time (shared/register.py)
+│   ├── TooLate            3  a promise after its time (shared/register.py)
+│   ├── Uncarried          3  a further attempt that does not carry what the ones before it spent (shared/line.py)
+│   └── OutOfOrder         3  the clock is earlier than what was written already (shared/order.py)
 └── Undecided              4  could not be evaluated, which never counts as yes
+    └── Fault              4  the machine below us: a full disk, a read-only mount (shared/faults.py)
+        └── Damaged        4  a file is there whose content is none
 """
 
 from __future__ import annotations
@@ -29,16 +33,15 @@ class PilotPlantError(Exception):
         """The four parts, as `--json` prints them under `error`."""
         return {"what": self.what, "where": self.where, "expected": self.expected, "remedy": self.remedy}
 
+    @property
+    def parts(self) -> list[str]:
+        """What there is to say beyond what happened, each part with its word."""
+        said = {"where": self.where, "expected": self.expected, "what to do": self.remedy}
+        return [f"{word}: {text}" for word, text in said.items() if text]
+
     def __str__(self) -> str:
         """The parts that are there, one per line."""
-        lines = [self.what]
-        if self.where:
-            lines.append(f"where: {self.where}")
-        if self.expected:
-            lines.append(f"expected: {self.expected}")
-        if self.remedy:
-            lines.append(f"what to do: {self.remedy}")
-        return "\n".join(lines)
+        return "\n".join([self.what, *self.parts])
 
 
 class BadInput(PilotPlantError):
@@ -61,3 +64,11 @@ class Undecided(PilotPlantError):
     """Something could not be evaluated; that never counts as a yes."""
 
     exit_code = 4
+
+
+class Fault(Undecided):
+    """The machine below us does not do its part: no room, no right to write, no answer from the disk."""
+
+
+class Damaged(Fault):
+    """A file or a database is there, and its content is not what was written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -59,3 +60,8 @@ class Finding(BaseModel):
     def name(self) -> str:
         """The check, and the arm where it concerns one."""
         return f"{self.check} ({self.arm})" if self.arm else self.check
+
+
+def failed_warnings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The warnings among them that failed or could not be evaluated: no verdict tells of them."""
+    return tuple(one for one in findings if one.level == "warn" and one.outcome in {"failed", "unevaluable"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,6 @@ from typing import Annotated, Literal
 import yaml
 from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from platformdirs import user_config_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
@@ -97,11 +95,8 @@ class KeyStore:
 
     @property
     def folder(self) -> Path:
-        """Outside the workspace, but for a rehearsal, whose keys are its own and unencrypted."""
-        if self.workspace.mode == "rehearsal":
-            return self.workspace.root / "var" / "rehearsal-keys"
-        base = os.environ.get("PILOTPLANT_KEYS")
-        return (Path(base) if base else user_config_path("pilotplant") / "keys") / self.workspace.id
+        """Outside the workspace, but for a rehearsal."""
+        return self.workspace.private_keys
 
     @property
     def needs_passphrase(self) -> bool:
@@ -123,8 +118,9 @@ class KeyStore:
         """
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, self._encryption())
-        write_atomically(self._next_path(name) if as_next else self._path(name), pem, mode=0o600)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
+        write_atomically(self._next_path(name) if as_next else self._path(name), pem)
         return self._record(name, role, key)
 
     def signer(self, name: str) -> CryptoSigner:
@@ -190,6 +186,11 @@ class KeyStore:
     def _encryption(self) -> ser.KeySerializationEncryption:
         secret = self._secret()
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
+
+
+def passphrase_variable(name: str) -> str:
+    """The environment variable that may hold the passphrase of a key: the gate's, the Factory's, or a person's."""
+    return f"PILOTPLANT_{name.upper()}_PASSPHRASE" if name in _OF_ROOMS else "PILOTPLANT_PASSPHRASE"
 
 
 def _require_file(name: str, path: Path) -> None:

@@ -56,6 +56,15 @@ class Entry:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """What of an entry the order of time is about."""
+
+    seq: int
+    at: str
+    kind: str
+
+
 def ledger_table(metadata: sa.MetaData) -> sa.Table:
     """The ledger's table, with triggers that refuse every change but an addition at the end."""
     table = sa.Table(
@@ -99,6 +108,24 @@ def head(connection: sa.Connection, table: sa.Table) -> Head:
     """The chain's present end."""
     row = connection.execute(sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)).first()
     return Head(row.seq, row.hash) if row else Head(0, GENESIS)
+
+
+def dates(connection: sa.Connection, table: sa.Table) -> list[Dated]:
+    """What of every entry the order of time is about, from the first to the last."""
+    query = sa.select(table.c.seq, table.c.at, table.c.kind).order_by(table.c.seq)
+    return [Dated(row.seq, row.at, row.kind) for row in connection.execute(query)]
+
+
+def last(connection: sa.Connection, table: sa.Table) -> Dated | None:
+    """The same of the entry at the chain's present end; None for an empty one."""
+    query = sa.select(table.c.seq, table.c.at, table.c.kind).order_by(table.c.seq.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else Dated(row.seq, row.at, row.kind)
+
+
+def has_kind(connection: sa.Connection, table: sa.Table, kind: str) -> bool:
+    """Whether the ledger has an entry of a kind."""
+    return connection.execute(sa.select(table.c.seq).where(table.c.kind == kind).limit(1)).first() is not None
 
 
 def entries(connection: sa.Connection, table: sa.Table, *, subject: str | None = None) -> list[Entry]:

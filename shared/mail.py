@@ -1,4 +1,4 @@
-"""Mail to the team's own people: the server's settings, and one message given to it or not."""
+"""Mail to the team's own people: the server's settings, a letter, and one message given to the server or not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import smtplib
 import ssl
 from contextlib import suppress
 from email.message import EmailMessage
+from email.utils import formatdate
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.charter import Email
 from shared.errors import BadInput, Refused, Undecided
+from shared.printable import block, line
 
 EXAMPLE = (
     "smtp: {host: mail.example.com, port: 587, sender: lab@example.com, user: lab, password_env: LAB_SMTP_PASSWORD}"
@@ -52,6 +54,30 @@ class Smtp(BaseModel):
     def __str__(self) -> str:
         """`mail.example.com:587`."""
         return f"{self.host}:{self.port}"
+
+
+def letter(
+    *,
+    sender: str,
+    to: str,
+    subject: str,
+    body: str,
+    key: str,
+    html: bool = False,
+    headers: dict[str, str] | None = None,
+) -> EmailMessage:
+    """A mail from this software: a header is one line, and every character of the whole shows.
+
+    `key` names the letter: who gets it twice can see that by its Message-ID.
+    """
+    mail = EmailMessage()
+    named = {"From": sender, "To": to, "Subject": subject, "Message-ID": f"<{key}@{sender.partition('@')[2]}>"}
+    for name, text in (named | (headers or {})).items():
+        mail[name] = line(text)
+    mail["Date"] = formatdate(localtime=False)
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply answers it
+    mail.set_content(block(body), subtype="html" if html else "plain")
+    return mail
 
 
 def password_of(smtp: Smtp, setting: str) -> str | None:

@@ -127,6 +127,11 @@ class Metric(BaseModel):
         return self.kind == "ratio" or self.no_outcome == "left_out"
 
     @property
+    def adds_up(self) -> bool:
+        """Whether an arm's number is a sum over its units, to which one outcome more adds what it is worth."""
+        return self.kind in {"proportion", "mean", "count"} and not self.divided
+
+    @property
     def reads(self) -> tuple[Expression, ...]:
         """What is computed of every outcome: its value, its denominator, or neither."""
         return tuple(part for part in (self.value, self.per) if part is not None)

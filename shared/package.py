@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shared.attestation import Attestation, read_attestation
-from shared.candidate import FILES, Candidate, open_candidate
+from shared.candidate import FILES, REGISTRATION, Candidate, open_candidate
 from shared.charter import RELEASE_CHARACTERS_MAX, Promise
 from shared.decision import Decision
 from shared.digests import digest_bytes
@@ -70,6 +70,14 @@ class Sealed:
     def play(self) -> Play:
         """What is to be run."""
         return self.promise.charter.play(self.arm)
+
+    @property
+    def nonce(self) -> str | None:
+        """What draws the release's holdout beside its name; None under the first rules.
+
+        Raises BadInput where the candidate does not say it.
+        """
+        return None if self.promise.rules == 1 else self.candidate.registration().nonce
 
     def text(self, name: str) -> str:
         """A file of the play, read and held against the sealed digest in one go, so that no change slips in between.
@@ -143,6 +151,7 @@ def read_promise(candidate: Candidate, attestation: Attestation | None, reasons:
     except PilotPlantError as error:
         reasons.append(f"candidate/promise.json: {error.what}")
         return None
+    reasons += against_registration(candidate, promise)
     attested = attestation.predicate.promise if attestation else promise.digest
     if len({promise.digest, candidate.manifest.promise, attested}) > 1:
         reasons.append(f"its promise is {promise.digest}, not the {attested} that was attested")
@@ -151,6 +160,21 @@ def read_promise(candidate: Candidate, attestation: Attestation | None, reasons:
     if attestation is not None and attestation.predicate.decision.arm:
         reasons += against_play(candidate, promise, attestation.predicate.decision.arm)
     return promise
+
+
+def against_registration(candidate: Candidate, promise: Promise) -> list[str]:
+    """Why nobody can say by which nonce a candidate's units were drawn; empty where it is said, or was none."""
+    if promise.rules == 1:
+        return []
+    try:
+        said = candidate.registration()
+    except PilotPlantError as error:
+        return [f"candidate/{REGISTRATION}: {error.what}"]
+    manifest = candidate.manifest
+    told = (said.workspace, said.mode, said.pilot)
+    if told != (manifest.workspace, manifest.mode, manifest.pilot):
+        return [f"candidate/{REGISTRATION}: it is of {said.pilot} in workspace {said.workspace}"]
+    return []
 
 
 def against_play(candidate: Candidate, promise: Promise, arm: str) -> list[str]:

@@ -1,8 +1,13 @@
-"""Pages for people: one self-contained HTML file each, in one style, everything escaped that is not ours."""
+"""Pages for people: one self-contained HTML file each, in one style, everything escaped that is not ours.
+
+A text stands on one line, and what cannot be seen in it is shown (`shared/printable.py`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from shared.printable import line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,6 +32,13 @@ def pages(package: str) -> Environment:
     """Where a package's page templates are rendered, with `style` in their reach; an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
+    )
     environment.globals["style"] = STYLE
     return environment
+
+
+def _finished(value: Any) -> Any:
+    """What a template prints; `style` and pictures come marked as safe, and stay as they are."""
+    return line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

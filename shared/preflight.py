@@ -176,6 +176,15 @@ class Contacts(_Part):
         """Units that would get more than the cap allows."""
         return sum(units for contacts, units in self.units.items() if int(contacts) > self.cap)
 
+    def pressed(self, above_frac_max: float) -> bool:
+        """Whether more units than this share of them would get more than the cap allows."""
+        return self.above_cap > above_frac_max * sum(self.units.values())
+
+    def clashing(self, simultaneous_frac_max: float) -> dict[str, int]:
+        """Releases from which more than this share of the units would get a message at the very same moment."""
+        allowed = simultaneous_frac_max * sum(self.units.values())
+        return {each.release: each.simultaneous for each in self.neighbours if each.simultaneous > allowed}
+
     @property
     def most(self) -> int:
         """The most that any unit would get."""

@@ -1,4 +1,4 @@
-"""The public record of decisions: the gate's attestations, which every room may read as files."""
+"""The gate's public record: attestations and receipts, which every room may read as files."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ class Decided:
 def attestation_path(workspace: Workspace, candidate: str) -> Path:
     """Where the attestation over a candidate lies."""
     return workspace.promotion / "attestations" / f"{hex_of(candidate)}.json"
+
+
+def receipt_path(workspace: Workspace, promise: str) -> Path:
+    """Where the gate's receipt for a promise lies."""
+    return receipts_folder(workspace) / f"{hex_of(promise)}.json"
+
+
+def receipts_folder(workspace: Workspace) -> Path:
+    """Where the gate's receipts lie."""
+    return workspace.promotion / "receipts"
 
 
 def decisions(workspace: Workspace) -> dict[str, Decided]:

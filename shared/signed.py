@@ -52,6 +52,11 @@ def sign(kind: str, content: Mapping[str, Any], signers: Sequence[Signer]) -> by
     envelope = Envelope(canonical(dict(content)), payload_type(kind), {})
     for signer in signers:
         envelope.sign(signer)
+    return canonical_envelope(envelope)
+
+
+def canonical_envelope(envelope: Envelope) -> bytes:
+    """An envelope in the one form in which it is read back."""
     return canonical(envelope.to_dict())
 
 

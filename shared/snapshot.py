@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from shared.assignment import WorkspaceHoldout
+from shared.clock import parse_rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused
@@ -158,6 +160,15 @@ def latest_id(workspace: Workspace) -> str | None:
         raise BadInput(
             "the pointer to the latest snapshot is damaged", where=str(pointer), remedy="publish again"
         ) from error
+
+
+def published_at(workspace: Workspace, identity: str) -> datetime | None:
+    """When the snapshot that was published last was; None for another one, or where the pointer does not say it."""
+    try:
+        pointer = json.loads((workspace.lab / "snapshots" / LATEST).read_bytes())
+        return parse_rfc3339(pointer["at"]) if pointer["id"] == identity else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def open_snapshot(workspace: Workspace, identity: str, *, memory: Path | None = None) -> Snapshot:

@@ -1,14 +1,19 @@
-"""Tables that people hand in as CSV or Parquet, read as declared by a contract or not at all."""
+"""Tables as files: read as declared by a contract or not at all, and written so that no cell acts on a spreadsheet."""
 
 from __future__ import annotations
 
 import codecs
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from shared.contracts import Column
 from shared.errors import BadInput
+from shared.printable import SUSPICIOUS, cell
 from shared.sql import file_literal, identifier, literal
 
 ROW = "_row"
@@ -165,7 +170,9 @@ def require_writable(out: Path) -> None:
 def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
     """Writes a query's rows to a .csv or .parquet file, in full or not at all; returns how many."""
     require_writable(out)
-    kind = "FORMAT parquet" if out.suffix == PARQUET else "FORMAT csv, HEADER"
+    kind = "FORMAT parquet"
+    if out.suffix == CSV:
+        kind, query = "FORMAT csv, HEADER", _cells_sql(connection, query)
     scratch = out.with_name(f".{out.name}.partial")
     try:
         row = connection.execute(f"COPY ({query}) TO {literal(str(scratch))} ({kind})").fetchone()
@@ -173,3 +180,28 @@ def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) ->
     finally:
         scratch.unlink(missing_ok=True)
     return int(row[0]) if row else 0
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV, for what is no table of DuckDB's; a cell that a spreadsheet would compute begins with `'`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([cell(value) for value in row] for row in (columns, *rows))
+    return text.getvalue()
+
+
+def _cells_sql(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """The query with its texts as cells of a sheet; Python is asked about those alone that are not plain ASCII text."""
+    described = connection.execute(f"DESCRIBE {query}").fetchall()
+    if not connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = 'sheet_cell'").fetchone():
+        connection.create_function("sheet_cell", cell, ["VARCHAR"], "VARCHAR")
+    shown = ", ".join(
+        f"{_cell_sql(name) if kind == 'VARCHAR' else identifier(name)} AS {identifier(cell(name))}"
+        for name, kind, *_ in described
+    )
+    return f"SELECT {shown} FROM ({query})"
+
+
+def _cell_sql(name: str) -> str:
+    column = identifier(name)
+    return f"CASE WHEN regexp_matches({column}, {literal(SUSPICIOUS)}) THEN sheet_cell({column}) ELSE {column} END"

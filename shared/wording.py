@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from shared.attestation import Promised
+from shared.evidence.kill_criteria import Answer
 from shared.evidence.model import Effect
 from shared.metrics import Metric
 
@@ -63,6 +64,18 @@ def in_words(metric: Metric, found: Effect, sure: str) -> str:
     may_be_none = ", so it may be none at all" if found.low <= 0 <= found.high else ""
     fits = f"the data fit a true difference between {low} and {high} ({sure} interval)"
     return f"{found.metric} {went} by {by}; {fits}{may_be_none}"
+
+
+def kill_criterion(metric: Metric, found: Answer) -> str:
+    """What a kill criterion says of an arm, without a full stop."""
+    name, limit = found.criterion.metric, number(metric, found.criterion.worse_than)
+    if found.met is None:
+        return f"whether the kill criterion on {name} is met cannot be said: {found.problem}"
+    numbers = f"{number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
+    if not found.met:
+        return f"kill criterion not met: {name} {numbers}, and not all of it is worse than {limit}"
+    when = f" at the look of {found.at[:10]}" if found.at else ""
+    return f"kill criterion met{when}: {name} {numbers}, all of it worse than {limit}"
 
 
 def promise(metric: Metric, found: Promised) -> str:

@@ -69,6 +69,16 @@ class Workspace:
         """The Factory's data root."""
         return self.root / "var" / "factory"
 
+    @property
+    def private_keys(self) -> Path:
+        """Where private keys lie: outside the workspace, but for a rehearsal, whose keys are unencrypted."""
+        if self.mode == "rehearsal":
+            return self.root / "var" / "rehearsal-keys"
+        from platformdirs import user_config_path
+
+        base = os.environ.get("PILOTPLANT_KEYS")
+        return (Path(base) if base else user_config_path("pilotplant") / "keys") / self.id
+
     def genesis(self) -> dict[str, str]:
         """What the first entry of every room's ledger says."""
         return {"workspace": self.id, "mode": self.mode}
@@ -93,11 +103,14 @@ def create(root: Path, mode: Mode) -> tuple[Workspace, bool]:
         raise BadInput("the folder is not empty", where=str(root), remedy="choose a new or an empty folder")
     created = Clock().now()
     identity = secrets.token_hex(8)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     defaults = resources.files("configs")
     with resources.as_file(defaults) as folder:
         shutil.copytree(folder, root / "configs", ignore=shutil.ignore_patterns("__*", "templates"), dirs_exist_ok=True)
-    for place in ("pilots", "configs/trusted_keys"):
+    for place in ("pilots", "configs/trusted_keys", "var"):
         (root / place).mkdir(parents=True, exist_ok=True)
+    for path in root.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
     write_atomically(root / ".gitignore", "".join(f"{pattern}\n" for pattern in IGNORED))
     mark = {"schema_version": 1, "id": identity, "mode": mode, "created": rfc3339(created)}
     # The mark comes last: a folder without it is not yet a workspace, and is refused until it is emptied.

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from shared.errors import BadInput
+from shared.printable import hidden
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
 
 
-def read_yaml(path: Path, model: type[Model]) -> Model:
-    """The file's content as `model`; raises BadInput with file and line."""
+def read_yaml(path: Path, model: type[Model], *, as_it_is: bool = False) -> Model:
+    """The file's content as `model`; raises BadInput with file and line.
+
+    A text with a character that nobody can see is refused, but for files that were frozen before it was: `as_it_is`.
+    """
     text = read_text(path)
     node = _compose(text, path)
+    if not as_it_is:
+        _refuse_hidden(node, path)
     try:
         return model.model_validate(_construct(node, path))
     except ValidationError as error:
@@ -150,6 +157,20 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
             _refuse_repeated_keys(item, path)
 
 
+def _refuse_hidden(node: yaml.Node, path: Path) -> None:
+    if isinstance(node, yaml.ScalarNode):
+        if (found := hidden(node.value)) is not None:
+            raise BadInput(
+                f"this text holds a character that nobody can see ({found[1]})",
+                where=f"{path}, line {node.start_mark.line + 1}",
+                expected="text of which every character shows",
+                remedy="type it anew; it may have come with what was pasted",
+            )
+    else:
+        for child in chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value:
+            _refuse_hidden(child, path)
+
+
 def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[BaseModel]) -> BadInput:
     problems = error.errors(include_url=False)
     # A misspelt key is missing under its right name as well; the other half of the story says more.
@@ -239,10 +260,20 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 def _tagged(union: Any, tag: str | int) -> type[BaseModel] | None:
     """The member of a discriminated union that carries this tag."""
-    for member in get_args(union):
-        if any(tag in get_args(annotation) for annotation in _fields(member).values()):
-            return member  # type: ignore[no-any-return]
-    return None
+    return next((member for member, tags in _members(union) if tag in tags), None)
+
+
+def _members(annotation: Any) -> Iterator[tuple[type[BaseModel], tuple[Any, ...]]]:
+    """The models of a union, each with the tags that choose it: given with it, or the values of its literal fields."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        tags = tuple(each.tag for each in metadata if isinstance(each, Tag))
+        yield from [(inner, tags)] if tags else _members(inner)
+    elif get_origin(annotation) in {Union, types.UnionType}:
+        for member in get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation, tuple(value for field in _fields(annotation).values() for value in get_args(field))
 
 
 def _fields(model: Any) -> dict[str, Any]:
@@ -254,7 +285,7 @@ def _fields(model: Any) -> dict[str, Any]:
 
 def _inner(annotation: Any) -> Any:
     """The model inside `tuple[Model, ...]`, `dict[str, Model]` or `Model | None`."""
-    if get_origin(annotation) in {tuple, list, dict, Union, types.UnionType}:
+    if get_origin(annotation) in {tuple, list, dict, Union, types.UnionType, Annotated}:
         for argument in get_args(annotation):
             inner = _inner(argument)
             if isinstance(inner, type) and issubclass(inner, BaseModel):

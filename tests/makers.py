@@ -8,10 +8,12 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import yaml
 
 from shared.attestation import Predicate, Scope, Signatory, attest
-from shared.candidate import FILES, PROMISE, Candidate, seal, write_json
+from shared.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
 from shared.charter import RULES, Charter, Promise, measured_by
 from shared.clock import rfc3339
 from shared.decision import Decision
@@ -19,6 +21,7 @@ from shared.digests import digest_file, hex_of
 from shared.files import scratch_in
 from shared.keys import GATE, KeyStore, write_public
 from shared.metrics import read_metrics
+from shared.registration import Registration
 from shared.workspace import Mode, Workspace, create
 
 OWNER = "owner@example.com"
@@ -38,18 +41,44 @@ CAREFUL = {
         "rollback": [{"metric": "visit", "worse_than": -0.01}],
     },
 }
+# Bounds under which pilots of a few units may be tried.
+SMALL = {"units_min": 2, "margin_frac_max": 1}
 HEAD = {"seq": 1, "hash": "sha256:" + "1" * 64}
+NONCE = "2026" * 8
 SEGMENTS = ("Urban", "Surburban", "Rural")
 
 
 def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
     """A new workspace with a gate and an owner, whose keys are enrolled and trusted."""
     workspace, _ = create(root, mode)
+    # Plays of the tests leave nobody alone where they count messages; what the policy makes of that has its own tests.
+    set_factory(workspace, release_holdout_frac_min=0)
     keys = keys_of(workspace)
     for name, role in ((GATE, "gate"), (OWNER, "owner")):
         record = keys.create(name, role)  # type: ignore[arg-type]
         write_public(workspace.promotion / "keys", record)
         write_public(workspace.configs / "trusted_keys", record)
+    return workspace
+
+
+def set_factory(workspace: Workspace, **fields: Any) -> None:
+    """Changes fields of the workspace's `configs/factory.yaml`."""
+    path = workspace.configs / "factory.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **fields}))
+
+
+def allow_small(workspace: Workspace) -> Workspace:
+    """Has the policy take pilots as small, and margins as wide, as tests make them; no other bound is changed."""
+    path = workspace.configs / "gate.yaml"
+    # Line by line, so that tests may still replace others.
+    text = path.read_text()
+    of_low = "    promise_reasonable: {alpha_max: 0.1, power_min: 0.7}\n"
+    assert of_low in text, "the tests' own policy is no longer the default with one change"
+    small = ", ".join(f"{name}: {bound}" for name, bound in SMALL.items())
+    text = text.replace(of_low, of_low.replace("}", f", {small}}}"))
+    for tier in ("standard", "high"):
+        text = text.replace(f"  {tier}:\n", f"  {tier}:\n    promise_reasonable: {{{small}}}\n")
+    path.write_text(text)
     return workspace
 
 
@@ -118,6 +147,7 @@ def make_candidate(
     template: str = TEMPLATE,
     contracts: dict[str, str] | None = None,
     holdout: str = "0",
+    rules: Literal[1, 2] = RULES,
 ) -> Candidate:
     """A sealed candidate in a folder of candidates; `contracts` are texts by table."""
     charter = charter or make_charter()
@@ -132,9 +162,10 @@ def make_candidate(
             metrics=measured_by(charter, read_metrics(workspace)),
             files={name: digest_file(folder / FILES / name) for name in files},
             holdout_frac=Decimal(holdout),
-            rules=RULES,
+            rules=rules,
         )
         write_json(folder / PROMISE, promise.as_json())
+        write_json(folder / REGISTRATION, registration_of(workspace, promise).as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')
         return seal(
             folder,
@@ -149,6 +180,19 @@ def make_candidate(
         )
 
 
+def registration_of(workspace: Workspace, promise: Promise) -> Registration:
+    """What a gate would have said that took the promise in."""
+    return Registration(
+        workspace=workspace.id,
+        mode=workspace.mode,
+        pilot=promise.charter.pilot,
+        promise=promise.digest,
+        at="2026-01-04T12:00:00Z",
+        ledger=HEAD,
+        nonce=NONCE,
+    )
+
+
 def make_package(
     workspace: Workspace,
     *,
@@ -156,6 +200,7 @@ def make_package(
     into: Path | None = None,
     audience: str = AUDIENCE,
     template: str = TEMPLATE,
+    rules: Literal[1, 2] = RULES,
     signers: tuple[str, ...] = (GATE, OWNER),
     decision: dict[str, Any] | None = None,
     **predicate: Any,
@@ -163,7 +208,7 @@ def make_package(
     """A package as the gate hands it over, in the inbox or in `into`; keywords change what is attested."""
     charter = charter or make_charter()
     making = workspace.root / "var" / "making" / "intake"
-    candidate = make_candidate(workspace, making, charter=charter, audience=audience, template=template)
+    candidate = make_candidate(workspace, making, charter=charter, audience=audience, template=template, rules=rules)
     now = workspace.clock.now()
     said = {"word": "scale", "owner": OWNER, "reason": "it works", "at": rfc3339(now), "arm": "letter"}
     content = {

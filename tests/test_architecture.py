@@ -139,3 +139,47 @@ def test_every_command_has_help_and_speaks_json(path, command):
 
 def test_the_documented_command_line_is_what_the_commands_say():
     assert python("docs/cli.py", "--check", folder=ROOT).returncode == 0
+
+
+CONSOLE, TABLES = "shared/console.py", {"shared/tabular.py", "shared/confined/tables.py"}
+# What the confined child says to its parent, and the demo's own shop, are for no reader.
+MACHINES = {"shared/confined/child.py", "pilotplant/demo/shop.py"}
+
+
+def calls_of(path: Path) -> set[str]:
+    """What a file calls, as it is written: `print`, `typer.echo`, `sys.stdout.write`."""
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+
+
+def test_only_the_console_prints():
+    """So that new code cannot forget: whatever reaches a terminal goes through the one place that makes it safe."""
+    printing = {"print", "typer.echo", "typer.secho", "typer.prompt", "typer.confirm", "sys.stdout.write",
+                "sys.stderr.write", "traceback.print_exception", "traceback.print_exc", "warnings.warn"}  # fmt: skip
+    found = {
+        str(path.relative_to(ROOT)): sorted(calls_of(path) & printing)
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if calls_of(path) & printing
+    }
+    assert set(found) - MACHINES == {CONSOLE}, found
+    assert files_importing("rich") == {CONSOLE}
+
+
+def test_only_two_files_write_sheets():
+    written = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if any(
+            sign in path.read_text() for sign in ("csv.writer", "DictWriter", "CSVWriter", "write_csv", "FORMAT csv")
+        )
+    }
+    assert written - MACHINES == TABLES
+
+
+def test_only_these_files_make_pages_mails_and_pictures():
+    """One environment for every template of a page, one letter for every mail, one writer for every drawing."""
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    assert {str(p.relative_to(ROOT)) for p in files if "autoescape=True" in p.read_text()} == {"shared/page.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "EmailMessage()" in p.read_text()} == {"shared/mail.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "savefig(" in p.read_text()} == {"lab/svg.py"}

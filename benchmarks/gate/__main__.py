@@ -4,17 +4,15 @@ import os
 import sys
 
 from benchmarks.gate.classes import CLASSES
-from benchmarks.gate.headline import page, simulate
+from benchmarks.gate.headline import EVERY, page, simulate
 
 
 def main() -> None:
     words = sys.argv[1:]
-    known = {one.name: one for one in CLASSES}
-    strange = [word for word in words[1:] if word not in known]
+    strange = [word for word in words[1:] if word not in EVERY]
     if strange or (words and not words[0].isdigit()):
-        sys.exit(f"usage: python -m benchmarks.gate [PILOTS [CLASS …]], the classes being {', '.join(known)}")
-    counts = {one.name: int(words[0]) for one in CLASSES} if words else None
-    results = simulate([known[word] for word in words[1:]] or CLASSES, counts)
+        sys.exit(f"usage: python -m benchmarks.gate [PILOTS [CLASS …]], the classes being {', '.join(EVERY)}")
+    results = simulate([EVERY[word] for word in words[1:]] or CLASSES, int(words[0]) if words else None)
     sys.stdout.write(page(results))
     sys.stdout.flush()
     os._exit(not all(result.holds for result in results))  # before DuckDB's extension module prints leak warnings

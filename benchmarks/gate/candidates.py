@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.gate.classes import OPENS, Pilot
+from benchmarks.gate.classes import OPENS, Held, Pilot, Retold
 from benchmarks.gate.shop import ARM, CONTROL, DAY_S, MARGIN, MINIMUM, PLACES, POWER, Customers, units_planned
 from promotion.gate import judge
 from promotion.policy import read_settings
 from shared.candidate import Candidate
-from shared.finding import Verdict
-from tests.promotion.cases import Stage
+from shared.errors import PilotPlantError
+from shared.finding import Level, Verdict
+from tests.promotion.cases import LAUNCHED, Stage, audience_of, known_before, message_of
 
 CHARTER = {
     "assignment": "pilotplant",
@@ -27,40 +30,69 @@ CHARTER = {
 INVALID = 7
 AGAIN_S = DAY_S
 AT = pa.timestamp("us", tz="UTC")
+LEVELS: tuple[Level, Level] = ("block", "warn")
+AGAINST = {"failed", "unevaluable"}
+HELD = [field.name for field in fields(Held)]
+CUSTOMERS = "contracts/customers.odcs.yaml"
+# Two columns more than the shop's usual eight.
+MORE = {"orders": "n % 9", "age": "n % 50 + 20"}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the gate said of a pilot's arm, and which blocking checks stood against it."""
+    """What the gate said of a pilot's arm, which blocking checks stood against it, and which only warned of it."""
 
     verdict: Verdict
     against: tuple[str, ...]
+    warned: tuple[str, ...] = ()
 
 
 def judged(stage: Stage, name: str, pilot: Pilot) -> Judged:
-    """Seals the pilot's candidate in the stage's workspace, and asks the gate."""
-    case = stage.open(submitted(stage, name, pilot))
+    """Seals the pilot's candidate in the stage's workspace, and asks the gate; what it does not register is refused."""
+    try:
+        case = stage.open(submitted(stage, name, pilot))
+    except PilotPlantError:
+        return Judged("refuse", ("registration",))
     judgement = judge(case, read_settings(stage.workspace).policy(case.charter.risk_tier))
-    against = [f.check for f in judgement.of_arm(ARM) if f.level == "block" and f.outcome in {"failed", "unevaluable"}]
-    return Judged(judgement.verdict_on(ARM), tuple(dict.fromkeys(against)))
+    stood = {
+        level: [f.check for f in judgement.of_arm(ARM) if f.level == level and f.outcome in AGAINST] for level in LEVELS
+    }
+    return Judged(judgement.verdict_on(ARM), *(tuple(dict.fromkeys(stood[level])) for level in LEVELS))
 
 
 def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
-    """The pilot's sealed candidate in the gate's intake."""
+    """The pilot's sealed candidate in the gate's intake.
+
+    Raises PilotPlantError where the gate does not register it.
+    """
+    charter = {**CHARTER, "pilot": name, **pilot.charter}
+    texts, more = _retold(stage, charter, pilot.retold) if pilot.retold is not None else {}, {}
+    if pilot.ten_columns:
+        columns = "".join(f"      - {{name: {column}, logicalType: integer}}\n" for column in MORE)
+        texts[CUSTOMERS] = (stage.workspace.configs / CUSTOMERS).read_text() + columns
+        more["pre_period"] = known_before(**MORE)
     return stage.submit(
-        charter={**CHARTER, "pilot": name, **pilot.charter},
-        recorded=lambda folder: _write(folder, pilot),
-        **pilot.submitted,
+        charter=charter, recorded=lambda folder: _write(folder, pilot), texts=texts, **more, **pilot.submitted
     )
+
+
+def _retold(stage: Stage, charter: Mapping[str, Any], retold: Retold) -> dict[str, str]:
+    """Has the gate register a pilot of another name; what the pilot has from it."""
+    first = f"{charter['pilot']}-before"
+    promise, texts = stage.promise(stage.charter(**{**charter, "pilot": first}))
+    stage.workspace.clock.set(LAUNCHED)
+    stage.register(promise, {file: text.encode() for file, text in texts.items()})
+    said = {"message.txt": message_of(first)} if retold.message else {}
+    return {**said, "audience.sql": audience_of(first)} if retold.audience else said
 
 
 def _write(folder: Path, pilot: Pilot) -> None:
     folder.mkdir()
-    for name, table in _tables(pilot.customers, pilot.until, pilot.wrong_rows).items():
+    for name, table in _tables(pilot.customers, pilot.until, pilot.wrong_rows, pilot.held).items():
         pq.write_table(table, folder / f"{name}.parquet")
 
 
-def _tables(customers: Customers, until: float, wrong_rows: int) -> dict[str, pa.Table]:
+def _tables(customers: Customers, until: float, wrong_rows: int, held: Sequence[Held]) -> dict[str, pa.Table]:
     visitors = customers.kept(np.isfinite(customers.visited))
     visit = np.ones(len(visitors), dtype=np.int64)
     visit[:wrong_rows] = INVALID
@@ -81,9 +113,9 @@ def _tables(customers: Customers, until: float, wrong_rows: int) -> dict[str, pa
         "conversion": visitors.bought.astype(np.int64),
         "spend": np.where(visitors.bought, 50.0, 0.0),
     }
-    held = dict.fromkeys(("kind", "event_id", "unit", "reason"), pa.array([], pa.string()))
+    conflicts = {name: pa.array([getattr(row, name) for row in held], pa.string()) for name in HELD}
     traits = {"unit": customers.unit.tolist(), "zip_code": np.array(PLACES)[customers.place].tolist()}
-    tables = {"exposures": exposures, "outcomes": outcomes, "conflicts": held, "traits": traits}
+    tables = {"exposures": exposures, "outcomes": outcomes, "conflicts": conflicts, "traits": traits}
     return {name: pa.table(columns) for name, columns in tables.items()}
 
 

@@ -33,6 +33,28 @@ Promise = Literal["as planned", "at most", "never"]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A row that was held back: a row of `conflicts`."""
+
+    kind: str
+    event_id: str
+    unit: str
+    reason: str
+    arm: str | None
+    assigned: str | None
+    at: str
+    said: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """What a pilot has from another one that was registered before under another name: its message, its audience."""
+
+    message: bool
+    audience: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pilot:
     """One simulated pilot as it is submitted.
 
@@ -42,6 +64,9 @@ class Pilot:
         charter: what its charter says otherwise than the others'.
         submitted: how its candidate differs, as keywords of `Stage.submit`.
         wrong_rows: outcomes that break their contract.
+        held: rows that were held back.
+        retold: what it repeats of an earlier one; None where there was none.
+        ten_columns: whether the shop publishes ten columns of its customers, and not the usual eight.
     """
 
     customers: Customers
@@ -49,6 +74,9 @@ class Pilot:
     charter: Mapping[str, Any] = field(default_factory=dict)
     submitted: Mapping[str, Any] = field(default_factory=dict)
     wrong_rows: int = 0
+    held: tuple[Held, ...] = ()
+    retold: Retold | None = None
+    ten_columns: bool = False
 
 
 Fault = Callable[[np.random.Generator, Pilot], Pilot]
@@ -66,6 +94,10 @@ class PilotClass:
         share: of the planned customers, how many were reached.
         fault: what went wrong with the pilot; None where nothing did.
         lost: of the arm's customers who do not visit, the share that is never recorded, from and to.
+        silent_days, late_days: how many days of the control's outcomes are not recorded, in a row or at the end.
+        kill_at: how many fewer purchases would close the pilot; None where nothing would.
+        together: how many pilots stand side by side in one workspace.
+        seeded_as: the class from whose seeds its customers are drawn; None for its own.
     """
 
     name: str
@@ -76,6 +108,11 @@ class PilotClass:
     share: float = 1.0
     fault: Fault | None = None
     lost: tuple[float, float] = (0.0, 0.0)
+    silent_days: int = 0
+    late_days: int = 0
+    kill_at: float | None = None
+    together: int = 25
+    seeded_as: str | None = None
 
     def pilot(self, rng: np.random.Generator, name: str) -> Pilot:
         """One of them."""

@@ -1,4 +1,4 @@
-"""The headline benchmark: simulated pilots of twelve classes through a conventional stack and through this gate."""
+"""The headline benchmark: simulated pilots through a conventional stack and through this gate, and the adversary's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,18 +15,16 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from benchmarks.gate import conventional
+from benchmarks.gate import adversary, conventional, implied_by_day, shards
 from benchmarks.gate.candidates import Judged, judged
 from benchmarks.gate.classes import CLASSES, PilotClass
 from benchmarks.gate.implied import DRAWS, admitted
 from benchmarks.gate.picture import draw
-from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, POWER, units_planned
+from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, NONCE_SEED, POWER, units_planned
 from shared.workspace import create
 from tests.promotion.cases import LAUNCHED, Stage
 
 SEED, GOOD, BAD = 20260105, 2_000, 500
-# A case reads all of its workspace's ledger, so a workspace holds so many pilots and no more.
-PER_WORKSPACE = 25
 ERRORS_MAX = 3
 DOCS = Path(__file__).parent.parent.parent / "docs" / "proof"
 
@@ -73,38 +71,83 @@ class Result:
         return Counter(check for found in self.judged for check in found.against).most_common()
 
 
+EVERY = {
+    one.name: one for one in (*CLASSES, *(each.one for each in adversary.ATTACKS), adversary.REWORDED, adversary.UNTIDY)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Untidy:
+    """Winners as they are and the same ones with an untidy recording."""
+
+    tidy: Result
+    untidy: Result
+
+    @property
+    def admitted(self) -> tuple[int, int]:
+        """Of the same pilots, how many are admitted tidy and untidy."""
+        tidy = sum(found.verdict == "admit" for found in self.tidy.judged[: self.untidy.pilots])
+        return tidy, self.untidy.count("admit")
+
+    @property
+    def holds(self) -> bool:
+        """Whether untidiness costs no more than it may."""
+        tidy, untidy = self.admitted
+        return tidy - untidy <= adversary.UNTIDY_POINTS * self.untidy.pilots / 100
+
+
 def prove() -> tuple[str, bool]:
     """The page, and whether every promise holds; draws the picture as well."""
-    results = simulate(CLASSES)
-    (DOCS / "gate.svg").write_text(draw(results), encoding="utf-8")
-    return page(results), all(result.holds for result in results)
+    found = simulate([*EVERY.values()])
+    (DOCS / "gate.svg").write_text(draw(found[: len(CLASSES)]), encoding="utf-8")
+    untidy = Untidy(found[0], found[-1])
+    return page(found[: len(CLASSES)]) + adversarial(found[len(CLASSES) :], untidy), untidy.holds and all(
+        result.holds for result in found[:-1]
+    )
 
 
-def simulate(classes: Sequence[PilotClass], pilots: Mapping[str, int] | None = None) -> list[Result]:
-    """Runs the pilots of these classes, each from a seed of its own, on every core; progress on stderr."""
-    counts = pilots or {one.name: GOOD if one.promise == "as planned" else BAD for one in classes}
+def pilots_of(one: PilotClass) -> int:
+    """How many are simulated of a class."""
+    if one is adversary.UNTIDY:
+        return adversary.UNTIDY_PILOTS
+    if one in CLASSES:
+        return GOOD if one.promise == "as planned" else BAD
+    return -(-adversary.PILOTS // one.together) * one.together
+
+
+def simulate(classes: Sequence[PilotClass], pilots: int | None = None) -> list[Result]:
+    """Runs so many pilots of each of these classes, each from a seed of its own, on every core; progress on stderr.
+
+    What was found is kept: after an interruption it goes on from there, as long as nothing of the gate was changed.
+    """
+    counts = {one.name: pilots or pilots_of(one) for one in classes}
     batches = [
-        (one.name, start, min(start + PER_WORKSPACE, counts[one.name]))
+        (one.name, start, min(start + one.together, counts[one.name]))
         for one in classes
-        for start in range(0, counts[one.name], PER_WORKSPACE)
+        for start in range(0, counts[one.name], one.together)
     ]
-    found: dict[str, list[tuple[bool, Judged]]] = {one.name: [] for one in classes}
+    known = shards.Shards.of_this_gate()
+    missing = [batch for batch in batches if known.read(batch) is None]
     with get_context("spawn").Pool(os.cpu_count()) as pool:
-        for done, (name, rows) in enumerate(pool.imap(run, batches), start=1):
-            found[name] += rows
-            sys.stderr.write(f"\r{done} of {len(batches)} workspaces")
+        for done, (batch, rows) in enumerate(pool.imap_unordered(run, missing), start=1):
+            known.write(batch, rows)
+            sys.stderr.write(f"\r{done} of {len(missing)} workspaces")
     sys.stderr.write("\n")
-    return [
-        Result(one, *zip(*found[one.name], strict=True), admitted(one))  # type: ignore[arg-type]
+    found = {
+        one.name: [row for batch in batches if batch[0] == one.name for row in known.read(batch) or ()]
         for one in classes
-    ]
+    }
+    return [Result(one, *zip(*found[one.name], strict=True), _implied(one)) for one in classes]  # type: ignore[arg-type]
 
 
-def run(batch: tuple[str, int, int]) -> tuple[str, list[tuple[bool, Judged]]]:
+def _implied(one: PilotClass) -> float:
+    return implied_by_day.admitted(one) if one.silent_days or one.late_days else admitted(one)
+
+
+def run(batch: shards.Batch) -> tuple[shards.Batch, list[shards.Row]]:
     """The pilots of one class, numbered from one to before another, in a workspace of their own."""
     name, start, stop = batch
-    [one] = [each for each in CLASSES if each.name == name]
-    return name, list(_through_both(one, range(start, stop)))
+    return batch, list(_through_both(EVERY[name], range(start, stop)))
 
 
 def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judged]]:
@@ -112,10 +155,12 @@ def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judge
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)
         stage = Stage(workspace).with_factory()
+        stage.seed(NONCE_SEED)
         for number in numbers:
-            rng = np.random.default_rng([SEED, zlib.crc32(one.name.encode()), number])
-            pilot = one.pilot(rng, f"{one.name}-{number}")
-            yield conventional.admits(pilot.customers), judged(stage, f"{one.name}-{number}", pilot)
+            named = one.seeded_as or one.name
+            rng = np.random.default_rng([SEED, zlib.crc32(named.encode()), number])
+            pilot = one.pilot(rng, f"{named}-{number}")
+            yield conventional.admits(pilot.customers), judged(stage, f"{named}-{number}", pilot)
 
 
 def page(results: Sequence[Result]) -> str:
@@ -146,18 +191,55 @@ def page(results: Sequence[Result]) -> str:
     )
 
 
-def _row(result: Result) -> str:
+def adversarial(results: Sequence[Result], untidy: Untidy) -> str:
+    """What follows of the adversary's classes, and of untidy winners."""
+    *attacks, reworded, _ = results
+    rows, last = "", ""
+    for attack, result in zip(adversary.ATTACKS, attacks, strict=True):
+        what = "" if attack.one.what == last else attack.one.what
+        found = sum(attack.check in (*each.against, *each.warned) for each in result.judged)
+        others = ", ".join(
+            name for name, count in result.against if name != attack.check and count > result.pilots / 20
+        )
+        said = f"{_share(found, result.pilots)} | {others or 'none'} | {_promised(result)} | {_holds(result.holds)}"
+        rows += f"| {what} | {attack.size} | {result.pilots} | {_share(result.count('admit'), result.pilots)} "
+        rows += f"| `{attack.check}` | {said} |\n"
+        last = attack.one.what
+    tidy, mess = (count / untidy.untidy.pilots for count in untidy.admitted)
+    return (
+        "\n## What an adversary or an accident makes of a pilot\n\nNone of these deserves to be scaled. The power of a "
+        "check is the share of the pilots against which it stood, or of which it warned. Where the fault makes an "
+        "effect that the record cannot tell from a true one, *implied* is the share that no test of that power finds.\n"
+        "\n| what | size | pilots | admitted | check | its power | other checks, in 5 % and more | promised | |\n"
+        f"|---|---|---|---|---|---|---|---|---|\n{rows}\n"
+        f"Nobody could find a successor of other words and another audience: of {reworded.pilots} without an effect "
+        f"{_share(reworded.count('admit'), reworded.pilots)} were admitted, as of all pilots without one "
+        f"({_promised(reworded)}; {_holds(reworded.holds)}). Nor an outage, or harm, that is too short or too small "
+        "for the units there are: the table says how often.\n\n## Untidy winners\n\nRows held back (0.5 %), units "
+        "reported in two arms (0.3 %), lateness (5 % of the outcomes by up to a day), a gap of six hours, in both arms "
+        f"alike, and ten published columns: of {untidy.untidy.pilots:,} winners {100 * mess:.1f} % are admitted, and "
+        f"{100 * tidy:.1f} % of the same ones without any of it. Promised: at most {adversary.UNTIDY_POINTS:g} points "
+        f"less; {_holds(untidy.holds)}. Against the untidy ones stood: {_against(untidy.untidy)}.\n"
+    )
+
+
+def _promised(result: Result) -> str:
     promise = {
         "never": "never",
         "at most": f"at most {100 * result.limit:.2f} %",
         "as planned": f"{100 * result.limit:.2f} %, as implied",
     }[result.one.promise]
-    if result.one.promise == "at most" and result.one.limit is None:
-        promise += ", as implied"
-    said = "holds" if result.holds else "**does not hold**"
+    return f"{promise}, as implied" if result.one.promise == "at most" and result.one.limit is None else promise
+
+
+def _holds(holds: bool) -> str:
+    return "holds" if holds else "**does not hold**"
+
+
+def _row(result: Result) -> str:
     counts = [sum(result.shipped), *(result.count(verdict) for verdict in ("admit", "refuse", "undecided"))]
     shares = " | ".join(_share(count, result.pilots) for count in counts)
-    return f"| {result.one.name} | {result.pilots:,} | {shares} | {promise} | {said} |\n"
+    return f"| {result.one.name} | {result.pilots:,} | {shares} | {_promised(result)} | {_holds(result.holds)} |\n"
 
 
 def _share(count: int, of: int) -> str:

@@ -7,7 +7,7 @@ distributions.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2, t
+from scipy.stats import chi2, norm, t
 
 from benchmarks.gate.classes import PilotClass
 from benchmarks.gate.shop import ALPHA, MARGIN, MINIMUM, PLACES, USUAL, Habits, customers_needed, units_planned
@@ -24,7 +24,10 @@ def admitted(one: PilotClass, draws: int = DRAWS) -> float:
     arms = _counts(rng, one, draws)
     treated, control = (arm.sum(axis=1) for arm in arms)
     passed = _primary(treated, control) & _guardrail(treated, control) & _ratio(treated, control)
-    return float((passed & ~_wears_off(treated, control) & ~_harmed(*arms)).mean())
+    passed &= _reasonable(control) & ~_wears_off(treated, control) & ~_harmed(*arms)
+    if one.kill_at is not None:
+        passed &= ~_killed(treated, control, one.kill_at)
+    return float(passed.mean())
 
 
 def _counts(rng: np.random.Generator, one: PilotClass, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +70,20 @@ def _guardrail(treated: np.ndarray, control: np.ndarray) -> np.ndarray:
     n, m = treated.sum(axis=1), control.sum(axis=1)
     d, se, df = _difference(treated[:, BOUGHT].sum(axis=1), n, control[:, BOUGHT].sum(axis=1), m)
     return np.asarray(t.sf((d - MARGIN) / se, df) <= ALPHA)
+
+
+def _killed(treated: np.ndarray, control: np.ndarray, at: float) -> np.ndarray:
+    """Whether the whole interval of what buys lies on the bad side of what would close the pilot."""
+    n, m = treated.sum(axis=1), control.sum(axis=1)
+    d, se, df = _difference(treated[:, BOUGHT].sum(axis=1), n, control[:, BOUGHT].sum(axis=1), m)
+    return np.asarray(d + t.isf(ALPHA / 2, df) * se < at)
+
+
+def _reasonable(control: np.ndarray) -> np.ndarray:
+    """Whether the margin is at most half of what the control may buy, up to the end of its 95 % interval."""
+    m = control.sum(axis=1)
+    p = control[:, BOUGHT].sum(axis=1) / m
+    return np.asarray(p + norm.isf(ALPHA / 2) * np.sqrt(p * (1 - p) / (m - 1)) >= -2 * MARGIN)
 
 
 def _ratio(treated: np.ndarray, control: np.ndarray) -> np.ndarray:

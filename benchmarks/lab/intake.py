@@ -10,10 +10,10 @@ import duckdb
 from benchmarks.lab.stage import CUSTOMERS, launched
 from benchmarks.measure import Line, compared, cost_of
 from lab.intake import record
-from shared.assignment import assign_sql, pilot_salt
+from shared.assignment import assign_sql
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, open_workspace
-from tests.lab_makers import INSIDE, PILOT, copy_of
+from tests.lab_makers import INSIDE, PILOT, copy_of, salt_of
 
 EVENTS = 1_000_000
 LIMIT = 5.0
@@ -54,7 +54,7 @@ def write_events(workspace: Workspace, folder: Path) -> tuple[Path, Path]:
     """Every customer is exposed once, in the arm that was drawn, and answers once, up to twelve days later."""
     table = latest_snapshot(workspace).table(CUSTOMERS)
     exposures, outcomes = folder / "exposures.csv", folder / "outcomes.csv"
-    arm = assign_sql(pilot_salt(PILOT), "customer_id", HALVES)
+    arm = assign_sql(salt_of(PILOT), "customer_id", HALVES)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.gate.candidates import submitted
 from benchmarks.gate.classes import CLASSES
+from benchmarks.gate.shop import NONCE_SEED
 from benchmarks.measure import Cost, Line, in_turns
 from shared.workspace import Workspace, create
 from tests.promotion.cases import LAUNCHED, Recorded, Stage
@@ -48,7 +49,9 @@ def _check(workspace: Workspace, *words: str) -> str:
 def _workspace(root: Path) -> Workspace:
     workspace, _ = create(root, "rehearsal")
     workspace.clock.set(LAUNCHED)
-    return Stage(workspace).with_factory().workspace
+    stage = Stage(workspace).with_factory()
+    stage.seed(NONCE_SEED)
+    return stage.workspace
 
 
 def _large(workspace: Workspace) -> Workspace:

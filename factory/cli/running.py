@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factory.cli.group import Name, app
+from factory.cli.group import Name, app, settled
 from shared.clock import parse_rfc3339, rfc3339
-from shared.console import Json, date_time, emit, progress, session, table
+from shared.console import Json, date_time, emit, progress, table
 from shared.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -28,16 +28,21 @@ def up(
 ) -> Any:
     """Start Prefect and a worker, and keep schedules in step with the releases until Ctrl-C."""
     from factory.plant import Plant, until_told
+    from factory.state import open_factory
 
     runs: list[FlowRunFacts] = []
-    with until_told() as stopping, Plant(session(context).workspace(), port=port).running() as plant:
+    workspace = settled(context, everything=True)
+    open_factory(workspace)  # what keeps it from opening is said before Prefect is started
+    with until_told() as stopping, Plant(workspace, port=port).running() as plant:
         first = plant.reconcile()
         _tell(first)
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
-        emit(as_json, {"urls": {"prefect": plant.url}, "deployments": _deployments(plant), "runs": _facts(runs),
-                       "edited": first.edited},
-             f"Prefect: {plant.url}", *_said(plant, runs))  # fmt: skip
+        emit(as_json, {"urls": {"prefect": plant.url}, "password_file": str(plant.password_file),
+                       "deployments": _deployments(plant), "runs": _facts(runs),
+                       "edited": first.edited, "removed_from_prefect": list(first.foreign)},
+             f"Prefect: {plant.url}; its password is in {plant.password_file}, new at every start.",
+             *_said(plant, runs))  # fmt: skip
         if not once:
             progress("the Factory is up; Ctrl-C stops it")
             plant.keep_up(stopping, heard=_tell)
@@ -49,7 +54,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     """List the releases."""
     from factory.releases import list_releases
 
-    found = list_releases(session(context).workspace())
+    found = list_releases(settled(context))
     rows = [(r.name, r.state, r.pilot, r.arm, date_time(r.admitted_at), date_time(r.expires)) for r in found]
     emit(
         as_json,
@@ -67,7 +72,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from factory.releases import next_occurrence, promised_by, show_release
     from shared import wording
 
-    workspace = session(context).workspace()
+    workspace = settled(context)
     release, runs = show_release(workspace, name)
     upcoming = next_occurrence(workspace, release, workspace.clock.now())
     found = promised_by(workspace, release)
@@ -107,7 +112,7 @@ def run(
     """Run a release now, at the moment of its schedule that is due, without Prefect."""
     from factory.run_now import run_now
 
-    result = run_now(session(context).workspace(), name, _occurrence(occurrence))
+    result = run_now(settled(context), name, _occurrence(occurrence))
     if result.state == "refused":
         raise Refused(
             f"release {name} does not run: {result.reason}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factory.cli.group import Name, app
+from factory.cli.group import Name, app, settled
 from shared.clock import rfc3339
 from shared.console import Json, date_time, emit, session, table
 from shared.errors import BadInput
@@ -58,7 +58,7 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
     """Say how the Factory is doing."""
     from factory.measures import measures
 
-    found = measures(session(context).workspace())
+    found = measures(settled(context))
     rows = [
         (r.name, r.state, _counts(r.runs), f"{r.messages:,}", date_time(r.last_run), date_time(r.next))
         for r in found.releases
@@ -87,7 +87,8 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
 
 
 def _changed(change: StateChange, name: str | None, *, as_json: bool) -> StateChange:
-    payload = {"release": name, "state": change.state, "changed": list(change.releases), "message": change.said}
+    payload = {"release": name, "state": change.state, "changed": list(change.releases), "message": change.said,
+               "recorded": change.recorded}  # fmt: skip
     said = change.said[0].upper() + change.said[1:]
     emit(as_json, payload, f"{said}.")
     return change

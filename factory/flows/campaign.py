@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 
 from factory.campaign import run_occurrence
 from shared.clock import Clock, parse_rfc3339, whole_minute
+from shared.printable import line
 from shared.workspace import open_workspace
 
 # PREFECT_WORKER_PREFETCH_SECONDS: how long before its moment a worker may start a run.
@@ -26,13 +27,14 @@ def campaign(workspace: str, release: str, occurrence: str | None = None) -> Sta
     moment = parse_rfc3339(occurrence) if occurrence else _scheduled()
     _wait_for(moment, place.clock)
     result = run_occurrence(place, release, moment, flow_run=flow_run.get_id())
+    reason = line(result.reason)
     if result.state == "refused":
-        logger.error("refused: %s", result.reason)
-        return Failed(message=result.reason)
-    logger.info("%s: %s", result.state, result.reason)
+        logger.error("refused: %s", reason)
+        return Failed(message=reason)
+    logger.info("%s: %s", result.state, reason)
     if result.state == "skipped":
-        return Completed(name="Skipped", message=result.reason)
-    return Completed(message=result.reason)
+        return Completed(name="Skipped", message=reason)
+    return Completed(message=reason)
 
 
 def _wait_for(moment: datetime, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from factory.campaign import halted
 from factory.releases import get_release, resume_everything, stop_everything, stop_switch
 from factory.state import releases
 from shared.clock import rfc3339
+from shared.errors import Fault
 from shared.ledger import GENESIS
 from shared.preflight import KillSwitch
 from shared.room import Room
@@ -25,8 +26,9 @@ def try_kill_switch(room: Room) -> KillSwitch:
     before = _state(room)
     try:
         stops, resumes = _drill(room)
-    except sa.exc.SQLAlchemyError as error:
-        return KillSwitch(stopped=before[0], problem=f"the Factory's database does not take it: {type(error).__name__}")
+    except (sa.exc.SQLAlchemyError, Fault) as error:
+        said = error.what if isinstance(error, Fault) else type(error).__name__
+        return KillSwitch(stopped=before[0], problem=f"the Factory's database does not take it: {said}")
     return KillSwitch(stops=stops, resumes=resumes, undone=_state(room) == before, stopped=before[0])
 
 

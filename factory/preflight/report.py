@@ -8,9 +8,9 @@ from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
 
+from factory.contacts import contacts_of, neighbours, uncounted
 from factory.enrolment import find_key
 from factory.packages import open_arms
-from factory.preflight.contacts import contacts_of, neighbours, uncounted
 from factory.preflight.kill_switch import try_kill_switch
 from factory.preflight.shadow import shadow_run
 from factory.preflight.tables import compare, quality_of, state_of, tables_read

@@ -9,7 +9,6 @@ import duckdb
 import pyarrow.parquet as pq
 
 from factory.admission import against_policy
-from factory.masking import PREFIX, PSEUDONYM_HEX
 from factory.messages import Composed, compose
 from factory.state import read_settings
 from factory.warehouse import contract_of, open_warehouse
@@ -18,6 +17,7 @@ from shared.contracts import Contract
 from shared.errors import Contained, PilotPlantError
 from shared.package import Sealed
 from shared.preflight import PersonalData, ShadowRun
+from shared.pseudonym import PREFIX, PSEUDONYM_HEX
 from shared.sql import file_literal, identifier, literal
 from shared.workspace import Workspace
 
@@ -76,8 +76,9 @@ def _touched(workspace: Workspace, arm: Sealed, rendered: Path) -> int:
     """Messages to units of a holdout, by the assignment in Python: the run itself asks in SQL."""
     salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
     units = pq.read_table(rendered, columns=["unit"]).column("unit").to_pylist()
+    nonce = arm.nonce
     return sum(
-        held_out(arm.release, unit, arm.play.holdout) or within(salt, unit, Fraction(0), share) for unit in units
+        held_out(arm.release, unit, arm.play.holdout, nonce) or within(salt, unit, Fraction(0), share) for unit in units
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from lab.cli.group import Name, app
-from shared.console import Json, date_time, emit, money, progress, session, table
+from shared.console import Json, date_time, emit, money, progress, session, styled, table
 from shared.errors import BadInput
 
 
@@ -46,14 +45,14 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
          "days": [day.model_dump(mode="json") for day in evidence.days],
          "segments": [found.model_dump(mode="json") for found in evidence.segments],
          "report": str(done.report), "mlflow_run": done.mlflow_run},
-        *(Text(warning, style="bold") for warning in warned),
+        *(styled(warning) for warning in warned),
         *(["Synthetic units: these numbers say nothing about customers."] if done.pilot.charter.synthetic else []),
         *([_INTERIM[evidence.standing]] if done.interim else []),
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
         "Units: " + ", ".join(f"{arm.arm} {arm.units:,}" for arm in evidence.arms)
         + f"; sample ratio p {wording.p_value(ratio.p)}; in two arms: {evidence.health.multiple_units}",
-        *(Text(f"Look at this: {symptom.reason}", style="bold") for symptom in worrying),
+        *(styled(f"Look at this: {symptom.reason}") for symptom in worrying),
         *([_unasked(evidence)] if _unasked(evidence) else []),
         f"Report: {done.report}",
         f"MLflow run: {done.mlflow_run}",
@@ -118,6 +117,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     emit(
         as_json,
         {"pilots": [line.as_json() for line in found], "drafts": waiting, "due": [one.as_json() for one in due]},
+        *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
         *(f"Due: {one.told()}" for one in due),
     )
@@ -165,6 +165,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "amendments": [amendment.as_json() for amendment in pilot.amendments],
         },
         f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
+        *(styled(told) for told in line.killed),
         f"Because {story.because}, we believe that {story.we_believe} will {story.will}.",
         f"Arms: {', '.join(pilot.charter.weights)}; primary metric "
         + ", ".join(primary.metric for primary in pilot.charter.primaries)

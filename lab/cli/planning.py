@@ -6,10 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, progress, session, table
+from shared.console import Json, Line, counted, date_time, emit, progress, session, styled, table
+from shared.printable import quoted
 
 
 @app.command()
@@ -67,7 +67,8 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from lab.drafts import check as examine
 
     progress(f"Checking {name}, and simulating what would come of it …")
-    found = examine(session(context).workspace(), name)
+    here = session(context)
+    found = examine(here.workspace(), name, here.line)
     forecast, charter = found.forecast, found.forecast.charter
     chances, primary = forecast.chances, found.metrics[charter.primary.metric]
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
@@ -107,13 +108,7 @@ def preview(
     emit(
         as_json,
         {"pilot": name, "launched": found.launched, "messages": [each.as_json() for each in found.renderings]},
-        *(
-            line
-            for each in found.renderings
-            for line in (
-                Text(f"{each.arm} to {each.unit}: {each.subject}", style="bold"), "", each.body.rstrip("\n"), ""
-            )
-        ),
+        *(line for each in found.renderings for line in _message(each)),
         "These are the words that were frozen at the launch."
         if found.launched
         else f"To read one as a mail: pilotplant lab test-send {name} --arm {found.renderings[0].arm} --to YOU",
@@ -148,7 +143,7 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from lab.launch import launch as start
 
     here = session(context)
-    done = start(here.workspace(), name, here.register)
+    done = start(here.workspace(), name, here.register, here.line)
     pilot = done.pilot
     emit(
         as_json,
@@ -183,7 +178,7 @@ def amend(
     from lab.amending import amend as next_version
 
     here = session(context)
-    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run)
+    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run, line=here.line)
     promise, charter = done.promise, done.promise.charter
     told = {
         "amended": f"{name} is amended.",
@@ -204,6 +199,10 @@ def amend(
           if done.reassigned and not dry_run else []),
     )  # fmt: skip
     return done
+
+
+def _message(found: Any) -> list[Line]:
+    return [styled(f"{found.arm} to {found.unit}: {found.subject}"), "", *quoted(found.body), ""]
 
 
 def _value(value: Any) -> str:

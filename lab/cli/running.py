@@ -105,11 +105,13 @@ def record(
     emit(
         as_json,
         {"pilot": name, "accepted": {"exposures": done.exposures, "outcomes": done.outcomes},
-         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early},
+         "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early,
+         "hashed": done.hashed},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
+        *([_hashed(done.hashed)] if done.hashed else []),
         *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
         *([f"By now {counted(done.early, 'outcome')} of the pilot lie before their unit's first exposure; the analysis "
@@ -120,6 +122,11 @@ def record(
     if done.in_vain:
         raise typer.Exit(BadInput.exit_code)
     return done
+
+
+def _hashed(values: int) -> str:
+    what = "1 value looks" if values == 1 else f"{values:,} values look"
+    return f"{what} like an e-mail address or a telephone number; a hash is kept instead, as configs/lab.yaml says."
 
 
 def _record_costs(context: typer.Context, name: str, file: Path, *, as_json: bool) -> Any:

@@ -17,10 +17,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import typer
 from jinja2 import Environment, StrictUndefined
 
 from pilotplant.demo.shop import Shop, open_shop, write_customers, write_results
+from shared.console import emit, styled
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import write_atomically
 from shared.workspace import Workspace, open_workspace
@@ -37,6 +37,8 @@ INSIGHT = (
 )
 # Every demo draws the same arms: a rehearsal's pseudonyms protect nobody, since its customers are known.
 PSEUDONYM_KEY = "2008" * 16
+NONCE_SEED = "demo"
+DAYS_VOUCHED = 90
 RUN_TIMEOUT_S = 180.0
 # The demo's release writes every minute, so that its schedule fires while people watch; so is its cap on contacts.
 MINUTES_PER_WEEK = 7 * 24 * 60
@@ -132,14 +134,14 @@ class Stage:
     def say(self, text: str) -> None:
         """One sentence of the story."""
         if not self.quiet:
-            typer.secho(f"\n{text}", bold=True)
+            emit(False, {}, "", styled(text))
 
     def run(self, *arguments: str | Path, expect: int = 0, root: Path | None = None) -> Any:
         """Runs a command in the rehearsal (or another workspace) and returns its result; a surprise ends the demo."""
         given = (_from_here(word) if isinstance(word, Path) else word for word in arguments)
         words = ["--workspace", str(root or self.root), *map(str, given)]
         if not self.quiet:
-            typer.secho(f"$ pilotplant {shlex.join(words)}", fg="cyan")
+            emit(False, {}, styled(f"$ pilotplant {shlex.join(words)}", "cyan"))
         # What a command prints belongs to the story; with --json only the ending is printed.
         with redirect_stdout(io.StringIO()) if self.quiet else nullcontext():
             found = self.command(words)
@@ -213,12 +215,13 @@ def _prepare(stage: Stage, start: datetime) -> None:
             "Arms and outcomes are the test's own; exposure times, outcome times and costs are inputs of this demo."
         )
     stage.run("init", stage.root, "--rehearsal", root=stage.root)
-    write_atomically(stage.here.factory / "pseudonym.key", PSEUDONYM_KEY, mode=0o600)
+    write_atomically(stage.here.factory / "pseudonym.key", PSEUDONYM_KEY)
     settings = stage.here.configs / "factory.yaml"
     allowed = re.sub(
         "^contacts_per_week: .*", f"contacts_per_week: {MINUTES_PER_WEEK}", settings.read_text(), flags=re.MULTILINE
     )
     write_atomically(settings, allowed)
+    _configure(stage.here.configs, synthetic=stage.shop.synthetic)
     stage.set_clock(start - timedelta(hours=12))
     write_customers(stage.shop, stage.inputs / "customers.csv")
     stage.say(
@@ -232,6 +235,17 @@ def _prepare(stage: Stage, start: datetime) -> None:
         stage.run("factory", "trust", name)
     stage.run("factory", "enrol")
     stage.run("promote", "enrol", "factory")
+
+
+def _configure(configs: Path, *, synthetic: bool) -> None:
+    """The same draws in every demo; and where the arms are the published test's own, the owner may vouch for them."""
+    gate, people = configs / "gate.yaml", configs / "people.yaml"
+    write_atomically(gate, f"{gate.read_text()}nonce_seed: {NONCE_SEED}\n")
+    if not synthetic:
+        known = people.read_text().replace(
+            "    # waives: [{checks: [sample_planned],", "    waives: [{checks: [randomised],"
+        )
+        write_atomically(people, known)
 
 
 def _launch(stage: Stage, start: datetime, end: datetime) -> None:
@@ -289,6 +303,8 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     stage.run("lab", "submit", GOOD)
     stage.say("Would the plays run on the Factory's own tables? They are tried there, and no message is written.")
     stage.run("factory", "preflight", GOOD)
+    if not stage.shop.synthetic:
+        _vouch(stage)
     stage.run("promote", "check", GOOD)
     words = ["--as", OWNER, "--reason", "visits rise well above what a mail costs, and sales do not fall"]
     decided = stage.run("promote", "decide", GOOD, "scale", "--arm", "mens", *words)
@@ -302,6 +318,13 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     words = ["--as", OWNER, "--reason", "records were lost in one arm, so the comparison is void", "--insight", INSIGHT]
     stage.run("promote", "decide", BROKEN, "stop", *words)
     ending.pilots.append({"pilot": BROKEN, "decision": "stop", "insight": INSIGHT})
+
+
+def _vouch(stage: Stage) -> None:
+    stage.say("The arms are the published test's own, so somebody who knows how they were drawn waives that by name.")
+    until = f"{stage.here.clock.now() + timedelta(days=DAYS_VOUCHED):%Y-%m-%d}"
+    words = ["--as", OWNER, "--reason", "the arms were drawn at random, as the published test describes"]
+    stage.run("promote", "waive", GOOD, "randomised", *words, "--until", until)
 
 
 def _produce(stage: Stage, ending: Ending) -> None:
@@ -334,7 +357,6 @@ def _refuse_live(stage: Stage, ending: Ending) -> None:
     except Refused as refusal:
         ending.refusal = str(refusal).splitlines()
         if not stage.quiet:
-            typer.echo(str(refusal))
-            typer.secho("(refused, as it should be)", dim=True)
+            emit(False, {}, *ending.refusal, styled("(refused, as it should be)", "dim"))
         return
     raise PilotPlantError("a live workspace admitted what a rehearsal attested; report this")

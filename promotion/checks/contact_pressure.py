@@ -39,14 +39,14 @@ def _judged(case: Case, rule: PressureRule, found: Contacts) -> Finding:
     if found.problem is not None or not units:
         told = found.problem or "the play has no audience whose contacts could be counted"
         return finding("unevaluable", told, remedy=f"mend that, then {again}", **compared)
-    if found.above_cap > rule.above_frac_max * units:
+    if found.pressed(rule.above_frac_max):
         others = "".join(f", {each.release} {each.per_week:,}" for each in found.neighbours if each.shared)
         return finding(
             "failed",
             f"{found.above_cap:,} of {units:,} units would get up to {found.most:,} messages a week, "
             f"and {found.cap:,} are allowed (the play {found.per_week:,}{others})",
-            remedy="revise with a schedule of fewer messages; or have other releases paused, or contacts_per_week in "
-            f"configs/factory.yaml raised, then {again}",
+            remedy="revise with a schedule of fewer messages; or have other releases ended by `revoked` in "
+            f"configs/factory.yaml, or contacts_per_week raised there, then {again}",
             **compared,
         )
     return finding(

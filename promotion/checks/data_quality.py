@@ -10,6 +10,7 @@ from pydantic import Field
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from shared.console import counted
+from shared.draw import AFTER_ENROLMENT
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
 
@@ -35,10 +36,12 @@ def _run(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
 def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     """Rows held back, but for those in two arms or the wrong one, which multiple_exposure counts.
 
-    Outcomes before the exposure are no loss either: no arm has caused them, so no estimate would count them.
+    Outcomes before the exposure are no loss either: no arm has caused them, so no estimate would count them. Nor is
+    whoever came after the enrolment had ended: they take no part.
     """
     evidence = case.evidence
-    held = {r: n for r, n in evidence.health.conflicts.items() if r not in {IN_TWO_ARMS, NOT_ASSIGNED, EARLY}}
+    apart = {IN_TWO_ARMS, NOT_ASSIGNED, EARLY, AFTER_ENROLMENT}
+    held = {r: n for r, n in evidence.health.conflicts.items() if r not in apart}
     total = sum(held.values()) + evidence.exposures + evidence.outcomes
     if not total:
         return

@@ -9,7 +9,7 @@ from promotion.check import Check, NeverOff, finding
 from promotion.checks.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
 from shared import wording
 from shared.charter import Guardrail
-from shared.evidence.rule import harm_ruled_out, within
+from shared.evidence.conclusion import kept
 from shared.finding import Finding
 
 
@@ -44,7 +44,7 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
         return finding("unevaluable", OTHERS_LEFT.format(rail.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL)
     measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}
     told = f"{rail.metric} is no worse than {wording.number(metric, effect.bound)} (margin {margin})"
-    if harm_ruled_out(effect.p_non_inferior, alpha) and within(effect.bound, rail.margin, metric.sign):
+    if kept(effect, rail, metric, case.charter):
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
     return finding(
         "failed",

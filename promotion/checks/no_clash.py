@@ -44,11 +44,12 @@ def _judged(case: Case, rule: ClashRule, found: Contacts) -> Finding:
     if found.problem is not None or not units:
         told = found.problem or "the play has no audience that could clash"
         return finding("unevaluable", told, remedy=f"mend that, then {again}", **compared)
-    clashing = {name: shared for name, shared in at_once.items() if shared > rule.simultaneous_frac_max * units}
+    clashing = found.clashing(rule.simultaneous_frac_max)
     if clashing:
         told = "; ".join(f"{shared:,} of {units:,} units would get {name} at the same moment"
                          for name, shared in clashing.items())  # fmt: skip
-        remedy_ = f"pause {', '.join(clashing)}, then {again}; or revise with another schedule"
+        ended = f"have {', '.join(clashing)} ended by `revoked` in configs/factory.yaml"
+        remedy_ = f"{ended}, then {again}; or revise with another schedule"
         return finding("failed", told, remedy=remedy_, **compared)
     told = f"its name is free, and of {counted(len(found.neighbours), 'other release')} none clashes with it"
     return finding("passed", told, **compared)

@@ -1,4 +1,4 @@
-"""Is personal data absent from what the play would write?"""
+"""Is personal data absent from what was recorded, and from what the play would write?"""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from promotion.per_arm import by_arm
 from promotion.preflight import remedy
 from shared.console import counted
 from shared.finding import Finding
+from shared.personal import personal
 from shared.preflight import PersonalData, ShadowRun
 
+# The rules from which on it is asked of what was recorded; before, nothing was refused at intake.
+RECORDED_SINCE = 2
 _HIDDEN = ("identifier", "personal")
 
 
@@ -30,7 +33,28 @@ class PersonalRule(Rule):
 
 
 def _run(case: Case, rule: PersonalRule) -> Iterator[Finding]:
+    if case.promise.rules >= RECORDED_SINCE:
+        yield _recorded(case)
     yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _judged(case, rule, run))
+
+
+def _recorded(case: Case) -> Finding:
+    """What is sealed stays for years: ids, free texts, rows that were held back, and what costs were for."""
+    texts = (text for entry in case.spend.entries for text in (entry.id, entry.purpose))
+    found = {**case.personal_rows, "costs": sum(personal(text) is not None for text in texts)}
+    found = {name: values for name, values in found.items() if values}
+    compared: dict[str, Any] = {"measured": {"recorded": found}, "threshold": {"recorded": 0}}
+    if found:
+        told = ", ".join(f"{counted(values, 'value')} of {name}" for name, values in found.items())
+        return finding(
+            "failed",
+            f"what was recorded holds what looks like e-mail addresses or telephone numbers: {told}",
+            remedy="replace them by pseudonyms where the files are exported, and run the pilot again",
+            **compared,
+        )
+    return finding(
+        "passed", "no id and no text that was recorded looks like an address or telephone number", **compared
+    )
 
 
 def _judged(case: Case, rule: PersonalRule, run: ShadowRun) -> Finding:
@@ -72,8 +96,8 @@ def _found(data: PersonalData, messages: int, rule: PersonalRule) -> Iterator[st
 
 CHECK = Check(
     "no_personal_data",
-    "Is personal data absent from what the play would write?",
-    "the preflight report: the columns that are printed, and every rendered message",
+    "Is personal data absent from what was recorded, and from what the play would write?",
+    "sealed rows and costs; the preflight report: the columns that are printed, and every rendered message",
     PersonalRule,
     _run,
     "schema quality",

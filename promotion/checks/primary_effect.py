@@ -9,10 +9,10 @@ from promotion.case import Case
 from promotion.check import Check, NeverWaived, finding
 from shared import wording
 from shared.charter import Primary
+from shared.evidence.conclusion import still_worthwhile
 from shared.evidence.model import Effect
-from shared.evidence.rule import Shortfall, Worthwhile, shortfall, within
+from shared.evidence.rule import Shortfall, Worthwhile, shortfall
 from shared.finding import Finding
-from shared.metrics import Metric
 
 OTHERS_LEFT = (
     "{} leaves out units without an outcome, and in this arm these are more or fewer than in the control: who is left "
@@ -51,11 +51,7 @@ def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
     told = f"{primary.metric} {wording.effect(metric, effect)}, adjusted p {wording.p_value(effect.p_adjusted)}"
     measured = {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "p_adjusted": effect.p_adjusted}
     against = _against(effect, metric.sign, alpha, primary.minimum_effect, primary.worthwhile)
-    if (
-        against is None
-        and case.evidence.method == "group_sequential"
-        and not _still_worthwhile(effect, metric, primary)
-    ):
+    if against is None and case.evidence.method == "group_sequential" and not still_worthwhile(effect, metric, primary):
         against = _bound_too_low(primary.minimum_effect)
     if against is None:
         return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
@@ -95,12 +91,6 @@ def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile
 
 def _bound_too_low(minimum: float) -> tuple[str, str]:
     return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
-
-
-def _still_worthwhile(effect: Effect, metric: Metric, primary: Primary) -> bool:
-    """Whether the present interval, too, is as good as `lower_bound` asks: its p-value is that of the best look."""
-    worst = effect.low if metric.sign > 0 else effect.high
-    return primary.worthwhile != "lower_bound" or bool(within(worst, metric.sign * primary.minimum_effect, metric.sign))
 
 
 CHECK = Check(

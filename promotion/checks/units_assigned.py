@@ -7,10 +7,14 @@ from typing import Any
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
+from shared.candidate import REGISTRATION
 from shared.finding import Finding
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    if case.registration is not None and (objection := _against_registration(case)):
+        yield objection
+        return
     found, cluster = case.placement, case.charter.cluster
     by = f" for their `{cluster}`" if cluster else ""
     wrong = {
@@ -37,10 +41,34 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
         yield finding("passed", told, **compared)
 
 
+def _against_registration(case: Case) -> Finding | None:
+    """What speaks against the draw as the candidate tells it; the gate itself draws by its own ledger alone."""
+    own = case.registration
+    if own is None or REGISTRATION not in case.candidate.manifest.files:
+        return finding(
+            "unevaluable",
+            "the candidate does not say by which nonce its arms were drawn",
+            measured=None,
+            threshold=REGISTRATION,
+            remedy="submit the pilot again with this release",
+        )
+    said = case.candidate.registration()
+    differing = said.differing(own)
+    if not differing:
+        return None
+    return finding(
+        "failed",
+        f"the candidate was drawn by another registration than the gate's: {', '.join(differing)} differ",
+        measured={name: said.as_json()[name] for name in differing},
+        threshold={name: own.as_json()[name] for name in differing},
+        remedy="find out who wrote the candidate, and run the pilot again under a new name",
+    )
+
+
 CHECK = Check(
     "units_assigned",
     "Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?",
-    "sealed exposures, outcomes and clusters, the promise's salt, weights, layer, workspace holdout and time box",
+    "sealed exposures, outcomes and clusters, the gate's nonce, the promise's weights, layer, holdout and time box",
     NeverOff,
     _run,
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from promotion.cli.group import Looker, app
 from promotion.cli.texts import catalogue_text, check_text, findings_text, waived_text
-from shared.console import Json, emit, progress, session
+from shared.console import Json, Line, emit, progress, session, styled
 
 COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
 
@@ -26,6 +24,7 @@ def check(
 ) -> Any:
     """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
     from promotion.catalogue import catalogue
+    from promotion.failed_warnings import told
     from promotion.gate import EXIT_CODES
     from promotion.judging import judge_named, promises
     from promotion.policy import read_settings
@@ -37,7 +36,7 @@ def check(
     judged = judge_named(workspace, name, explain=explain, who=as_)
     about = catalogue(read_settings(workspace), explain) if explain else ()
     payload: list[dict[str, Any]] = []
-    lines: list[str | Text | Table] = []
+    lines: list[Line] = []
     for case, judgement in judged:
         # Only one check is shown, but the verdict is still that of all.
         shown = [finding for finding in judgement.findings if explain in {None, finding.check}]
@@ -49,6 +48,7 @@ def check(
             *(line for each in about for line in check_text(each)),
             *findings_text(shown, explained=explain is not None),
             *waived_text(judgement.findings),
+            *told(judgement.findings),
             *_verdict_text(case, judgement, promised),
         ]
     emit(
@@ -79,19 +79,22 @@ def checks(
 
 
 def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
-    """A judgement for scripts, with the findings that are shown."""
+    """A judgement for scripts, with the findings that are shown, and every warning that failed."""
+    from shared.finding import failed_warnings
+
     return {
         "pilot": case.candidate.manifest.pilot,
         "candidate": case.candidate.manifest.digest,
         "verdict": judgement.verdict,
         "arms": judgement.verdicts,
         "findings": [finding.model_dump(mode="json") for finding in shown],
+        "warnings": [one.model_dump(mode="json") for one in failed_warnings(judgement.findings)],
         "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
         "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
     }
 
 
-def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[str | Text]:
+def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[Line]:
     """What could not change the verdict, what each arm promises, and the verdict."""
     from shared import wording
 
@@ -100,6 +103,6 @@ def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[s
     return [
         *([f"Cannot change this verdict, by the policy: {', '.join(warned)}."] if warned else []),
         *(f"{arm}: {wording.promise(metrics[one.metric], one)}" for arm, each in promised.items() for one in each),
-        *(Text(f"{arm}: {word.upper()}", style=COLOURS[word]) for arm, word in judgement.verdicts.items()),
+        *(styled(f"{arm}: {word.upper()}", COLOURS[word]) for arm, word in judgement.verdicts.items()),
         *([] if judgement.verdicts else [judgement.verdict.upper()]),
     ]

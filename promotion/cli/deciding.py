@@ -11,8 +11,9 @@ import typer
 
 from promotion.cli.group import DATES, Name, app
 from promotion.cli.texts import waived_text
-from shared.console import Json, date_time, emit, passphrase, progress, session
+from shared.console import Json, ask, date_time, emit, passphrase, progress, session
 from shared.errors import Undecided
+from shared.finding import failed_warnings
 from shared.workspace import Workspace
 
 
@@ -126,17 +127,18 @@ def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | Non
 
     charter = find_candidate(workspace, name).promise().charter
     arms = [arm.name for arm in charter.treatments]
-    typer.echo("What was learned? It is set against the evidence.", err=True)
-    arm = arms[0] if len(arms) == 1 else typer.prompt(f"Of which arm ({', '.join(arms)})", err=True)
+    progress("What was learned? It is set against the evidence.")
+    arm = arms[0] if len(arms) == 1 else ask(f"Of which arm ({', '.join(arms)})")
     measured = ", ".join(charter.measured)
-    metric = typer.prompt(f"Of which metric ({measured})", default=charter.primary.metric, err=True)
-    direction = typer.prompt(f"Against the control it was ({', '.join(DIRECTIONS)})", err=True)
-    context = typer.prompt("For whom, when and where does that hold", default="", show_default=False, err=True)
+    metric = ask(f"Of which metric ({measured})", default=charter.primary.metric)
+    direction = ask(f"Against the control it was ({', '.join(DIRECTIONS)})")
+    context = ask("For whom, when and where does that hold", default="", show_default=False)
     return f"{arm}:{metric}={direction}", context
 
 
 def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
     """What was decided and signed, what it promises, and what comes after it."""
+    from promotion.failed_warnings import told
     from shared import wording
 
     decision, predicate = done.decision, done.attestation.predicate
@@ -151,6 +153,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
          "waived": [one.model_dump(mode="json") for one in predicate.findings if one.waived],
+         "warnings": [one.name for one in failed_warnings(predicate.findings)],
          "steps": [step.as_json() for step in done.steps],
          "promised": [one.model_dump(mode="json") for one in predicate.promised]},
         f"{name}: {decision.word} was decided before, at {date_time(decision.at)}; nothing new was signed."
@@ -158,6 +161,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
         *(f"{decision.arm}: {wording.promise(done.metrics[one.metric], one)}" for one in predicate.promised),
         *waived_text(predicate.findings),
+        *told(predicate.findings),
         f"Attestation: {done.attestation.digest}",
         after,
     )  # fmt: skip
@@ -165,6 +169,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
 
 def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
     """What a decision would sign and do; a proposal exits as the real one does."""
+    from promotion.failed_warnings import told
     from promotion.proposing import said
 
     decision, predicate = found.decision, found.predicate
@@ -181,6 +186,7 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
             f"{date_time(predicate.expires)}, by policy {predicate.policy[:19]}…; in full with --json",
             *waived_text(predicate.findings),
         ]),
+        *told(found.warnings),
         *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
           for n, step in enumerate(found.steps, 1)),
         *(["It would wait for a second signature; nothing is handed over before."] if found.proposed else []),
@@ -208,18 +214,21 @@ def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
 
 def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
     """What was proposed, who else may sign it, and what they type."""
+    from promotion.failed_warnings import told
     from promotion.proposing import said, to_type
 
     decision, word = found.decision, said(found.decision)
     emit(
         as_json,
         {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
-         "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated},
+         "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated,
+         "warnings": [one.name for one in found.warnings]},
         f"{name}: {word} was proposed before, by {decision.owner} at {date_time(decision.at)}; nothing new was signed."
         if found.repeated
         else f"{name}: {word} is proposed by {decision.owner}. Nothing is handed over yet.",
         f"It needs a second signature by {date_time(found.lapses)}, of: {', '.join(found.others)}"
         if found.others
         else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
+        *told(found.warnings),
         f"They type: {to_type(name, decision, 'PERSON')}",
     )  # fmt: skip

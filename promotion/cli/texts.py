@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-
-from shared.console import counted
+from shared.console import Line, counted, styled, table
 
 MARKS = {
-    "passed": "[green]passed[/]",
-    "failed": "[red]FAILED[/]",
-    "unevaluable": "[yellow]CANNOT SAY[/]",
-    "waived": "[magenta]WAIVED[/]",
+    "passed": ("passed", "green"),
+    "failed": ("FAILED", "red"),
+    "unevaluable": ("CANNOT SAY", "yellow"),
+    "waived": ("WAIVED", "magenta"),
 }
 
 
-def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[str | Table]:
+def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[Line]:
     """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
-    grid = Table("check", "arm", "outcome", "what was found", box=None, pad_edge=False, header_style="bold")
-    for finding in findings:
-        outcome = MARKS[finding.outcome] + (" (warn only)" if finding.level == "warn" else "")
-        grid.add_row(finding.check, finding.arm or "", outcome, finding.reason)
+    rows = [(finding.check, finding.arm or "", _mark(finding), finding.reason) for finding in findings]
+    grid = table("check", "arm", "outcome", "what was found", rows=rows)
     asking: dict[str, list[str]] = {}
     for finding in findings:
         if finding.outcome != "passed" and finding.remedy:
             asking.setdefault(finding.remedy, []).append(finding.name)
     remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
     return [grid, *remedies, *(numbers_text(finding) for finding in findings if explained)]
+
+
+def _mark(finding: Any) -> Any:
+    """A finding's outcome, in its colour."""
+    word, style = MARKS[finding.outcome]
+    marked = styled(word, style)
+    return marked.append(" (warn only)", style="default") if finding.level == "warn" else marked
 
 
 def waived_text(findings: Sequence[Any]) -> list[str]:
@@ -48,14 +51,12 @@ def proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
     ]
 
 
-def catalogue_text(found: Sequence[Any]) -> list[str | Table]:
+def catalogue_text(found: Sequence[Any]) -> list[Line]:
     """The checks of the catalogue for people, a table for each group."""
-    lines: list[str | Table] = []
+    lines: list[Line] = []
     for group in dict.fromkeys(each.group for each in found):
-        grid = Table(group, "low", "standard", "high", "it asks", box=None, pad_edge=False, header_style="bold")
-        for each in (each for each in found if each.group == group):
-            grid.add_row(each.name, *each.levels.values(), each.question)
-        lines += [grid, ""]
+        rows = [(each.name, *each.levels.values(), each.question) for each in found if each.group == group]
+        lines += [table(group, "low", "standard", "high", "it asks", rows=rows), ""]
     return [*lines, "One that blocks decides the verdict, one that warns is only printed. One in full: "
             "pilotplant promote checks CHECK"]  # fmt: skip
 

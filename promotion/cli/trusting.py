@@ -77,3 +77,35 @@ def revoke(
         f"A new key: pilotplant promote enrol {key.name} --rotate",
     )  # fmt: skip
     return done
+
+
+@app.command("correct-clock")
+def correct_clock(
+    context: typer.Context,
+    who: Annotated[str, typer.Option("--as", help="Who signs: one of two persons who decide on pilots.")],
+    reason: Annotated[str | None, typer.Option(help="Why the clock was wrong; said by the first who signs.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign that this machine's clock ran ahead and is right now: with a second person's signature the rooms go on."""
+    from promotion.correction import correct
+
+    here = session(context)
+    workspace = here.workspace()
+    ends, unread = here.ends(workspace)
+    done = correct(workspace, who, reason, ends, lambda name: passphrase(workspace, name))
+    said = done.correction
+    emit(
+        as_json,
+        {"schema_version": 1, "state": done.state, "at": said.at, "reason": said.reason, "persons": list(done.persons),
+         "ledgers": {name: head.model_dump() for name, head in said.ledgers.items()}, "not_covered": unread,
+         "file": str(done.file), "repeated": done.repeated},
+        f"The clock is corrected: time goes on from {said.at}." if done.state == "signed"
+        else f"{'It was signed' if done.repeated else 'Signed'} by {done.persons[0]}. A second person has to sign.",
+        f"Why it was wrong: {said.reason}",
+        *(f"{name}: up to entry {head.seq} it may be dated ahead of that." for name, head in said.ledgers.items()),
+        *(f"{name}: NOT COVERED ({why})" for name, why in unread.items()),
+        "Nothing that was written is changed. Each room takes the correction with the next thing that it writes."
+        if done.state == "signed"
+        else "Within a day: pilotplant promote correct-clock --as EMAIL",
+    )  # fmt: skip
+    return done

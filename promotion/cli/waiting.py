@@ -37,7 +37,7 @@ def queue(
     lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(c["until"]),
-         days(c["days_left"]) + (", due" if c["due"] else ""), c["next"])
+         days(c["days_left"]) + (", due" if c["due"] else ""), _warnings(c["warnings"]), c["next"])
         for c in found
     ]  # fmt: skip
     emit(
@@ -47,7 +47,7 @@ def queue(
             "lapsed": [one.as_json() for one in lapsed],
             "handed_over": [one.as_json() for one in crossing],
         },
-        table("pilot", "candidate", "waits for", "until", "left", "before scale", rows=rows)
+        table("pilot", "candidate", "waits for", "until", "left", "warnings", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
         *(line for one in found if one["proposed"] for line in proposal_text(one["pilot"], one["proposed"])),
@@ -55,6 +55,11 @@ def queue(
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
+
+
+def _warnings(names: list[str] | None) -> str:
+    """How many warnings had failed when somebody looked last."""
+    return "not checked yet" if names is None else f"{len(names)} failed" if names else "none failed"
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import select
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from shared import faults
 from shared.confined import landlock
 from shared.errors import BadInput, Contained, PilotPlantError, Undecided
+from shared.files import PRIVATE, scratch_in
 from shared.stamps import Witness, witness
 
 WithoutLandlock = Literal["refuse", "accept"]
@@ -117,7 +120,7 @@ class Box:
             child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "shared.confined.child"],
                 stdin=job, stdout=answer, stderr=errors,
-                env=ENVIRONMENT, cwd=self.own, start_new_session=True,
+                env=ENVIRONMENT, cwd=self.own, start_new_session=True, umask=PRIVATE,
             )  # fmt: skip
         try:
             ended = _has_ended(child.pid, limits.seconds + _START_S)
@@ -133,11 +136,15 @@ class Box:
             raise _stopped(_LIMIT_BY_SIGNAL.get(-exit_code, signal.Signals(-exit_code).name), where, limits)
         if exit_code > 0:
             last = (self.folder / "errors").read_bytes()[-4_000:].decode(errors="replace").strip().rpartition("\n")[2]
+            if os.strerror(errno.ENOSPC) in last or faults.is_full(self.folder):
+                raise faults.told("full", str(self.folder.parent))
             raise PilotPlantError(f"the box broke: {last}", where=where, remedy="this is a defect; please report it")
         file = self.folder / "answer"
         if file.stat().st_size > MAX_ANSWER_BYTES:
             raise _stopped("answer", where, limits)
         answer: dict[str, Any] = json.loads(file.read_bytes())
+        if "full" in answer:
+            raise faults.told("full", str(self.folder.parent))
         if "stopped" in answer:
             raise _stopped(answer["stopped"], where, limits)
         for kind in (Contained, BadInput):
@@ -170,9 +177,8 @@ def ensure_available(without_landlock: WithoutLandlock = "refuse") -> bool:
 @contextmanager
 def opened(beside: Path | None, without_landlock: WithoutLandlock = "refuse") -> Iterator[Box]:
     """A box whose folder lies in `beside`, so that what it makes can be moved there in one step."""
-    if beside:
-        beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".box-", dir=beside, ignore_cleanup_errors=True) as folder:
+    made = scratch_in(beside) if beside else tempfile.TemporaryDirectory(prefix=".box-", ignore_cleanup_errors=True)
+    with made as folder:
         box = Box(Path(folder).resolve(), without_landlock)
         box.own.mkdir()
         yield box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import math
 import os
@@ -105,6 +106,8 @@ def _attempt(task: Callable[[Job], Job], job: Job) -> Job:
     except (MemoryError, duckdb.OutOfMemoryException) as error:
         return {"stopped": "disk" if "max_temp_directory_size" in str(error) else "memory"}
     except (duckdb.Error, pa.ArrowException) as error:
+        if isinstance(error, duckdb.IOException) and os.strerror(errno.ENOSPC) in str(error):
+            return {"full": True}
         refusal = refusal_by_duckdb(error)
     return {type(refusal).__name__: refusal.as_json()}
 

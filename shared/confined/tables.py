@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from shared.confined.statements import admit_audience, admit_sandbox, refusal_by_duckdb
 from shared.errors import BadInput, Contained
+from shared.printable import SUSPICIOUS, cell
 
 THREADS = 2
 _BATCH_ROWS = 50_000
@@ -163,8 +164,34 @@ def _write(job: dict[str, Any], reader: pa.RecordBatchReader) -> Iterator[pa.Rec
 def _writer(out: str | None, schema: pa.Schema) -> _Writer | None:
     if out is None:
         return None
-    writer: _Writer = pa_csv.CSVWriter(out, schema) if out.endswith(".csv") else pq.ParquetWriter(out, schema)
+    writer: _Writer = _Sheet(out, schema) if out.endswith(".csv") else pq.ParquetWriter(out, schema)
     return writer
+
+
+class _Sheet:
+    """A CSV file in which no text is a spreadsheet's formula (`shared/printable.py`)."""
+
+    def __init__(self, out: str, schema: pa.Schema) -> None:
+        self.schema = pa.schema([field.with_name(cell(field.name)) for field in schema])
+        self.writer = pa_csv.CSVWriter(out, self.schema)
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Writes the rows, their texts as cells."""
+        self.writer.write_batch(
+            pa.RecordBatch.from_arrays([_cells(column) for column in batch.columns], schema=self.schema)
+        )
+
+    def close(self) -> None:
+        """Ends the file."""
+        self.writer.close()
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    if not pc.any(pc.match_substring_regex(column, SUSPICIOUS)).as_py():
+        return column
+    return pa.array([cell(value) for value in column.to_pylist()], column.type)
 
 
 def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from shared.engines.layout import Layout
 from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
 from shared.engines.scan import extremes, moments
 from shared.engines.sums import Asked
+from shared.engines.told_by_arm import by_arm
 from shared.engines.unit_table import UNITS, make_unit_table
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells, Pair
@@ -69,6 +70,9 @@ class DuckDB:
                 last_exposure=_moment(connection, "max"),
                 clusters=_clusters(connection) if question.cluster else {},
                 crowded=tuple(crowded),
+                by_arm=by_arm(connection, question, question.scope)
+                if question.scope is not None and not question.everything
+                else None,
             )
 
 

@@ -35,7 +35,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The files as views of their names, without the events from `until` on; `traits` only where the data has them."""
+    """The files as views of their names, without the events from `until` on; what the data lacks has no view."""
     with connect() as connection:
         before = "" if until is None else f' WHERE "at" < TIMESTAMPTZ {literal(rfc3339(until))}'
         for name, path, condition in (
@@ -43,6 +43,7 @@ def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.Du
             ("outcomes", data.outcomes, before),
             ("conflicts", data.conflicts, ""),
             ("traits", data.traits, ""),
+            ("pre_period", data.pre_period, ""),
         ):
             if path is not None:
                 source = f"read_parquet({file_literal(path)}, hive_partitioning = false)"

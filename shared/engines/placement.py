@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from shared.charter import Promise
+from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.draw import Draw
 from shared.engines.files import number, opened
-from shared.engines.protocol import PilotData
-from shared.sql import identifier
+from shared.engines.protocol import EARLY, PilotData
+from shared.sql import identifier, literal
 
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"
@@ -29,6 +29,9 @@ class Placement:
         outside: exposures of units that should take no part, by reason; a unit without a known cluster is one.
         early, late: exposures and outcomes before the time box opens, and from its end on.
         last_event: the last exposure or outcome; None without any.
+        misattributed: rows that were held back and name another arm than is drawn for their unit, or none; only where
+            arms are drawn here.
+        untold: rows that were held back and do not say what they said.
     """
 
     misassigned: int | None
@@ -36,11 +39,12 @@ class Placement:
     early: int
     late: int
     last_event: datetime | None
+    misattributed: int = 0
+    untold: int = 0
 
 
-def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
-    """Compares each row's unit, arm and time with what was promised in the workspace of that id."""
-    charter, draw = promise.charter, Draw.of(promise, workspace)
+def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
+    """Compares each row's unit, arm and time with what was drawn and promised."""
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
     with opened(data) as connection:
         connection.execute(f"CREATE TEMP VIEW placed AS {_placed(data, charter.cluster)}")
@@ -56,6 +60,8 @@ def place(data: PilotData, promise: Promise, workspace: str) -> Placement:
             early=number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
+            misattributed=number(connection, _misattributed(data, draw)) if own and _tells(connection) else 0,
+            untold=number(connection, _untold(connection)),
         )
 
 
@@ -67,19 +73,43 @@ def made_up(data: PilotData) -> int:
         )
 
 
-def _placed(data: PilotData, cluster: str | None) -> str:
-    """A query for the exposures, with each unit's `cluster` where arms are drawn by that.
+def _tells(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rows that were held back say more than why."""
+    there = {name for name, *_ in connection.execute("DESCRIBE conflicts").fetchall()}
+    return {"kind", "arm", "assigned", "at", "said"} <= there
+
+
+def _untold(connection: duckdb.DuckDBPyConnection) -> str:
+    """A query that counts the rows held back without what they said."""
+    if not _tells(connection):
+        return "SELECT count(*) FROM conflicts"
+    return "SELECT count(*) FROM conflicts WHERE kind = 'outcomes' AND said IS NULL"
+
+
+def _misattributed(data: PilotData, draw: Draw) -> str:
+    """A query that counts the rows held back whose arm is not the one that is drawn; of an unknown cluster none is."""
+    expected = f"CASE WHEN {draw.takes_part_sql('unit')} THEN {draw.drawn_sql('unit')} END"
+    known = "true" if draw.cluster is None else "cluster IS NOT NULL"
+    rows = _placed(data, draw.cluster, "conflicts")
+    return (
+        f"SELECT count(*) FROM ({rows}) WHERE unit IS NOT NULL AND reason <> {literal(EARLY)} AND {known} "
+        f"AND assigned IS DISTINCT FROM {expected}"
+    )
+
+
+def _placed(data: PilotData, cluster: str | None, part: str = "exposures") -> str:
+    """A query for the exposures, or another part, with each unit's `cluster` where arms are drawn by that.
 
     A unit that the traits do not have, or have more than once, has no cluster that is known.
     """
     if cluster is None:
-        return "FROM exposures"
+        return f"FROM {part}"
     if data.traits is None:
-        return "SELECT *, CAST(NULL AS VARCHAR) AS cluster FROM exposures"
+        return f"SELECT *, CAST(NULL AS VARCHAR) AS cluster FROM {part}"
     value = f"CAST({identifier(cluster)} AS VARCHAR)"
     once = f"CASE WHEN count(*) = 1 THEN any_value({value}) END"
     return (
-        f"SELECT e.*, t.drawn_by AS cluster FROM exposures e "
+        f"SELECT e.*, t.drawn_by AS cluster FROM {part} e "
         f"LEFT JOIN (SELECT unit, {once} AS drawn_by FROM traits GROUP BY unit) t ON t.unit = e.unit"
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shared.charter import Promise
+from shared.engines.by_arm import ByArm, Scope
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells
 from shared.metrics import Metric
@@ -55,32 +56,36 @@ class PilotData:
     Attributes:
         exposures: event_id, unit, arm, at; one row per accepted exposure.
         outcomes: event_id, unit, at and the contract's columns; one row per accepted outcome.
-        conflicts: kind, event_id, unit, reason; one row per row held back.
+        conflicts: kind, event_id, unit, reason; one row per row held back. From rules 2 on also what it said: arm, at
+            and said (the outcome's values as JSON), all as text, and assigned, the arm that was drawn for its unit.
         traits: unit and the columns that the charter names (cluster, covariates, segments, strata), as they were
             before the pilot; one row per exposed unit that the population knows. None where it names none.
+        pre_period: unit and every published column of the population, as it was before the pilot; one row per exposed
+            unit that the population knows. None under the first rules.
     """
 
     exposures: Path
     outcomes: Path
     conflicts: Path
     traits: Path | None = None
+    pre_period: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> PilotData:
         """The files by their names in a dataset or candidate."""
-        traits = folder / "traits.parquet"
+        known = (folder / f"{name}.parquet" for name in ("traits", "pre_period"))
         return cls(
             folder / "exposures.parquet",
             folder / "outcomes.parquet",
             folder / "conflicts.parquet",
-            traits if traits.exists() else None,
+            *(path if path.exists() else None for path in known),
         )
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
-        files = (self.exposures, self.outcomes, self.conflicts)
-        return files if self.traits is None else (*files, self.traits)
+        known = (path for path in (self.traits, self.pre_period) if path is not None)
+        return (self.exposures, self.outcomes, self.conflicts, *known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,9 @@ class Question:
         timezone: where the days begin.
         until: exposures and outcomes from then on do not count; None counts all.
         novelty: the metrics whose value is wanted early and late in each unit's time, and how long each part is.
+        scope: what is to be told by arm besides; None for nothing.
+        everything: whether all counts that can be attributed to a unit and its assigned arm (intention to treat): who
+            was seen in two arms, and what was held back. Needs a scope.
     """
 
     metrics: Mapping[str, Metric]
@@ -104,10 +112,15 @@ class Question:
     timezone: str = "UTC"
     until: datetime | None = None
     novelty: tuple[tuple[str, ...], timedelta] | None = None
+    scope: Scope | None = None
+    everything: bool = False
 
     @classmethod
-    def of(cls, promise: Promise, until: datetime | None = None) -> Question:
-        """What a promise asks; a part of a unit's time is a quarter of the time box."""
+    def of(cls, promise: Promise, until: datetime | None = None, ends: datetime | None = None) -> Question:
+        """What a promise asks; a part of a unit's time is a quarter of the time box.
+
+        `ends` is the first moment that is not in the data, where that is before `until` and the time box's end.
+        """
         charter, box = promise.charter, promise.charter.time_box
         deciding = tuple(
             each.metric
@@ -123,7 +136,23 @@ class Question:
             timezone=box.timezone,
             until=until,
             novelty=(deciding, (box.ends - box.starts) / 4) if deciding else None,
+            scope=None if promise.rules == 1 else _scope(promise, min(filter(None, (until, ends, box.ends)))),
         )
+
+
+def _scope(promise: Promise, ends: datetime) -> Scope:
+    """What a promise has told by arm: its primary metrics and guardrails decide, so theirs are the streams."""
+    charter = promise.charter
+    names = dict.fromkeys([*(each.metric for each in charter.primaries), *(rail.metric for rail in charter.guardrails)])
+    return Scope(
+        arms=(charter.control.name, *(arm.name for arm in charter.treatments)),
+        drawn=charter.assignment == "pilotplant",
+        starts=charter.time_box.starts,
+        closes=charter.time_box.ends,
+        ends=ends,
+        streams=tuple(names),
+        windows=tuple(dict.fromkeys(promise.metrics[name].window_days for name in names)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +199,7 @@ class Summary:
         first_exposure, last_exposure: RFC 3339.
         clusters: per arm, where clusters were drawn.
         crowded: columns of segments and strata with more levels than `LEVELS_MAX`, of which there are no cells.
+        by_arm: what the question's scope asks for; None without one.
     """
 
     arms: Cells
@@ -194,6 +224,7 @@ class Summary:
     last_exposure: str | None
     clusters: Mapping[str, int] = field(default_factory=dict)
     crowded: tuple[str, ...] = ()
+    by_arm: ByArm | None = None
 
     @property
     def drawn(self) -> Mapping[str, int]:

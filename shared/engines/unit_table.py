@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 
 from shared.clock import rfc3339
+from shared.engines.attribution import attribute, everything
+from shared.engines.by_arm import OUTCOMES
 from shared.engines.layout import Layout
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.expressions import Expression
@@ -27,13 +29,19 @@ def make_unit_table(connection: duckdb.DuckDBPyConnection, question: Question) -
     Its columns are those of the layout (`v0` a metric's value, `d0` its denominator, `e0` and `l0` its early and late
     value, `x0` a covariate, `s0` a segment or stratum), and `arm`, `day` (of the first exposure), `cluster`, `tenured`
     (whether the unit has had time for both parts), `since` (microseconds until its first outcome; NULL without any),
-    and `g0`, how many of its outcomes have no value of a metric.
+    and `g0`, how many of its outcomes have no value of a metric. With a scope there are `attributed`, `held` and
+    `lost` too (`shared.engines.attribution`), and whether a unit lost an outcome as `lost`.
     """
     layout = Layout.of(question)
     connection.execute(_known(connection, question, layout))
     connection.execute(_CLUSTERED if question.cluster else _UNCLUSTERED)
-    connection.execute(_UNITS)
-    connection.execute(_counted(question.metrics))
+    if not question.everything:
+        connection.execute(_UNITS)
+    if question.scope is not None:
+        attribute(connection, question, question.scope)
+        if question.everything:
+            everything(connection, question, question.scope)
+    connection.execute(_counted(question.metrics, held=question.everything))
     connection.execute(
         f"CREATE TEMP TABLE happened AS SELECT {', '.join(_per_unit(question))} FROM counted GROUP BY unit"
     )
@@ -94,26 +102,31 @@ CREATE TEMP TABLE units AS SELECT * FROM (
 """
 
 
-def _counted(metrics: Mapping[str, Metric]) -> str:
+def _counted(metrics: Mapping[str, Metric], *, held: bool) -> str:
     """The view of the outcomes that count: unit, microseconds since its first exposure, and what each metric reads.
+
+    Beside these its arm and entity; with `held` also whether a row had been held back.
 
     What an expression cannot be computed for is NULL, and a NULL is no zero. So is what reads a NULL: CASE, AND and
     greatest would make a number of it. And so is a NaN that is only looked at for being above zero, which DuckDB says
     it is; a sum keeps it, to be found there.
     """
     reads = "".join(
-        f", {_number(part, metric)} AS {letter}{index}"
+        f", {number_sql(part, metric)} AS {letter}{index}"
         for index, metric in enumerate(metrics.values())
         for letter, part in (("v", metric.value), ("d", metric.per))
         if part is not None
     )
     return f"""
-    CREATE TEMP VIEW counted AS SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since
-    FROM (SELECT unit, "at"{reads} FROM outcomes) r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
+    CREATE TEMP VIEW counted AS
+    SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since, u.arm, coalesce(u.cluster, u.unit) AS entity
+    FROM (SELECT unit, "at"{", held" if held else ""}{reads} FROM {"all_outcomes" if held else "outcomes"}) r
+    JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
     """
 
 
-def _number(part: Expression, metric: Metric) -> str:
+def number_sql(part: Expression, metric: Metric) -> str:
+    """What a metric reads of an outcome, as SQL: a number, or NULL where it cannot be computed."""
     read = f"TRY_CAST(TRY({_whole(part)}) AS DOUBLE)"
     return f"nullif({read}, 'nan'::DOUBLE)" if metric.kind in {"proportion", "count"} else read
 
@@ -140,7 +153,9 @@ def _per_unit(question: Question) -> Iterator[str]:
             yield f"{_measured(metric, value, late)} AS l{index}"
         reads = () if metric.no_outcome == "left_out" else ((value, metric.value), (per, metric.per))
         gaps = [f"{column} IS NULL" for column, read in reads if read]
-        yield f"count(*) FILTER ({within} AND ({' OR '.join(gaps) or 'false'})) AS g{index}"
+        # Of a row that was held back what can be read counts, and what cannot is nothing.
+        expected = f"{within} AND NOT held" if question.everything else within
+        yield f"count(*) FILTER ({expected} AND ({' OR '.join(gaps) or 'false'})) AS g{index}"
 
 
 def _within(metric: Metric) -> str:
@@ -196,6 +211,10 @@ def _columns(
             yield _filled(f"d{index}", None)
         yield f"coalesce(g{index}, 0) AS g{index}"
     yield f"{_tenured(connection, question)} AS tenured"
+    if question.scope is not None and not question.everything:
+        # Of a unit that counts, an exposure that was held back took nothing.
+        of_outcomes = f"unit IS NOT NULL AND starts_with(what, {literal(OUTCOMES)})"
+        yield f"unit IN (SELECT unit FROM lost WHERE {of_outcomes}) AS lost"
 
 
 def _measures(layout: Layout) -> set[str]:

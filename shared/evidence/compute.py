@@ -10,12 +10,15 @@ from importlib.metadata import version
 from shared.charter import Charter, Promise
 from shared.clock import rfc3339
 from shared.digests import digest_file
+from shared.engines.by_arm import TOGETHER
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, per_of, value_of
 from shared.evidence.agenda import Agenda, agenda
+from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import effects
 from shared.evidence.information import information
+from shared.evidence.kill_criteria import read_by
 from shared.evidence.model import (
     AnyMoments,
     ArmEvidence,
@@ -42,18 +45,27 @@ def compute(
     """
     charter, engine = promise.charter, engine or DuckDB()
     due = agenda(charter, covers_until)
-    question = Question.of(promise, due.until)
+    question = Question.of(promise, due.until, covers_until)
     summary = engine.summarise(data, question)
     earlier = [engine.summarise(data, _numbers_only(question, look.at)) for look in due.passed[:-1]]
     seen = [*earlier, summary]
     estimator = Estimator(charter, promise.metrics)
     contrasts = [estimator.contrasts(each) for each in seen]
     yardstick = _yardstick(charter, due, seen, contrasts)
-    planned = planned_shares(charter)
+    planned, killing = planned_shares(charter), read_by(promise)
     measured = effects(charter, promise.metrics, contrasts[-1], yardstick)
     parts = segment_effects(estimator, summary)
     exposed = sum(summary.drawn.values()) + summary.multiple_units
+
+    def again(whole: Summary) -> tuple[Contrasts, Yardstick]:
+        found = estimator.contrasts(whole)
+        return found, _yardstick(charter, due, [*earlier, whole], [*contrasts[:-1], found])
+
+    told = None
+    if summary.by_arm is not None:
+        told = completeness(charter, promise.metrics, summary, planned, _whole(engine, data, question, summary), again)
     return Evidence(
+        schema_version=2 if promise.rules == 1 else 3,
         pilot=charter.pilot,
         promise=promise.digest,
         control=charter.control.name,
@@ -63,8 +75,8 @@ def compute(
         standing=due.standing,
         method=charter.sample.looks.method,
         no_outcome={name: metric.no_outcome for name, metric in promise.metrics.items()},
-        looks=looks(charter, due, seen, contrasts, yardstick),
-        days=days(estimator, summary, planned),
+        looks=looks(charter, due, seen, contrasts, yardstick, killing),
+        days=days(estimator, summary, planned, killing if charter.sample.looks.method == "always_valid" else ()),
         segments=parts,
         exposures=summary.exposures,
         outcomes=summary.outcomes,
@@ -77,8 +89,9 @@ def compute(
             multiple_units=summary.multiple_units,
             multiple_frac=summary.multiple_units / exposed if exposed else None,
             conflicts=dict(summary.conflicts),
-            symptoms=symptoms(Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete)),
+            symptoms=symptoms(Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete, told)),
         ),
+        completeness=told,
         software=f"pilotplant {version('pilotplant')}",
     )
 
@@ -91,7 +104,14 @@ def planned_shares(charter: Charter) -> dict[str, float]:
 
 def _numbers_only(question: Question, until: datetime) -> Question:
     """The question of an earlier look, of which only the effects are wanted."""
-    return replace(question, until=until, segments=(), novelty=None)
+    return replace(question, until=until, segments=(), novelty=None, scope=None)
+
+
+def _whole(engine: Engine, data: PilotData, question: Question, summary: Summary) -> Summary | None:
+    """The summary with all counted in that can be attributed to a unit and its arm; None where nothing was lost."""
+    if summary.by_arm is None or TOGETHER not in summary.by_arm.lost:
+        return None
+    return engine.summarise(data, replace(question, segments=(), novelty=None, everything=True))
 
 
 def _yardstick(charter: Charter, due: Agenda, summaries: list[Summary], contrasts: list[Contrasts]) -> Yardstick:

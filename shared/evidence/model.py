@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.digests import digest_json
 
@@ -206,7 +206,7 @@ class Look(_Record):
         at: when, RFC 3339.
         units: exposed units until then, of all arms.
         alpha_spent: how much of alpha has been used by then.
-        effects: primary metrics and guardrails, in every treatment.
+        effects: primary metrics, guardrails, and what a kill criterion reads, in every treatment.
     """
 
     at_frac: float
@@ -217,7 +217,7 @@ class Look(_Record):
 
 
 class DayEffect(_Record):
-    """A primary metric of one arm over all units exposed until the end of a day."""
+    """A metric of one arm over all units exposed until the end of a day: a primary one, or of a kill criterion."""
 
     arm: str
     metric: str
@@ -321,6 +321,149 @@ class Health(_Record):
     symptoms: tuple[Symptom, ...] = ()
 
 
+class Loss(_Record):
+    """One way in which something did not count.
+
+    Attributes:
+        what: what happened, like `outcomes: spend is not a number`.
+        units: by the arm they were assigned, how many lost something that way.
+        unattributed: rows of which no arm can be told.
+        p: of these numbers, or more uneven ones, if every arm had lost alike; None where no arm can be told.
+        deviation: the largest distance of an arm's share of units that lost something from that of all.
+    """
+
+    what: str
+    units: dict[str, int]
+    unattributed: int = 0
+    p: float | None = None
+    deviation: float | None = None
+
+
+class Bound(_Record):
+    """Lee's bounds on an effect, without the error of chance.
+
+    Attributes:
+        frac: the share by which one arm lost more, trimmed from the other. Bounds that are no numbers are left out.
+        low, high: where the difference may lie, whoever they were.
+    """
+
+    arm: str
+    metric: str
+    frac: float
+    low: float
+    high: float
+
+
+class DayByArm(_Record):
+    """One day: units first exposed on it, and units with an outcome on it, by arm."""
+
+    day: str
+    exposed: dict[str, int]
+    answering: dict[str, int]
+
+
+class Outage(_Record):
+    """The days on which an arm's outcomes were fewest, beside the other arms' and its own other days.
+
+    Attributes:
+        stream: of which metric, or `any outcome`.
+        day, days: the first one, and how many.
+        outcomes, expected: units with such an outcome, summed over the days, and how many there should have been.
+        p: of so few, for all days, arms and streams that were asked about together.
+    """
+
+    arm: str
+    stream: str
+    day: str
+    days: int
+    outcomes: int
+    expected: float
+    p: float
+
+
+class Latest(_Record):
+    """When an arm's data end.
+
+    Attributes:
+        last: its last outcome, RFC 3339.
+        hours: how long before the last one of all arms.
+        after: units of other arms with an outcome since.
+        p: of so many without any of this arm.
+        median_s: how long after its exposure a unit has its first outcome, in seconds.
+    """
+
+    arm: str
+    last: str
+    hours: float
+    after: int
+    p: float
+    median_s: float | None
+
+
+class FollowUp(_Record):
+    """How long an arm's units could be watched, beside the control's.
+
+    Attributes:
+        window_days: of a metric that counts so many days after the exposure; None for all of the time.
+        mean_h, control_h: their mean time from first exposure to its end, or the data's, in hours.
+        p: of a difference so large, if the arms were exposed alike; None of fewer than two units.
+        cut_short, control_cut_short: units of the arm, and of the control, whose window ends after the data do; None
+            without a window.
+    """
+
+    arm: str
+    window_days: int | None
+    mean_h: float
+    control_h: float
+    p: float | None
+    cut_short: int | None = None
+    control_cut_short: int | None = None
+
+
+class TimeOfDay(_Record):
+    """How much later in the day an arm's units were exposed than the control's, the days compared one by one.
+
+    Attributes:
+        later_h: in hours; below zero where earlier.
+        p: of a difference so large, if the arms were exposed alike; None where no day has two units of each.
+    """
+
+    arm: str
+    later_h: float | None
+    p: float | None
+
+
+class Completeness(_Record):
+    """What did not count, when, and for how long units could be watched, by arm.
+
+    Attributes:
+        assigned: units (or clusters) that were exposed, whatever became of them, by the arm they were assigned.
+        answering: of these, such as have any outcome, counted or held back.
+        losses: what did not count, the largest first.
+        unread: held-back outcomes of these units of which some value cannot be read.
+        everything: primary metrics and guardrails with all counted in that can be attributed; empty where nothing was
+            lost.
+        worst: the same where each outcome of nobody spoke against the arm as well; empty where there is none.
+        bounds: by Lee, where more of one arm was lost than of another.
+        days: exposures and outcomes by day.
+        outages, latest: per arm.
+        follow_up, time_of_day: per treatment.
+    """
+
+    assigned: dict[str, int]
+    answering: dict[str, int]
+    losses: tuple[Loss, ...]
+    unread: dict[str, int]
+    everything: tuple[Effect, ...]
+    worst: tuple[Effect, ...]
+    bounds: tuple[Bound, ...]
+    days: tuple[DayByArm, ...]
+    outages: tuple[Outage, ...]
+    latest: tuple[Latest, ...]
+    follow_up: tuple[FollowUp, ...]
+    time_of_day: tuple[TimeOfDay, ...]
+
+
 Standing = Literal["decisive", "descriptive"]
 
 
@@ -336,10 +479,11 @@ class Evidence(_Record):
         looks: every look so far, where the charter agreed on several.
         days, segments: effects over time and in segments.
         first_exposure, last_exposure: RFC 3339, None without exposures.
+        completeness: what is told by arm; None under rules 1, and then not there.
         software: name and version of what computed it.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 2
     pilot: str
     promise: str
     control: str
@@ -359,6 +503,7 @@ class Evidence(_Record):
     arms: tuple[ArmEvidence, ...]
     effects: tuple[Effect, ...]
     health: Health
+    completeness: Completeness | None = Field(default=None, exclude_if=lambda told: told is None)
     software: str
 
     @property

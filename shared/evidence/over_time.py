@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -21,11 +21,17 @@ from shared.sample_plan import AlwaysValid
 
 
 def looks(
-    charter: Charter, due: Agenda, seen: Sequence[Summary], contrasts: Sequence[Contrasts], yardstick: Yardstick
+    charter: Charter,
+    due: Agenda,
+    seen: Sequence[Summary],
+    contrasts: Sequence[Contrasts],
+    yardstick: Yardstick,
+    also: Collection[str] = (),
 ) -> tuple[Look, ...]:
     """Every look that is due, as the data stood then; none where the charter agreed on no fixed ones, or none is due.
 
-    Summaries, contrasts and the yardstick's schedule have one entry for each look.
+    Summaries, contrasts and the yardstick's schedule have one entry for each look. `also`: the secondary metrics that
+    are told as well.
     """
     if not isinstance(yardstick, GroupSequential):
         return ()
@@ -36,13 +42,13 @@ def looks(
             at=rfc3339(look.at),
             units=sum(seen[at].units.values()),
             alpha_spent=float(spent[at]),
-            effects=tuple(_at_look(charter, contrasts[at], float(boundaries[at]))),
+            effects=tuple(_at_look(charter, contrasts[at], float(boundaries[at]), also)),
         )
         for at, look in enumerate(due.passed)
     )
 
 
-def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[LookEffect]:
+def _at_look(charter: Charter, contrasts: Contrasts, boundary: float, also: Collection[str]) -> list[LookEffect]:
     found = contrasts.found
     with np.errstate(all="ignore"):
         z = z_of(found.estimate / found.se, found.df)
@@ -50,7 +56,7 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
     reached = []
     for row, arm in enumerate(charter.treatments):
         for column, name in enumerate(contrasts.metrics):
-            if part_of(charter, name) == "secondary":
+            if part_of(charter, name) == "secondary" and name not in also:
                 continue
             said = {"arm": arm.name, "metric": name}
             problem = str(contrasts.problems[row, column])
@@ -72,19 +78,26 @@ def _at_look(charter: Charter, contrasts: Contrasts, boundary: float) -> list[Lo
     return reached
 
 
-def days(estimator: Estimator, summary: Summary, planned: Mapping[str, float]) -> tuple[Day, ...]:
-    """Each day on which units were first exposed, with the primary effects of all units up to it."""
+def days(
+    estimator: Estimator, summary: Summary, planned: Mapping[str, float], also: Collection[str] = ()
+) -> tuple[Day, ...]:
+    """Each day on which units were first exposed, with the primary effects of all units up to it.
+
+    `also`: the other metrics that are told as well.
+    """
     ratios, slopes = of_groups(summary.drawn_by_day, planned), estimator.slopes(summary)
     told = []
     for day in sorted({day for _, day in summary.day_units}):
         units = {arm: summary.day_units.get((arm, day), 0) for arm in planned}
         ratio = ratios.get(day)
-        effects = _until(estimator, summary.days, slopes, day)
+        effects = _until(estimator, summary.days, slopes, day, also)
         told.append(Day(day=day, units=units, p=ratio.p if ratio else None, effects=effects))
     return tuple(told)
 
 
-def _until(estimator: Estimator, cells: Cells, slopes: Array | None, day: str) -> tuple[DayEffect, ...]:
+def _until(
+    estimator: Estimator, cells: Cells, slopes: Array | None, day: str, also: Collection[str]
+) -> tuple[DayEffect, ...]:
     charter = estimator.charter
     known = np.array([str(each) <= day for each in cells.keys["day"].tolist()], dtype=bool)
     found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), slopes)
@@ -99,7 +112,8 @@ def _until(estimator: Estimator, cells: Cells, slopes: Array | None, day: str) -
     effects = []
     for row, arm in enumerate(charter.treatments):
         for column, name in enumerate(estimator.names):
-            if part_of(charter, name) != "primary" or estimator.metrics[name].kind == "quantile":
+            told = part_of(charter, name) == "primary" or name in also
+            if not told or estimator.metrics[name].kind == "quantile":
                 continue
             estimate, reach = float(compared.estimate[row, column]), float(half[row, column])
             numbers = (

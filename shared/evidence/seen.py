@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.charter import Charter
 from shared.engines.protocol import Summary
-from shared.evidence.model import Effect, SegmentEffect
+from shared.evidence.model import Completeness, Effect, SegmentEffect
 from shared.metrics import Metric
 
 
@@ -18,6 +18,7 @@ class Seen:
     Attributes:
         planned: each arm's planned share.
         complete: whether the time box is over and all of it in the data.
+        completeness: what is told by arm; None under rules 1.
     """
 
     charter: Charter
@@ -27,6 +28,7 @@ class Seen:
     effects: Sequence[Effect]
     segments: Sequence[SegmentEffect]
     complete: bool
+    completeness: Completeness | None = None
 
     @property
     def primaries(self) -> list[Effect]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shared.evidence import recording, what_showed, who_came
-from shared.evidence.model import Symptom
+from shared.evidence import missing, recording, what_showed, who_came
+from shared.evidence.model import Completeness, Symptom
 from shared.evidence.seen import Seen
 
 CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
@@ -29,7 +29,17 @@ CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
     what_showed.degenerate,
 )
 
+# Of what is told by arm, which a promise of an earlier build does not ask for.
+BY_ARM: tuple[Callable[[Seen, Completeness], Iterator[Symptom]], ...] = (
+    missing.losses_by_arm,
+    missing.outages_by_arm,
+    missing.time_at_risk,
+)
+
 
 def symptoms(seen: Seen) -> tuple[Symptom, ...]:
-    """What every check found, in the order of `CHECKS`."""
-    return tuple(found for check in CHECKS for found in check(seen))
+    """What every check found, in the order of `CHECKS`, and of `BY_ARM` where anything is told by arm."""
+    found = [symptom for check in CHECKS for symptom in check(seen)]
+    if seen.completeness is not None:
+        found += [symptom for check in BY_ARM for symptom in check(seen, seen.completeness)]
+    return tuple(found)

@@ -13,7 +13,7 @@ from factory.releases import list_releases
 from factory.state import inbox, open_factory
 from shared.digests import canonical
 from shared.errors import PilotPlantError, Refused
-from tests.makers import OWNER, RELEASE, make_charter, make_package
+from tests.makers import OWNER, RELEASE, make_charter, make_package, set_factory
 
 
 def kinds(workspace):
@@ -95,9 +95,11 @@ def test_a_name_that_is_taken_is_refused(workspace):
 
 def test_the_same_candidate_under_another_attestation_is_refused(workspace, tmp_path):
     make_package(workspace)
-    admit(workspace)
     again = make_package(workspace, into=tmp_path / "again", decision={"reason": "once more"})
     with pytest.raises(Refused, match="another attestation"):
+        admit(workspace, again)
+    admit(workspace)
+    with pytest.raises(Refused, match="release spring-email-letter is there already"):
         admit(workspace, again)
 
 
@@ -138,18 +140,18 @@ def test_a_redacted_field_is_refused_and_a_coarse_one_is_not(workspace):
 
 
 def test_a_channel_that_is_not_allowed_is_refused(workspace):
-    settings = workspace.configs / "factory.yaml"
-    settings.write_text(settings.read_text().replace("channels: [file]", "channels: []"))
+    set_factory(workspace, channels=[])
     package = make_package(workspace)
     assert "channel `file`" in admit(workspace).refused[package.name][0]
 
 
 def test_a_replay_of_a_nonce_under_another_package_is_refused(workspace):
+    set_factory(workspace, contacts_per_week=14)
     admit(workspace, make_package(workspace, nonce="ab" * 16))
-    again = make_package(workspace, charter=make_charter("autumn-email"), nonce="ab" * 16)
+    again = make_package(workspace, charter=make_charter("autumn-email", cron="1 9 * * *"), nonce="ab" * 16)
     with pytest.raises(Refused, match=f"its nonce {'ab' * 16} was admitted before, with release spring-email-letter"):
         admit(workspace, again)
-    admit(workspace, make_package(workspace, charter=make_charter("winter-email"), nonce="cd" * 16))
+    admit(workspace, make_package(workspace, charter=make_charter("winter-email", cron="1 9 * * *"), nonce="cd" * 16))
 
 
 def test_a_replay_to_another_release_of_the_same_candidate_is_refused(workspace):

@@ -14,18 +14,34 @@ from fractions import Fraction
 from hashlib import sha256
 
 import pytest
+import time_machine
 
 from factory import campaign
 from factory.admission import admit
 from factory.campaign import run_occurrence
 from factory.channels.file import outgoing
-from factory.masking import pseudonym, pseudonym_key
+from factory.load import load
+from factory.masking import pseudonym_key
 from factory.releases import pause, resume, show_release, stop_all
 from factory.run_now import run_now
 from factory.state import open_factory
 from shared.assignment import held_out
+from shared.clock import rfc3339
 from shared.errors import BadInput, Contained, PilotPlantError
-from tests.makers import OCCURRENCE, RELEASE, SEGMENTS, make_package, moment
+from shared.order import OutOfOrder
+from shared.pseudonym import pseudonym
+from tests.makers import (
+    NONCE,
+    OCCURRENCE,
+    RELEASE,
+    SEGMENTS,
+    customers_csv,
+    make_charter,
+    make_package,
+    make_workspace,
+    moment,
+    set_factory,
+)
 
 KILLED = -signal.SIGKILL
 
@@ -80,7 +96,7 @@ def test_each_unit_of_the_audience_gets_one_message_but_for_the_holdout(released
     key = pseudonym_key(released)
     # customers_csv: recency is the number modulo 12, plus 1; the audience is recency of at most 6.
     audience = {pseudonym(key, f"c{number:05}"): f"c{number:05}" for number in range(200) if number % 12 < 6}
-    expected = {unit: to for unit, to in audience.items() if not held_out(RELEASE, unit, Fraction(1, 20))}
+    expected = {unit: to for unit, to in audience.items() if not held_out(RELEASE, unit, Fraction(1, 20), NONCE)}
     found = lines(released)
     assert {line["unit"]: line["to"] for line in found} == expected
     assert [line["unit"] for line in found] == sorted(expected)
@@ -301,7 +317,9 @@ def test_a_strangers_file_in_the_place_of_a_run_is_not_taken_for_one(released):
 
 
 def test_what_the_box_stops_is_a_failed_run_with_its_reason(workspace):
-    make_package(workspace, audience="SELECT customer_id AS unit, recency / (recency - recency) AS x FROM customers")
+    """Admission runs an audience of today's promises; that of an earlier one is only read."""
+    audience = "SELECT customer_id AS unit, recency / (recency - recency) AS x FROM customers"
+    make_package(workspace, audience=audience, rules=1)
     admit(workspace)
     with pytest.raises(Contained):
         run_occurrence(workspace, RELEASE, OCCURRENCE)
@@ -362,3 +380,68 @@ def test_a_coarse_column_means_the_same_in_audience_and_message_as_in_the_lab(wo
     result = run_occurrence(workspace, RELEASE, OCCURRENCE)
     assert result.audience == 40
     assert {line["body"].splitlines()[-1] for line in lines(workspace)} == {"you spent 50.0."}
+
+
+@pytest.fixture
+def live(tmp_path):
+    """A live workspace whose release was admitted at half past nine; time is moved from outside."""
+    with time_machine.travel(ADMITTED - timedelta(hours=1)):
+        workspace = make_workspace(tmp_path / "live", "live")
+        load(workspace, "customers", customers_csv(tmp_path / "customers.csv"))
+    admitted(workspace, "spring-email", ADMITTED)
+    return workspace
+
+
+def admitted(workspace, pilot, clock, cron="0 9 * * *"):
+    with time_machine.travel(clock, tick=False):
+        make_package(workspace, charter=make_charter(pilot, cron=cron))
+        admit(workspace)
+
+
+ADMITTED = moment("2026-02-02 09:30")
+
+
+def at(clock, workspace, occurrence, release=RELEASE):
+    with time_machine.travel(clock, tick=False):
+        return run_occurrence(workspace, release, occurrence)
+
+
+def test_a_moment_from_before_the_admission_is_not_run_though_it_is_in_its_grace(live):
+    """Nine o'clock is half an hour before the admission, and its grace is an hour."""
+    done = at(OCCURRENCE + timedelta(minutes=40), live, OCCURRENCE)
+    assert (done.state, done.messages) == ("skipped", None)
+    assert done.reason == f"this moment is from before the release was admitted, at {rfc3339(ADMITTED)}"
+    assert not list((live.factory / "outgoing").rglob("*.jsonl"))
+
+
+def test_of_two_releases_only_the_one_that_was_there_is_run(live):
+    day_after, clock = OCCURRENCE + timedelta(days=1), ADMITTED + timedelta(days=1, minutes=10)
+    set_factory(live, contacts_per_week=14)
+    admitted(live, "autumn-email", ADMITTED + timedelta(days=1), cron="1 9 * * *")
+    assert at(clock, live, day_after).state == "done"
+    minute = timedelta(minutes=1)
+    other = at(clock, live, day_after + minute, "autumn-email-letter")
+    assert (other.state, "before the release was admitted" in other.reason) == ("skipped", True)
+    next_day = day_after + timedelta(days=1)
+    assert at(next_day + timedelta(minutes=5), live, next_day + minute, "autumn-email-letter").state == "done"
+
+
+@pytest.mark.parametrize("back", [timedelta(days=1), timedelta(weeks=3), timedelta(days=365)])
+def test_under_a_clock_that_was_set_back_nothing_is_sent(live, back):
+    """The moment is one of the schedule, and by that clock it is due: so 60,732 messages went out once."""
+    due = OCCURRENCE - back
+    with pytest.raises(OutOfOrder):
+        at(due + timedelta(minutes=5), live, due)
+    assert not list((live.factory / "outgoing").rglob("*.jsonl"))
+    assert sent(live) == []
+
+
+def test_a_moment_that_is_still_to_come_is_not_run(live):
+    clock = ADMITTED + timedelta(days=1, minutes=10)
+    done = at(clock, live, OCCURRENCE + timedelta(days=2))
+    assert (done.state, done.reason[:9]) == ("skipped", "too early")
+
+
+def test_a_rehearsal_runs_a_moment_from_before_its_admission(released):
+    """Its release was admitted at ten past nine by the clock that was set, and nine o'clock is due."""
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"

@@ -176,6 +176,7 @@ def test_up_ends_in_order_when_told_and_leaves_what_the_next_one_clears_when_kil
     printed, _ = told.communicate(timeout=60)
     assert told.returncode == 0
     assert json.loads(printed)["urls"]["prefect"].startswith("http://127.0.0.1:")
+    assert json.loads(printed)["password_file"] == f"{mark}/password"
     assert processes.marked(mark) == []
 
     killed = up()

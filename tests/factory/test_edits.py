@@ -97,7 +97,7 @@ def test_what_was_edited_while_the_plant_was_down_is_named_as_well(plant):
     """A new plant has made nothing yet; a pause meanwhile was the Factory's own word, and is no edit."""
     change(plant, parameters={"workspace": "/elsewhere", "release": RELEASE}, paused=True)
     found = present(plant)
-    wanted, _ = plant._wanted()
+    wanted, _ = deployments.all_planned(plant.workspace)
     told = edits(plant.workspace, wanted, {}, found)[RELEASE]
     assert len(told) == 1
     assert "/elsewhere" in told[0]

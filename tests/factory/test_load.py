@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from factory.load import load, pseudonymise, resolve
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from factory.state import open_factory
 from factory.warehouse import declarations, open_warehouse, require_contract
 from shared.contracts import Column, Contract
 from shared.errors import BadInput, Refused
+from shared.pseudonym import pseudonym
 from tests.makers import make_workspace
 
 HEAD = "customer_id,email,recency,history,zip_code\n"

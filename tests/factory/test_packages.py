@@ -37,7 +37,7 @@ def test_a_whole_package_verifies_and_names_its_release(workspace):
 def test_one_changed_byte_in_any_file_is_found_and_named(workspace):
     package = make_package(workspace)
     names = sorted(path for path in package.rglob("*") if path.is_file())
-    assert len(names) == 6
+    assert len(names) == 7
     for path in names:
         whole = path.read_bytes()
         middle = len(whole) // 2

@@ -8,13 +8,14 @@ from factory.admission import admit
 from factory.releases import list_releases, pause, resume, resume_all, show_release, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, Refused
-from tests.makers import RELEASE, make_charter, make_package
+from tests.makers import RELEASE, make_charter, make_package, set_factory
 
 
 @pytest.fixture
 def released(workspace):
     make_package(workspace)
-    make_package(workspace, charter=make_charter("autumn-email"))
+    make_package(workspace, charter=make_charter("autumn-email", cron="0 10 1 * *"))
+    set_factory(workspace, contacts_per_week=8)
     admit(workspace)
     return workspace
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from factory import retention
+from factory import permits, retention
 from factory.cli import app
 from factory.load import load
 from factory.retention import Discard, Found, Keep, Pruning, Remove, Restore, plan, prune
@@ -186,6 +186,7 @@ def test_files_that_a_later_snapshot_shares_stay_and_count_for_nothing(workspace
             "INSERT INTO releases (name, package, attestation, pilot, arm, state, epoch, admitted_at, expires) "
             "VALUES ('r', :package, :attestation, :pilot, :arm, :state, :epoch, :admitted_at, :expires)"
         ), row | moments)  # fmt: skip
+    permits.give(workspace, "r")
     workspace.clock.set(NOW + timedelta(hours=1))
     second = publish(workspace)
     assert second.shared == ("customers",)

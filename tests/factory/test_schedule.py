@@ -18,7 +18,7 @@ from factory.releases import pause, resume, show_release, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.workspace import open_workspace
-from tests.makers import RELEASE, make_charter, make_package
+from tests.makers import RELEASE, make_charter, make_package, set_factory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 OTHER = "autumn-email-letter"
@@ -31,6 +31,8 @@ def plant(loaded, tmp_path_factory):
     root = tmp_path_factory.mktemp("plant") / "workspace"
     shutil.copytree(loaded.root, root)
     workspace = open_workspace(root)
+    # Both write to everybody, each minute of the week.
+    set_factory(workspace, contacts_per_week=100_000, simultaneous_frac_max=0.99, above_cap_frac_max=0)
     for pilot in ("spring-email", "autumn-email"):
         make_package(workspace, charter=make_charter(pilot, cron="* * * * *"))
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +125,7 @@ def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(lo
     scratch = workspace.factory / "scratch"
     scratch.mkdir()
     since = datetime.now(UTC)
-    with (scratch / f"{RELEASE}.lock").open("w") as lock:
+    with (scratch / "runs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits for it, as it would for another attempt
         with Plant(workspace, port=0).running() as plant:
             plant.reconcile()

@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory.load import load
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from factory.snapshots import publish
 from factory.state import open_factory
 from factory.warehouse import export, open_warehouse
 from shared.errors import BadInput, Refused
+from shared.pseudonym import pseudonym
 from shared.snapshot import latest_snapshot, open_snapshot
 from tests.makers import customers_csv, make_workspace
 

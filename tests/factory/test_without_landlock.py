@@ -48,4 +48,5 @@ def test_where_it_is_accepted_everything_runs_and_says_so(workspace, absent, cap
     run_occurrence(workspace, RELEASE, OCCURRENCE)
     assert outgoing(workspace, RELEASE, OCCURRENCE).exists()
     said = capsys.readouterr().err
-    assert said.count("Not confined by the kernel") == 4  # two checks at admission, the audience, the messages
+    # Two checks and whom it would reach at admission; the audience and the messages of the run.
+    assert said.count("Not confined by the kernel") == 5

@@ -222,7 +222,7 @@ CHARTERS = [
     ),
     bad_charter("unknown-metric", "metric: visit", "metric: visits", "there is no metric `visits`", "metrics.yaml"),
     bad_charter(
-        "margin-of-the-wrong-sign", "margin: -2.0", "margin: 2.0", "the margin of guardrail `spend` is 2.0", PILOT
+        "margin-of-the-wrong-sign", "margin: -0.9", "margin: 0.9", "the margin of guardrail `spend` is 0.9", PILOT
     ),
     bad_charter("metric-in-two-parts", "secondary: [conversion]", "secondary: [visit]", "a metric has one part only"),
     bad_charter(

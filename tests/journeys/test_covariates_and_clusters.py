@@ -31,7 +31,7 @@ from shared.candidate import open_candidate
 from shared.errors import Refused
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
-from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, stage_copy, write_csv
+from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, write_csv
 
 HOUSEHOLD = """\
       - name: household
@@ -163,7 +163,7 @@ def test_a_clustered_pilot_gives_each_household_one_arm_all_the_way(homes, tmp_p
         arms = dict(connection.execute(f"SELECT unit, arm FROM '{candidate.data.exposures}'").fetchall())
     # Three equal arms: a household's third of all buckets, by hand.
     order = ("control", "letter", "card")
-    assert arms == {unit: order[bucket(f"pilot:{PILOT}", home) * 3 // 2**52] for unit, home in known.items()}
+    assert arms == {unit: order[bucket(salt_of(), home) * 3 // 2**52] for unit, home in known.items()}
     [(_, judgement)] = judge_named(homes, PILOT)
     [found] = [f for f in judgement.findings if f.check == "units_assigned"]
     assert (found.outcome, "for their `household`" in found.reason) == ("passed", True)
@@ -196,7 +196,7 @@ def test_a_list_of_arms_leaves_out_who_has_no_household_and_says_so(homes, tmp_p
         arms = {line["unit"]: line["arm"] for line in csv.DictReader(stream)}
     pilot, home = get_pilot(open_lab(homes), PILOT), households(homes)
     assert (done.units, done.left_out) == (600 - HOMELESS, {"without a cluster": HOMELESS})
-    assert arms == {u: arm for u in home if (arm := arm_of(pilot.promise, homes.id, u, home[u]))}
+    assert arms == {u: arm for u in home if (arm := arm_of(homes, pilot, u, home[u]))}
     together: dict[str, set[str]] = {}
     for unit, arm in arms.items():
         together.setdefault(home[unit], set()).add(arm)
@@ -207,20 +207,20 @@ def test_a_list_of_arms_leaves_out_who_has_no_household_and_says_so(homes, tmp_p
 def test_named_units_get_the_arm_of_their_household(homes, tmp_path):
     draft(homes, PILOT, ("population: customers", CLUSTER), ASSUME)
     launch(homes, PILOT, register)
-    home, promise = households(homes), get_pilot(open_lab(homes), PILOT).promise
+    home, pilot = households(homes), get_pilot(open_lab(homes), PILOT)
     chosen = [*list(home)[:20], next(unit for unit in home if home[unit] is None)]
     file = write_csv(tmp_path / "named.csv", [{"unit": unit} for unit in [*chosen, *chosen[:5]]])
     assign(homes, PILOT, tmp_path / "arms.parquet", file)
     found = duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}' ORDER BY 1").fetchall()
-    assert dict(found) == {u: a for u in chosen if (a := arm_of(promise, homes.id, u, home[u]))}
+    assert dict(found) == {u: a for u in chosen if (a := arm_of(homes, pilot, u, home[u]))}
 
 
 def test_the_intake_holds_back_an_exposure_in_another_arm_than_its_household_has(homes, tmp_path):
     draft(homes, PILOT, ("population: customers", CLUSTER), ASSUME)
-    promise = launch(homes, PILOT, register).pilot.promise
+    pilot = launch(homes, PILOT, register).pilot
     homes.clock.set(INSIDE)
     home = households(homes)
-    own = {unit: arm_of(promise, homes.id, unit, home[unit]) for unit in home}
+    own = {unit: arm_of(homes, pilot, unit, home[unit]) for unit in home}
     first, second, *_ = (unit for unit in home if home[unit])
     homeless = next(unit for unit in home if home[unit] is None)
     other = next(arm for arm in ("control", "letter") if arm != own[second])

@@ -11,7 +11,7 @@ from lab.budget import committed
 from lab.portfolio import lines
 from lab.state import open_lab
 from promotion.state import open_promotion
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from tests.lab_makers import (
     CARD,
     STARTS,
@@ -24,6 +24,7 @@ from tests.lab_makers import (
     draft,
     exposures_only,
     row,
+    salt_of,
     stage_copy,
     start_child,
     units,
@@ -57,7 +58,7 @@ def exposures(workspace, number):
     """A file of a pilot's own, with 10 and `number` rows."""
     name = NAMES[number]
     rows = [
-        row(f"{name}-{n}", unit, assign(pilot_salt(name), unit, {"control": 1, "letter": 1}))
+        row(f"{name}-{n}", unit, assign(salt_of(name), unit, {"control": 1, "letter": 1}))
         for n, unit in enumerate(units(workspace)[: 10 + number])
     ]
     return write_csv(workspace.root.with_name(f"{name}.csv"), exposures_only(rows))

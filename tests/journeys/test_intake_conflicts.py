@@ -281,7 +281,7 @@ def test_rows_that_come_late_and_out_of_order_count_like_those_that_came_in_orde
 
 def test_an_outcome_before_its_units_first_exposure_is_held_back_whichever_came_in_first(running, tmp_path):
     content = results(running)
-    early = {line["event_id"] for line in content[:12]}
+    early = {line["event_id"] for line in content[::50]}  # in both arms
     for line in content:
         if line["event_id"] in early:
             line["at"] = when(days=1, hours=8)  # everybody is exposed at nine that day
@@ -341,7 +341,7 @@ def test_a_value_that_must_be_unique_and_is_not_is_held_back_in_one_file_and_acr
         connection.execute("UPDATE known_outcomes SET event_id = 'before', ticket = 't9'")
         judged = Judge(room, pilot, connection).outcomes(columns, "raw", [column.name for column in columns])
         held = connection.execute(judged.conflicts_sql).fetchall()
-    assert [(event, reason) for _, event, _, reason in held] == [
+    assert [(event, reason) for _, event, _, reason, *_ in held] == [
         (f"e{n}", "ticket must be unique") for n in (0, 1, 2, 3, 9)
     ]
 

@@ -8,10 +8,13 @@ import pytest
 import time_machine
 import yaml
 
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
+from lab.pilots import get_pilot
+from lab.state import open_lab
 from pilotplant.app import _exit_code, run
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.errors import BadInput, Refused
+from shared.pseudonym import pseudonym
 from shared.workspace import open_workspace
 
 LAUNCH = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -30,14 +33,27 @@ def live(tmp_path_factory):
     patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
     root = folder / "workspace"
 
-    def command(at, *words):
-        with time_machine.travel(at):
-            return run(["--workspace", str(root), *map(str, words)])
+    command = commands(root)
 
     command(LAUNCH, "init", root)
     submitted(command, root, folder)
     yield root, command, folder
     patch.undo()
+
+
+def commands(root):
+    """A function that gives a command at a moment, but no earlier than when the one before it ended."""
+    latest = LAUNCH
+
+    def command(at, *words):
+        nonlocal latest
+        with time_machine.travel(max(at, latest)):
+            try:
+                return run(["--workspace", str(root), *map(str, words)])
+            finally:
+                latest = datetime.now(UTC)
+
+    return command
 
 
 def submitted(command, root, folder):
@@ -78,17 +94,17 @@ def edit_charter(root):
 
 def results(root, path):
     """Every unit in the arm that Python assigns; every second unit of the mail visits, every fifth of the control."""
-    key = pseudonym_key(open_workspace(root))
+    key, pilot = pseudonym_key(open_workspace(root)), get_pilot(open_lab(open_workspace(root)), PILOT)
     weights = {"control": 1, "email": 1}
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(("event_id", "unit", "arm", "exposed_at", "at", "visit", "conversion", "spend"))
         for n in range(CUSTOMERS):
             unit = pseudonym(key, f"c{n:05}")
-            arm = assign(pilot_salt(PILOT), unit, weights)
+            arm = assign(f"pilot:{PILOT}:{pilot.nonce}", unit, weights)
             visit = int(n % (2 if arm == "email" else 5) == 0)
             at = START + timedelta(minutes=n)
-            spend = (n % 7) / 100
+            spend = (n % 7) / 10
             seen = at + timedelta(days=1 + n % 12)
             writer.writerow((f"e{n}", unit, arm, at.isoformat(), seen.isoformat(), visit, 0, spend))
     return path

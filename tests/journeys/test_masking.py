@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from pilotplant import app
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, open_workspace
 from tests.lab_makers import (
@@ -27,9 +27,12 @@ from tests.lab_makers import (
     outcomes_only,
     results,
     row,
+    salt_of,
+    seed_draws,
     write_csv,
 )
 from tests.leaks import leaks
+from tests.makers import allow_small
 
 CUSTOMERS = 120
 CONTRACT = """\
@@ -163,6 +166,8 @@ def gone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
     with redirect_stdout(io.StringIO()):
         assert app._exit_code(["init", str(way.root), "--rehearsal"]) == 0
     workspace = open_workspace(way.root)
+    allow_small(workspace)
+    seed_draws(workspace)
     workspace.clock.set(BEFORE)
     _fill(workspace, way, folder)
     way("lab", "new", PILOT)
@@ -227,7 +232,7 @@ def _record(workspace: Workspace, way: Way, folder: Path) -> None:
 
 def arm_of_two(unit: str) -> str:
     """The arm that two equal arms draw for a unit."""
-    return assign(pilot_salt(PILOT), unit, {"control": 1, "letter": 1})
+    return assign(salt_of(), unit, {"control": 1, "letter": 1})
 
 
 def _query(way: Way, folder: Path) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import time_machine
 
-from pilotplant.app import _exit_code, run
-from tests.journeys.test_live import CUSTOMERS, END, LAUNCH, PILOT, decide, submitted
+from pilotplant.app import _exit_code
+from tests.journeys.test_live import CUSTOMERS, END, LAUNCH, PILOT, commands, decide, submitted
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
 FILES = {"lab": "lab.yaml", "promotion": "gate.yaml", "factory": "factory.yaml"}
@@ -35,9 +34,7 @@ def live(postgres, tmp_path_factory):
     patch.setenv("PILOTPLANT_GATE_PASSPHRASE", "the gate's own")
     patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
 
-    def command(at, *words):
-        with time_machine.travel(at):
-            return run(["--workspace", str(root), *map(str, words)])
+    command = commands(root)
 
     command(LAUNCH, "init", root)
     [statements] = re.findall(r"```sql\n(.*?)```", GUIDE, flags=re.DOTALL)

@@ -14,7 +14,8 @@ import pytest
 from pilotplant.app import run
 from shared.workspace import open_workspace
 from tests.forgery import FLIPPED, flipped
-from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, customers_csv, draft, results, write_csv
+from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, customers_csv, draft, results, seed_draws, write_csv
+from tests.makers import allow_small
 
 PIECE = 48
 COLUMNS = ("seq", "at", "kind", "subject", "body", "prev", "hash")
@@ -88,6 +89,8 @@ def promoted(tmp_path_factory):
 
     command("init", root, "--rehearsal")
     workspace = open_workspace(root)
+    allow_small(workspace)
+    seed_draws(workspace)
     workspace.clock.set(BEFORE)
     for name in ("gate", OWNER):
         command("promote", "enrol", name)

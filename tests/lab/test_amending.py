@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from lab import intake
-from lab.amending import amend
+from lab.amending import Amended, amend
 from lab.analysis import analyse
 from lab.intake import record
 from lab.launch import end, launch
@@ -182,7 +182,7 @@ def test_after_the_first_exposure_what_decides_is_refused_and_each_part_named(ex
             exposed,
             SMALLER,
             ("units_per_arm: 150", "units_per_arm: 140, alpha: 0.1"),
-            ("margin: -2.0", "margin: -9"),
+            ("margin: -0.9", "margin: -9"),
             ("owner: owner@example.com", "owner: requester@example.com"),
             WORDING,
         )
@@ -553,9 +553,18 @@ def test_a_record_and_an_amendment_at_once_come_one_after_the_other(launched, tm
 def test_an_amendment_and_a_launch_at_once_cannot_promise_the_same_money(launched):
     settings = launched.configs / "lab.yaml"
     settings.write_text(settings.read_text().replace("20000.00", "200.00"))
-    draft(launched, PILOT, (CARD, ""), ("media: 100.00", "media: 150.00"))
+    draft(launched, PILOT, ("media: 100.00", "media: 150.00"))
     draft(launched, "autumn-mail", (CARD, ""))
     processes = [start_child(do_amend, launched.root), start_child(do_launch, launched.root, "autumn-mail")]
     for process in processes:
         process.join(timeout=60)
     assert sorted(process.exitcode for process in processes) == [0, 1]
+
+
+@pytest.mark.parametrize(("rules", "void"), [(1, True), (2, False)])
+def test_lists_of_arms_are_void_only_under_the_first_rules_where_arms_could_be_amended(launched, rules, void):
+    pilot = get_pilot(open_lab(launched), PILOT)
+    promise = pilot.promise.model_copy(update={"rules": rules})
+    assert (
+        Amended(pilot, promise, [{"path": "arms.letter.weight", "before": 1, "after": 2}], "amended").reassigned == void
+    )

@@ -17,12 +17,16 @@ from lab.drafts import CHARTER, charter_text, check, new
 from lab.freezing import read_charter
 from shared.charter import Charter
 from shared.errors import BadInput
+from shared.printable import hidden
 from shared.yamlfile import read_yaml
 
-TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=60).filter(str.strip)
+# What nobody can see is refused where it is typed and where a file is read.
+TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=60).filter(
+    lambda text: text.strip() and not hidden(text)
+)
 ODD = [
     "a: b", "# no", "it's", '"quoted"', "- item", "{a}", "{{ pilot }}", "{% raw %}", "yes", "null", "12", "2026-01-01",
-    "~", "a\nb\n", " a ", "tab\there", "a\u2028b", "a\x85b", "\x7f", "🙂", "\ufeff", "!!python/object", "&a *b", "%",
+    "~", "a\nb\n", " a ", "tab\there", "🙂", "!!python/object", "&a *b", "%",
 ]  # fmt: skip
 
 
@@ -39,6 +43,12 @@ def test_what_was_said_is_what_the_charter_reads(loaded, because, believe, will,
 
 def test_what_yaml_would_read_as_something_else_stays_a_text(loaded):
     assert [written(loaded, brief(because=text)).hypothesis.because for text in ODD] == ODD
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "\x7f", "\ufeff", "a\u202eb"])
+def test_what_nobody_can_see_is_not_read(loaded, text):
+    with pytest.raises(BadInput, match="a character that nobody can see"):
+        written(loaded, brief(because=text))
 
 
 @given(TEXTS)

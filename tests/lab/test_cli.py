@@ -78,11 +78,10 @@ def test_an_amendment_says_what_changed_and_the_pilot_shows_it_ever_after(launch
     assert [change["path"] for change in shown["amendments"][0]["changes"]] == ["primary.minimum_effect"]
 
 
-def test_an_amendment_of_the_arms_voids_the_lists_of_them(launched, told):
+def test_an_amendment_of_the_arms_is_refused_since_they_were_drawn(launched, capsys):
     draft(launched, PILOT, ("  - name: control\n", "  - {name: control, weight: 2}\n"))
-    said = told(launched, "lab", "amend", PILOT, "--reason", REASON)
-    assert f"Next: pilotplant lab assign {PILOT}" in said
-    assert "arms given out before no longer hold" in " ".join(said.split())
+    assert app._exit_code(["--workspace", str(launched.root), "lab", "amend", PILOT, "--reason", REASON]) == 3
+    assert "who gets which arm was drawn at the launch" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_refused_amendment_ends_with_three_and_one_without_a_reason_with_two(launched, capsys):

@@ -85,7 +85,7 @@ def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
     draft(
         loaded,
         PILOT,
-        ("guardrails:\n  - {metric: spend, margin: -2.0}\n", ""),
+        ("guardrails:\n  - {metric: spend, margin: -0.9}\n", ""),
         ("units_per_arm: 150", "units_per_arm: 201"),
         ("media: 100.00", "media: 20000.01"),
         ("owner: owner@example.com", "owner: requester@example.com"),

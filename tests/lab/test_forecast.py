@@ -153,8 +153,8 @@ def test_numbers_are_those_of_the_plan(loaded):
     # With one guardrail each test misses one time in ten, so that both succeed four times in five:
     # (1.96 + 1.2816)^2 * (.16 + .1875) / .05^2 = 1,461.
     assert visit["units_needed"] == pytest.approx(1_461, abs=2)
-    # se = 20 * sqrt(2/300) = 1.633; P(z > 1.645 - 2/1.633) = .337.
-    assert spend["power"] == pytest.approx(0.337, abs=0.005)
+    # se = 20 * sqrt(2/300) = 1.633; P(z > 1.645 - 0.9/1.633) = .137.
+    assert spend["power"] == pytest.approx(0.137, abs=0.005)
     chances = found["chances"]
     assert sum(chances["expected"].values()) == pytest.approx(1)
     assert chances["prior"] == {"mean": 0.0, "sd": 0.05, "df": None, "pilots": 0}

@@ -73,4 +73,4 @@ def test_each_trouble_is_named(submitted):
     ).behind
     kill = KillCriterion(metric="visit", worse_than=0.5)
     killed = pilot.promise.model_copy(update={"charter": pilot.charter.model_copy(update={"kill_criteria": (kill,)})})
-    assert found(pilot=replace(pilot, promise=killed)).findings == ("kill criterion on visit",)
+    assert found(pilot=replace(pilot, promise=killed)).findings == ("kill criterion met on visit",)

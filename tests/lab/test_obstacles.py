@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
+from importlib import resources
 
 import duckdb
 import pytest
@@ -10,8 +13,10 @@ import pytest
 from factory.snapshots import publish
 from lab.drafts import check
 from lab.freezing import freeze
+from lab.launch import launch
 from lab.obstacles import examine
 from lab.state import open_lab
+from promotion.register import register
 from shared.errors import BadInput, Refused
 from shared.snapshot import Snapshot
 from tests.lab_makers import CARD, PILOT, draft
@@ -225,3 +230,51 @@ def test_only_a_pilot_of_low_risk_may_be_decided_by_whoever_asked(loaded, tier, 
     found = [problem.what for problem in problems(loaded)]
     assert len(found) == len(told)
     assert all("would decide on their own request" in what for what in found)
+
+
+@pytest.fixture
+def bounded(loaded):
+    """The stage under the policy of a new workspace, which the tests' own pilots are too small for."""
+    with resources.as_file(resources.files("configs")) as folder:
+        shutil.copy(folder / "gate.yaml", loaded.configs / "gate.yaml")
+    return loaded
+
+
+ASSUMED = "units_per_arm: 150, assume: {spend: {mean: 1.6, sd: 9}}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("units_per_arm: 150", "units_per_arm: 150, alpha: 0.2", "`sample.alpha`: an error rate of 0.2"),
+        ("units_per_arm: 150", "units_per_arm: 150, power: 0.5", "`sample.power`: a power of 0.5"),
+        ("units_per_arm: 150", "units_per_arm: 2", "`sample.units_per_arm`: 2 units per arm show nothing"),
+        ("margin: -0.9", "margin: -1000000000.0", "`guardrails[0].margin`: spend can hardly get worse by 1e+09"),
+        # Half of the 1.60 dollars that are assumed is 0.80.
+        ("units_per_arm: 150", ASSUMED, "`guardrails[0].margin`: a margin of -0.9 would let spend get worse"),
+        ("minimum_effect: 0.05", "minimum_effect: 1.5", "`primary.minimum_effect`: a gain of 1.5 in visit cannot be"),
+    ],
+)
+def test_a_promise_that_nothing_could_break_is_not_launched(bounded, old, new, told):
+    draft(bounded, PILOT, (CARD, ""), (old, new))
+    [problem] = problems(bounded)
+    assert isinstance(problem, Refused)
+    assert problem.what.startswith(told)
+    assert problem.remedy
+    with pytest.raises(Refused, match=re.escape(told)):
+        launch(bounded, PILOT, register)
+    assert not room_entries(bounded, "launched")
+
+
+def test_a_margin_of_less_than_half_of_what_is_assumed_is_launched(bounded):
+    draft(bounded, PILOT, (CARD, ""), ("units_per_arm: 150", ASSUMED.replace("1.6", "1.9")))
+    assert problems(bounded) == []
+
+
+def test_what_an_earlier_build_promised_is_not_held_to_bounds(bounded):
+    draft(bounded, PILOT, (CARD, ""), ("units_per_arm: 150", "units_per_arm: 2, alpha: 0.2"))
+    assert examine(open_lab(bounded), freeze(bounded, PILOT, rules=1)).problems == []
+
+
+def room_entries(workspace, kind):
+    return [entry for entry in open_lab(workspace).entries() if entry.kind == kind]

@@ -103,7 +103,7 @@ def test_a_kill_criterion_is_met_where_the_whole_interval_lies_beyond_it(analysi
     evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
     [told] = report.warnings(with_kill(analysis.pilot, -0.04), evidence)
     assert told == (
-        "Kill criterion met: arm letter harms visit by more than -4.00 pp (-10.00 pp [-15.00, -5.00]); "
+        "Arm letter does harm: kill criterion met: visit -10.00 pp [-15.00, -5.00], all of it worse than -4.00 pp; "
         'close it: pilotplant lab end spring-mail --reason "kill criterion on visit"'
     )
 
@@ -117,7 +117,7 @@ def test_a_kill_criterion_within_the_interval_is_not_met(analysis, worse_than):
 def test_a_kill_criterion_is_not_met_by_what_cannot_be_evaluated(analysis):
     silent = {"estimate": None, "low": None, "high": None, "p": None, "p_adjusted": None, "problem": "no data"}
     evidence = with_effects(analysis.evidence, **silent)
-    assert report.kills(with_kill(analysis.pilot, -0.04), evidence) == []
+    assert report.killed(with_kill(analysis.pilot, -0.04), evidence) == []
 
 
 def test_several_primary_metrics_are_told_one_after_the_other(analysis):

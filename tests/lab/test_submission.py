@@ -49,6 +49,7 @@ def test_a_candidate_is_everything_that_the_gate_needs_and_intact(submitted):
         "data/conflicts.parquet",
         "data/exposures.parquet",
         "data/outcomes.parquet",
+        "data/pre_period.parquet",
         "effects.svg",
         "evidence.json",
         "files/audience.sql",
@@ -58,6 +59,7 @@ def test_a_candidate_is_everything_that_the_gate_needs_and_intact(submitted):
         "ledger.json",
         "mlflow_run.json",
         "promise.json",
+        "registration.json",
         "report.html",
         "spend.json",
     ]

@@ -24,12 +24,12 @@ from pilotplant import app
 from promotion.judging import judge_named
 from promotion.register import register
 from shared import contracts
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput, Refused
 from shared.evidence.planning import Baseline
 from shared.money import parse_amount
-from tests.lab_makers import AFTER, ENDS, INSIDE, PILOT, STARTS, arm_of, draft, write_csv
+from tests.lab_makers import AFTER, ENDS, INSIDE, PILOT, STARTS, arm_of, draft, salt_of, write_csv
 
 SYNTHETIC = ("population: customers", "population: customers\nsynthetic: true")
 ASSUME = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 10}, conversion: {mean: 0.1}}, ")
@@ -138,7 +138,7 @@ def test_a_pilot_of_real_units_takes_no_made_up_event(launched, tmp_path, event)
     room = open_lab(launched)
     unit = "u_" + "0" * 32
     row = {
-        "event_id": event, "unit": unit, "arm": assign(pilot_salt(PILOT), unit, {"control": 1}),
+        "event_id": event, "unit": unit, "arm": assign(salt_of(), unit, {"control": 1}),
         "exposed_at": "2026-01-06T09:00:00Z", "at": "2026-01-06T10:00:00Z", "visit": 0, "conversion": 0, "spend": 0,
     }  # fmt: skip
     real = {**row, "event_id": "mail-1"}

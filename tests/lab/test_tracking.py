@@ -42,7 +42,7 @@ def test_its_parameters_are_the_promise(found):
     assert params["arms"] == "control, letter, card"
     assert params["control"] == "control"
     assert params["primary"] == "visit"
-    assert params["guardrails"] == "spend -2"
+    assert params["guardrails"] == "spend -0.9"
     assert params["time_box"] == "2026-01-05 to 2026-01-19"
     assert params["units_per_arm"] == "150"
     assert params["hypothesis"].startswith("Because they came back")

@@ -110,7 +110,7 @@ def test_a_unit_that_is_there_twice_is_refused(named, tmp_path, monkeypatch):
         connection.execute(f"COPY (FROM '{path}' UNION ALL (FROM '{path}' LIMIT 1)) TO '{twice}' (FORMAT parquet)")
         monkeypatch.setattr(Snapshot, "table", lambda *_: twice)
         with pytest.raises(Refused, match="is more than once in table `customers`"):
-            traits_sql(connection, named, pilot)
+            traits_sql(connection, named, pilot, ())
 
 
 @pytest.mark.parametrize(

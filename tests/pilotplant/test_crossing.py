@@ -145,3 +145,75 @@ def test_what_is_no_head_is_left_out():
     assert anchors("x", [entry]) == {"lab": [], "promotion": [], "factory": []}
     assert head_of({"seq": 1, "hash": "h", "at": "now"}) == Head(1, "h")
     assert head_of(None) is None
+
+
+def noise(path, start):
+    content = path.read_bytes()
+    path.write_bytes(content[:start] + b"\xa5" * (len(content) - start))
+
+
+def test_verify_says_what_is_sound_inside(workspace):
+    told = verify(workspace).verified
+    for part in ("the lab database", "the promotion database", "the factory database", "the Lab's notebook"):
+        assert f"{part}: sound inside" in told
+    assert "the warehouse: as it was loaded" in told
+    assert "snapshots: 1 snapshot, each as published" in told
+
+
+# The middle of a database holds pages that no ledger is read from: indices, other tables, free ones.
+@pytest.mark.parametrize("room", ["lab", "promotion", "factory"])
+def test_verify_finds_a_page_that_is_noise_though_the_ledger_can_be_read(workspace, room):
+    path = workspace.root / "var" / room / f"{room}.db"
+    with sqlite3.connect(path) as connection:
+        page = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_ledger_2'"
+        ).fetchone()[0]
+    connection.close()
+    with path.open("r+b") as stream:
+        stream.seek((page - 1) * 4096 + 8)
+        stream.write(b"\xa5" * 200)
+    found = verify(workspace).problems
+    assert any(problem.startswith(f"the {room} database is damaged inside (") for problem in found), found
+    assert _exit_code(["--workspace", str(workspace.root), "verify"]) == 3
+
+
+@pytest.mark.parametrize("room", ["lab", "promotion", "factory"])
+def test_verify_names_a_database_that_is_noise_as_damaged_and_one_that_was_emptied_as_emptied(workspace, room):
+    path = workspace.root / "var" / room / f"{room}.db"
+    sound = path.read_bytes()
+    noise(path, 100)
+    told = [problem for problem in verify(workspace).problems if problem.startswith(f"the {room} ")]
+    assert any("damaged" in problem for problem in told), told
+    path.write_bytes(b"")
+    told = [problem for problem in verify(workspace).problems if problem.startswith(f"the {room} ")]
+    assert any("emptied" in problem for problem in told), told
+    assert not any("damaged" in problem for problem in told), told
+    path.write_bytes(sound)
+    assert verify(workspace).problems == []
+
+
+def test_verify_finds_the_notebook_the_warehouse_and_a_snapshot_damaged_or_gone(workspace):
+    notebook, warehouse = workspace.lab / "mlflow.db", workspace.factory / "warehouse.duckdb"
+    (snapshot,) = workspace.lab.glob("snapshots/*/customers.parquet")
+    kept = {path: path.read_bytes() for path in (notebook, warehouse, snapshot)}
+    noise(notebook, 4096)
+    noise(warehouse, 12_288)
+    snapshot.write_bytes(kept[snapshot][:-1] + b"x")
+    found = verify(workspace).problems
+    assert any(problem.startswith("the Lab's notebook is damaged inside (") for problem in found), found
+    assert any(problem.startswith("the warehouse: the database is damaged (") for problem in found), found
+    assert any("`customers.parquet` of snapshot" in problem for problem in found), found
+    for path, content in kept.items():
+        path.write_bytes(content)
+    warehouse.unlink()
+    assert (
+        "the warehouse was emptied: customers were loaded, and warehouse.duckdb is gone" in verify(workspace).problems
+    )
+
+
+def test_verify_finds_a_release_that_its_table_has_lost(workspace):
+    with sqlite3.connect(workspace.factory / "factory.db") as connection:
+        connection.execute("DELETE FROM releases")
+    connection.close()
+    (problem,) = verify(workspace).problems
+    assert "the ledger has it, and the table of releases has not" in problem

@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
+from zlib import crc32
 
 import duckdb
+import pytest
 import yaml
 
 from factory.enrolment import enrol_factory
@@ -24,6 +26,7 @@ from promotion.decision import decide
 from promotion.drafting import Asked
 from promotion.enrolment import enrol, find_key
 from promotion.gate import Judgement, judge
+from promotion.nonces import registrations
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
@@ -36,6 +39,7 @@ from shared.candidate import (
     FILES,
     LEDGER,
     PROMISE,
+    REGISTRATION,
     SPEND,
     Candidate,
     Earlier,
@@ -58,11 +62,13 @@ from shared.ledger import GENESIS, Entry, Head, entry_hash
 from shared.metrics import read_metrics
 from shared.money import Money
 from shared.people import Tier
+from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Workspace, open_workspace
-from tests.makers import AUDIENCE, OWNER, TEMPLATE, make_charter, moment
+from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, make_charter, moment
 from tests.promotion.preflights import passing, put
 
+PILOT = "spring-email"
 LAUNCHED = moment("2026-01-04 12:00")
 EXPOSED = moment("2026-01-05 09:00")
 ENDS = moment("2026-01-19 00:00")
@@ -90,6 +96,17 @@ class Recorded:
 GOOD = {"control": Recorded(), "letter": Recorded(visits=60)}
 # Two looks that were agreed on, and more units than anybody records: only a boundary ends it early.
 LOOKS = {"sample": {"units_per_arm": 10_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
+# What `configs/contracts/customers.odcs.yaml` publishes, of a unit by its number `n` in its `arm`: both arms are alike.
+KNOWN = {
+    "recency": "n % 12 + 1",
+    "history_segment": "CASE WHEN n % 3 = 0 THEN 'low' ELSE 'high' END",
+    "history": "n % 7 + 10.0",
+    "mens": "n % 2",
+    "womens": "(n + 1) % 2",
+    "zip_code": "['Rural', 'Surburban', 'Urban'][1 + n % 3]",
+    "newbie": "CAST(n % 5 = 0 AS BIGINT)",
+    "channel": "'Web'",
+}
 TWO_ARMS = [{"name": "control"}, {"name": "letter"}]
 
 
@@ -115,13 +132,17 @@ class Stage:
         return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", "primary": PRIMARY, **changes})
 
     def promise(
-        self, charter: Charter, texts: Mapping[str, str] | None = None, holdout: str = "0"
+        self,
+        charter: Charter,
+        texts: Mapping[str, str] | None = None,
+        holdout: str = "0",
+        rules: Literal[1, 2] = RULES,
     ) -> tuple[Promise, dict[str, str]]:
         """The promise of a charter, and the texts of the files in it."""
         contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
         content = {
-            "audience.sql": AUDIENCE,
-            "message.txt": TEMPLATE,
+            "audience.sql": audience_of(charter.pilot),
+            "message.txt": message_of(charter.pilot),
             **{key: (self.workspace.configs / key).read_text() for key in contracts},
             **(texts or {}),
         }
@@ -130,7 +151,7 @@ class Stage:
             digests = {name: digest_file(folder / name) for name in content}
         metrics = measured_by(charter, read_metrics(self.workspace))
         holdouts = Decimal(holdout)
-        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=RULES), content
+        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=rules), content
 
     def submit(
         self,
@@ -144,6 +165,8 @@ class Stage:
         outcomes: str = "SELECT * FROM outcomes",
         exposures: str = "SELECT * FROM exposures",
         traits: str | None = None,
+        pre_period: str | None = None,
+        rules: Literal[1, 2] = RULES,
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
         texts: Mapping[str, str] | None = None,
@@ -157,7 +180,8 @@ class Stage:
         lab: Room | None = None,
         **head: Any,
     ) -> Candidate:
-        """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures.
+        """Seals a candidate; `outcomes` and `exposures` rewrite them, `traits` makes those of the sealed exposures, and
+        `pre_period` what is published of each of their `unit`s, which has a number `n`: in both arms alike.
 
         `alter` is the hand of a Lab that lies before it seals.
 
@@ -171,18 +195,22 @@ class Stage:
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
-        promise, files = self.promise(frozen, texts, holdout)
+        promise, files = self.promise(frozen, texts, holdout, rules)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
+        launched = earlier[0] if earlier else promise
         if registered is not None:
             self.workspace.clock.set(registered)
-            register(self.workspace, promise, Head(0, GENESIS))
+            self.register(promise, {name: text.encode() for name, text in files.items()})
+        registration = self.registration(launched)
         self.workspace.clock.set(JUDGED)
         with scratch_in(self.workspace.root / "var" / "making") as folder:
             _write(folder / FILES, files)
             write_json(folder / PROMISE, promise.as_json())
             if earlier:
                 write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
+            if registration is not None:
+                write_json(folder / REGISTRATION, registration.as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}
             if recorded is None:
                 _write_data(folder / DATA, arms, exposed, held, {"outcomes": outcomes, "exposures": exposures}, days)
@@ -190,6 +218,8 @@ class Stage:
                 recorded(folder / DATA)
             if traits is not None:
                 write_traits(folder / DATA, traits)
+            if rules > 1 and not (folder / DATA / "pre_period.parquet").exists():
+                write_pre_period(folder / DATA, pre_period or known_before())
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -213,6 +243,20 @@ class Stage:
         if preflight is not None:
             self.preflight(candidate, **preflight)
         return candidate
+
+    def register(self, promise: Promise, texts: Mapping[str, bytes]) -> None:
+        """Has the gate take a promise in; one of the first rules as the gate of an earlier build did."""
+        if promise.rules == RULES:
+            register(self.workspace, promise, Head(0, GENESIS), texts=texts)
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("promotion.register.RULES", promise.rules)
+            register(self.workspace, promise, Head(0, GENESIS), texts=texts)
+
+    def registration(self, promise: Promise) -> Registration | None:
+        """What the gate said of a promise that it took in; None where it never did."""
+        said = registrations(open_promotion(self.workspace).entries(), self.workspace.id, self.workspace.mode)
+        return next((one for one in said if one.promise == promise.digest), None)
 
     def preflight(self, candidate: Candidate, *, at: datetime = TRIED, **changes: Any) -> None:
         """What a Factory signs that has tried a candidate and found nothing wrong; keywords as for `passing`.
@@ -245,14 +289,35 @@ class Stage:
         return decide(self.workspace, "spring-email", Asked(word, who, reason, **asked))
 
     def settings(self, **tiers: Any) -> None:
-        """Rewrites the tiers of `configs/gate.yaml`."""
+        """Rewrites the tiers of `configs/gate.yaml`, under which small pilots may be tried all the same.
+
+        The stage's arms come from the source, which makes their `units` easy to read: where a tier does not say
+        otherwise, that is only warned of.
+        """
         path = self.workspace.configs / "gate.yaml"
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": tiers}))
+        usual = {"promise_reasonable": SMALL, "randomised": {"level": "warn"}}
+        said = {tier: usual | tiers.get(tier, {}) for tier in get_args(Tier)}
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": said}))
+
+    def seed(self, seed: str) -> None:
+        """Has the gate draw the same nonce for a name each time."""
+        path = self.workspace.configs / "gate.yaml"
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "nonce_seed": seed}))
 
     def people(self, *persons: Mapping[str, Any]) -> None:
         """Rewrites `configs/people.yaml`."""
         path = self.workspace.configs / "people.yaml"
         path.write_text(yaml.safe_dump({"schema_version": 1, "people": [dict(person) for person in persons]}))
+
+
+def audience_of(pilot: str) -> str:
+    """The audience of a pilot: of another name than usual it is another one, of the same customers."""
+    return AUDIENCE if pilot == PILOT else AUDIENCE.rstrip() + f" AND history <> -{crc32(pilot.encode())}\n"
+
+
+def message_of(pilot: str) -> str:
+    """What a pilot says: of another name than usual it says something else."""
+    return TEMPLATE if pilot == PILOT else TEMPLATE + f"This is {pilot}.\n"
 
 
 def _moment(text: str) -> datetime | None:
@@ -297,11 +362,14 @@ def _write_data(
                 {"arm": arm, "at": exposed, "units": recorded.units, "visits": recorded.visits, "days": days,
                  "spend": list(recorded.spend)},
             )  # fmt: skip
-        connection.execute("CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR)")
+        connection.execute(
+            "CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR, arm VARCHAR, "
+            'assigned VARCHAR, "at" VARCHAR, said VARCHAR)'
+        )
         for reason, rows in held.items():
             connection.execute(
-                "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason "
-                "FROM range($rows) AS t(i)",
+                "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason, NULL, NULL, "
+                "NULL, NULL FROM range($rows) AS t(i)",
                 {"reason": reason, "rows": rows},
             )
         tables = {"conflicts": "conflicts", **{name: f"({query})" for name, query in rewritten.items()}}
@@ -322,6 +390,23 @@ def write_traits(folder: Path, query: str) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW exposures AS SELECT * FROM '{folder / 'exposures.parquet'}'")
         connection.execute(f"COPY ({query}) TO '{folder / 'traits.parquet'}' (FORMAT parquet)")
+
+
+def known_before(**changes: str) -> str:
+    """A query for what is published of each unit, changed in some columns: SQL over its `arm` and number `n`."""
+    said = ", ".join(f"{value} AS {name}" for name, value in {**KNOWN, **changes}.items())
+    return f"SELECT DISTINCT ON (unit) unit, {said} FROM units"
+
+
+def write_pre_period(folder: Path, query: str) -> None:
+    """Seals what a query over the numbered `units` says that is published of each."""
+    numbered = "coalesce(TRY_CAST(split_part(unit, '-', 2) AS BIGINT), CAST(hash(unit) % 1000 AS BIGINT))"
+    with duckdb.connect() as connection:
+        exposures = f"'{folder / 'exposures.parquet'}'"
+        connection.execute(
+            f"CREATE VIEW units AS SELECT DISTINCT unit, arm, {numbered} AS n FROM {exposures} WHERE unit IS NOT NULL"
+        )
+        connection.execute(f"COPY ({query} ORDER BY unit) TO '{folder / 'pre_period.parquet'}' (FORMAT parquet)")
 
 
 def certificate(

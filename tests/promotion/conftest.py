@@ -19,7 +19,7 @@ from shared.candidate import Candidate, write_json
 from shared.finding import Finding
 from shared.keys import GATE
 from shared.workspace import Mode, Workspace, create
-from tests.makers import OWNER
+from tests.makers import OWNER, allow_small
 from tests.promotion.cases import LAUNCHED, Stage
 from tests.suites import each_suite_once
 
@@ -36,10 +36,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         # Its identity draws the holdout: the same units in every run.
         patch.setattr("shared.workspace.secrets.token_hex", lambda size: "2026" * (size // 2))
         workspace, _ = create(tmp_path_factory.mktemp("prepared") / "workspace", "rehearsal")
-    workspace.clock.set(LAUNCHED)
+    allow_small(workspace).clock.set(LAUNCHED)
     for name in (GATE, OWNER):
         enrol(workspace, name)
-    return Stage(workspace).with_factory().workspace
+    stage = Stage(workspace).with_factory()
+    given = yaml.safe_load((workspace.configs / "gate.yaml").read_text())["tiers"]
+    stage.settings(**given)
+    stage.seed("stage")
+    return stage.workspace
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def stage(prepared: Workspace, tmp_path: Path) -> Stage:
 @pytest.fixture
 def make_stage(tmp_path: Path) -> Callable[[Mode], Stage]:
     """A workspace of one mode or the other, without keys."""
-    return lambda mode: Stage(create(tmp_path / mode, mode)[0])
+    return lambda mode: Stage(allow_small(create(tmp_path / mode, mode)[0]))
 
 
 @pytest.fixture

@@ -84,10 +84,8 @@ def test_every_verdict_names_what_cannot_change_it(stage):
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
     line = " ".join(shown.output.split())
-    assert (
-        "Cannot change this verdict, by the policy: recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr."
-        in line
-    )
+    warned = "randomised, loss_bounds, recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr"
+    assert f"Cannot change this verdict, by the policy: {warned}." in line
 
 
 def test_an_explained_check_says_what_it_asks_of_whom_and_the_numbers(stage):

@@ -116,10 +116,14 @@ def test_a_database_restored_from_before_is_found_by_the_checkpoint_alone(stage)
     assert "is not the one that was witnessed by the checkpoint" in problem
 
 
-def test_a_database_that_is_gone_and_begun_anew_is_found_by_the_checkpoint(decided):
-    done = taken(decided)
-    for path in decided.workspace.promotion.glob("promotion.db*"):
+def test_a_database_that_is_gone_is_not_begun_anew_and_the_checkpoint_finds_one_that_was(decided):
+    done, room = taken(decided), decided.workspace.promotion
+    for path in room.glob("promotion.db*"):
         path.unlink()
+    assert any("the promotion database was emptied" in p for p in verify(decided.workspace).problems)
+    # Whoever takes away all that tells of the room's life has a new ledger begun.
+    for path in (room / "ledger.json", room / "attestations"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert any("witnessed by the checkpoint" in p for p in verify(decided.workspace, checkpoint=done.file).problems)
 
 

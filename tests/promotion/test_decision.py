@@ -77,7 +77,8 @@ def test_what_is_signed_holds_every_finding_and_those_on_authority(stage):
     findings = stage.decide("scale").attestation.predicate.findings
     authority = {"charter_known", "decider_is_owner", "decided_in_time"}
     assert {finding.check for finding in findings} == {check.name for check in CHECKS} | authority
-    assert {finding.outcome for finding in findings} == {"passed"}
+    # The stage's arms come from the source, of which its policy only warns.
+    assert {finding.check for finding in findings if finding.outcome != "passed"} == {"randomised"}
 
 
 def test_the_same_again_is_a_no_op_that_says_so(stage):

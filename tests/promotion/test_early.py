@@ -20,6 +20,9 @@ from shared.errors import Refused
 from tests.makers import OWNER, moment
 from tests.promotion.cases import ENDS, JUDGED, REASON
 
+# The stage's arms are drawn by the source, of which its policy only warns.
+DRAWN = ["randomised"]
+
 HALF = moment("2026-01-12 00:00")
 EARLY = HALF + timedelta(hours=8)
 LOOKS = {"group_sequential": {"method": "group_sequential", "at": [0.5, 1]}, "always_valid": {"method": "always_valid"}}
@@ -73,9 +76,9 @@ def test_at_the_end_everything_is_shown_and_the_look_is_recorded_once_for_each_p
     for words in (["--as", OWNER], ["--as", OWNER], [], ["--explain", "primary_effect"], ["--explain", "time_box"]):
         check(stage, capsys, *words)
     assert looks(stage) == [
-        {"candidate": digest, "what": "check", "by": OWNER},
-        {"candidate": digest, "what": "check", "by": None},
-        {"candidate": digest, "what": "check primary_effect", "by": None},
+        {"candidate": digest, "what": "check", "by": OWNER, "warnings": DRAWN},
+        {"candidate": digest, "what": "check", "by": None, "warnings": DRAWN},
+        {"candidate": digest, "what": "check primary_effect", "by": None, "warnings": DRAWN},
     ]
     assert verify(stage.workspace).problems == []
 

@@ -16,6 +16,8 @@ from promotion.checkpoint import take
 from promotion.enrolment import enrol
 from promotion.exporting import export
 from promotion.outside import Outside, _recomputed, verify_outside
+from promotion.receipts import KIND as RECEIPT
+from promotion.receipts import parse_receipt
 from promotion.revocation import revoke
 from promotion.state import open_promotion
 from shared.digests import canonical, digest_json
@@ -23,6 +25,8 @@ from shared.errors import BadInput, Refused
 from shared.keys import GATE, KeyStore
 from shared.ledger import entry_hash
 from shared.package import open_package
+from shared.record import receipts_folder
+from shared.signed import sign
 from shared.workspace import create
 from tests.makers import OWNER
 from tests.promotion.cases import REASON, Stage
@@ -63,7 +67,7 @@ def rewrite(path, change):
 def test_an_export_holds_package_keys_ledger_and_checkpoint(exported):
     _, done = exported
     tops = {Path(name).parts[0] for name in done.files}
-    assert tops == {"README.md", "package", "keys", "ledger.json", "checkpoint.json"}
+    assert tops == {"README.md", "package", "keys", "ledger.json", "receipts", "checkpoint.json"}
     assert {name for name in done.files if name.startswith("keys/")} == {"keys/gate.yaml", f"keys/{OWNER}.yaml"}
     readme = (done.folder / "README.md").read_text()
     assert f"{PILOT}: scale letter" in readme
@@ -129,6 +133,48 @@ def test_a_signature_of_a_key_that_was_not_given_does_not_count(out):
     problems = "\n".join(look(out).problems)
     assert f"its decision owner {OWNER} has not signed it" in problems
     assert "which is not among those given" in problems
+
+
+def test_a_stranger_sees_that_the_gate_drew_the_arms_by_the_nonce_of_its_receipt(out):
+    nonce = json.loads((out / "package" / "candidate" / "registration.json").read_bytes())["nonce"]
+    assert any(line.startswith("receipt ") and nonce in line for line in look(out).verified)
+    assert not any("no receipt" in line for line in look(out).unverified)
+
+
+def _sign_as(out, name):
+    [path] = (out / "receipts").iterdir()
+    content = parse_receipt(path).content
+    return lambda keys, **changes: path.write_bytes(sign(RECEIPT, {**content, **changes}, [keys.signer(name)]))
+
+
+BROKEN_RECEIPTS = {
+    "another key": (lambda out, keys: _sign_as(out, OWNER)(keys), "none of its signatures is by a key of the gate"),
+    "another nonce": (lambda out, keys: _sign_as(out, GATE)(keys, nonce="0" * 32), "differs in: nonce"),
+    "another pilot": (lambda out, keys: _sign_as(out, GATE)(keys, pilot="summer-email"), "differs in: pilot"),
+    "no receipt": (lambda out, _: next((out / "receipts").iterdir()).write_bytes(b"{}"), "this is no registration"),
+    "one more": (lambda out, _: (out / "receipts" / "0.json").write_bytes(b"{}"), "has no such registration"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "told"), BROKEN_RECEIPTS.values(), ids=BROKEN_RECEIPTS)
+def test_a_receipt_that_does_not_follow_from_the_ledger_is_a_problem_for_a_stranger(exported, out, spoil, told):
+    spoil(out, KeyStore(exported[0].workspace))
+    [problem] = [line for line in look(out).problems if line.startswith("receipts/")]
+    assert told in problem
+
+
+def test_without_its_receipt_a_stranger_cannot_tell_who_drew_the_arms(out):
+    shutil.rmtree(out / "receipts")
+    found = look(out)
+    assert any("whether the gate drew the arms" in line for line in found.unverified)
+
+
+def test_a_receipt_that_is_gone_is_not_exported_without(exported, tmp_path):
+    stage = exported[0].copy(tmp_path / "workspace")
+    for path in receipts_folder(stage.workspace).glob("*.json"):
+        path.unlink()
+    with pytest.raises(Refused, match="receipt for spring-email is not to be believed"):
+        export(stage.workspace, PILOT, tmp_path / "out")
 
 
 def test_the_keys_of_another_gate_verify_nothing(out, tmp_path):

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from promotion.checks import CHECKS
 from promotion.policy import read_settings
@@ -7,21 +8,36 @@ from shared.workspace import create
 
 # A workspace without a history has nothing to certify; the reasons of the others stand in docs/gate.md.
 WARNED_OF = {
-    "low": {"aa_fresh", "recording_gaps", "metrics_vary", "domain", "improbably_good", "portfolio_fdr"},
-    "standard": {"aa_fresh", "recording_gaps", "metrics_vary", "portfolio_fdr"},
-    "high": {"aa_fresh"},
+    "low": {
+        "aa_fresh",
+        "recording_gaps",
+        "metrics_vary",
+        "domain",
+        "improbably_good",
+        "portfolio_fdr",
+        "loss_bounds",
+        "randomised",
+    },
+    "standard": {"aa_fresh", "recording_gaps", "metrics_vary", "portfolio_fdr", "loss_bounds"},
+    "high": {"aa_fresh", "loss_bounds"},
 }
 
 
+def tiers(stage, **said):
+    """Rewrites the tiers of `configs/gate.yaml` to these words and no others."""
+    path = stage.workspace.configs / "gate.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "tiers": said}))
+
+
 @pytest.mark.parametrize("tier", WARNED_OF)
-def test_the_settings_of_a_new_workspace_block_on_all_but_a_few_checks(stage, tier):
-    policy = read_settings(stage.workspace).policy(tier)
+def test_the_settings_of_a_new_workspace_block_on_all_but_a_few_checks(tmp_path, tier):
+    policy = read_settings(create(tmp_path / "new", "rehearsal")[0]).policy(tier)
     assert list(policy.rules) == [check.name for check in CHECKS]
     assert {name for name, rule in policy.rules.items() if rule.level != "block"} == WARNED_OF[tier]
 
 
 def test_a_tier_that_is_not_named_has_every_checks_defaults(stage):
-    stage.settings(low={"budget_kept": {"level": "warn"}})
+    tiers(stage, low={"budget_kept": {"level": "warn"}})
     rules = read_settings(stage.workspace).policy("high").rules
     assert rules == {check.name: check.rule() for check in CHECKS}
 
@@ -34,7 +50,7 @@ def test_a_threshold_of_one_tier_is_of_that_tier_only(stage):
 
 
 @pytest.mark.parametrize(
-    ("tiers", "named"),
+    ("said", "named"),
     [
         ({"standard": {"sample_ration": {}}}, "sample_ratio"),
         ({"standard": {"sample_ratio": {"p_max": 0.1}}}, "p_min"),
@@ -46,8 +62,8 @@ def test_a_threshold_of_one_tier_is_of_that_tier_only(stage):
         ({"standard": {"data_quality": {"rows_min": 0}}}, "something else than 0"),
     ],
 )
-def test_a_policy_that_cannot_be_meant_is_bad_input_that_names_what_is_valid(stage, tiers, named):
-    stage.settings(**tiers)
+def test_a_policy_that_cannot_be_meant_is_bad_input_that_names_what_is_valid(stage, said, named):
+    tiers(stage, **said)
     with pytest.raises(BadInput) as refused:
         read_settings(stage.workspace)
     assert named in str(refused.value)
@@ -63,9 +79,9 @@ def test_a_policys_digest_tells_tiers_levels_and_thresholds_apart(stage):
 
 
 def test_a_policys_digest_does_not_depend_on_what_is_left_to_default(stage, tmp_path):
-    stage.settings(standard={"sample_ratio": {"p_min": 0.001}})
+    tiers(stage, standard={"sample_ratio": {"p_min": 0.001}})
     said = read_settings(stage.workspace).policy("standard").digest
-    stage.settings()
+    tiers(stage)
     assert read_settings(stage.workspace).policy("standard").digest == said
     other, _ = create(tmp_path / "other", "live")
     assert read_settings(other).policy("standard").digest == said

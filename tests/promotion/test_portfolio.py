@@ -10,6 +10,7 @@ from promotion.discovery import level
 from promotion.portfolio import next_place, place_of, portfolio
 from promotion.register import register
 from promotion.state import open_promotion
+from shared.charter import Source
 from shared.ledger import GENESIS, Entry, Head
 from tests.promotion.cases import GOOD, LAUNCHED, Recorded
 
@@ -72,6 +73,7 @@ def test_a_live_workspace_gives_synthetic_pilots_no_place(make_stage):
     live = make_stage("live")
     for name, synthetic in (("made-up", True), ("real", False)):
         promise, _ = live.promise(live.charter(pilot=name, synthetic=synthetic))
+        promise = promise.model_copy(update={"source": Source(id="0" * 16, published=live.workspace.created)})
         register(live.workspace, promise, Head(0, GENESIS))
     assert [*places(live)] == ["real"]
 

@@ -78,6 +78,7 @@ def test_with_enough_past_pilots_the_prior_is_fitted_on_what_they_showed(stage):
     assert "prior: from 10 pilots" in told
 
 
+@pytest.mark.proof
 def test_only_sound_pilots_that_were_decided_here_count(stage):
     def names(now):
         return [one.promise.charter.pilot for one in past_pilots(now)]
@@ -98,6 +99,7 @@ def test_only_sound_pilots_that_were_decided_here_count(stage):
     assert names(case) == ["past-1", "past-2"]  # a pilot is no witness for itself
 
 
+@pytest.mark.proof
 def test_a_metric_that_was_defined_otherwise_or_did_not_decide_says_nothing_of_this_one(stage):
     for number, visits in enumerate(VISITS[1:]):
         past(stage, number, visits)

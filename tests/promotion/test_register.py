@@ -2,11 +2,14 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from promotion.register import register
 from promotion.state import open_promotion, promises
+from shared.charter import Source
 from shared.errors import Refused
 from shared.ledger import GENESIS, Head
+from shared.order import OutOfOrder
 from tests.promotion.cases import LAUNCHED
 
 LAB = Head(7, "sha256:" + "7" * 64)
@@ -68,3 +71,50 @@ def test_a_pilot_keeps_the_rules_of_its_first_promise(stage):
         register(stage.workspace, amended, LAB)
     register(stage.workspace, amended.model_copy(update={"rules": 1}), LAB)
     assert room.entries("spring-email")[-1].body["rules"] == 1
+
+
+@pytest.fixture
+def live(make_stage):
+    """A live gate that has begun its record a year before the launch."""
+    with time_machine.travel(LAUNCHED - timedelta(days=500), tick=False):
+        stage = make_stage("live")
+        open_promotion(stage.workspace)
+    return stage
+
+
+def published(stage, at):
+    promise, _ = stage.promise(stage.charter())
+    source = None if at is None else Source(id="0" * 16, published=at)
+    return promise.model_copy(update={"source": source})
+
+
+@pytest.mark.parametrize("back", [timedelta(days=1), timedelta(weeks=3), timedelta(days=365)])
+def test_a_promise_that_would_be_older_than_its_snapshot_is_not_taken_in(live, back):
+    promise = published(live, LAUNCHED)
+    with time_machine.travel(LAUNCHED - back, tick=False), pytest.raises(Refused, match="one of the two clocks"):
+        register(live.workspace, promise, LAB)
+    assert open_promotion(live.workspace).entries("spring-email") == []
+    with time_machine.travel(LAUNCHED, tick=False):
+        assert register(live.workspace, promise, LAB).at == LAUNCHED
+
+
+def test_a_promise_that_names_no_snapshot_is_not_taken_in(live):
+    with time_machine.travel(LAUNCHED, tick=False), pytest.raises(Refused, match="does not say when the snapshot"):
+        register(live.workspace, published(live, None), LAB)
+
+
+def test_the_gates_clock_set_back_takes_nothing_in(live):
+    """Its record goes on from what it took in last, whatever a promise says of its own snapshot."""
+    with time_machine.travel(LAUNCHED, tick=False):
+        register(live.workspace, published(live, LAUNCHED - timedelta(weeks=9)), LAB)
+    later = live.promise(live.charter(pilot="other"))[0].model_copy(
+        update={"source": Source(id="0" * 16, published=LAUNCHED - timedelta(weeks=9))}
+    )
+    with time_machine.travel(LAUNCHED - timedelta(weeks=3), tick=False), pytest.raises(OutOfOrder):
+        register(live.workspace, later, LAB)
+    assert open_promotion(live.workspace).entries("other") == []
+
+
+def test_in_a_rehearsal_a_promise_may_be_older_than_its_snapshot(stage):
+    stage.workspace.clock.set(LAUNCHED - timedelta(weeks=3))
+    assert register(stage.workspace, published(stage, LAUNCHED), LAB).at < LAUNCHED

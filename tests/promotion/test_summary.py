@@ -17,6 +17,7 @@ from shared.clock import rfc3339
 from shared.errors import BadInput
 from tests.makers import OWNER, moment
 from tests.promotion.cases import GOOD, Recorded
+from tests.promotion.checks.test_kill_criteria import BOUGHT, COLLAPSE
 
 EARLY = moment("2026-01-12 08:00")
 # Hand arithmetic: 60 of 200 against 20 of 200.
@@ -110,6 +111,25 @@ def test_what_blocks_is_told_with_what_would_change_it_and_scale_is_not_offered(
     [scale] = [step for step in found.next if step.word == "scale"]
     assert (scale.command, found.arms) == (None, {"letter": "refuse"})
     assert ", so it may be none at all" in text_of(found)
+
+
+def test_a_kill_criterion_that_is_met_stands_first_on_the_page(stage, tmp_path):
+    """A collapse of conversions by 82 %, in an arm that brings more visits."""
+    stage.submit(charter=COLLAPSE, outcomes=BOUGHT)
+    found = summarise(stage.workspace, "spring-email")
+    [told] = found.killed
+    assert told.startswith("Arm letter may not be scaled: kill criterion met: conversion -20.50 pp")
+    assert text_of(found).startswith(told)
+    assert found.blocking[0].check == "kill_criteria"
+    page = page_of(stage, tmp_path)
+    assert page.index("Arm letter may not be scaled") < page.index("<h1>")
+    assert found.as_json()["killed"] == [told]
+
+
+def test_before_the_look_no_kill_criterion_is_told(stage):
+    stage.submit(charter=COLLAPSE, outcomes=BOUGHT, covers_until=rfc3339(moment("2026-01-12 00:00")), days=6)
+    stage.workspace.clock.set(EARLY)
+    assert summarise(stage.workspace, "spring-email").killed == ()
 
 
 def test_before_the_look_it_tells_no_effect(stage, tmp_path):

@@ -68,6 +68,7 @@ def test_what_is_sound_is_said_to_be(decided):
     assert [line.split(":")[0] for line in found.verified] == [
         f"candidate {decided.digest[7:19]}",
         f"attestation {decided.digest[7:19]}",
+        "receipts",
         f"preflight report {decided.digest[7:19]}",
         "the promotion ledger",
     ]
@@ -80,7 +81,7 @@ def test_an_empty_workspace_verifies(make_stage):
 
 def test_one_candidate_may_be_verified_by_its_digest_or_its_beginning(decided):
     for digest in (decided.digest, decided.digest[7:], decided.digest[:17]):
-        assert len(verify(decided.workspace, digest).verified) == 4
+        assert len(verify(decided.workspace, digest).verified) == 5
 
 
 def test_an_unknown_digest_is_bad_input(decided):
@@ -198,8 +199,10 @@ def test_a_ledger_that_was_written_anew_is_found_by_the_attestations_witness(dec
 
 
 def test_a_workspace_whose_mark_was_changed_to_live_is_found(decided):
-    path = decided.workspace.root / "workspace.json"
+    path, policy = decided.workspace.root / "workspace.json", decided.workspace.configs / "gate.yaml"
     path.write_text(path.read_text().replace("rehearsal", "live"))
+    # Whoever does that takes the rehearsal's seed out as well, which a live workspace refuses.
+    policy.write_text(policy.read_text().replace("nonce_seed: stage\n", ""))
     from shared.workspace import open_workspace
 
     [problem] = verify(open_workspace(decided.workspace.root)).problems

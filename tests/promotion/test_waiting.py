@@ -21,6 +21,7 @@ def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
     assert found == {
         "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "deciders": [OWNER],
         "until": "2026-02-01T00:00:00Z", "days_left": 11.7, "due": False, "next": None, "proposed": None,
+        "warnings": None,
     }  # fmt: skip
 
 

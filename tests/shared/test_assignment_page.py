@@ -12,7 +12,17 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.assignment import assign, assign_sql, bucket, bucket_sql, pilot_salt, within, within_sql
+from shared.assignment import (
+    assign,
+    assign_sql,
+    bucket,
+    bucket_sql,
+    held_out,
+    held_out_sql,
+    pilot_salt,
+    within,
+    within_sql,
+)
 from shared.charter import Layer
 from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
 
@@ -40,6 +50,8 @@ def weights_of(text):
 BUCKETS, ARMS = table("Vectors: buckets"), table("Vectors: arms")
 SLICES, PILOT = table("Vectors: slices and holdouts"), table("Vectors: units in a pilot")
 CLUSTERS = [(u, None if c == "none" else c, place) for u, c, place in table("Vectors: units in clusters")]
+BUCKETS_2, ARMS_2 = table("Vectors of version 2: buckets"), table("Vectors of version 2: arms")
+HOLDOUTS_2 = table("Vectors of version 2: holdouts of releases")
 DRAW = Draw(
     pilot_salt("spring-mail"),
     {"control": Fraction(2), "letter": Fraction(1)},
@@ -66,11 +78,11 @@ def page_within(salt, unit, start, end):
     return page_bound(start) <= page_bucket(salt, unit) < page_bound(end)
 
 
-def page_arm(pilot, unit, weights):
+def page_arm(pilot, unit, weights, nonce=""):
     so_far = Fraction(0)
     for arm, weight in weights.items():
         so_far += weight
-        if page_bound(so_far / sum(weights.values())) > page_bucket(f"pilot:{pilot}", unit):
+        if page_bound(so_far / sum(weights.values())) > page_bucket(f"pilot:{pilot}{nonce and f':{nonce}'}", unit):
             return arm
     raise AssertionError
 
@@ -91,7 +103,9 @@ def in_duckdb(expression, unit, cluster=None):
 
 
 def test_the_page_has_every_table_and_units_beyond_ascii():
-    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT, CLUSTERS))) >= 15
+    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT, CLUSTERS, BUCKETS_2, ARMS_2, HOLDOUTS_2))) >= 15
+    assert {held for *_, held in HOLDOUTS_2} == {"yes", "no"}
+    assert len({nonce for _, nonce, *_ in ARMS_2}) > 1
     assert any(not unit.isascii() for _, unit, _ in BUCKETS)
     assert {within for *_, within in SLICES} == {"yes", "no"}
     places = {"control", "letter", HELD_OUT, OUTSIDE_SLICE}
@@ -101,7 +115,7 @@ def test_the_page_has_every_table_and_units_beyond_ascii():
     assert {("c00003", "h2", "control"), ("c00004", "h2", "control"), ("c00006", "h2", HELD_OUT)} <= set(CLUSTERS)
 
 
-@pytest.mark.parametrize(("salt", "unit", "expected"), BUCKETS)
+@pytest.mark.parametrize(("salt", "unit", "expected"), [*BUCKETS_2, *BUCKETS])
 def test_a_published_bucket_is_what_the_text_python_and_duckdb_say(salt, unit, expected):
     found = page_bucket(salt, unit), bucket(salt, unit), in_duckdb(bucket_sql(salt, "unit"), unit)
     assert found == (int(expected),) * 3
@@ -112,6 +126,24 @@ def test_a_published_arm_is_what_the_text_python_and_duckdb_say(pilot, weights, 
     given, salt = weights_of(weights), pilot_salt(pilot)
     found = page_arm(pilot, unit, given), assign(salt, unit, given), in_duckdb(assign_sql(salt, "unit", given), unit)
     assert found == (expected,) * 3
+
+
+@pytest.mark.parametrize(("pilot", "nonce", "weights", "unit", "expected"), ARMS_2)
+def test_a_published_arm_by_a_nonce_is_what_the_text_python_and_duckdb_say(pilot, nonce, weights, unit, expected):
+    given = weights_of(weights)
+    drawn = Draw(pilot_salt(pilot, nonce), given, None, WORKSPACE, Fraction(0))
+    found = page_arm(pilot, unit, given, nonce), drawn.arm(unit), in_duckdb(drawn.drawn_sql("unit"), unit)
+    assert found == (expected,) * 3
+
+
+@pytest.mark.parametrize(("release", "nonce", "share", "unit", "expected"), HOLDOUTS_2)
+def test_a_published_holdout_by_a_nonce_is_what_the_text_python_and_duckdb_say(release, nonce, share, unit, expected):
+    found = (
+        page_within(f"holdout:{release}:{nonce}", unit, 0, Fraction(share)),
+        held_out(release, unit, Fraction(share), nonce),
+        in_duckdb(held_out_sql(release, "unit", Fraction(share), nonce), unit),
+    )
+    assert found == (expected == "yes",) * 3
 
 
 @pytest.mark.parametrize(("salt", "start", "end", "unit", "expected"), SLICES)

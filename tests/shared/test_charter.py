@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from shared.charter import Charter, Layer, Promise, TimeBox, measured_by
 from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric
+from shared.printable import hidden
 from shared.yamlfile import read_yaml
 from tests.makers import make_charter
 
 PLAY = make_charter().model_dump(mode="json")["arms"][1]["play"]
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+# What nobody can see is refused where a file is read.
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(lambda text: not hidden(text))
 names = st.from_regex(r"\A[a-z0-9][a-z0-9-]{0,20}\Z")
 numbers = st.floats(1e-6, 1e6)
 cents = st.decimals(0, 10**6, places=2)
@@ -137,6 +139,8 @@ def arms(*controls, treatments=("letter",)):
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-14"}}, "9 days are not whole weeks; end on 2026-01-12"),
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-08"}}, "3 days are not whole weeks; end on 2026-01-12"),
         ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "timezone": "Mars"}}, "no such time zone"),
+        ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-05"}}, "is not within"),
+        ({"time_box": {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-20"}}, "is not within"),
         ({"budget": {"media": "-1", "currency": "USD"}}, "no part of a budget is below zero"),
         ({"budget": {"media": "1e40", "currency": "USD"}}, "an amount"),
         ({"budget": {"media": "1", "currency": "usd"}}, "pattern"),
@@ -313,6 +317,7 @@ def test_what_came_into_the_charter_later_leaves_earlier_digests_alone():
     """The digest of the tests' charter as it was computed before there were strata and a guardrails' alpha."""
     promise = Promise(charter=make_charter(), metrics={}, files={})
     assert promise.digest == "sha256:a6f4161f98f5b17129f9c745101e920ad2a55d6d8d6e630ddbb5204c474feda3"
-    later = make_charter(strata="zip_code", sample={"units_per_arm": 10, "guardrail_alpha": 0.1})
+    box = {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": "2026-01-12"}
+    later = make_charter(strata="zip_code", sample={"units_per_arm": 10, "guardrail_alpha": 0.1}, time_box=box)
     said = Promise(charter=later, metrics={}, files={})
     assert Promise.model_validate(said.as_json()) == said

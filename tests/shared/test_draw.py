@@ -17,7 +17,8 @@ from scipy.stats import chi2_contingency, chisquare
 
 from shared.assignment import assign, boundaries, bucket, pilot_salt, within, within_sql
 from shared.charter import Layer, Promise
-from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
+from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw, redrawn
+from shared.errors import Refused
 from tests.makers import make_charter
 
 UNITS = [f"u_{number:032x}" for number in range(20_000)]
@@ -197,7 +198,47 @@ def test_the_holdout_is_of_the_same_units_whatever_draws_the_arms():
 
 def test_a_promise_says_its_whole_draw():
     charter = make_charter(layer={"name": "mail", "start": "0.5"})
-    found = Draw.of(Promise(charter=charter, metrics={}, files={}, holdout_frac="0.1"), "w" * 32)
+    found = Draw.of(Promise(charter=charter, metrics={}, files={}, holdout_frac="0.1"), "w" * 32, None)
     assert (found.salt, dict(found.weights)) == ("pilot:spring-email", {"control": 1, "letter": 1})
     assert found.cluster is None
     assert (found.layer, found.workspace, found.holdout) == (charter.layer, "w" * 32, Fraction(1, 10))
+
+
+NONCE = "0011" * 8
+
+
+def test_a_promise_of_the_first_rules_is_drawn_by_its_name_whatever_the_nonce():
+    promise = Promise(charter=make_charter(), metrics={}, files={})
+    assert {Draw.of(promise, "w", nonce).salt for nonce in (None, NONCE)} == {"pilot:spring-email"}
+
+
+def test_a_promise_of_these_rules_is_drawn_by_the_nonce_and_before_that_by_nothing():
+    promise = Promise(charter=make_charter(), metrics={}, files={}, rules=2)
+    assert Draw.of(promise, "w", NONCE).salt == f"pilot:spring-email:{NONCE}"
+    unregistered = Draw.of(promise, "w", None)
+    assert unregistered.frac == 1
+    for ask in (lambda: unregistered.arm("c1"), lambda: unregistered.drawn_sql("unit")):
+        with pytest.raises(Refused, match="no arms are drawn yet"):
+            ask()
+
+
+ARMS = [{"name": "control", "weight": 1}, make_charter().model_dump(mode="json")["arms"][1] | {"weight": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "moved"),
+    [
+        ({"layer": {"name": "mail", "start": "0.5"}}, ["layer"]),
+        ({"cluster": "household"}, ["cluster"]),
+        ({"population": "others"}, ["population"]),
+        ({"assignment": "source"}, ["assignment"]),
+        ({"arms": [ARMS[1], ARMS[0]]}, ["arms"]),
+        ({"arms": [ARMS[0], ARMS[1] | {"weight": 2}]}, ["arms"]),
+        ({"arms": [ARMS[0], ARMS[1] | {"name": "card"}]}, ["arms"]),
+        ({"arms": [{"name": "letter"}, ARMS[1] | {"name": "control"}]}, ["arms", "control"]),
+        ({"arms": [ARMS[0] | {"weight": 50}, ARMS[1] | {"weight": "50.0"}]}, []),
+        ({"sample": {"units_per_arm": 11}}, []),
+    ],
+)
+def test_what_draws_is_named_and_what_moves_nobody_is_not(changes, moved):
+    assert redrawn(make_charter(arms=ARMS), make_charter(**{"arms": ARMS, **changes})) == moved

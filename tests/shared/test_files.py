@@ -102,10 +102,19 @@ def test_missing_folders_are_made(tmp_path):
     assert (tmp_path / "a" / "b" / "file").is_file()
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o600])
-def test_a_file_has_the_mode_that_was_asked_for(tmp_path, mode):
-    write_atomically(tmp_path / "file", "text", mode=mode)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+@pytest.mark.parametrize(("folder", "file"), [(0o777, 0o600), (0o700, 0o600), (0o2770, 0o660)])
+def test_the_folder_says_whom_a_file_is_for_whatever_the_umask(tmp_path, folder, file):
+    tmp_path.chmod(folder)
+    before = os.umask(0)
+    try:
+        write_atomically(tmp_path / "file", "text")
+        with scratch_in(tmp_path) as scratch:
+            (scratch / "part").write_text("text")
+            settle(scratch, tmp_path / "folder")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "folder", "folder/part")]
+    assert modes == [file, 0o2770 if file == 0o660 else 0o700, file]
 
 
 def test_scratch_that_did_not_settle_is_removed(tmp_path):
@@ -191,7 +200,7 @@ def test_an_intact_folder_stays_where_it_is(tmp_path):
 
 def test_a_file_is_written_once_only(tmp_path):
     path = tmp_path / "new" / "file"
-    assert write_once(path, "first", mode=0o600)
+    assert write_once(path, "first")
     assert not write_once(path, "second")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("first", 0o600)
     assert list(path.parent.iterdir()) == [path]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
+from shared.db import open_database
 from shared.errors import Refused
 from shared.ledger import Head, ledger_table
 from shared.room import open_room
@@ -99,3 +100,53 @@ def test_the_database_of_another_workspace_is_refused(room, tmp_path):
         source.backup(target)
     with pytest.raises(Refused, match="begun in another workspace or mode"):
         opened(other)
+
+
+@pytest.mark.parametrize("how", ["deleted", "no bytes", "no tables", "no rows"])
+def test_a_database_that_was_emptied_is_not_begun_anew(room, how):
+    path = room.workspace.lab / "lab.db"
+    if how == "deleted":
+        path.unlink()
+    elif how == "no bytes":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE other (id)")
+            connection.execute("DROP TABLE other")
+        if how == "no rows":
+            open_database("sqlite:///var/lab/lab.db", room.workspace.root, room.entries_table.metadata, version=1)
+    before = path.read_bytes() if path.exists() else None
+    for _ in range(2):
+        with pytest.raises(Refused, match="the lab database was emptied") as refusal:
+            opened(room.workspace)
+        assert "restore it from a backup" in refusal.value.remedy
+    if how in {"deleted", "no bytes"}:
+        assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_database_of_an_earlier_build_that_was_emptied_is_known_by_what_the_room_left(room):
+    (room.workspace.lab / "ledger.json").unlink()
+    (room.workspace.lab / "lab.db").unlink()
+    (room.workspace.lab / "pilots" / "spring-mail").mkdir(parents=True)
+    with pytest.raises(Refused, match="the lab database was emptied"):
+        opened(room.workspace)
+
+
+def test_a_database_that_was_replaced_by_a_newer_beginning_is_named(room):
+    (room.workspace.lab / "lab.db").unlink()
+    mark = room.workspace.lab / "ledger.json"
+    kept = mark.read_bytes()
+    mark.unlink()
+    opened(room.workspace)
+    mark.write_bytes(kept)
+    with pytest.raises(Refused, match="the lab database was replaced"):
+        opened(room.workspace)
+
+
+def test_a_room_of_an_earlier_build_gets_its_mark_when_it_is_opened(room):
+    mark = room.workspace.lab / "ledger.json"
+    was = mark.read_bytes()
+    mark.unlink()
+    opened(room.workspace)
+    assert mark.read_bytes() == was

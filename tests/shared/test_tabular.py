@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 
 import duckdb
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from shared.contracts import Column
 from shared.errors import BadInput
-from shared.tabular import connect, read_raw, require_columns, typed_sql, unreadable_sql, write_table
+from shared.printable import cell
+from shared.sql import identifier
+from shared.tabular import connect, csv_text, read_raw, require_columns, typed_sql, unreadable_sql, write_table
 
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 
@@ -233,3 +236,41 @@ def test_a_table_that_fails_halfway_leaves_the_old_file(tmp_path):
 def test_a_table_is_not_written_where_it_cannot_be(tmp_path, name):
     with connect() as connection, pytest.raises(BadInput):
         write_table(connection, "SELECT 1", tmp_path / name)
+
+
+SIGNS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("=+-@\t\r\n,\"';")), max_size=12)
+
+
+def written(tmp_path, texts):
+    """The cells of a CSV file that holds these texts, as a reader of CSV takes them."""
+    out = tmp_path / "out.csv"
+    with connect() as connection:
+        connection.execute("CREATE TABLE said AS SELECT unnest(?::VARCHAR[]) AS said", [texts])
+        write_table(connection, "SELECT said, 1 AS one FROM said", out)
+    with out.open(newline="", encoding="utf-8") as stream:
+        return [row["said"] for row in csv.DictReader(stream)]
+
+
+@given(
+    st.lists(SIGNS.filter(bool), min_size=1, max_size=5).map(lambda texts: [t.replace("\0", "") or "x" for t in texts])
+)
+def test_a_csv_holds_no_formula_and_nothing_that_acts_whoever_writes_it(tmp_path_factory, texts):
+    """DuckDB's rows, and those of what is no table, have the very same cells."""
+    cells_ = written(tmp_path_factory.mktemp("csv"), texts)
+    assert cells_ == [cell(text) for text in texts]
+    assert list(csv.reader(io.StringIO(csv_text(["said"], [[text] for text in texts]))))[1:] == [[c] for c in cells_]
+
+
+@pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A1", "+1+cmd", "-2+3", "@SUM(A1)", "＝1+1"])
+def test_a_formula_in_a_file_or_in_its_header_has_a_quote_before_it(tmp_path, formula):
+    assert written(tmp_path, [formula]) == [f"'{formula}"]
+    with connect() as connection:
+        write_table(connection, f"SELECT 1 AS {identifier(formula)}", tmp_path / "head.csv")
+    assert next(csv.reader((tmp_path / "head.csv").open(encoding="utf-8"))) == [f"'{formula}"]
+
+
+def test_numbers_and_parquet_stay_as_they_are(tmp_path):
+    assert written(tmp_path, ["-1", "+2.5", "1e3"]) == ["-1", "+2.5", "1e3"]
+    with connect() as connection:
+        write_table(connection, "SELECT '=1' AS a, -1 AS b", tmp_path / "out.parquet")
+    assert duckdb.execute(f"FROM '{tmp_path / 'out.parquet'}'").fetchall() == [("=1", -1)]

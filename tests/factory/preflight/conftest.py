@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from factory.contacts import contacts_of, neighbours
 from factory.enrolment import enrol_factory
 from factory.masked_contract import masked_contract
 from factory.messages import select
 from factory.packages import open_arms
 from factory.preflight import tables
-from factory.preflight.contacts import contacts_of, neighbours
 from factory.preflight.report import Preflight, preflight
 from factory.preflight.shadow import shadow_run
 from factory.snapshots import publish

@@ -61,7 +61,7 @@ def test_a_release_for_others_adds_nothing(factory, contacted):
 
 
 def test_a_paused_release_counts_and_one_that_does_not_run_is_named_with_its_reason(factory, contacted):
-    paused, expired = release(factory, "birthday"), release(factory, "winback")
+    paused, expired = release(factory, "birthday"), release(factory, "winback", cron="0 10 * * 1")
     pause(factory, paused, reason="a typo")
     settings = factory.configs / "factory.yaml"
     package = next(r.package for r in list_releases(factory) if r.name == expired)

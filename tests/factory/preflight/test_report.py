@@ -15,7 +15,7 @@ from shared.digests import digest_bytes, digest_file
 from shared.errors import BadInput, Refused
 from shared.keys import FACTORY, KeyStore
 from shared.preflight import parse_report, report_path
-from shared.workspace import open_workspace
+from shared.workspace import create
 from tests.makers import RELEASE
 
 
@@ -110,13 +110,10 @@ def test_a_candidate_that_was_changed_is_not_tried(factory, submit, name):
 
 def test_a_candidate_of_another_workspace_is_not_tried(factory, submit, tmp_path):
     candidate = submit()
-    mark = factory.root / "workspace.json"
-    other = tmp_path / "other"
-    shutil.copytree(factory.root, other)
-    (other / "workspace.json").write_text(mark.read_text().replace(factory.id, "0" * 16))
-    (other / "var" / "factory" / "factory.db").unlink()
+    other, _ = create(tmp_path / "other", "rehearsal")
+    shutil.copytree(factory.promotion / "intake", other.promotion / "intake", dirs_exist_ok=True)
     with pytest.raises(Refused, match="another workspace"):
-        preflight(open_workspace(other), candidate.digest)
+        preflight(other, candidate.digest)
 
 
 def test_a_name_that_nobody_submitted_is_bad_input(factory):

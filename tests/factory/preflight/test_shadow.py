@@ -12,10 +12,11 @@ from factory.admission import admit
 from factory.campaign import run_occurrence
 from factory.load import load
 from factory.masked_contract import masked_contract
-from factory.masking import pseudonym, pseudonym_key
+from factory.masking import pseudonym_key
 from factory.preflight.report import preflight
 from shared.assignment import held_out
-from tests.makers import OCCURRENCE, RELEASE, make_candidate, make_charter, make_package
+from shared.pseudonym import pseudonym
+from tests.makers import NONCE, OCCURRENCE, RELEASE, make_candidate, make_charter, make_package
 
 
 def test_it_counts_what_the_run_itself_then_writes(factory, shadowed):
@@ -31,7 +32,7 @@ def test_its_counts_follow_from_the_table(factory, shadowed):
     """customers_csv: recency is the number modulo 12, plus 1; the audience asks for at most 6."""
     key = pseudonym_key(factory)
     audience = {pseudonym(key, f"c{number:05}") for number in range(200) if number % 12 < 6}
-    kept = {unit for unit in audience if held_out(RELEASE, unit, Fraction(1, 20))}
+    kept = {unit for unit in audience if held_out(RELEASE, unit, Fraction(1, 20), NONCE)}
     run = shadowed()
     assert (run.audience, run.held_out, run.messages) == (len(audience), len(kept), len(audience - kept))
     # "For our Surburban customers"; the body's longest names the same place and a price of five characters.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from promotion.register import register
 from shared.charter import Charter
+from shared.ledger import GENESIS, Head
+from shared.line import Uncarried
 from shared.yamlfile import read_yaml
+from tests.makers import TEMPLATE
 
 
 @pytest.fixture
@@ -34,11 +38,20 @@ def test_the_successor_as_the_gate_wrote_it_passes_and_is_tested_at_half(revised
 
 
 @pytest.mark.parametrize("said", [0.0, 0.049])
-def test_a_successor_that_says_less_fails(revised, ask, said):
+def test_a_successor_that_says_less_is_not_taken_in_and_fails_where_it_was_before(revised, ask, said):
     stage, content = revised
     content["follows"]["alpha_spent"] = said
-    [found] = ask("alpha_carried", stage.case(charter=Charter.model_validate(content)))
+    with pytest.raises(Uncarried, match="spring-email-2 continues spring-email: its charter says so"):
+        stage.submit(charter=Charter.model_validate(content))
+    [found] = ask(
+        "alpha_carried", of_earlier_build(stage.case(charter=Charter.model_validate(content), registered=None))
+    )
     assert (found.outcome, found.measured, found.threshold) == ("failed", said, 0.05)
+
+
+def of_earlier_build(case):
+    case.__dict__["promise"] = case.promise.model_copy(update={"rules": 1})
+    return case
 
 
 def test_a_successor_that_forgets_where_it_comes_from_fails(revised, ask):
@@ -52,6 +65,35 @@ def test_a_line_that_the_gate_never_opened_fails(stage, ask):
     follows = {"pilot": "autumn", "candidate": "sha256:1", "change": "all of it", "alpha_spent": 0.05}
     [found] = ask("alpha_carried", stage.case(charter={"follows": follows}))
     assert (found.outcome, "never decided so" in found.reason) == ("failed", True)
+
+
+def test_a_renamed_successor_that_carries_the_alpha_passes_and_is_tested_at_half(stage, ask):
+    stage.submit()
+    follows = {"follows": {"pilot": "spring-email", "change": "another week", "alpha_spent": 0.05}}
+    case = stage.case(charter={"pilot": "autumn", **follows}, texts={"message.txt": TEMPLATE})
+    [found] = ask("alpha_carried", case)
+    assert (found.outcome, found.measured, found.threshold) == ("passed", 0.05, 0.05)
+    assert case.evidence.alpha == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("follows", [None, {"none": "another product altogether"}])
+def test_a_promise_that_does_not_carry_what_the_register_found_fails(stage, ask, follows):
+    """As a gate would have it in its ledger that had taken it in all the same."""
+    case = stage.case(charter={"follows": follows}, registered=None)
+    before = [{"pilot": "autumn", "why": "messages", "alpha": 0.05, "tested_at": 0.05}]
+    body = {"promise": case.candidate.manifest.promise, "lab": Head(0, GENESIS).as_json(), "line": {"before": before}}
+    with case.room.transaction() as connection:
+        case.room.write(connection, "registered", "spring-email", body)
+    [found] = ask("alpha_carried", case)
+    assert (found.outcome, found.measured, found.threshold) == ("failed", 0.0, 0.05)
+    assert ("follows: none" in found.reason) is (follows is not None)
+
+
+def test_a_gate_that_was_shown_no_files_cannot_tell_what_it_continues(stage, ask):
+    case = stage.case(registered=None)
+    register(stage.workspace, case.promise, Head(0, GENESIS))
+    [found] = ask("alpha_carried", case)
+    assert (found.outcome, "not shown the pilot's files" in found.reason) == ("unevaluable", True)
 
 
 def test_a_decision_whose_candidate_is_gone_is_unevaluable(revised, ask):
@@ -69,6 +111,12 @@ def test_a_decision_whose_candidate_is_gone_is_unevaluable(revised, ask):
 def test_a_successor_does_not_win_back_by_a_larger_alpha_what_its_line_has_spent(revised, ask, alpha, outcome):
     stage, content = revised
     content["sample"]["alpha"] = alpha
-    [found] = ask("alpha_carried", stage.case(charter=Charter.model_validate(content)))
+    charter = Charter.model_validate(content)
     # By hand: .2 halved by a quarter of itself would be .168, more than the first pilot's own .05.
-    assert found.outcome == outcome
+    if outcome == "failed":
+        with pytest.raises(Uncarried, match="would be tested at"):
+            stage.submit(charter=charter)
+        case = of_earlier_build(stage.case(charter=charter, registered=None))
+    else:
+        case = stage.case(charter=charter)
+    assert [found.outcome for found in ask("alpha_carried", case)] == [outcome]

@@ -75,3 +75,28 @@ def test_without_data_it_is_unevaluable(stage, ask):
 def test_registering_late_fails_however_early_the_time_box(stage, ask):
     [found] = ask("charter_frozen", stage.case(registered=EXPOSED + timedelta(days=1)))
     assert found.outcome == "failed"
+
+
+AFTER_THE_DRAW = {
+    "another slice": {"layer": {"name": "mail", "end": "0.5"}},
+    "by household": {"cluster": "zip_code"},
+    "by the source": {"assignment": "pilotplant"},
+}
+
+
+@pytest.mark.parametrize("changes", AFTER_THE_DRAW.values(), ids=AFTER_THE_DRAW)
+def test_a_version_that_draws_other_arms_than_were_registered_first_fails(stage, ask, monkeypatch, changes):
+    """Amended before anybody was exposed, by a hand that wrote to the gate's ledger past its own rule."""
+    first = stage.promise(stage.charter())[0]
+    stage.workspace.clock.set(LAUNCHED)
+    register(stage.workspace, first, Head(0, GENESIS))
+    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    [found] = ask("charter_frozen", stage.case(charter=changes, earlier=[first], registered=LAUNCHED + MICROSECOND))
+    assert (found.outcome, "draws other arms than were registered first" in found.reason) == ("failed", True)
+    assert next(iter(changes)) in found.reason
+
+
+def test_a_first_promise_that_was_registered_without_its_draw_fails(stage, ask, monkeypatch):
+    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    [found] = ask("charter_frozen", stage.case())
+    assert (found.outcome, "draws other arms than were registered first" in found.reason) == ("failed", True)

@@ -3,10 +3,13 @@ import hashlib
 import duckdb
 import pytest
 
-from shared.assignment import assign, pilot_salt
+from shared.assignment import assign
 from tests.promotion.cases import ENDS, LAUNCHED
 
 WEIGHTS = {"control": 1, "letter": 1}
+# The stage is a rehearsal with a seed: its nonce is the SHA-256 of seed and name, the salt as docs/assignment.md says.
+NONCE = hashlib.sha256(b"stage:spring-email").hexdigest()[:32]
+SALT = f"pilot:spring-email:{NONCE}"
 
 
 @pytest.fixture
@@ -24,11 +27,11 @@ def rewrite():
     return make
 
 
-def as_drawn(folder):
+def as_drawn(folder, salt=SALT):
     """Gives every unit the arm that Python's assignment draws; the check uses SQL's."""
     path = folder / "data" / "exposures.parquet"
     rows = duckdb.sql(f"FROM read_parquet('{path}')").to_arrow_table()
-    arms = [assign(pilot_salt("spring-email"), unit, WEIGHTS) for unit in rows.column("unit").to_pylist()]
+    arms = [assign(salt, unit, WEIGHTS) for unit in rows.column("unit").to_pylist()]
     rows = rows.set_column(rows.column_names.index("arm"), "arm", [arms])
     duckdb.execute(f"COPY (FROM rows) TO '{path}' (FORMAT parquet)")
 
@@ -41,11 +44,7 @@ def test_units_in_the_arm_that_was_drawn_pass(stage, ask):
 def test_units_sorted_into_arms_by_a_lying_lab_fail(stage, ask):
     """The fixture's units are sorted by their names, which the salted hash knows nothing of."""
     [found] = ask("units_assigned", stage.case(charter={"assignment": "pilotplant"}))
-    wrong = sum(
-        assign(pilot_salt("spring-email"), f"{arm}-{number}", WEIGHTS) != arm
-        for arm in WEIGHTS
-        for number in range(200)
-    )
+    wrong = sum(assign(SALT, f"{arm}-{number}", WEIGHTS) != arm for arm in WEIGHTS for number in range(200))
     assert (found.outcome, max(found.measured.values())) == ("failed", wrong)
 
 
@@ -59,6 +58,36 @@ def test_a_row_outside_the_time_box_fails(stage, ask, rewrite, name, moment):
     query = f"SELECT * REPLACE (TIMESTAMPTZ '{moment.isoformat()}' AS \"at\") FROM old"
     [found] = ask("units_assigned", stage.case(alter=rewrite(name, query)))
     assert found.outcome == "failed"
+
+
+def test_arms_drawn_by_the_name_alone_fail(stage, ask):
+    """What could be ground before the gate drew: 12,000 names were tried in 22 seconds."""
+
+    def by_name(folder):
+        as_drawn(folder, "pilot:spring-email")
+
+    [found] = ask("units_assigned", stage.case(charter={"assignment": "pilotplant"}, alter=by_name))
+    wrong = sum(assign(SALT, unit, WEIGHTS) != assign("pilot:spring-email", unit, WEIGHTS) for unit in UNITS)
+    assert (found.outcome, max(found.measured.values())) == ("failed", wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("nonce", "0" * 32), ("promise", "sha256:" + "0" * 64), ("at", "2026-01-01T00:00:00Z")]
+)
+def test_a_candidate_with_another_registration_than_the_gates_fails(stage, ask, edit, name, value):
+    other = edit("registration.json", lambda said: said.update({name: value}))
+    [found] = ask("units_assigned", stage.case(alter=other))
+    assert (found.outcome, found.measured) == ("failed", {name: value})
+
+
+def test_a_candidate_that_does_not_say_its_nonce_is_unevaluable(stage, ask):
+    [found] = ask("units_assigned", stage.case(alter=lambda folder: (folder / "registration.json").unlink()))
+    assert (found.outcome, "does not say by which nonce" in found.reason) == ("unevaluable", True)
+
+
+def test_a_pilot_that_the_gate_never_drew_for_is_unevaluable(stage, ask):
+    [found] = ask("units_assigned", stage.case(registered=None))
+    assert (found.outcome, "holds no draw" in found.reason) == ("unevaluable", True)
 
 
 def test_no_rows_are_unevaluable(stage, ask):
@@ -118,8 +147,7 @@ def by_household(
     path = folder / "data" / "exposures.parquet"
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE traits (unit VARCHAR, household VARCHAR, arm VARCHAR)")
-        salt = pilot_salt("spring-email")
-        rows = [(unit, household, assign(salt, household, WEIGHTS)) for unit, household in households.items()]
+        rows = [(unit, household, assign(SALT, household, WEIGHTS)) for unit, household in households.items()]
         connection.executemany("INSERT INTO traits VALUES (?, ?, ?)", rows)
         connection.execute(f"CREATE TABLE exposures AS FROM read_parquet('{path}')")
         connection.execute(
@@ -142,8 +170,7 @@ def test_units_in_the_arm_of_their_own_fail_where_arms_are_drawn_by_cluster(stag
         as_drawn(folder)
 
     [found] = ask("units_assigned", stage.case(charter=CLUSTERED, alter=alter))
-    salt = pilot_salt("spring-email")
-    wrong = sum(assign(salt, unit, WEIGHTS) != assign(salt, HOUSEHOLDS[unit], WEIGHTS) for unit in UNITS)
+    wrong = sum(assign(SALT, unit, WEIGHTS) != assign(SALT, HOUSEHOLDS[unit], WEIGHTS) for unit in UNITS)
     told = "exposures in another arm than the salted hash draws for their `household`"
     assert wrong
     assert (found.outcome, found.measured[told]) == ("failed", wrong)

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.confined import Limits, landlock
+from shared.confined import Limits
+from tests.walls import require_landlock
 
 SECRET = "the secret outside the box"
 
@@ -27,13 +28,12 @@ class World:
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def leftovers(self):
-        return sorted(path.name for path in self.root.rglob(".box-*"))
+        return sorted(path.name for path in self.root.rglob(".scratch.*"))
 
 
 @pytest.fixture
 def world(tmp_path):
-    if landlock.available() == 0:
-        pytest.skip("this kernel has no Landlock, and without it nothing untrusted is run")
+    require_landlock()
     inputs = tmp_path / "inputs"
     inputs.mkdir()
     tables = {name: inputs / f"{name}.parquet" for name in ("customers", "orders")}

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.confined import Limits, landlock, query
+from shared.confined import Limits, query
 from shared.errors import Contained
 from tests.shared.confined.attacks import ATTACKS, DOES_NOT_RUN
 from tests.shared.confined.scene import scene_in
+from tests.walls import require_landlock
 
 TIGHT = Limits(seconds=1, memory_mb=128, disk_mb=16, rows=100_000)
 ROOMY = replace(TIGHT, seconds=30)  # a refusal takes a moment on a busy machine
@@ -19,8 +20,7 @@ WITHOUT_END = {"memory", "disk", "endless query"}
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    if landlock.available() == 0:
-        pytest.skip("this kernel has no Landlock, and without it nothing untrusted is run")
+    require_landlock()
     with scene_in(tmp_path_factory.mktemp("scene")) as made:
         yield made
 

@@ -30,8 +30,31 @@ def assert_agree(one, other):
             assert {arm: dataclasses.astuple(d) for arm, d in mine.items()} == {
                 arm: pytest.approx(dataclasses.astuple(d)) for arm, d in theirs.items()
             }
+        elif field.name == "by_arm":
+            assert_by_arm_agrees(mine, theirs)
         else:
             assert mine == theirs, field.name
+
+
+def assert_by_arm_agrees(one, other):
+    """Counts to the last, and sums of values but for rounding; a number that is none may be written otherwise."""
+    assert (one is None) == (other is None)
+    if one is None:
+        return
+    for field in dataclasses.fields(one):
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if field.name == "unattributed_values":
+            assert set(mine) == set(theirs)
+            for name, pair in mine.items():
+                assert pair == pytest.approx(theirs[name], rel=1e-9)
+        elif field.name == "trimmed":
+            assert set(mine) == set(theirs)
+            for key, found in mine.items():
+                told = dataclasses.astuple(theirs[key])
+                if all(abs(number) < SQUARES_OVERFLOW for number in told):
+                    assert dataclasses.astuple(found) == pytest.approx(told, rel=1e-9, abs=1e-6)
+        else:
+            assert mine == theirs, (field.name, mine, theirs)
 
 
 def assert_cells_agree(one, other, what):

@@ -30,6 +30,7 @@ from shared.engines.protocol import (
 from shared.evidence.model import QuantileMoments
 from shared.evidence.moments import Cells, pair
 from shared.evidence.quantiles import ranks
+from tests.shared.engines.reference_by_arm import Attribution
 
 
 @dataclass
@@ -58,8 +59,13 @@ class _Pilot:
         self.traits = _traits(_rows(data.traits) if data.traits else [])
         self.zone = ZoneInfo(question.timezone)
         self.unvalued = Counter(dict.fromkeys(question.metrics, 0))
+        self.numeric = {"visit": int, "spend": float}
         self.units = self._units()
-        self._attach_outcomes()
+        self.attribution = Attribution(self) if question.scope else None
+        if question.everything:
+            self._take_everything()
+        else:
+            self._attach_outcomes()
         self._fill_covariates()
         for unit in self.units:
             self._measure(unit)
@@ -80,6 +86,7 @@ class _Pilot:
         torn = {name for name, seen in cluster_arms.items() if name is not None and len(seen) > 1}
         torn |= {home[unit] for unit in mixed if unit in home}
         self.multiple = len(torn) + len([unit for unit in mixed if unit not in home])
+        self.left_out = mixed | {unit for unit in home if home[unit] in torn}
         named = [*self.question.covariates, *self.question.segments, self.question.strata, cluster]
         units = []
         for unit, seen in arms.items():
@@ -89,6 +96,16 @@ class _Pilot:
             known = self.traits.get(unit, {})
             units.append(Unit(unit, seen.pop(), first, {name: known.get(name) for name in named if name}))
         return units
+
+    def _take_everything(self):
+        told, named = self.attribution, [*self.question.covariates, *self.question.segments]
+        named += [name for name in (self.question.strata, self.question.cluster) if name]
+        self.units = []
+        for unit, arm in told.arm_of.items():
+            known = self.traits.get(unit, {})
+            self.units.append(Unit(unit, arm, told.first_of[unit], {name: known.get(name) for name in named}))
+            outcomes = told.outcomes(unit)
+            self.units[-1].outcomes = [{**row, "at": at, "unit": unit, "held": held} for at, row, held in outcomes]
 
     def _attach_outcomes(self):
         by_id = {unit.id: unit for unit in self.units}
@@ -117,7 +134,7 @@ class _Pilot:
             window = dt.timedelta(days=metric.window_days) if metric.window_days else dt.timedelta(days=99_999)
             inside = [row for row in unit.outcomes if row["at"] - unit.first < window]
             unit.numbers[value_of(name)] = _value(metric, inside)
-            self.unvalued[name] += sum(_has_gap(metric, row) for row in inside)
+            self.unvalued[name] += sum(_has_gap(metric, row) for row in inside if not row.get("held"))
             if metric.no_outcome == "left_out":
                 told = [_read(metric.column or metric.expression, row) for row in inside]
                 asked = metric.kind == "proportion"
@@ -178,7 +195,14 @@ class _Pilot:
             if question.cluster
             else {},
             crowded=tuple(self.crowded),
+            by_arm=self.attribution.by_arm() if self.attribution and not question.everything else None,
         )
+
+    def read(self, metric, row):
+        """What a metric reads of an outcome; None where there is nothing, or nothing to read."""
+        read = metric.column or metric.expression
+        value = _read(read, row) if read else None
+        return None if value is None else float(value)
 
     def members(self, units, keys):
         """What is counted, units or clusters within the keys' values: (values of the keys, numbers)."""

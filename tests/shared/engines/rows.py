@@ -15,6 +15,7 @@ SCHEMAS = {
     "outcomes": [("unit", pa.string()), ("at", AT), ("visit", pa.int64()), ("spend", pa.float64())],
     "conflicts": [("unit", pa.string()), ("reason", pa.string())],
 }
+HELD = [(name, pa.string()) for name in ("kind", "arm", "assigned", "at", "said")]
 
 
 def moment(text):
@@ -25,13 +26,15 @@ def moment(text):
 def write_rows(folder, exposures=(), outcomes=(), conflicts=(), traits=None):
     """The files of rows: exposures (unit, arm, at), outcomes (unit, at, visit, spend), conflicts (unit, reason).
 
-    Moments are texts; traits are a dict per unit, by its id.
+    Moments are texts; traits are a dict per unit, by its id. Where a conflict goes on (kind, arm, assigned, at, said),
+    all of them do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in (("exposures", exposures), ("outcomes", outcomes), ("conflicts", conflicts)):
         columns = {"event_id": [f"{name}-{n}" for n in range(len(rows))]}
-        for at, (column, kind) in enumerate(SCHEMAS[name]):
-            values = [moment(row[at]) if column == "at" else row[at] for row in rows]
+        told = any(len(row) > len(SCHEMAS[name]) for row in rows)
+        for at, (column, kind) in enumerate([*SCHEMAS[name], *(HELD if told else [])]):
+            values = [moment(row[at]) if kind == AT else row[at] for row in rows]
             columns[column] = pa.array(values, kind)
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     if traits is not None:

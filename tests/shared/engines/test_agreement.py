@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import tempfile
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.draw import HELD_OUT
+from shared.engines.by_arm import Scope
 from shared.engines.duckdb import DuckDB
-from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED, Question
+from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.metrics import Metric
 from tests.shared.engines.agreement import assert_agree
 from tests.shared.engines.reference import Reference
@@ -54,6 +58,36 @@ METRICS = {
 }
 
 
+REASONS = st.sampled_from([IN_TWO_ARMS, NOT_ASSIGNED, EARLY, HELD_OUT, "late"])
+
+
+@st.composite
+def held_back(draw):
+    """A row that was held back, with what it said."""
+    unit, kind = draw(st.one_of(st.none(), units)), draw(st.sampled_from(["exposures", "outcomes"]))
+    reason = draw(REASONS)
+    said = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "visit": st.sampled_from(["0", "1", "many", None]),
+                "spend": st.sampled_from(["9.99", "1e9", "-5", "", None]),
+            },
+        )
+    )
+    arm, assigned = draw(st.one_of(st.none(), arms, st.just("nobody's"))), draw(st.one_of(st.none(), arms))
+    return unit, reason, kind, arm, assigned, draw(st.one_of(st.none(), moments)), json.dumps(said)
+
+
+@st.composite
+def scopes(draw, names):
+    """What is asked by arm; its end lies within the time box, or at its end."""
+    starts, closes = moment("2026-03-03 00:00"), moment("2026-03-17 00:00")
+    windows = tuple(dict.fromkeys(METRICS[name].window_days for name in names))
+    ends = draw(st.sampled_from([closes, moment("2026-03-10 12:00")]))
+    return Scope(("control", "letter", "card"), draw(st.booleans()), starts, closes, ends, tuple(names), windows)
+
+
 @st.composite
 def pilots(draw):
     exposed = draw(st.lists(st.tuples(units, moments), max_size=20))
@@ -61,8 +95,9 @@ def pilots(draw):
     exposures = [(unit, draw(arms) if draw(st.integers(0, 9)) == 0 else usual[unit], at) for unit, at in exposed]
     visits = st.one_of(st.none(), st.integers(0, 3))
     outcomes = draw(st.lists(st.tuples(units, moments, visits, spends), max_size=25))
-    reasons = st.sampled_from([IN_TWO_ARMS, NOT_ASSIGNED, "late"])
-    conflicts = draw(st.lists(st.tuples(st.one_of(st.none(), units), reasons), max_size=2))
+    conflicts = draw(st.lists(st.tuples(st.one_of(st.none(), units), REASONS), max_size=2))
+    if draw(st.booleans()):
+        conflicts = draw(st.lists(held_back(), max_size=12))
     known = draw(st.dictionaries(units, traits, max_size=12)) if draw(st.booleans()) else None
     return exposures, outcomes, conflicts, known or None
 
@@ -80,6 +115,7 @@ def questions(draw):
         timezone=draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"])),
         until=draw(st.one_of(st.none(), moments.map(moment))),
         novelty=draw(st.sampled_from([None, (novel, dt.timedelta(days=2, hours=1))])) if novel else None,
+        scope=draw(st.one_of(st.none(), scopes(names))),
     )
 
 
@@ -89,3 +125,6 @@ def test_duckdb_says_what_plain_python_says(rows, question):
     with tempfile.TemporaryDirectory() as folder:
         data = write_rows(Path(folder), *rows)
         assert_agree(DuckDB().summarise(data, question), Reference().summarise(data, question))
+        if question.scope is not None:
+            whole = dataclasses.replace(question, everything=True)
+            assert_agree(DuckDB().summarise(data, whole), Reference().summarise(data, whole))

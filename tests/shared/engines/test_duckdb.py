@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import math
 import os
 import time
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from shared.engines.by_arm import Scope
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import IN_TWO_ARMS, PilotData, Question, value_of
+from shared.evidence.losses import bounds
 from shared.evidence.model import Moments
 from shared.metrics import Metric
-from tests.shared.engines.rows import write_rows
+from tests.shared.engines.rows import moment, write_rows
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, two_arms
 
 METRICS = {"visit": VISIT, "spend": SPEND}
@@ -254,3 +261,47 @@ def test_equal_data_give_equal_moments_to_the_last_bit(tmp_path):
     assert {name: found.tolist() for name, found in first.products.items()} == {
         name: found.tolist() for name, found in second.products.items()
     }
+
+
+SCOPE = Scope(
+    ("control", "letter"), True, moment("2026-01-05 00:00"), moment("2026-01-19 00:00"), moment("2026-01-19 00:00"),
+    ("m",), (None,),
+)  # fmt: skip
+
+
+def with_column(path, name, values, kind):
+    """The outcomes with one column more."""
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(name, pa.array(values, kind)), path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted", "said", "expression", "worth"),
+    [
+        (pa.string(), ["paid", "aborted"], "refunded", "CASE WHEN extra = 'refunded' THEN 7 ELSE 0 END", 7.0),
+        (pa.bool_(), [True, False], "true", "CASE WHEN extra THEN 7 ELSE 0 END", 7.0),
+        (pa.date32(), [dt.date(2026, 1, 6)] * 2, "2026-01-08", "CASE WHEN extra = '2026-01-08' THEN 7 ELSE 0 END", 7.0),
+    ],
+)
+def test_what_a_held_back_row_says_counts_in_columns_of_any_kind(tmp_path, kind, accepted, said, expression, worth):
+    exposures = [("u1", "control", EARLY), ("u2", "letter", EARLY)]
+    held = [("u1", "spend is not a number", "outcomes", "control", "control", LATE, json.dumps({"extra": said}))]
+    data = write_rows(tmp_path, exposures, [("u1", LATE, 1, 1.0), ("u2", LATE, 1, 1.0)], held)
+    with_column(data.outcomes, "extra", accepted, kind)
+    own = Metric(kind="mean", expression=expression, unit="-")
+    asked = {"scope": SCOPE, "everything": True}
+    whole, counted = (summarise(data, {"m": own}, **(asked if every else {})) for every in (True, False))
+    gained = [each.arms.of(arm="control").means[value_of("m")][0] for each in (whole, counted)]
+    assert gained[0] - gained[1] == pytest.approx(worth)
+
+
+def test_a_bound_that_is_no_number_is_none(tmp_path):
+    """A unit that spends without end, and one that was lost: no mean is left to bound."""
+    exposures = [(f"u{n}", "letter" if n % 2 else "control", EARLY) for n in range(8)]
+    outcomes = [(f"u{n}", LATE, 1, float("inf") if n == 1 else 1.0) for n in range(6)]
+    held = [("u6", "late", "outcomes", "control", "control", LATE, json.dumps({"visit": "1", "spend": "2"}))]
+    data = write_rows(tmp_path, exposures, outcomes, held)
+    spend = Metric(kind="mean", column="spend", unit="USD")
+    told = summarise(data, {"m": spend}, scope=SCOPE).by_arm
+    assert not math.isfinite(told.trimmed["letter", "m"].high)
+    assert bounds(told) == ()

@@ -1,4 +1,4 @@
--- Customers who bought within the last half year.
+-- Customers who bought within the last nine months.
 SELECT customer_id AS unit
 FROM customers
-WHERE recency <= 6
+WHERE recency <= 9

@@ -1,7 +1,13 @@
-"""Contacts: what an arm's units would receive within a week, from it and from every release that may run."""
+"""Contacts: what units receive within a week from all releases, as it is planned and as it was sent.
+
+The cap, the clash and the holdout are asked when a candidate is tried, when its package is admitted, and at every run:
+what was free at the preflight may be taken by a release that was admitted since. Plans are counted for the week to
+come; a run counts what was sent in the week before, and leaves alone whoever has got enough.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,12 +15,15 @@ from pathlib import Path
 from factory.messages import select
 from factory.packages import package_folder, verify
 from factory.releases import Release, list_releases
-from factory.state import read_settings
+from factory.state import FactorySettings, read_settings
 from shared.package import Sealed, Verified
 from shared.preflight import DAYS_PER_WEEK, Contacts, Neighbour
 from shared.sql import file_literal
 from shared.tabular import connect
 from shared.workspace import Workspace
+
+# From these rules on a promise is held to them when its package is admitted.
+ADMISSION_RULES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,40 @@ def contacts_of(workspace: Workspace, arm: Sealed, units: Path, now: datetime, a
 def uncounted(workspace: Workspace, arm: Sealed, problem: str) -> Contacts:
     """What is left to say where nothing could be counted."""
     return Contacts(arm=arm.arm, cap=read_settings(workspace).contacts_per_week, problem=problem)
+
+
+def against_contacts(workspace: Workspace, package: Verified, now: datetime, scratch: Path) -> list[str]:
+    """Why the package may not become a release beside those that are there now; empty where nothing speaks against it.
+
+    What a signed waiver excuses at the gate is excused here too: a run leaves units above the cap alone all the same.
+    Raises Contained or Undecided where an audience cannot be selected.
+    """
+    if package.promise.rules < ADMISSION_RULES:
+        return []
+    own = scratch / "own"
+    own.mkdir(parents=True)
+    units = select(workspace, package, own).rows
+    around = neighbours(workspace, package.digest, now, scratch / "neighbours")
+    found = contacts_of(workspace, package, units, now, around)
+    findings = package.attestation.predicate.findings
+    waived = {each.check for each in findings if each.outcome == "waived" and each.arm in {None, package.arm}}
+    return list(_objections(found, read_settings(workspace), waived))
+
+
+def _objections(found: Contacts, settings: FactorySettings, waived: set[str]) -> Iterator[str]:
+    if found.pressed(settings.above_cap_frac_max) and "contact_pressure" not in waived:
+        others = "".join(f", {each.release} {each.per_week:,}" for each in found.neighbours if each.shared)
+        yield (
+            f"{found.above_cap:,} units would get up to {found.most:,} messages a week, and {found.cap:,} are allowed "
+            f"(this release {found.per_week:,}{others}): end another release by `revoked` in configs/factory.yaml, or "
+            "have contacts_per_week raised there"
+        )
+    if "no_clash" not in waived:
+        for release, units in found.clashing(settings.simultaneous_frac_max).items():
+            yield (
+                f"{units:,} units would get {release} at the same moment: end it by `revoked` in configs/factory.yaml, "
+                "or plan another schedule"
+            )
 
 
 def _reach(arm: Sealed, units: Path, now: datetime) -> Reach:

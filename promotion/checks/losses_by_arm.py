@@ -1,0 +1,164 @@
+"""Was as much lost of every arm, and would it have changed what is concluded?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from promotion.completeness import completeness_of
+from shared import wording
+from shared.console import counted
+from shared.evidence import losses
+from shared.evidence.conclusion import turned
+from shared.evidence.missing import lost_words
+from shared.evidence.model import Completeness, Effect
+from shared.finding import Finding
+
+MEND_IDS = "mend the ids of these outcomes at their source, and run the pilot again"
+MEND = "mend what lost these rows, and run the pilot again"
+
+
+class LossesByArmRule(Rule):
+    """Thresholds. What was lost of one arm only can make an effect out of nothing, however few rows it is.
+
+    Attributes:
+        p_min: how improbable the difference between the arms' losses may be, over all kinds of them; that of the sample
+            ratio (Fabijan et al. 2019).
+        deviation_floor: a smaller difference between the shares of units that lost something is not held against a
+            pilot: Statsig's 0.1 % for the arms' sizes.
+        nobodys_frac_max: of so many outcomes it may stay unknown whose they are before they are held against the arm
+            as well; the share of rows that may be held back.
+    """
+
+    p_min: float = Field(default=losses.P_MIN, gt=0, lt=1)
+    deviation_floor: float = Field(default=losses.DEVIATION_FLOOR, ge=0, lt=1)
+    nobodys_frac_max: float = Field(default=losses.NOBODYS_FRAC_MAX, ge=0, lt=1)
+
+
+def _run(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
+    told, placed = completeness_of(case), case.placement
+    if placed.untold:
+        yield finding(
+            "unevaluable",
+            f"{placed.untold:,} rows were held back, and what they said was not sealed",
+            measured={"untold": placed.untold},
+            remedy="analyse and submit again with this release",
+        )
+        return
+    if placed.misattributed:
+        yield finding(
+            "failed",
+            f"{placed.misattributed:,} rows that were held back name another arm than was drawn for their unit",
+            measured={"misattributed": placed.misattributed},
+            remedy="the Lab would not have written this: find out who did, and run the pilot again",
+        )
+        return
+    found = [*_uneven(told, rule), *_counted_in(case, told), *_nobodys(case, told, rule)]
+    yield from found or [_alike(told, rule)]
+
+
+def _uneven(told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
+    uneven = losses.uneven_ones(told.losses, rule.p_min, rule.deviation_floor)
+    if uneven:
+        worst = min(uneven, key=lambda loss: (loss.p, loss.what))
+        yield finding(
+            "failed",
+            f"{lost_words(worst)} (p {wording.p_value(worst.p)})",
+            measured=_measured(told),
+            threshold=_threshold(rule),
+            remedy=MEND,
+        )
+
+
+def _counted_in(case: Case, told: Completeness) -> Iterator[Finding]:
+    for effect in _turned(case, told.everything):
+        later = _later(told.everything, effect)
+        known = later is not None and later.problem is None
+        yield finding(
+            "failed" if known else "unevaluable",
+            f"with all counted in that was lost, {_said(case, effect, later)}",
+            arm=effect.arm,
+            measured={"counted": effect.estimate, "everything": later.estimate if later else None},
+            remedy=MEND,
+        )
+
+
+def _nobodys(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
+    frac = losses.nobodys(told, case.evidence.outcomes)
+    if frac <= rule.nobodys_frac_max:
+        return
+    charter = case.charter
+    deciding = dict.fromkeys(
+        [*(each.metric for each in charter.primaries), *(rail.metric for rail in charter.guardrails)]
+    )
+    if unknown := [name for name in deciding if not case.promise.metrics[name].adds_up]:
+        yield finding(
+            "unevaluable",
+            f"of {100 * frac:.1f} % of the outcomes nobody knows whose they are, and what they would make of "
+            f"{' and '.join(unknown)} cannot be told",
+            measured={"frac": frac},
+            threshold=rule.nobodys_frac_max,
+            remedy=MEND_IDS,
+        )
+    for effect in _turned(case, told.worst):
+        later = _later(told.worst, effect)
+        yield finding(
+            "unevaluable",
+            f"of {100 * frac:.1f} % of the outcomes nobody knows whose they are; were they held against the arm, "
+            f"{_said(case, effect, later)}",
+            arm=effect.arm,
+            measured={"frac": frac, "counted": effect.estimate, "at_worst": later.estimate if later else None},
+            threshold=rule.nobodys_frac_max,
+            remedy=MEND_IDS,
+        )
+
+
+def _turned(case: Case, after: Sequence[Effect]) -> list[Effect]:
+    """What an arm showed, and would not show so; where nothing was lost there is nothing to compare."""
+    return turned(case.charter, case.promise.metrics, case.evidence.effects, after) if after else []
+
+
+def _later(after: Sequence[Effect], effect: Effect) -> Effect | None:
+    return next((one for one in after if (one.arm, one.metric) == (effect.arm, effect.metric)), None)
+
+
+def _said(case: Case, effect: Effect, later: Effect | None) -> str:
+    metric, part = case.promise.metrics[effect.metric], "a win" if effect.part == "primary" else "kept"
+    if later is None or later.problem is not None:
+        return f"{effect.metric} cannot be compared: {later.problem if later else 'no data'}"
+    return f"{effect.metric} is {wording.effect(metric, later)}, not {wording.effect(metric, effect)}: no longer {part}"
+
+
+def _alike(told: Completeness, rule: LossesByArmRule) -> Finding:
+    lost = sum(sum(loss.units.values()) for loss in told.losses) + sum(loss.unattributed for loss in told.losses)
+    reason = "nothing was lost that an arm could miss"
+    if lost:
+        reason = "no arm lost more than chance explains, and with all of it counted in the conclusions are the same"
+        if unread := sum(told.unread.values()):
+            reason += f"; {counted(unread, 'row')} of it had a value that nobody can read, and could not be counted in"
+    return finding("passed", reason, measured=_measured(told), threshold=_threshold(rule))
+
+
+def _measured(told: Completeness) -> dict[str, Any]:
+    return {
+        loss.what: {"units": loss.units, "unattributed": loss.unattributed, "p": loss.p, "deviation": loss.deviation}
+        for loss in told.losses
+    }
+
+
+def _threshold(rule: LossesByArmRule) -> dict[str, float]:
+    return {"p_min": rule.p_min, "deviation_floor": rule.deviation_floor}
+
+
+CHECK = Check(
+    "losses_by_arm",
+    "Was as much lost of every arm, and would it have changed what is concluded?",
+    "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them",
+    LossesByArmRule,
+    _run,
+    since=2,
+)

@@ -1,0 +1,82 @@
+"""Nonces: what draws a pilot's arms, drawn once for its name when the gate first takes in a promise under it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from shared.anchors import HeadRecord
+from shared.charter import Promise
+from shared.digests import digest_json
+from shared.draw import what_draws
+from shared.errors import Refused
+from shared.ledger import Entry
+from shared.registration import NONCE_BYTES, Registration
+from shared.workspace import Mode
+
+# The ledger's entry for a promise that was taken in; the first one of a name holds its nonce, and what it draws.
+REGISTERED = "registered"
+NONCE, DRAWS = "nonce", "draws"
+
+
+def drawing(entries: Iterable[Entry], promise: Promise, seed: str | None) -> dict[str, str]:
+    """What a promise's entry in the ledger says of the draw: the first one of a name holds nonce and what it draws.
+
+    `entries` are those of the pilot, `seed` that of a rehearsal. Raises Refused where the name was registered before,
+    and this promise would draw other arms by the nonce that is known since then.
+    """
+    first = first_registered(entries)
+    if promise.rules == 1:
+        return {}
+    charter, draws = promise.charter, digest_json(what_draws(promise.charter))
+    if first is None:
+        return {NONCE: drawn_nonce(charter.pilot, seed), DRAWS: draws}
+    if first.body.get(DRAWS) != draws:
+        raise Refused(
+            f"pilot {charter.pilot} was registered with another draw of its arms, and that stands",
+            where=f"pilot {charter.pilot}",
+            expected="arms, weights, control, population, assignment, cluster and layer as they were first",
+            remedy="put these back as they were, or launch the pilot under a new name",
+        )
+    return {}
+
+
+def first_registered(entries: Iterable[Entry]) -> Entry | None:
+    """The entry with which the gate first took in a promise of a pilot; None among entries without any."""
+    return next((entry for entry in entries if entry.kind == REGISTERED), None)
+
+
+def drawn_nonce(pilot: str, seed: str | None) -> str:
+    """A new nonce; with the seed of a rehearsal always the same for a name."""
+    if seed is None:
+        return secrets.token_hex(NONCE_BYTES)
+    return hashlib.sha256(f"{seed}:{pilot}".encode()).hexdigest()[: 2 * NONCE_BYTES]
+
+
+def registrations(entries: Iterable[Entry], workspace: str, mode: Mode) -> list[Registration]:
+    """Each registration with a nonce that a gate's ledger holds, the first one first; what cannot be read is none."""
+    taken: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.kind == REGISTERED:
+            taken.setdefault(entry.subject, []).append(entry)
+    found = [(entry, first_registered(of_pilot)) for of_pilot in taken.values() for entry in of_pilot]
+    said = (_registration(entry, first, workspace, mode) for entry, first in found)
+    return sorted(filter(None, said), key=lambda one: one.ledger.seq)
+
+
+def _registration(entry: Entry, first: Entry | None, workspace: str, mode: Mode) -> Registration | None:
+    try:
+        return Registration(
+            workspace=workspace,
+            mode=mode,
+            pilot=entry.subject,
+            promise=entry.body["promise"],
+            at=entry.at,
+            ledger=HeadRecord(seq=entry.seq, hash=entry.hash),
+            nonce=first.body[NONCE] if first else "",
+        )
+    except (KeyError, ValidationError):
+        return None  # of the first rules, or damaged, which the ledger's own chain tells

@@ -1,0 +1,232 @@
+"""What was lost of one arm makes no effect: as it was found, and as it might be done otherwise."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from scipy.stats import binomtest
+
+from promotion.checks.data_quality import DataQualityRule
+from shared.draw import HELD_OUT
+from tests.promotion.cases import GOOD, Recorded
+from tests.promotion.held_back import NUMBER, held_back
+
+# Of 6,400 customers in each arm 640 visit, whatever they were sent: 25,600 rows, of which 243 are 0.95 %.
+NOTHING = {"control": Recorded(6_400, 640), "letter": Recorded(6_400, 640)}
+LARGE = {"sample": {"units_per_arm": 6_000}, "primary": {"metric": "visit", "minimum_effect": 0.02}}
+CONVERSIONS = f"starts_with(unit, 'control') AND {NUMBER} < 243"
+# And of 800 in each arm 80.
+FEW = {"control": Recorded(800, 80), "letter": Recorded(800, 80)}
+SOME = f"starts_with(unit, 'control') AND {NUMBER} < 40"
+# A tenth of each arm spends 5, and its last 127 (0.99 % of all customers) 60.
+SPENDERS = {arm: Recorded(6_400, 640, (5.0,) * 640 + (0.0,) * 5_633 + (60.0,) * 127) for arm in NOTHING}
+TOP = f"arm = 'control' AND {NUMBER} >= 6273"
+SPEND = {
+    "sample": {"units_per_arm": 6_000},
+    "primary": {"metric": "spend", "minimum_effect": 0.2},
+    "guardrails": [{"metric": "visit", "margin": -0.05}],
+}
+SMALL = f"{NUMBER} < 12 AND starts_with(unit, '{{}}')"
+
+
+def p_of(units):
+    """That all of so many are one arm's of two, by scipy."""
+    return binomtest(units, units, 0.5).pvalue
+
+
+def by_number(found):
+    return next(each for each in found if each.arm is None)
+
+
+def by_effect(found):
+    return next(each for each in found if each.arm == "letter")
+
+
+def test_the_controls_243_conversions_that_were_held_back_make_no_effect(stage, ask):
+    """0.95 % of the rows: too few for the bound on their share, and 3.8 points of visits."""
+    case = stage.case(
+        charter=LARGE, recorded=held_back({"which": CONVERSIONS, "reason": "visit must be at most 1"}, arms=NOTHING)
+    )
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    assert 243 / (case.evidence.exposures + case.evidence.outcomes + 243) < DataQualityRule().held_back_frac_max
+    found = ask("losses_by_arm", case)
+    lost = by_number(found).measured["outcomes: visit must be at most 1"]
+    assert (by_number(found).outcome, lost["units"]) == ("failed", {"control": 243})
+    assert lost["p"] == pytest.approx(p_of(243))
+    # With its 640 visits each arm shows the same.
+    assert (by_effect(found).outcome, by_effect(found).measured["everything"]) == ("failed", pytest.approx(0))
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("outside the time box", {"at": "TIMESTAMPTZ '2026-01-19 08:00:00+00'"}),
+        ("event id used again with other content", {"visit": "7"}),
+        ("at is not a timestamp", {"at": "NULL"}),
+    ],
+)
+def test_the_controls_conversions_make_no_effect_for_whatever_reason_they_are_missing(stage, ask, reason, said):
+    case = stage.case(charter=LARGE, recorded=held_back({"which": SOME, "reason": reason, **said}, arms=FEW))
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    found = ask("losses_by_arm", case)
+    assert by_number(found).measured[f"outcomes: {reason}"]["p"] == pytest.approx(p_of(40))
+    assert (by_effect(found).outcome, by_effect(found).measured["everything"]) == ("failed", pytest.approx(0))
+
+
+def test_values_that_cannot_be_read_in_one_arm_fail_by_their_number(stage, ask):
+    """Nobody can count them in."""
+    move = {"which": SOME, "reason": "visit is not a integer", "visit": "'yes'"}
+    [found] = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
+    assert (found.arm, found.outcome) == (None, "failed")
+    assert found.measured["outcomes: visit is not a integer"]["p"] == pytest.approx(p_of(40))
+
+
+@pytest.mark.parametrize("assignment", ["seen", "held back"])
+def test_127_top_spenders_of_the_control_seen_in_both_arms_make_no_effect(stage, ask, assignment):
+    """Whether both exposures were taken in, or the second one was held back."""
+    twice = f"""SELECT event_id || '-2', unit, 'letter', "at" + INTERVAL 1 MINUTE FROM exposures WHERE {TOP}"""
+    if assignment == "seen":
+        given = {"arms": SPENDERS, "exposures": f"FROM exposures UNION ALL ({twice})"}
+    else:
+        move = {"part": "exposures", "which": TOP, "reason": "unit in two arms"}
+        given = {"recorded": held_back(move, arms=SPENDERS)}
+    case = stage.case(charter=SPEND, **given)
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    assert ask("multiple_exposure", case)[0].outcome == "passed"
+    found = ask("losses_by_arm", case)
+    lost = by_number(found).measured["units seen in two arms"]
+    assert (by_number(found).outcome, lost["units"]) == ("failed", {"control": 127})
+    assert lost["p"] == pytest.approx(p_of(127))
+    assert (by_effect(found).outcome, by_effect(found).measured["everything"]) == ("failed", pytest.approx(0))
+
+
+def test_as_many_lost_in_each_arm_but_the_better_ones_of_one_change_the_conclusion(stage, ask):
+    """40 visitors of the control and 40 customers of the letter who did nothing: no number tells them apart."""
+    idle = f"starts_with(unit, 'letter') AND {NUMBER} >= 760"
+    recorded = held_back(*({"which": which, "reason": "spend is missing"} for which in (SOME, idle)), arms=FEW)
+    [found] = ask("losses_by_arm", stage.case(charter=LARGE, recorded=recorded))
+    assert (found.arm, found.outcome, found.measured["everything"]) == ("letter", "failed", pytest.approx(0))
+    assert found.measured["counted"] == pytest.approx(80 / 800 - 40 / 800)
+
+
+def test_a_guardrail_that_was_kept_only_because_the_arms_losses_were_held_back_fails(stage, ask):
+    """The arm's customers who spent nothing are missing; with them spending fell by 0.67."""
+    arms = {"control": Recorded(600, 60, (1.0, 3.0)), "letter": Recorded(600, 180, (0.0, 1.0, 3.0))}
+    recorded = held_back(
+        {"part": "exposures", "which": f"arm = 'letter' AND {NUMBER} % 3 = 0", "reason": "outside the time box",
+         "at": "TIMESTAMPTZ '2025-01-07 08:00:00+00'"}, arms=arms)  # fmt: skip
+    found = ask("losses_by_arm", stage.case(recorded=recorded))
+    [rail] = [each for each in found if each.arm == "letter" and "spend" in each.reason]
+    assert (rail.outcome, rail.measured["everything"]) == ("failed", pytest.approx(-2 / 3))
+
+
+def test_rows_of_unknown_units_in_one_arm_fail_by_the_arm_they_name(stage, ask):
+    """A customer's own id that the snapshot does not know is not kept, and the arm that the row names is."""
+    move = {
+        "part": "exposures",
+        "which": f"arm = 'control' AND {NUMBER} < 30",
+        "reason": "unknown unit",
+        "unit": "NULL",
+    }
+    found = by_number(ask("losses_by_arm", stage.case(recorded=held_back(move))))
+    assert (found.outcome, found.measured["exposures: unknown unit"]["units"]) == ("failed", {"control": 30})
+    assert found.measured["exposures: unknown unit"]["p"] == pytest.approx(p_of(30))
+
+
+def test_conversions_of_nobody_leave_undecided_what_they_could_undo(stage, ask):
+    """40 outcomes (2.5 %) name no unit that is known, and no arm: had they been the control's, nothing were left."""
+    move = {"which": SOME, "reason": "unknown unit", "unit": "NULL"}
+    case = stage.case(charter=LARGE, recorded=held_back(move, arms=FEW))
+    [found] = ask("losses_by_arm", case)
+    assert (found.arm, found.outcome) == ("letter", "unevaluable")
+    assert found.measured["frac"] == pytest.approx(40 / 1_600)
+    assert found.measured["at_worst"] == pytest.approx(0)
+    [few] = ask("losses_by_arm", case, nobodys_frac_max=0.03)
+    assert few.outcome == "passed"
+
+
+def test_losses_that_are_alike_in_both_arms_pass(stage, ask):
+    """Held back, late, early and in two arms: an untidy winner."""
+    moves = [
+        {"which": SMALL.format(arm), "reason": "spend is not a number", "spend": "'n/a'"} for arm in GOOD
+    ] + [
+        {"which": f"starts_with(unit, '{arm}') AND {NUMBER} BETWEEN 100 AND 109", "reason": "outside the time box",
+         "at": "TIMESTAMPTZ '2026-01-19 08:00:00+00'"} for arm in GOOD
+    ] + [
+        {"part": "exposures", "which": f"arm = '{arm}' AND {NUMBER} IN (120, 121)", "reason": "unit in two arms"}
+        for arm in GOOD
+    ]  # fmt: skip
+    [found] = ask("losses_by_arm", stage.case(recorded=held_back(*moves)))
+    assert (found.outcome, found.measured["all together"]["units"]) == ("passed", {"control": 24, "letter": 24})
+    assert found.measured["all together"]["p"] == 1.0
+
+
+def test_an_arm_with_more_outcomes_may_lose_more_of_them(stage, ask):
+    """A tenth of each arm's outcomes is late, 40 of 400 and 120 of 1,200; by units alone (scipy) p is below 1e-9."""
+    arms = {"control": Recorded(1_200, 120), "letter": Recorded(1_200, 360)}
+    late = {"reason": "outside the time box", "at": "TIMESTAMPTZ '2026-01-19 08:00:00+00'"}
+    which = [f"starts_with(unit, 'control') AND {NUMBER} BETWEEN 120 AND 159",
+             f"starts_with(unit, 'letter') AND {NUMBER} BETWEEN 360 AND 479"]  # fmt: skip
+    moves, silent = [{"which": each, **late} for each in which], f"starts_with(unit, 'control') AND {NUMBER} >= 400"
+    assert binomtest(40, 160, 0.5).pvalue < 1e-9
+    # That of silent customers were no outcomes of theirs at all.
+    moves.append({"which": silent, "reason": HELD_OUT})
+    [found] = ask("losses_by_arm", stage.case(recorded=held_back(*moves, arms=arms)))
+    assert (found.outcome, found.measured["outcomes: outside the time box"]["units"]) == (
+        "passed", {"control": 40, "letter": 120})  # fmt: skip
+
+
+def test_nothing_lost_passes(stage, ask):
+    [found] = ask("losses_by_arm", stage.case())
+    assert (found.outcome, found.measured) == ("passed", {})
+
+
+def test_an_arm_drawn_otherwise_than_a_row_that_was_held_back_says_fails(stage, ask):
+    """A Lab that writes its control's losses to the other arm's account is found by the draw itself."""
+    move = {"which": SMALL.format("control"), "reason": "spend is missing", "assigned": "'letter'"}
+    case = stage.case(charter={"assignment": "pilotplant"}, recorded=held_back(move))
+    [found] = ask("losses_by_arm", case)
+    assert found.outcome == "failed"
+    assert 0 < found.measured["misattributed"] <= 12
+
+
+def test_what_was_held_back_without_what_it_said_is_unevaluable(stage, ask):
+    def forgotten(folder):
+        held_back({"which": SMALL.format("control"), "reason": "spend is missing"})(folder)
+        path = folder / "conflicts.parquet"
+        with duckdb.connect() as connection:
+            rows = f"SELECT kind, event_id, unit, reason FROM '{path}'"
+            connection.execute(f"CREATE TABLE kept AS {rows}")
+            connection.execute(f"COPY kept TO '{path}' (FORMAT parquet)")
+
+    [found] = ask("losses_by_arm", stage.case(recorded=forgotten))
+    assert (found.outcome, found.measured) == ("unevaluable", {"untold": 12})
+
+
+def test_nobody_exposed_is_unevaluable(stage, ask):
+    assert ask("losses_by_arm", stage.case(arms={}))[0].outcome == "unevaluable"
+
+
+def test_losses_of_nobody_are_held_against_the_arm(stage, ask):
+    """40 refunds of 60 dollars each were the letter's, then: 6,400 units, so that it spends 0.375 less."""
+    refunds = {arm: Recorded(6_400, 640, (5.0,) * 640 + (0.0,) * 5_633 + (-60.0,) * 127) for arm in NOTHING}
+    move = {"which": SOME, "reason": "unknown unit", "unit": "NULL", "spend": "-60"}
+    case = stage.case(charter=SPEND, recorded=held_back(move, arms=refunds))
+    told = case.evidence.completeness
+    [counted] = [effect for effect in case.evidence.effects if effect.metric == "spend"]
+    [worst] = [effect for effect in told.worst if effect.metric == "spend"]
+    assert worst.estimate - counted.estimate == pytest.approx(-40 * 60 / 6_400)
+
+
+def test_of_what_does_not_add_up_nothing_is_known_where_outcomes_are_nobodys(stage, ask, left_out):
+    left_out("visit")
+    move = {"which": SOME, "reason": "unknown unit", "unit": "NULL"}
+    found = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
+    assert [each.outcome for each in found if "cannot be told" in each.reason] == ["unevaluable"]
+
+
+def test_what_could_not_be_read_is_said(stage, ask):
+    moves = [{"which": SMALL.format(arm), "reason": "spend is not a number", "spend": "'n/a'"} for arm in GOOD]
+    [found] = ask("losses_by_arm", stage.case(recorded=held_back(*moves)))
+    assert found.outcome == "passed"
+    assert "24 rows of it had a value that nobody can read" in found.reason
