@@ -47,7 +47,7 @@ from shared.keys import FACTORY
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from shared.workspace import Workspace, create, open_workspace
-from tests.makers import allow_small
+from tests.makers import allow_small, copy_of
 
 Stage = Literal["loaded", "launched", "recorded", "submitted"]
 STAGES: tuple[Stage, ...] = ("loaded", "launched", "recorded", "submitted")
@@ -114,12 +114,6 @@ def staged(basetemp: Path, stage: Stage) -> Workspace:
             shutil.copytree(staged(basetemp, STAGES[STAGES.index(stage) - 1]).root, root)
             {"launched": _launched, "recorded": _recorded, "submitted": _submitted}[stage](open_workspace(root))
     return open_workspace(root)
-
-
-def copy_of(template: Workspace, target: Path) -> Workspace:
-    """A workspace of a test's own."""
-    shutil.copytree(template.root, target)
-    return open_workspace(target)
 
 
 def stage_copy(request: pytest.FixtureRequest, target: Path, stage: Stage) -> Workspace:

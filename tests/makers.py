@@ -22,7 +22,7 @@ from shared.files import scratch_in
 from shared.keys import GATE, KeyStore, write_public
 from shared.metrics import read_metrics
 from shared.registration import Registration
-from shared.workspace import Mode, Workspace, create
+from shared.workspace import Mode, Workspace, create, open_workspace
 
 OWNER = "owner@example.com"
 PASSPHRASE = "correct horse"
@@ -59,6 +59,19 @@ def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
         write_public(workspace.promotion / "keys", record)
         write_public(workspace.configs / "trusted_keys", record)
     return workspace
+
+
+def copy_of(template: Workspace, target: Path) -> Workspace:
+    """A workspace of a test's own."""
+    shutil.copytree(template.root, target)
+    return open_workspace(target)
+
+
+def at_work(loaded: Workspace, target: Path) -> Workspace:
+    """The same, at ten past nine of the day in question."""
+    copy = copy_of(loaded, target)
+    copy.clock.set(moment("2026-02-02 09:10"))
+    return copy
 
 
 def set_factory(workspace: Workspace, **fields: Any) -> None:

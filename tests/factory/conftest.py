@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from factory.admission import admit
 from factory.load import load
-from shared.workspace import Workspace, open_workspace
-from tests.makers import customers_csv, make_workspace, moment
+from shared.workspace import Workspace
+from tests.makers import at_work, customers_csv, make_package, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,13 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture
 def workspace(loaded: Workspace, tmp_path: Path) -> Workspace:
     """A loaded rehearsal workspace, at ten past nine of the day in question."""
-    shutil.copytree(loaded.root, tmp_path / "workspace")
-    copy = open_workspace(tmp_path / "workspace")
-    copy.clock.set(moment("2026-02-02 09:10"))
-    return copy
+    return at_work(loaded, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def one_release(loaded: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with one release, `spring-email-letter`; made once, and copied by whoever changes it."""
+    made = at_work(loaded, tmp_path_factory.mktemp("one-release") / "workspace")
+    make_package(made)
+    admit(made)
+    return made

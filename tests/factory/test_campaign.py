@@ -35,6 +35,7 @@ from tests.makers import (
     OCCURRENCE,
     RELEASE,
     SEGMENTS,
+    copy_of,
     customers_csv,
     make_charter,
     make_package,
@@ -47,10 +48,8 @@ KILLED = -signal.SIGKILL
 
 
 @pytest.fixture
-def released(workspace):
-    make_package(workspace)
-    admit(workspace)
-    return workspace
+def released(one_release, tmp_path):
+    return copy_of(one_release, tmp_path / "released")
 
 
 def sent(workspace):

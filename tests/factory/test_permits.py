@@ -16,18 +16,24 @@ from factory.measures import measures
 from factory.releases import list_releases, pause, resume, resume_all, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, Damaged, PilotPlantError, Refused
-from tests.makers import OCCURRENCE, RELEASE, make_charter, make_package, set_factory
+from tests.makers import OCCURRENCE, RELEASE, at_work, copy_of, make_charter, make_package, set_factory
 
 OTHER = "autumn-email-letter"
 
 
-@pytest.fixture
-def released(workspace):
+@pytest.fixture(scope="module")
+def two_releases(loaded, tmp_path_factory):
+    workspace = at_work(loaded, tmp_path_factory.mktemp("two") / "workspace")
     set_factory(workspace, contacts_per_week=14)  # both write daily, to the same customers, a minute apart
     make_package(workspace)
     make_package(workspace, charter=make_charter("autumn-email", cron="1 9 * * *"))
     admit(workspace)
     return workspace
+
+
+@pytest.fixture
+def released(two_releases, tmp_path):
+    return copy_of(two_releases, tmp_path / "released")
 
 
 @contextmanager

@@ -8,16 +8,22 @@ from factory.admission import admit
 from factory.releases import list_releases, pause, resume, resume_all, show_release, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, Refused
-from tests.makers import RELEASE, make_charter, make_package, set_factory
+from tests.makers import RELEASE, at_work, copy_of, make_charter, make_package, set_factory
 
 
-@pytest.fixture
-def released(workspace):
+@pytest.fixture(scope="module")
+def two_releases(loaded, tmp_path_factory):
+    workspace = at_work(loaded, tmp_path_factory.mktemp("two") / "workspace")
     make_package(workspace)
     make_package(workspace, charter=make_charter("autumn-email", cron="0 10 1 * *"))
     set_factory(workspace, contacts_per_week=8)
     admit(workspace)
     return workspace
+
+
+@pytest.fixture
+def released(two_releases, tmp_path):
+    return copy_of(two_releases, tmp_path / "released")
 
 
 def states(workspace):

@@ -23,7 +23,7 @@ from shared.digests import canonical
 from shared.errors import Refused
 from shared.keys import GATE, KeyStore, read_public
 from tests.makers import OWNER, moment
-from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded
+from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded, Stage
 
 REQUESTER, SECOND, THIRD = "requester@example.com", "second@example.com", "third@example.com"
 DECIDES = {"tiers": ["low", "standard", "high"]}
@@ -31,13 +31,20 @@ PERSONS = [{"email": who, "decides": DECIDES} for who in (REQUESTER, OWNER, SECO
 OTHER = "we may gladly do this"
 
 
-@pytest.fixture
-def high(stage):
-    """A pilot of high risk before the gate, and three persons who may decide such ones, the requester among them."""
+@pytest.fixture(scope="module")
+def made(prepared, tmp_path_factory):
+    stage = Stage(prepared).copy(tmp_path_factory.mktemp("made") / "workspace")
     stage.people(*PERSONS)
     for who in (REQUESTER, SECOND):
         enrol(stage.workspace, who)
-    stage.digest = stage.submit(charter={"risk_tier": "high"}).digest
+    return stage, stage.submit(charter={"risk_tier": "high"}).digest
+
+
+@pytest.fixture
+def high(made, tmp_path):
+    """A pilot of high risk before the gate, and three persons who may decide such ones, the requester among them."""
+    stage = made[0].copy(tmp_path / "high")
+    stage.digest = made[1]
     return stage
 
 

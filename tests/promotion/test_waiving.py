@@ -24,7 +24,7 @@ from shared.finding import Finding
 from shared.keys import GATE, KeyStore, read_public
 from shared.waiver import SignedWaiver
 from tests.makers import OWNER, moment
-from tests.promotion.cases import JUDGED, REASON
+from tests.promotion.cases import JUDGED, REASON, Stage
 
 REQUESTER, WARDEN = "requester@example.com", "warden@example.com"
 RIGHT = [{"checks": ["sample_planned", "budget_kept", "guardrails", "charter_frozen"], "tiers": ["standard"]}]
@@ -34,9 +34,9 @@ UNTIL = moment("2026-01-25 00:00")
 UNDERSIZED = {"sample": {"units_per_arm": 300}}
 
 
-@pytest.fixture
-def short(stage):
-    """A pilot with too few units before the gate, and a warden who may waive that."""
+@pytest.fixture(scope="module")
+def made(prepared, tmp_path_factory):
+    stage = Stage(prepared).copy(tmp_path_factory.mktemp("made") / "workspace")
     decides = {"tiers": ["low", "standard", "high"]}
     stage.people(
         {"email": REQUESTER, "waives": RIGHT},
@@ -47,6 +47,12 @@ def short(stage):
         enrol(stage.workspace, who)
     stage.submit(charter=UNDERSIZED)
     return stage
+
+
+@pytest.fixture
+def short(made, tmp_path):
+    """A pilot with too few units before the gate, and a warden who may waive that."""
+    return made.copy(tmp_path / "short")
 
 
 def give(stage, who=WARDEN, *, check="sample_planned", reason=WHY, until=UNTIL, arm=None):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from factory.admission import admit
 from factory.preflight import kill_switch
 from factory.preflight.kill_switch import try_kill_switch
 from factory.releases import list_releases, pause, stop_all
 from factory.state import open_factory
-from tests.makers import RELEASE, make_package
+from tests.makers import RELEASE, copy_of
 
 
 @pytest.fixture
-def released(workspace):
-    make_package(workspace)
-    admit(workspace)
-    return workspace
+def released(one_release, tmp_path):
+    return copy_of(one_release, tmp_path / "released")
 
 
 def state(workspace):
