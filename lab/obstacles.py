@@ -16,7 +16,7 @@ from lab.precedents import precedents
 from lab.state import read_settings
 from lab.traits import unusable
 from shared.bounds import SINCE as BOUNDED_SINCE
-from shared.bounds import objections, read_bounds
+from shared.bounds import Objection, objections, read_bounds
 from shared.charter import Arm, Charter
 from shared.confined import audience, check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
@@ -271,9 +271,16 @@ def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
         yield Refused(
             f"`{each.part}`: {each.reason}",
             where=_place(charter),
-            expected=f"within {each.threshold:g}: `promise_reasonable` in configs/gate.yaml",
+            expected=f"{_asked(each)}, by `promise_reasonable` in configs/gate.yaml",
             remedy=each.remedy,
         )
+
+
+def _asked(objection: Objection) -> str:
+    """The bound, and on which side of it a number may lie."""
+    if objection.threshold < 0:
+        return f"{objection.threshold:g} or closer to zero"
+    return f"{objection.threshold:g} or {'more' if objection.measured < objection.threshold else 'less'}"
 
 
 def _of_layer(room: Room, charter: Charter) -> Iterator[Refused]:

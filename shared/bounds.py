@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -211,12 +211,13 @@ def _of_harm(
     part: str, name: str, margin: float, metric: Metric, level: Level | None, bounds: Bounds
 ) -> Iterator[Objection]:
     """What speaks against a margin: that nothing could ever break it, or that too much could be lost within it."""
-    impossible = list(_of_possible(part, name, margin, metric, level, bounds))
-    yield from impossible
     scale = _scale(metric, level)
-    if impossible or scale is None or abs(margin) <= bounds.margin_frac_max * scale:
+    most = math.inf if scale is None else bounds.margin_frac_max * scale
+    impossible = list(_of_possible(part, name, margin, metric, level, bounds))
+    for each in impossible:  # what is possible may still be too much
+        yield replace(each, threshold=-metric.sign * min(abs(each.threshold), most))
+    if impossible or scale is None or abs(margin) <= most:
         return
-    most = bounds.margin_frac_max * scale
     yield Objection(
         part,
         f"a margin of {margin:g} would let {name} get worse by more than {bounds.margin_frac_max:g} of "

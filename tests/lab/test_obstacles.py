@@ -244,26 +244,37 @@ ASSUMED = "units_per_arm: 150, assume: {spend: {mean: 1.6, sd: 9}}"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "told", "asked"),
     [
-        ("units_per_arm: 150", "units_per_arm: 150, alpha: 0.2", "`sample.alpha`: an error rate of 0.2"),
-        ("units_per_arm: 150", "units_per_arm: 150, power: 0.5", "`sample.power`: a power of 0.5"),
-        ("units_per_arm: 150", "units_per_arm: 2", "`sample.units_per_arm`: 2 units per arm show nothing"),
-        ("margin: -0.9", "margin: -1000000000.0", "`guardrails[0].margin`: spend can hardly get worse by 1e+09"),
+        ("units_per_arm: 150", "units_per_arm: 150, alpha: 0.2", "`sample.alpha`: an error rate", "0.05 or less"),
+        ("units_per_arm: 150", "units_per_arm: 150, power: 0.5", "`sample.power`: a power of 0.5", "0.8 or more"),
+        ("units_per_arm: 150", "units_per_arm: 2", "`sample.units_per_arm`: 2 units per arm", "100 or more"),
+        ("margin: -0.9", "margin: -1000000000.0", "`guardrails[0].margin`: spend can hardly get worse by 1e+09",
+         "-1000 or closer to zero"),
         # Half of the 1.60 dollars that are assumed is 0.80.
-        ("units_per_arm: 150", ASSUMED, "`guardrails[0].margin`: a margin of -0.9 would let spend get worse"),
-        ("minimum_effect: 0.05", "minimum_effect: 1.5", "`primary.minimum_effect`: a gain of 1.5 in visit cannot be"),
+        ("units_per_arm: 150", ASSUMED, "`guardrails[0].margin`: a margin of -0.9 would let spend get worse",
+         "-0.8 or closer to zero"),
+        ("minimum_effect: 0.05", "minimum_effect: 1.5", "`primary.minimum_effect`: a gain of 1.5 in visit cannot be",
+         "1 or less"),
     ],
-)
-def test_a_promise_that_nothing_could_break_is_not_launched(bounded, old, new, told):
+)  # fmt: skip
+def test_a_promise_that_nothing_could_break_is_not_launched(bounded, old, new, told, asked):
     draft(bounded, PILOT, (CARD, ""), (old, new))
     [problem] = problems(bounded)
+    assert problem.expected.startswith(asked)
     assert isinstance(problem, Refused)
     assert problem.what.startswith(told)
     assert problem.remedy
     with pytest.raises(Refused, match=re.escape(told)):
         launch(bounded, PILOT, register)
     assert not room_entries(bounded, "launched")
+
+
+def test_the_bound_that_is_named_is_the_one_that_is_held_to(bounded):
+    """No more than 1.60 dollars can be lost, and 0.80 may be."""
+    draft(bounded, PILOT, (CARD, ""), ("units_per_arm: 150", ASSUMED), ("margin: -0.9", "margin: -50.0"))
+    [problem] = problems(bounded)
+    assert problem.expected.startswith("-0.8 or closer to zero")
 
 
 def test_a_margin_of_less_than_half_of_what_is_assumed_is_launched(bounded):

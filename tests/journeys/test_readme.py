@@ -1,0 +1,51 @@
+"""What README shows of a first pilot, pasted as it stands: the gate admits it, and the Factory takes it over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pilotplant.demo.shop import open_shop, write_customers
+
+README = Path(__file__).parent.parent.parent / "README.md"
+FIRST, NEXT = "## Your first pilot", "## Deciding"
+FOREVER = "pilotplant factory up        # Ctrl-C stops it"
+
+
+def commands():
+    """All commands of the section, in their order."""
+    section = README.read_text().partition(FIRST)[2].partition(NEXT)[0]
+    return "\n".join(block.strip("\n") for block in section.split("```")[1::2])
+
+
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory):
+    home = tmp_path_factory.mktemp("readme") / "pilot-plant"
+    (home / "demo" / "inputs").mkdir(parents=True)
+    write_customers(open_shop(None), home / "demo" / "inputs" / "customers.csv")
+    script = commands()
+    assert FOREVER in script
+    enters = "cd ../my-team\n"  # from where on the same arms are drawn in every run of this test
+    assert enters in script
+    script = script.replace(enters, enters + "echo 'nonce_seed: readme' >> configs/gate.yaml\n", 1)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", script.replace(FOREVER, "pilotplant factory admit")],
+        cwd=home, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    return home.parent / "my-team", done
+
+
+def test_every_command_ends_well(pasted):
+    _, done = pasted
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_gate_admits_and_the_factory_has_the_release(pasted):
+    team, done = pasted
+    assert "email: ADMIT" in done.stdout
+    assert (team / "var" / "factory" / "permits" / "spring-offer-email").exists()
