@@ -35,7 +35,7 @@ from tests.makers import (
     OCCURRENCE,
     RELEASE,
     SEGMENTS,
-    copy_of,
+    at_work,
     customers_csv,
     make_charter,
     make_package,
@@ -49,7 +49,7 @@ KILLED = -signal.SIGKILL
 
 @pytest.fixture
 def released(one_release, tmp_path):
-    return copy_of(one_release, tmp_path / "released")
+    return at_work(one_release, tmp_path / "released")
 
 
 def sent(workspace):

@@ -16,7 +16,7 @@ from factory.measures import measures
 from factory.releases import list_releases, pause, resume, resume_all, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, Damaged, PilotPlantError, Refused
-from tests.makers import OCCURRENCE, RELEASE, at_work, copy_of, make_charter, make_package, set_factory
+from tests.makers import OCCURRENCE, RELEASE, at_work, make_charter, make_package, set_factory
 
 OTHER = "autumn-email-letter"
 
@@ -33,7 +33,7 @@ def two_releases(loaded, tmp_path_factory):
 
 @pytest.fixture
 def released(two_releases, tmp_path):
-    return copy_of(two_releases, tmp_path / "released")
+    return at_work(two_releases, tmp_path / "released")
 
 
 @contextmanager

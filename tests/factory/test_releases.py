@@ -8,7 +8,7 @@ from factory.admission import admit
 from factory.releases import list_releases, pause, resume, resume_all, show_release, stop_all
 from factory.state import open_factory
 from shared.errors import BadInput, Refused
-from tests.makers import RELEASE, at_work, copy_of, make_charter, make_package, set_factory
+from tests.makers import RELEASE, at_work, make_charter, make_package, set_factory
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def two_releases(loaded, tmp_path_factory):
 
 @pytest.fixture
 def released(two_releases, tmp_path):
-    return copy_of(two_releases, tmp_path / "released")
+    return at_work(two_releases, tmp_path / "released")
 
 
 def states(workspace):

@@ -8,12 +8,12 @@ from factory.preflight import kill_switch
 from factory.preflight.kill_switch import try_kill_switch
 from factory.releases import list_releases, pause, stop_all
 from factory.state import open_factory
-from tests.makers import RELEASE, copy_of
+from tests.makers import RELEASE, at_work
 
 
 @pytest.fixture
 def released(one_release, tmp_path):
-    return copy_of(one_release, tmp_path / "released")
+    return at_work(one_release, tmp_path / "released")
 
 
 def state(workspace):
