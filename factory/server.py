@@ -80,6 +80,8 @@ class PrefectServer:
                 told = now
                 self.say(f"still waiting for Prefect's server ({now - began:.0f} s)")
             time.sleep(POLL_S)
+        for page in (self.home / "ui").rglob("*"):  # which Prefect copies with the modes that its package has
+            page.chmod(0o700 if page.is_dir() else 0o600)
         self.say(f"the server is ready after {time.monotonic() - began:.0f} s")
 
     def start_worker(self, workspace: Path) -> None:

@@ -49,6 +49,13 @@ def plant(loaded, tmp_path_factory):
     assert not running.workspace.factory.joinpath("prefect", "password").exists()
 
 
+def test_nothing_that_prefect_writes_is_open_to_other_accounts(plant):
+    """Its pages too, which it copies from its package."""
+    files = [path for path in (plant.workspace.factory / "prefect").rglob("*") if not path.is_symlink()]
+    assert any(path.suffix == ".html" for path in files)
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
 @pytest.fixture
 def evil(tmp_path):
     """A script that leaves a trace where it is run."""
