@@ -16,7 +16,7 @@ from pathlib import Path
 from factory import processes
 from factory.door import HOST
 from shared.errors import BadInput, Undecided
-from shared.files import write_atomically
+from shared.files import give_mode, mode_in, write_atomically
 
 USER = "pilotplant"
 # Measured: ready after 6 to 9 s, 15 to 20 s the first time; a busy machine takes several times that.
@@ -81,7 +81,7 @@ class PrefectServer:
                 self.say(f"still waiting for Prefect's server ({now - began:.0f} s)")
             time.sleep(POLL_S)
         for page in (self.home / "ui").rglob("*"):  # which Prefect copies with the modes that its package has
-            page.chmod(0o700 if page.is_dir() else 0o600)
+            give_mode(page, mode_in(page.parent, of_folder=page.is_dir()))
         self.say(f"the server is ready after {time.monotonic() - began:.0f} s")
 
     def start_worker(self, workspace: Path) -> None:

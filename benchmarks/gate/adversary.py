@@ -15,7 +15,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gate import conventional
-from benchmarks.gate.classes import HALF, NOTHING, OPENS, WINNER, Fault, Held, Pilot, PilotClass, Retold, everywhere
+from benchmarks.gate.classes import (
+    HALF,
+    NOTHING,
+    OPENS,
+    SILENT_FROM,
+    SILENT_UNTIL,
+    WINNER,
+    Fault,
+    Held,
+    Pilot,
+    PilotClass,
+    Retold,
+    everywhere,
+)
 from benchmarks.gate.shop import ALPHA, ARM, CONTROL, DAY_S, USUAL, Customers, Habits
 from shared.clock import rfc3339
 from shared.engines.protocol import NOT_ASSIGNED
@@ -97,7 +110,7 @@ def silent(days: int) -> Fault:
 
     def fault(rng: np.random.Generator, pilot: Pilot) -> Pilot:
         customers = pilot.customers
-        start = int(rng.integers(3, 11 - days)) * DAY_S
+        start = int(rng.integers(SILENT_FROM, SILENT_UNTIL - days)) * DAY_S
         inside = (customers.visited >= start) & (customers.visited < start + days * DAY_S)
         return replace(pilot, customers=_unseen(customers, inside & ~customers.treated))
 

@@ -28,6 +28,8 @@ from tests.makers import moment
 
 REQUESTER = "requester@example.com"
 OPENS = moment("2026-01-05 00:00")
+# Between these days of the time box an arm's recording may be down.
+SILENT_FROM, SILENT_UNTIL = 3, 11
 # What is promised of each class: admitted as often as the plan implies, at most so often, or never.
 Promise = Literal["as planned", "at most", "never"]
 

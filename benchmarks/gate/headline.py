@@ -127,17 +127,18 @@ def simulate(classes: Sequence[PilotClass], pilots: int | None = None) -> list[R
         for start in range(0, counts[one.name], one.together)
     ]
     known = shards.Shards.of_this_gate()
-    missing = [batch for batch in batches if known.read(batch) is None]
+    found = {batch: known.read(batch) for batch in batches}
+    missing = [batch for batch, rows in found.items() if rows is None]
     with get_context("spawn").Pool(os.cpu_count()) as pool:
         for done, (batch, rows) in enumerate(pool.imap_unordered(run, missing), start=1):
             known.write(batch, rows)
+            found[batch] = rows
             sys.stderr.write(f"\r{done} of {len(missing)} workspaces")
     sys.stderr.write("\n")
-    found = {
-        one.name: [row for batch in batches if batch[0] == one.name for row in known.read(batch) or ()]
-        for one in classes
-    }
-    return [Result(one, *zip(*found[one.name], strict=True), _implied(one)) for one in classes]  # type: ignore[arg-type]
+    rows_of: dict[str, list[shards.Row]] = {one.name: [] for one in classes}
+    for (name, _, _), rows in found.items():
+        rows_of[name] += rows or ()
+    return [Result(one, *zip(*rows_of[one.name], strict=True), _implied(one)) for one in classes]  # type: ignore[arg-type]
 
 
 def _implied(one: PilotClass) -> float:

@@ -23,7 +23,7 @@ def admitted(one: PilotClass, draws: int = DRAWS) -> float:
     rng = np.random.default_rng(SEED)
     arms = _counts(rng, one, draws)
     treated, control = (arm.sum(axis=1) for arm in arms)
-    passed = _primary(treated, control) & _guardrail(treated, control) & _ratio(treated, control)
+    passed = shows(treated, control) & _ratio(treated, control)
     passed &= _reasonable(control) & ~_wears_off(treated, control) & ~_harmed(*arms)
     if one.kill_at is not None:
         passed &= ~_killed(treated, control, one.kill_at)
@@ -58,6 +58,11 @@ def _difference(x: np.ndarray, n: np.ndarray, y: np.ndarray, m: np.ndarray) -> t
     se2 = parts[0] + parts[1]
     with np.errstate(all="ignore"):
         return p - q, np.sqrt(se2), se2**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
+
+
+def shows(treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Whether the arm wins, and harm beyond the margin is ruled out; counts by draw and what customers did."""
+    return _primary(treated, control) & _guardrail(treated, control)
 
 
 def _primary(treated: np.ndarray, control: np.ndarray) -> np.ndarray:

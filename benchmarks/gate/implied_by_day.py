@@ -7,11 +7,12 @@ that chance explains it by none of three yardsticks.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom, hypergeom, t
+from scipy.stats import binom, hypergeom
 
 from benchmarks.gate import conventional
-from benchmarks.gate.classes import PilotClass
-from benchmarks.gate.shop import ALPHA, MARGIN, MINIMUM, USUAL, customers_needed, units_planned
+from benchmarks.gate.classes import SILENT_FROM, SILENT_UNTIL, PilotClass
+from benchmarks.gate.implied import shows
+from benchmarks.gate.shop import USUAL, customers_needed, units_planned
 
 DRAWS, SEED = 4_000, 20260105
 DAYS, LONGEST, STREAMS, ARMS = conventional.DAYS, 7, 3, 2
@@ -30,7 +31,7 @@ def admitted(one: PilotClass, draws: int = DRAWS) -> float:
         bought = rng.binomial(counts, USUAL.buy / USUAL.visit)
         for stream in (counts, bought):
             stream[1, _lost_days(rng, one)] = 0
-        passed += _shows(counts, bought, sizes) and not _found(counts, bought, sizes)
+        passed += bool(shows(*_did(counts, bought, sizes))[0]) and not _found(counts, bought, sizes)
     return passed / draws
 
 
@@ -43,19 +44,14 @@ def _visits_by_day() -> np.ndarray:
 def _lost_days(rng: np.random.Generator, one: PilotClass) -> slice:
     if one.late_days:
         return slice(DAYS - one.late_days, DAYS)
-    start = int(rng.integers(3, 11 - one.silent_days))
+    start = int(rng.integers(SILENT_FROM, SILENT_UNTIL - one.silent_days))
     return slice(start, start + one.silent_days)
 
 
-def _shows(counts: np.ndarray, bought: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether the arm wins, and harm is ruled out, by Welch's t."""
-    visited, spent = counts.sum(axis=1) / sizes, bought.sum(axis=1) / sizes
-    win, error = visited[0] - visited[1], np.sqrt((visited * (1 - visited) / (sizes - 1)).sum())
-    df = sizes.sum() - 2
-    if win < MINIMUM or 2 * t.sf(win / error, df) > ALPHA:
-        return False
-    error = np.sqrt((spent * (1 - spent) / (sizes - 1)).sum())
-    return bool(t.sf((spent[0] - spent[1] - MARGIN) / error, df) <= ALPHA)
+def _did(counts: np.ndarray, bought: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """Per arm one draw of `implied`'s counts, where nobody tells early visits from late ones."""
+    visits, buys = counts.sum(axis=1), bought.sum(axis=1)
+    return [np.array([[buys[arm], visits[arm] - buys[arm], 0, 0, sizes[arm] - visits[arm]]]) for arm in range(ARMS)]
 
 
 def _found(counts: np.ndarray, bought: np.ndarray, sizes: np.ndarray) -> bool:

@@ -65,13 +65,13 @@ def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
     arms = tuple(weights)
     known = pre_period(case.candidate.data, arms, told, charter.cluster, units_per_column=rule.units_per_column)
     left = {"left_out": list(known.left_out)} if known.left_out else {}
-    drawn = len(known.arms)
+    drawn, of = len(known.arms), "cluster" if charter.cluster else "unit"
     empty = [arm for number, arm in enumerate(arms) if not (known.arms == number).any()]
     if not known.labels or empty:
         why = (
             f"nobody is in {', '.join(empty)}"
             if empty
-            else f"{counted(drawn, 'cluster' if charter.cluster else 'unit')} are too few"
+            else f"{counted(drawn, of)} are too few"
             if known.left_out
             else "nothing published tells them apart"
         )
@@ -92,11 +92,7 @@ def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
         },
         "threshold": {"p_min": rule.p_min, "p_min_each": limit},
     }  # fmt: skip
-    aside = (
-        f"; not compared, with so few {'clusters' if charter.cluster else 'units'}: {', '.join(known.left_out)}"
-        if known.left_out
-        else ""
-    )
+    aside = f"; not compared, with so few {of}s: {', '.join(known.left_out)}" if known.left_out else ""
     over = f"{counted(len(known.labels), 'column')} known before the pilot"
     if min(found.largest, found.together) < limit:
         told_by = [

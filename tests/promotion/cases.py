@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +64,7 @@ from shared.people import Tier
 from shared.registration import Registration
 from shared.room import Room
 from shared.workspace import Workspace, open_workspace
-from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, make_charter, moment
+from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, copy_of, make_charter, moment
 from tests.promotion.preflights import passing, put
 
 PILOT = "spring-email"
@@ -124,8 +123,7 @@ class Stage:
 
     def copy(self, root: Path) -> Stage:
         """The same workspace once more, in another folder."""
-        shutil.copytree(self.workspace.root, root)
-        return Stage(open_workspace(root))
+        return Stage(copy_of(self.workspace, root))
 
     def charter(self, **changes: Any) -> Charter:
         """A charter with one treatment arm, `letter`, and a guardrail."""
