@@ -30,7 +30,8 @@ def pilot_data(folder, exposures=(), outcomes=(), conflicts=()):
             if rows:
                 columns_of = [list(column) for column in zip(*rows, strict=True)]
                 connection.execute(f"INSERT INTO t SELECT {', '.join(['unnest(?)'] * len(columns_of))}", columns_of)
-            connection.execute(f"COPY (SELECT uuid()::VARCHAR AS event_id, * FROM t) TO '{path}' (FORMAT parquet)")
+            named = f"SELECT '{path.stem}-' || row_number() OVER () AS event_id, * FROM t"
+            connection.execute(f"COPY ({named}) TO '{path}' (FORMAT parquet)")
     return data
 
 
