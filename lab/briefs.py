@@ -154,12 +154,15 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
     start = workspace.clock.now().astimezone(ZoneInfo(ZONE)).date() + timedelta(days=1)
     end = start + timedelta(weeks=full.weeks or 1)
     guardrails = _guardrails(catalogue, str(full.metric))
+    minimum_effect = full.minimum_effect or math.nan
     taken = {full.metric, *(rail for rail, _ in guardrails)}
     return {
         **full.model_dump(exclude={"believe", "minimum_effect"}),
         "pilot": name,
         "we_believe": full.believe,
-        "minimum_effect": plain_number(full.minimum_effect or math.nan),
+        "minimum_effect": plain_number(minimum_effect),
+        # As a first guess: twice the gain that would be worth it, lost.
+        "kill": plain_number(-metric.sign * 2 * minimum_effect),
         "unit": metric.unit,
         "proportion": metric.kind == "proportion",
         "guardrails": guardrails,

@@ -21,6 +21,7 @@ from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
+from shared.line import Uncarried
 from shared.metrics import Metric
 from shared.register import LineOf
 from shared.workspace import Workspace
@@ -135,7 +136,9 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
         )
     notes += [*paying(frozen.promise), *unguarded(charter)]
     metrics = frozen.promise.metrics
-    notes += [] if launched else [each.told() for each in similar_pilots(room, frozen)]
+    # Of an attempt that has to name what it follows nobody asks whether it follows anything.
+    counted = launched or any(isinstance(problem, Uncarried) for problem in examined.problems)
+    notes += [] if counted else [each.told() for each in similar_pilots(room, frozen)]
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)
     plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])

@@ -16,6 +16,7 @@ from lab.freezing import Frozen
 from lab.likeness import Similar, similar
 from lab.outlooks import Outlook, Sample, outlook_of, sample_of, with_days_needed
 from lab.precedents import Precedent, cost_per_unit, precedents
+from shared.bounds import SINCE as BOUNDED_SINCE
 from shared.charter import Charter
 from shared.digests import hex_of
 from shared.evidence.detection import detection_of
@@ -127,7 +128,7 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
     known = baselines(frozen, past)
     outlooks = tuple(outlook_of(frozen, name, known[name], sample) for name in charter.measured)
     deciding = (charter.primary.metric, *(rail.metric for rail in charter.guardrails))
-    unknown = [f"`{n}` cannot be forecast: {k.reason}" for n in charter.measured if isinstance(k := known[n], Unknown)]
+    unknown = [_unknown(frozen, n, k) for n in charter.measured if isinstance(k := known[n], Unknown)]
     given = {name: k.baseline for name, k in known.items() if isinstance(k, Known)}
     other = _other_plan(charter)
     if other is not None:
@@ -149,6 +150,14 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
         tuple(clashes(room, frozen)),
         tuple(similar(room, charter)),
     )
+
+
+def _unknown(frozen: Frozen, name: str, why: Unknown) -> str:
+    """That a metric cannot be forecast, and that what the charter asks of it cannot be held against anything yet."""
+    told = f"`{name}` cannot be forecast: {why.reason}"
+    if name in frozen.promise.charter.bounded and frozen.promise.rules >= BOUNDED_SINCE:
+        told += ". Until then its numbers in the charter are first checked by the gate, when nothing can be changed"
+    return told
 
 
 def _other_plan(charter: Charter) -> str | None:

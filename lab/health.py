@@ -88,7 +88,7 @@ def health(
         findings += _of_evidence(evidence)
     condition: Condition = "trouble" if findings else "unknown" if evidence is None else "good"
     behind = as_of is not None and counts.last is not None and parse_rfc3339(counts.last) > as_of
-    told = () if evidence is None else tuple(killed(pilot, evidence))
+    told = () if evidence is None else tuple(killed(pilot, evidence, running=not ended))
     return Health(condition, tuple(findings), as_of, behind, told)
 
 

@@ -16,7 +16,7 @@ import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
-from lab.judging import IN_THE_FUTURE, Judge, Judged
+from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, Judge, Judged
 from lab.personal import Guard
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import batches, open_lab
@@ -25,10 +25,11 @@ from shared.contracts import Column, Contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
 from shared.engines.placement import MADE_UP, SYNTHETIC
+from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.room import Room
-from shared.sql import file_literal, identifier
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, write_table
 from shared.workspace import Workspace
 
@@ -37,6 +38,9 @@ PARTS = ("exposures", "outcomes", "conflicts")
 EXPOSED_AT = "exposed_at"
 # Of rows that are held back; under rules 1 only why they are.
 _HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
+
+# In fewer exposures a few wrong arms say nothing of the whole file.
+_ARMS_SEEN_MIN = 20
 
 _EXPOSURE = [
     Column(name="event_id", type="string", required=True),
@@ -224,6 +228,7 @@ class _Intake:
                       for part in PARTS}  # fmt: skip
             reasons = self._reasons(scratch / "conflicts.parquet")
             self._require_its_time(counts, reasons)
+            self._require_its_draw(counts)
             early = self._early(scratch)
             reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
@@ -270,6 +275,35 @@ class _Intake:
             + (f"; in this rehearsal: pilotplant clock {rfc3339(last + timedelta(minutes=1))}"
                if self.room.workspace.mode == "rehearsal" else ", or mend the clock that wrote it"),
         )  # fmt: skip
+
+    def _require_its_draw(self, counts: dict[str, int]) -> None:
+        """Raises Refused where some rows of a file would count whose arms are not those of this pilot's draw.
+
+        Arms that were drawn by something else agree with the draw for some units by chance. Were these rows taken,
+        they would count, and their event ids would stand against the right file. The bound is half of the share of
+        units that would disagree if the file's arms had nothing to do with the draw.
+        """
+        if "exposures" not in self.judged or not counts["exposures"] + counts["outcomes"]:
+            return
+        misplaced = f"_reason IN ({literal(UNKNOWN_ARM)}, {literal(NOT_ASSIGNED)})"
+        row = self.connection.execute(
+            f"SELECT count(*) FILTER ({misplaced}), count(*) FILTER ({misplaced} OR coalesce(_reason, '') = ''), "
+            f"min({ROW}) FILTER ({misplaced}) FROM judged_exposures"
+        ).fetchone()
+        wrong, seen, first = row or (0, 0, None)
+        shares = [weight / sum(self.pilot.charter.weights.values()) for weight in self.pilot.charter.weights.values()]
+        by_chance = 1 - sum(share**2 for share in shares)
+        if seen < _ARMS_SEEN_MIN or wrong <= seen * by_chance / 2:
+            return
+        name = self.pilot.name
+        raise Refused(
+            f"{wrong:,} of {seen:,} exposures name another arm than the one that {name} has for their unit, "
+            "and nothing was kept",
+            where=f"pilot {name}, first in row {first}",
+            expected=f"the arms that `pilotplant lab assign {name}` writes",
+            remedy="look whether the file is another pilot's, or whether the system that exposes the units draws arms "
+            "by itself; a pilot whose arms are drawn there says `assignment: source` in its charter",
+        )
 
     def _part_sql(self, part: str) -> str:
         if part == "conflicts":

@@ -25,6 +25,7 @@ from shared.tabular import ROW, typed_sql
 # Says nothing against a row but when it came: the same row may be taken later.
 IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
+UNKNOWN_ARM = "unknown arm"
 # Of such columns a text is kept only where it reads as one: what does not may be anything, and nothing counts it.
 _READ_AS: dict[ColumnType, str] = {"integer": "DOUBLE", "number": "DOUBLE"}
 # Never a conflict's reason: a row that says what was said before, word for word.
@@ -163,7 +164,7 @@ class Judge:
         """What may not be of an exposure: its arm, or that there is one at all."""
         draw = self.pilot.draw(self.room.workspace)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
-        rules = {"unknown arm": f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
+        rules = {UNKNOWN_ARM: f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
         if self.pilot.charter.assignment == "pilotplant":
             rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit', _CLUSTER)}"
         return rules

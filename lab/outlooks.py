@@ -28,7 +28,7 @@ class Sample:
         population: rows of the population's table.
         available: of these, the ones in the pilot's slice of its layer, and in no holdout of the workspace.
         per_day: units exposed per day in past pilots of it; None where nobody knows, and everybody is taken at once.
-        units: how many will be exposed in the time box.
+        units: how many will be exposed in the time box, or until `enrol_until`.
         per_arm: of these, each arm's expected part, the control's among them.
         days: the time box's.
         days_needed: until every arm has the units that it needs for the planned power; None where that is not known.
@@ -84,7 +84,10 @@ class Outlook:
 
 
 def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
-    """Who will be exposed: the population's part in the pilot's layer, as fast as past pilots reached it."""
+    """Who will be exposed: the population's part in the pilot's layer, as fast as past pilots reached it.
+
+    Past pilots enrolled on most of their days, so a pilot that enrols on fewer has fewer units.
+    """
     charter = frozen.promise.charter
     rows = frozen.snapshot.manifest.tables[charter.population].rows
     days = (charter.time_box.end - charter.time_box.start).days
@@ -92,7 +95,8 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     per_day = traffic(past)
     per_day = None if per_day is None else per_day * float(slice_)
     available = taking_part(frozen)
-    units = available if per_day is None else min(available, int(per_day * days))
+    enrolling = ((charter.time_box.enrol_until or charter.time_box.end) - charter.time_box.start).days
+    units = available if per_day is None else min(available, int(per_day * enrolling))
     total = sum(charter.weights.values())
     per_arm = {arm: int(units * weight / total) for arm, weight in charter.weights.items()}
     return Sample(rows, available, per_day, units, per_arm, days)
@@ -108,7 +112,9 @@ def with_days_needed(charter: Charter, sample: Sample, outlooks: Sequence[Outloo
     wanted = max(n for n in needs if n is not None) * float(sum(weights.values()) / min(weights.values()))
     if wanted > sample.available:
         return sample
-    weeks = math.ceil(wanted / sample.per_day / DAYS_PER_WEEK)
+    box = charter.time_box
+    watching = (box.end - box.enrol_until).days if box.enrol_until else 0
+    weeks = math.ceil((wanted / sample.per_day + watching) / DAYS_PER_WEEK)
     return replace(sample, days_needed=max(1, weeks) * DAYS_PER_WEEK)
 
 

@@ -46,15 +46,15 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         lost=arms.lost(pilot, evidence),
         cost=cost,
         interim=interim,
-        warnings=warnings(pilot, evidence),
+        warnings=warnings(pilot, evidence, running=interim),
         now=now,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
 
 
-def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
+def warnings(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
     """What must be read before any number: harm that closes a pilot, arms of the wrong size, one closed early."""
-    found, ratio = killed(pilot, evidence), evidence.health.sample_ratio
+    found, ratio = killed(pilot, evidence, running=running), evidence.health.sample_ratio
     if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append(
             f"Do not trust these effects: the arms' sizes are not those that were planned (p {wording.p_value(ratio.p)}"
@@ -70,16 +70,16 @@ def warnings(pilot: Pilot, evidence: Evidence) -> list[str]:
     return found
 
 
-def killed(pilot: Pilot, evidence: Evidence) -> list[str]:
-    """A sentence for each kill criterion that is met, with the arm that meets it."""
-    return [_killed(pilot, answer) for answer in met(pilot.promise, evidence)]
+def killed(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
+    """A sentence for each kill criterion that is met, with the arm that meets it and, while it runs, what to do."""
+    return [_killed(pilot, answer, running=running) for answer in met(pilot.promise, evidence)]
 
 
-def _killed(pilot: Pilot, answer: Answer) -> str:
+def _killed(pilot: Pilot, answer: Answer, *, running: bool) -> str:
     name = answer.criterion.metric
     told = f"Arm {answer.arm} does harm: {wording.kill_criterion(pilot.promise.metrics[name], answer)}"
     close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {name}"'
-    return told + ("." if pilot.ended_at else close)
+    return told + (close if running else ".")
 
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:

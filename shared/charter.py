@@ -407,6 +407,14 @@ class Charter(Part):
         return (*primaries, *(rail.metric for rail in self.guardrails), *self.secondary)
 
     @property
+    def bounded(self) -> tuple[str, ...]:
+        """The metrics of which it asks something in numbers, each once: primaries, guardrails, kill criteria."""
+        named = [each.metric for each in self.primaries]
+        named += [rail.metric for rail in self.guardrails]
+        named += [kill.metric for kill in self.kill_criteria]
+        return tuple(dict.fromkeys(named))
+
+    @property
     def traits(self) -> tuple[str, ...]:
         """The columns of the population that the evidence reads, each once: cluster, covariates, segments, strata."""
         named = (self.cluster, *self.covariates, *self.segments, self.strata)

@@ -12,8 +12,8 @@ ROUNDING = 1e-12
 Why = Literal["messages", "audience", "named"]
 # Why a pilot continues an earlier one, in words.
 BECAUSE: dict[Why, str] = {
-    "messages": "it says the same to customers",
-    "audience": "it asks the same audience for the same goal",
+    "messages": "its message is the same",
+    "audience": "its audience and its primary metric are the same",
     "named": "its charter says so",
 }
 
@@ -75,17 +75,21 @@ def require_carried(line: Line, charter: Charter) -> None:
     told = next(each for each in reversed(line.before) if each.why is not None)
     where, why = f"pilots/{charter.pilot}/charter.yaml", BECAUSE[told.why or "named"]
     if carried(charter) < line.spent - ROUNDING:
-        free = "; `follows: none` does not free it" if charter.unrelated else ""
+        free = ", and `follows: {none: …}` does not change that" if charter.unrelated else ""
         raise Uncarried(
-            f"{charter.pilot} continues {told.pilot}: {why}. It has to carry the alpha of {line.spent:g} that "
-            f"{line.names} spent, and carries {carried(charter):g}{free}",
+            f"{charter.pilot} is a further attempt at what {told.pilot} tried: {why}{free}. Its charter has to count "
+            f"the alpha of the attempts before it ({line.names}: {line.spent:g} together), and counts "
+            f"{carried(charter):g}",
             where=where,
             expected=f"follows: {{pilot: {told.pilot}, change: what is different, alpha_spent: {line.spent:.12g}}}",
-            remedy="put that into the charter, and say what is different: each attempt is tested at half the alpha",
+            remedy="put that line into the charter, and say what is different. Whoever tries often enough finds "
+            "something by chance, so each further attempt is tested at half the alpha, which takes more units; an "
+            "idea of its own has another message, and another audience or goal",
         )
     if line.most is not None and charter.alpha > line.most * (1 + ROUNDING):
         raise Uncarried(
-            f"{charter.pilot} continues {line.names}, and would be tested at {charter.alpha:g}",
+            f"{charter.pilot} is a further attempt at what {line.names} tried, and would be tested at an alpha of "
+            f"{charter.alpha:g}",
             where=where,
             expected=f"at most {line.most:g}, half of the smallest alpha before it",
             remedy="lower `sample.alpha`: a larger one would give back what the line has spent",

@@ -21,7 +21,7 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     progress(f"Analysing {name}: one scan, the report and an MLflow run …")
     done = compute(session(context).workspace(), name)
     metrics, evidence = done.pilot.promise.metrics, done.evidence
-    warned = warnings(done.pilot, evidence)
+    warned = warnings(done.pilot, evidence, running=done.interim)
     ratio = evidence.health.sample_ratio
     health = [
         {"name": "sample_ratio", **ratio.model_dump()},

@@ -33,7 +33,7 @@ def _run(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
             remedy=f"nothing mends this candidate; in a new pilot {each.remedy}",
         )
     # Whatever was objected to without a baseline holds; what was not might be with one.
-    unknown = [name for name in _bounded(case) if name not in levels]
+    unknown = [name for name in case.charter.bounded if name not in levels]
     if unknown:
         yield finding(
             "unevaluable",
@@ -46,17 +46,8 @@ def _run(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
         yield finding(
             "passed",
             "error rates, power, units, shares, windows, minimum effects and margins are within the policy's bounds",
-            measured={name: level.mean for name, level in levels.items() if name in _bounded(case)},
+            measured={name: level.mean for name, level in levels.items() if name in case.charter.bounded},
         )
-
-
-def _bounded(case: Case) -> tuple[str, ...]:
-    """The metrics of which something is asked in numbers."""
-    charter = case.charter
-    named = [each.metric for each in charter.primaries]
-    named += [rail.metric for rail in charter.guardrails]
-    named += [kill.metric for kill in charter.kill_criteria]
-    return tuple(dict.fromkeys(named))
 
 
 def _levels(case: Case) -> dict[str, Level]:

@@ -14,6 +14,8 @@ from promotion.register import register
 from shared.errors import BadInput, Refused
 from tests.lab_makers import OWNER, PILOT, REQUESTER, draft
 
+ASSUMED = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 20}, conversion: {mean: 0.1}}, ")
+
 
 def test_a_new_draft_begins_tomorrow_runs_two_weeks_and_leaves_the_owner_one(loaded):
     path = new(loaded, "autumn-mail")
@@ -79,6 +81,17 @@ def test_check_forecasts_what_the_plan_means(loaded):
         "budget": {"amount": "100.00", "currency": "USD"},
     }
     assert said["audiences"] == found.audiences
+
+
+def test_check_says_which_numbers_cannot_be_checked_before_the_end(loaded):
+    """A margin of a thousand dollars launches where nobody says what customers spend, and the gate will refuse it."""
+    draft(loaded, PILOT, ("margin: -0.9", "margin: -999"))
+    late = {told.split()[0] for told in check(loaded, PILOT).forecast.unknown if "first checked by the gate" in told}
+    assert late == {"`visit`", "`spend`"}
+    draft(loaded, PILOT, ("margin: -0.9", "margin: -999"), ASSUMED)
+    found = check(loaded, PILOT)
+    assert not any("first checked by the gate" in told for told in found.forecast.unknown)
+    assert any("guardrails[0].margin" in problem.what for problem in found.problems)
 
 
 def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import duckdb
 import pytest
@@ -64,10 +64,11 @@ def test_without_history_nothing_is_made_up(loaded):
     assert found["chances"] is None
     assert [metric(found, name)["mean"] for name in ("visit", "spend", "conversion")] == [None] * 3
     say = "say what you assume: `assume: {visit: {mean: …}}` under `sample`"
+    late = ". Until then its numbers in the charter are first checked by the gate, when nothing can be changed"
     assert found["cannot_be_forecast"] == [
-        f"`visit` cannot be forecast: no history of `visit`; {say}",
+        f"`visit` cannot be forecast: no history of `visit`; {say}{late}",
         "`spend` cannot be forecast: no history of `spend`; "
-        "say what you assume: `assume: {spend: {mean: …, sd: …}}` under `sample`",
+        "say what you assume: `assume: {spend: {mean: …, sd: …}}` under `sample`" + late,
         "`conversion` cannot be forecast: no history of `conversion`; "
         "say what you assume: `assume: {conversion: {mean: …}}` under `sample`",
         "costs cannot be forecast: no past pilot of `customers` has recorded any",
@@ -237,6 +238,18 @@ def test_units_come_as_fast_as_they_did_and_cost_what_they_did(submitted):
     assert found["days_needed"] is None
     draft(submitted, NEXT, *LATER, ("minimum_effect: 0.05", "minimum_effect: 0.3"))
     assert foretold(submitted, NEXT)["days_needed"] == 7
+
+
+def test_units_come_until_the_enrolment_ends_and_the_days_after_it_are_needed_as_well(submitted):
+    submitted.clock.set(AFTER)
+    draft(submitted, NEXT, *LATER, ("minimum_effect: 0.05", "minimum_effect: 0.3"))
+    whole = foretold(submitted, NEXT)
+    enrolling = ("time_box: {", "time_box: {enrol_until: 2026-02-03, ")
+    draft(submitted, NEXT, *LATER, ("minimum_effect: 0.05", "minimum_effect: 0.3"), enrolling)
+    found = foretold(submitted, NEXT)
+    # 600 units came on a day, which is everybody; a week is needed for them, and the rest of the box for watching.
+    assert found["units_per_arm"] == whole["units_per_arm"]
+    assert found["days_needed"] == (date(2026, 2, 16) - date(2026, 2, 2)).days
 
 
 def test_a_pilot_whose_arms_are_not_as_planned_is_no_precedent(launched, tmp_path):

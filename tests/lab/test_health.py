@@ -73,4 +73,8 @@ def test_each_trouble_is_named(submitted):
     ).behind
     kill = KillCriterion(metric="visit", worse_than=0.5)
     killed = pilot.promise.model_copy(update={"charter": pilot.charter.model_copy(update={"kill_criteria": (kill,)})})
-    assert found(pilot=replace(pilot, promise=killed)).findings == ("kill criterion met on visit",)
+    harmed = replace(pilot, promise=killed)
+    assert found(pilot=harmed).findings == ("kill criterion met on visit",)
+    # There is nothing left to close once the time box is over.
+    assert all("lab end" in told for told in found(pilot=harmed).killed)
+    assert not any("lab end" in told for told in found(pilot=harmed, ended=True).killed)

@@ -101,7 +101,9 @@ def test_under_the_rules_of_an_earlier_build_only_the_reason_is_sealed(loaded, t
     monkeypatch.setattr("promotion.register.RULES", 1)
     launch(loaded, PILOT, register)
     loaded.clock.set(INSIDE)
-    content = results(loaded)
+    assign(loaded, PILOT, tmp_path / "arms.parquet")
+    drawn = dict(duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}'").fetchall())
+    content = [line | {"arm": drawn[line["unit"]]} for line in results(loaded)]
     record(loaded, PILOT, write_csv(tmp_path / "all.csv", [content[0] | {"visit": 7}, *content[1:]]))
     found = analyse(loaded, PILOT)
     path = found.folder / "data" / "conflicts.parquet"

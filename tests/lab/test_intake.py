@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from zlib import crc32
 
 import duckdb
 import pytest
@@ -135,6 +136,38 @@ def test_a_file_that_is_not_as_declared_is_rejected_whole(inside, tmp_path, chan
     with pytest.raises(BadInput, match=told):
         record(inside, PILOT, write_csv(tmp_path / "all.csv", content))
     assert counts(inside) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        lambda unit: ("control", "letter", "card")[crc32(unit.encode()) % 3],
+        lambda unit: ("plain", "warm")[crc32(unit.encode()) % 2],
+    ],
+    ids=["by something else", "for other arms"],
+)
+def test_a_file_whose_arms_are_not_those_of_the_draw_is_refused_whole(inside, tmp_path, drawn):
+    right = results(inside)
+    file = write_csv(tmp_path / "other.csv", [{**line, "arm": drawn(line["unit"])} for line in right])
+    with pytest.raises(Refused, match=rf"of 600 exposures name another arm than the one that {PILOT} has"):
+        record(inside, PILOT, file)
+    assert counts(inside) == (0, 0, 0)
+    done = record(inside, PILOT, write_csv(tmp_path / "all.csv", right))
+    assert (done.exposures, done.outcomes, done.conflicts) == (600, 600, {})
+
+
+# Of 600 units in three arms alike 400 would disagree by chance, so up to 200 may.
+@pytest.mark.parametrize(("wrong", "whole"), [(200, True), (201, False)])
+def test_up_to_half_of_what_chance_would_misplace_is_held_back_row_by_row(inside, tmp_path, wrong, whole):
+    mixed = results(inside)
+    for line in mixed[:wrong]:
+        line["arm"] = "card" if line["arm"] != "card" else "letter"
+    file = write_csv(tmp_path / "mixed.csv", exposures_only(mixed))
+    if whole:
+        assert record(inside, PILOT, file).conflicts == {"not the arm that was assigned": wrong}
+    else:
+        with pytest.raises(Refused):
+            record(inside, PILOT, file)
 
 
 def test_a_kind_is_one_of_three_words():

@@ -34,10 +34,13 @@ def with_line(text):
 
 def test_a_renamed_pilot_is_told_what_to_write_before_it_is_launched(launched):
     renamed(launched, message=f"\n{MESSAGE.upper().replace('ZIP_CODE', 'zip_code')}")
-    [problem] = check(launched, AGAIN, line).problems
+    found = check(launched, AGAIN, line)
+    [problem] = found.problems
     assert (type(problem), problem.expected) == (Uncarried, FOLLOWS)
+    # What has to name the pilot that it follows is not asked whether it follows any.
+    assert not any("once more" in note for note in found.notes)
     before = len(open_promotion(launched).entries())
-    with pytest.raises(Uncarried, match="autumn-mail continues spring-mail"):
+    with pytest.raises(Uncarried, match="autumn-mail is a further attempt at what spring-mail tried"):
         launch(launched, AGAIN, register, line)
     assert len(open_promotion(launched).entries()) == before
     assert find_pilot(open_lab(launched), AGAIN) is None
