@@ -98,7 +98,7 @@ class Untidy:
 
 def prove() -> tuple[str, bool]:
     """The page, and whether every promise holds; draws the picture as well."""
-    found = simulate([*EVERY.values()])
+    found = simulate([*EVERY.values()], kept=shards.Shards.of_this_gate())
     (DOCS / "gate.svg").write_text(draw(found[: len(CLASSES)]), encoding="utf-8")
     untidy = Untidy(found[0], found[-1])
     return page(found[: len(CLASSES)]) + adversarial(found[len(CLASSES) :], untidy), untidy.holds and all(
@@ -115,10 +115,12 @@ def pilots_of(one: PilotClass) -> int:
     return -(-adversary.PILOTS // one.together) * one.together
 
 
-def simulate(classes: Sequence[PilotClass], pilots: int | None = None) -> list[Result]:
+def simulate(
+    classes: Sequence[PilotClass], pilots: int | None = None, kept: shards.Shards | None = None
+) -> list[Result]:
     """Runs so many pilots of each of these classes, each from a seed of its own, on every core; progress on stderr.
 
-    What was found is kept: after an interruption it goes on from there, as long as nothing of the gate was changed.
+    With `kept` it goes on from there after an interruption, as long as nothing of the gate was changed.
     """
     counts = {one.name: pilots or pilots_of(one) for one in classes}
     batches = [
@@ -126,12 +128,12 @@ def simulate(classes: Sequence[PilotClass], pilots: int | None = None) -> list[R
         for one in classes
         for start in range(0, counts[one.name], one.together)
     ]
-    known = shards.Shards.of_this_gate()
-    found = {batch: known.read(batch) for batch in batches}
+    found = {batch: kept.read(batch) if kept else None for batch in batches}
     missing = [batch for batch, rows in found.items() if rows is None]
     with get_context("spawn").Pool(os.cpu_count()) as pool:
         for done, (batch, rows) in enumerate(pool.imap_unordered(run, missing), start=1):
-            known.write(batch, rows)
+            if kept:
+                kept.write(batch, rows)
             found[batch] = rows
             sys.stderr.write(f"\r{done} of {len(missing)} workspaces")
     sys.stderr.write("\n")
@@ -169,7 +171,7 @@ def page(results: Sequence[Result]) -> str:
     head = (
         "# The gate against a conventional stack\n\n`make proof`, or `python -m benchmarks.gate` for the tables alone; "
         f"seed {SEED}. Every pilot is drawn customer by customer, sealed as a candidate and put before the gate with "
-        "its default policy. The conventional stack looks at a dashboard every day, tests two shares at 5 % as if for "
+        "its default policy; [gate/](gate/) holds what was said of each. The conventional stack looks at a dashboard every day, tests two shares at 5 % as if for "
         "one look, and ships on the first day on which the arm wins.\n\n"
         f"The plan of every pilot: visits up by {100 * EFFECT:g} points from 10 %, worth scaling from "
         f"{100 * MINIMUM:g} points on; purchases, 5 %, may not fall by {-100 * MARGIN:g} points; alpha {ALPHA:g}, "

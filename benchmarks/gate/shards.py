@@ -1,11 +1,15 @@
-"""Shards: what was found of some pilots, kept until the gate is changed, so that hours of work can be interrupted."""
+"""Shards: what was found of each pilot, one CSV for each class, so that hours of work can be interrupted and checked.
+
+A file is of one state of the gate, whose digest stands in its first line; results of another state are not read.
+"""
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.gate.candidates import Judged
@@ -14,6 +18,7 @@ from shared.files import write_atomically
 Batch = tuple[str, int, int]
 Row = tuple[bool, Judged]
 ROOT = Path(__file__).parent.parent.parent
+RESULTS = ROOT / "docs" / "proof" / "gate"
 # Whatever changes what the gate says of a pilot.
 SOURCES = (
     "promotion",
@@ -22,14 +27,22 @@ SOURCES = (
     "benchmarks/gate",
     "tests/promotion/cases.py",
     "tests/promotion/preflights.py",
+    "requirements.lock",
 )
+COLUMNS = ("pilot", "shipped", "verdict", "against", "warned")
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """The files of one state of the gate."""
+    """The results of one state of the gate in a folder of their own.
+
+    Attributes:
+        state: the digest of everything that the verdicts depend on.
+    """
 
     folder: Path
+    state: str
+    _known: dict[str, dict[int, Row]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of_this_gate(cls) -> Shards:
@@ -38,27 +51,46 @@ class Shards:
         digest = hashlib.sha256()
         for path in sorted(found):
             digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-        return cls(ROOT / "var" / "proof" / "gate" / digest.hexdigest()[:16])
+        return cls(RESULTS, digest.hexdigest()[:16])
 
     def read(self, batch: Batch) -> list[Row] | None:
-        """What was found of a batch; None where it was not run yet."""
-        path = self._path(batch)
-        if not path.exists():
-            return None
-        return [(shipped, Judged(**{name: _tuple(value) for name, value in said.items()}))
-                for shipped, said in json.loads(path.read_text())]  # fmt: skip
+        """What was found of a batch; None where not every pilot of it was judged yet."""
+        name, start, stop = batch
+        known = self._of(name)
+        return [known[number] for number in range(start, stop)] if known.keys() >= set(range(start, stop)) else None
 
     def write(self, batch: Batch, rows: Sequence[Row]) -> None:
         """Keeps what was found of a batch."""
+        name, start, _ = batch
+        known = self._of(name)
+        known.update(enumerate(rows, start=start))
+        text = io.StringIO(f"# gate {self.state}\n")
+        text.seek(0, io.SEEK_END)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for number, (shipped, said) in sorted(known.items()):
+            writer.writerow([number, int(shipped), said.verdict, " ".join(said.against), " ".join(said.warned)])
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path(batch), json.dumps([(shipped, asdict(said)) for shipped, said in rows]))
+        write_atomically(self._path(name), text.getvalue())
 
-    def _path(self, batch: Batch) -> Path:
-        return self.folder / f"{batch[0]}-{batch[1]}-{batch[2]}.json"
+    def _of(self, name: str) -> dict[int, Row]:
+        if name not in self._known:
+            self._known[name] = dict(self._kept(name))
+        return self._known[name]
 
+    def _kept(self, name: str) -> Iterator[tuple[int, Row]]:
+        path = self._path(name)
+        if not path.exists():
+            return
+        state, _, *rows = path.read_text(encoding="utf-8").splitlines()
+        if state != f"# gate {self.state}":
+            return
+        for number, shipped, verdict, against, warned in csv.reader(rows):
+            said = Judged(verdict, tuple(against.split()), tuple(warned.split()))  # type: ignore[arg-type]
+            yield int(number), (shipped == "1", said)
 
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.csv"
 
 
 def _files(path: Path) -> list[Path]:

@@ -105,12 +105,19 @@ def test_where_no_day_is_lost_as_many_are_let_through_as_without_an_effect():
 
 
 def test_what_was_found_is_kept_and_read_again(tmp_path):
-    kept = shards.Shards(tmp_path)
+    kept = shards.Shards(tmp_path, "one")
     rows = [(True, Judged("refuse", ("novelty",), ())), (False, Judged("admit", (), ("portfolio_fdr",)))]
     assert kept.read(("null", 0, 2)) is None
     kept.write(("null", 0, 2), rows)
     assert kept.read(("null", 0, 2)) == rows
-    assert kept.read(("null", 2, 4)) is None
+    kept.write(("null", 2, 3), rows[:1])
+    again = shards.Shards(tmp_path, "one")
+    assert again.read(("null", 0, 3)) == [*rows, rows[0]]
+    assert again.read(("null", 2, 4)) is None
+    other = shards.Shards(tmp_path, "other")
+    assert other.read(("null", 0, 2)) is None
+    other.write(("null", 2, 3), rows[:1])
+    assert shards.Shards(tmp_path, "other").read(("null", 0, 2)) is None
 
 
 def test_what_was_found_is_of_this_gate_only(tmp_path, monkeypatch):
