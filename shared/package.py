@@ -17,10 +17,12 @@ from shared.errors import PilotPlantError, Refused
 from shared.keys import PublicKey
 from shared.people import Tier, same_person
 from shared.play import Play
+from shared.registration import Registration
 
 # Where the charter cannot be read there is no tier.
 STRICTEST: Tier = "high"
 CANDIDATE = "candidate"
+RESTORE = "restore the package"
 ATTESTATION = "attestation.json"
 # A release's name becomes a folder's, a deployment's and part of every message's key.
 RELEASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -75,20 +77,26 @@ class Sealed:
     def nonce(self) -> str | None:
         """What draws the release's holdout beside its name; None under the first rules.
 
-        Raises BadInput where the candidate does not say it.
+        Raises Refused where the candidate does not say it, or not what was attested.
         """
-        return None if self.promise.rules == 1 else self.candidate.registration().nonce
+        if self.promise.rules == 1:
+            return None
+        return Registration.model_validate_json(self._sealed(REGISTRATION)).nonce
 
     def text(self, name: str) -> str:
-        """A file of the play, read and held against the sealed digest in one go, so that no change slips in between.
+        """A file of the play; raises Refused where it is another than was attested."""
+        return self._sealed(f"{FILES}/{name}").decode()
 
-        Raises Refused where the bytes are others than those that were attested.
-        """
-        path = self.candidate.file(name)
-        content = path.read_bytes()
-        if digest_bytes(content) != self.candidate.manifest.files[f"{FILES}/{name}"]:
-            raise Refused(f"`{name}` was changed after it was sealed", where=str(path), remedy="restore the package")
-        return content.decode()
+    def _sealed(self, name: str) -> bytes:
+        """A file of the candidate, read and held against the sealed digest in one go: no change slips in between."""
+        path = self.candidate.folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise Refused(f"`{name}` cannot be read: {error.strerror}", where=str(path), remedy=RESTORE) from error
+        if digest_bytes(content) != self.candidate.manifest.files.get(name):
+            raise Refused(f"`{name}` was changed after it was sealed", where=str(path), remedy=RESTORE)
+        return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ import re
 import unicodedata
 from typing import Any
 
-# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt), with the controls, separators, surrogates and
-# interlinear marks, which are not meant to be seen either.
-_HIDDEN = (
-    "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff"
+# Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt), as a class of a pattern for `re` and RE2.
+IGNORABLE = (
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# Controls, separators, surrogates and interlinear marks are not meant to be seen either.
+_HIDDEN = f"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufff9-\ufffb{IGNORABLE[1:-1]}"
 _SEEN = rf"[^\x00-\x7f{_HIDDEN}]"
 # How one character is to be drawn: text or emoji, which form of a name's ideograph, which form of a Mongolian letter.
 _SELECTOR = "[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"

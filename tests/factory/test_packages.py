@@ -10,6 +10,7 @@ import pytest
 
 from factory.admission import admit
 from factory.packages import verify
+from shared.errors import Refused
 from shared.keys import GATE, PublicKey, write_public
 from shared.package import Verified
 from shared.workspace import Workspace
@@ -156,6 +157,15 @@ def test_a_play_file_that_changes_after_verification_is_not_read(workspace):
     (package / "candidate" / "files" / "audience.sql").write_text("SELECT 1 AS unit")
     with pytest.raises(Exception, match="changed after it was sealed"):
         found.text("audience.sql")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text(path.read_text().replace("a", "b")), Path.unlink])
+def test_another_nonce_after_verification_draws_no_other_holdout(workspace, damage):
+    package = make_package(workspace)
+    found = verify(workspace, package, now=workspace.clock.now())
+    damage(package / "candidate" / "registration.json")
+    with pytest.raises(Refused, match=r"registration\.json"):
+        _ = found.nonce
 
 
 def _publish(workspace: Workspace, **dates: str) -> None:
