@@ -19,7 +19,7 @@ from lab.looks import seen
 from lab.obstacles import examine, examine_free, raise_first
 from lab.pilots import Pilot, get_pilot, locked_pilot, require_undecided, version_folder
 from lab.state import amendments, batches, open_lab, pilots
-from shared.amendment import Change, changes, extends, protected
+from shared.amendment import Change, changes, extends, protected, remeasured, what_measures
 from shared.charter import AMENDMENT_REASON_MIN, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
@@ -151,11 +151,18 @@ def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
 
 
 def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
-    """Raises Refused for other arms by the nonce that is known since the launch: they would have been chosen by it."""
-    moved = redrawn(pilot.charter, after.charter) if after.rules > 1 else []
+    """Raises Refused for other arms, or other measures of them: both would have been chosen by whoever knows the draw."""
+    if after.rules == 1:
+        return
+    first = pilot.earlier()[0] if pilot.amendments else pilot.promise
+    moved = redrawn(pilot.charter, after.charter)
+    told = "who gets which arm was drawn at the launch, and these would draw anew: "
+    if not moved:
+        moved = remeasured(what_measures(first), what_measures(after))
+        told = "the arms are known since the launch, and these would measure them otherwise: "
     if moved:
         raise Refused(
-            "who gets which arm was drawn at the launch, and these would draw anew: " + ", ".join(moved),
+            told + ", ".join(moved),
             where=f"pilots/{pilot.name}/charter.yaml",
             expected=f"as they were frozen, in {pilot.frozen}",
             remedy="put them back, or start another pilot under a new name",
@@ -163,7 +170,12 @@ def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
 
 
 def _require_unseen(room: Room, pilot: Pilot, after: Promise) -> None:
-    """Raises Refused where a pilot would go on because of what somebody has seen of its outcomes."""
+    """Raises Refused where a pilot would go on because of what somebody has seen of its outcomes.
+
+    Evidence that is always valid allows for that.
+    """
+    if pilot.charter.sample.looks.method == "always_valid":
+        return
     if extends(pilot.promise, after) and seen(room, pilot):
         raise Refused(
             f"outcomes of {pilot.name} were looked at, and a pilot that is made longer after a look stops when it "

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from promotion.case import Case
-from promotion.nonces import DRAWS
-from shared.amendment import broken, changes, protected
+from promotion.nonces import DRAWS, MEASURES
+from shared.amendment import broken, changes, protected, remeasured, what_measures
 from shared.charter import Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_json
@@ -61,9 +61,9 @@ def against_versions(case: Case) -> Objection | None:
 
 
 def _against_draws(case: Case) -> Objection | None:
-    """Why a version draws other arms than the first promise that was registered under the pilot's name.
+    """Why a version draws other arms than the first promise of the pilot's name, or computes effects otherwise.
 
-    The nonce is known since then, so that other arms by it would be chosen ones.
+    The nonce is known since then, so that other arms by it would be chosen ones, and so would other measures of them.
     """
     if case.promise.rules == 1:
         return None
@@ -77,6 +77,16 @@ def _against_draws(case: Case) -> Objection | None:
                 START_ANEW,
                 measured=what_draws(version.charter),
                 threshold=drawn,
+            )
+        measured = case.registrations[0].body.get(MEASURES)
+        moved = remeasured(measured, what_measures(version)) if measured else []
+        if moved:
+            return Objection(
+                f"version {version.version} of the charter measures otherwise than was registered first, when the arms "
+                f"were drawn: {', '.join(moved)}",
+                START_ANEW,
+                measured=what_measures(version),
+                threshold=measured,
             )
     return None
 

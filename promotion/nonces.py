@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
 
+from shared.amendment import remeasured, what_measures
 from shared.anchors import HeadRecord
 from shared.charter import Promise
 from shared.digests import digest_json
@@ -19,26 +21,35 @@ from shared.workspace import Mode
 
 # The ledger's entry for a promise that was taken in; the first one of a name holds its nonce, and what it draws.
 REGISTERED = "registered"
-NONCE, DRAWS = "nonce", "draws"
+NONCE, DRAWS, MEASURES = "nonce", "draws", "measures"
 
 
-def drawing(entries: Iterable[Entry], promise: Promise, seed: str | None) -> dict[str, str]:
+def drawing(entries: Iterable[Entry], promise: Promise, seed: str | None) -> dict[str, Any]:
     """What a promise's entry in the ledger says of the draw: the first one of a name holds nonce and what it draws.
 
-    `entries` are those of the pilot, `seed` that of a rehearsal. Raises Refused where the name was registered before,
-    and this promise would draw other arms by the nonce that is known since then.
+    It holds what the effects are computed from as well. `entries` are those of the pilot, `seed` that of a rehearsal.
+    Raises Refused where the name was registered before, and this promise would draw other arms by the nonce that is
+    known since then, or compute its effects otherwise.
     """
     first = first_registered(entries)
     if promise.rules == 1:
         return {}
     charter, draws = promise.charter, digest_json(what_draws(promise.charter))
     if first is None:
-        return {NONCE: drawn_nonce(charter.pilot, seed), DRAWS: draws}
+        return {NONCE: drawn_nonce(charter.pilot, seed), DRAWS: draws, MEASURES: what_measures(promise)}
     if first.body.get(DRAWS) != draws:
         raise Refused(
             f"pilot {charter.pilot} was registered with another draw of its arms, and that stands",
             where=f"pilot {charter.pilot}",
             expected="arms, weights, control, population, assignment, cluster and layer as they were first",
+            remedy="put these back as they were, or launch the pilot under a new name",
+        )
+    moved = remeasured(first.body[MEASURES], what_measures(promise)) if MEASURES in first.body else []
+    if moved:
+        raise Refused(
+            f"pilot {charter.pilot} was registered with other measures, and its arms are known: {', '.join(moved)}",
+            where=f"pilot {charter.pilot}",
+            expected="primary metrics, guardrails, covariates and strata as they were first; guardrails may be added",
             remedy="put these back as they were, or launch the pilot under a new name",
         )
     return {}

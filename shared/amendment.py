@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -44,10 +44,40 @@ def changes(before: Promise, after: Promise) -> tuple[Change, ...]:
 
 
 def protected(before: Promise, after: Promise) -> tuple[Change, ...]:
-    """The differences that no amendment may make after the first exposure."""
+    """The differences that no amendment may make after the first exposure.
+
+    A pilot that may be made longer stops when it looks good, whether or not anybody says that he looked; only a charter
+    whose evidence is always valid allows for that.
+    """
+    open_end = before.rules == 1 or before.charter.sample.looks.method == "always_valid"
     named = {text for promise in (before, after) for text in _texts(_deciding(promise))}
     loose = {*before.charter.secondary, *after.charter.secondary} - named
-    return tuple(change for change in changes(before, after) if not _free(change, loose))
+    return tuple(change for change in changes(before, after) if not _free(change, loose, open_end=open_end))
+
+
+def what_measures(promise: Promise) -> dict[str, Any]:
+    """All by which effects are computed: once the arms are drawn none of it may move, save that guardrails may be added.
+
+    Whoever knows the arms, and what was known of the units before, could else choose the metric, the covariates or the
+    guardrails by which the arms differ as they wish.
+    """
+    charter = promise.charter
+    primaries, rails = [each.metric for each in charter.primaries], [rail.metric for rail in charter.guardrails]
+    return {
+        "primary": primaries,
+        "guardrails": sorted(rails),
+        "metrics": {name: promise.metrics[name].definition for name in sorted({*primaries, *rails})},
+        "covariates": sorted(charter.covariates),
+        "strata": charter.strata,
+    }
+
+
+def remeasured(first: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """What of two answers of `what_measures` computes effects otherwise, in a marketer's words."""
+    moved = [part for part in ("primary", "covariates", "strata") if first[part] != later[part]]
+    moved += [f"guardrails.{name}" for name in first["guardrails"] if name not in later["guardrails"]]
+    known = later["metrics"]
+    return moved + [f"metrics.{name}" for name, meant in first["metrics"].items() if known.get(name, meant) != meant]
 
 
 def extends(before: Promise, after: Promise) -> bool:
@@ -66,15 +96,17 @@ def broken(versions: Sequence[Promise]) -> str | None:
     return None
 
 
-def _free(change: Change, loose: set[str]) -> bool:
+def _free(change: Change, loose: set[str], *, open_end: bool) -> bool:
     """Whether a change is free; `loose` are the metrics on which nothing depends."""
     match change.path:
         case ("charter", part, *_) if part in _FREE_TEXT:
             return True
         case ("charter", "budget", part):
             return part in _FREE_BUDGET
-        case ("charter", "decide_by") | ("charter", "time_box", "end"):
+        case ("charter", "decide_by"):
             return bool(change.after > change.before)  # ISO dates
+        case ("charter", "time_box", "end"):
+            return open_end and bool(change.after > change.before)
         case ("metrics", _, "description" | "history"):
             return True  # words, and what a forecast begins with: no evidence reads either
         case ("metrics", name, *_):

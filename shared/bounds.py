@@ -24,6 +24,8 @@ from shared.yamlfile import read_yaml
 SINCE = 2
 # Kinds of metrics that are never below zero whatever they are computed from.
 _NEVER_NEGATIVE = {"proportion", "count"}
+# What tells outcomes apart.
+_KEYS = {"event_id", "unit", "at"}
 
 
 class Bounds(BaseModel):
@@ -87,7 +89,7 @@ class Objection:
 
     Attributes:
         part: where it stands in the charter.
-        measured, threshold: the number, and the bound it is beyond.
+        measured, threshold: the number, and the bound it is beyond; None where there is none.
     """
 
     part: str
@@ -100,7 +102,7 @@ class Objection:
 def objections(promise: Promise, bounds: Bounds, levels: Mapping[str, Level]) -> list[Objection]:
     """Every number of the promise that is out of bounds; `levels` are the baselines as far as they are known."""
     charter = promise.charter
-    found = [*_of_plan(charter, bounds), *_of_shares(charter, bounds), *_of_windows(promise, bounds)]
+    found = [*_of_keys(promise), *_of_plan(charter, bounds), *_of_shares(charter, bounds), *_of_windows(promise, bounds)]
     for number, primary in enumerate(charter.primaries):
         part = "primary" if number == 0 else f"co_primary[{number - 1}]"
         metric, level = promise.metrics[primary.metric], levels.get(primary.metric)
@@ -121,6 +123,21 @@ def never_negative(metric: Metric, outcomes: Contract) -> bool:
     floors = {column.name: column.minimum for column in outcomes.columns}
     floor = floors.get(metric.column) if metric.column else None
     return metric.kind != "ratio" and floor is not None and floor >= 0
+
+
+def _of_keys(promise: Promise) -> Iterator[Objection]:
+    """A metric that knows whose outcome it is could be made to fit the draw."""
+    for name, metric in promise.metrics.items():
+        keys = sorted({column for part in metric.reads for column in part.columns if column.casefold() in _KEYS})
+        if keys:
+            yield Objection(
+                f"metrics.{name}",
+                f"`{name}` reads {' and '.join(f'`{key}`' for key in keys)}, which say whose an outcome is and when it "
+                "was, and nothing of what was done",
+                keys,
+                None,
+                "compute it from what the units did; how long after an exposure counts is `window_days`",
+            )
 
 
 def _of_plan(charter: Charter, bounds: Bounds) -> Iterator[Objection]:

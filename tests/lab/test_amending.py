@@ -42,6 +42,7 @@ from tests.lab_makers import (
     dump,
     exposures_only,
     fingerprint,
+    outcomes_only,
     results,
     run_child,
     start_child,
@@ -52,6 +53,8 @@ LATE, SOON = STARTS + timedelta(days=7), STARTS + timedelta(days=2)
 SMALLER = ("minimum_effect: 0.05", "minimum_effect: 0.04")
 WORDING = ("will: bring visits", "will: bring more visits")
 LONGER = [("end: 2026-01-19", "end: 2026-01-26"), ("decide_by: 2026-01-26", "decide_by: 2026-02-02")]
+LATER = ("decide_by: 2026-01-26", "decide_by: 2026-01-27")
+ANY_TIME = ("sample: {units_per_arm: 150}", "sample: {units_per_arm: 150, looks: {method: always_valid}}")
 RICHER = ("media: 100.00", "media: 120.00")
 
 
@@ -253,23 +256,33 @@ def test_wording_secondary_metrics_and_budget_are_free_and_leave_the_exposures_b
     assert record(exposed, PILOT, rows).exposures == 10
 
 
-def test_a_longer_pilot_takes_data_and_decisions_for_longer(exposed, tmp_path):
-    change(exposed, *LONGER)
-    pilot = get_pilot(open_lab(exposed), PILOT)
+def test_a_pilot_whose_evidence_is_always_valid_takes_data_and_decisions_for_longer(loaded, tmp_path):
+    draft(loaded, PILOT, ANY_TIME)
+    launch(loaded, PILOT, register)
+    loaded.clock.set(LATE)
+    record(loaded, PILOT, write_csv(tmp_path / "exposed.csv", exposures_only(results(loaded))[:60]))
+    record(loaded, PILOT, write_csv(tmp_path / "outcomes.csv", outcomes_only(results(loaded))[:60]))
+    analyse(loaded, PILOT)
+    change(loaded, ANY_TIME, *LONGER)
+    pilot = get_pilot(open_lab(loaded), PILOT)
     assert (pilot.ends, pilot.charter.deadline) == (STARTS + timedelta(days=21), STARTS + timedelta(days=29))
-    with open_lab(exposed).transaction() as connection:
+    with open_lab(loaded).transaction() as connection:
         assert connection.execute(sa.select(pilots.c.deadline)).scalar_one() == "2026-02-03T00:00:00Z"
-    exposed.clock.set(STARTS + timedelta(days=20))
-    late = [row | {"at": "2026-01-24T09:00:00Z"} for row in exposures_only(results(exposed))[70:75]]
-    assert record(exposed, PILOT, write_csv(tmp_path / "late.csv", late)).exposures == 5
+    loaded.clock.set(STARTS + timedelta(days=20))
+    late = [row | {"at": "2026-01-24T09:00:00Z"} for row in exposures_only(results(loaded))[70:75]]
+    assert record(loaded, PILOT, write_csv(tmp_path / "late.csv", late)).exposures == 5
 
 
-@pytest.mark.parametrize("changes", [LONGER, [("decide_by: 2026-01-26", "decide_by: 2026-01-27")]])
-def test_whoever_has_analysed_outcomes_does_not_make_the_pilot_longer(recorded, changes):
+def test_a_fixed_horizon_is_not_moved_once_anybody_was_exposed_though_nobody_says_that_he_looked(exposed):
+    with pytest.raises(Refused, match=r"after the first exposure these cannot be changed: time_box\.end"):
+        change(exposed, *LONGER)
+
+
+def test_whoever_has_analysed_outcomes_does_not_put_off_the_decision(recorded):
     recorded.clock.set(INSIDE)
     analyse(recorded, PILOT)
     with pytest.raises(Refused, match="outcomes of spring-mail were looked at"):
-        change(recorded, *changes)
+        change(recorded, LATER)
     assert change(recorded, WORDING).outcome == "amended"
 
 
@@ -277,7 +290,7 @@ def test_any_query_is_a_look_once_there_are_outcomes_and_none_is_before(exposed,
     # A view that is made early reads the outcomes later, under another name.
     run_sql(exposed, PILOT, "CREATE VIEW watched AS SELECT * FROM conflicts; SELECT count(*) FROM exposures")
     exposed.clock.set(INSIDE)
-    draft(exposed, PILOT, *LONGER)
+    draft(exposed, PILOT, LATER)
     assert amend(exposed, PILOT, REASON, register, dry_run=True).outcome == "planned"
     record(exposed, PILOT, write_csv(tmp_path / "all.csv", results(exposed)))
     run_sql(exposed, PILOT, "SELECT * FROM watched")
@@ -287,7 +300,7 @@ def test_any_query_is_a_look_once_there_are_outcomes_and_none_is_before(exposed,
 
 def test_an_analysis_of_exposures_alone_is_no_look(exposed):
     analyse(exposed, PILOT)
-    assert change(exposed, *LONGER).outcome == "amended"
+    assert change(exposed, LATER).outcome == "amended"
 
 
 def test_a_shorter_pilot_is_closed_and_not_amended(exposed):

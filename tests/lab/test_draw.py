@@ -90,6 +90,37 @@ def test_what_draws_is_not_amended_once_it_was_drawn_though_nobody_was_exposed(l
     assert len(registered(launched)) == 1
 
 
+MEASURED = {
+    "groups that are weighed": (("population: customers", "population: customers\nstrata: zip_code"), "strata"),
+    "a covariate": (("population: customers", "population: customers\ncovariates: [recency]"), "covariates"),
+    "no guardrail": (("guardrails:\n  - {metric: spend, margin: -0.9}\n", ""), "guardrails.spend"),
+}
+
+
+@pytest.mark.parametrize(("change", "named"), MEASURED.values(), ids=MEASURED)
+def test_what_the_arms_are_compared_by_is_not_amended_once_they_are_known(launched, change, named):
+    draft(launched, PILOT, change)
+    with pytest.raises(Refused, match=f"these would measure them otherwise: {named}"):
+        amend(launched, PILOT, REASON, register)
+    assert len(registered(launched)) == 1
+
+
+def test_a_metric_that_was_redefined_for_the_arms_that_are_known_is_no_amendment(launched):
+    catalogue = launched.configs / "metrics.yaml"
+    catalogue.write_text(catalogue.read_text().replace("column: visit", "column: conversion"))
+    with pytest.raises(Refused, match=r"these would measure them otherwise: metrics\.visit"):
+        amend(launched, PILOT, REASON, register)
+
+
+@pytest.mark.parametrize("key", ["unit", "event_id"])
+def test_a_metric_that_knows_whose_outcome_it_is_is_not_launched(loaded, key):
+    catalogue = loaded.configs / "metrics.yaml"
+    case = f"expression: \"case when {key} < 'u_8' then visit else 0 end\""
+    catalogue.write_text(catalogue.read_text().replace("column: visit", case))
+    with pytest.raises(Refused, match=rf"`visit` reads `{key}`, which say whose"):
+        launch(loaded, PILOT, register)
+
+
 def test_the_rest_of_a_play_is_amended_until_somebody_is_exposed(launched):
     draft(launched, PILOT, ("subject: A card", "subject: A card for you"))
     assert amend(launched, PILOT, REASON, register).outcome == "amended"

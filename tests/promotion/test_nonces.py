@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from promotion.nonces import drawn_nonce
+from promotion.nonces import REGISTERED, drawn_nonce
 from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
@@ -16,6 +16,7 @@ from shared.crashpoints import VARIABLE, Point
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.ledger import GENESIS, Head
+from shared.metrics import Metric
 from shared.workspace import create, open_workspace
 from tests.lab_makers import run_child
 from tests.promotion.cases import Stage
@@ -32,8 +33,10 @@ def unseeded(tmp_path):
     return Stage(create(tmp_path / "unseeded", "rehearsal")[0])
 
 
-def registered(stage, name="spring-email", **changes):
+def registered(stage, name="spring-email", metrics=None, **changes):
     promise = stage.promise(stage.charter(pilot=name, **changes))[0]
+    if metrics is not None:
+        promise = promise.model_copy(update={"metrics": {**promise.metrics, **metrics}})
     return register(stage.workspace, promise, LAB)
 
 
@@ -88,6 +91,42 @@ def test_once_the_nonce_is_known_nothing_that_draws_is_registered_under_the_name
         registered(unseeded, **{name: ways.get(value, value) if name == "arms" else value
                                 for name, value in changes.items()})  # fmt: skip
     assert len(open_promotion(unseeded.workspace).entries()) == before
+
+
+OTHER = Metric(kind="proportion", column="spend", unit="share")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"primary": {"metric": "conversion", "minimum_effect": 0.03}}, "primary"),
+        ({"guardrails": []}, "guardrails.spend"),
+        ({"covariates": ["recency"]}, "covariates"),
+        ({"strata": "zip_code"}, "strata"),
+        ({"metrics": {"visit": OTHER}}, "metrics.visit"),
+    ],
+    ids=str,
+)
+def test_once_the_arms_are_known_nobody_chooses_by_what_they_are_compared(unseeded, changes, named):
+    """With the arms and the customers' past in hand one could choose the metric in which they differ by chance."""
+    registered(unseeded)
+    with pytest.raises(Refused, match=f"its arms are known: .*{named}"):
+        registered(unseeded, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secondary": ["conversion"]},
+        {"segments": ["zip_code"]},
+        {"primary": {"metric": "visit", "minimum_effect": 0.04}},
+    ],
+    ids=str,
+)
+def test_what_only_describes_and_how_much_is_asked_may_still_be_registered(unseeded, changes):
+    registered(unseeded)
+    registered(unseeded, **changes)
+    assert [entry.kind for entry in open_promotion(unseeded.workspace).entries("spring-email")] == [REGISTERED] * 2
 
 
 def test_what_moves_nobody_is_registered(unseeded):

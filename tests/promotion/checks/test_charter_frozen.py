@@ -96,6 +96,17 @@ def test_a_version_that_draws_other_arms_than_were_registered_first_fails(stage,
     assert next(iter(changes)) in found.reason
 
 
+def test_a_version_that_measures_otherwise_than_was_registered_first_fails(stage, ask, monkeypatch):
+    first = stage.promise(stage.charter())[0]
+    stage.workspace.clock.set(LAUNCHED)
+    register(stage.workspace, first, Head(0, GENESIS))
+    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    changed = {"guardrails": [], "covariates": ["recency"]}
+    [found] = ask("charter_frozen", stage.case(charter=changed, earlier=[first], registered=LAUNCHED + MICROSECOND))
+    assert found.outcome == "failed"
+    assert found.reason.endswith("when the arms were drawn: covariates, guardrails.spend")
+
+
 def test_a_first_promise_that_was_registered_without_its_draw_fails(stage, ask, monkeypatch):
     monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
     [found] = ask("charter_frozen", stage.case())
