@@ -151,7 +151,7 @@ def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
 
 
 def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
-    """Raises Refused for other arms, or other measures of them: both would have been chosen by whoever knows the draw."""
+    """Raises Refused for other arms, or other measures of them: whoever knows the draw would have chosen them."""
     if after.rules == 1:
         return
     first = pilot.earlier()[0] if pilot.amendments else pilot.promise

@@ -16,6 +16,7 @@ from shared.digests import PREFIX
 from shared.draw import Draw
 from shared.engines.personal import personal_rows
 from shared.engines.placement import Placement, place
+from shared.engines.unexposed import Unexposed, unexposed
 from shared.errors import BadInput, Refused, Undecided
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
@@ -142,6 +143,14 @@ class Case:
         """Whether every row has the unit, the arm and the time that were promised in this very workspace."""
         nonce = self.registration.nonce if self.registration else None
         return place(self.candidate.data, Draw.of(self.promise, self.room.workspace.id, nonce), self.charter)
+
+    @cached_property
+    def unexposed(self) -> Unexposed | None:
+        """Whose outcomes there are without an exposure; None where the gate cannot draw an arm for each unit."""
+        if self.charter.assignment != "pilotplant" or self.charter.cluster is not None or self.registration is None:
+            return None
+        draw = Draw.of(self.promise, self.room.workspace.id, self.registration.nonce)
+        return unexposed(self.candidate.data, draw, self.promise.metrics)
 
     @cached_property
     def quality(self) -> QualityReport:

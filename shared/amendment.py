@@ -56,7 +56,7 @@ def protected(before: Promise, after: Promise) -> tuple[Change, ...]:
 
 
 def what_measures(promise: Promise) -> dict[str, Any]:
-    """All by which effects are computed: once the arms are drawn none of it may move, save that guardrails may be added.
+    """All by which effects are computed; once the arms are drawn none of it may move, but guardrails may be added.
 
     Whoever knows the arms, and what was known of the units before, could else choose the metric, the covariates or the
     guardrails by which the arms differ as they wish.
@@ -100,18 +100,20 @@ def _free(change: Change, loose: set[str], *, open_end: bool) -> bool:
     """Whether a change is free; `loose` are the metrics on which nothing depends."""
     match change.path:
         case ("charter", part, *_) if part in _FREE_TEXT:
-            return True
+            free = True
         case ("charter", "budget", part):
-            return part in _FREE_BUDGET
+            free = part in _FREE_BUDGET
         case ("charter", "decide_by"):
-            return bool(change.after > change.before)  # ISO dates
+            free = change.after > change.before  # ISO dates
         case ("charter", "time_box", "end"):
-            return open_end and bool(change.after > change.before)
+            free = open_end and change.after > change.before
         case ("metrics", _, "description" | "history"):
-            return True  # words, and what a forecast begins with: no evidence reads either
+            free = True  # words, and what a forecast begins with: no evidence reads either
         case ("metrics", name, *_):
-            return name in loose
-    return False
+            free = name in loose
+        case _:
+            free = False
+    return free
 
 
 def _content(promise: Promise) -> dict[str, Any]:

@@ -102,7 +102,12 @@ class Objection:
 def objections(promise: Promise, bounds: Bounds, levels: Mapping[str, Level]) -> list[Objection]:
     """Every number of the promise that is out of bounds; `levels` are the baselines as far as they are known."""
     charter = promise.charter
-    found = [*_of_keys(promise), *_of_plan(charter, bounds), *_of_shares(charter, bounds), *_of_windows(promise, bounds)]
+    found = [
+        *_of_keys(promise),
+        *_of_plan(charter, bounds),
+        *_of_shares(charter, bounds),
+        *_of_windows(promise, bounds),
+    ]
     for number, primary in enumerate(charter.primaries):
         part = "primary" if number == 0 else f"co_primary[{number - 1}]"
         metric, level = promise.metrics[primary.metric], levels.get(primary.metric)

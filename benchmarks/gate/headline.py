@@ -171,8 +171,8 @@ def page(results: Sequence[Result]) -> str:
     head = (
         "# The gate against a conventional stack\n\n`make proof`, or `python -m benchmarks.gate` for the tables alone; "
         f"seed {SEED}. Every pilot is drawn customer by customer, sealed as a candidate and put before the gate with "
-        "its default policy; [gate/](gate/) holds what was said of each. The conventional stack looks at a dashboard every day, tests two shares at 5 % as if for "
-        "one look, and ships on the first day on which the arm wins.\n\n"
+        "its default policy; [gate/](gate/) holds what was said of each. The conventional stack looks at a dashboard "
+        "every day, tests two shares at 5 % as if for one look, and ships on the first day on which the arm wins.\n\n"
         f"The plan of every pilot: visits up by {100 * EFFECT:g} points from 10 %, worth scaling from "
         f"{100 * MINIMUM:g} points on; purchases, 5 %, may not fall by {-100 * MARGIN:g} points; alpha {ALPHA:g}, "
         f"power {POWER:g} for both together, so {units_planned():,} units in each arm; two weeks, three places as "

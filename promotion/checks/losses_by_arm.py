@@ -18,7 +18,8 @@ from shared.evidence.missing import lost_words
 from shared.evidence.model import Completeness, Effect
 from shared.finding import Finding
 
-MEND_IDS = "mend the ids of these outcomes at their source, and run the pilot again"
+MEND_IDS = "mend the ids or the values of these outcomes at their source, and run the pilot again"
+MEND_EXPOSURES = "find out why these exposures were not recorded, mend that, and run the pilot again"
 MEND = "mend what lost these rows, and run the pilot again"
 
 
@@ -30,8 +31,8 @@ class LossesByArmRule(Rule):
             ratio (Fabijan et al. 2019).
         deviation_floor: a smaller difference between the shares of units that lost something is not held against a
             pilot: Statsig's 0.1 % for the arms' sizes.
-        nobodys_frac_max: of so many outcomes it may stay unknown whose they are before they are held against the arm
-            as well; the share of rows that may be held back.
+        nobodys_frac_max: of so many outcomes it may stay unknown whose they are, or what they said, where a metric does
+            not add up, so that nothing can be held against the arm; the share of rows that may be held back.
     """
 
     p_min: float = Field(default=losses.P_MIN, gt=0, lt=1)
@@ -57,7 +58,12 @@ def _run(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
             remedy="the Lab would not have written this: find out who did, and run the pilot again",
         )
         return
-    found = [*_uneven(told, rule), *_counted_in(case, told), *_nobodys(case, told, rule)]
+    found = [
+        *_uneven(told, rule),
+        *_unexposed(case, rule),
+        *_counted_in(case, told),
+        *_unknown(case, told, rule),
+    ]
     yield from found or [_alike(told, rule)]
 
 
@@ -74,6 +80,47 @@ def _uneven(told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
         )
 
 
+def _unexposed(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
+    """Who was never exposed has done alike in every arm; where not, exposures were left out by what their units did."""
+    found = case.unexposed
+    if found is None or not found.units:
+        return
+    charter, each = case.charter, ", ".join(f"{arm} {n:,}" for arm, n in found.units.items())
+    weights = {arm: float(weight) for arm, weight in charter.weights.items()}
+    control = charter.control.name
+    compared = [
+        (name, arm.name, losses.apart(values[arm.name], values[control]))
+        for name in _deciding(case)
+        if (values := found.values.get(name)) is not None
+        for arm in charter.treatments
+        if arm.name in values and control in values
+    ]
+    p_min = rule.p_min / (1 + len(compared))
+    measured = {"units": dict(found.units)}
+    whole = sum(case.evidence.completeness.assigned.values()) if case.evidence.completeness else 0
+    p = losses.uneven(found.units, weights)
+    if p < p_min and max(found.units.values()) >= rule.deviation_floor * whole:
+        yield finding(
+            "failed",
+            f"units without an exposure on record have outcomes, and not as many of each arm: {each} (p "
+            f"{wording.p_value(p)})",
+            measured=measured | {"p": p},
+            threshold=p_min,
+            remedy=MEND_EXPOSURES,
+        )
+    for name, arm, apart in compared:
+        if apart < p_min:
+            yield finding(
+                "failed",
+                f"units without an exposure on record ({each}) differ between {arm} and {control} in {name}, which no "
+                f"message can have done (p {wording.p_value(apart)})",
+                arm=arm,
+                measured=measured | {"p": apart},
+                threshold=p_min,
+                remedy=MEND_EXPOSURES,
+            )
+
+
 def _counted_in(case: Case, told: Completeness) -> Iterator[Finding]:
     for effect in _turned(case, told.everything):
         later = _later(told.everything, effect)
@@ -87,19 +134,14 @@ def _counted_in(case: Case, told: Completeness) -> Iterator[Finding]:
         )
 
 
-def _nobodys(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
-    frac = losses.nobodys(told, case.evidence.outcomes)
-    if frac <= rule.nobodys_frac_max:
-        return
-    charter = case.charter
-    deciding = dict.fromkeys(
-        [*(each.metric for each in charter.primaries), *(rail.metric for rail in charter.guardrails)]
-    )
-    if unknown := [name for name in deciding if not case.promise.metrics[name].adds_up]:
+def _unknown(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
+    """What nobody can attribute or read may be anything: it is held against the arm, however little it is."""
+    what, frac = _unknown_words(case, told), losses.unknown_share(told, case.evidence.outcomes)
+    beyond = [name for name in _deciding(case) if not case.promise.metrics[name].adds_up]
+    if beyond and frac > rule.nobodys_frac_max:
         yield finding(
             "unevaluable",
-            f"of {100 * frac:.1f} % of the outcomes nobody knows whose they are, and what they would make of "
-            f"{' and '.join(unknown)} cannot be told",
+            f"{what}, and what they would make of {' and '.join(beyond)} cannot be told",
             measured={"frac": frac},
             threshold=rule.nobodys_frac_max,
             remedy=MEND_IDS,
@@ -108,13 +150,28 @@ def _nobodys(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator[
         later = _later(told.worst, effect)
         yield finding(
             "unevaluable",
-            f"of {100 * frac:.1f} % of the outcomes nobody knows whose they are; were they held against the arm, "
-            f"{_said(case, effect, later)}",
+            f"{what}; were that held against the arm, {_said(case, effect, later)}",
             arm=effect.arm,
             measured={"frac": frac, "counted": effect.estimate, "at_worst": later.estimate if later else None},
-            threshold=rule.nobodys_frac_max,
             remedy=MEND_IDS,
         )
+
+
+def _unknown_words(case: Case, told: Completeness) -> str:
+    """What is unknown, as the beginning of a sentence."""
+    parts = []
+    if rows := losses.nobodys(told):
+        parts.append(f"of {counted(rows, 'outcome')} nobody knows whose they are")
+    if unread := {name: sum(arms.values()) for name, arms in told.unread.items()}:
+        each = " and ".join(f"{name} in {counted(rows, 'outcome')}" for name, rows in unread.items())
+        parts.append(f"nobody can read {each} that were held back")
+    return ", and ".join(parts) + f", beside {case.evidence.outcomes:,} that counted"
+
+
+def _deciding(case: Case) -> list[str]:
+    charter = case.charter
+    named = [*(each.metric for each in charter.primaries), *(rail.metric for rail in charter.guardrails)]
+    return list(dict.fromkeys(named))
 
 
 def _turned(case: Case, after: Sequence[Effect]) -> list[Effect]:
@@ -138,8 +195,8 @@ def _alike(told: Completeness, rule: LossesByArmRule) -> Finding:
     reason = "nothing was lost that an arm could miss"
     if lost:
         reason = "no arm lost more than chance explains, and with all of it counted in the conclusions are the same"
-        if unread := sum(told.unread.values()):
-            reason += f"; {counted(unread, 'row')} of it had a value that nobody can read, and could not be counted in"
+    if told.worst:
+        reason += ", as they were if all that nobody can attribute or read were held against the arm"
     return finding("passed", reason, measured=_measured(told), threshold=_threshold(rule))
 
 
@@ -157,7 +214,8 @@ def _threshold(rule: LossesByArmRule) -> dict[str, float]:
 CHECK = Check(
     "losses_by_arm",
     "Was as much lost of every arm, and would it have changed what is concluded?",
-    "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them",
+    "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them; "
+    "outcomes without an exposure",
     LossesByArmRule,
     _run,
     since=2,

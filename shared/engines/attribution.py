@@ -63,13 +63,17 @@ def unattributed_sql(connection: duckdb.DuckDBPyConnection, question: Question, 
     )
 
 
-def unread_sql(connection: duckdb.DuckDBPyConnection, question: Question) -> str:
-    """A query by arm for the outcomes held back of attributed units that lack a value which some metric reads."""
-    read = [*_read_columns(connection, question.metrics)]
-    gaps = " OR ".join(f"{value} IS NULL" for _, value in _values(connection, read)) or "false"
+def unread_sql(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> str:
+    """A query by arm for the outcomes held back of attributed units: per metric, those that lack a value it reads."""
+    values = dict(_values(connection, [*_read_columns(connection, metrics)]))
+    counts = []
+    for metric in metrics.values():
+        read = {name.casefold() for part in metric.reads for name in part.columns}
+        gaps = " OR ".join(f"{value} IS NULL" for name, value in values.items() if name.casefold() in read)
+        counts.append(f"count_if({gaps or 'false'})")
     return (
-        f"SELECT a.arm, count(*) FROM held h JOIN attributed a USING (unit) WHERE kind = 'outcomes' "
-        f"AND reason <> {literal(EARLY)} AND ({gaps}) GROUP BY a.arm ORDER BY a.arm"
+        f"SELECT a.arm, {', '.join(counts)} FROM held h JOIN attributed a USING (unit) WHERE kind = 'outcomes' "
+        f"AND reason <> {literal(EARLY)} GROUP BY a.arm ORDER BY a.arm"
     )
 
 

@@ -82,7 +82,8 @@ class ByArm:
         unattributed: by what happened, rows of which no arm can be told.
         unattributed_values: per metric, the sums of what is above zero and below it among these, each as if of a unit
             of its own.
-        unread: held-back outcomes of these units, of which no value can be read for some metric.
+        unread: per metric, by arm, held-back outcomes of these units whose value for it cannot be read.
+        ranges: of such metrics, where they add up, the least and the most that an accepted outcome adds.
         trimmed: by treatment and metric; only where something was lost, and the metric is a mean of units.
         streams: per stream, by arm and day (`YYYY-MM-DD`) units with such an outcome.
         last: per arm the last counted outcome, RFC 3339.
@@ -97,7 +98,7 @@ class ByArm:
     lost: Mapping[str, Mapping[str, int]]
     unattributed: Mapping[str, int]
     unattributed_values: Mapping[str, tuple[float, float]]
-    unread: Mapping[str, int]
+    unread: Mapping[str, Mapping[str, int]]
     streams: Mapping[str, Mapping[tuple[str, str], int]]
     last: Mapping[str, str]
     after: Mapping[str, int]
@@ -105,3 +106,4 @@ class ByArm:
     times: Mapping[tuple[str, str], Spread]
     cut_short: Mapping[tuple[int | None, str], int]
     trimmed: Mapping[tuple[str, str], Trimmed] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

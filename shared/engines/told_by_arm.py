@@ -14,6 +14,7 @@ from shared.engines.files import number
 from shared.engines.protocol import EARLY, Question
 from shared.engines.unit_table import UNITS, number_sql
 from shared.evidence.lee import excess, trimmed_mean
+from shared.metrics import Metric
 from shared.sql import literal
 
 US_PER_S, US_PER_DAY = 1_000_000, 86_400_000_000
@@ -27,6 +28,7 @@ def by_arm(connection: duckdb.DuckDBPyConnection, question: Question, scope: Sco
     ends = _ends_of_data(scope)
     assigned = _counts(connection, "SELECT arm, count(DISTINCT entity) FROM attributed GROUP BY arm ORDER BY arm")
     lost = _lost(connection)
+    unread = _unread(connection, question) if TOGETHER in lost else {}
     return ByArm(
         assigned=assigned,
         answering=_answering(connection),
@@ -35,7 +37,8 @@ def by_arm(connection: duckdb.DuckDBPyConnection, question: Question, scope: Sco
             connection, "SELECT what, count(*) FROM lost WHERE arm IS NULL GROUP BY what ORDER BY what"
         ),
         unattributed_values=_unattributed_values(connection, question, scope),
-        unread=_counts(connection, unread_sql(connection, question)) if TOGETHER in lost else {},
+        unread=unread,
+        ranges=_ranges(connection, {name: question.metrics[name] for name in unread}),
         streams=_streams(connection, scope),
         last={arm: rfc3339(at) for arm, at in last.items()},
         after={
@@ -125,6 +128,31 @@ def _unattributed_values(
         sums += [f"coalesce({part}, 0)::DOUBLE" for part in parts]
     [found] = _rows(connection, f"SELECT {', '.join(sums) or 'count(*)'} FROM {rows}")
     return {name: (found[2 * at], found[2 * at + 1]) for at, name in enumerate(chosen)}
+
+
+def _unread(connection: duckdb.DuckDBPyConnection, question: Question) -> dict[str, dict[str, int]]:
+    """Per metric, by arm, the outcomes held back whose value cannot be read; only where there are any."""
+    rows = _rows(connection, unread_sql(connection, question.metrics))
+    found = {name: {row[0]: row[1 + at] for row in rows if row[1 + at]} for at, name in enumerate(question.metrics)}
+    return {name: arms for name, arms in found.items() if arms}
+
+
+def _ranges(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, tuple[float, float]]:
+    """The least and the most that an outcome which was accepted adds to a metric that adds up."""
+    found = {}
+    for name, metric in metrics.items():
+        if not metric.adds_up or metric.value is None:
+            continue
+        value = number_sql(metric.value, metric)
+        added = "v" if metric.kind == "mean" else "CAST(v > 0 AS INTEGER)"
+        [(low, high)] = _rows(
+            connection,
+            f"SELECT min({added})::DOUBLE, max({added})::DOUBLE FROM (SELECT {value} AS v FROM outcomes) "
+            "WHERE isfinite(v)",
+        )
+        if low is not None:
+            found[name] = low, high
+    return found
 
 
 def _streams(connection: duckdb.DuckDBPyConnection, scope: Scope) -> dict[str, dict[tuple[str, str], int]]:

@@ -38,7 +38,7 @@ def completeness(
         assigned=dict(told.assigned),
         answering=dict(told.answering),
         losses=losses.losses(told, planned),
-        unread=dict(told.unread),
+        unread={name: dict(arms) for name, arms in told.unread.items()},
         everything=everything,
         worst=worst,
         bounds=losses.bounds(told),
@@ -57,17 +57,17 @@ def _counted_in(
     whole: Summary | None,
     estimate: Callable[[Summary], Estimated],
 ) -> tuple[tuple[Effect, ...], tuple[Effect, ...]]:
-    """The deciding effects with everything counted in, and with what is nobody's held against the arm as well."""
+    """The deciding effects with everything counted in, and with what is unknown held against the arm as well."""
     told = summary.by_arm
     nobodys = told is not None and any(value for pair in told.unattributed_values.values() for value in pair)
-    if told is None or (whole is None and not nobodys):
+    unknown = nobodys or (told is not None and bool(told.unread))
+    if told is None or (whole is None and not unknown):
         return (), ()
     contrasts, yardstick = estimate(whole or summary)
     everything = _deciding(effects(charter, metrics, contrasts, yardstick)) if whole else ()
-    if not nobodys:
+    if not unknown:
         return everything, ()
-    units = (whole or summary).units
-    contrasts = losses.against_the_arm(charter, metrics, contrasts, told.unattributed_values, units)
+    contrasts = losses.against_the_arm(charter, metrics, contrasts, told, (whole or summary).units)
     return everything, _deciding(effects(charter, metrics, contrasts, yardstick))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import bdtr, bdtrc
 
 from shared.charter import Charter
@@ -47,9 +48,14 @@ def lost_share(told: Completeness, arm: str) -> float:
     return whole.units.get(arm, 0) / assigned if whole is not None and assigned else 0.0
 
 
-def nobodys(told: Completeness, outcomes: int) -> float:
-    """The share of all outcomes of which no arm can be told."""
-    rows = sum(loss.unattributed for loss in told.losses if loss.what.startswith(OUTCOMES))
+def nobodys(told: Completeness) -> int:
+    """How many outcomes there are of which no arm can be told."""
+    return sum(loss.unattributed for loss in told.losses if loss.what.startswith(OUTCOMES))
+
+
+def unknown_share(told: Completeness, outcomes: int) -> float:
+    """The share of all outcomes of which no arm can be told, or not what they said."""
+    rows = nobodys(told) + max((sum(arms.values()) for arms in told.unread.values()), default=0)
     return rows / (rows + outcomes) if rows else 0.0
 
 
@@ -66,20 +72,27 @@ def against_the_arm(
     charter: Charter,
     metrics: Mapping[str, Metric],
     contrasts: Contrasts,
-    values: Mapping[str, tuple[float, float]],
+    told: ByArm,
     units: Mapping[str, int],
 ) -> Contrasts:
-    """The contrasts if every good outcome of nobody were the control's, and every bad one the treatment's.
+    """The contrasts if all that is unknown spoke against the treatment; `units` are the arms' sizes.
 
-    `values` are the sums of what is above and below zero among these, per metric, and `units` the arms' sizes.
+    Every good outcome of nobody is then the control's and every bad one the treatment's, and a value that cannot be
+    read is the best of those accepted in the control, and the worst of them in the treatment (Manski 1990,
+    "Nonparametric bounds on treatment effects").
     """
-    control = units.get(charter.control.name, 0)
+    name_of_control = charter.control.name
+    control = units.get(name_of_control, 0)
     shift = np.zeros_like(contrasts.found.estimate)
     for column, name in enumerate(contrasts.metrics):
-        above, below = values.get(name, (0.0, 0.0))
-        of_control, of_arm = (above, below) if metrics[name].sign > 0 else (below, above)
+        (worse, better), (worst, best) = (
+            ends if metrics[name].sign > 0 else ends[::-1]
+            for ends in (told.unattributed_values.get(name, (0.0, 0.0))[::-1], told.ranges.get(name, (0.0, 0.0)))
+        )
+        unread = told.unread.get(name, {})
+        of_control = better + unread.get(name_of_control, 0) * best
         for row, arm in enumerate(charter.treatments):
-            treated = units.get(arm.name, 0)
+            treated, of_arm = units.get(arm.name, 0), worse + unread.get(arm.name, 0) * worst
             shift[row, column] = (of_arm / treated if treated else 0.0) - (of_control / control if control else 0.0)
     return replace(contrasts, found=replace(contrasts.found, estimate=contrasts.found.estimate + shift))
 
@@ -97,6 +110,15 @@ def _loss(told: ByArm, planned: Mapping[str, float], what: str) -> Loss:
         abs(units.get(arm, 0) / told.assigned[arm] - whole / everybody) for arm in planned if told.assigned.get(arm)
     )
     return Loss(what=what, units=units, unattributed=unattributed, p=p, deviation=deviation)
+
+
+def apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How improbable it is that two groups of units differ so (Mann and Whitney 1947, with ties)."""
+    if np.array_equal(np.unique(one), np.unique(other)) and np.unique(one).size == 1:
+        return 1.0
+    from scipy.stats import mannwhitneyu  # half a second, for which nobody should wait who has no such units
+
+    return float(mannwhitneyu(one, other, method="asymptotic").pvalue)
 
 
 def uneven(units: Mapping[str, int], shares: Mapping[str, float]) -> float:

@@ -22,7 +22,14 @@ def losses_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
             reason=f"with all counted in that was lost, {effect.metric} no longer shows what it shows without",
         )  # fmt: skip
-    if not (uneven or changed):
+    doubtful = turned(seen.charter, seen.metrics, seen.effects, told.worst) if told.worst else []
+    for effect in doubtful:
+        yield Symptom(
+            check=check, state="warning", arm=effect.arm, metric=effect.metric,
+            reason=f"were all that nobody can attribute or read held against it, {effect.metric} would no longer show "
+                   "what it shows",
+        )  # fmt: skip
+    if not (uneven or changed or doubtful):
         yield Symptom(check=check, state="good", reason="what did not count is alike in every arm, and changes nothing")
 
 

@@ -440,10 +440,11 @@ class Completeness(_Record):
         assigned: units (or clusters) that were exposed, whatever became of them, by the arm they were assigned.
         answering: of these, such as have any outcome, counted or held back.
         losses: what did not count, the largest first.
-        unread: held-back outcomes of these units of which some value cannot be read.
+        unread: per metric, by arm, held-back outcomes of these units whose value for it cannot be read.
         everything: primary metrics and guardrails with all counted in that can be attributed; empty where nothing was
             lost.
-        worst: the same where each outcome of nobody spoke against the arm as well; empty where there is none.
+        worst: the same where each outcome of nobody, and each value that cannot be read, spoke against the arm as well;
+            empty where there is none.
         bounds: by Lee, where more of one arm was lost than of another.
         days: exposures and outcomes by day.
         outages, latest: per arm.
@@ -453,7 +454,7 @@ class Completeness(_Record):
     assigned: dict[str, int]
     answering: dict[str, int]
     losses: tuple[Loss, ...]
-    unread: dict[str, int]
+    unread: dict[str, dict[str, int]]
     everything: tuple[Effect, ...]
     worst: tuple[Effect, ...]
     bounds: tuple[Bound, ...]

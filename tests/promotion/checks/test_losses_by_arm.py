@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, mannwhitneyu
 
 from promotion.checks.data_quality import DataQualityRule
-from shared.draw import HELD_OUT
+from promotion.nonces import drawn_nonce
+from shared.draw import HELD_OUT, Draw
 from tests.promotion.cases import GOOD, Recorded
 from tests.promotion.held_back import NUMBER, held_back
 
@@ -74,11 +75,38 @@ def test_the_controls_conversions_make_no_effect_for_whatever_reason_they_are_mi
 
 
 def test_values_that_cannot_be_read_in_one_arm_fail_by_their_number(stage, ask):
-    """Nobody can count them in."""
+    """Nobody can count them in, and all of them might be visits."""
     move = {"which": SOME, "reason": "visit is not a integer", "visit": "'yes'"}
-    [found] = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
-    assert (found.arm, found.outcome) == (None, "failed")
-    assert found.measured["outcomes: visit is not a integer"]["p"] == pytest.approx(p_of(40))
+    found = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
+    assert by_number(found).outcome == "failed"
+    assert by_number(found).measured["outcomes: visit is not a integer"]["p"] == pytest.approx(p_of(40))
+    assert (by_effect(found).outcome, by_effect(found).measured["at_worst"]) == ("unevaluable", pytest.approx(0))
+
+
+IDLE = f"starts_with(unit, 'letter') AND {NUMBER} >= 760"
+
+
+@pytest.mark.parametrize("said", ["'n/a'", "'1,0'", "''"])
+def test_as_many_values_that_cannot_be_read_in_each_arm_may_be_of_other_customers(stage, ask, said):
+    """40 visitors of the control, and 40 customers of the letter who did nothing: no number tells them apart."""
+    moves = [{"which": which, "reason": "visit is not a integer", "visit": said} for which in (SOME, IDLE)]
+    case = stage.case(charter=LARGE, recorded=held_back(*moves, arms=FEW))
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    [found] = ask("losses_by_arm", case)
+    # At worst the control's 40 visited, and so did none of the letter's: 80 of 800 in each arm.
+    assert (found.arm, found.outcome, found.measured["at_worst"]) == ("letter", "unevaluable", pytest.approx(0))
+
+
+def test_few_conversions_of_nobody_among_many_rows_may_still_be_many_of_the_conversions(stage, ask):
+    """A fifth of the control's visits lose their unit: 1 % of 12,800 rows, most of which say that nobody came."""
+    arms = {"control": Recorded(6_400, 640), "letter": Recorded(6_400, 640)}
+    move = {"which": f"starts_with(unit, 'control') AND {NUMBER} < 128", "reason": "unknown unit", "unit": "NULL"}
+    case = stage.case(charter={**LARGE, "primary": {"metric": "visit", "minimum_effect": 0.01}},
+                      recorded=held_back(move, arms=arms))  # fmt: skip
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    [found] = ask("losses_by_arm", case)
+    assert (found.arm, found.outcome, found.measured["frac"]) == ("letter", "unevaluable", pytest.approx(0.01))
+    assert found.measured["at_worst"] == pytest.approx(0)
 
 
 @pytest.mark.parametrize("assignment", ["seen", "held back"])
@@ -141,8 +169,6 @@ def test_conversions_of_nobody_leave_undecided_what_they_could_undo(stage, ask):
     assert (found.arm, found.outcome) == ("letter", "unevaluable")
     assert found.measured["frac"] == pytest.approx(40 / 1_600)
     assert found.measured["at_worst"] == pytest.approx(0)
-    [few] = ask("losses_by_arm", case, nobodys_frac_max=0.03)
-    assert few.outcome == "passed"
 
 
 def test_losses_that_are_alike_in_both_arms_pass(stage, ask):
@@ -223,10 +249,70 @@ def test_of_what_does_not_add_up_nothing_is_known_where_outcomes_are_nobodys(sta
     move = {"which": SOME, "reason": "unknown unit", "unit": "NULL"}
     found = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
     assert [each.outcome for each in found if "cannot be told" in each.reason] == ["unevaluable"]
+    few = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)), nobodys_frac_max=0.03)
+    assert not any("cannot be told" in each.reason for each in few)
 
 
-def test_what_could_not_be_read_is_said(stage, ask):
+def test_values_that_nobody_can_read_pass_where_none_of_them_could_change_anything(stage, ask):
+    """Spend goes round between 1 and 3 dollars: at worst the control's 12 spent 3 and the letter's 1, of 200 each."""
     moves = [{"which": SMALL.format(arm), "reason": "spend is not a number", "spend": "'n/a'"} for arm in GOOD]
-    [found] = ask("losses_by_arm", stage.case(recorded=held_back(*moves)))
+    case = stage.case(recorded=held_back(*moves))
+    [found] = ask("losses_by_arm", case)
+    assert (found.outcome, "attribute or read" in found.reason) == ("passed", True)
+    told = case.evidence.completeness
+    assert told.unread == {"spend": {"control": 12, "letter": 12}}
+    [whole] = [effect for effect in told.everything if effect.metric == "spend"]
+    [worst] = [effect for effect in told.worst if effect.metric == "spend"]
+    assert worst.estimate - whole.estimate == pytest.approx((12 * 1 - 12 * 3) / 200)
+
+
+DRAWN = {"assignment": "pilotplant"}
+FIRST = {"control": 600, "letter": 600}
+
+
+def strangers(stage, visited, many=FIRST):
+    """Outcomes of so many units of each arm that were never exposed; `visited` says of which the value is 1."""
+    stage.seed("one")
+    promise, _ = stage.promise(stage.charter(**DRAWN))
+    draw = Draw.of(promise, stage.workspace.id, drawn_nonce("spring-email", "one"))
+    found = {arm: [] for arm in many}
+    for number in range(4 * sum(many.values())):
+        arm = draw.arm(f"stranger-{number}")
+        if len(found[arm]) < many[arm]:
+            found[arm].append(f"stranger-{number}")
+    rows = [(unit, int(visited(arm, place))) for arm, units in found.items() for place, unit in enumerate(units)]
+    values = ", ".join(f"('{unit}', {visit})" for unit, visit in rows)
+    return (
+        "FROM outcomes UNION ALL SELECT 'of-' || unit, unit, TIMESTAMPTZ '2026-01-07 09:00:00+00', visit, 0, 2.0 "
+        f"FROM (VALUES {values}) t(unit, visit)"
+    )
+
+
+@pytest.mark.parametrize(
+    "visited", [lambda arm, _: arm == "control", lambda arm, place: place % 10 < (3 if arm == "control" else 1)]
+)
+def test_exposures_that_were_left_out_by_what_their_units_did_are_found_by_their_outcomes(stage, ask, visited):
+    """As many of each arm, so that no ratio tells; but nobody who was sent nothing visits more for it."""
+    case = stage.case(charter=DRAWN, outcomes=strangers(stage, visited))
+    assert case.unexposed.units == FIRST
+    [found] = [each for each in ask("losses_by_arm", case) if each.arm == "letter"]
+    rows = {arm: [int(visited(arm, place)) for place in range(600)] for arm in FIRST}
+    assert (found.outcome, found.measured["p"]) == (
+        "failed", pytest.approx(mannwhitneyu(rows["letter"], rows["control"], method="asymptotic").pvalue))  # fmt: skip
+    assert "differ between letter and control in visit" in found.reason
+
+
+def test_exposures_that_one_arm_alone_has_not_recorded_are_found_by_the_outcomes(stage, ask):
+    """90 and 30: by scipy's exact test p is below 1e-7."""
+    many = {"control": 90, "letter": 30}
+    assert binomtest(90, 120, 0.5).pvalue < 1e-7
+    found = ask("losses_by_arm", stage.case(charter=DRAWN, outcomes=strangers(stage, lambda *_: False, many)))
+    assert [(each.arm, each.outcome) for each in found] == [(None, "failed")]
+    assert found[0].measured["units"] == many
+
+
+def test_outcomes_of_units_that_nobody_meant_to_expose_pass(stage, ask):
+    """An export of all customers' visits, of whom some were exposed: a tenth of each arm visits anyway."""
+    case = stage.case(charter=DRAWN, outcomes=strangers(stage, lambda _, place: place % 10 == 0))
+    [found] = ask("losses_by_arm", case)
     assert found.outcome == "passed"
-    assert "24 rows of it had a value that nobody can read" in found.reason

@@ -125,7 +125,8 @@ class Attribution:
             lost={what: {arm: len(who) for arm, who in found.items()} for what, found in counted.items()},
             unattributed=dict(nobodys),
             unattributed_values=self._nobodys(),
-            unread=self._unread() if TOGETHER in counted else {},
+            unread=(unread := self._unread() if TOGETHER in counted else {}),
+            ranges=self._ranges(unread),
             streams=self._streams(),
             last={arm: rfc3339(at) for arm, at in last.items()},
             after={
@@ -178,17 +179,26 @@ class Attribution:
         return found
 
     def _unread(self):
-        read = {
-            name.casefold() for m in self.pilot.question.metrics.values() for part in m.reads for name in part.columns
-        }
-        return dict(
-            Counter(
-                self.arm_of[row.unit]
-                for row in self.held
-                if row.kind == "outcomes" and row.reason != EARLY and row.unit in self.arm_of
-                and any(self.row(row)[name] is None for name in self.pilot.numeric if name in read)
-            )
-        )  # fmt: skip
+        rows = [row for row in self.held if row.kind == "outcomes" and row.reason != EARLY and row.unit in self.arm_of]
+        found = {}
+        for metric_name, metric in self.pilot.question.metrics.items():
+            read = {name.casefold() for part in metric.reads for name in part.columns}
+            gaps = [row for row in rows if any(self.row(row)[n] is None for n in self.pilot.numeric if n in read)]
+            found[metric_name] = dict(Counter(self.arm_of[row.unit] for row in gaps))
+        return {name: arms for name, arms in found.items() if arms}
+
+    def _ranges(self, unread):
+        found = {}
+        for name in unread:
+            metric = self.pilot.question.metrics[name]
+            if metric.kind not in {"proportion", "mean", "count"} or metric.divided or metric.value is None:
+                continue
+            read = [self.pilot.read(metric, row) for row in self.pilot.outcomes]
+            values = [v for v in read if v is not None and math.isfinite(v)]
+            added = values if metric.kind == "mean" else [float(v > 0) for v in values]
+            if added:
+                found[name] = min(added), max(added)
+        return found
 
     def _streams(self):
         pilot, found = self.pilot, {ANY: defaultdict(set)}
