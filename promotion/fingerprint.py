@@ -5,6 +5,7 @@ Blanks, comments, capital letters, punctuation and marks that nobody sees make n
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import duckdb
@@ -23,9 +24,13 @@ from shared.charter import Promise
 from shared.confined import render
 from shared.contracts import Column, load_contract
 from shared.digests import digest_bytes, digest_json
-from shared.errors import BadInput, PilotPlantError
+from shared.errors import BadInput, Contained, PilotPlantError
 from shared.line import Why
 from shared.play import Play
+from shared.printable import IGNORABLE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A message is compared as so many made-up customers would read it.
 READERS = 8
@@ -40,7 +45,12 @@ _SAMPLES: dict[str, tuple[Any, ...]] = {
     "date": _DAYS,
     "timestamp": tuple(f"{day}T09:00:00Z" for day in _DAYS),
 }
-_UNSEEN = re.compile(r"(?si)<!--.*?-->|<(style|script)\b.*?</\1\s*>|<[^>]*>")
+_UNSEEN = re.compile(
+    r"(?si)<!--.*?-->|<(style|script)\b.*?</\1\s*>|"
+    r"<(\w+)\b[^>]*(?:display\s*:\s*none|visibility\s*:\s*hidden|\shidden\b)[^>]*>.*?</\2\s*>|<[^>]*>"
+)
+# Letters that look like ours, of one case or the other (Unicode Technical Standard 39, confusables.txt).
+_LIKE_OURS = str.maketrans("авекмнорстухіјѕһԁԛԝӏαεικνορτυχ", "abekmhopctyxijshdqwlaeikvoptux")
 _COMMENT = re.compile(r"(?s)\{#.*?#\}")
 # Where something stands in the text, and what it is called, says nothing of whom it selects.
 _NO_MEANING = frozenset(
@@ -111,7 +121,8 @@ def fingerprint(promise: Promise, texts: Mapping[str, bytes]) -> Fingerprint:
 def plain(text: str) -> str:
     """The letters and digits that a reader sees, without case, and nothing of how they are set."""
     seen = unicodedata.normalize("NFKC", html.unescape(_UNSEEN.sub(" ", text))).casefold()
-    return "".join(character for character in seen if character.isalnum())
+    letters = "".join(character for character in re.sub(IGNORABLE, "", seen) if character.isalnum())
+    return letters.translate(_LIKE_OURS)
 
 
 def _sorted(texts: Iterable[str]) -> tuple[str, ...]:
@@ -123,37 +134,58 @@ def _text(content: bytes) -> str:
 
 
 def _message(play: Play, template: str, contract: bytes) -> list[str]:
-    """The digests of a message: as written, and as read where it can be rendered; none where it says nothing."""
+    """The digests of a message: as written, and as each reads it for whom it can be rendered.
+
+    Readings count one by one: what is said to some in other words is the same message to all others.
+    """
     written = plain(_COMMENT.sub("", f"{play.subject}\n{template}"))
     read = _read(play.subject, template, tuple(sorted(play.fields)), contract)
-    return [digest_json([kind, text]) for kind, text in (("written", written), ("read", list(read))) if text]
+    return [
+        digest_json([kind, text]) for kind, text in (("written", written), *(("read", one) for one in read)) if text
+    ]
 
 
 @lru_cache(maxsize=256)
 def _read(subject: str, template: str, fields: tuple[str, ...], contract: bytes) -> tuple[str, ...]:
-    """What made-up customers would read, each once; empty where a template cannot be rendered here.
+    """What made-up customers would read, each once; nothing of those for whom the template cannot be rendered.
 
-    A message that cannot be rendered is still known by how it is written.
+    A message that cannot be rendered at all is still known by how it is written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder).resolve()
             (place / "contract.yaml").write_bytes(contract)
             columns = {column.name: column for column in load_contract(place / "contract.yaml").columns}
-            pq.write_table(pa.table(_customers([columns[name] for name in fields])), place / "rows.parquet")
-            render(template, subject, place / "rows.parquet", place / "read.parquet", where="a template")
-            rows = pq.read_table(place / "read.parquet").to_pylist()
+            readers = pa.table(_customers([columns[name] for name in fields]))
+            texts = _rendered(template, subject, readers, place) or [
+                text
+                for number in range(READERS)
+                for text in _rendered(template, subject, readers.slice(number, 1), place)
+            ]
     except (PilotPlantError, KeyError, OSError):
         return ()
-    return _sorted(filter(None, (plain(f"{row['subject']}\n{row['body']}") for row in rows)))
+    return _sorted(filter(None, map(plain, texts)))
+
+
+def _rendered(template: str, subject: str, readers: pa.Table, place: Path) -> list[str]:
+    """What these readers would read; nothing where it fails for any of them."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(readers, place / "rows.parquet")
+    try:
+        render(template, subject, place / "rows.parquet", place / "read.parquet", where="a template")
+    except Contained:
+        return []
+    return [f"{row['subject']}\n{row['body']}" for row in pq.read_table(place / "read.parquet").to_pylist()]
 
 
 def _customers(columns: list[Column]) -> dict[str, list[Any]]:
     """Made-up customers: what each has depends on the column's name alone, so that a further one changes no other."""
-    table: dict[str, list[Any]] = {"unit": [f"unit{number}" for number in range(READERS)]}
+    # Units look like those of a snapshot, so that no template can tell who is made up by that.
+    digests = (hashlib.sha256(f"reader {number}".encode()).hexdigest() for number in range(READERS))
+    table: dict[str, list[Any]] = {"unit": [f"u_{digest[:32]}" for digest in digests]}
     for column in columns:
         values: tuple[Any, ...] = column.valid_values or _SAMPLES[column.type]
         begin = crc32(column.name.encode())

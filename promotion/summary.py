@@ -13,6 +13,7 @@ from promotion.failed_warnings import told as warnings_told
 from promotion.gate import Judgement
 from promotion.judging import judge_named, promises
 from promotion.line import fates, recorded_line
+from promotion.lineage import amendments
 from promotion.policy import read_settings
 from promotion.recording import recorded
 from promotion.silence import lapses
@@ -250,6 +251,7 @@ def _before(case: Case) -> Section:
     elif charter.line is not None:
         lines.append(f"It continues {charter.line.pilot}; what is different: {charter.line.change}")
     lines += _attempts(case)
+    lines += _amendments(case)
     if charter.unrelated is not None:
         lines.append(f"Its charter says that it continues no earlier pilot: {charter.unrelated}")
     return Section("What came before", tuple(lines))
@@ -266,6 +268,19 @@ def _attempts(case: Case) -> list[str]:
     before = ", ".join(fates(case.room, found))
     return [
         f"Attempt {len(found.before) + 1} of its line, tested at {100 * case.charter.alpha:g} %. Before it: {before}"
+    ]
+
+
+def _amendments(case: Case) -> list[str]:
+    """Each version after the first: when the gate took it in, what it changed, and why."""
+    try:
+        made = amendments(case)
+    except PilotPlantError:
+        return []  # the checks say why
+    return [
+        f"Amended to version {one['version']}, which the gate took in {one['at'] or 'never'}: "
+        f"{', '.join(one['changes']) or 'nothing'}. The reason: {one['reason']}"
+        for one in made
     ]
 
 

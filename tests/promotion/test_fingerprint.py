@@ -38,6 +38,16 @@ def alike(stage, texts, **charter):
         "<b></b>" + TEMPLATE,
         "{% if false %}another one{% endif %}" + TEMPLATE,
         TEMPLATE.replace("{{ history }}", "{{ history ~ '' }}"),
+        # What fails for whoever is made up, or says something else to some.
+        "{% if unit|length < 9 %}{{ 1/0 }}{% endif %}{% set attempt = 2 %}" + TEMPLATE,
+        "{% if unit|length < 9 %}another one{% endif %}" + TEMPLATE,
+        "{% if unit < 'u_8' %}another one{% endif %}" + TEMPLATE,
+        "{% if unit < 'u_8' %}{{ 1/0 }}{% endif %}" + TEMPLATE,
+        # What looks the same, or is not to be seen at all.
+        TEMPLATE.replace("customer", "cust\u043emer"),
+        TEMPLATE.replace("customer", "cus\u3164t\u115fomer"),
+        TEMPLATE + '<span style="display:none">another one</span>',
+        TEMPLATE + "<p hidden>another one</p>",
     ],
 )
 def test_the_same_message_is_known_however_it_is_set(stage, message):
