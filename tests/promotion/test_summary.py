@@ -16,7 +16,7 @@ from promotion.summary import summarise, write_page
 from shared.clock import rfc3339
 from shared.errors import BadInput
 from tests.makers import OWNER, moment
-from tests.promotion.cases import GOOD, Recorded
+from tests.promotion.cases import AMENDED, GOOD, LAUNCHED, Recorded
 from tests.promotion.checks.test_kill_criteria import BOUGHT, COLLAPSE
 
 EARLY = moment("2026-01-12 08:00")
@@ -77,6 +77,17 @@ def test_it_says_what_was_promised_found_spent_and_what_the_gate_says(stage):
     assert (found.verdict, found.blocking, found.hidden) == ("admit", (), None)
     assert found.as_json()["spent"] == {"amount": "8.00", "currency": "USD"}
     assert found.as_json()["budget"] == {"amount": "10.00", "currency": "USD"}
+
+
+def test_every_amendment_stands_on_the_page_with_its_reason(stage):
+    first, texts = stage.promise(stage.charter())
+    stage.workspace.clock.set(LAUNCHED)
+    stage.register(first, {name: text.encode() for name, text in texts.items()})
+    lower = {"primary": {"metric": "visit", "minimum_effect": 0.03}}
+    stage.submit(charter=lower, earlier=[first], registered=LAUNCHED + timedelta(hours=1))
+    [told] = [line for line in text_of(summarise(stage.workspace, "spring-email")).splitlines() if "Amended" in line]
+    assert "version 2, which the gate took in 2026-01-04T13:00:00" in told
+    assert told.endswith(f"primary.minimum_effect. The reason: {AMENDED}")
 
 
 def test_what_is_to_be_copied_does_what_it_says(stage, capsys):
