@@ -279,7 +279,7 @@ def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
 def _asked(objection: Objection) -> str:
     """The bound, and on which side of it a number may lie."""
     if objection.threshold is None:
-        return "another one"
+        return "none of these columns"
     if objection.threshold < 0:
         return f"{objection.threshold:g} or closer to zero"
     return f"{objection.threshold:g} or {'more' if objection.measured < objection.threshold else 'less'}"

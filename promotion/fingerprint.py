@@ -51,6 +51,7 @@ _UNSEEN = re.compile(
 )
 # Letters that look like ours, of one case or the other (Unicode Technical Standard 39, confusables.txt).
 _LIKE_OURS = str.maketrans("авекмнорстухіјѕһԁԛԝӏαεικνορτυχ", "abekmhopctyxijshdqwlaeikvoptux")
+_TAG = re.compile(r"\{[{%#]")
 _COMMENT = re.compile(r"(?s)\{#.*?#\}")
 # Where something stands in the text, and what it is called, says nothing of whom it selects.
 _NO_MEANING = frozenset(
@@ -151,6 +152,8 @@ def _read(subject: str, template: str, fields: tuple[str, ...], contract: bytes)
 
     A message that cannot be rendered at all is still known by how it is written.
     """
+    if not _TAG.search(subject + template):
+        return _sorted(filter(None, [plain(f"{subject}\n{template}")]))  # everybody reads what is written
     import pyarrow as pa
 
     try:

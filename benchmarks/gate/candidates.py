@@ -18,7 +18,7 @@ from promotion.policy import read_settings
 from shared.candidate import Candidate
 from shared.errors import PilotPlantError
 from shared.finding import Level, Verdict
-from tests.promotion.cases import LAUNCHED, Stage, audience_of, known_before, message_of
+from tests.promotion.cases import LAUNCHED, Stage, audience_of, known_before
 
 CHARTER = {
     "assignment": "pilotplant",
@@ -33,6 +33,7 @@ AT = pa.timestamp("us", tz="UTC")
 LEVELS: tuple[Level, Level] = ("block", "warn")
 AGAINST = {"failed", "unevaluable"}
 HELD = [field.name for field in fields(Held)]
+MESSAGE = "message.txt"
 CUSTOMERS = "contracts/customers.odcs.yaml"
 # Two columns more than the shop's usual eight.
 MORE = {"orders": "n % 9", "age": "n % 50 + 20"}
@@ -66,7 +67,9 @@ def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
     Raises PilotPlantError where the gate does not register it.
     """
     charter = {**CHARTER, "pilot": name, **pilot.charter}
-    texts, more = _retold(stage, charter, pilot.retold) if pilot.retold is not None else {}, {}
+    texts, more = {MESSAGE: _message(name)}, {}
+    if pilot.retold is not None:
+        texts |= _retold(stage, charter, pilot.retold)
     if pilot.ten_columns:
         columns = "".join(f"      - {{name: {column}, logicalType: integer}}\n" for column in MORE)
         texts[CUSTOMERS] = (stage.workspace.configs / CUSTOMERS).read_text() + columns
@@ -79,11 +82,16 @@ def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
 def _retold(stage: Stage, charter: Mapping[str, Any], retold: Retold) -> dict[str, str]:
     """Has the gate register a pilot of another name; what the pilot has from it."""
     first = f"{charter['pilot']}-before"
-    promise, texts = stage.promise(stage.charter(**{**charter, "pilot": first}))
+    promise, texts = stage.promise(stage.charter(**{**charter, "pilot": first}), {MESSAGE: _message(first)})
     stage.workspace.clock.set(LAUNCHED)
     stage.register(promise, {file: text.encode() for file, text in texts.items()})
-    said = {"message.txt": message_of(first)} if retold.message else {}
+    said = {MESSAGE: _message(first)} if retold.message else {}
     return {**said, "audience.sql": audience_of(first)} if retold.audience else said
+
+
+def _message(name: str) -> str:
+    """What a pilot says, and no other; without a tag, so that it is read without being rendered."""
+    return f"A letter for you, called {name}.\n"
 
 
 def _write(folder: Path, pilot: Pilot) -> None:
