@@ -101,8 +101,10 @@ def select(workspace: Workspace, package: Sealed, scratch: Path, occurrence: dat
     count = audience(sql, paths, selected, where=where, without_landlock=policy)
     with connect() as connection:
         key = identifier(contract_of(workspace, population).primary_key)
-        connection.execute(f"CREATE VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
-        connection.execute(f"CREATE VIEW population AS SELECT * FROM read_parquet({file_literal(paths[population])})")
+        connection.execute(f"CREATE TEMP VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
+        connection.execute(
+            f"CREATE TEMP VIEW population AS SELECT * FROM read_parquet({file_literal(paths[population])})"
+        )
         is_held_out = _held_out_sql(workspace, package)
         held_out = _count(connection, f"SELECT count(*) FROM audience a WHERE {is_held_out}")
         connection.execute(

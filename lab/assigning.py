@@ -54,13 +54,13 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
         )
     draw = pilot.draw(workspace)
     with connect() as connection, scratch_in(pilot.folder) as scratch:
-        connection.execute(f"CREATE VIEW population AS {population_sql(workspace, pilot)}")
+        connection.execute(f"CREATE TEMP VIEW population AS {population_sql(workspace, pilot)}")
         chosen = "population" if units is None else _named(connection, units, pilot)
         # Drawn once: a text file is written from the Parquet one, and the arms are counted there.
         drawn = out if out.suffix == PARQUET else scratch / "drawn.parquet"
         arms = f"SELECT unit, {draw.drawn_sql('unit')} AS arm FROM {chosen} WHERE {draw.takes_part_sql('unit')}"
         total = write_table(connection, arms, drawn)
-        connection.execute(f"CREATE VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
+        connection.execute(f"CREATE TEMP VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
         if drawn != out:
             write_table(connection, "FROM drawn", out)
         counts = dict(connection.execute("SELECT arm, count(*) FROM drawn GROUP BY arm").fetchall())

@@ -196,6 +196,7 @@ def _customers(columns: list[Column]) -> dict[str, list[Any]]:
     return table
 
 
+@lru_cache(maxsize=256)
 def _audience(sql: str) -> str | None:
     """The digest of whom an audience selects; None where that is the whole population."""
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,18 @@ CSV, PARQUET = ".csv", ".parquet"
 PIECE_BYTES = 1 << 20
 
 
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    """One for all of a process, since to open one takes longer than most questions; it holds nothing itself."""
+    # Nothing that was read is kept: a file may have been changed since.
+    database = duckdb.connect(config={"enable_external_file_cache": False})
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    return database
+
+
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC whose files keep the order of their rows."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    """A DuckDB in UTC whose files keep the order of their rows; all that it makes has to be temporary."""
+    return _database(os.getpid()).cursor()  # a child that was forked opens its own
 
 
 def read_raw(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:

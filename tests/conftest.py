@@ -1,8 +1,11 @@
 """What all tests share."""
 
 import os
+import shutil
 import sys
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,6 +15,9 @@ from tests.walls import require
 
 def pytest_configure():
     os.umask(0o077)  # as every process of ours has it; workspaces that tests make by calling functions are private too
+    # A disk would have to write down thousands of workspaces, each file at once.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items):
@@ -33,6 +39,13 @@ def postgres():
     server.stop()
 
 
+@pytest.fixture
+def on_disk():
+    """A folder on the machine's disk, for what is not so in memory."""
+    with TemporaryDirectory(prefix="pilotplant-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
     session.config.stash[ENDED] = int(exitstatus)
@@ -47,5 +60,6 @@ def pytest_unconfigure(config):
         os._exit(config.stash[ENDED])
 
 
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 * 2**30
 ENDED = pytest.StashKey[int]()
 WAITING = {"test_schedule.py", "test_intruders.py", "test_demo.py"}

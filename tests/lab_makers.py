@@ -138,6 +138,8 @@ def _loaded(root: Path) -> None:
     load(workspace, "customers", export)
     publish(workspace)
     open_lab(workspace)
+    # MLflow takes seconds to make its tables, which every copy then has.
+    tracking._client(workspace)
     draft(workspace)
 
 
@@ -161,8 +163,6 @@ def _recorded(workspace: Workspace) -> None:
     file = write_csv(workspace.root.with_name("results.csv"), results(workspace))
     record(workspace, PILOT, file)
     spend(workspace, PILOT, parse_amount("40.00"), "printing")
-    # MLflow takes seconds to make its tables, which every copy then has.
-    tracking._client(workspace)
 
 
 def _submitted(workspace: Workspace) -> None:

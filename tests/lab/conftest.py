@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab import obstacles
 from shared.workspace import Workspace
 from tests.lab_makers import stage_copy
+from tests.suites import each_box_once
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_box_once() -> Iterator[None]:
+    with each_box_once(obstacles):
+        yield
 
 
 @pytest.fixture

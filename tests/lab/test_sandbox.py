@@ -19,6 +19,7 @@ from shared.confined import landlock
 from shared.errors import BadInput, Contained, Refused, Undecided
 from shared.snapshot import latest_snapshot
 from tests.lab_makers import PILOT, by_arm
+from tests.makers import copy_of
 
 
 def test_snapshot_and_records_are_tables(recorded):
@@ -148,8 +149,9 @@ def test_a_snapshot_that_was_changed_is_found_before_and_afterwards(launched, mo
     assert run_sql(launched, PILOT, "SELECT count(*) FROM customers").rows == [[600]]
 
 
-def test_a_known_snapshot_is_opened_by_its_stamp_and_a_changed_one_never(launched, monkeypatch):
+def test_a_known_snapshot_is_opened_by_its_stamp_and_a_changed_one_never(launched, on_disk, monkeypatch):
     monkeypatch.setattr(stamps, "SETTLED_NS", 20_000_000)
+    launched = copy_of(launched, on_disk / "workspace")
     path = latest_snapshot(launched).table("customers")
     if not stamps._stamps_every_change(path):
         pytest.skip("this filesystem is not among those whose stamps are relied upon")

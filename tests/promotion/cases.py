@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 from zlib import crc32
@@ -340,14 +342,27 @@ def _write_data(
     days: int,
 ) -> None:
     folder.mkdir()
-    with duckdb.connect() as connection:
+    for name, content in _data(*map(tuple, (arms.items(), held.items(), rewritten.items())), exposed, days):
+        (folder / name).write_bytes(content)
+
+
+@lru_cache(maxsize=64)
+def _data(
+    arms: tuple[tuple[str, Recorded], ...],
+    held: tuple[tuple[str, int], ...],
+    rewritten: tuple[tuple[str, str], ...],
+    exposed: datetime,
+    days: int,
+) -> tuple[tuple[str, bytes], ...]:
+    """The files of what was recorded, each made once."""
+    with TemporaryDirectory() as made, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute('CREATE TABLE exposures (event_id VARCHAR, unit VARCHAR, arm VARCHAR, "at" TIMESTAMPTZ)')
         connection.execute(
             'CREATE TABLE outcomes (event_id VARCHAR, unit VARCHAR, "at" TIMESTAMPTZ, visit BIGINT, conversion BIGINT, '
             "spend DOUBLE)"
         )
-        for arm, recorded in arms.items():
+        for arm, recorded in arms:
             connection.execute(
                 "INSERT INTO exposures SELECT $arm || '-x' || i, $arm || '-' || i, $arm, "
                 "$at + INTERVAL (i % $days) DAY + INTERVAL (i) SECOND FROM range($units) AS t(i)",
@@ -364,17 +379,17 @@ def _write_data(
             "CREATE TABLE conflicts (kind VARCHAR, event_id VARCHAR, unit VARCHAR, reason VARCHAR, arm VARCHAR, "
             'assigned VARCHAR, "at" VARCHAR, said VARCHAR)'
         )
-        for reason, rows in held.items():
+        for reason, rows in held:
             connection.execute(
                 "INSERT INTO conflicts SELECT 'exposures', $reason || '-' || i, 'control-' || i, $reason, NULL, NULL, "
                 "NULL, NULL FROM range($rows) AS t(i)",
                 {"reason": reason, "rows": rows},
             )
-        tables = {"conflicts": "conflicts", **{name: f"({query})" for name, query in rewritten.items()}}
-        for name, source in tables.items():
+        for name, source in (("conflicts", "conflicts"), *((name, f"({query})") for name, query in rewritten)):
             connection.execute(
-                f"COPY (SELECT * FROM {source} ORDER BY ALL) TO '{folder / name}.parquet' (FORMAT parquet)"
+                f"COPY (SELECT * FROM {source} ORDER BY ALL) TO '{made}/{name}.parquet' (FORMAT parquet)"
             )
+        return tuple((path.name, path.read_bytes()) for path in Path(made).iterdir())
 
 
 def levels(value: str, column: str = "zip_code") -> str:
@@ -398,13 +413,20 @@ def known_before(**changes: str) -> str:
 
 def write_pre_period(folder: Path, query: str) -> None:
     """Seals what a query over the numbered `units` says that is published of each."""
+    (folder / "pre_period.parquet").write_bytes(_pre_period((folder / "exposures.parquet").read_bytes(), query))
+
+
+@lru_cache(maxsize=64)
+def _pre_period(exposures: bytes, query: str) -> bytes:
     numbered = "coalesce(TRY_CAST(split_part(unit, '-', 2) AS BIGINT), CAST(hash(unit) % 1000 AS BIGINT))"
-    with duckdb.connect() as connection:
-        exposures = f"'{folder / 'exposures.parquet'}'"
+    with TemporaryDirectory() as made, duckdb.connect() as connection:
+        told, written = Path(made, "exposures.parquet"), Path(made, "pre_period.parquet")
+        told.write_bytes(exposures)
         connection.execute(
-            f"CREATE VIEW units AS SELECT DISTINCT unit, arm, {numbered} AS n FROM {exposures} WHERE unit IS NOT NULL"
+            f"CREATE VIEW units AS SELECT DISTINCT unit, arm, {numbered} AS n FROM '{told}' WHERE unit IS NOT NULL"
         )
-        connection.execute(f"COPY ({query} ORDER BY unit) TO '{folder / 'pre_period.parquet'}' (FORMAT parquet)")
+        connection.execute(f"COPY ({query} ORDER BY unit) TO '{written}' (FORMAT parquet)")
+        return written.read_bytes()
 
 
 def certificate(

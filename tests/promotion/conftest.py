@@ -12,7 +12,7 @@ import yaml
 
 import promotion.case
 from promotion.case import Case
-from promotion.checks import CHECKS
+from promotion.checks import CHECKS, outlier_influence
 from promotion.enrolment import enrol
 from promotion.gate import _ask
 from shared.candidate import Candidate, write_json
@@ -20,13 +20,14 @@ from shared.finding import Finding
 from shared.keys import GATE
 from shared.workspace import Mode, Workspace, create
 from tests.makers import OWNER, allow_small
+from tests.promotion import cases
 from tests.promotion.cases import LAUNCHED, Stage
-from tests.suites import each_suite_once
+from tests.suites import each_evidence_once, each_suite_once
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _each_suite_once() -> Iterator[None]:
-    with each_suite_once(promotion.case):
+def _each_once() -> Iterator[None]:
+    with each_suite_once(promotion.case), each_evidence_once(promotion.case, outlier_influence, cases):
         yield
 
 

@@ -16,10 +16,10 @@ SIZE = 4 * 2**20
 
 
 @pytest.fixture
-def file(tmp_path, monkeypatch):
+def file(on_disk, monkeypatch):
     """A file whose stamp has settled; a fiftieth of a second is two ticks of the coarsest clock that Linux has."""
     monkeypatch.setattr(stamps, "SETTLED_NS", 20_000_000)
-    path = tmp_path / "table.parquet"
+    path = on_disk / "table.parquet"
     path.write_bytes(b"\0" * SIZE)
     if not stamps._stamps_every_change(path):
         pytest.skip("this filesystem is not among those whose stamps are relied upon")

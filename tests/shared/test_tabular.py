@@ -172,7 +172,7 @@ def typed(kind, text):
     """The typed value of a text, and the reasons why it has none."""
     columns = [Column(name="x", type=kind)]
     with connect() as connection:
-        connection.execute("CREATE TABLE raw AS SELECT 1 AS _row, CAST(? AS VARCHAR) AS x", [text])
+        connection.execute("CREATE TEMP TABLE raw AS SELECT 1 AS _row, CAST(? AS VARCHAR) AS x", [text])
         value = connection.execute(f"SELECT {typed_sql(columns, ['x'])} FROM raw").fetchone()[0]
         reasons = connection.execute(unreadable_sql(columns, ["x"], "raw")).fetchall()
     return value, [reason for _, reason in reasons]
@@ -245,7 +245,7 @@ def written(tmp_path, texts):
     """The cells of a CSV file that holds these texts, as a reader of CSV takes them."""
     out = tmp_path / "out.csv"
     with connect() as connection:
-        connection.execute("CREATE TABLE said AS SELECT unnest(?::VARCHAR[]) AS said", [texts])
+        connection.execute("CREATE TEMP TABLE said AS SELECT unnest(?::VARCHAR[]) AS said", [texts])
         write_table(connection, "SELECT said, 1 AS one FROM said", out)
     with out.open(newline="", encoding="utf-8") as stream:
         return [row["said"] for row in csv.DictReader(stream)]
