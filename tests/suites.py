@@ -50,7 +50,7 @@ def each_evidence_once(*modules: ModuleType) -> Iterator[None]:
     def remembered(promise: Promise, data: PilotData, covers_until: datetime | None = None) -> Evidence:
         if not all(path.exists() for path in data.files):
             return compute(promise, data, covers_until)
-        key = repr(promise), repr(covers_until), *(f"{path.name} {digest_file(path)}" for path in data.files)
+        key = promise.digest, repr(covers_until), *(f"{path.name} {digest_file(path)}" for path in data.files)
         if key not in known:
             while len(known) >= KEPT:
                 known.pop(next(iter(known)))

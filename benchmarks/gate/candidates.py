@@ -18,6 +18,7 @@ from promotion.policy import read_settings
 from shared.candidate import Candidate
 from shared.errors import PilotPlantError
 from shared.finding import Level, Verdict
+from tests.makers import make_charter
 from tests.promotion.cases import LAUNCHED, Stage, audience_of, known_before
 
 CHARTER = {
@@ -27,6 +28,8 @@ CHARTER = {
     "segments": ["zip_code"],
     "sample": {"units_per_arm": units_planned(), "power": POWER},
 }
+# A subject without a tag, like the message.
+ARMS = make_charter(play={"subject": "For our customers", "fields": []}).model_dump(mode="json")["arms"]
 INVALID = 7
 AGAIN_S = DAY_S
 AT = pa.timestamp("us", tz="UTC")
@@ -66,7 +69,7 @@ def submitted(stage: Stage, name: str, pilot: Pilot) -> Candidate:
 
     Raises PilotPlantError where the gate does not register it.
     """
-    charter = {**CHARTER, "pilot": name, **pilot.charter}
+    charter = {**CHARTER, "pilot": name, "arms": ARMS, **pilot.charter}
     texts, more = {MESSAGE: _message(name)}, {}
     if pilot.retold is not None:
         texts |= _retold(stage, charter, pilot.retold)

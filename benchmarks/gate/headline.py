@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+import promotion.case
 from benchmarks.gate import adversary, conventional, implied_by_day, shards
 from benchmarks.gate.candidates import Judged, judged
 from benchmarks.gate.classes import CLASSES, PilotClass
@@ -22,7 +23,9 @@ from benchmarks.gate.implied import DRAWS, admitted
 from benchmarks.gate.picture import draw
 from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, NONCE_SEED, POWER, units_planned
 from shared.workspace import create
+from tests.promotion import cases
 from tests.promotion.cases import LAUNCHED, Stage
+from tests.suites import each_evidence_once
 
 SEED, GOOD, BAD = 20260105, 2_000, 500
 ERRORS_MAX = 3
@@ -154,7 +157,11 @@ def run(batch: shards.Batch) -> tuple[shards.Batch, list[shards.Row]]:
 
 
 def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judged]]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    # Lab and gate compute the same evidence from the same files, which takes much of the time: once is enough here.
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        each_evidence_once(promotion.case, cases),
+    ):
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)
         stage = Stage(workspace).with_factory()

@@ -27,6 +27,7 @@ SOURCES = (
     "benchmarks/gate",
     "tests/promotion/cases.py",
     "tests/promotion/preflights.py",
+    "tests/suites.py",
     "requirements.lock",
 )
 COLUMNS = ("pilot", "shipped", "verdict", "against", "warned")
