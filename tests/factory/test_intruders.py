@@ -198,13 +198,14 @@ def test_a_foreign_deployment_does_not_run_and_is_gone_at_the_next_round(plant, 
     assert not evil.trace.exists()
 
 
-def test_the_step_of_that_deployment_would_have_left_its_trace(evil):
+def test_the_step_of_that_deployment_would_have_left_its_trace(plant, evil):
     """Prefect's own way to take such a step, which its worker takes before it loads a flow."""
     import asyncio
 
     from prefect.deployments.steps.core import run_steps
 
-    asyncio.run(run_steps(evil.steps))
+    with insider(plant):  # elsewhere Prefect would begin a server of its own to tell of it
+        asyncio.run(run_steps(evil.steps))
     assert evil.trace.exists()
 
 
