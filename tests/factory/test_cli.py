@@ -16,7 +16,7 @@ from factory.cli import app
 from shared.attestation import PriorRecord, Promised
 from shared.console import Session
 from shared.errors import BadInput, Refused
-from tests.makers import RELEASE, customers_csv, make_package
+from tests.makers import RELEASE, at_work, customers_csv, make_package
 
 HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "duckdb", "scipy", "pyarrow")
 
@@ -27,6 +27,11 @@ def call(workspace, *arguments):
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return json.loads(result.stdout), result.exit_code
+
+
+@pytest.fixture
+def released(one_release, tmp_path):
+    return at_work(one_release, tmp_path / "workspace")
 
 
 def test_from_package_to_status_every_command_speaks_json(workspace, tmp_path):
@@ -75,19 +80,17 @@ def test_a_refused_run_is_an_error_with_a_remedy(workspace):
         call(workspace, "run", RELEASE)
 
 
-def test_a_skipped_run_is_refused_and_a_repeated_one_is_not(workspace):
-    make_package(workspace)
-    call(workspace, "admit")
-    call(workspace, "run", RELEASE)
-    repeated, code = call(workspace, "run", RELEASE, "--occurrence", "2026-02-02T09:00:00Z")
+def test_a_skipped_run_is_refused_and_a_repeated_one_is_not(released):
+    call(released, "run", RELEASE)
+    repeated, code = call(released, "run", RELEASE, "--occurrence", "2026-02-02T09:00:00Z")
     assert (repeated["state"], code) == ("repeated", 0)
-    call(workspace, "pause", RELEASE, "--reason", "a typo")
+    call(released, "pause", RELEASE, "--reason", "a typo")
     moment = ("--occurrence", "2026-02-01T09:00:00Z")
-    skipped, code = call(workspace, "run", RELEASE, *moment)
+    skipped, code = call(released, "run", RELEASE, *moment)
     assert (skipped["state"], code) == ("skipped", 3)
     with pytest.raises(Refused, match="paused"):
         CliRunner().invoke(
-            app, ["run", RELEASE, *moment], obj=Session(workspace.root, lambda *_: None), catch_exceptions=False
+            app, ["run", RELEASE, *moment], obj=Session(released.root, lambda *_: None), catch_exceptions=False
         )
 
 
@@ -106,17 +109,13 @@ def test_a_release_shows_what_it_promised_or_that_it_cannot_be_read(workspace):
     assert "What it promised cannot be read: its package is missing or damaged." in shown
 
 
-def test_a_package_without_a_promise_shows_none(workspace):
-    make_package(workspace)
-    call(workspace, "admit")
-    assert call(workspace, "show", RELEASE)[0]["promised"] == []
+def test_a_package_without_a_promise_shows_none(released):
+    assert call(released, "show", RELEASE)[0]["promised"] == []
 
 
-def test_people_read_short_times_and_only_a_files_name(workspace):
-    make_package(workspace)
-    call(workspace, "admit")
-    call(workspace, "run", RELEASE)
-    obj = Session(workspace.root, lambda *_: None)
+def test_people_read_short_times_and_only_a_files_name(released):
+    call(released, "run", RELEASE)
+    obj = Session(released.root, lambda *_: None)
     shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
     assert "2026-02-02 09:00 UTC" in shown
     assert "20260202T090000Z.jsonl" in shown
@@ -140,12 +139,10 @@ def test_text_for_people_names_the_next_step(workspace):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status"], ["releases"], ["pause", RELEASE], ["show", RELEASE]])
-def test_looking_and_stopping_import_nothing_heavy(workspace, arguments):
-    make_package(workspace)
-    call(workspace, "admit")
+def test_looking_and_stopping_import_nothing_heavy(released, arguments):
     script = (
         "import sys\nfrom pathlib import Path\nfrom factory.cli import app\nfrom shared.console import Session\n"
-        f"app({arguments!r}, obj=Session(Path({str(workspace.root)!r}), print), standalone_mode=False)\n"
+        f"app({arguments!r}, obj=Session(Path({str(released.root)!r}), print), standalone_mode=False)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)

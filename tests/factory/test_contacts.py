@@ -22,7 +22,7 @@ from factory.packages import verify
 from factory.releases import list_releases
 from shared.errors import Refused, Undecided
 from shared.finding import Finding
-from tests.makers import OCCURRENCE, make_charter, make_package, set_factory
+from tests.makers import OCCURRENCE, at_work, make_charter, make_package, set_factory
 
 # Each for all customers, at the same moment of every day but for the last.
 DAILY, SECOND, LATER = "spring-email-letter", "autumn-email-letter", "winter-email-letter"
@@ -41,6 +41,19 @@ def released(workspace, *pilots):
     for pilot in pilots:
         package(workspace, pilot, rules=1)
     return admit(workspace).admitted
+
+
+@pytest.fixture(scope="module")
+def made(loaded, tmp_path_factory):
+    """Two daily releases, half an hour apart, for the same 200 customers."""
+    workspace = at_work(loaded, tmp_path_factory.mktemp("two-daily") / "workspace")
+    assert len(released(workspace, "spring-email", "winter-email")) == 2
+    return workspace
+
+
+@pytest.fixture
+def two_daily(made, tmp_path):
+    return at_work(made, tmp_path / "workspace")
 
 
 def run_days(workspace, days, *names):
@@ -117,19 +130,17 @@ def test_what_a_waiver_of_this_arm_excused_at_the_gate_does_not_keep_it_out(work
     assert [next(words for words in left if words in reason) for reason in reasons] == left
 
 
-def test_at_every_run_whoever_has_got_enough_in_a_week_is_left_alone(workspace):
-    """Two daily releases, half an hour apart, for the same 200 customers: 14 messages each without a cap of 7."""
-    assert len(released(workspace, "spring-email", "winter-email")) == 2
-    weeks = run_days(workspace, 9, DAILY, LATER)
+def test_at_every_run_whoever_has_got_enough_in_a_week_is_left_alone(two_daily):
+    """14 messages each without a cap of 7."""
+    weeks = run_days(two_daily, 9, DAILY, LATER)
     assert [max(week.values()) for week in weeks] == [2, 4, 6, 7, 7, 7, 7, 7, 7]
     assert [len(week) for week in weeks] == [200] * 9
 
 
-def test_a_run_says_how_many_had_got_enough(workspace):
-    released(workspace, "spring-email", "winter-email")
-    set_factory(workspace, contacts_per_week=1)
-    run_days(workspace, 1, DAILY)
-    found = run_later(workspace)
+def test_a_run_says_how_many_had_got_enough(two_daily):
+    set_factory(two_daily, contacts_per_week=1)
+    run_days(two_daily, 1, DAILY)
+    found = run_later(two_daily)
     assert (found.messages, found.state) == (0, "done")
     assert "200 units had got enough messages and were left out" in found.reason
 
@@ -161,30 +172,28 @@ def test_few_enough_may_get_two_messages_at_one_moment(workspace):
     assert sum(week.values()) == 302
 
 
-def test_two_runs_at_the_same_time_do_not_both_pass_the_cap(workspace):
-    released(workspace, "spring-email", "winter-email")
-    set_factory(workspace, contacts_per_week=1)
+def test_two_runs_at_the_same_time_do_not_both_pass_the_cap(two_daily):
+    set_factory(two_daily, contacts_per_week=1)
     at = {DAILY: OCCURRENCE, LATER: OCCURRENCE + timedelta(minutes=30)}
-    workspace.clock.set(at[LATER] + timedelta(minutes=5))
-    threads = [Thread(target=run_occurrence, args=(workspace, name, when)) for name, when in at.items()]
+    two_daily.clock.set(at[LATER] + timedelta(minutes=5))
+    threads = [Thread(target=run_occurrence, args=(two_daily, name, when)) for name, when in at.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    sizes = [len(outgoing(workspace, name, when).read_text().splitlines()) for name, when in at.items()]
+    sizes = [len(outgoing(two_daily, name, when).read_text().splitlines()) for name, when in at.items()]
     assert sorted(sizes) == [0, 200]
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
-def test_where_nobody_can_tell_who_was_written_to_nothing_is_sent(workspace, damage):
-    released(workspace, "spring-email", "winter-email")
-    set_factory(workspace, contacts_per_week=1)
-    run_days(workspace, 1, DAILY)
-    file = outgoing(workspace, DAILY, OCCURRENCE)
+def test_where_nobody_can_tell_who_was_written_to_nothing_is_sent(two_daily, damage):
+    set_factory(two_daily, contacts_per_week=1)
+    run_days(two_daily, 1, DAILY)
+    file = outgoing(two_daily, DAILY, OCCURRENCE)
     file.unlink() if damage == "missing" else file.write_text("")
     with pytest.raises(Undecided, match=f"its file is {damage}"):
-        run_later(workspace)
-    assert not outgoing(workspace, LATER, OCCURRENCE + timedelta(minutes=30)).exists()
+        run_later(two_daily)
+    assert not outgoing(two_daily, LATER, OCCURRENCE + timedelta(minutes=30)).exists()
 
 
 @pytest.mark.parametrize(("share", "least", "admitted"), [("0", "0.01", False), ("0.005", "0.01", False),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import promotion.case
+from lab import obstacles
 from pilotplant import app
+from promotion.checks import outlier_influence
 from shared.keys import KeyStore
 from shared.workspace import Workspace
 from tests.lab_makers import (
@@ -30,6 +33,7 @@ from tests.lab_makers import (
     stage_copy,
     write_csv,
 )
+from tests.suites import each_box_once, each_evidence_once, each_suite_once
 
 BAD, REFUSED, UNDECIDED = 2, 3, 4
 Prepare = Callable[[Workspace, Path], object]
@@ -836,6 +840,17 @@ FACTORY = [
 ]
 
 CASES = [*CHARTERS, *AUDIENCES, *CONFIGS, *RECORDS, *LABS, *GATE, *FACTORY]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _each_once() -> Iterator[None]:
+    """The mistakes lie elsewhere than in what is judged."""
+    with (
+        each_box_once(obstacles),
+        each_suite_once(promotion.case),
+        each_evidence_once(promotion.case, outlier_influence),
+    ):
+        yield
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -32,6 +32,7 @@ from shared.errors import Refused
 from shared.money import parse_amount
 from shared.snapshot import latest_snapshot
 from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, write_csv
+from tests.makers import copy_of
 
 HOUSEHOLD = """\
       - name: household
@@ -50,15 +51,16 @@ ASSUME = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, s
 VISITS = Planted("letter", "visit", 0.4)
 
 
-@pytest.fixture
-def homes(request, tmp_path):
+@pytest.fixture(scope="module")
+def made(request, tmp_path_factory):
     """The day before: a snapshot whose customers live in households."""
-    workspace = stage_copy(request, tmp_path / "workspace", "loaded")
+    folder = tmp_path_factory.mktemp("homes")
+    workspace = stage_copy(request, folder / "workspace", "loaded")
     contract = workspace.configs / "contracts" / "customers.odcs.yaml"
     text = contract.read_text()
     assert "      - name: recency\n" in text
     contract.write_text(text.replace("      - name: recency\n", HOUSEHOLD))
-    export = tmp_path / "customers.csv"
+    export = folder / "customers.csv"
     with export.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(("customer_id", "email", "household", "recency", "history", "zip_code"))
@@ -70,6 +72,11 @@ def homes(request, tmp_path):
     load(workspace, "customers", export)
     publish(workspace)
     return workspace
+
+
+@pytest.fixture
+def homes(made, tmp_path):
+    return copy_of(made, tmp_path / "workspace")
 
 
 def households(workspace):
@@ -91,6 +98,14 @@ def run_whole(workspace, tmp_path, named):
     workspace.clock.set(AFTER)
     found = analyse(workspace, PILOT)
     return recorded, found, submit(workspace, PILOT).candidate
+
+
+@pytest.fixture(scope="module")
+def by_household(made, tmp_path_factory):
+    """A pilot by household that has gone the whole way to the gate: its workspace, and all that `run_whole` returns."""
+    folder = tmp_path_factory.mktemp("by-household")
+    workspace = copy_of(made, folder / "workspace")
+    return workspace, *run_whole(workspace, folder, CLUSTER)
 
 
 def traits(candidate):
@@ -151,8 +166,8 @@ def test_a_pilot_is_scaled_at_a_look_that_was_agreed_on(homes, tmp_path):
     assert [by_name[name] for name in asked] == ["passed"] * len(asked)
 
 
-def test_a_clustered_pilot_gives_each_household_one_arm_all_the_way(homes, tmp_path):
-    recorded, _, candidate = run_whole(homes, tmp_path, CLUSTER)
+def test_a_clustered_pilot_gives_each_household_one_arm_all_the_way(by_household):
+    homes, recorded, _, candidate = by_household
     known = {unit: home for unit, home in households(homes).items() if home}
     assert len(known) == 600 - HOMELESS
     assert (recorded.exposures, recorded.conflicts) == (len(known), {})
@@ -177,9 +192,10 @@ def test_a_clustered_pilot_gives_each_household_one_arm_all_the_way(homes, tmp_p
         ("traits", "SELECT * FROM old LIMIT 100"),
     ],
 )
-def test_the_gate_finds_exposures_in_another_arm_than_their_clusters(homes, tmp_path, part, query):
-    _, _, candidate = run_whole(homes, tmp_path, CLUSTER)
-    room = open_promotion(homes)
+def test_the_gate_finds_exposures_in_another_arm_than_their_clusters(by_household, tmp_path, part, query):
+    workspace, *_, sealed = by_household
+    homes = copy_of(workspace, tmp_path / "workspace")
+    candidate, room = open_candidate(homes.promotion / "intake" / sealed.folder.name), open_promotion(homes)
     assert assigned(Case(room, candidate, room.now())).outcome == "passed"
     path = candidate.folder / "data" / f"{part}.parquet"
     with duckdb.connect() as connection:

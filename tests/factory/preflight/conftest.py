@@ -21,7 +21,7 @@ from shared.candidate import Candidate
 from shared.files import scratch_in
 from shared.preflight import Contacts, ShadowRun
 from shared.workspace import Workspace
-from tests.makers import make_candidate
+from tests.makers import at_work, make_candidate
 from tests.suites import each_suite_once
 
 
@@ -31,12 +31,18 @@ def _each_suite_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def published(loaded: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = at_work(loaded, tmp_path_factory.mktemp("published") / "workspace")
+    enrol_factory(made)
+    publish(made)
+    return made
+
+
 @pytest.fixture
-def factory(workspace: Workspace) -> Workspace:
+def factory(published: Workspace, tmp_path: Path) -> Workspace:
     """Customers are loaded and published, and the Factory can sign."""
-    enrol_factory(workspace)
-    publish(workspace)
-    return workspace
+    return at_work(published, tmp_path / "workspace")
 
 
 @pytest.fixture
