@@ -141,8 +141,9 @@ def test_another_layer_or_a_later_time_box_is_no_overlap(loaded):
 
 
 def test_a_pilot_is_not_made_longer_into_a_slice_that_another_takes_then(loaded, tmp_path):
-    first = (CARD, ""), SMALL, layered(0, "0.5")
-    pilot = open_pilot(loaded, "one", layered(0, "0.5"))
+    at_any_time = ("units_per_arm: 20", "units_per_arm: 20, looks: {method: always_valid}")
+    first = (CARD, ""), SMALL, at_any_time, layered(0, "0.5")
+    pilot = open_pilot(loaded, "one", at_any_time, layered(0, "0.5"))
     later = (
         ("time_box: {start: 2026-01-05, end: 2026-01-19}", "time_box: {start: 2026-01-19, end: 2026-02-02}"),
         ("decide_by: 2026-01-26", "decide_by: 2026-02-09"),

@@ -101,7 +101,7 @@ def with_kill(pilot, worse_than):
 
 def test_a_kill_criterion_is_met_where_the_whole_interval_lies_beyond_it(analysis):
     evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
-    [told] = report.warnings(with_kill(analysis.pilot, -0.04), evidence)
+    [told] = report.warnings(with_kill(analysis.pilot, -0.04), evidence, running=True)
     assert told == (
         "Arm letter does harm: kill criterion met: visit -10.00 pp [-15.00, -5.00], all of it worse than -4.00 pp; "
         'close it: pilotplant lab end spring-mail --reason "kill criterion on visit"'
@@ -111,13 +111,13 @@ def test_a_kill_criterion_is_met_where_the_whole_interval_lies_beyond_it(analysi
 @pytest.mark.parametrize("worse_than", [-0.05, -0.1, -0.2])
 def test_a_kill_criterion_within_the_interval_is_not_met(analysis, worse_than):
     evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
-    assert report.warnings(with_kill(analysis.pilot, worse_than), evidence) == []
+    assert report.warnings(with_kill(analysis.pilot, worse_than), evidence, running=True) == []
 
 
 def test_a_kill_criterion_is_not_met_by_what_cannot_be_evaluated(analysis):
     silent = {"estimate": None, "low": None, "high": None, "p": None, "p_adjusted": None, "problem": "no data"}
     evidence = with_effects(analysis.evidence, **silent)
-    assert report.killed(with_kill(analysis.pilot, -0.04), evidence) == []
+    assert report.killed(with_kill(analysis.pilot, -0.04), evidence, running=True) == []
 
 
 def test_several_primary_metrics_are_told_one_after_the_other(analysis):
@@ -192,7 +192,7 @@ def test_a_pilot_that_was_closed_early_says_so_before_the_conclusions(analysis, 
 
 
 def test_a_sound_analysis_warns_of_nothing(analysis):
-    assert report.warnings(analysis.pilot, analysis.evidence) == []
+    assert report.warnings(analysis.pilot, analysis.evidence, running=False) == []
 
 
 def test_words_of_a_charter_cannot_become_markup(analysis, tmp_path):

@@ -364,7 +364,7 @@ def test_trap_exposures_in_another_arm_than_assigned_are_counted(stage):
 
 def test_trap_of_two_deposited_charters_only_the_last_counts(stage):
     first = stage.case()
-    stage.submit(charter={"primary": {"metric": "conversion", "minimum_effect": 0.01}, "secondary": []})
+    stage.submit(charter={"primary": {"metric": "visit", "minimum_effect": 0.01}})
     assert outcomes(judge(first, read_settings(stage.workspace).policy("standard")))["charter_frozen"] == "failed"
 
 
