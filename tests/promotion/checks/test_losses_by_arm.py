@@ -264,6 +264,26 @@ def test_what_was_held_back_without_what_it_said_is_unevaluable(stage, ask):
     assert (found.outcome, found.measured) == ("unevaluable", {"untold": 12})
 
 
+def test_what_could_not_be_compared_with_all_counted_in_is_unevaluable(stage, ask):
+    """All 200 of the control visited, and 160 of them are held back: with these nothing varies in it."""
+    arms = {"control": Recorded(200, 200), "letter": Recorded(200, 150)}
+    move = {"which": f"starts_with(unit, 'control') AND {NUMBER} < 160", "reason": "spend is missing"}
+    case = stage.case(recorded=held_back(move, arms=arms))
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    found = [each for each in ask("losses_by_arm", case) if each.arm == "letter" and "visit" in each.reason]
+    assert [(each.outcome, each.measured["everything"]) for each in found] == [("unevaluable", None)]
+    assert "visit cannot be compared: " in found[0].reason
+
+
+@pytest.mark.parametrize("check", ["losses_by_arm", "loss_bounds", "outages_by_arm", "time_at_risk"])
+def test_evidence_that_tells_nothing_by_arm_is_unevaluable(stage, ask, check):
+    case = stage.case()
+    case.__dict__["evidence"] = case.evidence.model_copy(update={"completeness": None})
+    found = ask(check, case)
+    assert {each.outcome for each in found} == {"unevaluable"}
+    assert "the evidence tells nothing by arm" in found[0].reason
+
+
 def test_nobody_exposed_is_unevaluable(stage, ask):
     assert ask("losses_by_arm", stage.case(arms={}))[0].outcome == "unevaluable"
 
