@@ -87,6 +87,23 @@ def test_two_daily_plays_that_did_not_know_of_each_other_are_not_both_admitted(w
     assert [release.name for release in list_releases(workspace)] == list(found.admitted)
 
 
+@pytest.mark.parametrize(
+    ("crons", "most"),
+    [
+        # Seven and one, on a Monday; and three on each of three weekdays, of which two alone are six.
+        (("0 9 * * *", "0 18 * * 1"), 8),
+        (("0 9 * * 1,3,5", "0 12 * * 1,3,5", "0 15 * * 1,3,5"), 9),
+    ],
+)
+def test_nor_are_others_that_would_write_too_much_together(workspace, crons, most):
+    for pilot, cron in zip(CRONS, crons, strict=False):
+        package(workspace, pilot, cron=cron)
+    found = admit(workspace)
+    assert len(found.admitted) == len(crons) - 1
+    [reasons] = found.refused.values()
+    assert [f"up to {most} messages a week, and 7 are allowed" in reason for reason in reasons] == [True]
+
+
 def test_a_play_within_the_cap_is_refused_where_it_would_write_at_the_same_moment(workspace):
     set_factory(workspace, contacts_per_week=14)
     package(workspace, "spring-email")

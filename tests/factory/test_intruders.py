@@ -170,10 +170,10 @@ def run_of(client, deployment, **parts):
     return client.create_flow_run_from_deployment(deployment.id, **parts)
 
 
-def plant_foreign(client, name, steps):
+def plant_foreign(client, name, steps, flow=None):
     from prefect.client.schemas.actions import DeploymentCreate, FlowCreate
 
-    flow = client.request("POST", "/flows/", json=FlowCreate(name=name).model_dump(mode="json")).json()["id"]
+    flow = client.request("POST", "/flows/", json=FlowCreate(name=flow or name).model_dump(mode="json")).json()["id"]
     wanted = DeploymentCreate(name=name, flow_id=flow, work_pool_name=POOL, entrypoint="evil.py:f", pull_steps=steps)
     body = wanted.model_dump(mode="json", exclude_unset=True)
     return client.read_deployment(client.request("POST", "/deployments/", json=body).json()["id"])
@@ -195,6 +195,32 @@ def test_a_foreign_deployment_does_not_run_and_is_gone_at_the_next_round(plant, 
     with insider(plant) as (_, present):
         assert set(present) == {RELEASE}
     assert plant.reconcile().foreign == ()
+    assert not evil.trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("autumn-email-letter", lambda evil: evil.steps),
+        (
+            "nightly",
+            lambda evil: [
+                {"prefect.deployments.steps.run_shell_script": {"script": f"sh -c '{evil.command}'", "id": "build"}},
+                {"prefect.deployments.steps.set_working_directory": {"directory": str(evil.trace.parent)}},
+            ],
+        ),
+    ],
+)
+def test_nor_does_one_that_passes_for_a_campaign_of_ours(plant, evil, name, step):
+    with insider(plant) as (client, _):
+        run = run_of(client, plant_foreign(client, name, step(evil), flow="campaign"))
+    run = ended(plant, run)
+    assert (run.state.type.value, run.state.name) == ("CANCELLED", "Refused")
+    told = plant.reconcile()
+    assert told.foreign == (f"deployment '{name}'",)
+    assert [one.flow_run for one in told.not_run] == [str(run.id)]
+    with insider(plant) as (_, present):
+        assert set(present) == {RELEASE}
     assert not evil.trace.exists()
 
 

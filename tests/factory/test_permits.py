@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -81,6 +82,51 @@ def test_stop_all_holds_where_the_database_is_damaged_and_is_recorded_by_the_nex
     assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
 
 
+@contextmanager
+def without_server(workspace):
+    """The settings name a server that is not there."""
+    path = workspace.configs / "factory.yaml"
+    sound = path.read_text()
+    set_factory(workspace, database="postgresql://pilotplant@127.0.0.1:9/factory")
+    yield
+    path.write_text(sound)
+
+
+@contextmanager
+def in_its_place(workspace):
+    """Somebody has put a folder where the database was."""
+    path = workspace.factory / "factory.db"
+    kept = path.with_name("kept.db")
+    for name in ("factory.db-wal", "factory.db-shm"):
+        (workspace.factory / name).unlink(missing_ok=True)
+    path.rename(kept)
+    path.mkdir()
+    yield
+    path.rmdir()
+    kept.rename(path)
+
+
+@contextmanager
+def locked(workspace):
+    """Another process is writing, and does not come to an end."""
+    with closing(sqlite3.connect(workspace.factory / "factory.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("condition", [without_server, in_its_place, locked])
+@pytest.mark.parametrize("how", ["stop-all", "pause"])
+def test_a_stop_holds_whatever_keeps_the_database_from_being_written(released, condition, how, monkeypatch):
+    monkeypatch.setattr("shared.db.BUSY_TIMEOUT_MS", 500)
+    with condition(released):
+        change = stop_all(released, reason="complaints") if how == "stop-all" else pause(released, RELEASE, reason="no")
+        assert (change.recorded, "could not be recorded" in change.said) == (False, True)
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "skipped"
+    assert sent(released) == []
+    assert states(released) == {RELEASE: "paused", OTHER: "paused" if how == "stop-all" else "live"}
+
+
 def test_a_pause_holds_where_the_database_is_damaged_and_stops_no_other_release(released):
     with damaged(released):
         change = pause(released, RELEASE, reason="a typo")
@@ -155,8 +201,6 @@ def test_a_stop_that_is_lifted_brings_permits_back_with_the_database(released):
 
 def earlier(workspace):
     """The workspace as an earlier build left it: without permits, and with a ledger that does not speak of them."""
-    import sqlite3
-
     shutil.rmtree(permits.folder(workspace))
     with sqlite3.connect(workspace.factory / "factory.db") as connection:
         for name in ("update", "delete", "replace"):

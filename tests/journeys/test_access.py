@@ -101,19 +101,22 @@ def test_nobody_reaches_anything_of_a_workspace_that_went_the_whole_way_under_an
     assert len(modes(workspace.root / "var")) > 60
 
 
-def test_a_command_makes_what_its_account_alone_can_read_whatever_the_umask(public):
+@pytest.mark.parametrize("mask", [0, 0o002, 0o022], ids=oct)
+def test_a_command_makes_what_its_account_alone_can_read_whatever_the_umask(public, mask):
     command = [sys.executable, "-m", "pilotplant"]
-    with umask(0):
+    with umask(mask):
         for words in (["init", str(public / "team"), "--rehearsal"], ["--workspace", str(public / "team"), "status"]):
             subprocess.run([*command, *words], check=True, capture_output=True)
     assert open_ones(public / "team") == []
     assert len(modes(public / "team" / "var")) > 5
 
 
-def test_a_workspace_of_an_earlier_build_is_mended_and_says_so_once(request, public, capsys):
+# As the umasks 0, 002 and 022 had left it.
+@pytest.mark.parametrize(("folders", "files"), [(0o777, 0o666), (0o775, 0o664), (0o755, 0o644)])
+def test_a_workspace_of_an_earlier_build_is_mended_and_says_so_once(request, public, capsys, folders, files):
     workspace = stage_copy(request, public / "workspace", "launched")
     for path in everything(workspace.root):
-        path.chmod(0o777 if path.is_dir() else 0o666)
+        path.chmod(folders if path.is_dir() else files)
     assert _exit_code(["--workspace", str(workspace.root), "lab", "list"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("Other accounts of this machine could reach") == 1

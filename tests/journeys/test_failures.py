@@ -270,6 +270,36 @@ def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, co
     assert len(sent()) == 1
 
 
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_after_a_pause_the_release_does_not_run_whatever_is_wrong(disk, capsys, condition):
+    workspace = open_workspace(disk / "workspace")
+
+    def call(*words):
+        return _exit_code(["--workspace", str(workspace.root), "factory", *words])
+
+    def sent():
+        return list((workspace.factory / "outgoing").rglob("*.jsonl"))
+
+    with CONDITIONS[condition](workspace):
+        paused = call("pause", RELEASE, "--reason", "a typo")
+        said = " ".join(capsys.readouterr().out.split())
+        assert call("run", RELEASE) in {3, 4}
+        assert sent() == []
+    if condition == "read-only":
+        assert paused == 4
+        return
+    assert paused == 0
+    assert "This could not be recorded" in said
+    assert call("run", RELEASE) == 3
+    assert sent() == []
+    capsys.readouterr()
+    assert call("releases", "--json") == 0
+    assert [one["state"] for one in json.loads(capsys.readouterr().out)["releases"]] == ["paused"]
+    assert call("resume", RELEASE) == 0
+    assert call("run", RELEASE) == 0
+    assert len(sent()) == 1
+
+
 @pytest.mark.parametrize("condition", ["full", "read-only"])
 def test_nothing_is_sent_where_nothing_can_be_written_though_nobody_stopped_it(disk, capsys, condition):
     workspace = open_workspace(disk / "workspace")

@@ -72,6 +72,30 @@ def test_a_metric_that_the_outcomes_cannot_answer_is_an_obstacle(measured, conte
     assert problem.expected or problem.remedy
 
 
+def killing(workspace, name, looks, rules=2):
+    """What speaks against a charter with a kill criterion on that metric."""
+    metrics = workspace.configs / "metrics.yaml"
+    metrics.write_text(metrics.read_text() + RATIO)
+    kill = f"secondary: [{name}]\nkill_criteria: [{{metric: {name}, worse_than: -0.5}}]"
+    draft(workspace, PILOT, (CARD, ""), ("secondary: [conversion]", kill),
+          ("units_per_arm: 150", f"units_per_arm: 150, looks: {{method: {looks}}}"))  # fmt: skip
+    frozen = freeze(workspace, PILOT, rules=rules)
+    outcomes = load_contract(frozen.files["contracts/outcomes.odcs.yaml"])
+    return list(unmeasurable(frozen.promise, outcomes, "the contract"))
+
+
+def test_a_kill_criterion_that_no_look_could_ask_is_an_obstacle(loaded):
+    [problem] = killing(loaded, "high", "always_valid")
+    assert problem.what == "the kill criterion on `high` could not be asked: a quantile is not computed day by day"
+    assert problem.where == f"pilots/{PILOT}/charter.yaml"
+
+
+@pytest.mark.parametrize(("name", "looks", "rules"), [("high", "fixed", 2), ("orders", "always_valid", 2),
+                                                      ("high", "always_valid", 1)])  # fmt: skip
+def test_one_that_can_be_asked_or_was_promised_before_is_none(loaded, name, looks, rules):
+    assert killing(loaded, name, looks, rules) == []
+
+
 def late(workspace, days, *changes):
     """The problems of a draft one of whose metrics counts so many days."""
     metrics = workspace.configs / "metrics.yaml"

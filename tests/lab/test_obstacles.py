@@ -247,8 +247,15 @@ ASSUMED = "units_per_arm: 150, assume: {spend: {mean: 1.6, sd: 9}}"
     ("old", "new", "told", "asked"),
     [
         ("units_per_arm: 150", "units_per_arm: 150, alpha: 0.2", "`sample.alpha`: an error rate", "0.05 or less"),
+        ("units_per_arm: 150", "units_per_arm: 150, alpha: 0.1", "`sample.alpha`: an error rate", "0.05 or less"),
+        ("units_per_arm: 150", "units_per_arm: 150, guardrail_alpha: 0.2", "`sample.guardrail_alpha`: an error rate",
+         "0.05 or less"),
         ("units_per_arm: 150", "units_per_arm: 150, power: 0.5", "`sample.power`: a power of 0.5", "0.8 or more"),
         ("units_per_arm: 150", "units_per_arm: 2", "`sample.units_per_arm`: 2 units per arm", "100 or more"),
+        ("units_per_arm: 150", "units_per_arm: 50", "`sample.units_per_arm`: 50 units per arm", "100 or more"),
+        ("units_per_arm: 150", "units_per_arm: 99", "`sample.units_per_arm`: 99 units per arm", "100 or more"),
+        ("margin: -0.9", "margin: -1001.0", "`guardrails[0].margin`: spend can hardly get worse by 1001",
+         "-1000 or closer to zero"),
         ("margin: -0.9", "margin: -1000000000.0", "`guardrails[0].margin`: spend can hardly get worse by 1e+09",
          "-1000 or closer to zero"),
         # Half of the 1.60 dollars that are assumed is 0.80.

@@ -14,6 +14,7 @@ from shared.finding import Finding, failed_warnings
 from tests.makers import OWNER
 from tests.promotion.cases import GOOD, REASON, Recorded
 from tests.promotion.checks.test_portfolio_fdr import busy
+from tests.promotion.checks.test_recording_gaps import DOWN
 
 WARNED = "portfolio_fdr (letter)"
 # The stage's arms are drawn by the source, of which its policy only warns.
@@ -80,6 +81,35 @@ def test_the_dry_run_the_decision_and_what_is_signed_tell_of_it(lucky, capsys):
     assert (code, f"Warning: {WARNED} failed" in flat(text)) == (0, True)
     again = data(lucky, capsys, *words)
     assert (again["repeated"], again["warnings"]) == (True, [DRAWN, WARNED])
+
+
+# Each is admitted by every check that blocks.
+WARNINGS = {
+    "aa_fresh": {"certified": {"false": {"spend": 200}}},
+    "recording_gaps": {"outcomes": DOWN},
+    "metrics_vary (letter)": {"charter": {"secondary": ["conversion"]}},
+}
+
+
+@pytest.mark.parametrize(("named", "changes"), WARNINGS.items(), ids=WARNINGS)
+def test_any_warning_that_failed_stands_wherever_a_verdict_does(stage, capsys, tmp_path, named, changes):
+    stage.submit(**changes)
+    page, told = tmp_path / "page.html", f"Warning: {named} failed"
+    words = ("decide", "spring-email", "scale", "--as", OWNER, "--reason", REASON)
+    for asked in (
+        ("check", "spring-email"),
+        ("summary", "spring-email", "--html", str(page)),
+        (*words, "--dry-run"),
+        words,
+    ):
+        code, text = run(stage, capsys, *asked)
+        assert (code, told in flat(text)) == (0, True), asked
+    assert told in flat(page.read_text())
+    signed = data(stage, capsys, *words)
+    assert (signed["repeated"], set(signed["warnings"])) == (True, {DRAWN, named})
+    decided = open_promotion(stage.workspace).entries("spring-email")
+    [looked] = [entry.body["warnings"] for entry in decided if entry.kind == "looked"][:1]
+    assert set(looked) == {DRAWN, named}
 
 
 def test_two_signatures_are_asked_for_with_it(lucky, capsys):

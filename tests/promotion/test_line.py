@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import yaml
 
 from promotion.line import fates, line, read_line, recorded_line
 from promotion.register import register
+from promotion.silence import settle
 from promotion.state import open_promotion
 from promotion.summary import summarise
 from shared.errors import BadInput
 from shared.ledger import GENESIS, Head
 from shared.line import Before, Line, Uncarried
 from tests.makers import AUDIENCE, OWNER, TEMPLATE
-from tests.promotion.cases import LAUNCHED
+from tests.promotion.cases import JUDGED, LAUNCHED
 
 LAB = Head(0, GENESIS)
 OTHER = {
@@ -177,6 +180,29 @@ def test_what_became_of_each_attempt_stands_on_the_owners_page(stage):
         "Attempt 3 of its line, tested at 1.25 %. Before it: spring-email (stopped), "
         "dropped (no results ever came before the gate)",
     )
+
+
+def lapse(stage):
+    stage.workspace.clock.set(JUDGED + timedelta(days=90))
+    assert [each.pilot for each in settle(open_promotion(stage.workspace))] == ["spring-email"]
+
+
+FATES = {
+    "scaled": lambda stage: stage.decide("scale"),
+    "revised": lambda stage: stage.decide("revise", reason="mail more customers"),
+    "not decided yet": lambda _: None,
+    "lapsed without a decision": lapse,
+}
+
+
+@pytest.mark.parametrize(("told", "ends"), FATES.items(), ids=FATES)
+def test_an_attempt_counts_in_the_line_and_shows_however_it_ended(stage, told, ends):
+    stage.submit(texts=SAME)
+    ends(stage)
+    with pytest.raises(Uncarried):
+        take_in(stage, "autumn")
+    take_in(stage, "autumn", **follows("spring-email", 0.05))
+    assert fates(open_promotion(stage.workspace), recorded_of(stage, "autumn")) == [f"spring-email ({told})"]
 
 
 def test_the_reason_why_it_follows_none_stands_on_the_owners_page(stage):

@@ -22,6 +22,7 @@ from tests.promotion.checks.test_kill_criteria import BOUGHT, COLLAPSE
 EARLY = moment("2026-01-12 08:00")
 # Hand arithmetic: 60 of 200 against 20 of 200.
 EFFECT = "visit rose by 20.00 pp"
+POOR = Recorded(visits=60, spend=(0.0, 1.0))
 
 
 class Page(HTMLParser):
@@ -135,6 +136,28 @@ def test_a_kill_criterion_that_is_met_stands_first_on_the_page(stage, tmp_path):
     page = page_of(stage, tmp_path)
     assert page.index("Arm letter may not be scaled") < page.index("<h1>")
     assert found.as_json()["killed"] == [told]
+
+
+@pytest.mark.parametrize(
+    ("charter", "changes", "told"),
+    [
+        # A dollar and a half less in the arm, by hand.
+        ({"kill_criteria": [{"metric": "spend", "worse_than": -1.0}]}, {"arms": GOOD | {"letter": POOR}},
+         "spend -1.50"),
+        # And 40 of the control's 200 visit, of the arm's 2.
+        ({"kill_criteria": [{"metric": "visit", "worse_than": -0.05}]},
+         {"arms": {"control": Recorded(visits=40), "letter": Recorded(visits=2)}}, "visit -19.00 pp"),
+    ],
+)  # fmt: skip
+def test_so_does_any_other_that_is_met(stage, tmp_path, charter, changes, told):
+    stage.submit(charter=charter, **changes)
+    found = summarise(stage.workspace, "spring-email")
+    [first] = found.killed
+    assert first.startswith(f"Arm letter may not be scaled: kill criterion met: {told}")
+    assert text_of(found).startswith(first)
+    assert found.blocking[0].check == "kill_criteria"
+    page = page_of(stage, tmp_path)
+    assert page.index("Arm letter may not be scaled") < page.index("<h1>")
 
 
 def test_before_the_look_no_kill_criterion_is_told(stage):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from importlib import resources
 
 import pytest
+import yaml
 
 from factory.packages import verify as factory_verify
 from factory.trust import trust
 from pilotplant.app import run
 from promotion.enrolment import enrol, enrolled_key
+from promotion.gate import judge
 from promotion.keyring import keys_folder
+from promotion.policy import read_settings
 from promotion.revocation import revoke
 from promotion.state import open_promotion
 from promotion.verification import verify
@@ -24,7 +28,7 @@ from shared.finding import Finding
 from shared.keys import GATE, KeyStore, read_public
 from shared.waiver import SignedWaiver
 from tests.makers import OWNER, moment
-from tests.promotion.cases import JUDGED, REASON, Stage
+from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded, Stage
 
 REQUESTER, WARDEN = "requester@example.com", "warden@example.com"
 RIGHT = [{"checks": ["sample_planned", "budget_kept", "guardrails", "charter_frozen"], "tiers": ["standard"]}]
@@ -64,8 +68,6 @@ def kinds(stage):
 
 
 def planned(stage, now=JUDGED):
-    from promotion.gate import judge
-    from promotion.policy import read_settings
     from shared.intake import find_candidate
 
     case = stage.open(find_candidate(stage.workspace, "spring-email"), now=now)
@@ -188,8 +190,6 @@ def test_some_checks_are_waived_by_nobody_whatever_people_yaml_says(short, check
 
 @pytest.mark.parametrize("check", ["guardrails", "candidate_sealed", "primary_effect"])
 def test_no_policy_makes_them_waivable(stage, check):
-    from promotion.policy import read_settings
-
     stage.settings(standard={check: {"waivable": True}})
     with pytest.raises(BadInput, match="waivable"):
         read_settings(stage.workspace)
@@ -249,3 +249,53 @@ def test_it_is_shown_on_the_command_line_from_then_on(short, capsys):
     assert f"Waived: sample_planned of spring-email, by {WARDEN}" in capsys.readouterr().out
     short.workspace.clock.set(parse_rfc3339(standing["until"]))
     assert measures(short.workspace)["waivers"] == []
+
+
+def three_arms(charter):
+    [control, letter] = charter["arms"]
+    return {"arms": [control, letter, {**letter, "name": "card"}]}
+
+
+# What another system has drawn: units, households, and three arms.
+ELSEWHERE = {
+    "units": {},
+    "households": {"of": lambda _: {"cluster": "household"}, "traits": "SELECT unit, unit AS household FROM exposures"},
+    "three arms": {"of": three_arms, "arms": GOOD | {"card": Recorded(visits=60)}},
+}
+
+
+@pytest.mark.parametrize("tier", ["standard", "high"])
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+def test_arms_drawn_elsewhere_are_admitted_only_where_somebody_waives_that_by_name(stage, tier, elsewhere):
+    """Under what the settings of a new workspace say of it."""
+    stage.people(
+        {"email": REQUESTER},
+        {"email": OWNER, "decides": {"tiers": ["low", "standard", "high"]}},
+        {"email": WARDEN, "waives": [{"checks": ["randomised"], "tiers": ["standard", "high"]}]},
+    )
+    enrol(stage.workspace, WARDEN)
+    new = yaml.safe_load(resources.files("configs").joinpath("gate.yaml").read_text())["tiers"]
+    stage.settings(**{name: {"randomised": said.get("randomised", {})} for name, said in new.items()})
+    changes = dict(ELSEWHERE[elsewhere])
+    charter = stage.charter(risk_tier=tier).model_dump(mode="json")
+    candidate = stage.submit(charter={"risk_tier": tier, **changes.pop("of", lambda _: {})(charter)}, **changes)
+
+    def judged(now):
+        judgement = judge(stage.open(candidate, now=now), read_settings(stage.workspace).policy(tier))
+        blocking = [one for one in judgement.findings if one.level == "block" and one.outcome != "passed"]
+        return judgement.verdict, {one.check: one for one in blocking}
+
+    verdict, found = judged(JUDGED)
+    assert (verdict, {name: one.outcome for name, one in found.items()}) == ("undecided", {"randomised": "unevaluable"})
+    give(stage, check="randomised")
+    verdict, found = judged(JUDGED + timedelta(hours=1))
+    assert (verdict, {name: one.outcome for name, one in found.items()}) == ("admit", {"randomised": "waived"})
+    assert f"waived by {WARDEN}" in found["randomised"].reason
+
+
+def test_at_low_risk_arms_drawn_elsewhere_are_warned_of(stage):
+    judgement = stage.judge(tier="low", charter={"risk_tier": "low"})
+    assert judgement.verdict == "admit"
+    assert [(one.outcome, one.level) for one in judgement.findings if one.check == "randomised"] == [
+        ("unevaluable", "warn")
+    ]

@@ -130,6 +130,26 @@ def test_a_metric_that_does_not_vary_cannot_be_asked(stage, ask):
     assert (found.arm, found.outcome, "does not vary" in found.reason) == ("letter", "unevaluable", True)
 
 
+@pytest.mark.parametrize(
+    ("looks", "worse_than", "outcome"),
+    # Nine in ten spend up to nine dollars in the control, evenly, and up to four and a half in the arm.
+    [("always_valid", -1.0, "failed"), ("always_valid", -6.0, "unevaluable"), ("fixed", -6.0, "passed")],
+)
+def test_a_quantile_is_not_asked_day_by_day_and_passes_nowhere_where_anybody_may_look(
+    stage, ask, looks, worse_than, outcome
+):
+    path = stage.workspace.configs / "metrics.yaml"
+    path.write_text(f"{path.read_text()}\n  top: {{kind: quantile, column: spend, quantile: 0.9, unit: USD}}\n")
+    arms = {"control": Recorded(units=4_000, visits=800), "letter": Recorded(units=4_000, visits=1_600)}
+    sample = {"units_per_arm": 4_000, "looks": {"method": looks}}
+    spent = """SELECT * REPLACE (CAST(split_part(unit, '-', 2) AS INTEGER) /
+               CASE WHEN starts_with(unit, 'letter') THEN 800 ELSE 400 END AS spend) FROM outcomes"""
+    charter = on("top", worse_than, secondary=["top"], sample=sample, guardrails=[])
+    [found] = ask("kill_criteria", stage.case(charter=charter, arms=arms, outcomes=spent))
+    assert (found.arm, found.outcome) == ("letter", outcome)
+    assert ("a quantile is not computed day by day" in found.reason) == (outcome == "unevaluable")
+
+
 def test_a_look_at_which_it_could_not_be_asked_leaves_it_open(stage, ask):
     nobody = BOUGHT.replace("CAST(CAST", "CAST(\"at\" >= '2026-01-12' AND CAST")
     kill = on("conversion", -0.9, secondary=["conversion"])

@@ -9,6 +9,7 @@ from scipy.stats import binomtest, mannwhitneyu
 from promotion.checks.data_quality import DataQualityRule
 from promotion.nonces import drawn_nonce
 from shared.draw import HELD_OUT, Draw
+from shared.engines.protocol import EARLY
 from tests.promotion.cases import GOOD, Recorded
 from tests.promotion.held_back import NUMBER, held_back
 
@@ -128,6 +129,40 @@ def test_127_top_spenders_of_the_control_seen_in_both_arms_make_no_effect(stage,
     assert (by_effect(found).outcome, by_effect(found).measured["everything"]) == ("failed", pytest.approx(0))
 
 
+# In each arm as many visit, or are paid back, until 127 of one arm (0.99 % of all) are seen in the other as well.
+REFUNDS = {arm: Recorded(6_400, 640, (5.0,) * 640 + (0.0,) * 5_633 + (-60.0,) * 127) for arm in NOTHING}
+ANY_VISIT = {**LARGE, "primary": {"metric": "visit", "minimum_effect": 0.01}}
+CROSSED = {
+    "the control's visitors": (NOTHING, ANY_VISIT, "control", f"{NUMBER} < 127"),
+    "the arm's refunds": (REFUNDS, SPEND, "letter", f"{NUMBER} >= 6273"),
+}
+
+
+@pytest.mark.parametrize(("arms", "charter", "arm", "whose"), CROSSED.values(), ids=CROSSED)
+def test_others_of_one_arm_seen_in_both_arms_make_no_effect_either(stage, ask, arms, charter, arm, whose):
+    [other] = {"control", "letter"} - {arm}
+    twice = f"""SELECT event_id || '-2', unit, '{other}', "at" + INTERVAL 1 MINUTE FROM exposures
+            WHERE arm = '{arm}' AND {whose}"""
+    case = stage.case(charter=charter, arms=arms, exposures=f"FROM exposures UNION ALL ({twice})")
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    assert ask("multiple_exposure", case)[0].outcome == "passed"
+    found = ask("losses_by_arm", case)
+    lost = by_number(found).measured["units seen in two arms"]
+    assert (by_number(found).outcome, lost["units"]) == ("failed", {arm: 127})
+    assert lost["p"] == pytest.approx(p_of(127))
+    assert (by_effect(found).outcome, by_effect(found).measured["everything"]) == ("failed", pytest.approx(0))
+
+
+def test_visits_that_the_controls_clock_dates_before_its_letters_make_no_effect(stage, ask):
+    """Each outcome comes five hours after its exposure, and 40 of the control's are dated six hours before that."""
+    early = f"""SELECT * REPLACE (CASE WHEN {SOME} THEN "at" - INTERVAL 6 HOUR ELSE "at" END AS "at") FROM outcomes"""
+    case = stage.case(charter=LARGE, arms=FEW, outcomes=early)
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    found = ask("losses_by_arm", case)
+    assert by_number(found).measured[EARLY]["units"] == {"control": 40}
+    assert (by_number(found).outcome, by_number(found).measured[EARLY]["p"]) == ("failed", pytest.approx(p_of(40)))
+
+
 def test_as_many_lost_in_each_arm_but_the_better_ones_of_one_change_the_conclusion(stage, ask):
     """40 visitors of the control and 40 customers of the letter who did nothing: no number tells them apart."""
     idle = f"starts_with(unit, 'letter') AND {NUMBER} >= 760"
@@ -229,15 +264,34 @@ def test_what_was_held_back_without_what_it_said_is_unevaluable(stage, ask):
     assert (found.outcome, found.measured) == ("unevaluable", {"untold": 12})
 
 
+def test_what_could_not_be_compared_with_all_counted_in_is_unevaluable(stage, ask):
+    """All 200 of the control visited, and 160 of them are held back: with these nothing varies in it."""
+    arms = {"control": Recorded(200, 200), "letter": Recorded(200, 150)}
+    move = {"which": f"starts_with(unit, 'control') AND {NUMBER} < 160", "reason": "spend is missing"}
+    case = stage.case(recorded=held_back(move, arms=arms))
+    assert ask("primary_effect", case)[0].outcome == "passed"
+    found = [each for each in ask("losses_by_arm", case) if each.arm == "letter" and "visit" in each.reason]
+    assert [(each.outcome, each.measured["everything"]) for each in found] == [("unevaluable", None)]
+    assert "visit cannot be compared: " in found[0].reason
+
+
+@pytest.mark.parametrize("check", ["losses_by_arm", "loss_bounds", "outages_by_arm", "time_at_risk"])
+def test_evidence_that_tells_nothing_by_arm_is_unevaluable(stage, ask, check):
+    case = stage.case()
+    case.__dict__["evidence"] = case.evidence.model_copy(update={"completeness": None})
+    found = ask(check, case)
+    assert {each.outcome for each in found} == {"unevaluable"}
+    assert "the evidence tells nothing by arm" in found[0].reason
+
+
 def test_nobody_exposed_is_unevaluable(stage, ask):
     assert ask("losses_by_arm", stage.case(arms={}))[0].outcome == "unevaluable"
 
 
 def test_losses_of_nobody_are_held_against_the_arm(stage, ask):
     """40 refunds of 60 dollars each were the letter's, then: 6,400 units, so that it spends 0.375 less."""
-    refunds = {arm: Recorded(6_400, 640, (5.0,) * 640 + (0.0,) * 5_633 + (-60.0,) * 127) for arm in NOTHING}
     move = {"which": SOME, "reason": "unknown unit", "unit": "NULL", "spend": "-60"}
-    case = stage.case(charter=SPEND, recorded=held_back(move, arms=refunds))
+    case = stage.case(charter=SPEND, recorded=held_back(move, arms=REFUNDS))
     told = case.evidence.completeness
     [counted] = [effect for effect in case.evidence.effects if effect.metric == "spend"]
     [worst] = [effect for effect in told.worst if effect.metric == "spend"]

@@ -66,6 +66,17 @@ def test_an_arm_whose_data_end_before_the_others_fails(stage, ask):
     assert found.measured["behind"]["p"] == pytest.approx(2 * (1 - share) ** found_after(), rel=1e-6)
 
 
+@pytest.mark.parametrize(("which", "arm", "days"), [(f"{LETTER} AND {on(17)}", "letter", 1),
+                                                    (f"{CONTROL} AND {on(16, 2)}", None, 2)])  # fmt: skip
+def test_any_arms_data_that_end_before_the_others_fail(stage, ask, which, arm, days):
+    found = ask("outages_by_arm", stage.case(arms=MANY, outcomes=without(which)))
+    assert of(found, arm).outcome == "failed"
+    # A hundred a day of each arm's 1,300.
+    share = (1_300 - days * 100) / (2_600 - days * 100)
+    assert of(found, arm).measured["behind"]["p"] == pytest.approx(2 * (1 - share) ** (days * 100), rel=1e-6)
+    assert [each.outcome for each in found if each.arm != arm] == ["passed"]
+
+
 def found_after():
     """Customers 12, 25, …, 194 of the letter answer on the 13th day."""
     return len(range(12, 200, 13))

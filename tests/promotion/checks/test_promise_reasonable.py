@@ -30,9 +30,15 @@ def test_a_sound_promise_passes_with_what_was_measured_without_a_treatment(stage
     ("changes", "part"),
     [
         ({"sample": {**PLAN, "alpha": 0.2}}, "sample.alpha"),
+        ({"sample": {**PLAN, "alpha": 0.1}}, "sample.alpha"),
+        ({"sample": {**PLAN, "alpha": 0.051}}, "sample.alpha"),
         ({"sample": {**PLAN, "guardrail_alpha": 0.2}}, "sample.guardrail_alpha"),
         ({"sample": {"units_per_arm": 2}}, "sample.units_per_arm"),
+        ({"sample": {"units_per_arm": 50}}, "sample.units_per_arm"),
+        ({"sample": {"units_per_arm": 99}}, "sample.units_per_arm"),
         ({"guardrails": [{"metric": "spend", "margin": -1e9}]}, "guardrails[0].margin"),
+        # All that there is, 2.00 dollars, and more than chance makes of it.
+        ({"guardrails": [{"metric": "spend", "margin": -2.2}]}, "guardrails[0].margin"),
         ({"guardrails": [{"metric": "spend", "margin": -1.5}]}, "guardrails[0].margin"),
         ({"primary": {**PRIMARY, "minimum_effect": 1e-9}}, "primary.minimum_effect"),
         ({"primary": {**PRIMARY, "minimum_effect": 1.5}}, "primary.minimum_effect"),

@@ -1,5 +1,6 @@
 import pytest
 
+from promotion.case import Case
 from tests.promotion.cases import Recorded
 from tests.promotion.checks.test_units_assigned import NONCE, as_drawn
 
@@ -9,6 +10,13 @@ DRAWN = {"assignment": "pilotplant"}
 def test_arms_that_the_gate_drew_pass_with_the_nonce(stage, ask):
     [found] = ask("randomised", stage.case(charter=DRAWN, alter=as_drawn))
     assert (found.outcome, found.measured) == ("passed", NONCE)
+
+
+def test_in_a_live_workspace_it_is_said_that_nobody_chose_the_nonce(stage, ask, monkeypatch):
+    case = stage.case(charter=DRAWN, alter=as_drawn)
+    monkeypatch.setattr(Case, "mode", "live")
+    [found] = ask("randomised", case)
+    assert (found.outcome, found.reason.endswith("by a nonce nobody chose")) == ("passed", True)
 
 
 def test_arms_that_were_sorted_by_hand_fail(stage, ask):
