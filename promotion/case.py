@@ -16,7 +16,7 @@ from shared.digests import PREFIX
 from shared.draw import Draw
 from shared.engines.personal import personal_rows
 from shared.engines.placement import Placement, place
-from shared.engines.unexposed import Unexposed, unexposed
+from shared.engines.uncaused import Uncaused, uncaused
 from shared.errors import BadInput, Refused, Undecided
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
@@ -145,12 +145,14 @@ class Case:
         return place(self.candidate.data, Draw.of(self.promise, self.room.workspace.id, nonce), self.charter)
 
     @cached_property
-    def unexposed(self) -> Unexposed | None:
-        """Whose outcomes there are without an exposure; None where the gate cannot draw an arm for each unit."""
-        if self.charter.assignment != "pilotplant" or self.charter.cluster is not None or self.registration is None:
+    def uncaused(self) -> Uncaused | None:
+        """The outcomes that no arm can have caused; None where arms are drawn by cluster, whose units go together."""
+        if self.charter.cluster is not None:
             return None
-        draw = Draw.of(self.promise, self.room.workspace.id, self.registration.nonce)
-        return unexposed(self.candidate.data, draw, self.promise.metrics)
+        drawn = self.charter.assignment == "pilotplant" and self.registration is not None
+        nonce = self.registration.nonce if self.registration else None
+        draw = Draw.of(self.promise, self.room.workspace.id, nonce) if drawn else None
+        return uncaused(self.candidate.data, draw, self.promise.metrics)
 
     @cached_property
     def quality(self) -> QualityReport:

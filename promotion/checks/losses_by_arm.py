@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from promotion.check import Check, Rule, finding
 from promotion.completeness import completeness_of
 from shared import wording
 from shared.console import counted
+from shared.engines.uncaused import Uncaused
 from shared.evidence import losses
 from shared.evidence.conclusion import turned
 from shared.evidence.missing import lost_words
@@ -19,7 +21,7 @@ from shared.evidence.model import Completeness, Effect
 from shared.finding import Finding
 
 MEND_IDS = "mend the ids or the values of these outcomes at their source, and run the pilot again"
-MEND_EXPOSURES = "find out why these exposures were not recorded, mend that, and run the pilot again"
+MEND_EXPOSURES = "find out why exposures were not recorded, or not in time, mend that, and run the pilot again"
 MEND = "mend what lost these rows, and run the pilot again"
 
 
@@ -60,7 +62,7 @@ def _run(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
         return
     found = [
         *_uneven(told, rule),
-        *_unexposed(case, rule),
+        *_uncaused(case, told, rule),
         *_counted_in(case, told),
         *_unknown(case, told, rule),
     ]
@@ -80,45 +82,61 @@ def _uneven(told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
         )
 
 
-def _unexposed(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
-    """Who was never exposed has done alike in every arm; where not, exposures were left out by what their units did."""
-    found = case.unexposed
-    if found is None or not found.units:
+def _uncaused(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
+    """What no arm can have caused is alike in all; where not, exposures or moments were chosen by what units did."""
+    found = case.uncaused
+    if found is None:
         return
-    charter, each = case.charter, ", ".join(f"{arm} {n:,}" for arm, n in found.units.items())
-    weights = {arm: float(weight) for arm, weight in charter.weights.items()}
-    control = charter.control.name
-    compared = [
-        (name, arm.name, losses.apart(values[arm.name], values[control]))
-        for name in _deciding(case)
-        if (values := found.values.get(name)) is not None
-        for arm in charter.treatments
-        if arm.name in values and control in values
-    ]
-    p_min = rule.p_min / (1 + len(compared))
-    measured = {"units": dict(found.units)}
-    whole = sum(case.evidence.completeness.assigned.values()) if case.evidence.completeness else 0
-    p = losses.uneven(found.units, weights)
-    if p < p_min and max(found.units.values()) >= rule.deviation_floor * whole:
-        yield finding(
-            "failed",
-            f"units without an exposure on record have outcomes, and not as many of each arm: {each} (p "
-            f"{wording.p_value(p)})",
-            measured=measured | {"p": p},
-            threshold=p_min,
-            remedy=MEND_EXPOSURES,
-        )
-    for name, arm, apart in compared:
-        if apart < p_min:
+    tests = [*_without_exposure(case, told, found, rule), *_by_value(case, found)]
+    for test in tests:
+        p_min = rule.p_min / len(tests)
+        if test.p < p_min:
             yield finding(
                 "failed",
-                f"units without an exposure on record ({each}) differ between {arm} and {control} in {name}, which no "
-                f"message can have done (p {wording.p_value(apart)})",
-                arm=arm,
-                measured=measured | {"p": apart},
+                f"{test.reason} (p {wording.p_value(test.p)})",
+                arm=test.arm,
+                measured={"units": dict(test.units), "p": test.p},
                 threshold=p_min,
                 remedy=MEND_EXPOSURES,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One comparison of what no arm can have caused."""
+
+    reason: str
+    p: float
+    units: Mapping[str, int]
+    arm: str | None = None
+
+
+def _without_exposure(case: Case, told: Completeness, found: Uncaused, rule: LossesByArmRule) -> Iterator[_Test]:
+    units = found.unexposed.units if found.unexposed is not None else {}
+    if units and max(units.values()) >= rule.deviation_floor * sum(told.assigned.values()):
+        reason = f"units without an exposure on record have outcomes, and not as many of each arm: {_each(units)}"
+        weights = {arm: float(weight) for arm, weight in case.charter.weights.items()}
+        yield _Test(reason, losses.uneven(units, weights), units)
+
+
+def _by_value(case: Case, found: Uncaused) -> Iterator[_Test]:
+    groups = (("of units without an exposure on record", found.unexposed), ("from before the exposure", found.early))
+    control = case.charter.control.name
+    for what, group in groups:
+        values = group.values if group is not None else {}
+        for name in _deciding(case):
+            of = values.get(name, {})
+            for arm in case.charter.treatments:
+                if group is not None and arm.name in of and control in of:
+                    reason = (
+                        f"outcomes {what} ({_each(group.units)}) differ between {arm.name} and {control} in {name}, "
+                        "which no message can have done"
+                    )
+                    yield _Test(reason, losses.apart(of[arm.name], of[control]), group.units, arm.name)
+
+
+def _each(units: Mapping[str, int]) -> str:
+    return ", ".join(f"{arm} {n:,}" for arm, n in units.items())
 
 
 def _counted_in(case: Case, told: Completeness) -> Iterator[Finding]:
@@ -194,9 +212,11 @@ def _alike(told: Completeness, rule: LossesByArmRule) -> Finding:
     lost = sum(sum(loss.units.values()) for loss in told.losses) + sum(loss.unattributed for loss in told.losses)
     reason = "nothing was lost that an arm could miss"
     if lost:
-        reason = "no arm lost more than chance explains, and with all of it counted in the conclusions are the same"
+        reason = "no arm lost more than chance explains"
+    if told.everything:
+        reason += ", and with all of it counted in the conclusions are the same"
     if told.worst:
-        reason += ", as they were if all that nobody can attribute or read were held against the arm"
+        reason += "; so they are if all that nobody can attribute or read is held against the arm"
     return finding("passed", reason, measured=_measured(told), threshold=_threshold(rule))
 
 
@@ -215,7 +235,7 @@ CHECK = Check(
     "losses_by_arm",
     "Was as much lost of every arm, and would it have changed what is concluded?",
     "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them; "
-    "outcomes without an exposure",
+    "outcomes without an exposure, and from before it",
     LossesByArmRule,
     _run,
     since=2,

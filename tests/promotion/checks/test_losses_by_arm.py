@@ -348,7 +348,7 @@ def strangers(stage, visited, many=FIRST):
 def test_exposures_that_were_left_out_by_what_their_units_did_are_found_by_their_outcomes(stage, ask, visited):
     """As many of each arm, so that no ratio tells; but nobody who was sent nothing visits more for it."""
     case = stage.case(charter=DRAWN, outcomes=strangers(stage, visited))
-    assert case.unexposed.units == FIRST
+    assert case.uncaused.unexposed.units == FIRST
     [found] = [each for each in ask("losses_by_arm", case) if each.arm == "letter"]
     rows = {arm: [int(visited(arm, place)) for place in range(600)] for arm in FIRST}
     assert (found.outcome, found.measured["p"]) == (
@@ -370,3 +370,36 @@ def test_outcomes_of_units_that_nobody_meant_to_expose_pass(stage, ask):
     case = stage.case(charter=DRAWN, outcomes=strangers(stage, lambda _, place: place % 10 == 0))
     [found] = ask("losses_by_arm", case)
     assert found.outcome == "passed"
+
+
+IDLE_LETTERS = f"starts_with(unit, 'letter') AND {NUMBER} >= 6272"
+CHOSEN = f"(starts_with(unit, 'control') AND {NUMBER} < 128) OR ({IDLE_LETTERS})"
+
+
+@pytest.mark.parametrize(("part", "moved"), [("outcomes", "- INTERVAL 6 HOUR"), ("exposures", "+ INTERVAL 6 HOUR")])
+def test_visits_of_one_arm_and_idleness_of_the_other_dated_before_the_exposure_make_no_effect(stage, ask, part, moved):
+    """128 of the control's 640 visitors, and 128 customers of the letter who did nothing: by number they are alike."""
+    query = f"""SELECT * REPLACE (CASE WHEN {CHOSEN} THEN "at" {moved} ELSE "at" END AS "at") FROM {part}"""
+    case = stage.case(charter=ANY_VISIT, arms=NOTHING, **{part: query})
+    assert ask("primary_effect", case)[0].outcome == "passed"  # 640 of 6,400 against 512: 2 points of nothing
+    [found] = [each for each in ask("losses_by_arm", case) if each.arm == "letter"]
+    ones, zeros = [1] * 128, [0] * 128
+    assert found.outcome == "failed"
+    assert found.measured["p"] == pytest.approx(mannwhitneyu(zeros, ones, method="asymptotic").pvalue)
+    assert "from before the exposure (control 128, letter 128)" in found.reason
+
+
+def test_early_outcomes_that_were_set_aside_with_what_they_said_count_alike(stage, ask):
+    """So the Lab seals them."""
+    early = {"reason": EARLY, "at": "TIMESTAMPTZ '2026-01-05 08:00:00+00'"}
+    moves = [{"which": f"starts_with(unit, 'control') AND {NUMBER} < 128", **early}, {"which": IDLE_LETTERS, **early}]
+    case = stage.case(charter=ANY_VISIT, recorded=held_back(*moves, arms=NOTHING))
+    assert case.uncaused.early.units == {"control": 128, "letter": 128}
+    assert [each.outcome for each in ask("losses_by_arm", case) if each.arm == "letter"] == ["failed"]
+
+
+def test_early_outcomes_that_are_alike_pass_and_none_of_them_is_said_to_be_counted_in(stage, ask):
+    chosen = f"{NUMBER} % 50 = 0"
+    query = f"""SELECT * REPLACE (CASE WHEN {chosen} THEN "at" - INTERVAL 6 HOUR ELSE "at" END AS "at") FROM outcomes"""
+    [found] = ask("losses_by_arm", stage.case(charter=ANY_VISIT, arms=NOTHING, outcomes=query))
+    assert (found.outcome, "counted in" in found.reason) == ("passed", False)

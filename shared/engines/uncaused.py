@@ -1,0 +1,127 @@
+"""Outcomes that no arm can have caused: of units that were never exposed, and from before a unit's exposure.
+
+They are alike in every arm. Where they are not, exposures or moments were chosen by what the units did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.draw import Draw
+from shared.engines.files import opened
+from shared.engines.protocol import EARLY, PilotData
+from shared.engines.unit_table import number_sql
+from shared.metrics import Metric
+from shared.sql import identifier, literal
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Units that have such an outcome, by arm.
+
+    Attributes:
+        units: how many of each arm.
+        values: of each metric that adds up, by arm, what such outcomes of each of these units come to.
+    """
+
+    units: Mapping[str, int]
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncaused:
+    """What no arm can have caused.
+
+    Attributes:
+        unexposed: of units without an exposure on record, by the arm that was drawn for them; None where arms come from
+            elsewhere.
+        early: from before their unit's exposure, by the arm that it was exposed to.
+    """
+
+    unexposed: Group | None
+    early: Group
+
+
+def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) -> Uncaused:
+    """Looks for such outcomes among those that were accepted and, of early ones, held back; units are drawn one by one.
+
+    `draw` is None where arms come from elsewhere.
+    """
+    chosen = {name: metric for name, metric in metrics.items() if metric.adds_up}
+    with opened(data) as connection:
+        connection.execute(
+            'CREATE TEMP TABLE first AS SELECT unit, arg_min(arm, "at") AS arm, min("at") AS first_at FROM exposures '
+            "GROUP BY unit"
+        )
+        return Uncaused(
+            None if draw is None else _group(connection, _unexposed_sql(connection, draw), chosen),
+            _group(connection, _early_sql(connection), chosen),
+        )
+
+
+def _group(connection: duckdb.DuckDBPyConnection, outcomes: str, metrics: Mapping[str, Metric]) -> Group:
+    """Of outcomes with the `arm` of their unit, what each unit comes to."""
+    values = "".join(f", {_value(metric)} AS v{at}" for at, metric in enumerate(metrics.values()))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE of_units AS SELECT any_value(arm) AS arm{values} FROM ({outcomes}) "
+        "WHERE arm IS NOT NULL GROUP BY unit"
+    )
+    units = dict(connection.execute("SELECT arm, count(*) FROM of_units GROUP BY arm ORDER BY arm").fetchall())
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for at, name in enumerate(metrics):
+        rows = connection.execute(f"SELECT arm, v{at}, count(*) FROM of_units GROUP BY ALL ORDER BY ALL").fetchall()
+        found[name] = {
+            arm: np.repeat([float(value) for of, value, _ in rows if of == arm], [n for of, _, n in rows if of == arm])
+            for arm in units
+        }
+    return Group(units, found)
+
+
+def _unexposed_sql(connection: duckdb.DuckDBPyConnection, draw: Draw) -> str:
+    """Units whose exposures were held back are left aside: what became of those is told elsewhere."""
+    held = "SELECT unit FROM conflicts WHERE unit IS NOT NULL" + (
+        " AND kind = 'exposures'" if _told(connection) else ""
+    )
+    return (
+        f"SELECT *, {draw.drawn_sql('unit')} AS arm FROM outcomes WHERE {draw.takes_part_sql('unit')} "
+        f"AND unit NOT IN (SELECT unit FROM first UNION ALL {held})"
+    )
+
+
+def _early_sql(connection: duckdb.DuckDBPyConnection) -> str:
+    """Those that were accepted, and those that were set aside with what they said."""
+    accepted = 'SELECT o.*, f.arm FROM outcomes o JOIN first f USING (unit) WHERE o."at" < f.first_at'
+    if not _told(connection):
+        return accepted
+    columns = connection.execute("DESCRIBE outcomes").fetchall()
+    said = ", ".join(
+        identifier(name) if name in {"unit", "event_id"} else f"TRY_CAST({_text(name)} AS {kind}) AS {identifier(name)}"
+        for name, kind, *_ in columns
+    )
+    return (
+        f"{accepted} UNION ALL BY NAME SELECT {said}, f.arm FROM conflicts c JOIN first f USING (unit) "
+        f"WHERE c.kind = 'outcomes' AND c.reason = {literal(EARLY)}"
+    )
+
+
+def _text(name: str) -> str:
+    path = '$."' + name + '"'
+    return 'c."at"' if name == "at" else f"json_extract_string(c.said, {literal(path)})"
+
+
+def _told(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rows that were held back say more than why."""
+    return {"kind", "said"} <= {name for name, *_ in connection.execute("DESCRIBE conflicts").fetchall()}
+
+
+def _value(metric: Metric) -> str:
+    """What a unit's outcomes come to; one that cannot be computed counts for nothing."""
+    value = f"coalesce({number_sql(metric.value, metric)}, 0)" if metric.value else "1"
+    if metric.kind == "mean":
+        return f"sum({value})"
+    return f"count_if({value} > 0)" if metric.kind == "count" else f"CAST(bool_or({value} > 0) AS INTEGER)"
