@@ -13,8 +13,7 @@ import sqlalchemy as sa
 
 from lab import report, tracking
 from lab.accounts import account
-from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql
-from lab.judging import IN_THE_FUTURE
+from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql, standing_sql
 from lab.looks import ANALYSED
 from lab.pilots import Pilot, locked_pilot
 from lab.state import analyses, open_lab
@@ -128,25 +127,24 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
 
     Beside them, where the charter names any, the exposed units' traits, and all else that is published of them.
     An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
-    A row that came before its time and once more after it is not missing from anything, and is none any more.
+    What was held back and came once more, and counts, is missing from nothing, and is none any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     told = "" if pilot.promise.rules == 1 else _said(pilot)
     with connect() as connection:
         for part in PARTS:
-            rows = rows_sql(parts(room, pilot, part), part_columns(part, pilot))
+            rows = (
+                standing_sql(room, pilot)
+                if part == "conflicts"
+                else rows_sql(parts(room, pilot, part), part_columns(part, pilot))
+            )
             connection.execute(f"CREATE TEMP VIEW recorded_{part} AS {rows}")
-        future, early = literal(IN_THE_FUTURE), early_sql("recorded_exposures", "recorded_outcomes")
-        connection.execute(
-            "CREATE TEMP VIEW accepted AS SELECT 'exposures' AS kind, event_id, unit FROM recorded_exposures "
-            "UNION ALL SELECT 'outcomes', event_id, unit FROM recorded_outcomes"
-        )
+        early = early_sql("recorded_exposures", "recorded_outcomes")
         connection.execute(f"CREATE TEMP TABLE early AS {early}")
         counted = {
             "exposures": "FROM recorded_exposures",
             "outcomes": "FROM recorded_outcomes ANTI JOIN early USING (event_id)",
-            "conflicts": f"FROM recorded_conflicts WHERE reason <> {future} UNION ALL "
-            f"SELECT * FROM recorded_conflicts ANTI JOIN accepted USING (kind, event_id, unit) WHERE reason = {future} "
+            "conflicts": "FROM recorded_conflicts "
             f"UNION ALL SELECT 'outcomes', event_id, e.unit, {literal(EARLY)}{told} FROM early e "
             f"JOIN recorded_outcomes o USING (event_id)",
         }

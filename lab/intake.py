@@ -10,13 +10,13 @@ import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
-from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, Judge, Judged
+from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, USED_AGAIN, Judge, Judged
 from lab.personal import Guard
 from lab.pilots import Pilot, locked_pilot, require_undecided
 from lab.state import batches, open_lab
@@ -61,6 +61,7 @@ class Recorded:
             known now; the analysis holds them back, unless an earlier exposure comes in until then.
         repeated: whether this very file had been recorded before, so that nothing was done.
         hashed: values that looked like personal data, and are kept as hashes.
+        cleared: rows that other files had brought and were held back, and which are accepted now.
     """
 
     exposures: int
@@ -70,6 +71,7 @@ class Recorded:
     repeated: bool = False
     early: int = 0
     hashed: int = 0
+    cleared: int = 0
 
     @property
     def in_vain(self) -> bool:
@@ -78,7 +80,9 @@ class Recorded:
 
 
 def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None) -> Recorded:
-    """Takes a file in; the same file again is a no-op.
+    """Takes a file in; the same file again takes what was held back of it and may count by now, and else nothing.
+
+    An event that is accepted clears what was held back of it before: a corrected row is missing from nothing.
 
     Raises BadInput where the file cannot be read as declared, Refused past the pilot's end.
     """
@@ -88,8 +92,8 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         kind = kind or _kind_of(columns)
         digest = digest_file(file)
         before = _batch(room, name, kind, digest)
-        if before is not None:
-            return Recorded(before.exposures, before.outcomes, before.duplicates, before.conflicts, repeated=True)
+        if before is not None and (not before.conflicts or room.now() >= pilot.ends):
+            return _repeated(before)
         pilot.require_open(room.now(), "data")
         require_undecided(room, pilot)
         contract = pilot.contract
@@ -101,7 +105,11 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
             intake.take_exposures(EXPOSED_AT if kind == "both" else "at")
         if kind != "exposures":
             intake.take_outcomes(columns, only_with_outcome=kind == "both")
-        return intake.keep(kind, digest)
+        return intake.keep(kind, digest, before)
+
+
+def _repeated(before: sa.Row[tuple[Any, ...]]) -> Recorded:
+    return Recorded(before.exposures, before.outcomes, before.duplicates, before.conflicts, repeated=True)
 
 
 def parts(room: Room, pilot: Pilot, part: str) -> list[Path]:
@@ -119,6 +127,27 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
         return f"SELECT {typed_sql(columns, [])} WHERE false"
     names = ", ".join(identifier(column.name) for column in columns)
     return f"SELECT {names} FROM read_parquet([{', '.join(file_literal(path) for path in paths)}])"
+
+
+def standing_sql(room: Room, pilot: Pilot) -> str:
+    """A query for the rows held back whose event no other file has brought so that it was accepted."""
+
+    def numbered(part: str, columns: str) -> str:
+        found = [f"SELECT {columns}, {number} AS batch FROM read_parquet({file_literal(path)})"
+                 for number, path in enumerate(parts(room, pilot, part))]  # fmt: skip
+        return " UNION ALL ".join(found)
+
+    names = ", ".join(identifier(column.name) for column in part_columns("conflicts", pilot))
+    held = numbered("conflicts", names)
+    if not held:
+        return rows_sql([], part_columns("conflicts", pilot))
+    accepted = " UNION ALL ".join(
+        f"SELECT {literal(kind)} AS kind, * FROM ({numbered(kind, 'event_id')})" for kind in ("exposures", "outcomes")
+    )
+    return (
+        f"SELECT {names} FROM ({held}) c WHERE reason = {literal(USED_AGAIN)} OR NOT EXISTS ("
+        f"SELECT 1 FROM ({accepted}) a WHERE a.kind = c.kind AND a.event_id = c.event_id AND a.batch <> c.batch)"
+    )
 
 
 def part_columns(part: str, pilot: Pilot) -> list[Column]:
@@ -181,7 +210,7 @@ def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilo
         )
 
 
-def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[object, ...]] | None:
+def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[Any, ...]] | None:
     query = sa.select(batches).where(batches.c.pilot == pilot, batches.c.kind == kind, batches.c.file_digest == digest)
     with room.transaction() as connection:
         return connection.execute(query).first()
@@ -220,44 +249,87 @@ class _Intake:
         source = f"(SELECT * FROM raw WHERE coalesce({said}) IS NOT NULL)" if only_with_outcome else "raw"
         self.judged["outcomes"] = self.judge.outcomes(list(self.contract.columns), source, present)
 
-    def keep(self, kind: Kind, digest: str) -> Recorded:
-        """Writes the parts and then, in one transaction, the batch that makes them count."""
-        folder = self.pilot.folder / "events" / f"{short(digest)}-{kind}"
-        with scratch_in(folder.parent) as scratch:
+    def keep(self, kind: Kind, digest: str, before: sa.Row[tuple[Any, ...]] | None) -> Recorded:
+        """Writes the parts and then, in one transaction, the batch that makes them count.
+
+        `before` is what the same file came to earlier; what was accepted of it then stays.
+        """
+        home = self.pilot.folder / "events"
+        folder = home / f"{short(digest)}-{kind}"
+        if before is not None:
+            folder = home / f"{folder.name}-{sum(1 for _ in home.glob(f'{folder.name}*'))}"
+        with scratch_in(home) as scratch:
             counts = {part: write_table(self.connection, self._part_sql(part), scratch / f"{part}.parquet")
                       for part in PARTS}  # fmt: skip
+            if before is not None and not counts["exposures"] + counts["outcomes"]:
+                return _repeated(before)
             reasons = self._reasons(scratch / "conflicts.parquet")
             self._require_its_time(counts, reasons)
             self._require_its_draw(counts)
             early = self._early(scratch)
+            if before is not None:
+                self._join(self.pilot.folder / before.parts, scratch)
             reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
             shutil.rmtree(folder, ignore_errors=True)
             settle(scratch, folder)
         reach(Point.RECORD_KEPT)
         duplicates = sum(judged.duplicates for judged in self.judged.values())
-        result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early, hashed=self.hashed)
         with self.room.transaction() as connection:
-            connection.execute(
-                batches.insert().values(
-                    pilot=self.pilot.name,
-                    kind=kind,
-                    file_digest=digest,
-                    at=rfc3339(self.room.now()),
-                    parts=str(folder.relative_to(self.pilot.folder)),
-                    exposures=result.exposures,
-                    outcomes=result.outcomes,
-                    duplicates=result.duplicates,
-                    conflicts=reasons,
-                )
-            )
+            result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early,
+                              hashed=self.hashed, cleared=self._clear(connection, before))  # fmt: skip
+            values = {"at": rfc3339(self.room.now()), "parts": str(folder.relative_to(self.pilot.folder)),
+                      "exposures": result.exposures, "outcomes": result.outcomes, "duplicates": duplicates,
+                      "conflicts": reasons}  # fmt: skip
+            if before is None:
+                made = {"pilot": self.pilot.name, "kind": kind, "file_digest": digest}
+                connection.execute(batches.insert().values(**made, **values))
+            else:
+                whole = {
+                    "exposures": before.exposures + result.exposures,
+                    "outcomes": before.outcomes + result.outcomes,
+                }
+                connection.execute(sa.update(batches).where(batches.c.id == before.id).values(**values | whole))
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
             body |= {"hashed": self.hashed} if self.hashed else {}
+            body |= {"again": True} if before is not None else {}
+            body |= {"cleared": result.cleared} if result.cleared else {}
             self.room.write(connection, "recorded", self.pilot.name, body)
             reach(Point.RECORD_WRITTEN)
+        if before is not None:
+            shutil.rmtree(self.pilot.folder / before.parts, ignore_errors=True)
         reach(Point.RECORD_RECORDED)
         return result
+
+    def _join(self, earlier: Path, scratch: Path) -> None:
+        """Puts what was accepted of the file earlier before what is accepted of it now."""
+        for part in ("exposures", "outcomes"):
+            both = rows_sql([earlier / f"{part}.parquet", scratch / f"{part}.parquet"], part_columns(part, self.pilot))
+            write_table(self.connection, both, scratch / f"{part}.joined.parquet")
+            (scratch / f"{part}.joined.parquet").replace(scratch / f"{part}.parquet")
+
+    def _clear(self, connection: sa.Connection, before: sa.Row[tuple[Any, ...]] | None) -> int:
+        """Takes what was held back of other files, and is accepted now, off their account; returns how many rows."""
+        accepted = " UNION ALL ".join(
+            f"SELECT {literal(kind)} AS kind, event_id FROM judged_{kind} WHERE _reason IS NULL" for kind in self.judged
+        )
+        cleared = 0
+        for row in connection.execute(sa.select(batches).where(batches.c.pilot == self.pilot.name)).all():
+            if not row.conflicts or (before is not None and row.id == before.id):
+                continue
+            held = file_literal(self.pilot.folder / row.parts / "conflicts.parquet")
+            gone = dict(
+                self.connection.execute(
+                    f"SELECT reason, count(*) FROM read_parquet({held}) SEMI JOIN ({accepted}) USING (kind, event_id) "
+                    f"WHERE reason <> {literal(USED_AGAIN)} GROUP BY 1"
+                ).fetchall()
+            )
+            left = {why: n - gone.get(why, 0) for why, n in row.conflicts.items() if n > gone.get(why, 0)}
+            if gone:
+                connection.execute(sa.update(batches).where(batches.c.id == row.id).values(conflicts=left))
+                cleared += sum(gone.values())
+        return cleared
 
     def _require_its_time(self, counts: dict[str, int], reasons: dict[str, int]) -> None:
         """Raises Refused where a file is nothing but early: it is right, and will be taken once its time has come."""

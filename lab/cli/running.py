@@ -106,12 +106,14 @@ def record(
         as_json,
         {"pilot": name, "accepted": {"exposures": done.exposures, "outcomes": done.outcomes},
          "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early,
-         "hashed": done.hashed},
+         "hashed": done.hashed, "cleared": done.cleared},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
         *([_hashed(done.hashed)] if done.hashed else []),
+        *([f"{counted(done.cleared, 'row')} that earlier files brought, and that was held back, counts now."]
+          if done.cleared else []),
         *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),
         *([f"By now {counted(done.early, 'outcome')} of the pilot lie before their unit's first exposure; the analysis "

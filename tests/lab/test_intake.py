@@ -13,6 +13,7 @@ from lab.analysis import analyse
 from lab.intake import parts, record, require_some_kind
 from lab.launch import end
 from lab.pilots import get_pilot
+from lab.portfolio import lines
 from lab.reservations import reserve
 from lab.sandbox import run_sql
 from lab.spending import spend
@@ -281,6 +282,58 @@ def test_a_row_that_came_early_and_again_in_time_is_missing_from_nothing(launche
     again = record(launched, PILOT, write_csv(tmp_path / "again.csv", content[50:-1]))
     assert again.exposures == 549
     assert analyse(launched, PILOT).evidence.health.conflicts == {"in the future": 1}
+
+
+WRONG = {
+    "a wrong year": (lambda line: line | {"exposed_at": "2025-01-06T09:00:00Z"}, "outside the time box"),
+    "the customers' own ids": (lambda line: line | {"unit": f"C{line['event_id']}"}, "unknown unit"),
+    "another label": (lambda line: line | {"arm": line["arm"].title()}, "unknown arm"),
+    "a number too large": (lambda line: line | {"visit": 7}, "visit must be one of 0, 1"),
+    "words for numbers": (lambda line: line | {"spend": "ten"}, "spend is not a number"),
+}
+
+
+@pytest.mark.parametrize(("slip", "why"), WRONG.values(), ids=WRONG)
+def test_a_corrected_file_clears_what_was_held_back_of_the_wrong_one(inside, tmp_path, slip, why):
+    right = results(inside)
+    wrong = [slip(line) for line in right[:10]]
+    first = record(inside, PILOT, write_csv(tmp_path / "wrong.csv", wrong))
+    assert set(first.conflicts) == {why}
+    done = record(inside, PILOT, write_csv(tmp_path / "right.csv", right))
+    assert (done.exposures + first.exposures, done.outcomes + first.outcomes) == (600, 600)
+    assert done.cleared == sum(first.conflicts.values())
+    assert analyse(inside, PILOT).evidence.health.conflicts == {}
+    [line] = lines(open_lab(inside))
+    assert line.health.condition == "good"
+
+
+def test_the_same_file_again_brings_in_what_may_count_by_now(launched, tmp_path):
+    content = exposures_only(results(launched))
+    for number, line in enumerate(content):
+        line["at"] = "2026-01-06T09:00:00Z" if number < 50 else "2026-01-08T09:00:00Z"
+    file = write_csv(tmp_path / "all.csv", content)
+    launched.clock.set(STARTS + timedelta(days=2))
+    assert record(launched, PILOT, file).conflicts == {"in the future": 550}
+    assert record(launched, PILOT, file).repeated
+    launched.clock.set(STARTS + timedelta(days=4))
+    again = record(launched, PILOT, file)
+    assert (again.repeated, again.exposures, again.duplicates, again.conflicts) == (False, 550, 50, {})
+    assert counts(launched) == (600, 0, 0)
+    assert record(launched, PILOT, file).repeated
+    assert [entry.body.get("again") for entry in open_lab(launched).entries() if entry.kind == "recorded"] == [
+        None,
+        True,
+    ]
+
+
+def test_a_file_that_contradicts_what_was_accepted_stays_held_back(inside, tmp_path):
+    right = results(inside)
+    record(inside, PILOT, write_csv(tmp_path / "right.csv", right))
+    other = [line | {"visit": 1 - line["visit"]} for line in outcomes_only(right[:5])]
+    done = record(inside, PILOT, write_csv(tmp_path / "other.csv", other))
+    assert done.conflicts == {"event id used again with other content": 5}
+    record(inside, PILOT, write_csv(tmp_path / "once-more.csv", right[:20]))
+    assert analyse(inside, PILOT).evidence.health.conflicts == {"event id used again with other content": 5}
 
 
 @pytest.mark.parametrize("word", ["stop", "revise"])
