@@ -150,7 +150,13 @@ def commands(point: Point) -> list[str]:
 # Nothing is left to do, but to say so.
 DONE = {Point.LAUNCH_RECORDED, Point.RECORD_RECORDED, Point.SPEND_RECORDED, Point.AMEND_DEPOSITED}
 # An amendment is in force, and the gate does not have it yet, or the Lab does not know that it has.
-HALF_WAY = {Point.AMEND_RECORDED, Point.REGISTER_WRITTEN, Point.AMEND_REGISTERED, Point.AMEND_NOTED}
+HALF_WAY = {
+    Point.AMEND_RECORDED,
+    Point.REGISTER_WRITTEN,
+    Point.REGISTER_RECORDED,
+    Point.AMEND_REGISTERED,
+    Point.AMEND_NOTED,
+}
 # The gate's own commands are walked in tests/promotion/test_crashes.py.
 LAB = {"launch", "record", "spend", "amend"}
 WALK = [(command, point) for point in Point for command in commands(point) if command in LAB]
