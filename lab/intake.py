@@ -28,6 +28,7 @@ from shared.engines.placement import MADE_UP, SYNTHETIC
 from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
+from shared.record import decisions
 from shared.room import Room
 from shared.sql import file_literal, identifier, literal
 from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, write_table
@@ -92,7 +93,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         kind = kind or _kind_of(columns)
         digest = digest_file(file)
         before = _batch(room, name, kind, digest)
-        if before is not None and (not before.conflicts or room.now() >= pilot.ends):
+        if before is not None and not (before.conflicts and _takes_more(room, pilot)):
             return _repeated(before)
         pilot.require_open(room.now(), "data")
         require_undecided(room, pilot)
@@ -106,6 +107,11 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         if kind != "exposures":
             intake.take_outcomes(columns, only_with_outcome=kind == "both")
         return intake.keep(kind, digest, before)
+
+
+def _takes_more(room: Room, pilot: Pilot) -> bool:
+    """Whether what was held back may still come to count."""
+    return room.now() < pilot.ends and pilot.name not in decisions(room.workspace)
 
 
 def _repeated(before: sa.Row[tuple[Any, ...]]) -> Recorded:

@@ -339,6 +339,8 @@ def test_a_file_that_contradicts_what_was_accepted_stays_held_back(inside, tmp_p
 @pytest.mark.parametrize("word", ["stop", "revise"])
 def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
     recorded.clock.set(INSIDE)
+    odd = write_csv(tmp_path / "odd.csv", [{**exposures_only(results(recorded))[0], "event_id": "odd", "arm": "none"}])
+    assert record(recorded, PILOT, odd).conflicts == {"unknown arm": 1}
     analyse(recorded, PILOT)
     submit(recorded, PILOT)
     decide(recorded, PILOT, Asked(word, OWNER, "too little came of it", insight="few answered"))
@@ -352,3 +354,4 @@ def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
             attempt()
     # What was taken before may be said again.
     assert spend(recorded, PILOT, parse_amount("40.00"), "printing").repeated
+    assert record(recorded, PILOT, odd).repeated
