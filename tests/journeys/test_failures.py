@@ -239,8 +239,8 @@ def test_every_command_is_asked():
     assert set(names(typer.main.get_command(app))) == set(COMMANDS) | ELSEWHERE
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, condition):
+def at_the_factory(disk):
+    """The workspace, a command of its Factory (its exit code), and the files that were sent."""
     workspace = open_workspace(disk / "workspace")
 
     def call(*words):
@@ -249,6 +249,12 @@ def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, co
     def sent():
         return list((workspace.factory / "outgoing").rglob("*.jsonl"))
 
+    return workspace, call, sent
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, condition):
+    workspace, call, sent = at_the_factory(disk)
     with CONDITIONS[condition](workspace):
         stopped = call("stop-all", "--reason", "complaints")
         said = " ".join(capsys.readouterr().out.split())
@@ -272,14 +278,7 @@ def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, co
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_after_a_pause_the_release_does_not_run_whatever_is_wrong(disk, capsys, condition):
-    workspace = open_workspace(disk / "workspace")
-
-    def call(*words):
-        return _exit_code(["--workspace", str(workspace.root), "factory", *words])
-
-    def sent():
-        return list((workspace.factory / "outgoing").rglob("*.jsonl"))
-
+    workspace, call, sent = at_the_factory(disk)
     with CONDITIONS[condition](workspace):
         paused = call("pause", RELEASE, "--reason", "a typo")
         said = " ".join(capsys.readouterr().out.split())
