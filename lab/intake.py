@@ -136,7 +136,7 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
 
 
 def standing_sql(room: Room, pilot: Pilot) -> str:
-    """A query for the rows held back whose event no other file has brought so that it was accepted."""
+    """A query for the rows held back whose event no later file has brought so that it was accepted."""
 
     def numbered(part: str, columns: str) -> str:
         found = [f"SELECT {columns}, {number} AS batch FROM read_parquet({file_literal(path)})"
@@ -152,7 +152,7 @@ def standing_sql(room: Room, pilot: Pilot) -> str:
     )
     return (
         f"SELECT {names} FROM ({held}) c WHERE reason = {literal(USED_AGAIN)} OR NOT EXISTS ("
-        f"SELECT 1 FROM ({accepted}) a WHERE a.kind = c.kind AND a.event_id = c.event_id AND a.batch <> c.batch)"
+        f"SELECT 1 FROM ({accepted}) a WHERE a.kind = c.kind AND a.event_id = c.event_id AND a.batch > c.batch)"
     )
 
 
@@ -295,7 +295,10 @@ class _Intake:
                     "exposures": before.exposures + result.exposures,
                     "outcomes": before.outcomes + result.outcomes,
                 }
-                connection.execute(sa.update(batches).where(batches.c.id == before.id).values(**values | whole))
+                # It comes last now, so that what it brings clears what was held back of any other.
+                last = connection.execute(sa.select(sa.func.max(batches.c.id))).scalar_one() + 1
+                this = sa.update(batches).where(batches.c.id == before.id)
+                connection.execute(this.values(**values | whole, id=last))
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
             body |= {"hashed": self.hashed} if self.hashed else {}

@@ -336,6 +336,30 @@ def test_a_file_that_contradicts_what_was_accepted_stays_held_back(inside, tmp_p
     assert analyse(inside, PILOT).evidence.health.conflicts == {"event id used again with other content": 5}
 
 
+def test_what_contradicts_the_contract_after_the_event_was_accepted_stays_held_back(inside, tmp_path):
+    """Only what comes later corrects: such a row is one that the evidence and the list of pilots still count."""
+    right = results(inside)
+    record(inside, PILOT, write_csv(tmp_path / "right.csv", right))
+    wrong = [line | {"visit": 7} for line in outcomes_only(right[:5])]
+    held = record(inside, PILOT, write_csv(tmp_path / "wrong.csv", wrong)).conflicts
+    assert held == {"visit must be one of 0, 1": 5}
+    assert analyse(inside, PILOT).evidence.health.conflicts == held
+
+
+def test_a_file_that_is_read_again_clears_what_was_held_back_in_between(launched, tmp_path):
+    content = exposures_only(results(launched))
+    for number, line in enumerate(content):
+        line["at"] = "2026-01-06T09:00:00Z" if number < 50 else "2026-01-08T09:00:00Z"
+    file = write_csv(tmp_path / "all.csv", content)
+    launched.clock.set(STARTS + timedelta(days=2))
+    record(launched, PILOT, file)
+    between = [line | {"arm": "leaflet", "at": "2026-01-06T09:00:00Z"} for line in content[50:55]]
+    assert record(launched, PILOT, write_csv(tmp_path / "between.csv", between)).conflicts
+    launched.clock.set(INSIDE)
+    assert record(launched, PILOT, file).cleared == 5
+    assert analyse(launched, PILOT).evidence.health.conflicts == {}
+
+
 @pytest.mark.parametrize("word", ["stop", "revise"])
 def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
     recorded.clock.set(INSIDE)
