@@ -307,12 +307,17 @@ def test_a_corrected_file_clears_what_was_held_back_of_the_wrong_one(inside, tmp
     assert line.health.condition == "good"
 
 
-def test_the_same_file_again_brings_in_what_may_count_by_now(launched, tmp_path):
+def mostly_to_come(launched, tmp_path):
+    """Exposures of which all but the first 50 lie in the future of the clock, and their file."""
     content = exposures_only(results(launched))
     for number, line in enumerate(content):
         line["at"] = "2026-01-06T09:00:00Z" if number < 50 else "2026-01-08T09:00:00Z"
-    file = write_csv(tmp_path / "all.csv", content)
     launched.clock.set(STARTS + timedelta(days=2))
+    return content, write_csv(tmp_path / "all.csv", content)
+
+
+def test_the_same_file_again_brings_in_what_may_count_by_now(launched, tmp_path):
+    _, file = mostly_to_come(launched, tmp_path)
     assert record(launched, PILOT, file).conflicts == {"in the future": 550}
     assert record(launched, PILOT, file).repeated
     launched.clock.set(STARTS + timedelta(days=4))
@@ -347,11 +352,7 @@ def test_what_contradicts_the_contract_after_the_event_was_accepted_stays_held_b
 
 
 def test_a_file_that_is_read_again_clears_what_was_held_back_in_between(launched, tmp_path):
-    content = exposures_only(results(launched))
-    for number, line in enumerate(content):
-        line["at"] = "2026-01-06T09:00:00Z" if number < 50 else "2026-01-08T09:00:00Z"
-    file = write_csv(tmp_path / "all.csv", content)
-    launched.clock.set(STARTS + timedelta(days=2))
+    content, file = mostly_to_come(launched, tmp_path)
     record(launched, PILOT, file)
     between = [line | {"arm": "leaflet", "at": "2026-01-06T09:00:00Z"} for line in content[50:55]]
     assert record(launched, PILOT, write_csv(tmp_path / "between.csv", between)).conflicts
