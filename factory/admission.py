@@ -158,7 +158,7 @@ def _against_neighbours(room: Room, package: Verified) -> list[str]:
     with scratch_in(room.workspace.factory / "scratch") as scratch:
         try:
             return against_contacts(room.workspace, package, room.now(), scratch)
-        except (Contained, Undecided) as error:
+        except (Contained, Undecided, BadInput) as error:
             return [f"who would get how many messages cannot be counted: {error.what} ({error.where})"]
 
 
@@ -208,12 +208,13 @@ def _against_source(workspace: Workspace, package: Sealed) -> list[str]:
 def _against_contract(workspace: Workspace, population: str, fields: tuple[str, ...]) -> list[str]:
     try:
         contract = contract_of(workspace, population)
+        key = contract.primary_key
     except BadInput as error:
         return [error.what]
     kinds = {column.name: column.classification for column in contract.columns}
     reasons = []
-    if kinds[contract.primary_key] != "identifier":
-        reasons.append(f"`{contract.primary_key}` of table `{population}` is not classified `identifier`: no units")
+    if kinds[key] != "identifier":
+        reasons.append(f"`{key}` of table `{population}` is not classified `identifier`: no units")
     printable = {column.name for column in contract.columns if column.printable}
     for name in sorted(set(fields) - printable):
         why = _NOT_PRINTABLE[kinds[name]] if name in kinds else "is not in the contract"

@@ -21,7 +21,7 @@ from factory.channels import file as channel
 from factory.messages import Prepared, prepare
 from factory.packages import package_folder, verify
 from factory.releases import Release, get_release, permitted, stopped
-from factory.state import open_factory, runs
+from factory.state import TOO_LATE, open_factory, runs
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import Fault, PilotPlantError
 from shared.package import Verified
@@ -222,7 +222,7 @@ def _not_due(schedule: Schedule, occurrence: datetime, now: datetime) -> str | N
     if occurrence > now:
         return f"too early: by the workspace's clock it is {rfc3339(now)}; {upcoming}"
     late_s = round((now - occurrence).total_seconds()) - schedule.grace_minutes * 60
-    return f"too late by {timedelta(seconds=late_s)}, with a grace of {schedule.grace_minutes} min; {upcoming}"
+    return f"{TOO_LATE} by {timedelta(seconds=late_s)}, with a grace of {schedule.grace_minutes} min; {upcoming}"
 
 
 def _begin(attempt: _Attempt) -> None:

@@ -30,6 +30,7 @@ FLOW = "campaign"
 ENTRYPOINT = "factory/flows/campaign.py:campaign"
 TAG = "pilotplant"
 AGAIN = "again-"  # how the key of a run begins that was started once more after a crash
+_NOT_TAKEN = (400, 422)  # HTTP's own numbers for what is not understood
 PAGE = 200  # what the server gives out at most
 
 
@@ -143,8 +144,25 @@ def create_pool() -> None:
             client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, base_job_template=pool_template()))
 
 
-def deploy(workspace: Workspace, wanted: Deployment) -> None:
-    """Makes or renews the deployment, its schedule active unless it is to rest."""
+def deploy(workspace: Workspace, wanted: Deployment) -> str | None:
+    """Makes or renews the deployment, its schedule active unless it is to rest.
+
+    Returns why Prefect does not take it, and None where it does.
+    """
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        _deploy(workspace, wanted)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code not in _NOT_TAKEN:
+            raise  # the server's own trouble, which passes
+        return f"Prefect does not take its schedule: {error.response.text}"
+    except ValueError as error:  # pydantic's errors are some
+        return f"Prefect does not take its schedule: {str(error).splitlines()[0]}"
+    return None
+
+
+def _deploy(workspace: Workspace, wanted: Deployment) -> None:
     from prefect import Flow
     from prefect.schedules import Cron
 

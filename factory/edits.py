@@ -54,13 +54,16 @@ def edits(
     return found
 
 
-def put_right(workspace: Workspace, plan: Deployment) -> None:
-    """Makes a deployment anew; whatever had been added to it goes with the old one."""
+def put_right(workspace: Workspace, plan: Deployment) -> str | None:
+    """Makes a deployment anew; whatever had been added to it goes with the old one.
+
+    Returns why Prefect does not take it, and None where it does.
+    """
     with held() as (client, present):
         for one in present:
             if one.name == plan.release:
                 delete(client, one)
-    deploy(workspace, plan)
+    return deploy(workspace, plan)
 
 
 def put_pool_right() -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import duckdb
 import sqlalchemy as sa
 
+from factory.packages import package_folder
 from factory.receipts import ADMITTED
-from factory.state import loads, releases
-from factory.warehouse import open_warehouse, tables
+from factory.state import releases, standing
+from factory.warehouse import open_warehouse, tables, warehouse_path
 from shared.errors import Damaged
 from shared.faults import fault
+from shared.package import open_package
 from shared.room import Room
 from shared.sql import identifier
 
@@ -17,7 +19,6 @@ from shared.sql import identifier
 def problems(room: Room) -> list[str]:
     """What is missing or damaged, each in a sentence; raises Fault where the warehouse cannot be opened."""
     with room.transaction() as connection:
-        loaded = set(connection.execute(sa.select(loads.c.table)).scalars())
         known = set(connection.execute(sa.select(releases.c.name)).scalars())
         kind = room.entries_table.c.kind
         admitted = set(connection.execute(sa.select(room.entries_table.c.subject).where(kind == ADMITTED)).scalars())
@@ -25,13 +26,24 @@ def problems(room: Room) -> list[str]:
     lost = [
         f"release {name}: the ledger has it, and the table of releases has not" for name in sorted(admitted - known)
     ]
-    return lost + _of_warehouse(room, loaded)
+    return lost + _of_warehouse(room, standing(room))
+
+
+def package_problems(room: Room) -> list[str]:
+    """What is wrong with the packages of releases, by their digests: no key is asked."""
+    with room.transaction() as connection:
+        known = connection.execute(sa.select(releases.c.name, releases.c.package).order_by(releases.c.name)).all()
+    return [
+        f"release {name}: {reason}"
+        for name, package in known
+        for reason in open_package(package_folder(room.workspace, package)).reasons
+    ]
 
 
 def _of_warehouse(room: Room, loaded: set[str]) -> list[str]:
     if not loaded:
         return []
-    path = room.workspace.factory / "warehouse.duckdb"
+    path = warehouse_path(room.workspace)
     if not path.exists():
         return [f"the warehouse was emptied: {', '.join(sorted(loaded))} were loaded, and {path.name} is gone"]
     try:

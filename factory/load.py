@@ -2,74 +2,169 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import sqlalchemy as sa
 
-from factory.masking import pseudonym_key
-from factory.state import loads, open_factory
-from factory.warehouse import contract_of, declarations, identities, open_warehouse, renew_version, require_contract
+from factory.state import CONFIRMED, DROPPED, LOADED, loads, open_factory, read_settings
+from factory.warehouse import (
+    PRIMARY_KEY,
+    QUARANTINE,
+    QUARANTINE_COLUMNS,
+    columns_of,
+    contract_of,
+    contract_path,
+    count,
+    declarations,
+    drop_index,
+    has_index,
+    mark_key,
+    open_warehouse,
+    renew_version,
+    require_contract,
+    tables,
+    warehouse_path,
+)
 from shared.clock import rfc3339
 from shared.contracts import Contract
 from shared.digests import digest_file
-from shared.errors import BadInput, Refused
-from shared.pseudonym import pseudonym_sql
+from shared.errors import Refused
+from shared.files import scratch_in
 from shared.quality import quarantine_reasons
+from shared.reading import ROW, read_raw
 from shared.room import Room
-from shared.sql import file_literal, identifier, literal
-from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, unreadable_sql, write_table
+from shared.sql import file_literal, identifier, json_path, literal
+from shared.tabular import connect, connect_within, require_columns
+from shared.typed import typed_sql, unreadable_sql, value_sql
 from shared.workspace import Workspace
 
-QUARANTINE = "quarantine"
+# The table of a file's rows as they came; no column of a file has such a name.
+FILE = "_file"
+# Of each reason so many rows are named.
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What became of a file's rows.
+    """What became of a file's rows, or would.
 
     Attributes:
         reasons: how many rows each reason holds back; a row may have several.
-        repeated: whether this very file was the table's last load already, so that nothing was done.
+        repeated: whether this very file was the table's last load under this very contract, so that only its date is
+            new.
+        new, renewed: of the accepted rows, those whose key the table did not have, and those that took another's place.
+        gone: rows of the table that are no longer there, after `replace`.
+        kept: columns that the file does not have, in which renewed rows keep what they had.
+        emptied: such columns after `replace`, with how many values went.
+        dry_run: whether nothing was done.
     """
 
     table: str
     accepted: int
     quarantined: int
-    reasons: dict[str, int]
-    repeated: bool
+    reasons: dict[str, int] = field(default_factory=dict)
+    repeated: bool = False
+    new: int = 0
+    renewed: int = 0
+    gone: int = 0
+    kept: tuple[str, ...] = ()
+    emptied: dict[str, int] = field(default_factory=dict)
+    dry_run: bool = False
 
 
-def load(workspace: Workspace, table: str, file: Path) -> LoadResult:
-    """Brings a file in; rows with a known key replace the ones before them.
+def load(workspace: Workspace, table: str, file: Path, *, replace: bool = False, dry_run: bool = False) -> LoadResult:
+    """Brings a file in; rows with a known key take the place of the ones before them, in the columns that the file has.
+
+    With `replace` the table is afterwards what this file says under the contract as it is now, and nothing else. A
+    `dry_run` says what would become of it.
 
     Raises BadInput where the file cannot be read as the contract declares, or the table was loaded under another
-    contract, and Refused where too few good rows are left; the warehouse is then as it was.
+    contract, and Refused where too few good rows are left, or too many are bad; the warehouse is then as it was.
     """
-    contract = contract_of(workspace, table)
+    contract = contract_of(workspace, table, new=True)
     room = open_factory(workspace)
-    with connect() as connection, TemporaryDirectory() as scratch:
-        present = read_raw(connection, file, "raw")
-        digest = digest_file(file)
+    with scratch_in(workspace.factory / "scratch") as scratch, connect_within(scratch) as connection:
+        present = read_raw(connection, file, FILE, contract.columns, scratch)
+        digests = {"file": digest_file(file), "contract": digest_file(contract_path(workspace, table))}
         _require_contract_columns(contract, file, present)
-        last = _last_load(room, table)
-        if last is not None and last.file_digest == digest:
-            return LoadResult(table, last.accepted, last.quarantined, {}, repeated=True)
-        typed, held = _judge_rows(connection, contract, present, Path(scratch))
-        accepted, quarantined = _counts(connection)
-        if accepted < contract.minimum_rows:
-            raise Refused(
-                f"{accepted} good rows are too few for table `{table}` ({quarantined} would be quarantined)",
-                where=str(file),
-                expected=f"at least {contract.minimum_rows}",
-                remedy="mend the export: " + "; ".join(f"{why} ({n} rows)" for why, n in _reasons(connection).items()),
-            )
-        _store(workspace, contract, typed, held, digest)
-        reasons = _reasons(connection)
-    _remember(room, table, digest, accepted, quarantined, reasons)
-    return LoadResult(table, accepted, quarantined, reasons, repeated=False)
+        last = None if replace else _repeated(room, table, digests)
+        if last is not None:
+            if not dry_run:
+                _confirm(room, table, digests["file"])
+            return LoadResult(table, last.accepted, last.quarantined, repeated=True, dry_run=dry_run)
+        rows = _Rows.judged(connection, contract, present, scratch)
+        _require_enough(workspace, contract, rows, file)
+        result = _store(workspace, contract, rows, file, digests["file"], replace=replace, dry_run=dry_run)
+    if not dry_run:
+        _remember(room, digests, result, replaced=replace)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A file's rows, judged by the contract.
+
+    Attributes:
+        good: a Parquet file of the typed rows that keep it, with the file's columns and NULL for any other.
+        held: one of the others, as they came, with their reasons.
+        present: the contract's columns that the file has, in the contract's order.
+        reasons: by reason, how many rows it holds back.
+        first: by reason, the first such rows.
+    """
+
+    good: Path
+    held: Path
+    present: tuple[str, ...]
+    accepted: int
+    quarantined: int
+    reasons: dict[str, int]
+    first: dict[str, list[int]]
+
+    @classmethod
+    def judged(
+        cls, connection: duckdb.DuckDBPyConnection, contract: Contract, found: list[str], scratch: Path
+    ) -> _Rows:
+        """Judges the rows of the table `FILE`."""
+        columns = list(contract.columns)
+        staged, good, held = scratch / "staged.parquet", scratch / "good.parquet", scratch / "held.parquet"
+        connection.execute(
+            f"COPY (SELECT {ROW}, {typed_sql(columns, found)} FROM {FILE}) TO {literal(str(staged))} (FORMAT parquet)"
+        )
+        connection.execute(f"CREATE TEMP TABLE held AS {unreadable_sql(columns, found, FILE, ROW)}")
+        breaches = quarantine_reasons(contract, staged, ROW)  # noqa: F841 - DuckDB reads it by its name
+        # A value that could not be read is NULL in the staged table: the type's reason says it all.
+        connection.execute(
+            "INSERT INTO held SELECT b.row, b.reason FROM breaches b WHERE b.row NOT IN (SELECT row FROM held)"
+        )
+        connection.execute(
+            f"COPY (SELECT * EXCLUDE {ROW} FROM read_parquet({file_literal(staged)}) "
+            f"WHERE {ROW} NOT IN (SELECT row FROM held)) TO {literal(str(good))} (FORMAT parquet)"
+        )
+        connection.execute(
+            f"COPY (SELECT {ROW} AS row, list_sort(list(DISTINCT h.reason)) AS reasons, "
+            f"any_value(to_json({FILE})) AS content FROM {FILE} JOIN held h ON h.row = {FILE}.{ROW} GROUP BY {ROW} "
+            f"ORDER BY {ROW}) TO {literal(str(held))} (FORMAT parquet)"
+        )
+        total, bad = connection.execute(
+            f"SELECT (SELECT count(*) FROM {FILE}), (SELECT count(DISTINCT row) FROM held)"
+        ).fetchone() or (0, 0)
+        reasons = connection.execute(
+            f"SELECT reason, count(DISTINCT row), list_sort(list(DISTINCT row))[:{SHOWN}] FROM held GROUP BY reason "
+            "ORDER BY 2 DESC, 1"
+        ).fetchall()
+        return cls(
+            good,
+            held,
+            tuple(column.name for column in columns if column.name in found),
+            total - bad,
+            bad,
+            {reason: count for reason, count, _ in reasons},
+            {reason: first for reason, _, first in reasons},
+        )
 
 
 def _require_contract_columns(contract: Contract, file: Path, present: list[str]) -> None:
@@ -77,123 +172,208 @@ def _require_contract_columns(contract: Contract, file: Path, present: list[str]
     require_columns(file, present, required, [c.name for c in contract.columns if not c.required])
 
 
-def _judge_rows(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, present: list[str], scratch: Path
-) -> tuple[Path, Path]:
-    """Files of good rows, typed, and of held rows, as they came with their reasons; table `held` has the reasons."""
-    columns = list(contract.columns)
-    staged, good, held = scratch / "staged.parquet", scratch / "good.parquet", scratch / "held.parquet"
-    connection.execute(
-        f"COPY (SELECT {ROW}, {typed_sql(columns, present)} FROM raw) TO {literal(str(staged))} (FORMAT parquet)"
+def _require_enough(workspace: Workspace, contract: Contract, rows: _Rows, file: Path) -> None:
+    """Raises Refused where what is left is too little, or what is held back too much."""
+    told = "; ".join(
+        f"{reason} ({count:,} row{'s' * (count != 1)}: {', '.join(map(str, rows.first[reason]))}"
+        f"{', …' * (count > SHOWN)})"
+        for reason, count in rows.reasons.items()
     )
-    connection.execute(f"CREATE TEMP TABLE held AS {unreadable_sql(columns, present, 'raw')}")
-    breaches = quarantine_reasons(contract, staged, ROW)  # noqa: F841 - DuckDB reads it by its name
-    # A value that could not be read is NULL in the staged table: the type's reason says it all.
-    connection.execute(
-        "INSERT INTO held SELECT b.row, b.reason FROM breaches b WHERE b.row NOT IN (SELECT row FROM held)"
-    )
-    connection.execute(
-        f"COPY (SELECT * EXCLUDE {ROW} FROM read_parquet({file_literal(staged)}) "
-        f"WHERE {ROW} NOT IN (SELECT row FROM held)) TO {literal(str(good))} (FORMAT parquet)"
-    )
-    connection.execute(
-        f"COPY (SELECT {ROW} AS row, list_sort(list(DISTINCT h.reason)) AS reasons, any_value(to_json(raw)) AS content "
-        f"FROM raw JOIN held h ON h.row = raw.{ROW} GROUP BY {ROW} ORDER BY {ROW}) "
-        f"TO {literal(str(held))} (FORMAT parquet)"
-    )
-    return good, held
-
-
-def _store(workspace: Workspace, contract: Contract, good: Path, held: Path, digest: str) -> None:
-    """Upserts good rows and replaces this file's quarantine, in one transaction: running it again changes nothing."""
-    name, key = identifier(contract.table), identifier(contract.primary_key)
-    columns = ", ".join(f"{identifier(column)} {kind}" for column, kind in declarations(contract).items())
-    with open_warehouse(workspace) as warehouse:
-        warehouse.execute("BEGIN")
-        warehouse.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-        require_contract(warehouse, contract)
-        warehouse.execute(
-            f"INSERT OR REPLACE INTO {name} BY NAME SELECT * FROM read_parquet({file_literal(good)}) ORDER BY {key}"
+    doubt = _doubt_of_key(contract, rows)
+    if not rows.accepted:
+        raise Refused(
+            f"no row is good: {rows.quarantined:,} would be quarantined",
+            where=str(file),
+            expected=f"rows that keep configs/contracts/{contract.table}.odcs.yaml",
+            remedy=f"mend the export: {told}{doubt}",
         )
-        warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {QUARANTINE}")
-        warehouse.execute(
-            f"CREATE TABLE IF NOT EXISTS {QUARANTINE}.{name} "
-            "(file VARCHAR, row BIGINT, reasons VARCHAR[], content JSON)"
+    most = read_settings(workspace).quarantined_frac_max
+    share = rows.quarantined / (rows.accepted + rows.quarantined)
+    if share > most:
+        raise Refused(
+            f"{rows.quarantined:,} of {rows.accepted + rows.quarantined:,} rows would be quarantined ({share:.1%}): "
+            f"so many speak against the contract or the export as a whole",
+            where=str(file),
+            expected=f"at most {most:.0%} (`quarantined_frac_max` in configs/factory.yaml)",
+            remedy=f"mend the one that is wrong: {told}{doubt}",
         )
-        warehouse.execute(f"DELETE FROM {QUARANTINE}.{name} WHERE file = ?", [digest])
-        warehouse.execute(
-            f"INSERT INTO {QUARANTINE}.{name} SELECT ?, row, reasons, content FROM read_parquet({file_literal(held)})",
-            [digest],
-        )
-        renew_version(warehouse, contract.table)
-        warehouse.execute("COMMIT")
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    row = connection.execute("SELECT (SELECT count(*) FROM raw), (SELECT count(DISTINCT row) FROM held)").fetchone()
-    total, held = row or (0, 0)
-    return total - held, held
-
-
-def _reasons(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    return dict(
-        connection.execute("SELECT reason, count(DISTINCT row) FROM held GROUP BY reason ORDER BY 2 DESC, 1").fetchall()
+def _doubt_of_key(contract: Contract, rows: _Rows) -> str:
+    """A word about the key, where it is what most rows are held back for."""
+    first = next(iter(rows.reasons), "")
+    keys = ", ".join(contract.key)
+    if first not in {f"{keys} must be unique", f"{keys} must be unique together"}:
+        return ""
+    return (
+        f". Does {keys} really tell the rows apart? If several columns do together, give each of them "
+        f"`primaryKey: true` and its `primaryKeyPosition` in configs/contracts/{contract.table}.odcs.yaml"
     )
 
 
-def _last_load(room: Room, table: str) -> sa.Row[tuple[object, ...]] | None:
-    with room.transaction() as connection:
-        return connection.execute(
-            sa.select(loads).where(loads.c.table == table).order_by(loads.c.id.desc()).limit(1)
-        ).first()
+def _store(
+    workspace: Workspace, contract: Contract, rows: _Rows, file: Path, digest: str, *, replace: bool, dry_run: bool
+) -> LoadResult:
+    """Upserts good rows and replaces this file's quarantine, in one transaction: running it again changes nothing.
 
-
-def _remember(room: Room, table: str, digest: str, accepted: int, quarantined: int, reasons: dict[str, int]) -> None:
-    with room.transaction() as connection:
-        connection.execute(
-            loads.insert().values(
-                table=table, file_digest=digest, at=rfc3339(room.now()), accepted=accepted, quarantined=quarantined
-            )
-        )
-        body = {"file": digest, "accepted": accepted, "quarantined": quarantined, "reasons": reasons}
-        room.write(connection, "loaded", table, body)
-
-
-def pseudonymise(workspace: Workspace, file: Path, out: Path, *, column: str) -> int:
-    """Copies a result file with `column` (the Factory's ids) replaced by `unit` (pseudonyms); returns its rows."""
-    key = pseudonym_key(workspace)
-    with connect() as connection:
-        present = read_raw(connection, file, "raw")
-        if column not in present:
-            raise BadInput(
-                f"column `{column}` is missing",
-                where=str(file),
-                expected="one of: " + ", ".join(present),
-                remedy="name the column of customer ids with --column",
-            )
-        others = f"* EXCLUDE ({ROW}, {identifier(column)})"
-        masked = f"{pseudonym_sql(key, identifier(column))} AS unit"
-        return write_table(connection, f"SELECT {masked}, {others} FROM raw ORDER BY {ROW}", out)
-
-
-def resolve(workspace: Workspace, file: Path, out: Path, *, table: str) -> int:
-    """Copies a file with column `unit`, the Factory's own `id` of each unit added in front; returns its rows.
-
-    Raises BadInput where a unit is not in the table.
+    A `dry_run` takes everything back.
     """
-    with connect() as connection, TemporaryDirectory() as scratch:
-        present = read_raw(connection, file, "raw")
-        if "unit" not in present:
-            raise BadInput("column `unit` is missing", where=str(file), expected="a file of `pilotplant lab assign`")
-        known = identities(workspace, table, Path(scratch))
-        connection.execute(f"CREATE TEMP VIEW known AS SELECT * FROM read_parquet({file_literal(known)})")
-        strangers = connection.execute("SELECT unit FROM raw WHERE unit NOT IN (SELECT unit FROM known)").fetchall()
-        if strangers:
-            raise BadInput(
-                f"{len(strangers)} units are nobody in table `{table}`, `{strangers[0][0]}` first",
+    name = identifier(contract.table)
+    columns = ", ".join(f"{identifier(column.name)} {column.duckdb_type}" for column in contract.columns)
+    with _opened(workspace, dry_run=dry_run) as warehouse:
+        warehouse.execute("BEGIN")
+        before = count(warehouse, name) if contract.table in tables(warehouse) else 0
+        emptied = _emptied(warehouse, contract, rows) if replace and before else {}
+        stays = _same_keys(warehouse, contract, rows) if before else 0
+        if replace:
+            warehouse.execute(f"DROP TABLE IF EXISTS {name}")
+        if contract.table not in tables(warehouse):
+            warehouse.execute(f"CREATE TABLE {name} ({columns})")
+            mark_key(warehouse, contract)
+        elif has_index(warehouse, contract.table):
+            drop_index(warehouse, contract)
+        require_contract(warehouse, contract)
+        _upsert(warehouse, contract, rows)
+        _set_aside(warehouse, contract, rows, digest, replace=replace)
+        after = count(warehouse, name)
+        if after < contract.minimum_rows:
+            raise Refused(
+                f"table `{contract.table}` would have {after:,} rows, which are too few",
                 where=str(file),
-                remedy="use a file of units of this workspace, after the table was loaded",
+                expected=f"at least {contract.minimum_rows:,} (`rowCount` in its contract)",
+                remedy="load the whole table in one file, or correct the contract; nothing was loaded",
             )
-        return write_table(
-            connection, f"SELECT known.id, raw.* EXCLUDE ({ROW}) FROM raw JOIN known USING (unit) ORDER BY {ROW}", out
+        renew_version(warehouse, contract.table)
+        warehouse.execute("ROLLBACK" if dry_run else "COMMIT")
+    absent = [column.name for column in contract.columns if column.name not in rows.present]
+    return LoadResult(
+        table=contract.table,
+        accepted=rows.accepted,
+        quarantined=rows.quarantined,
+        reasons=rows.reasons,
+        new=rows.accepted - stays,
+        renewed=stays,
+        gone=before - stays if replace else 0,
+        kept=tuple(absent) if stays and not replace else (),
+        emptied=emptied,
+        dry_run=dry_run,
+    )
+
+
+@contextmanager
+def _opened(workspace: Workspace, *, dry_run: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse; for a dry run where there is none yet, one in memory."""
+    if dry_run and not warehouse_path(workspace).exists():
+        with connect() as nowhere:
+            yield nowhere
+    else:
+        with open_warehouse(workspace) as warehouse:
+            yield warehouse
+
+
+def _upsert(warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Rows) -> None:
+    """A column that the file does not have keeps what it holds: it says nothing of it.
+
+    No key occurs twice in the file, which its contract has been asked for, so that none does in the table either. An
+    index would hold every key in memory.
+    """
+    told = [column for column in rows.present if column not in contract.key]
+    renewed = ", ".join(f"{identifier(column)} = g.{identifier(column)}" for column in told)
+    same = " AND ".join(f"t.{identifier(column)} = g.{identifier(column)}" for column in contract.key)
+    names, values = (", ".join(f"{of}{identifier(column)}" for column in rows.present) for of in ("", "g."))
+    warehouse.execute(
+        f"MERGE INTO {identifier(contract.table)} t USING read_parquet({file_literal(rows.good)}) g ON {same} "
+        f"{f'WHEN MATCHED THEN UPDATE SET {renewed} ' if told else ''}"
+        f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+    )
+
+
+def _set_aside(
+    warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Rows, digest: str, *, replace: bool
+) -> None:
+    """This file's quarantine; a row that came later and was accepted is missing from nothing any more."""
+    held = f"{QUARANTINE}.{identifier(contract.table)}"
+    warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {QUARANTINE}")
+    warehouse.execute(f"CREATE TABLE IF NOT EXISTS {held} ({QUARANTINE_COLUMNS})")
+    if replace:
+        warehouse.execute(f"DELETE FROM {held}")
+    same = " AND ".join(
+        f"{value_sql(column, f'json_extract_string(q.content, {literal(json_path(column.name))})')} = "
+        f"g.{identifier(column.name)}"
+        for column in contract.columns
+        if column.name in contract.key
+    )
+    good = f"read_parquet({file_literal(rows.good)})"
+    warehouse.execute(
+        f"DELETE FROM {held} WHERE file = ? OR rowid IN (SELECT q.rowid FROM {held} q JOIN {good} g ON {same})",
+        [digest],
+    )
+    warehouse.execute(
+        f"INSERT INTO {held} SELECT ?, row, reasons, content FROM read_parquet({file_literal(rows.held)})", [digest]
+    )
+
+
+def _same_keys(warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Rows) -> int:
+    """How many of the good rows have a key that the table has; none, where it has not these very columns as its key."""
+    there, promised = columns_of(warehouse, contract.table), declarations(contract)
+    if {name: kind for name, kind in there.items() if PRIMARY_KEY in kind} != {n: promised[n] for n in contract.key}:
+        return 0
+    keys = ", ".join(identifier(column) for column in contract.key)
+    return count(
+        warehouse, f"{identifier(contract.table)} SEMI JOIN read_parquet({file_literal(rows.good)}) USING ({keys})"
+    )
+
+
+def _emptied(warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Rows) -> dict[str, int]:
+    """The table's columns that the file does not have, with the values that they hold."""
+    lost = [name for name in columns_of(warehouse, contract.table) if name not in rows.present]
+    values = {name: count(warehouse, f"{identifier(contract.table)} WHERE {identifier(name)} IS NOT NULL")
+              for name in lost}  # fmt: skip
+    return {name: count for name, count in values.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What a table's last load came to."""
+
+    accepted: int
+    quarantined: int
+
+
+def _repeated(room: Room, table: str, digests: dict[str, str]) -> _Last | None:
+    """The table's last load, if it was of this very file under this very contract, and the table is still there."""
+    last = next((e for e in reversed(room.entries(table)) if e.kind in {LOADED, DROPPED}), None)
+    if last is None or last.kind == DROPPED or any(last.body.get(name) != it for name, it in digests.items()):
+        return None
+    if not warehouse_path(room.workspace).exists():
+        return None
+    with open_warehouse(room.workspace, read_only=True) as warehouse:
+        if table not in tables(warehouse):
+            return None
+    return _Last(last.body["accepted"], last.body["quarantined"])
+
+
+def _confirm(room: Room, table: str, digest: str) -> None:
+    """The same file once more says that the table is as of now what it was."""
+    with room.transaction() as connection:
+        _date(room, connection, table, digest)
+        room.write(connection, CONFIRMED, table, {"file": digest})
+
+
+def _remember(room: Room, digests: dict[str, str], result: LoadResult, *, replaced: bool) -> None:
+    with room.transaction() as connection:
+        _date(room, connection, result.table, digests["file"], result.accepted, result.quarantined)
+        body = {**digests, "accepted": result.accepted, "quarantined": result.quarantined, "reasons": result.reasons}
+        body |= {"replaced": True, "gone": result.gone} if replaced else {}
+        room.write(connection, LOADED, result.table, body)
+
+
+def _date(
+    room: Room, connection: sa.Connection, table: str, digest: str, accepted: int = 0, quarantined: int = 0
+) -> None:
+    """The table is as of now what a file says; of one that came again, no row is new."""
+    connection.execute(
+        loads.insert().values(
+            table=table, file_digest=digest, at=rfc3339(room.now()), accepted=accepted, quarantined=quarantined
         )
+    )

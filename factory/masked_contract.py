@@ -20,6 +20,9 @@ PSEUDONYM = "a pseudonym (a keyed hash): the same id has the same one in every t
 REDACTED = "redacted: every value is missing"
 # What holds of any values, and of no value at all.
 _KEPT = {"name", "description", "classification", "customProperties"}
+# What says how files from elsewhere are read, which no snapshot is.
+_OF_FILES = {"physicalName"}
+_KEYS = ("required", "unique", "primaryKey", "primaryKeyPosition")
 _RULES = {"minimum", "maximum", "minLength", "maxLength", "pattern"}
 
 
@@ -39,11 +42,12 @@ def masked_contract(path: Path) -> str:
 
 def _masked(given: Property, said: dict[str, Any]) -> dict[str, Any]:
     """One property as it is published; `said` is what the file says of it."""
+    said = {key: value for key, value in said.items() if key not in _OF_FILES}
     if given.classification == "public":
         return said
     kept = {key: value for key, value in said.items() if key in _KEPT}
     if given.classification == "identifier":
-        keys = {key: value for key, value in said.items() if key in {"required", "unique", "primaryKey"}}
+        keys = {key: value for key, value in said.items() if key in _KEYS}
         options = {"pattern": f"^{PREFIX}[0-9a-f]{{{PSEUDONYM_HEX}}}$"}
         return {
             **kept,

@@ -44,7 +44,7 @@ def masked_sql(contract: Contract, key: bytes) -> str:
     """The query of a table as the Lab may see it, in the order of its key."""
     columns = ", ".join(f"{_masked(column, key)} AS {identifier(column.name)}" for column in published(contract))
     masked = f"SELECT {columns} FROM {identifier(contract.table)}"
-    return f"SELECT * FROM ({masked}) ORDER BY {identifier(contract.primary_key)}"
+    return f"SELECT * FROM ({masked}) ORDER BY {', '.join(map(identifier, contract.key))}"
 
 
 def _masked(column: Column, key: bytes) -> str:

@@ -8,9 +8,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from factory.releases import Release, list_releases, next_occurrence
+from factory.pulse import Pulse, read
+from factory.releases import Pause, Release, list_releases, next_occurrence, why_paused
 from factory.releases import stopped as why_stopped
 from factory.state import inbox, loads, open_factory, releases, runs
+from factory.troubles import Trouble, troubles
 from shared.digests import PREFIX
 from shared.room import Room
 from shared.workspace import Workspace
@@ -18,7 +20,7 @@ from shared.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class ReleaseMeasures:
-    """One release at a glance: its runs by state, the latest one, and when the next is."""
+    """One release at a glance: its runs by state, the latest one, when the next is, and why it is paused."""
 
     name: str
     state: str
@@ -27,6 +29,7 @@ class ReleaseMeasures:
     last_state: str | None
     messages: int
     next: datetime | None
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Measures:
         rows_loaded, rows_quarantined: over all loads.
         runs: occurrences by state, over all releases.
         handed_over: packages of the inbox that no release was made of yet.
+        plant: whether Prefect is at work on it.
+        troubles: what does not do what it should.
     """
 
     stopped: str | None
@@ -48,6 +53,8 @@ class Measures:
     rows_quarantined: int
     releases: tuple[ReleaseMeasures, ...]
     handed_over: int
+    plant: Pulse
+    troubles: tuple[Trouble, ...]
 
 
 def measures(workspace: Workspace) -> Measures:
@@ -64,7 +71,9 @@ def measures(workspace: Workspace) -> Measures:
     each = tuple(_of_release(room, release, stopped) for release in known)
     folders = [path.name for path in inbox(workspace).glob("[!.]*") if path.is_dir()]
     waiting = sum(f"{PREFIX}{name}" not in admitted for name in folders)
-    return Measures(stopped, by_state, by_outcome, last, loaded[0] or 0, loaded[1] or 0, each, waiting)
+    rows = loaded[0] or 0, loaded[1] or 0
+    found = tuple(troubles(workspace))
+    return Measures(stopped, by_state, by_outcome, last, *rows, each, waiting, read(workspace), found)
 
 
 def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMeasures:
@@ -82,6 +91,7 @@ def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMea
         last.state if last else None,
         int(sent or 0),
         upcoming,
+        why_paused(room, release.name) if release.state == "paused" else None,
     )
 
 

@@ -12,7 +12,7 @@ import duckdb
 
 from factory.channels.file import Message, outgoing, write_partial
 from factory.sent import leave_alone
-from factory.state import read_settings
+from factory.state import limits, read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.assignment import held_out_sql, within_sql, workspace_holdout_salt
 from shared.confined import audience, render
@@ -60,13 +60,15 @@ class Selection:
 
     Attributes:
         tables: the masked tables that the SQL was run over.
-        audience: units selected.
+        selected: the `unit`s of the audience, on the disk: all of them.
+        audience: how many these are.
         held_out: of these, units left alone, for the release's holdout or the workspace's.
         capped: of these, units that have got enough by the occurrence that was asked for.
     """
 
     rows: Path
     tables: dict[str, Path]
+    selected: Path
     audience: int
     held_out: int
     capped: int = 0
@@ -98,7 +100,7 @@ def select(workspace: Workspace, package: Sealed, scratch: Path, occurrence: dat
     selected, rows = scratch / "audience.parquet", scratch / "rows.parquet"
     policy = read_settings(workspace).without_landlock
     where = f"release {package.release}, {play.audience}"
-    count = audience(sql, paths, selected, where=where, without_landlock=policy)
+    count = audience(sql, paths, selected, where=where, limits=limits(workspace), without_landlock=policy)
     with connect() as connection:
         key = identifier(contract_of(workspace, population).primary_key)
         connection.execute(f"CREATE TEMP VIEW audience AS SELECT unit FROM read_parquet({file_literal(selected)})")
@@ -117,7 +119,7 @@ def select(workspace: Workspace, package: Sealed, scratch: Path, occurrence: dat
             f"COPY (SELECT r.unit{fields} FROM reached r JOIN population p ON p.{key} = r.unit ORDER BY r.unit) "
             f"TO {literal(str(rows))} (FORMAT parquet)"
         )
-    return Selection(rows, paths, count, held_out, capped)
+    return Selection(rows, paths, selected, count, held_out, capped)
 
 
 def compose(workspace: Workspace, package: Sealed, scratch: Path, occurrence: datetime | None = None) -> Composed:
@@ -129,7 +131,10 @@ def compose(workspace: Workspace, package: Sealed, scratch: Path, occurrence: da
     selection = select(workspace, package, scratch, occurrence)
     template, place = package.text(play.template), f"release {package.release}, {play.template}"
     policy = read_settings(workspace).without_landlock
-    messages = render(template, play.subject, selection.rows, rendered, where=place, without_landlock=policy)
+    allowed = limits(workspace)
+    messages = render(
+        template, play.subject, selection.rows, rendered, where=place, limits=allowed, without_landlock=policy
+    )
     known = identities(workspace, package.promise.charter.population, scratch)
     return Composed(selection, rendered, known, messages)
 

@@ -6,13 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from factory import deployments, incidents, processes
+from factory import deployments, incidents, processes, pulse
 from factory.admission import AdmissionResult, admit
 from factory.deployments import POOL, Deployment, FlowRunFacts
 from factory.edits import edits, put_pool_right, put_right
@@ -41,7 +41,8 @@ class Reconciled:
         changed: deployments that were made, renewed, paused or resumed now.
         removed: deployments of releases that are gone.
         again: releases whose last run had crashed, and was started once more.
-        broken: releases whose package cannot be read, with the reason; they have no deployment.
+        broken: releases that have no deployment, with the reason, each told once: their package cannot be read, or
+            Prefect does not take their schedule.
         edited: what somebody had changed in Prefect itself, by deployment (or pool), with each change; it is made anew.
         foreign: what somebody had put into Prefect, by kind and name; it is gone.
         not_run: runs that Prefect asked for and the worker did not start.
@@ -70,7 +71,7 @@ class Reconciled:
         ]
         said += [f"not the Factory's, and removed from Prefect: {name}" for name in self.foreign]
         said += [f"not run: {one.what}" for one in self.not_run]
-        return said + [f"cannot be read: {name}: {why}" for name, why in self.broken.items()]
+        return said + [f"has no schedule: {name}: {why}" for name, why in self.broken.items()]
 
 
 class Plant:
@@ -86,6 +87,7 @@ class Plant:
         self._names: set[str] | None = None
         self._seen: tuple[Any, ...] | None = None
         self._rerun: set[str] = set()
+        self._broken: dict[str, str] = {}
         self._told = 0
 
     @property
@@ -106,9 +108,9 @@ class Plant:
     @contextmanager
     def running(self) -> Iterator[Plant]:
         """Server and worker are up inside, and gone with all their children afterwards."""
-        home = self.workspace.factory / "prefect"
+        home = pulse.home(self.workspace)
         with ExitStack() as stack:
-            stack.enter_context(processes.only_one(home / "plant.lock"))
+            stack.enter_context(processes.only_one(pulse.lock_path(self.workspace)))
             leftovers = processes.stop_marked(str(home))
             if leftovers:
                 self.say(f"stopped {leftovers} processes that a killed plant had left behind")
@@ -123,21 +125,38 @@ class Plant:
             if zombies:
                 self.say(f"closed {zombies} runs that a killed plant had left open")
             self._server.start_worker(self.workspace.root)
-            yield self
+            with self._alive():
+                yield self
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Says outside that the plant is up, and afterwards how it went down; nothing of a start that failed."""
+        pulse.begin(self.workspace)
+        try:
+            yield
+        except BaseException as error:
+            pulse.end(self.workspace, error)
+            raise
+        pulse.end(self.workspace)
 
     def reconcile(self) -> Reconciled:
         """Admits what has arrived, and makes the deployments agree with the releases; a second time changes nothing."""
         self._up.require_alive()
         admission = self._admit()
         wanted, broken = deployments.all_planned(self.workspace)
-        changed = tuple(plan for name, plan in wanted.items() if self._applied.get(name) != plan)
+        changed: list[Deployment] = []
         removed: list[str] = []
         with self._prefect():
             foreign, kept = self._remove_foreign()
             edited = self._put_right(wanted)
-            for plan in changed:
-                deployments.deploy(self.workspace, plan)
-                self._applied[plan.release] = plan
+            for name, plan in wanted.items():
+                if self._applied.get(name) == plan:
+                    continue
+                if (why := deployments.deploy(self.workspace, plan)) is not None:
+                    broken[name] = why  # it stands in no other's way
+                    continue
+                self._applied[name] = plan
+                changed.append(plan)
             if self._names != set(wanted):
                 removed = deployments.remove_others(list(wanted))
             again = deployments.run_again_crashed(self._rerun)
@@ -149,7 +168,9 @@ class Plant:
             )
         self._names = set(wanted)
         self._applied = {name: plan for name, plan in self._applied.items() if name in wanted}
-        return Reconciled(admission, changed, tuple(removed), tuple(again), broken, edited, foreign, self._not_run())
+        return Reconciled(
+            admission, tuple(changed), tuple(removed), tuple(again), broken, edited, foreign, self._not_run()
+        )
 
     def wait_for_scheduled_runs(self, timeout_s: float = RUN_WAIT_S) -> list[FlowRunFacts]:
         """The next run that each live release's schedule fires from now on, once it has ended.
@@ -162,6 +183,7 @@ class Plant:
         ended: dict[str, FlowRunFacts] = {}
         while left := [plan.release for plan in waiting if plan.release not in ended]:
             self._up.require_alive()
+            pulse.beat(self.workspace)
             with self._prefect():
                 found = [deployments.scheduled_run(release, since) for release in left]
             ended |= {run.release: run for run in found if run is not None and run.final}
@@ -188,7 +210,10 @@ class Plant:
             try:
                 heard(self.reconcile())
                 trouble = ""
+                pulse.beat(self.workspace)
             except (PilotPlantError, HTTPError, OSError) as error:
+                with suppress(OSError):  # a full disk takes no word of it either
+                    pulse.stumble(self.workspace, str(error).splitlines()[0] if str(error) else type(error).__name__)
                 if str(error) != trouble:
                     trouble = str(error)
                     self.say(f"this round failed, and is tried again: {trouble}")
@@ -225,8 +250,10 @@ class Plant:
         with deployments.held() as (_, present):
             edited = edits(self.workspace, wanted, self._applied, present)
         for release in edited:
-            put_right(self.workspace, wanted[release])
-            self._applied[release] = wanted[release]
+            # One that Prefect does not take any more is tried again, and told, as a new one is.
+            self._applied.pop(release, None)
+            if put_right(self.workspace, wanted[release]) is None:
+                self._applied[release] = wanted[release]
         edited |= {f"work pool {POOL}": pool} if pool else {}
         for name, changes in edited.items():
             self._record(name if name in wanted else PREFECT, f"edited in Prefect: {'; '.join(changes)}", "put right")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from shared.errors import PilotPlantError, Refused
 from shared.files import PRIVATE
@@ -20,6 +21,7 @@ MARK = "PILOTPLANT_PLANT"
 STOP_WAIT_S = 10.0
 POLL_S = 0.1
 LOG_LINES = 15
+LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def only_one(lock: Path) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(stream)
         except BlockingIOError as error:
             stream.seek(0)
             raise Refused(
@@ -119,6 +121,20 @@ def only_one(lock: Path) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def _lock(stream: IO[str]) -> None:
+    """Takes the lock; whoever only looks whether it is held has it for a moment."""
+    give_up = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _signal_group(number: int, kind: signal.Signals) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +70,25 @@ class Run:
     file: str | None
     file_digest: str | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That a release was paused.
+
+    Attributes:
+        at: when, RFC 3339.
+        by: the machine's account that did it; None where an earlier build did not keep it.
+    """
+
+    at: str
+    by: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        """For people, as the end of a sentence."""
+        by = f" by {self.by}" if self.by else ""
+        return f"paused since {self.at}{by}: {self.reason or 'no reason was given'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +333,8 @@ def stop_everything(room: Room, connection: sa.Connection, reason: str) -> State
         _move(room, connection, release, "paused", reason)
     # The epochs tell `resume --all` which releases nobody has touched since.
     epochs = {release.name: release.epoch + 1 for release in live}
-    room.write(connection, "stopped_all", STOP_ALL, {"reason": reason, "releases": epochs}, halts=True)
+    body = {"reason": reason, "releases": epochs, "by": account()}
+    room.write(connection, "stopped_all", STOP_ALL, body, halts=True)
     names = tuple(epochs)
     said = f"everything is stopped ({len(names)} paused now); `pilotplant factory resume --all` lifts it"
     return StateChange("stopped", names, said)
@@ -339,7 +360,7 @@ def resume_everything(room: Room, connection: sa.Connection, reason: str) -> Sta
     for release in back:
         _move(room, connection, release, "live", reason)
     names = tuple(release.name for release in back)
-    room.write(connection, "resumed_all", STOP_ALL, {"reason": reason, "releases": list(names)})
+    room.write(connection, "resumed_all", STOP_ALL, {"reason": reason, "releases": list(names), "by": account()})
     left = [release.name for release in _in_state(connection, "paused")]
     still = f"; still paused, as before the stop: {', '.join(left)}" if left else ""
     return StateChange("live", names, f"the stop is lifted; live again: {', '.join(names) or 'none'}{still}")
@@ -364,9 +385,33 @@ def _in_state(connection: sa.Connection, state: ReleaseState) -> list[Release]:
 def _move(room: Room, connection: sa.Connection, release: Release, state: ReleaseState, reason: str) -> None:
     epoch = release.epoch + 1
     connection.execute(releases.update().where(releases.c.name == release.name).values(state=state, epoch=epoch))
-    body = {"from": release.state, "to": state, "epoch": epoch, "reason": reason}
+    body = {"from": release.state, "to": state, "epoch": epoch, "reason": reason, "by": account()}
     halts = state == "paused"
     room.write(connection, "paused" if halts else "resumed", release.name, body, halts=halts)
+
+
+def account() -> str:
+    """The machine's account that gives a command, for the record: it says who was there, and proves nothing."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def why_paused(room: Room, name: str) -> Pause | None:
+    """Who paused a release last, when and why, as the ledger says; None where it never was."""
+    import json
+
+    table = room.entries_table
+    query = sa.select(table.c.at, table.c.body).where(table.c.subject == name, table.c.kind == "paused")
+    with room.transaction() as connection:
+        row = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).first()
+    if row is None:
+        return None
+    body = json.loads(row.body)
+    return Pause(row.at, body.get("by"), body.get("reason") or None)
 
 
 def _refuse_retired(release: Release) -> None:

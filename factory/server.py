@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -23,6 +24,7 @@ USER = "pilotplant"
 READY_WAIT_S = 180.0
 TELL_EVERY_S = 10.0
 POLL_S = 0.2
+PORT_MAX = 65_535
 
 
 @dataclass(slots=True)
@@ -142,14 +144,18 @@ class PrefectServer:
 def choose_port(given: int | None, configured: int) -> int:
     """The port to listen on: as given (0 is any free one), else as configured; raises BadInput where it is in use."""
     wanted = configured if given is None else given
+    where = "prefect.port in configs/factory.yaml" if given is None else "--port"
+    if not 0 <= wanted <= PORT_MAX:
+        raise BadInput(f"{wanted} is no port", where=where, expected=f"1024 to {PORT_MAX}, or 0 for any that is free")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, wanted))
         except OSError as error:
+            forbidden = error.errno == errno.EACCES
             raise BadInput(
-                f"port {wanted} is in use",
-                where="prefect.port in configs/factory.yaml" if given is None else "--port",
+                f"port {wanted} is " + ("not for this account" if forbidden else "in use"),
+                where=where,
                 expected="a port that no other program listens on",
                 remedy="change `prefect: {port: …}` in configs/factory.yaml, or give --port 0 for any free one",
             ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -22,7 +22,8 @@ from factory.state import exports, open_factory, read_settings, releases, snapsh
 from factory.warehouse import contract_of, export, open_warehouse, require_contract, tables, versions
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import canonical, digest_bytes, digest_file
-from shared.errors import PilotPlantError, Refused
+from shared.errors import BadInput, PilotPlantError, Refused
+from shared.faults import fault
 from shared.files import locked, scratch_in, settle_verified, write_atomically
 from shared.room import Room
 from shared.snapshot import LATEST, MANIFEST, LiveRelease, PublishedTable, SnapshotManifest, open_snapshot
@@ -41,16 +42,20 @@ class Published:
         rows: per table.
         shared: the tables that are one file with an earlier snapshot's.
         repeated: whether the same content had been published before, and is still there as it was.
+        left_out: loaded tables that could not be published, with the reason; the others go on without them.
     """
 
     snapshot: str
     rows: dict[str, int]
     shared: tuple[str, ...]
     repeated: bool
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def publish(workspace: Workspace, *, anew: bool = False) -> Published:
-    """Writes a snapshot of every loaded table; raises Refused where nothing has been loaded.
+    """Writes a snapshot of every loaded table whose contract it keeps.
+
+    Raises Refused where nothing has been loaded, and BadInput where no table could be published.
 
     A table that has not been loaded since its last export is not read, unless `anew` asks for it.
     """
@@ -63,7 +68,19 @@ def publish(workspace: Workspace, *, anew: bool = False) -> Published:
             if not names:
                 raise Refused("nothing has been loaded yet", remedy="run `pilotplant factory load TABLE FILE` first")
             writing = _Writing(room, warehouse, key, scratch, anew=anew)
-            published = {name: writing.table(name) for name in names}
+            published, left_out = dict[str, PublishedTable](), dict[str, BadInput]()
+            for name in names:
+                try:
+                    published[name] = writing.table(name)
+                except BadInput as error:
+                    left_out[name] = error
+                except duckdb.Error as error:
+                    if fault(error) is not None:
+                        raise
+                    said = f"table `{name}` cannot be written: {str(error).splitlines()[0]}"
+                    left_out[name] = BadInput(said, remedy=f"look at it: pilotplant factory tables {name}")
+            if not published:
+                raise next(iter(left_out.values()))
         manifest = SnapshotManifest(
             workspace=workspace.id,
             mode=workspace.mode,
@@ -75,7 +92,8 @@ def publish(workspace: Workspace, *, anew: bool = False) -> Published:
         repeated = not settle_verified(scratch, root / manifest.id, lambda there: _is_intact(workspace, there))
         _remember(room, manifest, writing.exported)
     rows = {name: table.rows for name, table in published.items()}
-    return Published(manifest.id, rows, tuple(writing.shared), repeated)
+    reasons = {name: error.what for name, error in left_out.items()}
+    return Published(manifest.id, rows, tuple(writing.shared), repeated, reasons)
 
 
 def snapshots_root(workspace: Workspace) -> Path:

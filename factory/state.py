@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.assignment import WorkspaceHoldout
-from shared.confined import WithoutLandlock
+from shared.columns import Moment, Text, Whole
+from shared.confined import Limits, WithoutLandlock
+from shared.confined.settings import BoxLimits
 from shared.ledger import ledger_table
 from shared.people import SignaturesMin
 from shared.room import Room, open_room
@@ -26,63 +28,71 @@ ledger = ledger_table(metadata)
 loads = sa.Table(
     "loads",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("table", sa.String, nullable=False),
-    sa.Column("file_digest", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("accepted", sa.Integer, nullable=False),
-    sa.Column("quarantined", sa.Integer, nullable=False),
+    sa.Column("id", Whole, primary_key=True),
+    sa.Column("table", Text, nullable=False),
+    sa.Column("file_digest", Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("accepted", Whole, nullable=False),
+    sa.Column("quarantined", Whole, nullable=False),
 )
 snapshots = sa.Table(
     "snapshots",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("at", sa.String, nullable=False),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
 )
 exports = sa.Table(
     "exports",
     metadata,
-    sa.Column("table", sa.String, primary_key=True),
-    sa.Column("version", sa.String, nullable=False),  # of the table in the warehouse, as it was exported last
-    sa.Column("masking", sa.String, nullable=False),  # the digest of the query, key included
-    sa.Column("data", sa.String, nullable=False),  # the digest of the Parquet file that came of it
+    sa.Column("table", Text, primary_key=True),
+    sa.Column("version", Text, nullable=False),  # of the table in the warehouse, as it was exported last
+    sa.Column("masking", Text, nullable=False),  # the digest of the query, key included
+    sa.Column("data", Text, nullable=False),  # the digest of the Parquet file that came of it
 )
 releases = sa.Table(
     "releases",
     metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("package", sa.String, nullable=False, unique=True),  # the candidate's digest
-    sa.Column("attestation", sa.String, nullable=False),  # the envelope's digest
-    sa.Column("pilot", sa.String, nullable=False),
-    sa.Column("arm", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("epoch", sa.Integer, nullable=False),  # raised by every change of state
-    sa.Column("admitted_at", sa.String, nullable=False),
-    sa.Column("expires", sa.String, nullable=False),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("package", Text, nullable=False, unique=True),  # the candidate's digest
+    sa.Column("attestation", Text, nullable=False),  # the envelope's digest
+    sa.Column("pilot", Text, nullable=False),
+    sa.Column("arm", Text, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("epoch", Whole, nullable=False),  # raised by every change of state
+    sa.Column("admitted_at", Moment, nullable=False),
+    sa.Column("expires", Moment, nullable=False),
 )
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("release", sa.String, sa.ForeignKey("releases.name"), primary_key=True),
-    sa.Column("occurrence", sa.String, primary_key=True),  # RFC 3339, the moment the schedule names
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("started_at", sa.String, nullable=False),
-    sa.Column("ended_at", sa.String),
-    sa.Column("audience", sa.Integer),  # units selected
-    sa.Column("held_out", sa.Integer),  # of these, left alone
-    sa.Column("messages", sa.Integer),
-    sa.Column("file", sa.String),  # what was written, relative to the Factory's root
-    sa.Column("file_digest", sa.String),
-    sa.Column("reason", sa.String),
+    sa.Column("release", Text, sa.ForeignKey("releases.name"), primary_key=True),
+    sa.Column("occurrence", Moment, primary_key=True),  # RFC 3339, the moment the schedule names
+    sa.Column("state", Text, nullable=False),
+    sa.Column("attempts", Whole, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Column("audience", Whole),  # units selected
+    sa.Column("held_out", Whole),  # of these, left alone
+    sa.Column("messages", Whole),
+    sa.Column("file", Text),  # what was written, relative to the Factory's root
+    sa.Column("file_digest", Text),
+    sa.Column("reason", Text),
 )
 switches = sa.Table(
     "switches",
     metadata,
-    sa.Column("name", sa.String, primary_key=True),  # `stop-all`
-    sa.Column("since", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("name", Text, primary_key=True),  # `stop-all`
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("reason", Text, nullable=False),
 )
+
+
+# The ledger's entries of tables: a file was taken in, the same one came again, and a table went.
+LOADED, CONFIRMED, DROPPED = "loaded", "confirmed", "dropped"
+
+
+# How the reason of a run begins that was skipped because its grace was over.
+TOO_LATE = "too late"
 
 
 class PrefectSettings(BaseModel):
@@ -108,9 +118,11 @@ class FactorySettings(BaseModel):
         database: an SQLAlchemy URL.
         snapshots: how many are kept.
         channels: what a release may send through here.
+        box: what Lab-written SQL and templates may use.
         without_landlock: whether Lab-written SQL and templates run where the kernel cannot confine them.
         revoked: digests of candidates, and ids of keys, that no longer count.
         signatures_min: how many persons must have signed a package, by the risk tier of its charter.
+        quarantined_frac_max: the share of a file's rows that may be bad; a file with more is not loaded at all.
         holdout_frac: the share of all customers that no pilot and no release touches.
         contacts_per_week: how many messages one unit may get within a week, from all releases together.
         above_cap_frac_max: the share of a release's units that may be planned for more, when it is admitted; a run
@@ -127,9 +139,12 @@ class FactorySettings(BaseModel):
     prefect: PrefectSettings = PrefectSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     channels: tuple[Literal["file"], ...] = ("file",)
+    box: BoxLimits = BoxLimits()
     without_landlock: WithoutLandlock = "refuse"
     revoked: tuple[str, ...] = ()
     signatures_min: SignaturesMin = SignaturesMin()
+    # Great Expectations' own examples let a rule fail in a twentieth (`mostly: 0.95`); a row may break several rules.
+    quarantined_frac_max: float = Field(default=0.1, ge=0, le=1)
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # One a day, which is where Bird's frequency capping begins as well (docs.bird.com, "Frequency Capping").
     contacts_per_week: int = Field(default=7, ge=1)
@@ -137,6 +152,21 @@ class FactorySettings(BaseModel):
     simultaneous_frac_max: float = Field(default=0.5, ge=0, lt=1)
     # Kohavi, Tang and Xu (2020), "Trustworthy Online Controlled Experiments", ch. 23: holdbacks keep 1 to 10 percent.
     release_holdout_frac_min: Decimal = Field(default=Decimal("0.01"), ge=0, lt=1, allow_inf_nan=False)
+
+
+def limits(workspace: Workspace) -> Limits:
+    """What Lab-written SQL and templates may use in the Factory."""
+    return read_settings(workspace).box.limits_by("`box` in configs/factory.yaml")
+
+
+def standing(room: Room) -> set[str]:
+    """The tables that were loaded, and not dropped since, as the ledger says."""
+    entries, last = room.entries_table, dict[str, str]()
+    query = sa.select(entries.c.subject, entries.c.kind).where(entries.c.kind.in_([LOADED, DROPPED]))
+    with room.transaction() as connection:
+        for subject, kind in connection.execute(query.order_by(entries.c.seq)):
+            last[subject] = kind
+    return {table for table, kind in last.items() if kind == LOADED}
 
 
 def read_settings(workspace: Workspace) -> FactorySettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,28 +12,42 @@ from pathlib import Path
 import duckdb
 
 from factory.masking import masked_sql, pseudonym_key
-from shared.contracts import Contract, load_contract
-from shared.errors import BadInput, PilotPlantError
+from shared.contracts import Contract, load_contract, load_new_contract
+from shared.errors import BadInput, PilotPlantError, Refused
 from shared.faults import fault
 from shared.pseudonym import pseudonym_sql
-from shared.sql import identifier, literal
+from shared.sql import MEMORY, identifier, literal
 from shared.workspace import Workspace
 
 # DuckDB admits one writing process; another waits this long before it gives up.
 LOCK_WAIT_S = 30.0
 LOCK_POLL_S = 0.2
 PRIMARY_KEY = " PRIMARY KEY"
+# The comment of a column that is of its table's key.
+KEY = "key"
+# A table that is being made anew; no contract can have this name.
+ANEW = "_anew"
 VERSIONS = "loaded.versions"
+QUARANTINE = "quarantine"
+# Of a row that was held back: the digest of its file, its number there, why, and what it said.
+QUARANTINE_COLUMNS = "file VARCHAR, row BIGINT, reasons VARCHAR[], content JSON"
+
+
+def warehouse_path(workspace: Workspace) -> Path:
+    """Where the warehouse lies."""
+    return workspace.factory / "warehouse.duckdb"
 
 
 @contextmanager
 def open_warehouse(workspace: Workspace, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC; waits while another process writes, and raises PilotPlantError if that takes too long."""
-    path = workspace.factory / "warehouse.duckdb"
+    path = warehouse_path(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect(path, read_only=read_only and path.exists())
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        # What is larger goes to the disk, beside the warehouse.
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
         yield connection
     finally:
         connection.close()
@@ -42,7 +57,7 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     give_up = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only)
+            connection = duckdb.connect(str(path), read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise fault(error, str(path)) or PilotPlantError(
@@ -55,11 +70,24 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
                     remedy="wait for its load to end, or stop it, and run this again",
                 ) from error
             time.sleep(LOCK_POLL_S)
+        else:
+            if not read_only:
+                # Who may write is alone here: what lies beside the warehouse was spilled by a process that was killed.
+                shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+            return connection
 
 
-def contract_of(workspace: Workspace, table: str) -> Contract:
-    """The contract of a table; raises BadInput naming the tables that have one."""
-    path = workspace.configs / "contracts" / f"{table}.odcs.yaml"
+def contract_path(workspace: Workspace, table: str) -> Path:
+    """Where the contract of a table lies."""
+    return workspace.configs / "contracts" / f"{table}.odcs.yaml"
+
+
+def contract_of(workspace: Workspace, table: str, *, new: bool = False) -> Contract:
+    """The contract of a table; raises BadInput naming the tables that have one.
+
+    Rows that are to come in are held to the rules of `new` contracts; what was loaded by an earlier build goes on.
+    """
+    path = contract_path(workspace, table)
     if not path.exists():
         raise BadInput(
             f"there is no contract for a table `{table}`",
@@ -67,7 +95,7 @@ def contract_of(workspace: Workspace, table: str) -> Contract:
             expected="one of: " + ", ".join(sorted(p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*"))),
             remedy="correct the name, or write the contract first",
         )
-    contract = load_contract(path)
+    contract = load_new_contract(path) if new else load_contract(path)
     if contract.table != table:
         raise BadInput(f"this contract describes table `{contract.table}`", where=str(path), expected=f"`{table}`")
     return contract
@@ -79,6 +107,46 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The columns of a table with their types, by the names that contracts declare."""
+    rows = connection.execute(
+        "SELECT name, CASE type WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMPTZ' ELSE type END, "
+        "pk OR c.comment IS NOT DISTINCT FROM ? FROM pragma_table_info(?) JOIN duckdb_columns() c "
+        "ON c.column_name = name AND c.table_name = ? AND c.schema_name = 'main' AND NOT c.internal ORDER BY cid",
+        [KEY, identifier(table), table],
+    ).fetchall()
+    return {name: kind + (PRIMARY_KEY if key else "") for name, kind, key in rows}
+
+
+def mark_key(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Says of a new table which columns are its key; tables of before 0.2 have an index that says so."""
+    for column in contract.key:
+        place = f"{identifier(contract.table)}.{identifier(column)}"
+        connection.execute(f"COMMENT ON COLUMN {place} IS {literal(KEY)}")
+        connection.execute(f"ALTER TABLE {identifier(contract.table)} ALTER {identifier(column)} SET NOT NULL")
+
+
+def has_index(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether a table has an index of its keys, as those of before 0.2 have."""
+    query = "SELECT bool_or(pk) FROM pragma_table_info(?)"
+    return bool((connection.execute(query, [identifier(table)]).fetchone() or (False,))[0])
+
+
+def drop_index(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Makes a table anew without the index of its keys, which would hold all of them in memory."""
+    name = identifier(contract.table)
+    connection.execute(f"CREATE TABLE {ANEW} AS FROM {name}")
+    connection.execute(f"DROP TABLE {name}")
+    connection.execute(f"ALTER TABLE {ANEW} RENAME TO {name}")
+    mark_key(connection, contract)
+
+
+def count(connection: duckdb.DuckDBPyConnection, what: str) -> int:
+    """The rows of a relation, which may have conditions behind it."""
+    row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def renew_version(connection: duckdb.DuckDBPyConnection, table: str) -> None:
@@ -101,9 +169,9 @@ def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def declarations(contract: Contract) -> dict[str, str]:
-    """The columns that the warehouse's table has under a contract: by name, type and whether it is the key."""
+    """The columns that the warehouse's table has under a contract: by name, type and whether it is of the key."""
     return {
-        column.name: column.duckdb_type + (PRIMARY_KEY if column.name == contract.primary_key else "")
+        column.name: column.duckdb_type + (PRIMARY_KEY if column.name in contract.key else "")
         for column in contract.columns
     }
 
@@ -113,13 +181,7 @@ def require_contract(connection: duckdb.DuckDBPyConnection, contract: Contract) 
 
     Whatever takes a table by its contract asks this first: a classification says nothing about another column.
     """
-    rows = connection.execute(
-        "SELECT name, CASE type WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMPTZ' ELSE type END, pk "
-        "FROM pragma_table_info(?)",
-        [identifier(contract.table)],
-    ).fetchall()
-    there = {name: kind + (PRIMARY_KEY if key else "") for name, kind, key in rows}
-    promised = declarations(contract)
+    there, promised = columns_of(connection, contract.table), declarations(contract)
     differences = [
         f"`{name}` is {there.get(name, 'missing')} in the warehouse and {promised.get(name, 'missing')} in the contract"
         for name in {**promised, **there}
@@ -130,7 +192,8 @@ def require_contract(connection: duckdb.DuckDBPyConnection, contract: Contract) 
             f"table `{contract.table}` was loaded under another contract: " + "; ".join(differences),
             where=f"configs/contracts/{contract.table}.odcs.yaml",
             expected="the columns of the table: " + ", ".join(f"{name} {kind}" for name, kind in there.items()),
-            remedy="load the table under a new name, or bring the contract back",
+            remedy="bring the contract back, or load the table anew under this one; what that would change: "
+            f"pilotplant factory load {contract.table} FILE --replace --dry-run",
         )
 
 
@@ -147,9 +210,22 @@ def export_masked(workspace: Workspace, names: Sequence[str], folder: Path) -> d
         for name in names:
             contract = contract_of(workspace, name)
             require_contract(connection, contract)
+            _require_keys_once(connection, contract)
             paths[name] = folder / f"{name}.parquet"
             export(connection, masked_sql(contract, key), paths[name])
     return paths
+
+
+def _require_keys_once(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Raises Refused where a key is twice in a table: no load lets that come, and a unit would be written to twice."""
+    keys = ", ".join(map(identifier, contract.key))
+    query = f"SELECT 1 FROM {identifier(contract.table)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+    if connection.execute(query).fetchone() is not None:
+        raise Refused(
+            f"table `{contract.table}` has a key ({', '.join(contract.key)}) more than once: it was not loaded so",
+            where="the Factory's warehouse",
+            remedy=f"load it anew: pilotplant factory load {contract.table} FILE --replace",
+        )
 
 
 def export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

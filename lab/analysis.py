@@ -15,7 +15,7 @@ from lab import report, tracking
 from lab.accounts import account
 from lab.intake import PARTS, early_sql, part_columns, parts, rows_sql, standing_sql
 from lab.looks import ANALYSED
-from lab.pilots import Pilot, locked_pilot
+from lab.pilots import LAST_LOOK, Pilot, last_look, locked_pilot
 from lab.state import analyses, open_lab
 from lab.traits import known_before, traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
@@ -57,27 +57,30 @@ class Analysis:
         return self.folder / report.PAGE
 
 
-def analyse(workspace: Workspace, name: str) -> Analysis:
+def analyse(workspace: Workspace, name: str, *, final: bool = False) -> Analysis:
     """Analyses what has been recorded so far; the same data again is a no-op.
 
-    Raises Refused where nothing has been recorded.
+    Raises Refused where nothing has been recorded of a pilot that still takes data, and, unless it is to be `final`, of
+    one that is over and takes late data: who has seen the result could choose what else comes in.
     """
     room = open_lab(workspace)
     with locked_pilot(room, name) as pilot:
+        _require_no_late_data(room, pilot, room.now(), final=final)
+        _note_last_look(room, pilot)
         home = pilot.folder / "analyses"
         with scratch_in(home) as scratch:
             _gather(room, pilot, scratch / DATA)
             now = room.now()
             interim, covers_until = now < pilot.ends, min(now, pilot.ends)
             evidence = compute(pilot.promise, PilotData.in_folder(scratch / DATA), covers_until)
-            if evidence.exposures == 0:
+            # Once it is over, nothing at all is its result, with which it can be stopped and taught from.
+            if evidence.exposures == 0 and interim:
                 raise Refused(
                     f"pilot {name} has no exposures yet, so there is nothing to analyse",
                     where=f"pilot {name}",
-                    remedy=f"record them first: pilotplant lab record {name} FILE"
-                    if interim
-                    else f"its time is over, and nothing can be recorded any more: it stops by itself at "
-                    f"{pilot.charter.deadline:%Y-%m-%d %H:%M} UTC",
+                    remedy=f"record them first: pilotplant lab record {name} FILE. If none will come, close it: "
+                    f"pilotplant lab end {name} --reason TEXT; then analyse and submit that, for its owner to stop it "
+                    "with what was learned",
                 )
             folder = home / f"{short(evidence.digest)}{'-interim' if interim else ''}"
             known = _known(room, pilot, evidence, interim=interim)
@@ -93,6 +96,28 @@ def analyse(workspace: Workspace, name: str) -> Analysis:
             settle(scratch, folder)
         _remember(room, name, evidence, folder, run.run_id, now)
         return Analysis(pilot, evidence, folder, run.run_id, covers_until, interim, repeated=False)
+
+
+def _require_no_late_data(room: Room, pilot: Pilot, now: datetime, *, final: bool) -> None:
+    if final and now < pilot.ends:
+        raise Refused(
+            f"pilot {pilot.name} runs until {pilot.ends:%Y-%m-%d %H:%M} UTC: no look before that is the last one",
+            where="--final",
+            remedy=f"leave --final away; or close the pilot for good: pilotplant lab end {pilot.name} --reason TEXT",
+        )
+    if pilot.ends <= now < pilot.closes and not final and last_look(room, pilot) is None:
+        raise Refused(
+            f"pilot {pilot.name} takes late data until {pilot.closes:%Y-%m-%d %H:%M} UTC (`record_until`)",
+            where=f"pilot {pilot.name}",
+            remedy=f"wait until then; or, if all is in, close it with: pilotplant lab analyse {pilot.name} --final",
+        )
+
+
+def _note_last_look(room: Room, pilot: Pilot) -> None:
+    """Says, before anybody can see a result, that no late data are taken any more."""
+    if pilot.ends <= room.now() < pilot.closes and last_look(room, pilot) is None:
+        with room.transaction() as connection:
+            room.write(connection, LAST_LOOK, pilot.name, {})
 
 
 def latest(room: Room, pilot: Pilot) -> Analysis | None:

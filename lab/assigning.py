@@ -9,13 +9,15 @@ import duckdb
 
 from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab
+from shared.contracts import Column
 from shared.digests import digest_file
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
+from shared.reading import read_raw
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier
-from shared.tabular import PARQUET, connect, read_raw, write_table
+from shared.tabular import PARQUET, connect, write_table
 from shared.workspace import Workspace
 
 
@@ -102,7 +104,7 @@ def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:
 
 def _named(connection: duckdb.DuckDBPyConnection, units: Path, pilot: Pilot) -> str:
     """The relation of the units that a file names, each once, in order; raises BadInput for one that is a stranger."""
-    if "unit" not in read_raw(connection, units, "named"):
+    if "unit" not in read_raw(connection, units, "named", [Column(name="unit", type="string")]):
         raise BadInput("column `unit` is missing", where=str(units), expected="one pseudonym per row in `unit`")
     stranger = connection.execute(
         "SELECT unit FROM named WHERE unit IS NULL OR unit NOT IN (SELECT unit FROM population) LIMIT 1"

@@ -18,8 +18,9 @@ from shared.contracts import Column
 from shared.crashpoints import Point, reach
 from shared.errors import BadInput, Refused
 from shared.money import Money, parse_amount
+from shared.reading import ROW, read_raw
 from shared.room import Room
-from shared.tabular import ROW, connect, read_raw, require_columns
+from shared.tabular import connect, require_columns
 from shared.workspace import Workspace
 
 COLUMNS = ("event_id", "amount", "purpose")
@@ -67,7 +68,7 @@ def _booked(room: Room, pilot: Pilot, costs: dict[str, _Cost], hashed: int, file
     with room.transaction() as connection:
         fresh = _fresh(connection, pilot, costs, file)
         if fresh:
-            pilot.require_open(room.now(), "costs")
+            pilot.require_open(room.now(), "costs", late=True)
             require_undecided(room, pilot)
             _require_left(pilot, fresh, account(connection, pilot), file)
             for cost in fresh:
@@ -112,7 +113,7 @@ def _money(pilot: Pilot, amount: Decimal) -> Money:
 def _read(room: Room, pilot: Pilot, file: Path) -> tuple[dict[str, _Cost], int]:
     """The file's costs by their ids, the same row twice being one cost, and how many values were hashed."""
     with connect() as connection:
-        require_columns(file, read_raw(connection, file, "raw"), list(COLUMNS), [])
+        require_columns(file, read_raw(connection, file, "raw", [*_COLUMNS.values()]), list(COLUMNS), [])
         hashed = Guard(room, pilot, connection, file, _COLUMNS).applied()
         names = ", ".join(COLUMNS)
         rows = connection.execute(f"SELECT {ROW}, {names} FROM raw ORDER BY {ROW}").fetchall()

@@ -16,7 +16,6 @@ from lab.likeness import similar_pilots
 from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
-from lab.precautions import unguarded
 from lab.state import open_lab
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
@@ -114,6 +113,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     """Whether a draft would launch now, by the gate's word on its line too; raises BadInput where it cannot be read."""
     from lab import forecast_plot
     from lab.forecast import forecast
+    from lab.precautions import narrow, uneven, unguarded
 
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
@@ -141,5 +141,6 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     notes += [] if counted else [each.told() for each in similar_pilots(room, frozen)]
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)
+    notes += [*narrow(frozen, examined.audiences), *uneven(found, metrics)]
     plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])
     return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot)

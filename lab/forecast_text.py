@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.chances import DRAWS, Ending
 from lab.forecast import Chances, Cost, Forecast
-from lab.outlooks import Outlook, Sample
+from lab.outlooks import Outlook, Sample, power_of_each
 from shared import wording
 from shared.charter import Charter
 from shared.metrics import Metric
@@ -44,6 +44,7 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
         *(f"Note: {reason}." for reason in found.unknown),
         *(f"Cannot say: `{o.metric}`: {o.problem}." for o in found.outlooks if o.problem and o.baseline),
         *_design_effects(found),
+        *_together(found.charter),
         *([_expectation(found.chances, metric), _half(found.charter)] if found.chances else []),
         _time(found.sample),
         *_too_many(found),
@@ -54,10 +55,14 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
 
 
 def _metric_row(found: Forecast, outlook: Outlook, metric: Metric) -> MetricRow:
-    known, plan = outlook.baseline, found.charter.sample
+    known = outlook.baseline
     today = wording.level(metric, known.baseline.mean) if known else "–"
     least = wording.number(metric, outlook.detectable) if outlook.part != "guardrail" else "–"
-    needed = "–" if outlook.units_needed is None else f"{outlook.units_needed:,} for {_per_cent(plan.power)}"
+    needed = (
+        "–"
+        if outlook.units_needed is None
+        else f"{outlook.units_needed:,} for {_per_cent(power_of_each(found.charter))}"
+    )
     return outlook.metric, outlook.part, today, least, _power(found.charter, outlook, metric), needed
 
 
@@ -79,6 +84,16 @@ def _design_effects(found: Forecast) -> Iterator[str]:
                 f"Clusters: units of one `{found.charter.cluster}` are alike, and for {outlook.metric} "
                 f"{outlook.design_effect:.2f} of them are worth one that is drawn alone."
             )
+
+
+def _together(charter: Charter) -> Iterator[str]:
+    """Why a test needs more power than was planned."""
+    if charter.guardrails:
+        tests = "the guardrail" if len(charter.guardrails) == 1 else f"the {len(charter.guardrails)} guardrails"
+        yield (
+            f"Units needed: for a primary metric and {tests} to succeed together with the planned power of "
+            f"{_per_cent(charter.sample.power)}, each test needs {_per_cent(power_of_each(charter))}."
+        )
 
 
 def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:

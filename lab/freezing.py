@@ -8,7 +8,7 @@ from typing import Literal
 
 from shared.candidate import PROMISE, write_json
 from shared.charter import RULES, Charter, Promise, Source, measured_by
-from shared.contracts import load_contract
+from shared.contracts import load_contract, load_new_contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file
 from shared.errors import BadInput, Refused
@@ -88,7 +88,7 @@ def read_charter(workspace: Workspace, name: str) -> Charter:
 
 
 def freeze(
-    workspace: Workspace, name: str, snapshot: Snapshot | None = None, *, rules: Literal[1, 2] = RULES
+    workspace: Workspace, name: str, snapshot: Snapshot | None = None, *, rules: Literal[1, 2, 3] = RULES
 ) -> Frozen:
     """The promise that the charter makes as it stands, over the latest snapshot if none is given.
 
@@ -109,7 +109,8 @@ def freeze(
         *((name, snapshot.contract_file(name)) for name in charter.sources if name in snapshot.manifest.tables),
     ):
         snapshot.table(charter.population)
-        load_contract(path)
+        read_contract = load_new_contract if table == charter.outcomes else load_contract
+        read_contract(path)
         files[f"{CONTRACTS}/{table}.odcs.yaml"] = path
     promise = Promise(
         charter=charter,

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from lab.assigning import population_sql
 from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, USED_AGAIN, Judge, Judged
 from lab.personal import Guard
-from lab.pilots import Pilot, locked_pilot, require_undecided
+from lab.pilots import Pilot, last_look, locked_pilot, require_undecided
 from lab.state import batches, open_lab
 from shared.clock import rfc3339
 from shared.contracts import Column, Contract
@@ -28,10 +28,12 @@ from shared.engines.placement import MADE_UP, SYNTHETIC
 from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
+from shared.reading import ROW, read_raw
 from shared.record import decisions
 from shared.room import Room
 from shared.sql import file_literal, identifier, literal
-from shared.tabular import ROW, connect, read_raw, require_columns, typed_sql, write_table
+from shared.tabular import connect, require_columns, write_table
+from shared.typed import typed_sql
 from shared.workspace import Workspace
 
 Kind = Literal["exposures", "outcomes", "both"]
@@ -49,6 +51,7 @@ _EXPOSURE = [
     Column(name="arm", type="string", required=True),
     Column(name="at", type="timestamp", required=True),
 ]
+_ONLY_EXPOSURES = [Column(name="arm", type="string"), Column(name=EXPOSED_AT, type="timestamp")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,16 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
     """
     room = open_lab(workspace)
     with connect() as connection, locked_pilot(room, name) as pilot:
-        columns = read_raw(connection, file, "raw")
+        contract = pilot.contract
+        columns = read_raw(connection, file, "raw", [*contract.columns, *_ONLY_EXPOSURES])
         kind = kind or _kind_of(columns)
         digest = digest_file(file)
         before = _batch(room, name, kind, digest)
         if before is not None and not (before.conflicts and _takes_more(room, pilot)):
             return _repeated(before)
-        pilot.require_open(room.now(), "data")
+        pilot.require_open(room.now(), "data", late=True)
         require_undecided(room, pilot)
-        contract = pilot.contract
+        _require_no_last_look(room, pilot)
         _require(file, columns, kind, contract)
         _require_real(connection, file, pilot)
         hashed = Guard(room, pilot, connection, file, _kept(columns, kind, contract)).applied()
@@ -111,7 +115,19 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
 
 def _takes_more(room: Room, pilot: Pilot) -> bool:
     """Whether what was held back may still come to count."""
-    return room.now() < pilot.ends and pilot.name not in decisions(room.workspace)
+    return room.now() < pilot.closes and pilot.name not in decisions(room.workspace) and not last_look(room, pilot)
+
+
+def _require_no_last_look(room: Room, pilot: Pilot) -> None:
+    """Raises Refused once the result is known: whoever has seen it could choose what else is reported."""
+    at = last_look(room, pilot)
+    if at is not None:
+        raise Refused(
+            f"pilot {pilot.name} was analysed after its end, at {at}, and takes no more data",
+            where=f"pilot {pilot.name}",
+            expected="everything recorded before the last look",
+            remedy=f"go on with what was in by then: pilotplant lab submit {pilot.name}",
+        )
 
 
 def _repeated(before: sa.Row[tuple[Any, ...]]) -> Recorded:

@@ -14,20 +14,19 @@ import duckdb
 from lab.pilots import Pilot
 from shared.breaches import breaches_sql
 from shared.clock import rfc3339
-from shared.contracts import Column, ColumnType
-from shared.draw import AFTER_ENROLMENT
+from shared.contracts import Column
+from shared.draw import AFTER_ENROLMENT, AFTER_THE_END
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import Undecided
+from shared.reading import ROW
 from shared.room import Room
 from shared.sql import identifier, literal
-from shared.tabular import ROW, typed_sql
+from shared.typed import typed_sql, unreadable, value_sql
 
 # Says nothing against a row but when it came: the same row may be taken later.
 IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
 UNKNOWN_ARM = "unknown arm"
-# Of such columns a text is kept only where it reads as one: what does not may be anything, and nothing counts it.
-_READ_AS: dict[ColumnType, str] = {"integer": "DOUBLE", "number": "DOUBLE"}
 # Never a conflict's reason: a row that says what was said before, word for word.
 _DUPLICATE = ""
 # What a row is told by; everything else of it are its values.
@@ -91,7 +90,7 @@ class Judge:
         if self.pilot.charter.assignment == "source":  # elsewhere an accepted row has the one arm that was drawn
             self._judge_two_arms()
         self._judge_enrolment()
-        return Judged(self.connection, "exposures", columns, duplicates, self._said(at, None))
+        return Judged(self.connection, "exposures", columns, duplicates, self._said(Column(at, "timestamp"), None))
 
     def outcomes(self, columns: list[Column], source: str, present: list[str]) -> Judged:
         """The rows of `source` as outcomes by the frozen contract; a column that is not `present` is NULL in all."""
@@ -102,16 +101,17 @@ class Judge:
             if column.unique and column.name in present and column.name != "event_id":
                 self._judge_unique(column.name)
         valued = [column for column in columns if column.name in present and column.name not in _KEYS]
-        return Judged(self.connection, "outcomes", columns, duplicates, self._said("at", valued))
+        at = next(column for column in columns if column.name == "at")
+        return Judged(self.connection, "outcomes", columns, duplicates, self._said(at, valued))
 
-    def _said(self, at: str, valued: list[Column] | None) -> str:
+    def _said(self, at: Column, valued: list[Column] | None) -> str:
         """What rows that are held back said: their arm and time, and of outcomes the values of these columns."""
         if self.pilot.promise.rules == 1:
             return ""
         there = {name for name, *_ in self.connection.execute("DESCRIBE raw").fetchall()}
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
         arm = f"CASE WHEN r.arm IN ({arms}) THEN r.arm END" if "arm" in there else "NULL"
-        when = f"CAST(TRY_CAST(r.{identifier(at)} AS TIMESTAMPTZ) AS VARCHAR)" if at in there else "NULL"
+        when = f"CAST({value_sql(at, f'r.{identifier(at.name)}')} AS VARCHAR)" if at.name in there else "NULL"
         texts = ", ".join(f"{literal(column.name)}, {_kept(column)}" for column in valued or ())
         values = "NULL" if valued is None else f"json_object({texts})"
         said = {"arm": arm, "assigned": self._assigned(), "at": when, "said": values}
@@ -153,9 +153,13 @@ class Judge:
             f"TIMESTAMPTZ '{rfc3339(moment)}'"
             for moment in (pilot.charter.time_box.starts, pilot.ends, pilot.deposited_at, self.room.now())
         )
+        # Reports that may come in late go on where the time box does not; others have nothing to do there.
+        outside = {"outside the time box": f'"at" < {opens} OR "at" >= {ends}'}
+        if pilot.closes > pilot.ends:
+            outside = {"outside the time box": f'"at" < {opens}', AFTER_THE_END: f'"at" >= {ends} AND "at" < {now}'}
         return {
             "unknown unit": "NOT _known",
-            "outside the time box": f'"at" < {opens} OR "at" >= {ends}',
+            **outside,
             "before the gate took in the charter": f'"at" < {deposited}',
             IN_THE_FUTURE: f'"at" >= {now}',
         }
@@ -243,11 +247,16 @@ class Judge:
 
 
 def _kept(column: Column) -> str:
-    """What is kept of a column's text in a row that is held back, as SQL over the file's table `r`."""
+    """What is kept of a column's text in a row that is held back, as SQL over the file's table `r`.
+
+    A text that does not read as a value may be anything, and nothing counts it.
+    """
     text = f"r.{identifier(column.name)}"
     if column.type == "string":
         return text
-    return f"CASE WHEN TRY_CAST({text} AS {_READ_AS.get(column.type, column.duckdb_type)}) IS NOT NULL THEN {text} END"
+    if column.type in {"integer", "number"}:
+        return f"CASE WHEN TRY_CAST({text} AS DOUBLE) IS NOT NULL THEN {text} END"
+    return f"CAST({value_sql(column, text)} AS VARCHAR)"
 
 
 def _unreadable(columns: list[Column], gaps: Mapping[str, str]) -> dict[str, str]:
@@ -257,7 +266,7 @@ def _unreadable(columns: list[Column], gaps: Mapping[str, str]) -> dict[str, str
         if column.name in gaps:
             name = identifier(column.name)
             if column.type != "string":
-                rules[f"{column.name} is not a {column.type}"] = f"{name} IS NULL AND NOT {gaps[column.name]}"
+                rules[unreadable(column)] = f"{name} IS NULL AND NOT {gaps[column.name]}"
             if column.required:
                 rules[f"{column.name} is missing"] = f"{name} IS NULL"
     return rules

@@ -14,7 +14,8 @@ from shared.evidence.kill_criteria import unasked
 from shared.expressions import Expression
 from shared.metrics import Metric
 from shared.sql import identifier
-from shared.tabular import connect, typed_sql
+from shared.tabular import connect
+from shared.typed import typed_sql
 
 CATALOGUE = "configs/metrics.yaml"
 # What a metric can be computed from, as DuckDB names its types.
@@ -108,7 +109,7 @@ def _unread(
 
 
 def _is_number(column: Column) -> bool:
-    return column.type in {"integer", "number"}
+    return column.type in {"integer", "number", "boolean"}
 
 
 def _kind(part: Expression, outcomes: Contract) -> str:

@@ -10,6 +10,7 @@ from lab.baselines import known_levels
 from lab.budget import committed
 from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
+from lab.intake import EXPOSED_AT
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable, unwatched
 from lab.precedents import precedents
@@ -24,7 +25,7 @@ from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in
 from shared.line import Uncarried, require_carried
 from shared.people import read_people
-from shared.play import Play
+from shared.play import Play, is_everywhere
 from shared.register import LineOf
 from shared.room import Room
 from shared.sql import file_literal, identifier
@@ -32,6 +33,7 @@ from shared.tabular import connect
 from shared.yamlfile import read_text
 
 # The columns of every contract of outcomes: the event's key, whose it is, and when it was.
+_OF_EXPOSURES = {"arm", EXPOSED_AT}
 _FIXED: dict[str, ColumnType] = {"event_id": "string", "unit": "string", "at": "timestamp"}
 
 
@@ -150,12 +152,20 @@ def _of_outcomes(outcomes: Contract, charter: Charter) -> Iterator[BadInput]:
                 where=where,
                 expected=f"`{name}` with `logicalType: {kind}` and `required: true`",
             )
-    if outcomes.primary_key != "event_id":
+    if outcomes.key != ("event_id",):
         yield BadInput(
-            f"the key of the outcomes is `{outcomes.primary_key}`",
+            f"the key of the outcomes is `{', '.join(outcomes.key)}`",
             where=where,
             expected="`event_id` with `primaryKey: true`: it tells events apart",
         )
+    for column in outcomes.columns:
+        if taken := _OF_EXPOSURES & {column.name.lower(), (column.physical or "").lower()}:
+            yield BadInput(
+                f"column `{column.name}` of the outcomes is called `{taken.pop()}` like one of exposures: a file "
+                "could be either",
+                where=where,
+                remedy="give it another name, in the contract and in the export",
+            )
     for column in outcomes.columns:
         if _unmasked(column):
             yield BadInput(
@@ -183,7 +193,7 @@ def _of_plays(frozen: Frozen, audiences: _Audiences) -> Iterator[PilotPlantError
             yield error
         try:
             template, variables = read_text(frozen.files[play.template]), ["unit", *play.fields]
-            policy = audiences.without_landlock
+            policy = audiences.sandbox.without_landlock
             check_template(template, play.subject, variables, where=play.template, without_landlock=policy)
         except PilotPlantError as error:
             yield error
@@ -212,7 +222,7 @@ class _Audiences:
 
     def __init__(self, room: Room, frozen: Frozen) -> None:
         self.room, self.frozen = room, frozen
-        self.without_landlock = read_settings(room.workspace).sandbox.without_landlock
+        self.sandbox = read_settings(room.workspace).sandbox
         self.units: dict[str, int] = {}
 
     def run(self, play: Play) -> None:
@@ -223,7 +233,8 @@ class _Audiences:
         with scratch_in(self.room.workspace.lab) as scratch:
             out = scratch / "units.parquet"
             sql = read_text(self.frozen.files[play.audience])
-            units = audience(sql, tables, out, where=where, without_landlock=self.without_landlock)
+            policy = self.sandbox.without_landlock
+            units = audience(sql, tables, out, where=where, limits=self.sandbox.limits, without_landlock=policy)
             strangers = self._strangers(f"read_parquet({file_literal(out)})")
         population = self.frozen.promise.charter.population
         if not units:
@@ -253,6 +264,15 @@ class _Audiences:
 
 def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     charter, now = frozen.promise.charter, room.now()
+    zones = [charter.time_box.timezone, *(arm.play.schedule.timezone for arm in charter.treatments if arm.play)]
+    for zone in dict.fromkeys(zones):
+        if not is_everywhere(zone):
+            yield BadInput(
+                f"`timezone: {zone}` means something on this machine only",
+                where=_place(charter),
+                expected="a name of the tz database, like Europe/Berlin or UTC",
+                remedy="correct it there",
+            )
     if now >= charter.time_box.starts + timedelta(days=1):
         yield Refused(
             f"the time box began on {charter.time_box.start}, and today is {now:%Y-%m-%d}",
@@ -335,8 +355,9 @@ def _of_line(room: Room, frozen: Frozen, line: LineOf | None) -> Iterator[Refuse
 
 
 def _identifier(contract: Contract) -> str | None:
-    key = contract.primary_key
-    return next((c.name for c in contract.columns if c.name == key and c.classification == "identifier"), None)
+    return next(
+        (c.name for c in contract.columns if (c.name,) == contract.key and c.classification == "identifier"), None
+    )
 
 
 def _place(charter: Charter) -> str:

@@ -157,7 +157,7 @@ def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) 
     if asked is None:
         return Outlook(name, part, known, detectable=found)
     effect = sign * asked.minimum_effect
-    needed = units_to_detect(known.baseline, effect, alpha, _each(charter), ratio, _as_planned(looks))
+    needed = units_to_detect(known.baseline, effect, alpha, power_of_each(charter), ratio, _as_planned(looks))
     chance = power(known.baseline, effect, units, alpha, looks)
     return Outlook(name, part, known, chance, found, _in_every_arm(needed, ratio))
 
@@ -166,11 +166,11 @@ def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio:
     margin, alpha = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.guardrail_alpha
     looks = detection_of(charter.sample)
     chance = power_to_rule_out(known.baseline, margin, units, alpha, looks)
-    needed = units_to_rule_out(known.baseline, margin, alpha, _each(charter), ratio, _as_planned(looks))
+    needed = units_to_rule_out(known.baseline, margin, alpha, power_of_each(charter), ratio, _as_planned(looks))
     return Outlook(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
 
 
-def _each(charter: Charter) -> float:
+def power_of_each(charter: Charter) -> float:
     """The power that each test needs, so that the decision has the planned one."""
     return corrected_power(charter.sample.power, len(charter.guardrails))
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from lab.state import amendments, ledger, pilots, spend
+from lab.state import amendments, analyses, ledger, pilots, spend
 from shared.anchors import HeadRecord
 from shared.candidate import PROMISE, SpendEntry
 from shared.charter import Charter, Promise
@@ -32,6 +32,8 @@ from shared.workspace import Workspace
 State = Literal["draft", "running", "ended", "decided"]
 # The ledger's entry of a launch, and what in it is the gate's nonce.
 LAUNCHED = "launched"
+# The ledger's entry before the result of a pilot is computed that would still take late data.
+LAST_LOOK = "last_look"
 NONCE = "nonce"
 
 
@@ -129,8 +131,13 @@ class Pilot:
 
     @property
     def ends(self) -> datetime:
-        """The first moment that is too late for data and costs."""
+        """The first moment that is outside of it: nothing that happened from then on counts."""
         return min(filter(None, (self.charter.time_box.ends, self.ended_at)))
+
+    @property
+    def closes(self) -> datetime:
+        """The first moment that is too late for files and costs to come in."""
+        return self.ended_at or self.charter.time_box.closes
 
     def state(self, now: datetime, decided: Decided | None) -> State:
         """Its state now; past the deadline silence has decided."""
@@ -160,13 +167,14 @@ class Pilot:
                 remedy=f'finish it with the same command: pilotplant lab amend {self.name} --reason "{last.reason}"',
             )
 
-    def require_open(self, now: datetime, what: str) -> None:
-        """Raises Refused where the pilot takes no more data, costs or amendments."""
+    def require_open(self, now: datetime, what: str, *, late: bool = False) -> None:
+        """Raises Refused where the pilot takes no more data, costs or amendments; some may be `late`, after its end."""
         self.require_deposited()
-        if now >= self.ends:
+        last = self.closes if late else self.ends
+        if now >= last:
             closed = "was closed" if self.ended_at else "ended"
             raise Refused(
-                f"pilot {self.name} {closed} at {self.ends:%Y-%m-%d %H:%M} UTC and takes no more {what}",
+                f"pilot {self.name} {closed} at {last:%Y-%m-%d %H:%M} UTC and takes no more {what}",
                 where=f"pilot {self.name}",
                 remedy="analyse what came in time: pilotplant lab analyse " + self.name,
             )
@@ -200,6 +208,15 @@ def get_pilot(room: Room, name: str) -> Pilot:
             remedy=f"pilotplant lab launch {name}" if draft else f"correct the name, or start one: lab new {name}",
         )
     return found
+
+
+def last_look(room: Room, pilot: Pilot) -> str | None:
+    """Since when the pilot's result may be known, RFC 3339; None where nobody has looked since its end."""
+    query = sa.select(analyses.c.at).where(analyses.c.pilot == pilot.name)
+    with room.transaction() as connection:
+        looks = list(connection.execute(query).scalars())
+    looks += [entry.at for entry in room.entries(pilot.name) if entry.kind == LAST_LOOK]
+    return min((at for at in looks if parse_rfc3339(at) >= pilot.ends), default=None)
 
 
 def require_undecided(room: Room, pilot: Pilot) -> None:

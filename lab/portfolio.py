@@ -22,6 +22,7 @@ from lab.state import pilots as pilots_table
 from shared.candidate import EVIDENCE
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_bytes
+from shared.draw import AFTER_THE_END
 from shared.evidence.model import Evidence
 from shared.money import Money
 from shared.record import Decided, decisions
@@ -146,7 +147,7 @@ def _counts(connection: sa.Connection) -> dict[str, Counts]:
         found[row.pilot] = Counts(
             exposures=so_far.exposures + row.exposures,
             outcomes=so_far.outcomes + row.outcomes,
-            held_back=so_far.held_back + sum(row.conflicts.values()),
+            held_back=so_far.held_back + sum(n for reason, n in row.conflicts.items() if reason != AFTER_THE_END),
             last=row.at,
         )
     return found
@@ -225,7 +226,7 @@ def measures(room: Room) -> dict[str, Any]:
         "budget_left": (settings.budget - committed(room)).as_json(),
         "waiting": [line.as_json() for line in listed if line.waits_for],
         "killed": [{"pilot": line.name, "told": told} for line in listed for told in line.killed],
-        "due": [reminder.as_json() for reminder in reminders(listed, settings.remind_days)],
+        "due": [reminder.as_json() for reminder in reminders(listed, settings.remind_days, room.now())],
     }
 
 

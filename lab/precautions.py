@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from lab.forecast import Forecast
+from lab.freezing import Frozen
 from shared.charter import Charter
+from shared.evidence.domain import CONTRIBUTORS_MIN, UNEVEN, contributors, is_uneven
+from shared.metrics import Metric
+from shared.precautions import TESTED_FRAC_MIN
 
 
 def unguarded(charter: Charter) -> Iterator[str]:
@@ -17,3 +22,42 @@ def unguarded(charter: Charter) -> Iterator[str]:
             yield f"arm {arm.name} ({', '.join(asked)}) names nobody who looks before it goes out (`review`)"
         if high and play.rollout is None:
             yield f"arm {arm.name} does not say how its release grows and when it is taken back (`rollout`)"
+
+
+def narrow(frozen: Frozen, audiences: Mapping[str, int]) -> Iterator[str]:
+    """Arms whose play would reach far fewer units than take part: the effect is measured on all that are exposed."""
+    charter = frozen.promise.charter
+    units = int(frozen.snapshot.manifest.tables[charter.population].rows)
+    for arm, reached in audiences.items():
+        if reached < TESTED_FRAC_MIN * units:
+            yield (
+                f"table `{charter.population}` has {units:,} units, and the audience of arm {arm} selects {reached:,} "
+                "today: expose in every arm only units of it (`lab assign NAME UNITS`), or the effect is "
+                "measured on others as well, which the gate warns of (`audience_tested`)"
+            )
+
+
+def uneven(found: Forecast, metrics: Mapping[str, Metric]) -> Iterator[str]:
+    """Arms that are planned far from the control's size, while too few units of the smaller one carry a metric."""
+    charter, control = found.charter, found.charter.control.name
+    if charter.cluster:
+        return  # the test of clusters has a domain of its own
+    would = "warn of" if charter.risk_tier == "low" else "refuse"
+    for arm in charter.treatments:
+        pair = (control, arm.name)
+        if not is_uneven([float(charter.weights[name]) for name in pair]):
+            continue
+        units = min(found.sample.per_arm[name] for name in pair)
+        said = f"arm {arm.name} and the control are planned more than {UNEVEN:g} : 1"
+        for outlook in found.outlooks:
+            metric = metrics[outlook.metric]
+            if outlook.part == "secondary" or outlook.baseline is None or metric.divided or metric.kind == "quantile":
+                continue
+            known = outlook.baseline.baseline
+            n, mean, m2 = (units, units), (known.mean, known.mean), (units * known.variance,) * 2
+            rests_on = float(contributors(n, mean, m2))
+            if rests_on < CONTRIBUTORS_MIN:
+                yield (
+                    f"{said}, and about {rests_on:,.0f} units of the smaller one would carry {outlook.metric}, where "
+                    f"{CONTRIBUTORS_MIN} are needed: the gate's `domain` would {would} it"
+                )

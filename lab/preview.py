@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from lab.freezing import Frozen, freeze
 from lab.obstacles import unpublished
 from lab.pilots import find_pilot
-from lab.state import open_lab, read_settings
+from lab.state import SandboxSettings, open_lab, read_settings
 from shared.charter import Arm, Charter
-from shared.confined import WithoutLandlock, audience, render
+from shared.confined import audience, render
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.play import Play
@@ -104,11 +104,12 @@ def _render(room: Room, frozen: Frozen, arm: Arm, unit: str | None) -> list[Rend
     where = f"pilots/{charter.pilot}"
     with scratch_in(room.workspace.lab) as scratch:
         rows, out = scratch / "rows.parquet", scratch / "rendered.parquet"
-        policy = read_settings(room.workspace).sandbox.without_landlock
-        if not _write_rows(frozen, play, unit, scratch, rows, policy):
+        sandbox = read_settings(room.workspace).sandbox
+        if not _write_rows(frozen, play, unit, scratch, rows, sandbox):
             return []
         template, place = read_text(frozen.files[play.template]), f"{where}, arm {arm.name}"
-        render(template, play.subject, rows, out, where=place, without_landlock=policy)
+        policy = sandbox.without_landlock
+        render(template, play.subject, rows, out, where=place, limits=sandbox.limits, without_landlock=policy)
         found = [
             Rendering(arm.name, str(row["unit"]), row["subject"], row["body"]) for row in pq.read_table(out).to_pylist()
         ]
@@ -116,13 +117,14 @@ def _render(room: Room, frozen: Frozen, arm: Arm, unit: str | None) -> list[Rend
 
 
 def _write_rows(
-    frozen: Frozen, play: Play, unit: str | None, scratch: Path, rows: Path, policy: WithoutLandlock
+    frozen: Frozen, play: Play, unit: str | None, scratch: Path, rows: Path, sandbox: SandboxSettings
 ) -> int:
     """Writes the audience's first units, or the one that is asked for, with the play's fields; returns how many."""
     charter, snapshot, selected = frozen.promise.charter, frozen.snapshot, scratch / "audience.parquet"
     where = f"pilots/{charter.pilot}/{play.audience}"
     sql = read_text(frozen.files[play.audience])
-    audience(sql, snapshot.tables(), selected, where=where, without_landlock=policy)
+    policy = sandbox.without_landlock
+    audience(sql, snapshot.tables(), selected, where=where, limits=sandbox.limits, without_landlock=policy)
     key = identifier(snapshot.contract(charter.population).primary_key)
     fields = "".join(f", p.{identifier(name)}" for name in play.fields if name != "unit")
     only = "" if unit is None else f"WHERE a.unit = {literal(unit)} "

@@ -55,7 +55,7 @@ class Reminder:
         return f"{self.pilot}: {self.who}, {self.what} ({days(self.days_left)} left)"
 
 
-def reminders(listed: list[Line], remind_days: int) -> list[Reminder]:
+def reminders(listed: list[Line], remind_days: int, now: datetime) -> list[Reminder]:
     """What is due, the most urgent first.
 
     A time box or a deadline is spoken of once it is `remind_days` away; what follows upon the end, from the end on.
@@ -64,11 +64,13 @@ def reminders(listed: list[Line], remind_days: int) -> list[Reminder]:
         Reminder(line.name, who, what, line.until, line.days_left, f"pilotplant {command}")
         for line in listed
         if line.until is not None and line.days_left is not None
-        for who, what, command in (_of_running if line.state == "running" else _of_ended)(
-            line, near=line.days_left <= remind_days
-        )
+        for who, what, command in _of(line, now, near=line.days_left <= remind_days)
     ]
     return sorted(found, key=lambda reminder: (reminder.until, reminder.pilot))
+
+
+def _of(line: Line, now: datetime, *, near: bool) -> Iterator[tuple[str, str, str]]:
+    return _of_running(line, near=near) if line.state == "running" else _of_ended(line, now, near=near)
 
 
 def _of_running(line: Line, *, near: bool) -> Iterator[tuple[str, str, str]]:
@@ -81,16 +83,17 @@ def _of_running(line: Line, *, near: bool) -> Iterator[tuple[str, str, str]]:
         yield requester, what, f"lab show {line.name}"
 
 
-def _of_ended(line: Line, *, near: bool) -> Iterator[tuple[str, str, str]]:
+def _of_ended(line: Line, now: datetime, *, near: bool) -> Iterator[tuple[str, str, str]]:
     charter = line.pilot.charter
     for key, money in line.open_reservations:
         what = f"settle or release the {money} held for {key}"
         yield charter.requester, what, f"lab spend {line.name} AMOUNT --settle {shlex.quote(key)}"
     if line.state == "decided":
         return
-    if not line.exposures:
-        return  # nothing can be recorded any more: it stops by itself
-    if not line.submitted:
+    if now < line.pilot.closes:
+        until = f"{line.pilot.closes:%Y-%m-%d %H:%M} UTC"
+        yield charter.requester, f"record what is late: it is taken until {until}", f"lab record {line.name} FILE"
+    elif not line.submitted:
         yield charter.requester, "analyse and submit: no decision by then is *stop*", f"lab analyse {line.name}"
     if near:
         what = "decide: no decision by then is *stop*" + ("" if line.submitted else "; nothing has been submitted yet")

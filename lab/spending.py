@@ -115,7 +115,7 @@ def _spend(room: Room, pilot: Pilot, amount: Decimal, purpose: str, key: str | N
                 raise key_taken(pilot, before)
             return Spent(identity, account(connection, pilot), repeated=True)
         _require_not_reserved(connection, pilot, identity)
-        pilot.require_open(room.now(), "costs")
+        pilot.require_open(room.now(), "costs", late=True)
         require_undecided(room, pilot)
         require_left(pilot, money, account(connection, pilot).left)
         keep_cost(connection, room, pilot, identity, money, purpose)

@@ -88,7 +88,8 @@ def unusable(frozen: Frozen) -> Iterator[BadInput]:
 
 def _is_trait(column: Column, key: str) -> bool:
     """Whether a column says something of a unit; a pseudonym of something else says what belongs together."""
-    return column.name not in {key, "unit"} and (column.printable or column.classification == "identifier")
+    told = column.printable or column.classification == "identifier"
+    return told and column.name != key and column.name.lower() != "unit"
 
 
 def _no_cluster(frozen: Frozen, _: str, column: Column) -> BadInput | None:

@@ -29,7 +29,7 @@ from shared.console import (
     write,
 )  # fmt: skip
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
-from shared.faults import fault
+from shared.faults import fault, no_file
 from shared.files import PRIVATE
 from shared.ledger import Head
 from shared.workspace import Workspace
@@ -119,12 +119,21 @@ def init_database(
 
 
 @app.command()
-def status(context: typer.Context, as_json: Json = False) -> Any:
-    """Show both environments, each by its own measures, and what waits for whom."""
+def status(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with exit code 3 where something is in trouble, for monitoring.")
+    ] = False,
+    as_json: Json = False,
+) -> Any:
+    """Show both environments, each by its own measures, what is in trouble, and what waits for whom."""
+    from factory.cli.group import settled
     from pilotplant.overview import overview
 
-    found = overview(session(context).workspace())
+    found = overview(settled(context))
     emit(as_json, found.as_json(), *found.lines())
+    if check and found.troubles:
+        raise typer.Exit(Refused.exit_code)
     return found
 
 
@@ -274,7 +283,7 @@ def _moment(text: str) -> datetime:
 
 
 def _crashed(error: Exception, *, as_json: bool) -> int:
-    found = fault(error)
+    found = fault(error) or no_file(error)
     if found is not None:
         return fail(found, as_json=as_json)
     crashed(error)

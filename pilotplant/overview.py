@@ -12,7 +12,7 @@ from lab.portfolio import measures as lab_measures
 from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
 from shared.clock import rfc3339
-from shared.console import counted, date_time, table
+from shared.console import counted, date_time, styled, table
 from shared.wording import days
 from shared.workspace import Workspace
 
@@ -48,6 +48,7 @@ class Overview:
         return [
             f"{self.workspace.root} · {mode} · {date_time(self.now)}",
             "",
+            *([styled("TROUBLE", "bold red"), *(f"  {told}" for told in self.troubles), ""] if self.troubles else []),
             "LAB, learning",
             *(f"  {one['pilot']}: {one['told']}" for one in self.lab["killed"]),
             *(f"  {line}" for line in learning(self.lab)),
@@ -56,6 +57,10 @@ class Overview:
             "  Decided: "
             + ", ".join(f"{count} {word}" for word, count in self.promotion["decisions"].items())
             + f"; {len(self.promotion['lapsed'])} lapsed",
+            *(
+                f"  Missed: {one['told']}; to try it again: a new charter that `follows` {one['pilot']}"
+                for one in self.promotion["missed"]
+            ),
             *(
                 f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
                 for one in self.promotion["waivers"]
@@ -73,6 +78,11 @@ class Overview:
             *(f"Due: {_due_line(due)}" for due in self.lab["due"]),
         ]
 
+    @property
+    def troubles(self) -> list[str]:
+        """What does not do what it should, each in a line."""
+        return [trouble["told"] for trouble in self.factory["troubles"]]
+
     def _waiting(self) -> list[Any]:
         rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]
         return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing waits for anybody."]
@@ -80,8 +90,12 @@ class Overview:
 
 def overview(workspace: Workspace) -> Overview:
     """The overview, now."""
-    found = asdict(factory_measures(workspace))
-    for release in found["releases"]:
+    measured = factory_measures(workspace)
+    found = asdict(measured)
+    found["plant"] = measured.plant.as_json() | {"told": f"The Factory {measured.plant}"}
+    found["troubles"] = [trouble.as_json() | {"told": str(trouble)} for trouble in measured.troubles]
+    for release, each in zip(found["releases"], measured.releases, strict=True):
+        release["paused"] = each.paused and asdict(each.paused) | {"told": str(each.paused)}
         release["next"] = rfc3339(release["next"]) if release["next"] else None
     room = open_lab(workspace)
     lab, gate = lab_measures(room), promotion_measures(workspace)
@@ -146,6 +160,7 @@ def _reliability(found: dict[str, Any]) -> list[str]:
     runs, states = found["runs"], found["releases_by_state"]
     last = date_time(found["last_run"]) if found["last_run"] else "never"
     lines = [
+        f"{found['plant']['told']}.",
         f"Releases: {states.get('live', 0)} live, {states.get('paused', 0)} paused; "
         f"runs: {runs.get('done', 0)} ok, {runs.get('failed', 0)} failed, {runs.get('refused', 0)} refused, "
         f"{runs.get('skipped', 0)} skipped; last run {last}",
@@ -158,4 +173,5 @@ def _reliability(found: dict[str, Any]) -> list[str]:
 
 def _release_line(release: dict[str, Any]) -> str:
     upcoming = f"next {date_time(release['next'])}" if release["next"] else "no next run"
-    return f"{release['name']}: {release['state']}, {release['messages']:,} messages written, {upcoming}"
+    state = release["paused"]["told"] if release["paused"] else release["state"]
+    return f"{release['name']}: {state}, {release['messages']:,} messages written, {upcoming}"

@@ -48,6 +48,7 @@ def soundness(workspace: Workspace, rooms: Mapping[str, Room | PilotPlantError])
     factory = rooms["factory"]
     if isinstance(factory, Room):
         result.hear("the warehouse", partial(integrity.problems, factory), "as it was loaded")
+        result.hear("the releases' packages", partial(integrity.package_problems, factory), "as they were attested")
     snapshots = _snapshots(workspace)
     if snapshots:
         said = f"{counted(len(snapshots), 'snapshot')}, each as published"

@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promotion.silence import Lapse, lapses, settle
+from promotion.lapses import Lapse, lapses
+from promotion.silence import settle
 from promotion.state import decisions, open_promotion
 from promotion.verification import enrolled_keys, verify
 from shared.attestation import Attestation, parse_attestation

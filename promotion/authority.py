@@ -26,8 +26,9 @@ class Occasion:
 
     @property
     def owner(self) -> str:
-        """The charter's owner."""
-        return self.charter.owner
+        """The charter's owner, as configs/people.yaml spells the address if it is there."""
+        found = self.people.find(self.charter.owner)
+        return found.email if found else self.charter.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ def against(who: str, on: Occasion, instead: str) -> Objection | None:
 def right_to_decide(who: str, on: Occasion) -> Right | Objection:
     """Whether a person may speak the owner's word now: the owner, or a delegate while the owner is away."""
     instead = _instead(who, on)
-    if who == on.owner:
+    if same_person(who, on.owner):
         objection = against(who, on, instead)
         return objection or Right(who)
     owner = on.people.find(on.owner)
     absence = owner.absence(on.day) if owner else None
-    if owner is None or who not in owner.delegates:
+    if owner is None or not _is_among(who, owner.delegates):
         return Objection(f"{who} does not own this decision", instead)
     if absence is None:
         return Objection(f"{who} is a delegate of {on.owner}, who is not away today", instead)
@@ -102,7 +103,7 @@ def second_signers(on: Occasion, first: str) -> tuple[str, ...]:
 
 def _instead(who: str, on: Occasion) -> str:
     others = [on.owner, *on.people.stand_ins(on.owner, on.day)]
-    able = [other for other in others if other != who and against(other, on, "") is None]
+    able = [other for other in others if not same_person(other, who) and against(other, on, "") is None]
     return f"{' or '.join(able)} decides it" if able else "revise with another owner"
 
 

@@ -88,15 +88,16 @@ def steps(workspace: Workspace, candidate: str, decision: Decision, found: OnDis
     if decision.word == "scale":
         line = f"lay candidate and attestation into the Factory's inbox, to become release {decision.release}"
         told.append(Step(Act.LAY_PACKAGE, package_path(workspace, candidate), line, found.package))
-    if decision.word == "revise":
-        line = f"open the draft of {decision.successor}, with its lineage and the alpha already spent"
+    if decision.successor is not None:
+        others = f", without arm `{decision.arm}`" if decision.arm else ""
+        line = f"open the draft of {decision.successor}{others}, with its lineage and the alpha already spent"
         told.append(Step(Act.OPEN_DRAFT, workspace.pilots / str(decision.successor), line, found.draft))
     return tuple(told)
 
 
 def look(workspace: Workspace, candidate: str, decision: Decision, envelope: bytes | None) -> OnDisk:
     """What is there already; before a decision is signed (None) only a draft can be."""
-    draft = decision.word == "revise" and (workspace.pilots / str(decision.successor)).exists()
+    draft = decision.successor is not None and (workspace.pilots / decision.successor).exists()
     if envelope is None:
         return OnDisk(draft=draft)
     handed_over = decision.word == "scale" and is_handed_over(package_path(workspace, candidate), envelope)

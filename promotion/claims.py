@@ -69,39 +69,59 @@ def against(claim: Claim, effect: Effect, least: float | None) -> str | None:
 
     `least` is the smallest difference that the charter calls one: a minimum effect, or a guardrail's margin.
     """
-    low, high = effect.low, effect.high
-    if low is None or high is None or not math.isfinite(low + high):
+    low, high, estimate = effect.low, effect.high, effect.estimate
+    if low is None or high is None or estimate is None or not math.isfinite(low + high):
         return None if claim.direction == "could-not-tell" else "the effect could not be computed"
     if claim.direction == "no-difference":
         if least is None:
             return "the charter names no smallest difference of this metric that would count as one"
         inside = -least < low and high < least
         return None if inside else f"its interval is not within the {least:g} that would count as a difference"
-    excluded = {"more": high <= 0, "less": low >= 0, "could-not-tell": False}[claim.direction]
-    return "its interval excludes that" if excluded else None
+    if claim.direction == "could-not-tell":
+        shown = shows(effect, least)
+        return None if shown == "could-not-tell" else f"its interval tells: {shown}"
+    if (high <= 0) if claim.direction == "more" else (low >= 0):
+        return "its interval excludes that"
+    other_way = (estimate <= 0) if claim.direction == "more" else (estimate >= 0)
+    return "the estimate does not point that way" if other_way else None
+
+
+def shows(effect: Effect, least: float | None) -> Direction:
+    """What an interval shows: a difference, that there is none of the size that would count as one, or neither."""
+    low, high = effect.low, effect.high
+    if low is None or high is None or not math.isfinite(low + high):
+        return "could-not-tell"
+    if low > 0:
+        return "more"
+    if high < 0:
+        return "less"
+    return "no-difference" if least is not None and -least < low and high < least else "could-not-tell"
 
 
 def _require_supported(case: Case, claim: Claim) -> None:
-    if claim.direction == "could-not-tell":
-        return
     early = hidden(case, read_settings(case.room.workspace))
     if early is not None:
+        if claim.direction == "could-not-tell":
+            return
         raise Refused(early, where="--claim", remedy="say could-not-tell, or what was learned with --insight TEXT")
     effect = case.evidence.effect(claim.arm, claim.metric)
     if effect is None or effect.estimate is None:
+        if claim.direction == "could-not-tell":
+            return
         raise Undecided(
             f"`{claim.told}` cannot be set against the evidence: {effect.problem if effect else 'no data'}",
             where="--claim",
             remedy=f"claim {claim.arm}:{claim.metric}=could-not-tell",
         )
-    why = against(claim, effect, _least(case.charter, claim.metric))
+    least = _least(case.charter, claim.metric)
+    why = against(claim, effect, least)
     if why is not None:
         [numbers] = _numbers(case, claim)
         raise Refused(
             f"the evidence contradicts `{claim.told}`: {numbers}; {why}",
             where=f"pilot {case.charter.pilot}, --claim",
             expected="a claim that the interval allows",
-            remedy=f"claim {claim.arm}:{claim.metric}=could-not-tell, or what the numbers show",
+            remedy=f"claim {claim.arm}:{claim.metric}={shows(effect, least)}, which is what the numbers show",
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from promotion.carrying import Decided, OnDisk, Step, carry_out, look, steps
+from promotion.choice import choice
 from promotion.drafting import Asked
 from promotion.enrolment import enrolled_key
 from promotion.intent import ToPropose, ToRepeat, ToSign, intend
@@ -34,6 +35,7 @@ class Preview:
         proposed: whether it would be a proposal, and wait for a second signature.
         repeated: whether the same was decided or proposed before.
         warnings: the findings that warned and failed.
+        choice: for *scale* the arms that could be scaled beside each other, in words.
     """
 
     decision: Decision
@@ -43,6 +45,7 @@ class Preview:
     proposed: bool
     repeated: bool
     warnings: tuple[Finding, ...]
+    choice: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -54,6 +57,7 @@ class Preview:
             "proposed": self.proposed,
             "repeated": self.repeated,
             "warnings": [one.name for one in self.warnings],
+            "choice": list(self.choice),
         }
 
 
@@ -79,18 +83,20 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
     for who in (asked.who,) if isinstance(intent, ToPropose) else (GATE, asked.who):
         require_here(workspace, who)
     if isinstance(intent, ToPropose):
-        warned = _warned(intent)
         return Preview(
-            intent.decision, (asked.who,), None, (), proposed=True, repeated=intent.repeated, warnings=warned
-        )
+            intent.decision, (asked.who,), None, (), proposed=True, repeated=intent.repeated,
+            warnings=_warned(intent), choice=_choice(intent),
+        )  # fmt: skip
     case = intent.sitting.case
     names = (GATE, enrolled_key(workspace, GATE).key_id), (asked.who, enrolled_key(workspace, asked.who).key_id)
     predicate = _predicate(intent, asked, *(key_id for _, key_id in names))
     digest = digest_named(case.candidate)
     planned = steps(workspace, digest, intent.decision, look(workspace, digest, intent.decision, None))
     signers = tuple(dict.fromkeys(one.name for one in predicate.signatories))
-    warned = failed_warnings(predicate.findings)
-    return Preview(intent.decision, signers, predicate, planned, proposed=False, repeated=False, warnings=warned)
+    return Preview(
+        intent.decision, signers, predicate, planned, proposed=False, repeated=False,
+        warnings=failed_warnings(predicate.findings), choice=_choice(intent),
+    )  # fmt: skip
 
 
 def _repetition(workspace: Workspace, intent: ToRepeat) -> Preview:
@@ -101,6 +107,14 @@ def _repetition(workspace: Workspace, intent: ToRepeat) -> Preview:
     planned = steps(workspace, row.candidate, said.decision, found)
     warned = failed_warnings(said.findings)
     return Preview(said.decision, (), None, planned, proposed=False, repeated=True, warnings=warned)
+
+
+def _choice(intent: ToSign | ToPropose) -> tuple[str, ...]:
+    """What whoever scales one of several arms should see of the others."""
+    if intent.decision.word != "scale":
+        return ()
+    sitting = intent.sitting
+    return tuple(choice(sitting.case, sitting.judgement.admitted))
 
 
 def _warned(intent: ToPropose) -> tuple[Finding, ...]:

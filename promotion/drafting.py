@@ -22,7 +22,8 @@ class Asked:
     Attributes:
         who: the person who speaks.
         claim, context: what was learned as a claim on one metric, and where it holds, in the place of `insight`.
-        changes: for revise: the fields that are to change, as `--change` takes them.
+        changes: for a successor: the fields that are to change, as `--change` takes them.
+        revise: for scale: whether a successor goes on with the other arms.
         passphrase, gate_passphrase: of their key and of the gate's; None in a rehearsal.
     """
 
@@ -36,6 +37,7 @@ class Asked:
     changes: tuple[str, ...] = ()
     claim: str | None = None
     context: str | None = None
+    revise: bool = False
 
 
 def require_word(given: str) -> Word:
@@ -61,20 +63,26 @@ def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -
             where="--insight",
             remedy="add --claim METRIC=DIRECTION (more, less, no-difference, could-not-tell), or --insight TEXT",
         )
-    arm = release = successor = None
+    arm = release = None
     if asked.word == "scale":
         arm = asked.arm or _only_arm(case)
         charter.play(arm)
         release = charter.release(arm)
     elif asked.arm is not None:
         raise BadInput(f"--arm goes with *scale*, not with *{asked.word}*", where="--arm", remedy="leave --arm away")
-    if asked.changes and asked.word != "revise":
+    revises = _revises_others(case, asked) or asked.word == "revise"
+    if asked.changes and not revises:
         raise BadInput(
-            f"--change goes with *revise*, not with *{asked.word}*", where="--change", remedy="leave it away"
+            f"--change goes with *revise*, or with --revise, not with *{asked.word}*",
+            where="--change",
+            remedy="leave it away",
         )
+    if asked.revise and any(change.strip().startswith("arms") for change in asked.changes):
+        raise BadInput(
+            "with --revise the successor has other arms than this pilot", where="--change",
+            remedy="change its arms in its draft",
+        )  # fmt: skip
     changes = tuple(str(change) for change in parse_changes(asked.changes, charter))
-    if asked.word == "revise":
-        successor = successor_name(charter.pilot)
     return Decision(
         word=asked.word,
         owner=asked.who,
@@ -83,10 +91,23 @@ def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -
         arm=arm,
         release=release,
         insight=asked.insight,
-        successor=successor,
+        successor=successor_name(charter.pilot) if revises else None,
         stands_in=stands_in,
         changes=changes,
     )
+
+
+def _revises_others(case: Case, asked: Asked) -> bool:
+    """Whether arms that are not scaled go on in a successor."""
+    if asked.revise and asked.word != "scale":
+        raise BadInput(f"--revise goes with *scale*, not with *{asked.word}*", where="--revise", remedy="leave it away")
+    if asked.revise and len(case.charter.treatments) == 1:
+        raise BadInput(
+            "there is no arm beside the one that is scaled",
+            where="--revise",
+            remedy="leave it away; or decide *revise*",
+        )
+    return asked.revise
 
 
 def _only_arm(case: Case) -> str:

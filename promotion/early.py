@@ -16,7 +16,7 @@ SILENT = frozenset({
     "randomised", "analysis_unit", "time_box", "weekdays_complete", "evidence_fresh", "sample_planned", "sample_ratio",
     "sample_ratio_by_day", "sample_ratio_by_segment", "multiple_exposure", "outcomes_after_exposure", "recording_gaps",
     "traits_known", "pre_period_balance", "data_quality", "aa_fresh", "budget_kept", "owner_entitled",
-    "preflight_signed", "shadow_run",
+    "preflight_signed", "shadow_run", "audience_tested",
     "contract_compatible", "factory_table", "data_fresh", "no_personal_data", "contact_pressure", "no_clash",
     "holdout_kept", "kill_switch", "spend_reconciled", "human_step", "rollout_declared",
 })  # fmt: skip

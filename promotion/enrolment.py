@@ -68,7 +68,7 @@ def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotat
     if role == "factory":
         public = public or _laid_out(workspace)
     if role == "owner":
-        read_people(workspace).get(name)
+        name = read_people(workspace).get(name).email
     held = keyring(room.entries(), workspace).keys.get(name, ())
     before = held[-1] if held else None
     given = None if public is None else _given(workspace, public, name, role)

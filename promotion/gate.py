@@ -43,6 +43,11 @@ class Judgement:
         return {arm: self.verdict_on(arm) for arm in self.arms}
 
     @property
+    def admitted(self) -> list[str]:
+        """The arms that may be scaled."""
+        return [arm for arm, verdict in self.verdicts.items() if verdict == "admit"]
+
+    @property
     def verdict(self) -> Verdict:
         """The best verdict on any arm: `admit` where at least one may be scaled; without arms never."""
         if not self.arms:

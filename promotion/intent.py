@@ -148,8 +148,8 @@ def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decis
     if decision.word == "scale":
         early = hidden(case, sitting.settings)
         _require_admission(masked(judgement, early) if early else judgement, str(decision.arm))
-    if decision.word == "revise":
-        require_free(case.room.workspace, case.charter.pilot, str(decision.successor))
+    if decision.successor is not None:
+        require_free(case.room.workspace, case.charter.pilot, decision.successor)
 
 
 def _require_admission(judgement: Judgement, arm: str) -> None:
@@ -171,7 +171,8 @@ def _again(case: Case, asked: Asked, attestation: Attestation) -> ToRepeat:
     second = {one.name for one in attestation.predicate.signatories if one.role == "owner"} - {before.owner}
     if asked.who in second:
         asked = replace(asked, who=before.owner, reason=before.reason, insight=asked.insight or before.insight)
-        asked = replace(asked, changes=asked.changes or before.changes)
+        others_go_on = before.arm is not None and before.successor is not None
+        asked = replace(asked, changes=asked.changes or before.changes, revise=asked.revise or others_go_on)
     if not before.same_as(draft_decision(case, asked)):
         raise Refused(
             f"it was decided before: {before.word} by {before.owner} at {before.at} ({before.reason})",

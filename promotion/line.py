@@ -8,8 +8,8 @@ from typing import Any
 
 from promotion.case import Case
 from promotion.fingerprint import Fingerprint, fingerprint, read_fingerprint
+from promotion.lapses import lapses
 from promotion.nonces import REGISTERED
-from promotion.silence import lapses
 from promotion.state import open_promotion
 from shared.charter import Promise
 from shared.intake import latest

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from promotion.silence import settle
 from promotion.state import open_promotion
 from shared.digests import canonical
+from shared.errors import BadInput
 from shared.ledger import Entry, legible
 from shared.tabular import csv_text
 from shared.workspace import Workspace
@@ -38,10 +40,18 @@ class Log:
 
 
 def read_log(workspace: Workspace, subject: str | None = None) -> Log:
-    """The gate's ledger, or its entries on one subject."""
+    """The gate's ledger, or its entries on one subject; raises BadInput for one that it has nothing on."""
     room = open_promotion(workspace)
     settle(room)
     with room.transaction() as connection:
         found = legible(connection, room.entries_table)
     chosen = tuple(entry for entry in found if subject in {None, entry.subject})
+    if subject is not None and not chosen:
+        close = difflib.get_close_matches(subject, {entry.subject for entry in found}, n=1)
+        raise BadInput(
+            f"the gate's ledger has no entry on `{subject}`",
+            where="promote log",
+            expected="the name of a pilot that was registered, or of a key",
+            remedy=f"did you mean `{close[0]}`?" if close else "see all entries: pilotplant promote log",
+        )
     return Log(chosen, tuple(room.problems()))

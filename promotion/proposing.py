@@ -134,7 +134,7 @@ def require_second(found: SignedProposal, decision: Decision, on: Occasion, who:
     objection = against(who, on, f"{' or '.join(others)} may sign" if others else "have somebody else entitled")
     if objection is not None:
         raise Refused(objection.reason, where=f"pilot {on.charter.pilot}", remedy=objection.remedy)
-    if (decision.word, decision.arm) != (made.word, made.arm):
+    if (decision.word, decision.arm, decision.successor) != (made.word, made.arm, made.successor):
         raise Refused(
             f"{made.owner} has proposed {said(made)} on {made.at} ({made.reason}); a second signature is for the same",
             where=f"pilot {on.charter.pilot}, proposal {found.signed.digest}",
@@ -155,8 +155,9 @@ def require_last(connection: sa.Connection, room: Room, pilot: str, digest: str)
 
 
 def said(decision: Decision) -> str:
-    """A decision as it is typed: its word, and the arm."""
-    return decision.word + (f" --arm {decision.arm}" if decision.arm else "")
+    """A decision as it is typed: its word, the arm, and whether the others go on."""
+    others = " --revise" if decision.arm and decision.successor else ""
+    return decision.word + (f" --arm {decision.arm}" if decision.arm else "") + others
 
 
 def to_type(pilot: str, decision: Decision, who: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.case import Case
+from promotion.lapses import lapse_of
 from promotion.policy import Policy
 from promotion.portfolio import outcome
 from promotion.proposing import require_last
-from promotion.silence import lapse_of
 from promotion.state import decisions
 from shared.attestation import Attestation, parse_attestation
 from shared.crashpoints import Point, reach

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from shared.columns import Moment, Text, Whole
 from shared.ledger import ledger_table
 from shared.room import Room, open_room
 from shared.workspace import Workspace
@@ -16,18 +17,18 @@ ledger = ledger_table(metadata)
 promises = sa.Table(
     "promises",
     metadata,
-    sa.Column("digest", sa.String, primary_key=True),
-    sa.Column("pilot", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),  # by the gate's clock
-    sa.Column("ledger_seq", sa.Integer, nullable=False),
-    sa.Column("ledger_hash", sa.String, nullable=False),
+    sa.Column("digest", Text, primary_key=True),
+    sa.Column("pilot", Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),  # by the gate's clock
+    sa.Column("ledger_seq", Whole, nullable=False),
+    sa.Column("ledger_hash", Text, nullable=False),
 )
 decisions = sa.Table(
     "decisions",
     metadata,
-    sa.Column("pilot", sa.String, primary_key=True),
-    sa.Column("candidate", sa.String, nullable=False, unique=True),
-    sa.Column("at", sa.String, nullable=False),
+    sa.Column("pilot", Text, primary_key=True),
+    sa.Column("candidate", Text, nullable=False, unique=True),
+    sa.Column("at", Moment, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False),
 )
 

@@ -1,10 +1,13 @@
-"""Succession: *revise* opens a draft that continues the pilot, with its lineage and the alpha already spent."""
+"""Succession: *revise* opens a draft that continues the pilot, with its lineage and the alpha already spent.
+
+So does *scale* of one arm of several, where its owner asks for it, with the other arms.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +77,41 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
     length = charter.time_box.end - charter.time_box.start
     wait = charter.decide_by - charter.time_box.end
     content["pilot"] = decision.successor
-    content["time_box"] |= {"start": start, "end": start + length}
+    # What is scaled has been found out; the successor goes on with the others.
+    content["arms"] = [arm for arm in content["arms"] if arm["name"] != decision.arm]
+    moved = {name: day + (start - charter.time_box.start) for name, day in _days(charter).items()}
+    content["time_box"] |= moved
     content["decide_by"] = start + length + wait
     content = applied(content, parse_changes(decision.changes, charter))
     content["follows"] = {
         "pilot": charter.pilot,
         "candidate": digest_named(candidate),
-        "change": decision.reason + (f" ({'; '.join(decision.changes)})" if decision.changes else ""),
+        "change": _change(decision),
         "alpha_spent": spent_by(charter),
     }
     # In one line: a reason of several would go on as YAML where the comment ends.
-    head = f"# Revises {charter.pilot}: {line(' '.join(decision.reason.split()))}\n"
+    without = f", but for its arm {decision.arm}, which was scaled" if decision.arm else ""
+    head = f"# Revises {charter.pilot}{without}: {line(' '.join(decision.reason.split()))}\n"
     (folder / "charter.yaml").write_text(
         head + yaml.safe_dump(_shown(content), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
-    for arm in charter.treatments:
+    for arm in (arm for arm in charter.treatments if arm.name != decision.arm):
         for name in arm.play.files if arm.play else ():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.file(name), folder / name)
+
+
+def _change(decision: Decision) -> str:
+    """What is different, as the charter says it: of a pilot with a scaled arm the reason is that of scaling."""
+    said = f"arm {decision.arm} was scaled, and the others go on" if decision.arm else decision.reason
+    return said + (f" ({'; '.join(decision.changes)})" if decision.changes else "")
+
+
+def _days(charter: Charter) -> dict[str, date]:
+    """Every day that the time box names."""
+    box = charter.time_box
+    named = {"start": box.start, "end": box.end, "enrol_until": box.enrol_until, "record_until": box.record_until}
+    return {name: day for name, day in named.items() if day is not None}
 
 
 def _shown(value: Any) -> Any:

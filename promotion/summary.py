@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from promotion.case import Case
+from promotion.choice import choice
 from promotion.early import hidden
 from promotion.failed_warnings import told as warnings_told
 from promotion.gate import Judgement
 from promotion.judging import judge_named, promises
+from promotion.lapses import lapses
 from promotion.line import fates, recorded_line
 from promotion.lineage import amendments
 from promotion.policy import read_settings
 from promotion.recording import recorded
-from promotion.silence import lapses
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
@@ -175,7 +176,7 @@ def _state(case: Case) -> str:
 
 
 def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section, ...]:
-    effects = () if early else _effects(case)
+    effects = () if early else (*_effects(case), *choice(case, judgement.admitted))
     return (_promised(case), _found(case, judgement, effects), _money(case, judgement), _before(case))
 
 
@@ -301,11 +302,13 @@ def _next(case: Case, judgement: Judgement) -> tuple[Step, ...]:
     typed = f'pilotplant promote decide {pilot} {{}} --as {owner} --reason "why, in a sentence"'
     several = read_settings(case.room.workspace).signatures_min.of(case.charter.risk_tier) > 1
     once_more = ", once a second person has signed it too" if several else ""
-    admitted = [arm for arm, verdict in judgement.verdicts.items() if verdict == "admit"]
+    others = f"; with --revise the other arms go on in a draft {successor_name(pilot)}"
+    others = others if len(case.charter.treatments) > 1 else ""
     scale = [
-        Step("scale", f"{arm} is handed over to the Factory as release {case.charter.release(arm)}{once_more}",
+        Step("scale",
+             f"{arm} is handed over to the Factory as release {case.charter.release(arm)}{once_more}{others}",
              typed.format(f"scale --arm {arm}"))
-        for arm in admitted
+        for arm in judgement.admitted
     ] or [Step("scale", "not now: the gate admits no arm", None)]  # fmt: skip
     after = f"a draft {successor_name(pilot)} is opened in the Lab, which is tested at less alpha"
     return (

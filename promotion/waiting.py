@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from promotion.authority import deciders
 from promotion.case import Case
 from promotion.intake import open_case
+from promotion.lapses import lapses, missed
 from promotion.looks import warnings_seen
 from promotion.policy import GateSettings, read_settings
 from promotion.proposing import Proposed, pending, said, to_type
 from promotion.reception import receptions
-from promotion.silence import lapses, settle
+from promotion.silence import settle
 from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
 from promotion.waivers import WAIVED
@@ -67,8 +68,8 @@ def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, 
     charter = case.charter
     on = occasion(case, settings.policy(charter.risk_tier))
     proposed = pending(case, on) if settings.signatures_min.of(charter.risk_tier) > 1 else None
-    able = list(deciders(on)) or [charter.owner]
-    if reader is not None and reader not in {charter.owner, *able, *(proposed.others if proposed else ())}:
+    able = list(deciders(on)) or [on.owner]
+    if reader is not None and reader not in {on.owner, *able, *(proposed.others if proposed else ())}:
         return None
     left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
     return {
@@ -117,6 +118,7 @@ def measures(workspace: Workspace) -> dict[str, Any]:
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waits,
         "lapsed": [lapse.as_json() for lapse in lapses(room).values()],
+        "missed": [lapse.as_json() | {"told": lapse.told()} for lapse in missed(room)],
         "waivers": _standing(room),
         "handed_over": [one.as_json() for one in receptions(workspace)],
     }

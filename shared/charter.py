@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
 
 from shared.assignment import WorkspaceHoldout
+from shared.contracts import COLUMN
 from shared.digests import digest_json
 from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric
@@ -29,11 +30,11 @@ AMENDMENT_REASON_MIN = 10
 UNRELATED_REASON_MIN = 10
 # The rules by which promises are frozen, computed and judged from this build on. A promise keeps those it was first
 # registered under, through all its amendments.
-RULES: Literal[2] = 2
+RULES: Literal[3] = 3
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+ColumnName = Annotated[str, Field(pattern=COLUMN)]
 
 
 class Hypothesis(Part):
@@ -141,12 +142,15 @@ class TimeBox(Part):
         timezone: where the days begin, an IANA name like Europe/Berlin.
         enrol_until: the day from which on no unit begins any more, so that each can be watched as long as a metric with
             a window asks; None where units begin until the end.
+        record_until: the day from which on nothing of the time box may be recorded any more, for systems that report
+            late; None where that is its end. When something happened is held to the time box all the same.
     """
 
     start: date
     end: date
     timezone: TimeZone = "UTC"
     enrol_until: date | None = Field(default=None, exclude_if=lambda day: day is None)
+    record_until: date | None = Field(default=None, exclude_if=lambda day: day is None)
 
     @model_validator(mode="after")
     def _whole_weeks(self) -> TimeBox:
@@ -160,6 +164,8 @@ class TimeBox(Part):
             )
         if self.enrol_until is not None and not self.start < self.enrol_until <= self.end:
             raise ValueError(f"`enrol_until` ({self.enrol_until}) is not within {self.start} to {self.end}")
+        if self.record_until is not None and self.record_until < self.end:
+            raise ValueError(f"`record_until` ({self.record_until}) is before the time box ends ({self.end})")
         return self
 
     def moment(self, day: date) -> datetime:
@@ -175,6 +181,11 @@ class TimeBox(Part):
     def ends(self) -> datetime:
         """The first moment outside again."""
         return self.moment(self.end)
+
+    @property
+    def closes(self) -> datetime:
+        """The first moment from which on nothing is recorded any more."""
+        return self.ends if self.record_until is None else self.moment(self.record_until)
 
     @property
     def enrolled(self) -> datetime | None:
@@ -272,6 +283,8 @@ class Charter(Part):
         decide_by: the day by whose end the owner has decided; silence is *stop*.
         follows: for a further attempt at what earlier pilots tried: its lineage; or why it is none of theirs.
         synthetic: whether the units are made up; such a pilot is scaled in a rehearsal only.
+        exposure: `once` where each unit is reached a single time, as by one mail: then no day of the week has to be in
+            the data, nothing can wear off by being seen again, and silence between outcomes is no gap.
     """
 
     schema_version: Literal[1]
@@ -303,6 +316,7 @@ class Charter(Part):
     value: Value | None = Field(default=None, exclude_if=lambda value: value is None)
     follows: Lineage | None = None
     synthetic: bool = False
+    exposure: Literal["once", "repeated"] = Field(default="repeated", exclude_if=lambda how: how == "repeated")
 
     @field_validator("follows", mode="before")
     @classmethod
@@ -338,8 +352,14 @@ class Charter(Part):
         for said, columns in (("covariates", self.covariates), ("segments", self.segments), ("sources", self.sources)):
             if len(set(columns)) < len(columns):
                 raise ValueError(f"`{said}` names something twice")
+        return self
+
+    @model_validator(mode="after")
+    def _is_decided_on_all_of_it(self) -> Charter:
         if self.decide_by < self.time_box.end:
             raise ValueError(f"decide_by ({self.decide_by}) is before the time box ends ({self.time_box.end})")
+        if self.time_box.record_until is not None and self.decide_by < self.time_box.record_until:
+            raise ValueError(f"decide_by ({self.decide_by}) is before `record_until` ({self.time_box.record_until})")
         return self
 
     @model_validator(mode="after")
@@ -488,7 +508,7 @@ class Promise(Part):
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # What was promised before promises said so keeps its digest.
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
-    rules: Literal[1, 2] = Field(default=1, exclude_if=lambda rules: rules == 1)
+    rules: Literal[1, 2, 3] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
     @property
     def digest(self) -> str:

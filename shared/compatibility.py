@@ -48,8 +48,8 @@ def changes(before: Contract, now: Contract) -> tuple[Change, ...]:
 def _of_table(before: Contract, now: Contract) -> Iterator[Change]:
     if before.table != now.table:
         yield _change(None, "breaking", f"the table is `{now.table}`, and was `{before.table}`")
-    if before.primary_key != now.primary_key:
-        told = f"rows are told apart by `{now.primary_key}`, and were by `{before.primary_key}`"
+    if before.key != now.key:
+        told = f"rows are told apart by `{', '.join(now.key)}`, and were by `{', '.join(before.key)}`"
         yield _change(None, "breaking", told)
     if now.minimum_rows < before.minimum_rows:
         yield _change(
@@ -81,6 +81,8 @@ def _of_column(before: Column, now: Column) -> Iterator[Change]:
     yield from _of_range(before, now, "min_length", "least length", sign=1)
     yield from _of_range(before, now, "max_length", "largest length", sign=-1)
     yield from _of_pattern(before, now)
+    if before.format != now.format:
+        yield _change(now, "risky", f"its format is {_or_none(now.format)}, and was {_or_none(before.format)}")
     yield from _of_values(before, now)
     if before.description != now.description:
         told = (

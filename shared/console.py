@@ -133,7 +133,9 @@ def _print(console: Console, text: Text) -> None:
 
 
 def _write_json(payload: dict[str, Any]) -> None:
-    write(json_text(json.dumps(payload, indent=2, default=_plain, ensure_ascii=False)) + "\n")
+    # JSON has a form of its own for what a terminal of another encoding cannot show.
+    plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    write(json_text(json.dumps(payload, indent=2, default=_plain, ensure_ascii=plain)) + "\n")
 
 
 def write(text: str) -> None:
@@ -254,5 +256,6 @@ def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | N
     given = os.environ.get(passphrase_variable(name))
     if given or not sys.stdin.isatty():
         return given
-    answer: str = typer.prompt(f"Passphrase of {line(name)}'s key", hide_input=True, confirmation_prompt=new, err=True)
+    of = f"Passphrase of {line(name)}'s key" + (" (four words or more)" if new else "")
+    answer: str = typer.prompt(of, hide_input=True, confirmation_prompt=new, err=True)
     return answer

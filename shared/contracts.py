@@ -2,8 +2,11 @@
 
 The YAML models below hold the part of the standard that is enforced here, under the standard's own names. Any other
 key is an error rather than a promise that nobody checks. Only `description`, `transformDescription`, `status`,
-`dimension`, `severity`, `unit` of a quality rule and `format` are taken without being enforced: the standard means them
-for people. Of the service levels there is `frequency`, how often the table is renewed: an older one is out of date.
+`dimension`, `severity` and `unit` of a quality rule are taken without being enforced: the standard means them for
+people. Of the service levels there is `frequency`, how often the table is renewed: an older one is out of date.
+
+`physicalName` of a property is what files call the column, where that is no plain word; everywhere else it has its
+`name`. Several properties with `primaryKey` tell the rows apart together, in the order of `primaryKeyPosition`.
 
 `classification` of a property decides what a snapshot for the Lab may show of it:
 
@@ -40,6 +43,7 @@ from pydantic import (
 
 from shared.errors import BadInput
 from shared.exact import Number, exact
+from shared.formats import date_format, string_pattern
 from shared.generalisation import Generalisation
 from shared.yamlfile import read_yaml
 
@@ -47,6 +51,8 @@ ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestam
 Classification = Literal["identifier", "personal", "restricted", "public"]
 Value = str | int | float | bool
 HOURS_PER_DAY = 24
+# What a column may be called, here and wherever it is named.
+COLUMN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 
 _DUCKDB_TYPES: dict[ColumnType, str] = {
     "string": "VARCHAR",
@@ -90,6 +96,10 @@ class Column:
     pattern: str | None = None
     """A regular expression that must match somewhere in the text (RE2; anchor it to match all of it)."""
     valid_values: tuple[Value, ...] | None = None
+    format: str | None = None
+    """How a date or timestamp is written in files, or what a string is (see `shared.formats`)."""
+    physical: str | None = field(default=None, compare=False)
+    """What files call the column, where that is another name."""
     generalise: Generalisation | None = None
     """How coarse a `restricted` column is shown; without it, it is redacted."""
     description: str | None = field(default=None, compare=False)
@@ -114,23 +124,66 @@ class Contract:
     name: str
     version: str
     table: str
-    primary_key: str
-    """The name of the column that tells the rows apart; it is required and unique."""
+    key: tuple[str, ...]
+    """The names of the columns that tell the rows apart, all required; a single one is unique."""
     columns: tuple[Column, ...]
     minimum_rows: int = 1
     max_age_days: float | None = None
     """How old the table may be; None where the contract does not say."""
 
     @property
+    def primary_key(self) -> str:
+        """The one column that tells the rows apart; raises BadInput where these are several."""
+        if len(self.key) > 1:
+            raise BadInput(
+                f"the rows of table `{self.table}` are told apart by {len(self.key)} columns together: "
+                + ", ".join(self.key),
+                where=f"the contract {self.name}",
+                expected="one column that names the unit",
+                remedy="use a table with one row per customer",
+            )
+        return self.key[0]
+
+    @property
     def told(self) -> tuple[str, ...]:
         """The columns that say something of a row and are published, in order: neither its id nor a pseudonym."""
-        own = {self.primary_key, "unit"}
-        return tuple(column.name for column in self.columns if column.printable and column.name not in own)
+        own = {*self.key, "unit"}
+        return tuple(c.name for c in self.columns if c.printable and c.name not in own and c.name.lower() != "unit")
 
 
 def load_contract(path: Path) -> Contract:
     """The contract in an ODCS file; raises BadInput with file and line."""
     return _contract(read_yaml(path, Document, as_it_is=True))
+
+
+def load_new_contract(path: Path) -> Contract:
+    """The same of a file that people write: also refuses what nobody would keep, and names that are used inside.
+
+    What was frozen or published by an earlier build is read without these rules.
+    """
+    document = read_yaml(path, Document)
+    for at, column in enumerate(document.objects[0].properties):
+        if problem := _not_kept(column):
+            raise BadInput(problem[0], where=f"{path}, column {at + 1} (`{column.name}`)", remedy=problem[1])
+    return _contract(document)
+
+
+def _not_kept(column: Property) -> tuple[str, str] | None:
+    """What is wrong with a column of a new contract, and the remedy."""
+    if column.name.startswith("_"):
+        return (
+            "names that begin with `_` are used inside",
+            f"name it `{column.name.strip('_') or 'column'}`, and say `physicalName: {column.name}` for the files",
+        )
+    given = column.logicalTypeOptions.format
+    try:
+        if given is not None and column.logicalType == "string":
+            string_pattern(given)
+        elif given is not None:
+            date_format(given, with_time=column.logicalType == "timestamp")
+    except ValueError as error:
+        return str(error), "correct `format` of its logicalTypeOptions"
+    return None
 
 
 def parse_contract(document: Any, *, where: str) -> Contract:
@@ -160,7 +213,7 @@ def _wrong_with(pattern: str) -> str | None:
 
 
 def _name(value: Any) -> str:
-    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value)):
+    if not (isinstance(value, str) and re.fullmatch(COLUMN, value)):
         raise ValueError("a name must be letters, digits and underscores, must not start with a digit, at most 63 long")
     return value
 
@@ -246,10 +299,12 @@ class Property(_Part):
     """A column, as the standard writes it."""
 
     name: Name
+    physicalName: Text | None = None
     logicalType: ColumnType
     required: StrictBool = False
     unique: StrictBool = False
     primaryKey: StrictBool = False
+    primaryKeyPosition: Annotated[StrictInt, Field(ge=-1)] = -1
     classification: Classification = "public"
     description: Text | None = None
     transformDescription: Text | None = None
@@ -306,12 +361,28 @@ class Object(_Part):
         if self.physicalName not in {None, self.name}:
             raise ValueError("physicalName must be left out or equal name: a table has one name here")
         lowered = [column.name.lower() for column in self.properties]
-        for column in lowered:
-            if lowered.count(column) > 1:
+        # A file may call a column by either of its names.
+        called = lowered + [
+            column.physicalName.lower()
+            for column in self.properties
+            if column.physicalName and column.physicalName.lower() != column.name.lower()
+        ]
+        for column in called:
+            if called.count(column) > 1:
                 raise ValueError(f"the column {column} is given twice (DuckDB does not tell capitals apart)")
-        if sum(column.primaryKey for column in self.properties) != 1:
-            raise ValueError("exactly one property must have `primaryKey: true`")
+        keys = [column for column in self.properties if column.primaryKey]
+        if not keys:
+            raise ValueError("a property must have `primaryKey: true`, or several that tell the rows apart together")
+        places = sorted(column.primaryKeyPosition for column in keys)
+        if len(keys) > 1 and places != list(range(1, len(keys) + 1)):
+            raise ValueError("of several properties with `primaryKey` each has its `primaryKeyPosition`: 1, 2, …")
         return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the key's columns, in their order."""
+        keys = [column for column in self.properties if column.primaryKey]
+        return tuple(column.name for column in sorted(keys, key=lambda column: column.primaryKeyPosition))
 
 
 class ServiceLevel(_Part):
@@ -353,8 +424,8 @@ def _contract(document: Document) -> Contract:
         name=document.name,
         version=document.version,
         table=table.name,
-        primary_key=next(column.name for column in table.properties if column.primaryKey),
-        columns=tuple(_column(column) for column in table.properties),
+        key=table.keys,
+        columns=tuple(_column(column, alone=len(table.keys) == 1) for column in table.properties),
         minimum_rows=table.quality[0].mustBeGreaterOrEqualTo if table.quality else 1,
         max_age_days=_days(document.slaProperties[0]) if document.slaProperties else None,
     )
@@ -364,19 +435,22 @@ def _days(level: ServiceLevel) -> float:
     return level.value / (1 if level.unit.startswith("d") else HOURS_PER_DAY)
 
 
-def _column(given: Property) -> Column:
+def _column(given: Property, *, alone: bool) -> Column:
+    """A column's rules; `alone` says whether a key is one column, whose values are then unique."""
     options = given.logicalTypeOptions
     return Column(
         name=given.name,
         type=given.logicalType,
         required=given.required or given.primaryKey,
-        unique=given.unique or given.primaryKey,
+        unique=given.unique or (given.primaryKey and alone),
         classification=given.classification,
         minimum=options.minimum,
         maximum=options.maximum,
         min_length=options.minLength,
         max_length=options.maxLength,
         pattern=options.pattern,
+        format=options.format,
+        physical=given.physicalName,
         valid_values=given.valid_values,
         generalise=given.generalise,
         description=given.description,

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.columns import Whole
 from shared.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
 from shared.faults import fault
 
@@ -69,7 +70,7 @@ def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: in
 
 def version_table(metadata: sa.MetaData) -> sa.Table:
     """The table that says by which version of the tables a database was made."""
-    return sa.Table("schema", metadata, sa.Column("version", sa.Integer, nullable=False), extend_existing=True)
+    return sa.Table("schema", metadata, sa.Column("version", Whole, nullable=False), extend_existing=True)
 
 
 def shown(engine: sa.Engine) -> str:
@@ -82,6 +83,10 @@ def translated(engine: sa.Engine) -> Iterator[None]:
     """Says in words what the machine or PostgreSQL has against a statement; what else is raised passes through."""
     try:
         yield
+    except Damaged as error:
+        # A value that is none of its column's type does not know in which database it lies.
+        error.where = error.where or _place(engine)
+        raise
     except sa.exc.DBAPIError as error:
         told = _fault(error, engine) or _told(error, engine)
         if told is None:
@@ -95,8 +100,12 @@ def sqlite_file(engine: sa.Engine) -> Path | None:
 
 
 def _fault(error: sa.exc.DBAPIError, engine: sa.Engine) -> Fault | None:
+    return fault(error, _place(engine))
+
+
+def _place(engine: sa.Engine) -> str:
     file = sqlite_file(engine)
-    return fault(error, str(file) if file else shown(engine))
+    return str(file) if file else shown(engine)
 
 
 def _told(error: sa.exc.DBAPIError, engine: sa.Engine) -> PilotPlantError | None:

@@ -33,8 +33,9 @@ class Decision(_Record):
         stands_in: for a delegate's word: in whose place, and why; None for that of the charter's owner.
         arm, release: for *scale*: what is handed over, and the name of the release it becomes.
         insight: for *stop* always, else where one was given: what was learned.
-        successor: for *revise*: the draft that follows.
-        changes: for *revise*: what the owner wants changed, like `sample.units_per_arm=4000`.
+        successor: the draft that follows: of the pilot for *revise*; for *scale*, where the owner asked for it, of the
+            arms that are not scaled.
+        changes: for that draft: what the owner wants changed, like `sample.units_per_arm=4000`.
     """
 
     word: Word

@@ -32,6 +32,8 @@ HELD_OUT = "of the workspace's holdout"
 CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
 AFTER_ENROLMENT = "first exposed after the enrolment had ended"
+# Of reports that come in late: what happened once the time box was over is no part of the pilot, and no loss of it.
+AFTER_THE_END = "after the time box"
 
 
 @dataclass(frozen=True, slots=True)

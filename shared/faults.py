@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from shared.errors import Damaged, Fault, PilotPlantError
+from shared.errors import BadInput, Damaged, Fault, PilotPlantError
 
-Kind = Literal["full", "read-only", "forbidden", "failing", "damaged"]
+Kind = Literal["full", "read-only", "forbidden", "failing", "memory", "damaged"]
 
 _WORDS: dict[Kind, tuple[str, str]] = {
     "full": (
@@ -26,6 +26,10 @@ _WORDS: dict[Kind, tuple[str, str]] = {
     "forbidden": (
         "this account may not read or write here",
         "give the command as the account that the files belong to",
+    ),
+    "memory": (
+        "a table is too large for the memory that it may have",
+        "give what was to come in several smaller files",
     ),
     "failing": (
         "the disk does not read or write as it should",
@@ -41,6 +45,14 @@ _BY_ERRNO: dict[int, Kind] = {
     errno.EPERM: "forbidden",
     errno.EIO: "failing",
     errno.EUCLEAN: "damaged",
+}
+# What no file can be called, and where none can be.
+_NO_FILE = {
+    errno.ENAMETOOLONG: "it is too long",
+    errno.ELOOP: "it is a link that leads back to itself",
+    errno.ENOTDIR: "a file stands where a folder should",
+    errno.EISDIR: "it is a folder",
+    errno.EINVAL: "it has a sign that is not allowed there",
 }
 # Primary result codes (sqlite.org/rescode.html); what is None says too little: the disk itself is asked.
 _BY_SQLITE: dict[int, Kind | None] = {
@@ -93,7 +105,19 @@ def fault(error: BaseException, where: str | None = None) -> Fault | None:
     return None
 
 
-def told(kind: Literal["full", "read-only", "forbidden", "failing"], where: str | None) -> Fault:
+def no_file(error: BaseException) -> BadInput | None:
+    """That a name is none that a file could have, if that is what an error comes from."""
+    for one in _chain(error):
+        if isinstance(one, OSError) and one.errno in _NO_FILE and one.filename is not None:
+            return BadInput(
+                f"this cannot be the name of a file: {_NO_FILE[one.errno]}",
+                where=_place(one),
+                remedy="correct the name",
+            )
+    return None
+
+
+def told(kind: Literal["full", "read-only", "forbidden", "failing", "memory"], where: str | None) -> Fault:
     """The error that says so."""
     what, remedy = _WORDS[kind]
     return Fault(what, where=where, remedy=remedy)
@@ -151,6 +175,8 @@ def _of_text(said: str) -> Kind | None:
     for number, kind in _BY_ERRNO.items():
         if os.strerror(number) in said:
             return kind
+    if "Out of Memory Error" in said:
+        return "memory"
     return "damaged" if any(saying in said for saying in _DAMAGED_SAYINGS) else None
 
 

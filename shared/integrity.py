@@ -20,8 +20,9 @@ _LINES = 3
 def database_problems(room: Room) -> list[str]:
     """What is wrong inside a room's database; raises Fault where it cannot be read for another reason."""
     file = sqlite_file(room.engine)
-    if file is not None:
-        return file_problems(file, f"the {room.name} database")
+    problems = file_problems(file, f"the {room.name} database") if file else []
+    if problems:
+        return problems
     try:
         with translated(room.engine), room.engine.begin() as connection:
             for table in room.entries_table.metadata.sorted_tables:

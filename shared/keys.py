@@ -25,6 +25,8 @@ GATE = "gate"
 FACTORY = "factory"
 # Names that are no person's, each with the command that makes its key.
 _OF_ROOMS = {GATE: "pilotplant promote enrol gate", FACTORY: "pilotplant factory enrol"}
+# The least for a secret that nothing else stands beside (NIST SP 800-63B-4, section 3.1.1.2).
+PASSPHRASE_MIN = 15
 
 
 def _is_moment(text: str) -> str:
@@ -116,8 +118,9 @@ class KeyStore:
 
         With `as_next` it waits beside the one that is in use, until `settle_next`.
         """
+        encryption = self._encryption()
         key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, self._encryption())
+        pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, encryption)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         write_atomically(self._next_path(name) if as_next else self._path(name), pem)
@@ -165,6 +168,10 @@ class KeyStore:
             name=name, role=role, mode=self.workspace.mode, key_id=SSlibKey.from_crypto(public).keyid, public=raw
         )
 
+    def path(self, name: str) -> Path:
+        """Where the private half of `name` lies."""
+        return self._path(name)
+
     def _path(self, name: str) -> Path:
         if name not in _OF_ROOMS and ("/" in name or name.startswith(".") or "@" not in name):
             raise BadInput(f"`{name}` is not a key's name", expected="`gate`, `factory`, or a person's e-mail address")
@@ -185,6 +192,12 @@ class KeyStore:
 
     def _encryption(self) -> ser.KeySerializationEncryption:
         secret = self._secret()
+        if secret is not None and len(self.passphrase or "") < PASSPHRASE_MIN:
+            raise BadInput(
+                f"the passphrase has {len(self.passphrase or '')} characters",
+                expected=f"at least {PASSPHRASE_MIN}: whoever has the file may try as many as they like",
+                remedy="take four words that do not belong together; no key was made",
+            )
         return ser.BestAvailableEncryption(secret) if secret else ser.NoEncryption()
 
 

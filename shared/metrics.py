@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.contracts import COLUMN
 from shared.digests import digest_json
 from shared.errors import BadInput
 from shared.expressions import Expression, parse_expression
@@ -14,7 +15,6 @@ from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
 Kind = Literal["proportion", "mean", "count", "ratio", "quantile"]
-NAME = r"^[a-z][a-z0-9_]*$"
 
 
 def _expression(text: str) -> str:
@@ -57,7 +57,7 @@ class Metric(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
-    column: str | None = Field(default=None, pattern=NAME)
+    column: str | None = Field(default=None, pattern=COLUMN)
     expression: ExpressionText | None = None
     denominator: ExpressionText | None = None
     quantile: float | None = Field(default=None, gt=0, lt=1)
@@ -69,7 +69,7 @@ class Metric(BaseModel):
     no_outcome: Literal["zero", "left_out"] = "zero"
     window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
-    history: str | None = Field(default=None, pattern=NAME)
+    history: str | None = Field(default=None, pattern=COLUMN)
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Metric:

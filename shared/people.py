@@ -149,8 +149,8 @@ class People(BaseModel):
         return self
 
     def find(self, email: str) -> Person | None:
-        """The person of that address, or None."""
-        return next((person for person in self.people if person.email == email), None)
+        """The person of that address, or None; capital letters make no other person."""
+        return next((person for person in self.people if same_person(person.email, email)), None)
 
     def get(self, email: str) -> Person:
         """The person of that address; raises BadInput naming those who are known."""
@@ -167,12 +167,18 @@ class People(BaseModel):
     def stand_ins(self, email: str, day: date) -> tuple[str, ...]:
         """Who may act in a person's place on a day: the delegates while the person is away, else nobody."""
         away = [person for person in self.people if same_person(person.email, email) and person.absence(day)]
-        return tuple(delegate for person in away for delegate in person.delegates)
+        found = [self.find(delegate) for person in away for delegate in person.delegates]
+        return tuple(person.email for person in found if person is not None)
 
 
 def same_person(one: str, other: str) -> bool:
     """Whether two addresses are one person's: capital letters make no other person."""
     return one.casefold() == other.casefold()
+
+
+def known(workspace: Workspace, email: str | None) -> str | None:
+    """An address as configs/people.yaml spells it, None staying None; raises BadInput for one that nobody has."""
+    return None if email is None else read_people(workspace).get(email).email
 
 
 def read_people(workspace: Workspace) -> People:

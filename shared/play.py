@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import takewhile
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -39,6 +39,14 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("no such time zone; expected a name like Europe/Berlin or UTC") from error
     return name
+
+
+def is_everywhere(zone: str) -> bool:
+    """Whether a time zone is one for Python, DuckDB and Prefect alike, and on every machine.
+
+    `localtime`, and names below `posix/` and `right/`, are files of this machine's tz database and no names of it.
+    """
+    return zone in available_timezones() and zone != "localtime"
 
 
 def _file_name(name: str) -> str:

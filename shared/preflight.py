@@ -102,6 +102,8 @@ class ShadowRun(_Part):
         messages: that would have been written, all of them rendered.
         subject_max, body_max: characters of the longest ones.
         holdout_touched: messages to units that are in a holdout, counted apart from the run itself.
+        tested: units that the pilot exposed, in all its arms; of these `tested_selected` are in the audience. None in
+            reports of before 0.2.
     """
 
     arm: str
@@ -115,6 +117,8 @@ class ShadowRun(_Part):
     subject_max: int = 0
     body_max: int = 0
     holdout_touched: int = 0
+    tested: int | None = None
+    tested_selected: int | None = None
     personal: PersonalData | None = None
 
     @property

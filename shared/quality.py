@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.contracts import Column, ColumnType, Contract
 from shared.errors import BadInput, Undecided
-from shared.sql import identifier, literal
+from shared.formats import PATTERNS
+from shared.sql import MEMORY, identifier, literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ _TYPES: dict[ColumnType, list[str]] = {
     "timestamp": ["DateTime"],
 }
 PATTERN = "ExpectColumnValuesToMatchPattern"
+TOGETHER = "ExpectCompoundColumnsToBeUnique"
 _VIEW = "checked"
 
 
@@ -111,7 +113,9 @@ def quarantine_reasons(contract: Contract, parquet: Path | Sequence[Path], row_c
     if row_column.lower() in {column.name.lower() for column in contract.columns}:
         raise BadInput(f"{row_column} is a column of the contract {contract.name} and cannot number the rows as well")
     rules = _rules(contract, row_column)
-    with _opened(parquet) as table:
+    # Beside what is judged: what is spilled are customers as well.
+    folder = parquet.parent if isinstance(parquet, Path) else None
+    with _opened(parquet, folder) as table:
         answers = _answers(table, rules, row_column)
         _refuse_whole(answers, rules, contract)
         return _collect(table, answers, row_column)
@@ -146,7 +150,18 @@ def _rules(contract: Contract, *beside: str) -> tuple[Rule, ...]:
         "ExpectTableColumnsToMatchSet",
         {"column_set": names, "exact_match": True},
     )
-    return (columns, *(rule for column in contract.columns for rule in column_rules(column)))
+    return (columns, *_key_rules(contract), *(rule for column in contract.columns for rule in column_rules(column)))
+
+
+def _key_rules(contract: Contract) -> Iterator[Rule]:
+    """What a key of several columns asks for together; a single one is unique by its own rule."""
+    if len(contract.key) > 1:
+        yield Rule(
+            f"{', '.join(contract.key)} must be unique together",
+            None,
+            TOGETHER,
+            {"column_list": list(contract.key)},
+        )
 
 
 def column_rules(column: Column) -> Iterator[Rule]:
@@ -170,6 +185,8 @@ def column_rules(column: Column) -> Iterator[Rule]:
     if text := _range(column.min_length, column.max_length):
         bounds = {"min_value": column.min_length, "max_value": column.max_length}
         yield rule(f"have a length {text}", "ExpectColumnValueLengthsToBeBetween", **bounds)
+    if column.type == "string" and column.format in PATTERNS:
+        yield rule(f"be a {column.format}", PATTERN, pattern=PATTERNS[column.format])
     if column.pattern is not None:
         yield rule(f"match the pattern {column.pattern}", PATTERN, pattern=column.pattern)
     if column.valid_values is not None:
@@ -195,15 +212,16 @@ class _Table:
 
 
 @contextmanager
-def _opened(parquet: Path | Sequence[Path]) -> Iterator[_Table]:
+def _opened(parquet: Path | Sequence[Path], folder: Path | None = None) -> Iterator[_Table]:
     import sqlalchemy
 
     url = f"duckdb:///:memory:{uuid.uuid4().hex}"
     engine = sqlalchemy.create_engine(url)  # as the library will: DuckDB refuses a second way of configuring
     try:
-        with tempfile.TemporaryDirectory() as spill, engine.connect() as connected:
+        with tempfile.TemporaryDirectory(dir=folder) as spill, engine.connect() as connected:
             connection: Any = connected.connection.driver_connection
             connection.execute(f"SET temp_directory = {literal(spill)}")
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
             yield _Table(url, connection, _create_view(connection, parquet))
     finally:
         engine.dispose()
@@ -344,17 +362,36 @@ def _refuse_whole(answers: Sequence[_Answer], rules: Sequence[Rule], contract: C
 def _collect(table: _Table, answers: Sequence[_Answer], row_column: str) -> pa.Table:
     import pyarrow as pa
 
-    schema = pa.schema([("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
+    text = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema([("row", pa.int64()), ("column", text), ("reason", text)])
     found = [schema.empty_table()]
     for answer in answers:
         for breach in answer.breaches:
-            query = f"SELECT {identifier(row_column)}::BIGINT FROM ({(answer.query or '').rstrip().rstrip(';')})"
+            found_by = _together_sql(answer.rule) if answer.rule.expectation == TOGETHER else answer.query or ""
+            query = f"SELECT {identifier(row_column)}::BIGINT FROM ({found_by.rstrip().rstrip(';')})"
             rows = table.connection.sql(query).to_arrow_table().column(0).combine_chunks()
             if len(rows) != breach.rows:
                 raise Undecided(f"{breach.rule}: {breach.rows} rows break it, but {len(rows)} were found")
-            texts = [pa.repeat(text, len(rows)) for text in (breach.column, breach.rule)]
+            texts = [_repeated(text, len(rows)) for text in (breach.column, breach.rule)]
             found.append(pa.Table.from_arrays([rows, *texts], schema=schema))
-    return pa.concat_tables(found).sort_by("row")  # stable: the rules keep their order within a row
+    together = pa.concat_tables(found).unify_dictionaries()
+    return together.sort_by("row")  # stable: the rules keep their order within a row
+
+
+def _repeated(text: str | None, times: int) -> pa.Array:
+    """One text for many rows, kept once."""
+    import pyarrow as pa
+
+    if text is None:
+        return pa.DictionaryArray.from_arrays(pa.nulls(times, pa.int32()), pa.array([], pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), times), pa.array([text], pa.string()))
+
+
+def _together_sql(rule: Rule) -> str:
+    """The rows whose columns are together twice; the library's own query names a column that two of its parts have."""
+    columns = ", ".join(identifier(name) for name in rule.arguments["column_list"])
+    told = " OR ".join(f"{identifier(name)} IS NOT NULL" for name in rule.arguments["column_list"])
+    return f"SELECT * FROM {_VIEW} QUALIFY count(*) OVER (PARTITION BY {columns}) > 1 AND ({told})"
 
 
 class _Dialect(enum.StrEnum):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# How much of a table of any size DuckDB holds in memory; what is larger goes to the disk.
+MEMORY = "512MiB"
+
 
 def identifier(name: str) -> str:
     """A column's or table's name."""
@@ -13,6 +16,11 @@ def identifier(name: str) -> str:
 def file_literal(path: Path) -> str:
     """A file to read, under exactly that name: DuckDB takes `*`, `?` and `[` in it for a pattern."""
     return literal("".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path)))
+
+
+def json_path(name: str) -> str:
+    """The path of a member of a JSON object, whose name has no quotes of its own."""
+    return f'$."{name}"'
 
 
 def literal(text: str) -> str:

@@ -1,26 +1,23 @@
-"""Tables as files: read as declared by a contract or not at all, and written so that no cell acts on a spreadsheet."""
+"""Tables on their way in and out: held against their columns, and written so that no cell acts on a spreadsheet."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from shared.contracts import Column
 from shared.errors import BadInput
 from shared.printable import SUSPICIOUS, cell
-from shared.sql import file_literal, identifier, literal
+from shared.sql import MEMORY, identifier, literal
 
-ROW = "_row"
 CSV, PARQUET = ".csv", ".parquet"
-PIECE_BYTES = 1 << 20
 
 
 @cache
@@ -37,35 +34,13 @@ def connect() -> duckdb.DuckDBPyConnection:
     return _database(os.getpid()).cursor()  # a child that was forked opens its own
 
 
-def read_raw(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
-    """Reads a file whole into table `name`, every value as text, rows numbered from 1 in `_row`; returns its columns.
-
-    Raises BadInput for a file that is missing, empty, not UTF-8, or not a table.
-    """
-    _refuse_unreadable(path)
-    source = (
-        f"read_parquet({file_literal(path)}, hive_partitioning = false)"
-        if path.suffix == PARQUET
-        # No row is a comment, and none is skipped in search of the header: nothing is lost in silence.
-        else f"read_csv({file_literal(path)}, header = true, all_varchar = true, delim = ',', quote = '\"', "
-        "escape = '\"', comment = '', skip = 0, null_padding = false, ignore_errors = false, hive_partitioning = false)"
-    )
-    try:
-        columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
-        texts = ", ".join(f"CAST({identifier(column)} AS VARCHAR) AS {identifier(column)}" for column in columns)
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT row_number() OVER () AS {ROW}, {texts} FROM {source}"
-        )
-    except duckdb.Error as error:
-        raise BadInput(
-            f"the file cannot be read as a {path.suffix[1:]} table: {_first_line(error)}",
-            where=str(path),
-            remedy="export it again; values with commas need double quotes",
-        ) from error
-    counted = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
-    if counted is None or counted[0] == 0:
-        raise BadInput("the file has no rows", where=str(path), remedy="check the export: only its header arrived")
-    return columns
+@contextmanager
+def connect_within(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same, of a database of its own that takes `MEMORY` at most: what is larger goes into the folder."""
+    config = {"enable_external_file_cache": False, "memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}
+    with duckdb.connect(config=config) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
 
 
 def require_columns(path: Path, found: list[str], required: list[str], optional: list[str]) -> None:
@@ -87,85 +62,6 @@ def require_columns(path: Path, found: list[str], required: list[str], optional:
                 expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
                 remedy="remove it from the export, or add it to the contract; nothing was taken from this file",
             )
-
-
-def typed_sql(columns: list[Column], present: list[str]) -> str:
-    """The select list that turns texts into the contract's types; what cannot be turned, or is absent, is NULL."""
-    return ", ".join(
-        f"{_typed(c)} AS {identifier(c.name)}"
-        if c.name in present
-        else f"CAST(NULL AS {c.duckdb_type}) AS {identifier(c.name)}"
-        for c in columns
-    )
-
-
-def unreadable_sql(columns: list[Column], present: list[str], raw: str) -> str:
-    """A query over the raw table: (row, reason) for each value that is not of its column's type."""
-    parts = [
-        f"SELECT {ROW} AS row, {literal(f'{c.name} is not a {c.type}')} AS reason FROM {raw} "
-        f"WHERE {identifier(c.name)} IS NOT NULL AND {_typed(c)} IS NULL"
-        for c in columns
-        if c.name in present and c.type != "string"
-    ]
-    return " UNION ALL ".join(parts) if parts else "SELECT 0 AS row, '' AS reason WHERE false"
-
-
-def _typed(column: Column) -> str:
-    cast = f"TRY_CAST({identifier(column.name)} AS {column.duckdb_type})"
-    if column.type == "integer":
-        # The cast alone would round 1.5 to 2.
-        return f"CASE WHEN {cast} = TRY_CAST({identifier(column.name)} AS DOUBLE) THEN {cast} END"
-    return cast
-
-
-def _refuse_unreadable(path: Path) -> None:
-    if not path.is_file():
-        raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder")
-    if path.suffix not in {CSV, PARQUET}:
-        raise BadInput(
-            f"files of type `{path.suffix or path.name}` are not read",
-            where=str(path),
-            expected="a .csv or .parquet file",
-            remedy="export the table as CSV (UTF-8, commas)",
-        )
-    if path.stat().st_size == 0:
-        raise BadInput("the file is empty", where=str(path), remedy="export it again")
-    if path.suffix == CSV:
-        _refuse_other_encodings(path)
-
-
-def _refuse_other_encodings(path: Path) -> None:
-    if _is_text(path):
-        return
-    with path.open("rb") as stream:
-        for line, text in enumerate(stream, 1):
-            where = f"{path}, line {line}"
-            if b"\0" in text:
-                raise BadInput("the file holds binary data", where=where, remedy="export the table as CSV")
-            try:
-                text.decode("utf-8")
-            except UnicodeDecodeError as error:
-                remedy = "export it again with the encoding UTF-8"
-                raise BadInput("the file is not in UTF-8", where=where, remedy=remedy) from error
-
-
-def _is_text(path: Path) -> bool:
-    """Whether the file is UTF-8 without zero bytes, in large pieces: its lines need a look only where it is not."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as stream:
-        try:
-            while piece := stream.read(PIECE_BYTES):
-                if b"\0" in piece:
-                    return False
-                decoder.decode(piece)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
 
 
 def require_writable(out: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shared.attestation import Promised
 from shared.evidence.kill_criteria import Answer
-from shared.evidence.model import Effect
+from shared.evidence.model import Between, Effect
 from shared.metrics import Metric
 
 # Below this a p-value's digits say nothing.
@@ -52,6 +52,18 @@ def effect(metric: Metric, found: Effect) -> str:
     if found.problem is not None:
         return f"cannot be evaluated: {found.problem}"
     return f"{number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
+
+
+def between(metric: Metric, found: Between) -> str:
+    """Two treatments beside each other: which is shown to be the better one, or that neither is."""
+    pair = f"{found.arm} against {found.other}"
+    if found.estimate is None or found.low is None or found.high is None:
+        return f"{pair} cannot be compared in {found.metric}: {found.problem or 'it is not a number'}"
+    told = f"{found.metric} {number(metric, found.estimate)} {interval(metric, found.low, found.high)}"
+    if found.low <= 0 <= found.high:
+        return f"{pair}: {told}, so neither is shown to be the better one"
+    better, worse = (found.arm, found.other) if metric.sign * found.estimate > 0 else (found.other, found.arm)
+    return f"{pair}: {told}, so {better} is better than {worse}"
 
 
 def in_words(metric: Metric, found: Effect, sure: str) -> str:

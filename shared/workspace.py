@@ -20,6 +20,8 @@ Mode = Literal["live", "rehearsal"]
 MARK = "workspace.json"
 # What a team's repository should not hold: the rooms' data, and lists of units or customers with their arms.
 IGNORED = ("var/", "*arms.csv", "addressed*.csv")
+# A path's part after `?` is taken for options, and `\\` for a folder's end.
+_MISREAD = ("?", "\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def create(root: Path, mode: Mode) -> tuple[Workspace, bool]:
     Raises Refused where one of the other mode is there, BadInput where the folder holds something else.
     """
     root = root.resolve()
+    _require_name(root)
     if (root / MARK).exists():
         found = open_workspace(root)
         if found.mode != mode:
@@ -118,9 +121,21 @@ def create(root: Path, mode: Mode) -> tuple[Workspace, bool]:
     return open_workspace(root), True
 
 
+def _require_name(root: Path) -> None:
+    """Raises BadInput for a folder in which DuckDB would write its files under other names."""
+    if sign := next((sign for sign in _MISREAD if sign in str(root)), None):
+        raise BadInput(
+            f"the folder has `{sign}` in its name, or in that of one above it, which DuckDB takes for something else",
+            where=str(root),
+            expected=f"a path without {' and '.join(_MISREAD)}",
+            remedy="choose another folder, or rename this one",
+        )
+
+
 def open_workspace(root: Path) -> Workspace:
     """The workspace in `root`; raises BadInput where there is none."""
     mark = root / MARK
+    _require_name(root.resolve())
     try:
         content = json.loads(mark.read_text(encoding="utf-8"))
         if content["schema_version"] != 1 or content["mode"] not in get_args(Mode):

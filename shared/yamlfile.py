@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,21 +20,43 @@ from shared.printable import hidden
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
+# Plain values that every version of YAML reads alike, by what PyYAML takes them for.
+_CLEAR = {
+    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "int": re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+"),
+    "float": re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+}
+_WRITE = {
+    "bool": "true or false",
+    "int": "a number like 500: no zero in front of it, no `_` and no `:` within it",
+    "float": "a number like 12.5: no `_` and no `:` within it",
+}
 
 
 def read_yaml(path: Path, model: type[Model], *, as_it_is: bool = False) -> Model:
     """The file's content as `model`; raises BadInput with file and line.
 
-    A text with a character that nobody can see is refused, but for files that were frozen before it was: `as_it_is`.
+    A text with a character that nobody can see is refused, and a value that two versions of YAML read differently, but
+    for files that were frozen before they were: `as_it_is`.
     """
     text = read_text(path)
     node = _compose(text, path)
     if not as_it_is:
-        _refuse_hidden(node, path)
+        for scalar in _scalars(node):
+            _refuse_hidden(scalar, path)
+            _refuse_ambiguous(scalar, path)
+    content = _construct(node, path)
     try:
-        return model.model_validate(_construct(node, path))
+        found = model.model_validate(content)
     except ValidationError as error:
         raise _first(error, node, path, model) from error
+    if not as_it_is and (place := _truth_for_number(content, found)) is not None:
+        raise BadInput(
+            f"`{'.'.join(map(str, place))}` is true or false, and a number is expected",
+            where=f"{path}, line {_line(node, place)}",
+            remedy="write the number",
+        )
+    return found
 
 
 def read_document(path: Path) -> Any:
@@ -157,18 +180,50 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
             _refuse_repeated_keys(item, path)
 
 
-def _refuse_hidden(node: yaml.Node, path: Path) -> None:
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
     if isinstance(node, yaml.ScalarNode):
-        if (found := hidden(node.value)) is not None:
-            raise BadInput(
-                f"this text holds a character that nobody can see ({found[1]})",
-                where=f"{path}, line {node.start_mark.line + 1}",
-                expected="text of which every character shows",
-                remedy="type it anew; it may have come with what was pasted",
-            )
+        yield node
     else:
         for child in chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value:
-            _refuse_hidden(child, path)
+            yield from _scalars(child)
+
+
+def _refuse_hidden(node: yaml.ScalarNode, path: Path) -> None:
+    if (found := hidden(node.value)) is not None:
+        raise BadInput(
+            f"this text holds a character that nobody can see ({found[1]})",
+            where=f"{path}, line {node.start_mark.line + 1}",
+            expected="text of which every character shows",
+            remedy="type it anew; it may have come with what was pasted",
+        )
+
+
+def _refuse_ambiguous(node: yaml.ScalarNode, path: Path) -> None:
+    """PyYAML reads YAML 1.1, where `0500` is 320, `1:30` is 90 and `on` is true; in YAML 1.2 none of them is."""
+    kind, plain = node.tag.rpartition(":")[2], not node.style
+    if plain and kind in _CLEAR and not _CLEAR[kind].fullmatch(node.value):
+        raise BadInput(
+            f"`{node.value}` is read differently by different programs: as {yaml.safe_load(node.value)!r} here",
+            where=f"{path}, line {node.start_mark.line + 1}",
+            expected=_WRITE[kind],
+            remedy="write it so; or put it in quotes, if it is a text",
+        )
+
+
+def _truth_for_number(said: Any, found: Any, place: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
+    """Where the file says true or false, and pydantic took it for 1 or 0."""
+    if isinstance(said, bool):
+        return place if isinstance(found, int | float) and not isinstance(found, bool) else None
+    inner: Iterator[tuple[str | int, Any, Any]] = iter(())
+    if isinstance(said, dict) and isinstance(found, BaseModel):
+        names = {field.alias or name: name for name, field in type(found).model_fields.items()}
+        inner = ((key, said[key], getattr(found, names[key])) for key in said if key in names)
+    elif isinstance(said, dict) and isinstance(found, dict):
+        inner = ((key, said[key], found[key]) for key in said if key in found)
+    elif isinstance(said, list) and isinstance(found, list | tuple) and len(said) == len(found):
+        inner = ((at, one, other) for at, (one, other) in enumerate(zip(said, found, strict=True)))
+    places = (_truth_for_number(one, other, (*place, key)) for key, one, other in inner)
+    return next((each for each in places if each is not None), None)
 
 
 def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[BaseModel]) -> BadInput:

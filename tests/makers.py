@@ -25,7 +25,7 @@ from shared.registration import Registration
 from shared.workspace import Mode, Workspace, create, open_workspace
 
 OWNER = "owner@example.com"
-PASSPHRASE = "correct horse"
+PASSPHRASE = "correct horse battery"
 AUDIENCE = "SELECT customer_id AS unit FROM customers WHERE recency <= 6\n"
 TEMPLATE = "Dear customer from a {{ zip_code }} place,\n\nyou spent {{ history }}.\n"
 # What `make_package` becomes, and a moment that its schedule names.

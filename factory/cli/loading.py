@@ -2,42 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from factory.cli.group import app
-from shared.console import Json, counted, emit, progress, session
-from shared.errors import Undecided
+from shared.console import Json, Line, counted, date_time, emit, progress, session, table
+from shared.errors import Refused, Undecided
+
+if TYPE_CHECKING:
+    from factory.load import LoadResult
 
 Table = Annotated[str, typer.Argument(help="A table with a contract in configs/contracts.", metavar="TABLE")]
-File = Annotated[Path, typer.Argument(help="A .csv or .parquet file.", metavar="FILE")]
+File = Annotated[
+    Path, typer.Argument(help="A table: .csv, .tsv or .txt, also packed (.gz), or .parquet.", metavar="FILE")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Out = Annotated[Path, typer.Option(help="The file to write, .csv or .parquet.")]
 
 
 @app.command()
-def load(context: typer.Context, name: Table, file: File, as_json: Json = False) -> Any:
+def load(
+    context: typer.Context,
+    name: Table,
+    file: File,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Afterwards the table is what this file says, and nothing else.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> Any:
     """Bring a file into a table through its contract; bad rows are kept aside with their reasons."""
     from factory.load import load as bring_in
 
-    progress(f"loading {file} into {name}")
-    result = bring_in(session(context).workspace(), name, file)
+    progress(f"loading {file} into {name}{', and taking it back' if dry_run else ''}")
+    result = bring_in(session(context).workspace(), name, file, replace=replace, dry_run=dry_run)
     held = [{"reason": reason, "rows": rows} for reason, rows in result.reasons.items()]
-    done = "This file was loaded before; nothing was changed" if result.repeated else f"Loaded into {name}"
     emit(
         as_json,
         {
             "table": result.table,
             "accepted": result.accepted,
+            "new": result.new,
+            "renewed": result.renewed,
+            "gone": result.gone,
             "quarantined": held,
             "rows_quarantined": result.quarantined,
+            "columns_kept": list(result.kept),
+            "columns_emptied": result.emptied,
             "repeated": result.repeated,
+            "dry_run": dry_run,
         },
-        f"{done}: {result.accepted:,} rows accepted, {result.quarantined:,} quarantined.",
-        *(f"  {counted(rows, 'row')}: {reason}" for reason, rows in result.reasons.items()),
+        *_told(result),
     )
     return result
+
+
+def _told(result: LoadResult) -> Iterator[str]:
+    """What became of a file's rows, or would."""
+    rows = f"{result.accepted:,} rows accepted"
+    if result.repeated:
+        yield (
+            f"This file was loaded before; no row is new: {rows}, {result.quarantined:,} quarantined. "
+            f"{'Its date would be' if result.dry_run else 'Its date is'} now."
+        )
+        return
+    done = f"{result.table} would be loaded" if result.dry_run else f"Loaded into {result.table}"
+    yield (
+        f"{done}: {rows} ({result.new:,} new, {result.renewed:,} in place of earlier ones), "
+        f"{result.quarantined:,} quarantined."
+    )
+    yield from (f"  {counted(rows, 'row')}: {reason}" for reason, rows in result.reasons.items())
+    if result.gone:
+        yield f"  {counted(result.gone, 'row')} of the table {'would go' if result.dry_run else 'went'}."
+    if result.kept:
+        yield f"  Not in this file: {', '.join(result.kept)}. Rows that were there keep what they had."
+    for column, values in result.emptied.items():
+        yield f"  Not in this file: {column}. {counted(values, 'value')} {'would go' if result.dry_run else 'went'}."
+    if result.dry_run:
+        yield "Nothing was done."
+
+
+@app.command()
+def drop(context: typer.Context, name: Table, dry_run: DryRun = False, as_json: Json = False) -> Any:
+    """Remove a table that no release reads from the warehouse, with what was held back of it."""
+    from factory.tables import drop as remove
+
+    gone = remove(session(context).workspace(), name, dry_run=dry_run)
+    verb = "would go" if dry_run else "went"
+    emit(
+        as_json,
+        {"table": name, "rows": gone.rows, "quarantined": gone.quarantined, "dry_run": dry_run},
+        f"{name}: {counted(gone.rows, 'row')} and {counted(gone.quarantined, 'quarantined row')} {verb}.",
+        "Nothing was done."
+        if dry_run
+        else "Snapshots keep what they have of it; the next one goes without: pilotplant factory publish",
+    )
+    return gone
+
+
+@app.command("tables")
+def show_tables(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="One table, with why rows of it were held back.", metavar="[TABLE]")
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """List the loaded tables: rows, rows held back, and when each was loaded."""
+    from factory.tables import list_tables
+
+    found = list_tables(session(context).workspace(), name)
+    if not found:
+        lines: list[Line] = ["No table is loaded yet: pilotplant factory load TABLE FILE"]
+    else:
+        rows = [(f.table, f"{f.rows:,}", f"{f.quarantined:,}", date_time(f.loaded_at)) for f in found]
+        lines = [table("table", "rows", "quarantined", "loaded", rows=rows)]
+    for each in found:
+        if each.problem:
+            lines.append(f"{each.table} is left out of what is published: {each.problem}")
+        if name is not None:
+            lines += [
+                f"{counted(held.rows, 'row')}: {held.reason} (in its file row {', '.join(map(str, held.first))}"
+                f"{', …' if held.rows > len(held.first) else ''})"
+                for held in each.held
+            ]
+    emit(as_json, {"tables": [asdict(each) for each in found]}, *lines)
+    return found
 
 
 @app.command()
@@ -48,7 +142,10 @@ def publish(
     ] = False,
     as_json: Json = False,
 ) -> Any:
-    """Write a masked snapshot of the loaded tables for the Lab; what is unchanged is not written again."""
+    """Write a masked snapshot of the loaded tables for the Lab; what is unchanged is not written again.
+
+    A table that does not keep its contract is left out, and the command ends with exit code 3.
+    """
     from factory.snapshots import publish as write
 
     result = write(session(context).workspace(), anew=anew)
@@ -59,10 +156,14 @@ def publish(
     emit(
         as_json,
         {"snapshot": result.snapshot, "tables": result.rows, "new": [] if result.repeated else new,
-         "shared": list(result.rows) if result.repeated else list(result.shared), "repeated": result.repeated},
+         "shared": list(result.rows) if result.repeated else list(result.shared), "repeated": result.repeated,
+         "left_out": result.left_out},
         f"Snapshot {result.snapshot}{' was published before' if result.repeated else ' published'}: {rows}.",
         *([] if result.repeated else [f"{written}."]),
+        *(f"{name} is left out: {why}" for name, why in result.left_out.items()),
     )  # fmt: skip
+    if result.left_out:
+        raise typer.Exit(Refused.exit_code)
     return result
 
 
@@ -72,7 +173,7 @@ def prune(
     keep: Annotated[
         int | None, typer.Option(help="How many of the newest stay; as in configs/factory.yaml if left out.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Any:
     """Remove old snapshots that no undecided pilot reads; the latest always stays."""
@@ -102,13 +203,24 @@ def pseudonymise(
     file: File,
     out: Out,
     column: Annotated[str, typer.Option(help="The column that holds customer ids.")] = "customer_id",
+    name: Annotated[str, typer.Option("--table", help="The table whose ids they are.")] = "customers",
+    keep_strangers: Annotated[
+        bool, typer.Option("--keep-strangers", help="Copy rows whose id the table does not have, too.")
+    ] = False,
     as_json: Json = False,
 ) -> Any:
     """Copy a result file with customer ids replaced by the units that the Lab knows."""
-    from factory.load import pseudonymise as mask
+    from factory.ids import pseudonymise as mask
 
-    rows = mask(session(context).workspace(), file, out, column=column)
-    emit(as_json, {"file": str(out), "rows": rows}, f"{rows:,} rows written to {out}, `{column}` replaced by `unit`.")
+    workspace = session(context).workspace()
+    rows, strangers = mask(workspace, file, out, column=column, table=name, keep_strangers=keep_strangers)
+    emit(
+        as_json,
+        {"file": str(out), "rows": rows, "strangers": strangers},
+        f"{rows:,} rows written to {out}, `{column}` replaced by `unit`.",
+        *([f"{counted(strangers, 'row')} of them {'is' if strangers == 1 else 'are'} of nobody in table {name}."]
+          if strangers else []),
+    )  # fmt: skip
     return out
 
 
@@ -121,7 +233,7 @@ def resolve(
     as_json: Json = False,
 ) -> Any:
     """Copy a file of units with each unit's customer id beside it."""
-    from factory.load import resolve as unmask
+    from factory.ids import resolve as unmask
 
     rows = unmask(session(context).workspace(), file, out, table=name)
     emit(as_json, {"file": str(out), "rows": rows}, f"{rows:,} rows written to {out}, each with its `id`.")

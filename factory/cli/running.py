@@ -69,12 +69,14 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show a release with its runs."""
-    from factory.releases import next_occurrence, promised_by, show_release
+    from factory.releases import next_occurrence, promised_by, show_release, why_paused
+    from factory.state import open_factory
     from shared import wording
 
     workspace = settled(context)
     release, runs = show_release(workspace, name)
     upcoming = next_occurrence(workspace, release, workspace.clock.now())
+    pause = why_paused(open_factory(workspace), release.name) if release.state == "paused" else None
     found = promised_by(workspace, release)
     promised, metrics = found or ((), {})
     rows = [
@@ -87,10 +89,12 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             **asdict(release),
             "release": release.name,
             "next": upcoming and rfc3339(upcoming),
+            "paused": pause and asdict(pause),
             "promised": None if found is None else [one.model_dump(mode="json") for one in promised],
             "runs": [asdict(r) for r in runs],
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
+        *([f"It is {pause}."] if pause else []),
         f"Package {release.package}, admitted {date_time(release.admitted_at)}, expires {date_time(release.expires)}.",
         *(f"Promised: {wording.promise(metrics[one.metric], one)}." for one in promised),
         *(["What it promised cannot be read: its package is missing or damaged."] if found is None else []),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from factory.cli.group import Name, app, settled
 from shared.clock import rfc3339
-from shared.console import Json, date_time, emit, session, table
-from shared.errors import BadInput
+from shared.console import Json, date_time, emit, session, styled, table
+from shared.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from factory.releases import StateChange
@@ -54,8 +55,37 @@ def stop_all(context: typer.Context, reason: Reason = "no reason was given", as_
 
 
 @app.command()
-def status(context: typer.Context, as_json: Json = False) -> Any:
-    """Say how the Factory is doing."""
+def log(
+    context: typer.Context,
+    since: Annotated[
+        str | None, typer.Option(help="From when on: yesterday, today, 12h, 3d, a date or a moment.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="Only what concerns this release.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Tell what happened in the Factory, one line an event."""
+    from factory.journal import journal
+
+    found = journal(settled(context), since=since, release=release)
+    emit(
+        as_json,
+        {"events": [event.as_json() for event in found]},
+        table("at", "what", "happened", rows=[(date_time(e.at), e.subject, e.what) for e in found])
+        if found
+        else "Nothing happened.",
+    )
+    return found
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with exit code 3 where something is in trouble, for monitoring.")
+    ] = False,
+    as_json: Json = False,
+) -> Any:
+    """Say how the Factory is doing, what is in trouble first."""
     from factory.measures import measures
 
     found = measures(settled(context))
@@ -67,6 +97,8 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
         as_json,
         {
             "stopped": found.stopped,
+            "plant": found.plant.as_json(),
+            "troubles": [trouble.as_json() for trouble in found.troubles],
             "releases_by_state": found.releases_by_state,
             "runs": found.runs,
             "last_run": found.last_run,
@@ -74,15 +106,20 @@ def status(context: typer.Context, as_json: Json = False) -> Any:
             "rows_quarantined": found.rows_quarantined,
             "releases": [
                 {"release": r.name, "state": r.state, "runs": r.runs, "messages": r.messages, "last_run": r.last_run,
-                 "last_state": r.last_state, "next": r.next and rfc3339(r.next)}
+                 "last_state": r.last_state, "next": r.next and rfc3339(r.next),
+                 "paused": r.paused and asdict(r.paused)}
                 for r in found.releases
             ],
         },
-        *([f"EVERYTHING IS STOPPED: {found.stopped}"] if found.stopped is not None else []),
+        *(styled(str(trouble), "bold red") for trouble in found.troubles),
+        f"The Factory {found.plant}.",
         f"Rows loaded: {found.rows_loaded:,}; quarantined: {found.rows_quarantined:,}.",
         f"Releases: {_counts(found.releases_by_state)}. Runs: {_counts(found.runs)}.",
         *([table("release", "state", "runs", "messages written", "last run", "next run", rows=rows)] if rows else []),
+        *(f"{r.name}: {r.paused}." for r in found.releases if r.paused),
     )  # fmt: skip
+    if check and found.troubles:
+        raise typer.Exit(Refused.exit_code)
     return found
 
 

@@ -92,7 +92,8 @@ def _report(room: Room, candidate: Candidate, arms: list[Sealed], scratch: Path)
         head = room.head(connection)
     compared = [compare(workspace, arms[0], table, warehouse=True) for table in read]
     compared.append(compare(workspace, arms[0], charter.outcomes, warehouse=False))
-    tried = [shadow_run(workspace, arm, _folder(scratch, arm)) for arm in arms]
+    exposures = candidate.data.exposures
+    tried = [shadow_run(workspace, arm, _folder(scratch, arm), exposures) for arm in arms]
     reached = [(arm, units) for arm, (_, units) in zip(arms, tried, strict=True)]
     snapshot = latest_id(workspace)
     return PreflightReport(

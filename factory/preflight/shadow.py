@@ -31,10 +31,11 @@ _BARE_NUMBER_MIN = 5
 _WORDS = "' ' || trim(regexp_replace(lower({}), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g')) || ' '"
 
 
-def shadow_run(workspace: Workspace, arm: Sealed, scratch: Path) -> tuple[ShadowRun, Path | None]:
+def shadow_run(workspace: Workspace, arm: Sealed, scratch: Path, exposures: Path) -> tuple[ShadowRun, Path | None]:
     """What the arm's release would do now, and a Parquet file of the `unit`s it would write to.
 
-    What the Factory or the box refuses is a finding and no error; then there is no such file.
+    `exposures` are the pilot's, whose units are looked for in the audience. What the Factory or the box refuses is a
+    finding and no error; then there is no such file.
     """
     names = {"arm": arm.arm, "release": arm.release}
     try:
@@ -42,14 +43,14 @@ def shadow_run(workspace: Workspace, arm: Sealed, scratch: Path) -> tuple[Shadow
         if refusals:
             return ShadowRun(**names, refusals=tuple(refusals)), None
         composed = compose(workspace, arm, scratch)
-        return _counted(workspace, arm, composed), composed.selection.rows
+        return _counted(workspace, arm, composed, exposures), composed.selection.rows
     except Contained as error:
         return ShadowRun(**names, refusals=(f"{error.where}: {error.what}",)), None
     except PilotPlantError as error:
         return ShadowRun(**names, problem=error.what), None
 
 
-def _counted(workspace: Workspace, arm: Sealed, composed: Composed) -> ShadowRun:
+def _counted(workspace: Workspace, arm: Sealed, composed: Composed, exposures: Path) -> ShadowRun:
     with open_warehouse(workspace, read_only=True) as connection:
         connection.execute(f"CREATE TEMP VIEW rendered AS FROM read_parquet({file_literal(composed.rendered)})")
         connection.execute(f"CREATE TEMP VIEW known AS FROM read_parquet({file_literal(composed.known)})")
@@ -57,6 +58,7 @@ def _counted(workspace: Workspace, arm: Sealed, composed: Composed) -> ShadowRun
             "SELECT coalesce(max(length(subject)), 0), coalesce(max(length(body)), 0) FROM rendered"
         ).fetchone()
         personal = _personal_data(connection, workspace, arm)
+        tested, tested_selected = _tested(connection, exposures, composed.selection.selected)
     subject_max, body_max = longest or (0, 0)
     return ShadowRun(
         arm=arm.arm,
@@ -68,8 +70,26 @@ def _counted(workspace: Workspace, arm: Sealed, composed: Composed) -> ShadowRun
         subject_max=subject_max,
         body_max=body_max,
         holdout_touched=_touched(workspace, arm, composed.rendered),
+        tested=tested,
+        tested_selected=tested_selected,
         personal=personal,
     )
+
+
+def _tested(
+    connection: duckdb.DuckDBPyConnection, exposures: Path, selected: Path
+) -> tuple[int, int] | tuple[None, None]:
+    """How many units were exposed, and how many of them are in the audience; None where the exposures cannot be read.
+
+    That the gate's own checks refuse.
+    """
+    units = f"(SELECT DISTINCT unit FROM read_parquet({file_literal(exposures)}))"
+    among = f"(SELECT unit FROM read_parquet({file_literal(selected)}))"
+    try:
+        tested = _count(connection, f"SELECT count(*) FROM {units}")
+        return tested, _count(connection, f"SELECT count(*) FROM {units} WHERE unit IN {among}")
+    except duckdb.Error:
+        return None, None
 
 
 def _touched(workspace: Workspace, arm: Sealed, rendered: Path) -> int:

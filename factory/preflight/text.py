@@ -57,6 +57,8 @@ def _shadow_run(found: ShadowRun) -> Iterator[str]:
         f"{name}: {found.messages:,} messages to {found.audience:,} units ({left}), the longest {found.body_max:,} "
         "characters; none was written"
     )
+    if found.tested is not None:
+        yield f"{name}: of {counted(found.tested, 'unit')} that the pilot exposed, {found.tested_selected:,} are in it"
     if found.personal:
         data = found.personal
         printed = ", ".join(f"{name} ({kind})" for name, kind in data.fields.items()) or "no column"

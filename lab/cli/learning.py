@@ -12,14 +12,21 @@ from shared.errors import BadInput
 
 
 @app.command()
-def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
+def analyse(
+    context: typer.Context,
+    name: Name,
+    final: Annotated[
+        bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")
+    ] = False,
+    as_json: Json = False,
+) -> Any:
     """Compute effects and health, write the report, log one MLflow run."""
     from lab.analysis import analyse as compute
     from lab.report import warnings
     from shared import wording
 
     progress(f"Analysing {name}: one scan, the report and an MLflow run …")
-    done = compute(session(context).workspace(), name)
+    done = compute(session(context).workspace(), name, final=final)
     metrics, evidence = done.pilot.promise.metrics, done.evidence
     warned = warnings(done.pilot, evidence, running=done.interim)
     ratio = evidence.health.sample_ratio
@@ -52,7 +59,7 @@ def analyse(context: typer.Context, name: Name, as_json: Json = False) -> Any:
               rows=rows),
         "Units: " + ", ".join(f"{arm.arm} {arm.units:,}" for arm in evidence.arms)
         + f"; sample ratio p {wording.p_value(ratio.p)}; in two arms: {evidence.health.multiple_units}",
-        *(styled(f"Look at this: {symptom.reason}") for symptom in worrying),
+        *(styled(f"Look at this: {symptom.told}") for symptom in worrying),
         *([_unasked(evidence)] if _unasked(evidence) else []),
         f"Report: {done.report}",
         f"MLflow run: {done.mlflow_run}",
@@ -100,7 +107,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     workspace = session(context).workspace()
     found = lines(open_lab(workspace))
     waiting = drafts_among(workspace, found)
-    due = reminders(found, read_settings(workspace).remind_days)
+    due = reminders(found, read_settings(workspace).remind_days, workspace.clock.now())
     rows: list[tuple[Any, ...]] = [
         (line.name + _mark(line.synthetic), line.word or line.state,
          f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
@@ -133,7 +140,7 @@ def remind(context: typer.Context, as_json: Json = False) -> Any:
 
     workspace = session(context).workspace()
     within = read_settings(workspace).remind_days
-    due = reminders(lines(open_lab(workspace)), within)
+    due = reminders(lines(open_lab(workspace)), within, workspace.clock.now())
     rows = [(one.who, one.pilot, one.what, date_time(one.until), one.next) for one in due]
     emit(
         as_json,

@@ -155,7 +155,7 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Promise: {pilot.promise.digest}",
         f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
         f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
-        f"Record everything before {date_time(pilot.ends)}: later files are refused.",
+        f"Record everything before {date_time(pilot.closes)}: later files are refused.",
         f"Next: pilotplant lab synthesise {name}" if pilot.charter.synthetic
         else f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
     )  # fmt: skip

@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from shared.console import counted
-from shared.draw import AFTER_ENROLMENT
+from shared.draw import AFTER_ENROLMENT, AFTER_THE_END
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.finding import Finding
+
+# The rules from which on units count, and not rows.
+UNITS_SINCE = 3
 
 
 class DataQualityRule(NeverOff):
     """Threshold.
 
     Attributes:
-        rows_min: the least outcomes that say anything about the data's quality; GrowthBook's minimum metric sample.
+        units_min: the least exposed units whose outcomes say anything about the data's quality; GrowthBook's minimum
+            metric sample. Units count, not rows: who leaves out the rows that say "nothing came of it" tells as much.
         held_back_frac_max: the share of recorded rows that intake may have held back. What intake held back is
             missing from the effects, and need not be missing at random; the bound is that of multiple exposure.
     """
 
-    rows_min: int = Field(default=150, ge=1)
+    # Policies of before called it `rows_min`.
+    units_min: int = Field(default=150, ge=1, validation_alias=AliasChoices("units_min", "rows_min"))
     held_back_frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
@@ -37,10 +42,12 @@ def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     """Rows held back, but for those in two arms or the wrong one, which multiple_exposure counts.
 
     Outcomes before the exposure are no loss either: no arm has caused them, so no estimate would count them. Nor is
-    whoever came after the enrolment had ended: they take no part.
+    whoever came after the enrolment had ended, or whatever happened after the time box: they take no part.
     """
     evidence = case.evidence
     apart = {IN_TWO_ARMS, NOT_ASSIGNED, EARLY, AFTER_ENROLMENT}
+    if case.charter.time_box.record_until is not None:
+        apart.add(AFTER_THE_END)
     held = {r: n for r, n in evidence.health.conflicts.items() if r not in apart}
     total = sum(held.values()) + evidence.exposures + evidence.outcomes
     if not total:
@@ -59,12 +66,19 @@ def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
 
 def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     report = case.quality
-    needed = max(rule.rows_min, report.minimum_rows)
+    units, rows_min = sum(arm.units for arm in case.evidence.arms), max(1, report.minimum_rows)
+    if case.promise.rules < UNITS_SINCE:
+        units = report.rows  # promises of before are judged by rows
     compared: dict[str, Any] = {
-        "measured": {"rows": report.rows, "evaluated": report.evaluated, "breaches": len(report.breaches)},
-        "threshold": {"rows_min": needed, "evaluated": report.expected, "breaches": 0},
-    }
-    told = f"{report.evaluated} of {report.expected} rules of the contract on {report.rows:,} outcomes"
+        "measured": {
+            "units": units, "rows": report.rows, "evaluated": report.evaluated, "breaches": len(report.breaches)
+        },
+        "threshold": {"units_min": rule.units_min, "rows_min": rows_min, "evaluated": report.expected, "breaches": 0},
+    }  # fmt: skip
+    told = (
+        f"{report.evaluated} of {report.expected} rules of the contract on {counted(report.rows, 'outcome')} "
+        f"of {counted(units, 'unit')}"
+    )
     if report.outcome == "failed":
         broken = "; ".join(f"{breach.rule} ({counted(breach.rows, 'row')})" for breach in report.breaches)
         yield finding(
@@ -72,14 +86,16 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
         )
     elif (
         report.outcome == "unevaluable"
-        or report.rows < needed
+        or units < rule.units_min
+        or report.rows < rows_min
         or report.evaluated != report.expected
         or not report.expected
     ):
         yield finding(
             "unevaluable",
             f"only {told} could be evaluated" + "".join(f"; {problem}" for problem in report.problems),
-            remedy=f"record at least {counted(needed, 'outcome')}, and check the contract",
+            remedy=f"record at least {counted(rows_min, 'outcome')} of {counted(rule.units_min, 'unit')}, "
+            "and check the contract",
             **compared,
         )
     else:

@@ -9,6 +9,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
 from shared.evidence.domain import CONTRIBUTORS_MIN, UNEVEN, UNITS_MIN
+from shared.evidence.model import Symptom
 from shared.finding import Finding
 
 
@@ -22,7 +23,7 @@ class DomainRule(Rule):
 
 
 def _run(case: Case, _rule: DomainRule) -> Iterator[Finding]:
-    outside = {(one.arm, one.metric) for one in symptoms_of(case, "test_domain") if one.state != "good"}
+    outside = {(one.arm, one.metric): one for one in symptoms_of(case, "test_domain") if one.state != "good"}
     rails = tuple(rail.metric for rail in case.charter.guardrails)
     decides = (*(primary.metric for primary in case.charter.primaries), *rails)
     compared: dict[str, Any] = {
@@ -31,13 +32,12 @@ def _run(case: Case, _rule: DomainRule) -> Iterator[Finding]:
     for arm in case.charter.treatments:
         units = {one.arm: one.units for one in case.evidence.arms if one.arm in {arm.name, case.charter.control.name}}
         known = [name for name in decides if (e := case.evidence.effect(arm.name, name)) and e.estimate is not None]
-        wrong = [name for name in known if (arm.name, name) in outside]
-        compared["measured"] = {"units": units, "outside": wrong}
+        wrong = {name: outside[arm.name, name] for name in known if (arm.name, name) in outside}
+        compared["measured"] = {"units": units, "outside": list(wrong)}
         if wrong:
             yield finding(
                 "failed",
-                f"one arm is more than {UNEVEN:g} times the other, and in the smaller one too few units carry "
-                f"{', '.join(wrong)}: a test at {100 * case.charter.alpha:g} % may err twice as often",
+                _told(units, wrong, case.charter.alpha),
                 arm=arm.name,
                 remedy="revise with arms of nearly the same size, or with more units in the smaller one",
                 **compared,
@@ -52,6 +52,24 @@ def _run(case: Case, _rule: DomainRule) -> Iterator[Finding]:
             )
         else:
             yield finding("passed", "the arms are even, or large, enough for the tests", arm=arm.name, **compared)
+
+
+def _told(units: dict[str, int], wrong: dict[str, Symptom], alpha: float) -> str:
+    sizes, few = (
+        " and ".join(f"{n:,}" for n in units.values()),
+        ", ".join(_few(name, one) for name, one in wrong.items()),
+    )
+    return (
+        f"one arm is more than {UNEVEN:g} times the other ({sizes} units), and in the smaller one too few units carry "
+        f"{few}: a test at {100 * alpha:g} % may err twice as often"
+    )
+
+
+def _few(name: str, told: Symptom) -> str:
+    """A metric, with how many units carry it and how many should, where that was kept."""
+    if told.measured is None or told.threshold is None:
+        return name
+    return f"{name} ({told.measured:,.0f} of {told.threshold:,.0f} that it takes)"
 
 
 CHECK = Check(

@@ -11,7 +11,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
 from shared.evidence.model import Symptom
-from shared.evidence.what_showed import NOVELTY_P_MIN
+from shared.evidence.what_showed import AGAIN, JUDGED_BY_PLAN, NOVELTY_P_MIN
 from shared.finding import Finding
 
 
@@ -22,7 +22,8 @@ class NoveltyRule(Rule):
         p_min: how improbable it must be that the effect is the same in the second quarter of the time box as in the
             first; that of the health report, as no gate publishes one.
         exposures_per_unit_min: from how many on units were exposed again and again. The effect of a single mail dies
-            away by its nature, and is no novelty that wears off: half of the units at least saw it twice.
+            away by its nature, and is no novelty that wears off: half of the units at least saw it twice. Of a promise
+            under rules 3 or later it is never asked of fewer than 1.5 exposures per unit.
     """
 
     p_min: float = Field(default=NOVELTY_P_MIN, gt=0, le=NOVELTY_P_MIN)
@@ -31,12 +32,13 @@ class NoveltyRule(Rule):
 
 def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
     units = sum(arm.units for arm in case.evidence.arms)
-    threshold = {"p_min": rule.p_min, "exposures_per_unit_min": rule.exposures_per_unit_min}
+    least = max(rule.exposures_per_unit_min, AGAIN if case.promise.rules >= JUDGED_BY_PLAN else 0.0)
+    threshold = {"p_min": rule.p_min, "exposures_per_unit_min": least}
     if not units:
         yield finding("unevaluable", "nobody was exposed", threshold=threshold, remedy="record exposures")
         return
     often = case.evidence.exposures / units
-    if often < rule.exposures_per_unit_min:
+    if often < least:
         yield finding(
             "passed",
             f"{often:.1f} exposures per unit: nobody could get used to what was hardly ever seen twice",

@@ -12,6 +12,9 @@ from promotion.portfolio import Place, place_of
 from shared import wording
 from shared.finding import Finding, Level
 
+# The rules from which on an arm that went the wrong way is no gain, however small its p-value.
+DIRECTED_SINCE = 3
+
 
 class PortfolioFdrRule(Rule):
     """Policy; the bound is that of all pilots together, `portfolio` in configs/gate.yaml.
@@ -47,6 +50,16 @@ def _of_arm(case: Case, arm: str, place: Place) -> Finding:
         remedy = "record more data in this arm and the control, and submit at a look that the charter agreed on"
         return finding("unevaluable", reason, arm=arm, measured={"p": None}, threshold=threshold, remedy=remedy)
     reason = f"{told}, and its p is {wording.p_value(p)}"
+    worse = _worse(case, arm) if case.promise.rules >= DIRECTED_SINCE else []
+    if worse:
+        return finding(
+            "failed",
+            f"{reason}, and {', '.join(worse)} went the wrong way: it is no gain that is sure",
+            arm=arm,
+            measured={"p": p, "worse": worse},
+            threshold=threshold,
+            remedy="stop it, or revise what it does; what was learned is worth an insight",
+        )
     if p <= place.level:
         return finding("passed", reason, arm=arm, measured={"p": p}, threshold=threshold)
     return finding(
@@ -66,6 +79,16 @@ def _p_value(case: Case, arm: str) -> float | None:
     if case.evidence.standing != "decisive" or len(found) < len(effects) or not all(map(math.isfinite, found)):
         return None
     return max(found)
+
+
+def _worse(case: Case, arm: str) -> list[str]:
+    """The primary metrics on which the arm did no better than the control."""
+    effects = {primary.metric: case.evidence.effect(arm, primary.metric) for primary in case.charter.primaries}
+    return [
+        name
+        for name, effect in effects.items()
+        if effect is None or effect.estimate is None or not effect.estimate * case.promise.metrics[name].sign > 0
+    ]
 
 
 CHECK = Check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -10,7 +11,8 @@ from pydantic import Field
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
-from shared.evidence.recording import WEEKDAYS
+from shared.clock import parse_rfc3339
+from shared.evidence.recording import ONCE_MAX, ONCE_WITHIN, WEEKDAYS, were_exposed_once
 from shared.finding import Finding
 
 
@@ -26,6 +28,9 @@ class WeekdaysCompleteRule(Rule):
 
 
 def _run(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
+    if case.charter.exposure == "once":
+        yield _of_once(case)
+        return
     [told] = symptoms_of(case, "weekdays_complete")
     threshold = len(WEEKDAYS) - rule.missing_max
     if told.measured is None and case.crossed_early:
@@ -44,6 +49,29 @@ def _run(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
             remedy="find out why that day is silent; if the shop is closed then, let the policy say `missing_max`",
             **compared,
         )
+
+
+def _of_once(case: Case) -> Finding:
+    """A pilot whose units are reached once is held to that, and to no day of the week."""
+    units = sum(arm.units for arm in case.evidence.arms)
+    if not units:
+        return finding("unevaluable", "nobody was exposed", remedy="record exposures")
+    told = case.evidence
+    often, first, last = told.exposures / units, told.first_exposure, told.last_exposure
+    span = (parse_rfc3339(last) - parse_rfc3339(first)) / timedelta(days=1) if first and last else 0.0
+    compared: dict[str, Any] = {
+        "measured": {"exposures_per_unit": often, "days": span},
+        "threshold": {"exposures_per_unit": ONCE_MAX, "days": ONCE_WITHIN / timedelta(days=1)},
+    }
+    if were_exposed_once(told.exposures, units, first, last):
+        reason = "the charter says `exposure: once`, and units were exposed once: no day of the week is asked for"
+        return finding("passed", reason, **compared)
+    return finding(
+        "failed",
+        f"the charter says `exposure: once`, and units were exposed {often:.2f} times each, over {span:.1f} days",
+        remedy="revise without `exposure: once`, over whole weeks",
+        **compared,
+    )
 
 
 CHECK = Check(

@@ -28,12 +28,13 @@ def check(
     from promotion.gate import EXIT_CODES
     from promotion.judging import judge_named, promises
     from promotion.policy import read_settings
+    from shared.people import known
 
     if (name is None) == (not all_):
         raise typer.BadParameter("name one pilot, or say --all")
     progress("Asking every check; the evidence is computed again from the sealed data …")
     workspace = session(context).workspace()
-    judged = judge_named(workspace, name, explain=explain, who=as_)
+    judged = judge_named(workspace, name, explain=explain, who=known(workspace, as_))
     about = catalogue(read_settings(workspace), explain) if explain else ()
     payload: list[dict[str, Any]] = []
     lines: list[Line] = []
@@ -80,6 +81,7 @@ def checks(
 
 def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
     """A judgement for scripts, with the findings that are shown, and every warning that failed."""
+    from promotion.choice import admitted_pairs
     from shared.finding import failed_warnings
 
     return {
@@ -90,12 +92,14 @@ def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, An
         "findings": [finding.model_dump(mode="json") for finding in shown],
         "warnings": [one.model_dump(mode="json") for one in failed_warnings(judgement.findings)],
         "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
+        "between": [one.model_dump(mode="json") for one in admitted_pairs(case, judgement.admitted)],
         "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
     }
 
 
 def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[Line]:
-    """What could not change the verdict, what each arm promises, and the verdict."""
+    """What could not change the verdict, what each arm promises, which is the better one, and the verdict."""
+    from promotion.choice import choice
     from shared import wording
 
     warned = list(dict.fromkeys(finding.check for finding in judgement.findings if finding.level == "warn"))
@@ -103,6 +107,7 @@ def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[L
     return [
         *([f"Cannot change this verdict, by the policy: {', '.join(warned)}."] if warned else []),
         *(f"{arm}: {wording.promise(metrics[one.metric], one)}" for arm, each in promised.items() for one in each),
+        *choice(case, judgement.admitted),
         *(styled(f"{arm}: {word.upper()}", COLOURS[word]) for arm, word in judgement.verdicts.items()),
         *([] if judgement.verdicts else [judgement.verdict.upper()]),
     ]

@@ -28,9 +28,12 @@ def decide(
     reason: Annotated[str, typer.Option(help="Why, in a sentence; for revise, what changes.")],
     arm: Annotated[str | None, typer.Option(help="For scale: the arm to hand over.")] = None,
     insight: Annotated[str | None, typer.Option(help="What was learned; stop needs it, or a claim.")] = None,
+    revise: Annotated[
+        bool, typer.Option("--revise", help="For scale: go on with the other arms, in the draft of a successor.")
+    ] = False,
     change: Annotated[
         list[str] | None,
-        typer.Option(help="For revise: a field that is to change, like sample.units_per_arm=4000; repeatable."),
+        typer.Option(help="For a successor: a field that is to change, like sample.units_per_arm=4000; repeatable."),
     ] = None,
     claim: Annotated[
         str | None,
@@ -56,17 +59,20 @@ def decide(
     from promotion.drafting import Asked, require_word
     from promotion.proposing import Proposed
     from shared.keys import GATE
+    from shared.people import known
 
     workspace = session(context).workspace()
+    who = known(workspace, as_) or as_
     if word == "stop" and insight is claim is None:
         claim, holds = _asked_claim(workspace, name)
     asked = Asked(
-        require_word(word), as_, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds
-    )
+        require_word(word), who, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds,
+        revise=revise,
+    )  # fmt: skip
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
-    asked = replace(asked, passphrase=passphrase(workspace, as_), gate_passphrase=passphrase(workspace, GATE))
+    asked = replace(asked, passphrase=passphrase(workspace, who), gate_passphrase=passphrase(workspace, GATE))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
     if isinstance(done, Proposed):
@@ -96,14 +102,16 @@ def waive(
     """
     from promotion.waiving import Wish, preview_waiver
     from promotion.waiving import waive as except_
+    from shared.people import known
 
     workspace = session(context).workspace()
+    who = known(workspace, as_) or as_
     end = until.replace(tzinfo=UTC) + timedelta(days=1)
     progress("Asking the checks what there is to waive …")
-    wish = Wish(check_, as_, reason, end, arm)
+    wish = Wish(check_, who, reason, end, arm)
     if dry_run:
         return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
-    done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, as_)))
+    done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, who)))
     waiver = done.waiver.waiver
     emit(
         as_json,
@@ -143,11 +151,12 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
 
     decision, predicate = done.decision, done.attestation.predicate
     signed = " and ".join(one.name for one in predicate.signatories if one.role == "owner")
-    after = {
-        "scale": f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up",
-        "revise": f"Draft of the successor: pilots/{decision.successor}/charter.yaml",
-        "stop": f"Insight kept: {decision.insight}",
-    }[decision.word]
+    after = [
+        *([f"Insight kept: {decision.insight}"] if decision.word == "stop" else []),
+        *([f"Draft of the successor: pilots/{decision.successor}/charter.yaml"] if decision.successor else []),
+        *([f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up"]
+          if decision.release else []),
+    ]  # fmt: skip
     emit(
         as_json,
         {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
@@ -163,7 +172,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
         *waived_text(predicate.findings),
         *told(predicate.findings),
         f"Attestation: {done.attestation.digest}",
-        after,
+        *after,
     )  # fmt: skip
 
 
@@ -187,6 +196,7 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
             *waived_text(predicate.findings),
         ]),
         *told(found.warnings),
+        *found.choice,
         *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
           for n, step in enumerate(found.steps, 1)),
         *(["It would wait for a second signature; nothing is handed over before."] if found.proposed else []),

@@ -10,6 +10,7 @@ import typer
 
 from promotion.cli.group import DATES, app
 from shared.console import Json, emit, passphrase, session
+from shared.workspace import Workspace
 
 
 @app.command()
@@ -22,9 +23,11 @@ def enrol(
 ) -> Any:
     """Make or register the key with which somebody signs."""
     from promotion.enrolment import enrol as register
-    from shared.keys import FACTORY
+    from shared.keys import FACTORY, GATE
+    from shared.people import known
 
     workspace = session(context).workspace()
+    owner = owner if owner in {GATE, FACTORY} else known(workspace, owner) or owner
     secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
     done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
     emit(
@@ -43,11 +46,23 @@ def enrol(
             else ""
         ),
         *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
+        *_private(workspace, owner, given=public is not None),
         "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
         if owner == FACTORY
         else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
     return done
+
+
+def _private(workspace: Workspace, owner: str, *, given: bool) -> list[str]:
+    """Where the private half of a key lies that was made here."""
+    from shared.keys import FACTORY, KeyStore
+
+    store = KeyStore(workspace)
+    if given or owner == FACTORY or not store.has(owner):
+        return []
+    kept = "" if workspace.mode == "rehearsal" else "; it opens with the passphrase alone, which is kept nowhere"
+    return [f"Its private half is {store.path(owner)}{kept}."]
 
 
 @app.command()

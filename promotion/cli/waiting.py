@@ -26,15 +26,19 @@ def queue(
     as_json: Json = False,
 ) -> Any:
     """List what waits for a decision or a second signature, and until when; what lapsed, and what crosses over."""
+    from promotion.lapses import lapses
     from promotion.reception import receptions
-    from promotion.silence import lapses
     from promotion.state import open_promotion
     from promotion.waiting import waiting
+    from shared.people import known, same_person
     from shared.wording import days
 
     workspace = session(context).workspace()
-    found, crossing = waiting(workspace, owner=as_), receptions(workspace)
-    lapsed = [one for one in lapses(open_promotion(workspace)).values() if as_ in {None, one.owner}]
+    reader = known(workspace, as_)
+    found, crossing = waiting(workspace, owner=reader), receptions(workspace)
+    lapsed = [
+        one for one in lapses(open_promotion(workspace)).values() if reader is None or same_person(reader, one.owner)
+    ]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(c["until"]),
          days(c["days_left"]) + (", due" if c["due"] else ""), _warnings(c["warnings"]), c["next"])
@@ -118,9 +122,12 @@ def summary(
 ) -> Any:
     """Show one page for whoever decides: promised, found, money, what the gate says, and what to type next."""
     from promotion.summary import summarise, write_page
+    from shared.people import known
 
+    workspace = session(context).workspace()
+    who = known(workspace, as_)
     progress("Asking every check; the evidence is computed again from the sealed data …")
-    found = summarise(session(context).workspace(), name, as_)
+    found = summarise(workspace, name, who)
     if html is not None:
         write_page(found, html)
     told = [] if html is None else [f"Page: {html}"]

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from shared.confined.box import Limits, WithoutLandlock, opened
@@ -21,6 +22,8 @@ from shared.errors import BadInput, Contained, PilotPlantError, Refused
 MIB = 2**20
 _ROOM_TO_DROP = 8 * MIB  # a few of DuckDB's blocks of 256 KiB: what a checkpoint writes before it frees any
 _DEFAULTS = Limits()
+# So many messages are rendered in a few seconds, whatever their template does within its limits.
+CHUNK_ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +144,68 @@ def render(
     """Render subject and body for every row of the Parquet file `rows`; return how many.
 
     Columns are the variables, `unit` among them; a NULL may be tested but not printed. `out` is Parquet with
-    columns unit, subject (white space folded to one line) and body, in the order of the rows.
+    columns unit, subject (white space folded to one line) and body, in the order of the rows. Many rows go in chunks,
+    each into a box of its own, so that the limit of time is one for a template and not for an audience.
 
     Raises:
         Contained: a template was refused, failed for a row, or was stopped.
         Undecided: the kernel has no Landlock.
     """
+    import pyarrow.parquet as pq
+
     source = _file(rows, where)
+    total = _count_rows(source, where)
+    if total > limits.rows:
+        advice = limits.remedy("render for fewer")
+        raise Contained(f"there are more than {limits.rows:,} rows to render", where=where, remedy=advice)
+    if total <= CHUNK_ROWS:
+        return _render(template, subject, source, out, 0, where=where, limits=limits, without_landlock=without_landlock)
+    done = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as folder:
+        chunk, rendered, whole = (Path(folder) / f"{name}.parquet" for name in ("chunk", "rendered", "whole"))
+        writer: Any = None
+        for batch in pq.ParquetFile(source).iter_batches(CHUNK_ROWS):
+            with pq.ParquetWriter(chunk, batch.schema) as written:
+                written.write_batch(batch)
+            done += _render(
+                template, subject, chunk, rendered, done, where=where, limits=limits, without_landlock=without_landlock
+            )
+            for found in pq.ParquetFile(rendered).iter_batches():
+                writer = writer or pq.ParquetWriter(whole, found.schema)
+                writer.write_batch(found)
+        writer.close()
+        whole.replace(out)
+    return done
+
+
+def _render(
+    template: str,
+    subject: str,
+    rows: Path,
+    out: Path,
+    before: int,
+    *,
+    where: str,
+    limits: Limits,
+    without_landlock: WithoutLandlock,
+) -> int:
+    """Renders the rows of a file, which has so many `before` it; returns how many."""
     with opened(out.parent, without_landlock) as box:
-        job = {"body": template, "subject": subject, "rows": str(source), "out": str(box.own / "out.parquet")}
-        result = box.run("render", job, inputs=[source], where=where, limits=limits)
+        job = {"body": template, "subject": subject, "rows": str(rows), "out": str(box.own / "out.parquet")}
+        result = box.run("render", job | {"before": before}, inputs=[rows], where=where, limits=limits)
         box.deliver("out.parquet", out)
     return int(result["rows"])
+
+
+def _count_rows(rows: Path, where: str) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(rows).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput("this cannot be read as Parquet", where=f"{where}, {rows}") from error
 
 
 def check_template(

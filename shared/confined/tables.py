@@ -153,7 +153,11 @@ def _write(job: dict[str, Any], reader: pa.RecordBatchReader) -> Iterator[pa.Rec
     for batch in reader:
         left -= len(batch)
         if left < 0:
-            raise Contained(f"the result has more than {job['limits']['rows']:,} rows", remedy="narrow it down")
+            setting = job["limits"].get("setting")
+            raise Contained(
+                f"the result has more than {job['limits']['rows']:,} rows",
+                remedy="narrow it down" + (f", or have {setting} raised" if setting else ""),
+            )
         if writer:
             writer.write_batch(batch)
         yield batch

@@ -87,11 +87,11 @@ def render(job: dict[str, Any]) -> dict[str, Any]:
         raise Contained(f"there are more than {job['limits']['rows']:,} rows to render")
     subject, body = _compile(job)
     schema = pa.schema([rows.schema_arrow.field("unit"), ("subject", pa.string()), ("body", pa.string())])
-    done = 0
+    done, before = 0, int(job.get("before", 0))
     with pq.ParquetWriter(job["out"], schema) as writer:
         for batch in rows.iter_batches(_BATCH_ROWS, use_threads=False):
             names = batch.schema.names
-            rows_here = enumerate(rows_of(batch), done + 1)
+            rows_here = enumerate(rows_of(batch), before + done + 1)
             contexts = [(number, dict(zip(names, row, strict=True))) for number, row in rows_here]
             subjects = pa.array([" ".join(_text(subject, *each).split()) for each in contexts], pa.string())
             bodies = pa.array([_text(body, *each) for each in contexts], pa.string())

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 import duckdb
 
 from shared.clock import rfc3339
-from shared.draw import AFTER_ENROLMENT, CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE
+from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE
 from shared.engines.by_arm import Scope
 from shared.engines.files import number
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.metrics import Metric
-from shared.sql import identifier, literal
+from shared.sql import identifier, json_path, literal
 
 # Whom the pilot leaves alone is no loss of it.
 NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE, AFTER_ENROLMENT)
@@ -85,11 +85,12 @@ def _held(connection: duckdb.DuckDBPyConnection, scope: Scope) -> str:
     said["kind"] = f"coalesce({said['kind']}, CASE WHEN reason IN ({crossed}) THEN 'exposures' ELSE 'outcomes' END)"
     said["at"] = f"TRY_CAST({said['at']} AS TIMESTAMPTZ)"
     columns = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in said.items())
-    early = f"""WHERE "at" IS NULL OR "at" < TIMESTAMPTZ '{rfc3339(scope.ends)}'""" if scope.ends < scope.closes else ""
+    ends, closes = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (scope.ends, scope.closes))
+    early = f'AND ("at" IS NULL OR "at" < {ends})' if scope.ends < scope.closes else ""
     return f"""
     CREATE TEMP TABLE held AS
     SELECT *, row_number() OVER () AS n FROM (SELECT {columns} FROM conflicts WHERE reason NOT IN ({_texts(NO_PART)}))
-    {early};
+    WHERE NOT (reason = {literal(AFTER_THE_END)} AND coalesce("at" >= {closes}, false)) {early};
     """
 
 
@@ -167,8 +168,7 @@ def _values(connection: duckdb.DuckDBPyConnection, read: list[tuple[str, str]]) 
     ranges = ", ".join(f"min({identifier(name)}), max({identifier(name)})" for name, _ in read)
     row = connection.execute(f"SELECT {ranges or '1'} FROM outcomes").fetchone() or ()
     for at, (name, kind) in enumerate(read):
-        path = '$."' + name + '"'
-        said = f"json_extract_string(h.said, {literal(path)})"
+        said = f"json_extract_string(h.said, {literal(json_path(name))})"
         value = f"TRY_CAST({said} AS {kind})"
         if kind not in _NUMBERS:
             yield name, value

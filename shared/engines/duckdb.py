@@ -226,7 +226,7 @@ def _delays(connection: duckdb.DuckDBPyConnection) -> dict[str, Delay]:
 
 def _outcome_days(connection: duckdb.DuckDBPyConnection, timezone: str) -> dict[str, int]:
     day = f'CAST(CAST("at" AT TIME ZONE {literal(timezone)} AS DATE) AS VARCHAR)'
-    return dict(_rows(connection, f"SELECT {day} AS day, count(*) FROM outcomes GROUP BY day ORDER BY day"))
+    return dict(_rows(connection, f"SELECT {day} AS _day, count(*) FROM outcomes GROUP BY _day ORDER BY _day"))
 
 
 def _clusters(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

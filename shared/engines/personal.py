@@ -10,7 +10,7 @@ from shared.contracts import Column, Contract
 from shared.engines.files import number, opened
 from shared.engines.protocol import PilotData
 from shared.personal import kept_sql
-from shared.sql import identifier, literal
+from shared.sql import identifier, json_path, literal
 
 # What this software itself writes into a row that was held back.
 _OURS = frozenset({"kind", "reason"})
@@ -41,7 +41,7 @@ def personal_rows(data: PilotData, outcomes: Contract) -> dict[str, int]:
 def _said(connection: duckdb.DuckDBPyConnection, outcomes: Contract) -> dict[str, int]:
     """The same of what held-back rows said: each column as if it were accepted, and all else as text."""
     columns = {column.name: column for column in outcomes.columns}
-    paths = {name: literal('$."' + name + '"') for name in columns}
+    paths = {name: literal(json_path(name)) for name in columns}
     each = "".join(f", json_extract_string(v, {path}) AS {identifier(name)}" for name, path in paths.items())
     nothing = literal(json.dumps(dict.fromkeys(columns)))
     rest = f"CASE WHEN json_valid({_SAID}) THEN CAST(json_merge_patch(v, {nothing}) AS VARCHAR) ELSE {_SAID} END"

@@ -17,7 +17,7 @@ from shared.engines.files import opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.engines.unit_table import number_sql
 from shared.metrics import Metric
-from shared.sql import identifier, literal
+from shared.sql import identifier, json_path, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) 
 
 
 def _group(connection: duckdb.DuckDBPyConnection, outcomes: str, metrics: Mapping[str, Metric]) -> Group:
-    """Of outcomes with the `arm` of their unit, what each unit comes to."""
+    """Of outcomes with the `_arm` of their unit, what each unit comes to."""
     values = "".join(f", {_value(metric)} AS v{at}" for at, metric in enumerate(metrics.values()))
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE of_units AS SELECT any_value(arm) AS arm{values} FROM ({outcomes}) "
-        "WHERE arm IS NOT NULL GROUP BY unit"
+        f"CREATE OR REPLACE TEMP TABLE of_units AS SELECT any_value(_arm) AS arm{values} FROM ({outcomes}) "
+        "WHERE _arm IS NOT NULL GROUP BY unit"
     )
     units = dict(connection.execute("SELECT arm, count(*) FROM of_units GROUP BY arm ORDER BY arm").fetchall())
     found: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -88,14 +88,14 @@ def _unexposed_sql(connection: duckdb.DuckDBPyConnection, draw: Draw) -> str:
         " AND kind = 'exposures'" if _told(connection) else ""
     )
     return (
-        f"SELECT *, {draw.drawn_sql('unit')} AS arm FROM outcomes WHERE {draw.takes_part_sql('unit')} "
+        f"SELECT *, {draw.drawn_sql('unit')} AS _arm FROM outcomes WHERE {draw.takes_part_sql('unit')} "
         f"AND unit NOT IN (SELECT unit FROM first UNION ALL {held})"
     )
 
 
 def _early_sql(connection: duckdb.DuckDBPyConnection) -> str:
     """Those that were accepted, and those that were set aside with what they said."""
-    accepted = 'SELECT o.*, f.arm FROM outcomes o JOIN first f USING (unit) WHERE o."at" < f.first_at'
+    accepted = 'SELECT o.*, f.arm AS _arm FROM outcomes o JOIN first f USING (unit) WHERE o."at" < f.first_at'
     if not _told(connection):
         return accepted
     columns = connection.execute("DESCRIBE outcomes").fetchall()
@@ -104,14 +104,13 @@ def _early_sql(connection: duckdb.DuckDBPyConnection) -> str:
         for name, kind, *_ in columns
     )
     return (
-        f"{accepted} UNION ALL BY NAME SELECT {said}, f.arm FROM conflicts c JOIN first f USING (unit) "
+        f"{accepted} UNION ALL BY NAME SELECT {said}, f.arm AS _arm FROM conflicts c JOIN first f USING (unit) "
         f"WHERE c.kind = 'outcomes' AND c.reason = {literal(EARLY)}"
     )
 
 
 def _text(name: str) -> str:
-    path = '$."' + name + '"'
-    return 'c."at"' if name == "at" else f"json_extract_string(c.said, {literal(path)})"
+    return 'c."at"' if name == "at" else f"json_extract_string(c.said, {literal(json_path(name))})"
 
 
 def _told(connection: duckdb.DuckDBPyConnection) -> bool:

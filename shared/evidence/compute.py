@@ -14,6 +14,7 @@ from shared.engines.by_arm import TOGETHER
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, per_of, value_of
 from shared.evidence.agenda import Agenda, agenda
+from shared.evidence.between import between
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import effects
@@ -84,12 +85,15 @@ def compute(
         last_exposure=summary.last_exposure,
         arms=tuple(_arm(summary, promise.metrics, arm, frac) for arm, frac in planned.items()),
         effects=measured,
+        between=between(promise, estimator, summary),
         health=Health(
             sample_ratio=sample_ratio(summary.drawn, planned),
             multiple_units=summary.multiple_units,
             multiple_frac=summary.multiple_units / exposed if exposed else None,
             conflicts=dict(summary.conflicts),
-            symptoms=symptoms(Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete, told)),
+            symptoms=symptoms(
+                Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete, told, promise.rules)
+            ),
         ),
         completeness=told,
         software=f"pilotplant {version('pilotplant')}",

@@ -45,10 +45,15 @@ class Contrasts:
 
 @dataclass(frozen=True)
 class Estimator:
-    """What a charter wants estimated, and how."""
+    """What a charter wants estimated, and how.
+
+    Attributes:
+        base: the treatment that those after it are compared with; None for all treatments against the control.
+    """
 
     charter: Charter
     metrics: Mapping[str, Metric]
+    base: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,8 +82,9 @@ class Estimator:
 
     @property
     def arms(self) -> list[str]:
-        """The control, and after it the treatments."""
-        return [self.charter.control.name, *(arm.name for arm in self.charter.treatments)]
+        """The control, and after it the treatments; or the base, and after it the treatments after it."""
+        treatments = [arm.name for arm in self.charter.treatments]
+        return treatments[treatments.index(self.base) :] if self.base else [self.charter.control.name, *treatments]
 
     def contrasts(self, summary: Summary) -> Contrasts:
         """What a summary says of every treatment."""

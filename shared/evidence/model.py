@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -178,6 +179,24 @@ class Effect(_Record):
     problem: str | None = None
 
 
+class Between(_Record):
+    """One primary metric of one treatment against another one.
+
+    Attributes:
+        estimate, low, high: `arm` less `other`, with an interval that holds together with those of all other pairs and
+            primary metrics at 1 - alpha.
+        problem: why they could not be compared; None where they could.
+    """
+
+    arm: str
+    other: str
+    metric: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    problem: str | None = None
+
+
 class LookEffect(_Record):
     """One metric of one arm at one look.
 
@@ -300,6 +319,12 @@ class Symptom(_Record):
     where: str | None = None
     measured: float | None = None
     threshold: float | None = None
+
+    @property
+    def told(self) -> str:
+        """The reason, with the arm where it does not name it."""
+        named = self.arm is None or re.search(rf"\b{re.escape(self.arm)}\b", self.reason)
+        return self.reason if named else f"{self.reason} ({self.arm})"
 
 
 class Health(_Record):
@@ -479,6 +504,7 @@ class Evidence(_Record):
         no_outcome: what a unit without an outcome counts as, by metric.
         looks: every look so far, where the charter agreed on several.
         days, segments: effects over time and in segments.
+        between: treatments against each other; none under earlier rules than 3, and then not there.
         first_exposure, last_exposure: RFC 3339, None without exposures.
         completeness: what is told by arm; None under rules 1, and then not there.
         software: name and version of what computed it.
@@ -503,6 +529,7 @@ class Evidence(_Record):
     last_exposure: str | None
     arms: tuple[ArmEvidence, ...]
     effects: tuple[Effect, ...]
+    between: tuple[Between, ...] = Field(default=(), exclude_if=lambda told: not told)
     health: Health
     completeness: Completeness | None = Field(default=None, exclude_if=lambda told: told is None)
     software: str

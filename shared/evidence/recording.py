@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 
+from shared.clock import parse_rfc3339
 from shared.evidence.model import Symptom
 from shared.evidence.seen import Seen
 
@@ -15,8 +16,30 @@ SILENCE_P_MIN = 0.001
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
+# A mail that was sent again to a few because it had bounced is still one mail; and it goes out within two days.
+ONCE_MAX, ONCE_WITHIN = 1.05, timedelta(days=2)
+
+
+def were_exposed_once(exposures: int, units: int, first: str | None, last: str | None) -> bool:
+    """Whether units were reached once, and all of them at about the same time."""
+    if not units or first is None or last is None:
+        return False
+    return exposures <= ONCE_MAX * units and parse_rfc3339(last) - parse_rfc3339(first) <= ONCE_WITHIN
+
+
+def _once(seen: Seen) -> bool:
+    told = seen.summary
+    return seen.charter.exposure == "once" and were_exposed_once(
+        told.exposures, sum(told.units.values()), told.first_exposure, told.last_exposure
+    )
+
+
 def recording_gaps(seen: Seen) -> Iterator[Symptom]:
     """The longest run of days without an outcome between two that have some, against a steady stream of them."""
+    if _once(seen):
+        reason = "units are exposed once, by the plan: outcomes die away, and silence between them says nothing"
+        yield Symptom(check="recording_gaps", state="good", measured=1.0, threshold=SILENCE_P_MIN, reason=reason)
+        return
     check, days = "recording_gaps", sorted(date.fromisoformat(day) for day in seen.summary.outcome_days)
     if len(days) < 2:  # noqa: PLR2004 - between two days
         yield Symptom(check=check, state="unevaluable", reason="there are outcomes of fewer than two days")
@@ -42,6 +65,11 @@ def recording_gaps(seen: Seen) -> Iterator[Symptom]:
 def weekdays(seen: Seen) -> Iterator[Symptom]:
     """Whether every day of the week is in the data."""
     check = "weekdays_complete"
+    if _once(seen):
+        yield Symptom(
+            check=check, state="good", reason="units are exposed once, by the plan: no day of the week is asked for"
+        )
+        return
     if not seen.complete:
         yield Symptom(check=check, state="unevaluable", reason="the time box is not over")
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.charter import Charter
+from shared.charter import RULES, Charter
 from shared.engines.protocol import Summary
 from shared.evidence.model import Completeness, Effect, SegmentEffect
 from shared.metrics import Metric
@@ -19,6 +19,7 @@ class Seen:
         planned: each arm's planned share.
         complete: whether the time box is over and all of it in the data.
         completeness: what is told by arm; None under rules 1.
+        rules: under which the promise was made.
     """
 
     charter: Charter
@@ -29,6 +30,7 @@ class Seen:
     segments: Sequence[SegmentEffect]
     complete: bool
     completeness: Completeness | None = None
+    rules: int = RULES
 
     @property
     def primaries(self) -> list[Effect]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from shared.engines.protocol import early_of, late_of, value_of
-from shared.evidence.domain import outside
+from shared.evidence.domain import ALLOWANCE, CONTRIBUTORS_MIN, contributors, is_uneven, outside
 from shared.evidence.estimates import degrees, p_no_difference
 from shared.evidence.model import Effect, Symptom
 from shared.evidence.moments import Cells
@@ -16,11 +17,21 @@ NOVELTY_P_MIN = 0.01
 # What the team itself called worth scaling, ten times over: Twyman's law says to look for the mistake first (Kohavi,
 # Tang and Xu 2020, "Trustworthy Online Controlled Experiments", ch. 3).
 IMPROBABLE_TIMES = 10
+# From these rules on arms are judged by what was planned of them, one unit by the noise without it, and what wears off
+# only where units met it again.
+JUDGED_BY_PLAN = 3
+# From so many exposures per unit on, units met it again and again (half of them at least saw it twice).
+AGAIN = 1.5
 
 
 def novelty(seen: Seen) -> Iterator[Symptom]:
     """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
     cells, said = seen.summary.tenure, False
+    units = sum(seen.summary.units.values())
+    if seen.rules >= JUDGED_BY_PLAN and units and seen.summary.exposures < AGAIN * units:
+        reason = f"{seen.summary.exposures / units:.1f} exposures per unit: what is seen once does not wear off"
+        yield Symptom(check="novelty", state="good", reason=reason)
+        return
     for effect in seen.primaries if cells is not None else ():
         if early_of(effect.metric) not in cells.means:  # type: ignore[union-attr]
             continue
@@ -80,10 +91,14 @@ def in_its_domain(seen: Seen) -> Iterator[Symptom]:
     """Whether the arms are even enough, or the smaller one large enough, for its test to keep its error rate."""
     check, outside_of = "test_domain", [effect for effect in seen.effects if _outside(seen, effect)]
     for effect in outside_of:
+        told = (
+            {} if seen.rules < JUDGED_BY_PLAN else {"measured": _rests_on(seen, effect), "threshold": CONTRIBUTORS_MIN}
+        )
         yield Symptom(
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
             reason=f"one arm is much smaller, and few of its units have any {effect.metric}: a test at "
             f"{100 * seen.charter.alpha:g} % may err twice as often",
+            **told,
         )  # fmt: skip
     if not outside_of:
         yield Symptom(check=check, state="good", reason="the arms are even, or large, enough for the tests")
@@ -166,6 +181,8 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     if any(part is None for part in rest):
         return Symptom(**told, state="unevaluable", reason="an arm has too few units to leave one out")
     left = rest[0] - rest[1]  # type: ignore[operator]
+    if seen.rules >= JUDGED_BY_PLAN:
+        return _without_inflation(seen, effect, left)
     # The plain estimate: without its extremes the adjusted one would need the covariates of those units.
     before = effect.plain[0] if effect.plain else effect.estimate or 0.0
     se = effect.plain[1] if effect.plain else effect.se or math.nan
@@ -181,6 +198,36 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     )
 
 
+def _without_inflation(seen: Seen, effect: Effect, left: float) -> Symptom:
+    """The same against the noise of all other units: an extreme one inflates its own arm's, and would hide in it."""
+    column = value_of(effect.metric)
+    variances = [_trimmed_variance(seen.summary.arms.of(arm=name), column) for name in _pair(seen, effect)]
+    before = effect.plain[0] if effect.plain else effect.estimate or 0.0
+    se = math.sqrt(sum(variances)) if all(math.isfinite(each) for each in variances) else math.nan
+    moved = abs(left - before) / se if se > 0 else math.inf if left != before else 0.0
+    turned = left * before < 0 or not moved < 1
+    return Symptom(
+        check="outlier_influence",
+        arm=effect.arm,
+        metric=effect.metric,
+        state="warning" if turned else "good",
+        measured=left,
+        threshold=before,
+        reason=f"without the most extreme unit of each arm the difference in {effect.metric} would be {left:+.4g}, "
+        f"not {before:+.4g}",
+    )
+
+
+def _trimmed_variance(cell: Cells, column: str) -> float:
+    """The variance of the mean without the unit farthest from it; NaN where too few are left."""
+    n, mean = int(cell.n[0]), float(cell.means[column][0])
+    if n <= 2:  # noqa: PLR2004 - a variance takes two
+        return math.nan
+    extreme = max(float(cell.least[column][0]), float(cell.most[column][0]), key=lambda value: abs(value - mean))
+    left = float(cell.product(column, column)[0]) - n / (n - 1) * (extreme - mean) ** 2
+    return max(left, 0.0) / (n - 2) / (n - 1)
+
+
 def _trimmed(cell: Cells, column: str) -> float | None:
     """The mean without the unit farthest from it, exactly."""
     if len(cell) == 0 or cell.n[0] <= 1:
@@ -191,9 +238,31 @@ def _trimmed(cell: Cells, column: str) -> float | None:
 
 
 def _outside(seen: Seen, effect: Effect) -> bool:
-    metric, column = seen.metrics[effect.metric], value_of(effect.metric)
+    metric = seen.metrics[effect.metric]
     if effect.estimate is None or metric.divided or metric.kind == "quantile" or seen.charter.cluster:
         return False
-    arms = [seen.summary.arms.of(arm=name) for name in (effect.arm, seen.charter.control.name)]
-    of = [(part.n[0], part.means[column][0], part.product(column, column)[0], part.least[column][0]) for part in arms]
-    return bool(outside(*zip(*of, strict=True)))
+    planned = [seen.planned[name] for name in _pair(seen, effect)]
+    allowance = ALLOWANCE if seen.rules >= JUDGED_BY_PLAN and not is_uneven(planned) else 1.0
+    n, mean, m2, least = _moments(seen, effect)
+    return bool(outside(n, mean, m2, least, allowance=allowance))
+
+
+def _rests_on(seen: Seen, effect: Effect) -> float:
+    """On how many units the smaller arm's mean rests."""
+    n, mean, m2, _ = _moments(seen, effect)
+    return float(contributors(n, mean, m2))
+
+
+def _pair(seen: Seen, effect: Effect) -> tuple[str, str]:
+    return effect.arm, seen.charter.control.name
+
+
+def _moments(seen: Seen, effect: Effect) -> list[tuple[Any, Any]]:
+    """Units, means, sums of squared deviations and smallest values of an arm and the control."""
+    column, arms = value_of(effect.metric), [seen.summary.arms.of(arm=name) for name in _pair(seen, effect)]
+    return [
+        (arms[0].n[0], arms[1].n[0]),
+        (arms[0].means[column][0], arms[1].means[column][0]),
+        (arms[0].product(column, column)[0], arms[1].product(column, column)[0]),
+        (arms[0].least[column][0], arms[1].least[column][0]),
+    ]

@@ -27,7 +27,7 @@ from factory.run_now import run_now
 from factory.state import open_factory
 from shared.assignment import held_out
 from shared.clock import rfc3339
-from shared.errors import BadInput, Contained, PilotPlantError
+from shared.errors import BadInput, Contained, PilotPlantError, Refused
 from shared.order import OutOfOrder
 from shared.pseudonym import pseudonym
 from tests.makers import (
@@ -413,6 +413,15 @@ def test_a_moment_from_before_the_admission_is_not_run_though_it_is_in_its_grace
     assert not list((live.factory / "outgoing").rglob("*.jsonl"))
 
 
+def test_outside_its_moment_a_run_by_hand_says_so_and_records_nothing(live):
+    """Its last moment was half an hour before its admission, and no other has come."""
+    entries = open_factory(live).entries()
+    with time_machine.travel(OCCURRENCE + timedelta(minutes=40), tick=False), pytest.raises(Refused) as caught:
+        run_now(live, RELEASE)
+    assert caught.value.what.startswith(f"no moment of its schedule has come since release {RELEASE} was admitted")
+    assert open_factory(live).entries() == entries
+
+
 def test_of_two_releases_only_the_one_that_was_there_is_run(live):
     day_after, clock = OCCURRENCE + timedelta(days=1), ADMITTED + timedelta(days=1, minutes=10)
     set_factory(live, contacts_per_week=14)
@@ -431,6 +440,34 @@ def test_under_a_clock_that_was_set_back_nothing_is_sent(live, back):
     due = OCCURRENCE - back
     with pytest.raises(OutOfOrder):
         at(due + timedelta(minutes=5), live, due)
+    assert not list((live.factory / "outgoing").rglob("*.jsonl"))
+    assert sent(live) == []
+
+
+def test_nor_at_a_moment_after_the_admission_that_nobody_ran(live):
+    """By the clock it is due: on the third day a run was sent, and then the clock shows the second."""
+    third, second = (OCCURRENCE + timedelta(days=days) for days in (2, 1))
+    assert at(third + timedelta(minutes=5), live, third).state == "done"
+    before = sent(live)
+    with pytest.raises(OutOfOrder):
+        at(second + timedelta(minutes=5), live, second)
+    assert len(list((live.factory / "outgoing").rglob("*.jsonl"))) == 1
+    assert sent(live) == before
+    assert only_run(live).state == "done"  # the third day's: of the second's nothing was begun
+
+
+def test_a_clock_that_is_set_back_while_a_run_prepares_stops_it_before_anything_is_seen(live, monkeypatch):
+    due, prepare = OCCURRENCE + timedelta(days=1), campaign.prepare
+    with time_machine.travel(due + timedelta(minutes=5), tick=False) as clock:
+
+        def set_back(*arguments):
+            prepared = prepare(*arguments)
+            clock.move_to(due - timedelta(weeks=3))
+            return prepared
+
+        monkeypatch.setattr(campaign, "prepare", set_back)
+        with pytest.raises(OutOfOrder):
+            run_occurrence(live, RELEASE, due)
     assert not list((live.factory / "outgoing").rglob("*.jsonl"))
     assert sent(live) == []
 

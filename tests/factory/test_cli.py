@@ -11,12 +11,13 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from factory import processes
+from factory import campaign, processes
 from factory.cli import app
+from factory.measures import measures
 from shared.attestation import PriorRecord, Promised
 from shared.console import Session
 from shared.errors import BadInput, Refused
-from tests.makers import RELEASE, at_work, customers_csv, make_package
+from tests.makers import OCCURRENCE, RELEASE, at_work, customers_csv, make_package
 
 HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "duckdb", "scipy", "pyarrow")
 
@@ -51,6 +52,20 @@ def test_from_package_to_status_every_command_speaks_json(workspace, tmp_path):
     assert (status["stopped"], status["runs"], status["rows_loaded"]) == ("complaints", {"done": 1}, 200)
     assert call(workspace, "resume", "--all")[0]["changed"] == [RELEASE]
     assert call(workspace, "status")[0]["releases"][0]["next"] == "2026-02-03T09:00:00Z"
+
+
+@pytest.mark.parametrize("command", ["status", "releases", "log"])
+def test_any_next_command_puts_a_run_that_was_killed_on_record(released, monkeypatch, command):
+    def killed(*_):
+        raise KeyboardInterrupt  # leaves the record as a kill does: no `except Exception` sees it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign, "prepare", killed)
+        with pytest.raises(KeyboardInterrupt):
+            campaign.run_occurrence(released, RELEASE, OCCURRENCE)
+    assert measures(released).runs == {"started": 1}
+    call(released, command)
+    assert measures(released).runs == {"failed": 1}
 
 
 def test_data_goes_in_and_out(workspace, tmp_path):

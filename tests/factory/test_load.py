@@ -5,26 +5,49 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 import yaml
 
-from factory.load import load, pseudonymise, resolve
-from factory.masking import pseudonym_key
+from factory.load import load
+from factory.measures import measures
+from factory.snapshots import publish
 from factory.state import open_factory
-from factory.warehouse import declarations, open_warehouse, require_contract
+from factory.tables import list_tables
+from factory.warehouse import (
+    PRIMARY_KEY,
+    columns_of,
+    count,
+    declarations,
+    export_masked,
+    has_index,
+    open_warehouse,
+    require_contract,
+    warehouse_path,
+)
+from pilotplant.app import _exit_code
+from shared.clock import parse_rfc3339
 from shared.contracts import Column, Contract
 from shared.errors import BadInput, Refused
-from shared.pseudonym import pseudonym
-from tests.makers import make_workspace
+from tests.makers import customers_csv, make_workspace
 
 HEAD = "customer_id,email,recency,history,zip_code\n"
 GOOD = HEAD + "c1,c1@example.com,3,10.5,Urban\nc2,c2@example.com,12,0,Rural\n"
 
 
 @pytest.fixture
-def empty(tmp_path):
+def strict(tmp_path):
+    """A workspace with the settings that every new one has."""
     return make_workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def empty(strict):
+    """One where two rows of three may be bad: files here are short."""
+    settings = strict.configs / "factory.yaml"
+    settings.write_text(settings.read_text() + "quarantined_frac_max: 0.7\n")
+    return strict
 
 
 def file(folder, text, name="customers.csv"):
@@ -80,12 +103,29 @@ def test_a_known_key_is_replaced_by_a_later_load(empty, tmp_path):
     assert rows(empty) == [("c1", 9, 99.0), ("c2", 12, 0.0)]
 
 
-def test_the_same_file_again_is_a_no_op(empty, tmp_path):
+def last_loaded(workspace):
+    return list_tables(workspace, "customers")[0].loaded_at
+
+
+def test_the_same_file_again_changes_nothing_but_the_table_s_date(empty, tmp_path):
     path = file(tmp_path, GOOD)
     load(empty, "customers", path)
-    before = open_factory(empty).entries("customers")
+    before, room = last_loaded(empty), open_factory(empty)
+    facts = measures(empty)
+    empty.clock.set(room.now() + timedelta(days=3))
     assert load(empty, "customers", path).repeated
-    assert open_factory(empty).entries("customers") == before
+    assert [entry.kind for entry in room.entries("customers")] == ["loaded", "confirmed"]
+    assert parse_rfc3339(last_loaded(empty)) - parse_rfc3339(before) > timedelta(days=2)
+    assert measures(empty) == facts
+
+
+def test_the_same_file_is_judged_anew_once_the_contract_was_corrected(empty, tmp_path):
+    path = file(tmp_path, GOOD + "c3,c3@example.com,13,1,Urban\n")
+    assert load(empty, "customers", path).quarantined == 1
+    contract_file(empty).write_text(contract_file(empty).read_text().replace("maximum: 12", "maximum: 13"))
+    again = load(empty, "customers", path)
+    assert (again.repeated, again.accepted, again.quarantined) == (False, 3, 0)
+    assert list_tables(empty, "customers")[0].quarantined == 0
 
 
 @pytest.mark.parametrize(
@@ -113,7 +153,7 @@ def test_a_file_in_another_encoding_is_named_with_its_line(empty, tmp_path):
 
 
 def test_a_file_without_a_good_row_is_refused_and_nothing_is_stored(empty, tmp_path):
-    with pytest.raises(Refused, match="too few"):
+    with pytest.raises(Refused, match="no row is good"):
         load(empty, "customers", file(tmp_path, HEAD + "c1,c1@example.com,99,1,Urban\n"))
     assert not (empty.factory / "warehouse.duckdb").exists()
 
@@ -143,7 +183,7 @@ import os, signal
 from pathlib import Path
 import {module} as module
 from shared.workspace import open_workspace
-module.{name} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+module.{name} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 module.load(open_workspace(Path({str(empty.root)!r})), "customers", Path({str(path)!r}))
 """
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=False)
@@ -166,6 +206,175 @@ def test_two_loads_at_once_wait_for_each_other(empty, tmp_path):
     ]
     assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
     assert [row[0] for row in rows(empty)] == ["d0", "d1", "d2"]
+
+
+@pytest.mark.parametrize("bad", ["c3,c3@example.com,13,1,Urban", "c3,c3@example.com,3,-1,Urban"])
+def test_a_row_that_came_later_and_was_accepted_is_held_back_no_more(empty, tmp_path, bad):
+    load(empty, "customers", file(tmp_path, f"{GOOD}{bad}\nc4,c4@example.com,99,1,Urban\n"))
+    load(empty, "customers", file(tmp_path, HEAD + "c3,c3@example.com,3,1,Urban\n", "corrected.csv"))
+    [facts] = list_tables(empty, "customers")
+    assert (facts.rows, facts.quarantined, [held.first for held in facts.held]) == (3, 1, [(4,)])
+
+
+def test_a_load_with_fewer_columns_leaves_the_others_as_they_were(empty, tmp_path):
+    load(empty, "customers", file(tmp_path, GOOD))
+    names = "customer_id,recency,history\n"
+    result = load(empty, "customers", file(tmp_path, names + "c1,9,99\nc3,4,5\n", "fewer.csv"))
+    assert (result.new, result.renewed) == (1, 1)
+    assert {"email", "zip_code"} <= set(result.kept)
+    assert rows(empty, "SELECT customer_id, email, recency, history, zip_code FROM customers ORDER BY 1") == [
+        ("c1", "c1@example.com", 9, 99.0, "Urban"), ("c2", "c2@example.com", 12, 0.0, "Rural"),
+        ("c3", None, 4, 5.0, None),
+    ]  # fmt: skip
+
+
+def test_a_file_of_keys_alone_adds_rows_and_changes_none(empty, tmp_path):
+    with_columns(contract_file(empty), lambda columns: [{**c, "required": bool(c.get("primaryKey"))} for c in columns])
+    load(empty, "customers", file(tmp_path, GOOD))
+    load(empty, "customers", file(tmp_path, "customer_id\nc2\nc9\n", "keys.csv"))
+    assert rows(empty) == [("c1", 3, 10.5), ("c2", 12, 0.0), ("c9", None, None)]
+
+
+@pytest.mark.parametrize(("bad", "refused"), [(1, False), (2, True)])
+def test_more_bad_rows_than_the_settings_allow_are_refused_with_the_reasons(strict, tmp_path, bad, refused):
+    good = [f"g{n},g{n}@example.com,3,1,Urban" for n in range(9)]
+    path = file(tmp_path, HEAD + "\n".join([*good, *(f"b{n},b{n}@example.com,99,1,Urban" for n in range(bad))]))
+    if not refused:
+        assert load(strict, "customers", path).quarantined == 1
+        return
+    with pytest.raises(Refused) as caught:
+        load(strict, "customers", path)
+    assert caught.value.what.startswith("2 of 11 rows would be quarantined (18.2%)")
+    assert "recency must be between 1 and 12 (2 rows: 10, 11)" in caught.value.remedy
+    assert not (strict.factory / "warehouse.duckdb").exists()
+
+
+def test_a_key_that_is_none_is_doubted(strict, tmp_path):
+    path = file(tmp_path, HEAD + "".join(f"c{n // 4},c{n}@example.com,3,1,Urban\n" for n in range(41)))
+    with pytest.raises(Refused, match="40 of 41 rows") as caught:
+        load(strict, "customers", path)
+    assert "Does customer_id really tell the rows apart?" in caught.value.remedy
+
+
+LINES = "order_id,line,amount\n1,1,10\n1,2,20\n2,1,30\n"
+ORDERS = [
+    {"name": "order_id", "logicalType": "integer", "primaryKey": True, "primaryKeyPosition": 1},
+    {"name": "line", "logicalType": "integer", "primaryKey": True, "primaryKeyPosition": 2},
+    {"name": "amount", "logicalType": "number"},
+]
+
+
+def orders(workspace, columns=ORDERS):
+    path = workspace.configs / "contracts" / "orders.odcs.yaml"
+    document = yaml.safe_load(contract_file(workspace).read_text())
+    [table] = document["schema"]
+    table |= {"name": "orders", "properties": columns}
+    table.pop("physicalName", None)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def test_several_columns_may_tell_the_rows_apart_together(empty, tmp_path):
+    orders(empty)
+    load(empty, "orders", file(tmp_path, LINES, "orders.csv"))
+    load(empty, "orders", file(tmp_path, "order_id,line,amount\n1,2,25\n2,2,40\n", "more.csv"))
+    assert rows(empty, "FROM orders ORDER BY 1, 2") == [(1, 1, 10.0), (1, 2, 25.0), (2, 1, 30.0), (2, 2, 40.0)]
+
+
+def test_of_a_key_of_several_columns_only_both_together_are_doubled(empty, tmp_path):
+    orders(empty)
+    result = load(empty, "orders", file(tmp_path, LINES + "2,1,31\n", "orders.csv"))
+    assert (result.accepted, result.reasons) == (2, {"order_id, line must be unique together": 2})
+
+
+@pytest.mark.parametrize("name", ["content", "raw", "row", "reasons", "file", "held", "g", "q", "excluded", "reason"])
+def test_a_column_may_have_a_name_of_ours(empty, tmp_path, name):
+    orders(empty, [*ORDERS, {"name": name, "logicalType": "string"}])
+    head = f"order_id,line,amount,{name}\n"
+    load(empty, "orders", file(tmp_path, head + "1,1,10,Hello\n1,x,20,there\n", "orders.csv"))
+    [(content,)] = rows(empty, "SELECT content FROM quarantine.orders")
+    assert json.loads(content) == {"_row": 2, "order_id": "1", "line": "x", "amount": "20", name: "there"}
+    load(empty, "orders", file(tmp_path, head + "1,1,10,Hello\n1,2,20,again\n", "more.csv"))
+    assert rows(empty, f'SELECT line, "{name}" FROM orders ORDER BY 1') == [(1, "Hello"), (2, "again")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "held", "good"),
+    [
+        ("integer", {}, " 007 ", "7"), ("timestamp", {}, "2026-05-14T11:23:45Z", "2026-05-14 13:23:45 +0200"),
+        ("date", {"format": "dd.MM.yyyy"}, "14.05.2026", "2026-05-14"), ("string", {}, "a'b", "a'b"),
+    ],
+)  # fmt: skip
+def test_a_row_clears_what_was_held_back_of_its_key_however_that_was_written(
+    empty, tmp_path, kind, options, held, good
+):
+    key = {"name": "key", "logicalType": kind, "primaryKey": True, "logicalTypeOptions": options}
+    orders(empty, [key, {"name": "amount", "logicalType": "number"}])
+    other = {"integer": "8", "timestamp": "2026-01-01", "date": "2026-01-01", "string": "b"}[kind]
+    load(empty, "orders", file(tmp_path, f"key,amount\n{held},x\n{other},1\n", "bad.csv"))
+    assert list_tables(empty, "orders")[0].quarantined == 1
+    load(empty, "orders", file(tmp_path, f"key,amount\n{good},2\n", "good.csv"))
+    assert list_tables(empty, "orders")[0].quarantined == 0
+
+
+def test_a_table_s_least_rows_are_asked_of_the_table_and_not_of_a_correction(empty, tmp_path):
+    path = contract_file(empty)
+    document = yaml.safe_load(path.read_text())
+    document["schema"][0]["quality"] = [{"metric": "rowCount", "mustBeGreaterOrEqualTo": 2}]
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    one = HEAD + "c1,c1@example.com,9,99,Urban\n"
+    with pytest.raises(Refused, match="would have 1 rows, which are too few"):
+        load(empty, "customers", file(tmp_path, one, "one.csv"))
+    load(empty, "customers", file(tmp_path, GOOD))
+    assert load(empty, "customers", file(tmp_path, one, "one.csv")).renewed == 1
+    with pytest.raises(Refused, match="too few"):
+        load(empty, "customers", tmp_path / "one.csv", replace=True)
+    assert rows(empty) == [("c1", 9, 99.0), ("c2", 12, 0.0)]
+
+
+def test_what_an_earlier_build_loaded_goes_on_with_a_format_that_nobody_keeps(empty, tmp_path):
+    load(empty, "customers", file(tmp_path, GOOD))
+    with_columns(
+        contract_file(empty),
+        lambda columns: [
+            {**c, "logicalTypeOptions": {"format": "byte"}} if c["name"] == "email" else c for c in columns
+        ],
+    )
+    assert publish(empty).left_out == {}
+    with pytest.raises(BadInput, match="`byte` is not kept here"):
+        load(empty, "customers", file(tmp_path, GOOD + "c3,c3@example.com,4,1,Urban\n", "more.csv"))
+
+
+def test_a_file_may_call_columns_by_their_physical_names(empty, tmp_path):
+    orders(empty, [{**column, "physicalName": f"{column['name'].title()} (shop)"} for column in ORDERS])
+    text = "Line (shop);Order_Id (shop);amount\n1;1;10,5\n2;1;20\n"
+    load(empty, "orders", file(tmp_path, text, "orders.csv"))
+    assert rows(empty, "FROM orders ORDER BY 1, 2") == [(1, 1, 10.5), (1, 2, 20.0)]
+    publish(empty)
+    assert "physicalName" not in next(empty.lab.glob("snapshots/[!.]*/orders.odcs.yaml")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ({"name": "_line", "logicalType": "integer"}, "names that begin with `_`"),
+        ({"name": "day", "logicalType": "date", "logicalTypeOptions": {"format": "QQ"}}, "`QQ` of the format"),
+        ({"name": "day", "logicalType": "date", "logicalTypeOptions": {"format": "MM.yyyy"}}, "must name the day once"),
+        (
+            {"name": "m", "logicalType": "string", "logicalTypeOptions": {"format": "password"}},
+            "`password` is not kept",
+        ),
+    ],
+)
+def test_what_a_contract_says_and_nobody_would_keep_is_refused(empty, tmp_path, column, said):
+    orders(empty, [*ORDERS, column])
+    with pytest.raises(BadInput, match=said):
+        load(empty, "orders", file(tmp_path, LINES, "orders.csv"))
+
+
+def test_a_format_of_texts_is_kept(empty, tmp_path):
+    orders(empty, [*ORDERS, {"name": "mail", "logicalType": "string", "logicalTypeOptions": {"format": "email"}}])
+    text = "order_id,line,mail\n1,1,a@example.com\n1,2,b.example.com\n"
+    assert load(empty, "orders", file(tmp_path, text, "orders.csv")).reasons == {"mail must be a email": 1}
 
 
 def contract_file(workspace):
@@ -225,26 +434,73 @@ def test_a_table_is_not_loaded_under_another_contract(empty, tmp_path, change, s
 def test_every_type_of_a_contract_is_the_type_that_the_warehouse_tells(empty):
     kinds = ("string", "integer", "number", "boolean", "date", "timestamp")
     columns = tuple(Column(name=kind, type=kind) for kind in kinds)
-    contract = Contract(id="t", name="t", version="1", table="t", primary_key="string", columns=columns)
+    contract = Contract(id="t", name="t", version="1", table="t", key=("string",), columns=columns)
     with open_warehouse(empty) as warehouse:
         described = ", ".join(f'"{name}" {kind}' for name, kind in declarations(contract).items())
         warehouse.execute(f"CREATE TABLE t ({described})")
         require_contract(warehouse, contract)
 
 
-def test_pseudonymise_replaces_ids_and_resolve_brings_them_back(empty, tmp_path):
-    load(empty, "customers", file(tmp_path, GOOD))
-    reported = file(tmp_path, "customer_id,visit\nc2,1\nc1,0\n", "reported.csv")
-    masked, back = tmp_path / "masked.csv", tmp_path / "back.csv"
-    assert pseudonymise(empty, reported, masked, column="customer_id") == 2
-    key = pseudonym_key(empty)
-    assert masked.read_text().splitlines() == ["unit,visit", f"{pseudonym(key, 'c2')},1", f"{pseudonym(key, 'c1')},0"]
-    assert resolve(empty, masked, back, table="customers") == 2
-    assert [line.split(",")[0] for line in back.read_text().splitlines()] == ["id", "c2", "c1"]
+def test_what_a_killed_process_had_spilled_is_gone_with_the_next_load(strict, tmp_path):
+    load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
+    left = warehouse_path(strict).with_name("warehouse.duckdb.tmp")
+    left.mkdir()
+    (left / "duckdb_temp_storage_S96K-0.tmp").write_bytes(b"c00001@example.com")
+    load(strict, "customers", customers_csv(tmp_path / "more.csv", rows=201))
+    assert not left.exists()
 
 
-def test_resolve_refuses_a_unit_that_is_nobody_here(empty, tmp_path):
-    load(empty, "customers", file(tmp_path, GOOD))
-    with pytest.raises(BadInput, match="1 units are nobody"):
-        resolve(empty, file(tmp_path, "unit\nu_stranger\n", "units.csv"), tmp_path / "out.csv", table="customers")
-    assert not (tmp_path / "out.csv").exists()
+def test_a_table_of_an_earlier_build_goes_on_under_its_index(strict, tmp_path):
+    """Until 0.1 a table had an index of its keys; that it has one tells its key, as a comment does since."""
+    load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
+    with open_warehouse(strict) as warehouse:
+        now = columns_of(warehouse, "customers")
+        columns = ", ".join(f"{name} {kind.removesuffix(PRIMARY_KEY)}" for name, kind in now.items())
+        warehouse.execute("ALTER TABLE customers RENAME TO later")
+        warehouse.execute(f"CREATE TABLE customers ({columns}, PRIMARY KEY (customer_id))")
+        warehouse.execute("INSERT INTO customers BY NAME FROM later")
+        warehouse.execute("DROP TABLE later")
+        assert columns_of(warehouse, "customers") == now
+    result = load(strict, "customers", customers_csv(tmp_path / "more.csv", rows=201))
+    assert (result.new, result.renewed) == (1, 200)
+    with open_warehouse(strict, read_only=True) as warehouse:
+        assert (count(warehouse, "customers"), columns_of(warehouse, "customers")) == (201, now)
+        assert not has_index(warehouse, "customers")
+
+
+def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected(strict, tmp_path):
+    load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
+    export_masked(strict, ["customers"], tmp_path / "once")
+    with open_warehouse(strict) as warehouse:
+        warehouse.execute("INSERT INTO customers SELECT * FROM customers WHERE customer_id = 'c00007'")
+    with pytest.raises(Refused, match=r"has a key \(customer_id\) more than once"):
+        export_masked(strict, ["customers"], tmp_path / "twice")
+
+
+def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch):
+    load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
+    monkeypatch.setattr("factory.warehouse.MEMORY", "1MB")
+    code = _exit_code(
+        ["--workspace", str(strict.root), "factory", "load", "customers",
+         str(customers_csv(tmp_path / "more.csv", rows=300_000))]
+    )  # fmt: skip
+    monkeypatch.undo()
+    assert code == 4
+    with open_warehouse(strict, read_only=True) as warehouse:
+        assert count(warehouse, "customers") == 200
+
+
+def test_no_key_is_twice_in_a_table_without_an_index(strict, tmp_path):
+    for rows in (200, 150, 201):
+        load(strict, "customers", customers_csv(tmp_path / f"{rows}.csv", rows=rows))
+    with open_warehouse(strict, read_only=True) as warehouse:
+        assert warehouse.execute("SELECT count(*), count(DISTINCT customer_id) FROM customers").fetchone() == (201, 201)
+        assert not warehouse.execute("FROM duckdb_indexes()").fetchall()
+
+
+def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict, tmp_path, monkeypatch):
+    """Of 400,000 rows their texts alone are more than the 64 MB that each database has."""
+    monkeypatch.setattr("shared.tabular.MEMORY", "64MB")
+    monkeypatch.setattr("factory.warehouse.MEMORY", "64MB")
+    result = load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=400_000))
+    assert (result.new, publish(strict).rows) == (400_000, {"customers": 400_000})

@@ -48,7 +48,7 @@ def test_a_personal_column_is_not_published():
         name="c",
         version="1",
         table="customers",
-        primary_key="id",
+        key=("id",),
         columns=(
             Column(name="id", type="string", required=True, classification="identifier"),
             Column(name="email", type="string", classification="personal"),
@@ -142,7 +142,7 @@ def test_valid_values_are_coarsened_like_the_values(characters, value):
 
 def test_a_redacted_column_is_there_and_empty_in_its_own_type():
     columns = (Column(name="id", type="string"), Column(name="salary", type="integer", classification="restricted"))
-    contract = Contract(id="c", name="c", version="1", table="people", primary_key="id", columns=columns)
+    contract = Contract(id="c", name="c", version="1", table="people", key=("id",), columns=columns)
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE people AS SELECT 'a' AS id, 41234 AS salary")
         found = connection.sql(masked_sql(contract, KEY))
@@ -152,7 +152,7 @@ def test_a_redacted_column_is_there_and_empty_in_its_own_type():
 
 def test_a_foreign_key_joins_its_customer_whatever_its_type():
     def masked(connection, table, columns):
-        contract = Contract(id="c", name="c", version="1", table=table, primary_key=columns[0].name, columns=columns)
+        contract = Contract(id="c", name="c", version="1", table=table, key=(columns[0].name,), columns=columns)
         connection.execute(f"CREATE TABLE masked_{table} AS {masked_sql(contract, KEY)}")
 
     with duckdb.connect() as connection:

@@ -123,7 +123,7 @@ def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(lo
     make_package(workspace, charter=make_charter(cron="* * * * *"))
     mark = str(workspace.factory / "prefect")
     scratch = workspace.factory / "scratch"
-    scratch.mkdir()
+    scratch.mkdir(exist_ok=True)
     since = datetime.now(UTC)
     with (scratch / "runs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits for it, as it would for another attempt

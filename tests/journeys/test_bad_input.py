@@ -429,8 +429,8 @@ RECORDS = [
         "launched",
         RECORD,
         BAD,
-        "cannot be read as a csv table",
-        "results.csv",
+        "the line has 2 values, and the header 4 columns",
+        "results.csv, line 3",
         given("results.csv", "event_id,unit,arm,at\n1,u,control,2026-01-06\n2,u\n3,u,control,2026-01-06,x,y\n"),
     ),
     Case(

@@ -50,9 +50,9 @@ def messages(demo: dict) -> list[dict]:
 
 
 def audience(demo: dict) -> set[str]:
-    """The units that the play's own SELECT names, over the snapshot: the same masking, read another way."""
+    """The units of the snapshot, all of whom the play's own SELECT names: the same masking, read another way."""
     [table] = Path(demo["workspace"]).glob("var/lab/snapshots/*/customers.parquet")
-    rows = duckdb.sql(f"SELECT customer_id FROM read_parquet('{table}') WHERE recency <= 6").fetchall()
+    rows = duckdb.sql(f"SELECT customer_id FROM read_parquet('{table}')").fetchall()
     return {row[0] for row in rows}
 
 

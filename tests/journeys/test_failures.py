@@ -87,6 +87,8 @@ COMMANDS: dict[str, list[str]] = {
     "promote export": [PILOT, "--out", "{tmp}/export"],
     "promote verify": [],
     "factory load": ["customers", "{tmp}/customers.csv"],
+    "factory drop": ["customers"],
+    "factory tables": [],
     "factory publish": [],
     "factory prune": [],
     "factory pseudonymise": ["{tmp}/customers.csv", "--out", "{tmp}/units.csv"],
@@ -102,6 +104,7 @@ COMMANDS: dict[str, list[str]] = {
     "factory pause": [RELEASE],
     "factory resume": [RELEASE],
     "factory stop-all": [],
+    "factory log": [],
     "factory status": [],
 }
 # What works in no workspace: a server's database, and a new folder, which a damaged workspace beside it does not touch.
@@ -270,7 +273,7 @@ def test_after_stop_all_no_run_sends_anything_whatever_is_wrong(disk, capsys, co
     assert call("run", RELEASE) == 3
     assert sent() == []
     assert call("status") == 0
-    assert "EVERYTHING IS STOPPED" in capsys.readouterr().out
+    assert "everything is stopped since" in capsys.readouterr().out
     assert call("resume", "--all") == 0
     assert call("run", RELEASE) == 0
     assert len(sent()) == 1

@@ -19,7 +19,9 @@ from pilotplant import app
 from shared.clock import rfc3339
 from shared.contracts import Column
 from shared.errors import Undecided
-from shared.tabular import connect, read_raw, typed_sql
+from shared.reading import read_raw
+from shared.tabular import connect
+from shared.typed import typed_sql
 from shared.workspace import Workspace
 from tests.lab_makers import (
     AFTER,

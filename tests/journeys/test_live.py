@@ -29,7 +29,7 @@ def live(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("PILOTPLANT_KEYS", str(folder / "keys"))
     patch.setenv("PILOTPLANT_PASSPHRASE", "the owner's own")
-    patch.setenv("PILOTPLANT_GATE_PASSPHRASE", "the gate's own")
+    patch.setenv("PILOTPLANT_GATE_PASSPHRASE", "the gate's very own")
     patch.setenv("PILOTPLANT_FACTORY_PASSPHRASE", "the Factory's own")
     root = folder / "workspace"
 

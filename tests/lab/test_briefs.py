@@ -73,7 +73,9 @@ def test_every_template_is_a_folder_and_every_folder_a_template():
 def test_every_templates_draft_would_launch_in_a_shop_that_is_large_enough(loaded, template):
     new(loaded, "autumn", brief(template=template, units_per_arm=20))
     found = check(loaded, "autumn")
-    assert (found.problems, found.notes) == ([], [])
+    # Of a journey a unit gets a step when its day comes: its audience is never everybody.
+    notes = [note for note in found.notes if template != "journey" or "audience_tested" not in note]
+    assert (found.problems, notes) == ([], [])
     assert all(found.audiences.values())
 
 

@@ -17,6 +17,11 @@ from tests.lab_makers import OWNER, PILOT, REQUESTER, draft
 ASSUMED = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 20}, conversion: {mean: 0.1}}, ")
 
 
+def besides_the_audience(found):
+    """The notes but for those on the stage's audience, which is half of its customers."""
+    return [note for note in found.notes if "audience_tested" not in note]
+
+
 def test_a_new_draft_begins_tomorrow_runs_two_weeks_and_leaves_the_owner_one(loaded):
     path = new(loaded, "autumn-mail")
     charter = read_charter(loaded, "autumn-mail")
@@ -69,7 +74,7 @@ def test_a_name_that_a_launched_pilot_had_is_taken_even_without_its_draft(launch
 def test_check_forecasts_what_the_plan_means(loaded):
     found = check(loaded, PILOT)
     assert found.ok
-    assert found.notes == []
+    assert besides_the_audience(found) == []
     said = found.forecast_json()
     planned = ("days", "population", "taking_part", "units_per_arm", "planned_units_per_arm", "budget")
     assert {key: said[key] for key in planned} == {
@@ -110,7 +115,7 @@ def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
         "the pilot asks for 20,000.01 USD, and the Lab has 20,000.00 USD left of 20,000.00 USD",
         "requester@example.com is not entitled to decide anything",
     ]
-    assert found.notes == ["it has no guardrails: the gate will not be able to decide on *scale*"]
+    assert besides_the_audience(found) == ["it has no guardrails: the gate will not be able to decide on *scale*"]
 
 
 def test_check_says_that_a_pilot_is_launched_and_whether_its_draft_still_is_the_same(launched):
@@ -119,3 +124,45 @@ def test_check_says_that_a_pilot_is_launched_and_whether_its_draft_still_is_the_
     assert check(launched, PILOT).notes == [
         "it has been launched, and was changed since: the frozen charter counts until `lab amend`"
     ]
+
+
+@pytest.mark.parametrize(
+    ("most", "selected"),
+    # Customers' recency is their number modulo 12, plus 1.
+    [(9, 450), (6, 300), (1, 50)],
+)
+def test_an_audience_far_from_those_who_take_part_is_told(loaded, most, selected):
+    path = draft(loaded, "autumn-mail").parent / "audience.sql"
+    path.write_text(f"SELECT customer_id AS unit FROM customers WHERE recency <= {most}")
+    told = [note for note in check(loaded, "autumn-mail").notes if "audience_tested" in note]
+    start = "table `customers` has 600 units, and the audience of arm {} selects {} today"
+    assert [note.split(":")[0] for note in told] == [start.format(arm, selected) for arm in ("letter", "card")]
+
+
+def test_an_audience_of_nearly_all_who_take_part_is_not(loaded):
+    path = draft(loaded, "autumn-mail").parent / "audience.sql"
+    path.write_text("SELECT customer_id AS unit FROM customers WHERE recency <= 10")
+    assert not [note for note in check(loaded, "autumn-mail").notes if "audience_tested" in note]
+
+
+UNEVEN = ("  - name: control", "  - name: control\n    weight: {}")
+
+
+@pytest.mark.parametrize(
+    ("weight", "carried"),
+    # Of 600 units, one in (w + 2) is in each treatment; a share of 0.2 rests on a fifth of these.
+    [(3, 24), (8, 12)],
+)
+def test_arms_that_are_planned_too_uneven_for_the_test_are_told(loaded, weight, carried):
+    draft(loaded, "autumn-mail", ASSUMED, (UNEVEN[0], UNEVEN[1].format(weight)))
+    told = [note for note in check(loaded, "autumn-mail").notes if "`domain`" in note and " visit" in note]
+    assert [note.split(", where")[0] for note in told] == [
+        f"arm {arm} and the control are planned more than 2 : 1, and about {carried} units of the smaller one would "
+        "carry visit"
+        for arm in ("letter", "card")
+    ]
+
+
+def test_arms_that_are_planned_two_to_one_are_not(loaded):
+    draft(loaded, "autumn-mail", ASSUMED, (UNEVEN[0], UNEVEN[1].format(2)))
+    assert not [note for note in check(loaded, "autumn-mail").notes if "`domain`" in note]

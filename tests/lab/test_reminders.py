@@ -25,7 +25,7 @@ def due(workspace, at=None, within=3):
     """For whom and what, the first words of it."""
     if at is not None:
         workspace.clock.set(at)
-    found = reminders(lines(open_lab(workspace)), within)
+    found = reminders(lines(open_lab(workspace)), within, workspace.clock.now())
     return [(one.who, one.what.split(":")[0], one.until) for one in found]
 
 

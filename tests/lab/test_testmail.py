@@ -21,7 +21,7 @@ from shared.mail import Smtp
 from tests.fakes import Post, free_port, post_office
 from tests.lab_makers import CARD, OWNER, PILOT, draft
 
-PASSWORD = "correct horse"
+PASSWORD = "correct horse battery"
 SENDER = "lab@example.com"
 
 

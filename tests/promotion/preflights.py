@@ -50,7 +50,8 @@ def passing(workspace: Workspace, candidate: Candidate, at: datetime, /, **chang
                     "looked_for": {"customer_id": "identifier", "email": "personal"}}  # fmt: skip
         runs.append(
             {"arm": arm.name, "release": charter.release(arm.name), "audience": 100, "held_out": 5, "messages": 95,
-             "subject_max": 27, "body_max": 60, "personal": {**searched, **personal}, **shadow}
+             "tested": 100, "tested_selected": 100, "subject_max": 27, "body_max": 60,
+             "personal": {**searched, **personal}, **shadow}
         )  # fmt: skip
         contacts.append({"arm": arm.name, "cap": 7, "per_week": 7, "units": {"7": 95}, **contact})
     said: dict[str, Any] = {

@@ -84,7 +84,8 @@ def test_every_verdict_names_what_cannot_change_it(stage):
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
     line = " ".join(shown.output.split())
-    warned = "randomised, loss_bounds, recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr"
+    warned = "randomised, loss_bounds, recording_gaps, aa_fresh, metrics_vary, budget_kept, portfolio_fdr, "
+    warned += "audience_tested"
     assert f"Cannot change this verdict, by the policy: {warned}." in line
 
 

@@ -39,6 +39,14 @@ def stop(stage, claim, **said):
         ("no-difference", -0.04, 0.05, "its interval is not within the 0.05 that would count as a difference"),
         ("no-difference", 0.01, 0.04, None),
         ("could-not-tell", -9, 9, None),
+        # What the interval tells, nobody may say that it does not.
+        ("could-not-tell", 0.1, 0.3, "its interval tells: more"),
+        ("could-not-tell", -0.3, -0.1, "its interval tells: less"),
+        ("could-not-tell", -0.04, 0.04, "its interval tells: no-difference"),
+        # An interval around zero leaves both ways open, but what was measured points to one.
+        ("more", -0.3, 0.1, "the estimate does not point that way"),
+        ("less", -0.1, 0.3, "the estimate does not point that way"),
+        ("more", -0.3, 0.3, "the estimate does not point that way"),
     ],
 )
 def test_a_claim_stands_unless_the_interval_says_otherwise(direction, low, high, said):
@@ -65,16 +73,26 @@ def test_a_claim_that_may_be_chance_says_so(stage):
 
 
 @pytest.mark.parametrize(
-    ("arms", "claim"), [(WORSE, "visit=more"), (GOOD, "visit=less"), (SAME, "visit=no-difference")]
+    ("arms", "claim", "shown"),
+    [
+        (WORSE, "visit=more", "less"),
+        (WORSE, "visit=could-not-tell", "less"),
+        (GOOD, "visit=less", "more"),
+        (GOOD, "visit=could-not-tell", "more"),
+        (SAME, "visit=no-difference", "could-not-tell"),
+        (SAME, "visit=less", "could-not-tell"),
+        (GOOD, "spend=more", "no-difference"),
+    ],
 )
-def test_a_claim_against_the_evidence_is_refused_with_the_numbers_and_nothing_is_signed(stage, arms, claim):
+def test_a_claim_against_the_evidence_is_refused_and_what_it_shows_is_suggested(stage, arms, claim, shown):
     stage.submit(arms=arms)
     with pytest.raises(Refused, match="the evidence contradicts") as error:
         stop(stage, claim)
-    assert " pp [" in error.value.what
-    assert "could-not-tell" in error.value.remedy
+    assert " [" in error.value.what
+    suggested = f"letter:{claim.split('=')[0]}={shown}"
+    assert error.value.remedy == f"claim {suggested}, which is what the numbers show"
     assert recorded(open_promotion(stage.workspace), "spring-email") is None
-    assert stop(stage, "visit=could-not-tell").startswith("letter: visit could not tell")
+    stage.decide("stop", insight=None, claim=suggested)
 
 
 def test_a_guardrail_within_its_margin_makes_no_difference(stage):

@@ -26,6 +26,7 @@ from shared.errors import BadInput, PilotPlantError, Refused
 from shared.keys import GATE
 from shared.order import CORRECTED, OutOfOrder
 from shared.workspace import create, open_workspace
+from tests.makers import PASSPHRASE
 
 BEGAN = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WRONG = datetime(2031, 7, 1, 12, tzinfo=UTC)
@@ -53,7 +54,7 @@ class Team:
         with time_machine.travel(clock, tick=False):
             found, unread = ends(self.workspace)
             assert unread == {}
-            return correct(self.workspace, who, reason, found, lambda _: "a secret")
+            return correct(self.workspace, who, reason, found, lambda _: PASSPHRASE)
 
     def corrected(self, name):
         return [entry for entry in ROOMS[name](self.workspace).entries() if entry.kind == CORRECTED]
@@ -71,7 +72,7 @@ def template(tmp_path_factory):
         people["people"].append({"email": OTHER, "decides": {"tiers": ["low", "standard"]}})
         path.write_text(yaml.safe_dump(people))
         for name in (GATE, ONE, OTHER, CLERK):
-            enrol(workspace, name, passphrase="a secret")
+            enrol(workspace, name, passphrase=PASSPHRASE)
         for name in (GATE, ONE, OTHER):
             trust(workspace, name)
     return folder
@@ -263,7 +264,7 @@ def test_a_correction_of_another_workspace_is_none(team):
     from shared.keys import KeyStore
     from shared.signed import sign
 
-    store = KeyStore(team.workspace, "a secret")
+    store = KeyStore(team.workspace, PASSPHRASE)
     raw = sign("clock-correction", said.model_dump(mode="json"), [store.signer(name) for name in (GATE, ONE, OTHER)])
     why = distrust(parse_correction(raw, where="it"), team.workspace, [])
     assert why == "it is of another workspace: 0000000000000000 (live)"

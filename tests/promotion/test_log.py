@@ -12,8 +12,9 @@ import pytest
 import rfc8785
 
 from pilotplant.app import _exit_code
-from promotion.log import COLUMNS, read_log
-from tests.hostile import hostile_signs
+from promotion.log import COLUMNS, Log, read_log
+from shared.ledger import Entry
+from tests.hostile import WRITTEN, hostile_signs
 from tests.promotion.cases import Stage
 
 
@@ -62,6 +63,15 @@ def test_no_cell_of_the_log_is_a_formula_or_acts(decided, capsys):
     for row in csv.reader(io.StringIO(told.out)):
         assert not any(value.startswith(("=", "+", "-", "@", "\t", "\r")) for value in row)
     assert hostile_signs(told.out) == set()
+
+
+def test_nor_is_any_whatever_an_entry_says():
+    """A subject that a spreadsheet would compute, and words that act, as an earlier build may have taken them in."""
+    entry = Entry(1, "2026-01-05T09:00:00Z", "decided", "=cmd|' /C calc'!A1", {"reason": WRITTEN}, "", "")
+    text = Log((entry,), ()).as_csv()
+    _, row = csv.reader(io.StringIO(text))
+    assert row[COLUMNS.index("subject")] == f"'{entry.subject}"
+    assert hostile_signs(text) == set()
 
 
 def test_one_pilots_entries_leave_the_others_out(decided, capsys):

@@ -12,6 +12,7 @@ from promotion.policy import read_settings
 from promotion.register import register
 from promotion.state import open_promotion
 from shared.assignment import pilot_salt
+from shared.charter import Promise
 from shared.crashpoints import VARIABLE, Point
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
@@ -19,6 +20,7 @@ from shared.ledger import GENESIS, Head
 from shared.metrics import Metric
 from shared.workspace import create, open_workspace
 from tests.lab_makers import run_child
+from tests.makers import make_charter
 from tests.promotion.cases import Stage
 
 LAB = Head(0, GENESIS)
@@ -172,7 +174,9 @@ def test_the_luckiest_of_12000_names_is_like_any_other_once_the_gate_has_drawn(k
     """By the name alone the luckiest is about 4 standard errors apart; by a nonce it is a draw like any other."""
     lucky = max((f"name-{number}" for number in range(NAMES)), key=lambda name: _apart(pilot_salt(name), known))
     assert _apart(pilot_salt(lucky), known) > 3.3
-    drawn = [_apart(pilot_salt(lucky, drawn_nonce(lucky, str(seed))), known) for seed in range(200)]
+    promise = Promise(charter=make_charter(lucky), metrics={}, files={}, rules=2)
+    nonces = [drawn_nonce(lucky, str(seed)) for seed in range(200)]
+    drawn = [_apart(Draw.of(promise, "w" * 32, nonce).salt, known) for nonce in nonces]
     # Student's t of 58 degrees of freedom: mean 0 and standard deviation 1.02, so the mean of 200 within 4 of .072.
     assert abs(statistics.fmean(drawn)) < 0.29
     assert 0.85 < statistics.stdev(drawn) < 1.2

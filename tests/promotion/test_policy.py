@@ -16,10 +16,11 @@ WARNED_OF = {
         "improbably_good",
         "portfolio_fdr",
         "loss_bounds",
+        "audience_tested",
         "randomised",
     },
-    "standard": {"aa_fresh", "recording_gaps", "metrics_vary", "portfolio_fdr", "loss_bounds"},
-    "high": {"aa_fresh", "loss_bounds"},
+    "standard": {"aa_fresh", "recording_gaps", "metrics_vary", "portfolio_fdr", "loss_bounds", "audience_tested"},
+    "high": {"aa_fresh", "loss_bounds", "audience_tested"},
 }
 
 

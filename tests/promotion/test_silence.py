@@ -11,13 +11,15 @@ from pilotplant.app import run
 from promotion import recording
 from promotion.audit import audit
 from promotion.judging import judge_named
+from promotion.lapses import lapses
 from promotion.log import read_log
-from promotion.silence import lapses, settle
+from promotion.silence import settle
 from promotion.state import open_promotion
 from promotion.verification import verify
 from promotion.waiting import measures, undecided, waiting
 from shared.errors import Refused
 from tests.makers import OWNER, moment
+from tests.promotion.cases import Recorded
 
 # Of the charter: decided by the end of 31 January, UTC.
 DEADLINE = moment("2026-02-01 00:00")
@@ -149,7 +151,7 @@ def test_queue_log_audit_and_status_show_it(late, capsys):
     assert "0 stop; 1 lapsed" in capsys.readouterr().out
     run([*here, "promote", "queue", "--json"])
     assert [one["pilot"] for one in json.loads(capsys.readouterr().out)["lapsed"]] == ["spring-email"]
-    run([*here, "promote", "queue", "--as", "other@example.com", "--json"])
+    run([*here, "promote", "queue", "--as", "requester@example.com", "--json"])
     assert json.loads(capsys.readouterr().out)["lapsed"] == []
 
 
@@ -162,3 +164,56 @@ def test_the_command_says_what_it_recorded_and_then_that_there_was_nothing(late,
     run([*words, "--json"])
     assert json.loads(capsys.readouterr().out) == {"lapsed": []}
     assert list(lapses(room(late))) == ["spring-email"]
+
+
+def test_an_arm_that_the_evidence_was_for_is_told_of_a_lapse(late):
+    [found] = settle(room(late))
+    assert found.verdicts == {"letter": "admit"}
+    assert found.told().endswith("did not decide before 2026-02-01 00:00 UTC, although the evidence was for arm letter")
+    assert lapses(room(late))["spring-email"] == found
+    [shown] = measures(late.workspace)["missed"]
+    assert (shown["pilot"], shown["told"]) == ("spring-email", found.told())
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"arms": {"control": Recorded(), "letter": Recorded(visits=21)}}, "refuse"),
+        ({"in_two_arms": 40}, "refuse"),
+        ({"outcomes": "SELECT * FROM outcomes WHERE false"}, "undecided"),
+    ],
+)
+def test_evidence_that_was_for_no_arm_is_not_missed(stage, changes, verdict):
+    stage.submit(**changes)
+    stage.workspace.clock.set(LATER)
+    [found] = settle(room(stage))
+    assert found.verdicts == {"letter": verdict}
+    assert "although" not in found.told()
+    assert measures(stage.workspace)["missed"] == []
+
+
+def test_of_several_arms_those_are_told_that_the_evidence_was_for(stage):
+    arms = stage.charter().model_dump(mode="json")["arms"]
+    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    recorded = {"control": Recorded(), "letter": Recorded(visits=20), "card": Recorded(visits=60)}
+    stage.submit(charter=three, arms=recorded)
+    stage.workspace.clock.set(LATER)
+    [found] = settle(room(stage))
+    assert (found.missed, found.verdicts["letter"]) == (["card"], "refuse")
+
+
+def test_a_pilot_that_continues_it_ends_the_mention(late):
+    settle(room(late))
+    charter = late.charter(
+        pilot="summer-email", follows={"pilot": "spring-email", "change": "an owner with time", "alpha_spent": 0.05}
+    )
+    promise, files = late.promise(charter)
+    late.register(promise, {name: text.encode() for name, text in files.items()})
+    assert measures(late.workspace)["missed"] == []
+    assert [one["pilot"] for one in measures(late.workspace)["lapsed"]] == ["spring-email"]
+
+
+def test_an_entry_of_an_earlier_build_says_nothing_of_the_arms(late, monkeypatch):
+    monkeypatch.setattr("promotion.silence._verdicts", lambda _: {})
+    settle(room(late))
+    assert lapses(room(late))["spring-email"].missed == []

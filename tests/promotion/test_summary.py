@@ -160,6 +160,14 @@ def test_so_does_any_other_that_is_met(stage, tmp_path, charter, changes, told):
     assert page.index("Arm letter may not be scaled") < page.index("<h1>")
 
 
+def test_it_stands_before_whatever_else_blocks_and_was_asked_earlier(stage):
+    """Fewer units than were planned, and money that is over: the gate asks for the first before, the last after."""
+    stage.submit(charter={**COLLAPSE, "sample": {"units_per_arm": 300}}, outcomes=BOUGHT, costs=[("70.00", "USD")])
+    blocking = [one.check for one in summarise(stage.workspace, "spring-email").blocking if one.outcome == "failed"]
+    assert blocking[0] == "kill_criteria"
+    assert {"sample_planned", "budget_kept"} <= set(blocking)
+
+
 def test_before_the_look_no_kill_criterion_is_told(stage):
     stage.submit(charter=COLLAPSE, outcomes=BOUGHT, covers_until=rfc3339(moment("2026-01-12 00:00")), days=6)
     stage.workspace.clock.set(EARLY)

@@ -60,6 +60,7 @@ def test_what_was_decided_waits_no_more(stage):
         "decisions": {"scale": 0, "revise": 0, "stop": 1},
         "waiting": [],
         "lapsed": [],
+        "missed": [],
         "waivers": [],
         "handed_over": [],
     }
@@ -95,6 +96,7 @@ def test_an_empty_intake_waits_for_nobody(stage):
         "decisions": {"scale": 0, "revise": 0, "stop": 0},
         "waiting": [],
         "lapsed": [],
+        "missed": [],
         "waivers": [],
         "handed_over": [],
     }

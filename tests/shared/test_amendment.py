@@ -126,7 +126,7 @@ def test_whatever_field_a_charter_has_is_free_only_where_the_list_says_so():
     free = {"hypothesis", "secondary", "time_box", "decide_by", "budget"}
     content = promise().as_json()["charter"]
     # What a gain is worth is left out of a charter that does not say it.
-    assert content.keys() | {"value"} == Charter.model_fields.keys()
+    assert content.keys() | {"value", "exposure"} == Charter.model_fields.keys()
     for field in Charter.model_fields.keys() - free:
         other = promise().model_copy(deep=True)
         # The type does not matter here, but for the plan, which is looked into: it is the place that is protected.

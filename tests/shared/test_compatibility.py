@@ -11,7 +11,7 @@ from shared.generalisation import Generalisation
 KEY = Column("id", "string", required=True, unique=True, classification="identifier")
 
 
-def contract(*columns, key="id", rows=1, table="customers"):
+def contract(*columns, key=("id",), rows=1, table="customers"):
     return Contract("c", "customers", "1.0.0", table, key, (KEY, *columns), rows)
 
 
@@ -100,7 +100,7 @@ def test_capitals_make_no_other_column():
 
 
 def test_another_key_or_table_breaks():
-    [change] = changes(contract(column(unique=True)), contract(column(unique=True), key="x"))
+    [change] = changes(contract(column(unique=True)), contract(column(unique=True), key=("x",)))
     assert (change.severity, change.column) == ("breaking", None)
     assert "`x`" in change.told
     assert classes(contract(), contract(table="clients")) == [("breaking", None)]

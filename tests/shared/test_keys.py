@@ -14,7 +14,7 @@ from shared.keys import GATE, KeyStore, PublicKey, read_public, write_public
 from shared.workspace import create
 
 OWNER = "owner@example.com"
-PASSPHRASE = "correct horse"
+PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture

@@ -23,7 +23,12 @@ def test_a_person_is_found_by_address():
     assert people(ANN, BOB).find("bob@example.com").email == "bob@example.com"
 
 
-@pytest.mark.parametrize("email", ["carol@example.com", "", "ANN@example.com"])
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@example.com", "Ann@Example.com"])
+def test_capital_letters_make_no_other_person(email):
+    assert people(ANN, BOB).find(email).email == "ann@example.com"
+
+
+@pytest.mark.parametrize("email", ["carol@example.com", "", "ann@example.org"])
 def test_nobody_is_found_under_another_address(email):
     assert people(ANN, BOB).find(email) is None
 

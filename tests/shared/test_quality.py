@@ -26,7 +26,7 @@ GOOD = QualityReport(rows=5, minimum_rows=1, expected=3, evaluated=3, breaches=(
 
 
 def contract(*columns, table="things", minimum_rows=1):
-    return Contract("c", "things", "1.0.0", table, "id", (KEY, *columns), minimum_rows)
+    return Contract("c", "things", "1.0.0", table, ("id",), (KEY, *columns), minimum_rows)
 
 
 def parquet(path, query):

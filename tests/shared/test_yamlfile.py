@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -367,3 +368,66 @@ def test_plain_data_written_as_yaml_is_read_back_unchanged(tmp_path_factory, dat
     file = tmp_path_factory.mktemp("plain") / "plain.yaml"
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     assert read_document(file) == data
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: float = 0
+    flag: bool = False
+    text: str = ""
+    numbers: tuple[int, ...] = ()
+    inner: dict[str, _Inner] = {}
+
+
+def said(tmp_path, text):
+    path = tmp_path / "said.yaml"
+    path.write_text(text)
+    return read_yaml(path, _Said)
+
+
+@pytest.mark.parametrize(
+    ("text", "as_"),
+    [
+        ("number: 0500", "320"), ("number: 01000", "512"), ("number: 1:30", "90"), ("number: 1_000", "1000"),
+        ("number: 0b11", "3"), ("number: 1_0.5", "10.5"), ("number: 1:30.5", "90.5"), ("number: -010", "-8"),
+        ("flag: on", "True"), ("flag: yes", "True"), ("flag: Off", "False"), ("text: no", "False"),
+        ("number: on", "True"), ("numbers: [1, 07]", "7"),
+    ],
+)  # fmt: skip
+def test_what_two_versions_of_yaml_read_differently_is_refused(tmp_path, text, as_):
+    """As YAML 1.1 and 1.2 read them, by their own lists of tags (yaml.org/type, and the core schema of 1.2.2)."""
+    with pytest.raises(BadInput, match=f"differently by different programs: as {re.escape(as_)} here") as caught:
+        said(tmp_path, text)
+    assert caught.value.where == f"{tmp_path / 'said.yaml'}, line 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "number: 500", "number: -0.5", "number: 1.0e+3", "number: 0x1F", "number: 0", "number: .5", "flag: true",
+        "flag: False", "text: 'no'", 'text: "0500"', "text: 1st", "numbers: [1, 2]", "text: 08:30 to nine",
+        "text: 0800",
+    ],
+)  # fmt: skip
+def test_what_is_read_in_one_way_is_taken(tmp_path, text):
+    assert said(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "line"),
+    [
+        ("number: true", "number", 1), ("text: x\nnumber: false", "number", 2), ("numbers: [1, true]", "numbers.1", 1),
+        ("inner:\n  a: {width: 3}\n  b: {width: true}", "inner.b.width", 3),
+    ],
+)  # fmt: skip
+def test_true_is_no_number(tmp_path, text, place, line):
+    with pytest.raises(BadInput, match=f"`{re.escape(place)}` is true or false, and a number is expected") as caught:
+        said(tmp_path, text)
+    assert caught.value.where == f"{tmp_path / 'said.yaml'}, line {line}"
+
+
+def test_a_frozen_file_is_read_as_it_always_was(tmp_path):
+    path = tmp_path / "frozen.yaml"
+    path.write_text("number: 0500\nflag: on\n")
+    assert read_yaml(path, _Said, as_it_is=True) == _Said(number=320, flag=True)

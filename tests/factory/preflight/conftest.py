@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from factory.contacts import contacts_of, neighbours
@@ -75,11 +77,13 @@ def tried(factory: Workspace, submit: Callable[..., Candidate]) -> Callable[...,
 def shadowed(factory: Workspace, submit: Callable[..., Candidate], tmp_path: Path) -> Callable[..., ShadowRun]:
     """Submits a candidate and runs its one arm in the shadow, without the other parts of a report."""
 
-    def run(**changes: Any) -> ShadowRun:
-        candidate = submit(**changes)
+    def run(exposed: Sequence[str] | None = None, **changes: Any) -> ShadowRun:
+        candidate, exposures = submit(**changes), tmp_path / "exposures.parquet"
+        if exposed is not None:
+            pq.write_table(pa.table({"unit": list(exposed)}), exposures)
         [arm] = open_arms(factory, candidate, candidate.digest)
         with scratch_in(tmp_path / "shadow") as scratch:
-            return shadow_run(factory, arm, scratch)[0]
+            return shadow_run(factory, arm, scratch, exposures)[0]
 
     return run
 

@@ -16,7 +16,7 @@ from factory.masking import pseudonym_key
 from factory.preflight.report import preflight
 from shared.assignment import held_out
 from shared.pseudonym import pseudonym
-from tests.makers import NONCE, OCCURRENCE, RELEASE, make_candidate, make_charter, make_package
+from tests.makers import NONCE, OCCURRENCE, RELEASE, make_candidate, make_charter, make_package, set_factory
 
 
 def test_it_counts_what_the_run_itself_then_writes(factory, shadowed):
@@ -38,6 +38,25 @@ def test_its_counts_follow_from_the_table(factory, shadowed):
     # "For our Surburban customers"; the body's longest names the same place and a price of five characters.
     assert run.subject_max == len("For our Surburban customers")
     assert run.body_max == len("Dear customer from a Surburban place,\n\nyou spent 59.75.")
+
+
+def test_those_that_were_tested_are_looked_for_in_the_audience(factory, shadowed):
+    """Of 200 units those of six months in twelve are in the audience; one is exposed twice, and one is nobody."""
+    key = pseudonym_key(factory)
+    units = {number: pseudonym(key, f"c{number:05}") for number in range(200)}
+    audience = [unit for number, unit in units.items() if number % 12 < 6]
+    run = shadowed(exposed=[*units.values(), units[0], "nobody"])
+    assert (run.tested, run.tested_selected) == (201, len(audience))
+    # Whom the release's holdout leaves alone is in its audience all the same.
+    run = shadowed(exposed=audience)
+    assert (run.tested, run.tested_selected, run.held_out > 0) == (len(audience), len(audience), True)
+
+
+def test_exposures_that_cannot_be_read_say_nothing(shadowed, tmp_path):
+    assert shadowed().tested is None
+    (tmp_path / "exposures.parquet").write_text("not Parquet")
+    run = shadowed()
+    assert (run.tested, run.tested_selected, run.ran) == (None, None, True)
 
 
 def test_units_that_are_nobody_are_counted(shadowed):
@@ -67,6 +86,17 @@ def test_a_missing_value_that_a_template_prints_is_a_refusal(shadowed):
     run = shadowed(charter=charter, template="You came by {{ channel }}.")
     assert not run.ran
     assert run.refusals
+
+
+@pytest.mark.parametrize("share", ["0", "0.005"])
+def test_a_play_without_the_holdout_that_the_policy_asks_for_is_refused_before_anybody_decides(
+    factory, shadowed, share
+):
+    set_factory(factory, release_holdout_frac_min="0.01")
+    run = shadowed(charter=make_charter(play={"holdout_frac": share}))
+    assert not run.ran
+    [said] = run.refusals
+    assert said.startswith(f"it leaves a share of {share} of its audience alone")
 
 
 def test_the_printed_columns_are_named_with_their_classification(shadowed):

@@ -1,5 +1,6 @@
 import pytest
 
+from shared.draw import AFTER_THE_END
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 
 
@@ -10,10 +11,21 @@ def test_outcomes_that_keep_their_contract_pass(stage, ask):
     assert found.measured["rows"] == 400
 
 
-@pytest.mark.parametrize(("rows_min", "outcome"), [(400, "passed"), (401, "unevaluable")])
-def test_the_least_number_of_rows_is_enough(stage, ask, rows_min, outcome):
-    [found] = ask("data_quality", stage.case(), rows_min=rows_min)
-    assert (found.outcome, found.threshold["rows_min"]) == (outcome, rows_min)
+@pytest.mark.parametrize(("units_min", "outcome"), [(400, "passed"), (401, "unevaluable")])
+def test_the_least_number_of_units_is_enough(stage, ask, units_min, outcome):
+    [found] = ask("data_quality", stage.case(), units_min=units_min)
+    assert (found.outcome, found.threshold["units_min"]) == (outcome, units_min)
+
+
+def test_a_policy_of_before_calls_it_rows(stage, ask):
+    [found] = ask("data_quality", stage.case(), rows_min=401)
+    assert (found.outcome, found.threshold["units_min"]) == ("unevaluable", 401)
+
+
+@pytest.mark.parametrize("rows", ["visit = 1", "unit = 'letter-7'"])
+def test_units_count_and_not_rows(stage, ask, rows):
+    [found] = ask("data_quality", stage.case(outcomes=f"SELECT * FROM outcomes WHERE {rows}"))
+    assert (found.outcome, found.measured["units"]) == ("passed", 400)
 
 
 def test_the_contract_may_ask_for_more_rows_than_the_policy(stage, ask):
@@ -43,7 +55,7 @@ def test_a_missing_value_fails(stage, ask):
 
 
 def test_zero_rows_are_unevaluable_although_they_break_no_rule(stage, ask):
-    [found] = ask("data_quality", stage.case(outcomes="SELECT * FROM outcomes WHERE false"), rows_min=1)
+    [found] = ask("data_quality", stage.case(outcomes="SELECT * FROM outcomes WHERE false"), units_min=1)
     assert (found.outcome, found.measured["rows"]) == ("unevaluable", 0)
 
 
@@ -96,3 +108,15 @@ def test_several_broken_rules_are_all_named(stage, ask):
     outcomes = "SELECT * REPLACE (-1.0 AS spend, 7 AS visit) FROM outcomes"
     [found] = ask("data_quality", stage.case(outcomes=outcomes))
     assert "(400 rows); " in found.reason
+
+
+def test_promises_of_before_are_judged_by_rows(stage, ask):
+    [found] = ask("data_quality", stage.case(rules=2, outcomes="SELECT * FROM outcomes WHERE visit = 1"), units_min=81)
+    assert (found.outcome, found.measured["rows"]) == ("unevaluable", 80)
+
+
+@pytest.mark.parametrize(("until", "outcomes"), [(None, ["passed", "failed"]), ("2026-01-22", ["passed"])])
+def test_what_happened_after_the_end_is_no_loss_where_late_reports_are_taken(stage, ask, until, outcomes):
+    box = {"start": "2026-01-05", "end": "2026-01-19", **({"record_until": until} if until else {})}
+    found = ask("data_quality", stage.case(charter={"time_box": box}, conflicts={AFTER_THE_END: 40}))
+    assert [each.outcome for each in found] == outcomes

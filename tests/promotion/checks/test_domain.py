@@ -13,10 +13,20 @@ def test_even_arms_pass(stage, ask):
     assert (found.arm, found.outcome, found.level) == ("letter", "passed", "block")
 
 
-@pytest.mark.parametrize(("control", "outcome"), [(400, "passed"), (402, "failed")])
-def test_arms_of_more_than_two_to_one_fail_where_few_units_carry_a_metric(stage, ask, control, outcome):
+@pytest.mark.parametrize(
+    ("rules", "weight", "control", "outcome"),
+    [
+        # What is planned two to one may come out a tenth more uneven: the sample ratio asks whether that was chance.
+        (3, "2", 402, "passed"), (3, "2", 440, "passed"), (3, "2", 442, "failed"), (3, "1", 440, "passed"),
+        # What is planned more uneven is what it is.
+        (3, "2.2", 400, "passed"), (3, "2.2", 402, "failed"), (3, "3", 420, "failed"),
+        # Promises of before are judged by what came.
+        (2, "2", 400, "passed"), (2, "2", 402, "failed"),
+    ],
+)  # fmt: skip
+def test_arms_of_more_than_two_to_one_fail_where_few_units_carry_a_metric(stage, ask, rules, weight, control, outcome):
     arms = {"control": Recorded(units=control, visits=40), "letter": Recorded(visits=60)}
-    [found] = ask("domain", stage.case(charter=uneven(stage, "2"), arms=arms))
+    [found] = ask("domain", stage.case(charter=uneven(stage, weight), arms=arms, rules=rules))
     assert found.outcome == outcome
     # Spend is 1 or 3: by Kish 200 units count as 160, and of 200 with 60 visits only these do.
     assert found.measured["outside"] == (["visit", "spend"] if outcome == "failed" else [])

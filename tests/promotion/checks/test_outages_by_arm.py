@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.promotion.cases import Recorded
+from tests.promotion.cases import GOOD, Recorded
 
 # Some 15 customers of each arm have their outcome on each day, from 5 to 17 January.
 CONTROL = "starts_with(unit, 'control')"
 LETTER = "starts_with(unit, 'letter')"
 # 1,300 in each arm: a hundred a day.
 MANY = {"control": Recorded(1_300, 130), "letter": Recorded(1_300, 390)}
+THREE = GOOD | {"card": Recorded(visits=60)}
+
+
+def three_arms(stage):
+    [control, letter] = stage.charter().model_dump(mode="json")["arms"]
+    return {"arms": [control, letter, {**letter, "name": "card"}]}
 
 
 def without(which):
@@ -75,6 +81,24 @@ def test_any_arms_data_that_end_before_the_others_fail(stage, ask, which, arm, d
     share = (1_300 - days * 100) / (2_600 - days * 100)
     assert of(found, arm).measured["behind"]["p"] == pytest.approx(2 * (1 - share) ** (days * 100), rel=1e-6)
     assert [each.outcome for each in found if each.arm != arm] == ["passed"]
+
+
+# A day of few is no outage by itself: that all are of the others since is what tells.
+@pytest.mark.parametrize(
+    ("arms", "which", "arm"),
+    [
+        (GOOD, f"{LETTER} AND {on(17)}", "letter"),
+        (THREE, f"starts_with(unit, 'card') AND {on(17)}", "card"),
+        # Of its visitors none is told of on any day, so that fewer outcomes of it are looked for.
+        (GOOD, f"{CONTROL} AND ({on(17)} OR visit = 1)", None),
+    ],
+)
+def test_data_that_end_early_are_told_where_no_day_is_an_outage(stage, ask, arms, which, arm):
+    charter = {} if arms is GOOD else three_arms(stage)
+    found = ask("outages_by_arm", stage.case(charter=charter, arms=arms, outcomes=without(which)))
+    assert of(found, arm).outcome == "failed"
+    assert of(found, arm).reason.endswith("did its recording stop?")
+    assert [each.outcome for each in found if each.arm != arm] == ["passed"] * (len(arms) - 1)
 
 
 def found_after():

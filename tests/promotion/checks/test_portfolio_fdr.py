@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from promotion.discovery import level
 from promotion.policy import read_settings
@@ -61,3 +62,33 @@ def test_it_blocks_at_high_risk_only(stage):
     settings = read_settings(stage.workspace)
     levels = [settings.policy(tier).rules["portfolio_fdr"].level for tier in ("low", "standard", "high")]
     assert levels == ["warn", "warn", "block"]
+
+
+WORSE = {**GOOD, "letter": Recorded(visits=2)}
+
+
+def test_an_arm_that_is_surely_worse_is_no_gain(stage, ask):
+    [found] = ask("portfolio_fdr", stage.case(arms=WORSE))
+    assert (found.outcome, found.measured["worse"]) == ("failed", ["visit"])
+    assert "visit went the wrong way" in found.reason
+
+
+def test_of_several_arms_it_is_the_one_that_is_worse(stage, ask):
+    arms = stage.charter().model_dump(mode="json")["arms"]
+    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    found = ask("portfolio_fdr", stage.case(charter=three, arms={**WORSE, "card": Recorded(visits=60)}))
+    assert {each.arm: each.outcome for each in found} == {"letter": "failed", "card": "passed"}
+
+
+def test_where_less_is_better_more_is_worse(stage, ask):
+    path = stage.workspace.configs / "metrics.yaml"
+    metrics = yaml.safe_load(path.read_text())
+    metrics["metrics"]["visit"]["direction"] = "decrease"
+    path.write_text(yaml.safe_dump(metrics))
+    [found] = ask("portfolio_fdr", stage.case())
+    assert (found.outcome, found.measured["worse"]) == ("failed", ["visit"])
+
+
+def test_promises_of_before_are_not_asked_which_way_it_went(stage, ask):
+    [found] = ask("portfolio_fdr", stage.case(rules=2, arms=WORSE))
+    assert found.outcome == "passed"

@@ -62,6 +62,13 @@ def test_arms_that_differ_a_little_in_every_column_fail_all_together(found):
     assert (one.outcome, one.measured["together"] < 0.0005) == ("failed", True)
 
 
+def test_a_single_column_fails_that_does_not_show_in_all_together(found):
+    """By hand: 0.85 are 4.2 standard errors; in the other columns nothing differs, so that all are no surprise."""
+    one = found(known_before(history="n % 7 + CASE arm WHEN 'letter' THEN 0.85 ELSE 0 END"))
+    assert (one.outcome, one.measured["where"]) == ("failed", "letter in history")
+    assert one.measured["largest"] < 0.0005 < one.measured["together"]
+
+
 def test_p_above_its_half_of_the_threshold_passes_and_below_it_fails(found):
     changed = known_before(history="n % 7 + CASE arm WHEN 'letter' THEN 0.5 ELSE 0 END")
     p = min(found(changed).measured[name] for name in ("largest", "together"))

@@ -1,3 +1,5 @@
+import pytest
+
 WEEKDAYS = {part: f'SELECT * FROM {part} WHERE isodow("at") <= 5' for part in ("exposures", "outcomes")}
 HALF = "2026-01-12T00:00:00Z"
 LOOKS = {"sample": {"units_per_arm": 10, "looks": {"method": "group_sequential", "at": [0.5, 1]}}}
@@ -26,3 +28,35 @@ def test_before_the_end_it_is_unevaluable_unless_a_boundary_is_crossed(stage, as
 
 def test_nothing_at_all_is_unevaluable(stage, ask):
     assert ask("weekdays_complete", stage.case(arms={}))[0].outcome == "unevaluable"
+
+
+ONCE = {"exposure": "once"}
+
+
+def test_a_mail_that_goes_out_on_one_day_is_asked_for_no_weekday(stage, ask):
+    [found] = ask("weekdays_complete", stage.case(charter=ONCE, days=1))
+    assert found.outcome == "passed"
+    assert found.measured == {"exposures_per_unit": 1.0, "days": pytest.approx(199 / 86_400, abs=1e-9)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},  # exposures go on for thirteen days
+        {"days": 4},
+        {"days": 1, "exposures": """SELECT * FROM exposures UNION ALL
+                                    SELECT event_id || '-again', unit, arm, "at" + INTERVAL 1 HOUR FROM exposures"""},
+        # In one arm alone they go on.
+        {"days": 1, "exposures": """SELECT * REPLACE (CASE WHEN unit = 'letter-7' THEN "at" + INTERVAL 3 DAY
+                                    ELSE "at" END AS "at") FROM exposures"""},
+    ],
+    ids=["thirteen days", "four days", "twice", "one unit"],
+)  # fmt: skip
+def test_whoever_says_once_is_held_to_it(stage, ask, changes):
+    [found] = ask("weekdays_complete", stage.case(charter=ONCE, **changes))
+    assert (found.outcome, found.remedy) == ("failed", "revise without `exposure: once`, over whole weeks")
+
+
+def test_of_nobody_it_cannot_be_told(stage, ask):
+    [found] = ask("weekdays_complete", stage.case(charter=ONCE, arms={}))
+    assert found.outcome == "unevaluable"

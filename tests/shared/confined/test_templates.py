@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.confined import check_template, render
+from shared.confined import Limits, check_template, render
 from shared.errors import BadInput, Contained
 
 BODY = """Dear {{ name }},
@@ -144,6 +144,40 @@ def test_an_error_while_rendering_names_row_and_line(world):
     error = refusal(world, "{{ name }}\n{{ 1 // segment }}")
     assert error.what == "row 1: ZeroDivisionError: integer division or modulo by zero"
     assert error.where == "mail, body, line 2"
+
+
+def test_many_rows_are_rendered_in_chunks_to_the_same_messages(world, monkeypatch):
+    render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail")
+    whole = pq.read_table(world.out)
+    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 7)
+    assert render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail") == 100
+    assert pq.read_table(world.out).equals(whole)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 5])
+def test_an_error_in_a_later_chunk_names_the_row_of_the_whole_and_leaves_nothing(world, monkeypatch, chunk):
+    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", chunk)
+    error = refusal(world, "in\n\n{{ city }}")
+    assert error.what == "row 6: a variable that is printed is NULL"
+    assert not list(world.out.parent.glob(f".{world.out.name}*"))
+
+
+def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
+    """Each chunk may take what the limits say; all of them together take longer."""
+    slow = "{% for n in range(1000) %}{% for m in range(800) %}{% endfor %}{% endfor %}{{ name }}"
+    limits = Limits(seconds=1)
+    with pytest.raises(Contained, match="stopped after 1 s"):
+        render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits)
+    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 10)
+    assert render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
+
+
+def test_more_rows_than_are_allowed_are_refused_with_the_setting_that_allows_them(world):
+    limits = Limits(rows=99, setting="`box` in configs/factory.yaml")
+    error = refusal(world, "x", limits=limits)
+    assert error.what == "there are more than 99 rows to render"
+    assert error.remedy == "render for fewer, or have `box` in configs/factory.yaml raised"
+    assert render("x", "y", world.tables["customers"], world.out, where="mail", limits=Limits(rows=100)) == 100
 
 
 def test_rows_without_a_key_are_bad_input(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,13 +167,18 @@ def test_a_weekday_that_never_was_is_named_once_the_time_box_is_over():
     assert told.state == "unevaluable"
 
 
+# Each unit met it twice.
+AGAIN = {"exposures": 2 * len(ARM)}
+
+
 def test_an_effect_that_wears_off_is_found_by_scipys_p():
     letter = ARM == "letter"
     early, late = NOISE + 1.0 * letter, MORE + 0.1 * letter
     summary = summary_of(
-        ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late})
+        ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late}), **AGAIN
     )
     [told] = found("novelty", seen(summary))
+    assert told.told == "the effect on spend wears off as time passes since the exposure (letter)"
     change = late - early
     expected = ttest_ind(change[letter], change[~letter], equal_var=False).pvalue
     assert (told.state, told.measured) == ("warning", pytest.approx(expected, rel=1e-9))
@@ -189,8 +195,69 @@ def test_an_effect_that_grows_is_no_novelty():
 
 
 def test_without_units_exposed_early_enough_novelty_cannot_be_asked():
-    [told] = found("novelty", seen())
+    [told] = found("novelty", seen(summary_of(ARM, {value_of("spend"): NOISE}, **AGAIN)))
     assert told.state == "unevaluable"
+
+
+@pytest.mark.parametrize("often", [1.0, 1.4])
+def test_what_units_saw_once_does_not_wear_off(often):
+    letter = ARM == "letter"
+    tenure = (ARM, {early_of("spend"): NOISE + 1.0 * letter, late_of("spend"): MORE + 0.1 * letter})
+    summary = summary_of(ARM, {value_of("spend"): NOISE}, tenure=tenure, exposures=round(often * len(ARM)))
+    [told] = found("novelty", seen(summary))
+    assert (told.state, told.reason) == ("good", f"{often:.1f} exposures per unit: what is seen once does not wear off")
+
+
+def test_a_pilot_of_before_is_asked_about_novelty_as_it_was_promised():
+    letter = ARM == "letter"
+    tenure = (ARM, {early_of("spend"): NOISE + 1.0 * letter, late_of("spend"): MORE + 0.1 * letter})
+    look = replace(seen(summary_of(ARM, {value_of("spend"): NOISE}, tenure=tenure)), rules=2)
+    [told] = found("novelty", look)
+    assert (told.state, told.reason.startswith("the effect on spend wears off")) == ("warning", True)
+
+
+@pytest.mark.parametrize(("rules", "state"), [(3, "warning"), (2, "good")])
+def test_one_unit_that_inflates_its_own_arms_noise_is_found_nevertheless(rules, state):
+    """One unit of an arm spends 100 and all others about 10: most of the difference is that one's."""
+    values = NOISE.copy()
+    at = int(np.flatnonzero(ARM == "letter")[0])
+    values[at] = 100.0
+    summary = summary_of(ARM, {value_of("spend"): values})
+    arms = [values[name == ARM] for name in ("letter", "control")]
+    estimate = float(arms[0].mean() - arms[1].mean())
+    se = math.sqrt(sum(part.var(ddof=1) / len(part) for part in arms))
+    look = replace(seen(summary, effects=[effect(estimate, se)]), rules=rules)
+    [told] = found("outlier_influence", look)
+    # A difference that is one unit's turns its sign, or not, by the others' noise; by the old rule only that counts.
+    turned = told.measured * estimate < 0
+    assert told.state == ("warning" if turned else state)
+    assert told.measured == pytest.approx(float(np.delete(values, at)[np.delete(ARM, at) == "letter"].mean()) -
+                                          _without_its_extreme(arms[1]))  # fmt: skip
+
+
+def _without_its_extreme(values):
+    return float(np.delete(values, np.argmax(np.abs(values - values.mean()))).mean())
+
+
+@pytest.mark.parametrize(
+    ("planned", "units", "rules", "state"),
+    [
+        ((1, 2), (100, 201), 3, "good"), ((1, 2), (100, 201), 2, "warning"), ((1, 2), (100, 225), 3, "warning"),
+        ((1, 3), (100, 300), 3, "warning"), ((1, 1), (100, 201), 3, "good"), ((1, 2.1), (100, 205), 3, "warning"),
+    ],
+)  # fmt: skip
+def test_arms_are_uneven_by_their_plan_and_not_by_a_unit_more(planned, units, rules, state):
+    names = np.repeat(["control", "letter"], units)
+    values = (np.arange(len(names)) % 10 == 0).astype(float)
+    look = seen(summary_of(names, {value_of("spend"): values}))
+    look = replace(
+        look, rules=rules, planned={"control": planned[0] / sum(planned), "letter": planned[1] / sum(planned)}
+    )
+    [told] = found("test_domain", look)
+    assert told.state == state
+    if state == "warning" and rules > 2:
+        # A tenth of the smaller arm's units have one: Kish's number is that tenth, of whichever arm it is less in.
+        assert told.measured == pytest.approx(10, abs=1)
 
 
 def test_a_segment_against_the_whole_is_named():

@@ -1,4 +1,3 @@
--- Customers who bought within the last nine months.
+-- Everybody in the table: those that the pilot is tried on.
 SELECT customer_id AS unit
 FROM customers
-WHERE recency <= 9

@@ -1,0 +1,72 @@
+"""Would the play reach those that it was tested on?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from promotion.case import Case
+from promotion.check import Check, Rule, finding
+from promotion.per_arm import by_arm
+from promotion.preflight import remedy
+from shared.finding import Finding, Level
+from shared.precautions import TESTED_FRAC_MIN
+from shared.preflight import ShadowRun
+
+
+class AudienceRule(Rule):
+    """Threshold.
+
+    Attributes:
+        level: it warns by default: an audience that is told by what customers do changes by the day, and who had the
+            letter may rightly not get another.
+        tested_frac_min: the least share of the units that the pilot exposed which the play would reach as well. The
+            effect is a mean over all of them; whom a narrower audience leaves out had a part in it (Stuart et al. 2011,
+            "The use of propensity scores to assess the generalizability of results from randomized trials"). Whether a
+            wider audience has others in it is not asked.
+    """
+
+    level: Level = "warn"
+    tested_frac_min: float = Field(default=TESTED_FRAC_MIN, ge=0, le=1)
+
+
+def _run(case: Case, rule: AudienceRule) -> Iterator[Finding]:
+    yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _judged(case, rule, run))
+
+
+def _judged(case: Case, rule: AudienceRule, run: ShadowRun) -> Finding:
+    again, tested, both = remedy(case.charter.pilot), run.tested, run.tested_selected
+    if not run.ran or not tested or both is None:
+        told = (
+            "the play was not run" if not run.ran else "the report does not say who of the tested units it would reach"
+        )
+        return finding("unevaluable", told, remedy=again, measured=None, threshold=rule.tested_frac_min)
+    compared: dict[str, Any] = {
+        "measured": {"tested": tested, "of_them_reached": both, "audience": run.audience},
+        "threshold": {"tested_frac_min": rule.tested_frac_min},
+    }
+    told = (
+        f"of {tested:,} units that the pilot was tried on the play would reach {both:,} ({100 * both / tested:.0f} %), "
+        f"of {run.audience:,} in all"
+    )
+    if both < rule.tested_frac_min * tested:
+        return finding(
+            "failed",
+            f"{told}: the effect is that on all of them",
+            remedy="revise: expose units of the play's audience only, or let that be whom the pilot is tried on",
+            **compared,
+        )
+    return finding("passed", told, **compared)
+
+
+CHECK = Check(
+    "audience_tested",
+    "Would the play reach those that it was tested on?",
+    "the preflight report: the audience of the shadow run, and the units of the sealed exposures",
+    AudienceRule,
+    _run,
+    "value and risk",
+    since=3,
+)
