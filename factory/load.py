@@ -15,6 +15,7 @@ from factory.warehouse import (
     PRIMARY_KEY,
     QUARANTINE,
     QUARANTINE_COLUMNS,
+    Held,
     columns_of,
     contract_of,
     contract_path,
@@ -22,6 +23,7 @@ from factory.warehouse import (
     declarations,
     drop_index,
     has_index,
+    held_by_reason,
     mark_key,
     open_warehouse,
     renew_version,
@@ -30,6 +32,7 @@ from factory.warehouse import (
     warehouse_path,
 )
 from shared.clock import rfc3339
+from shared.console import counted
 from shared.contracts import Contract
 from shared.digests import digest_file
 from shared.errors import Refused
@@ -44,8 +47,6 @@ from shared.workspace import Workspace
 
 # The table of a file's rows as they came; no column of a file has such a name.
 FILE = "_file"
-# Of each reason so many rows are named.
-SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,7 @@ class _Rows:
         good: a Parquet file of the typed rows that keep it, with the file's columns and NULL for any other.
         held: one of the others, as they came, with their reasons.
         present: the contract's columns that the file has, in the contract's order.
-        reasons: by reason, how many rows it holds back.
-        first: by reason, the first such rows.
+        reasons: what each reason holds back, the most first.
     """
 
     good: Path
@@ -121,8 +121,7 @@ class _Rows:
     present: tuple[str, ...]
     accepted: int
     quarantined: int
-    reasons: dict[str, int]
-    first: dict[str, list[int]]
+    reasons: tuple[Held, ...]
 
     @classmethod
     def judged(
@@ -152,18 +151,13 @@ class _Rows:
         total, bad = connection.execute(
             f"SELECT (SELECT count(*) FROM {FILE}), (SELECT count(DISTINCT row) FROM held)"
         ).fetchone() or (0, 0)
-        reasons = connection.execute(
-            f"SELECT reason, count(DISTINCT row), list_sort(list(DISTINCT row))[:{SHOWN}] FROM held GROUP BY reason "
-            "ORDER BY 2 DESC, 1"
-        ).fetchall()
         return cls(
             good,
             held,
             tuple(column.name for column in columns if column.name in found),
             total - bad,
             bad,
-            {reason: count for reason, count, _ in reasons},
-            {reason: first for reason, _, first in reasons},
+            held_by_reason(connection, "FROM held", "DISTINCT row"),
         )
 
 
@@ -174,11 +168,7 @@ def _require_contract_columns(contract: Contract, file: Path, present: list[str]
 
 def _require_enough(workspace: Workspace, contract: Contract, rows: _Rows, file: Path) -> None:
     """Raises Refused where what is left is too little, or what is held back too much."""
-    told = "; ".join(
-        f"{reason} ({count:,} row{'s' * (count != 1)}: {', '.join(map(str, rows.first[reason]))}"
-        f"{', …' * (count > SHOWN)})"
-        for reason, count in rows.reasons.items()
-    )
+    told = "; ".join(f"{held.reason} ({counted(held.rows, 'row')}: {held.places})" for held in rows.reasons)
     doubt = _doubt_of_key(contract, rows)
     if not rows.accepted:
         raise Refused(
@@ -201,7 +191,7 @@ def _require_enough(workspace: Workspace, contract: Contract, rows: _Rows, file:
 
 def _doubt_of_key(contract: Contract, rows: _Rows) -> str:
     """A word about the key, where it is what most rows are held back for."""
-    first = next(iter(rows.reasons), "")
+    first = rows.reasons[0].reason if rows.reasons else ""
     keys = ", ".join(contract.key)
     if first not in {f"{keys} must be unique", f"{keys} must be unique together"}:
         return ""
@@ -250,7 +240,7 @@ def _store(
         table=contract.table,
         accepted=rows.accepted,
         quarantined=rows.quarantined,
-        reasons=rows.reasons,
+        reasons={held.reason: held.rows for held in rows.reasons},
         new=rows.accepted - stays,
         renewed=stays,
         gone=before - stays if replace else 0,

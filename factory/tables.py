@@ -12,27 +12,21 @@ import sqlalchemy as sa
 from factory.packages import package_folder
 from factory.releases import list_releases
 from factory.state import DROPPED, loads, open_factory, standing
-from factory.warehouse import QUARANTINE, contract_of, count, open_warehouse, require_contract, tables, warehouse_path
+from factory.warehouse import (
+    QUARANTINE,
+    Held,
+    contract_of,
+    count,
+    held_by_reason,
+    open_warehouse,
+    require_contract,
+    tables,
+    warehouse_path,
+)
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.package import Sealed, open_package
 from shared.sql import identifier
 from shared.workspace import Workspace
-
-# Of each reason so many rows are named.
-SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Rows that one reason holds back.
-
-    Attributes:
-        first: the first of them, as numbers of rows in the file that they came with.
-    """
-
-    reason: str
-    rows: int
-    first: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +119,10 @@ def _facts(workspace: Workspace, warehouse: duckdb.DuckDBPyConnection, table: st
         require_contract(warehouse, contract_of(workspace, table))
     except PilotPlantError as error:
         problem = error.what
-    held = tuple(_held(warehouse, table)) if table in _quarantines(warehouse) else ()
+    rows = f"SELECT row, unnest(reasons) AS reason FROM {QUARANTINE}.{identifier(table)}"
+    held = held_by_reason(warehouse, rows) if table in _quarantines(warehouse) else ()
     quarantined = count(warehouse, f"{QUARANTINE}.{identifier(table)}") if held else 0
     return TableFacts(table, count(warehouse, identifier(table)), quarantined, loaded_at, held, problem)
-
-
-def _held(warehouse: duckdb.DuckDBPyConnection, table: str) -> Iterator[Held]:
-    rows = warehouse.execute(
-        f"SELECT reason, count(*), list_sort(list(DISTINCT row))[:{SHOWN}] FROM "
-        f"(SELECT row, unnest(reasons) AS reason FROM {QUARANTINE}.{identifier(table)}) GROUP BY reason "
-        "ORDER BY 2 DESC, 1"
-    ).fetchall()
-    return (Held(reason, number, tuple(first)) for reason, number, first in rows)
 
 
 def _quarantines(warehouse: duckdb.DuckDBPyConnection) -> set[str]:

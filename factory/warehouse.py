@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -25,12 +26,41 @@ LOCK_POLL_S = 0.2
 PRIMARY_KEY = " PRIMARY KEY"
 # The comment of a column that is of its table's key.
 KEY = "key"
+# Of each reason that holds rows back so many of these are named.
+SHOWN = 3
 # A table that is being made anew; no contract can have this name.
 ANEW = "_anew"
 VERSIONS = "loaded.versions"
 QUARANTINE = "quarantine"
 # Of a row that was held back: the digest of its file, its number there, why, and what it said.
 QUARANTINE_COLUMNS = "file VARCHAR, row BIGINT, reasons VARCHAR[], content JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Rows that one reason holds back.
+
+    Attributes:
+        first: the first of them, as numbers of rows in the file that they came with.
+    """
+
+    reason: str
+    rows: int
+    first: tuple[int, ...]
+
+    @property
+    def places(self) -> str:
+        """Which rows, for people: the first of them."""
+        return ", ".join(map(str, self.first)) + ", …" * (self.rows > len(self.first))
+
+
+def held_by_reason(connection: duckdb.DuckDBPyConnection, rows: str, counts: str = "*") -> tuple[Held, ...]:
+    """What each reason holds back, the most first, of a query for `row` and `reason`, whose rows it counts."""
+    found = connection.execute(
+        f"SELECT reason, count({counts}), list_sort(list(DISTINCT row))[:{SHOWN}] FROM ({rows}) GROUP BY reason "
+        "ORDER BY 2 DESC, 1"
+    ).fetchall()
+    return tuple(Held(reason, number, tuple(first)) for reason, number, first in found)
 
 
 def warehouse_path(workspace: Workspace) -> Path:

@@ -18,6 +18,7 @@ import lab.cli
 import promotion.cli
 from shared.console import (
     CLOSED_PIPE,
+    InTrouble,
     Json,
     Session,
     crashed,
@@ -119,13 +120,7 @@ def init_database(
 
 
 @app.command()
-def status(
-    context: typer.Context,
-    check: Annotated[
-        bool, typer.Option("--check", help="End with exit code 3 where something is in trouble, for monitoring.")
-    ] = False,
-    as_json: Json = False,
-) -> Any:
+def status(context: typer.Context, check: InTrouble = False, as_json: Json = False) -> Any:
     """Show both environments, each by its own measures, what is in trouble, and what waits for whom."""
     from factory.cli.group import settled
     from pilotplant.overview import overview

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.measures import measures as factory_measures
+from factory.troubles import WENT_WRONG
 from lab.cli.learning import learning
 from lab.portfolio import drafts
 from lab.portfolio import measures as lab_measures
@@ -15,8 +16,6 @@ from shared.clock import rfc3339
 from shared.console import counted, date_time, styled, table
 from shared.wording import days
 from shared.workspace import Workspace
-
-WENT_WRONG = ("failed", "refused")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from promotion.case import Case
+from promotion.checks import CHECKS
+from promotion.gate import fold, judge
 from promotion.intake import open_case
 from promotion.lapses import LAPSED, Lapse, lapse_of, lapses_in
 from promotion.policy import read_settings
@@ -60,10 +62,6 @@ def _record(room: Room, case: Case) -> Lapse | None:
 
 def _verdicts(case: Case) -> dict[str, str]:
     """What the checks of the evidence come to for each arm, at the last moment before the deadline."""
-    # Who only lists pilots loads no engine: hardly ever has one lapsed meanwhile.
-    from promotion.checks import CHECKS
-    from promotion.gate import fold, judge
-
     policy = read_settings(case.room.workspace).policy(case.charter.risk_tier)
     judged = judge(replace(case, now=case.charter.deadline - timedelta(seconds=1)), policy)
     of_evidence = {check.name for check in CHECKS if check.group == "evidence"}

@@ -74,14 +74,12 @@ def open_successor(workspace: Workspace, candidate: Candidate, decision: Decisio
 def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decision: Decision, folder: Path) -> None:
     content: dict[str, Any] = charter.model_dump(mode="json", exclude_none=True)
     start = workspace.clock.now().date() + timedelta(days=1)
-    length = charter.time_box.end - charter.time_box.start
-    wait = charter.decide_by - charter.time_box.end
+    later = start - charter.time_box.start
     content["pilot"] = decision.successor
     # What is scaled has been found out; the successor goes on with the others.
     content["arms"] = [arm for arm in content["arms"] if arm["name"] != decision.arm]
-    moved = {name: day + (start - charter.time_box.start) for name, day in _days(charter).items()}
-    content["time_box"] |= moved
-    content["decide_by"] = start + length + wait
+    content["time_box"] |= {name: day + later for name, day in _days(charter).items()}
+    content["decide_by"] = charter.decide_by + later
     content = applied(content, parse_changes(decision.changes, charter))
     content["follows"] = {
         "pilot": charter.pilot,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from shared.clock import parse_rfc3339
 from shared.errors import Damaged
+from shared.faults import RESTORE
 
 SHOWN = 40
 
@@ -111,5 +112,5 @@ def damaged(value: object, wanted: str) -> Damaged:
     shortened = said if len(said) <= SHOWN else said[:SHOWN] + "…"
     return Damaged(
         f"the database is damaged (it holds `{shortened}` where {wanted} should be)",
-        remedy="restore it from a backup; `pilotplant verify` says what else is damaged",
+        remedy=RESTORE,
     )

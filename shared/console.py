@@ -31,6 +31,9 @@ from shared.workspace import Workspace, find_workspace
 
 Line = str | Text | Table
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+InTrouble = Annotated[
+    bool, typer.Option("--check", help="End with exit code 3 where something is in trouble, for monitoring.")
+]
 
 # Wide enough for a table of findings when the output is a file or a pipe.
 PIPE_WIDTH = 120

@@ -36,7 +36,7 @@ _WORDS: dict[Kind, tuple[str, str]] = {
         "look into the machine's log; when the disk is sound, give the same command again",
     ),
 }
-_RESTORE = "restore it from a backup; `pilotplant verify` says what else is damaged"
+RESTORE = "restore it from a backup; `pilotplant verify` says what else is damaged"
 _BY_ERRNO: dict[int, Kind] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
@@ -100,7 +100,7 @@ def fault(error: BaseException, where: str | None = None) -> Fault | None:
         if kind is not None:
             if kind == "damaged":
                 what = "a file" if isinstance(one, OSError) else "the database"
-                return Damaged(f"{what} is damaged ({_first_line(one)})", where=_place(one) or where, remedy=_RESTORE)
+                return Damaged(f"{what} is damaged ({_first_line(one)})", where=_place(one) or where, remedy=RESTORE)
             return told(kind, _place(one) or where)
     return None
 

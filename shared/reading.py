@@ -142,7 +142,7 @@ def _read_parquet(
         _refuse_types(path, {new: str(row[1]) for new, row in zip(found, described, strict=True)}, columns)
         _keep(connection, source, rows, given, found)
     except duckdb.Error as error:
-        _raise_full(error)
+        _raise_fault(error)
         raise BadInput(
             f"the file cannot be read as a parquet table: {_first_line(error)}",
             where=str(path),
@@ -167,7 +167,7 @@ def _read_text(
             raise _crooked(path, text, None)
         _keep(connection, source, rows, given, found)
     except duckdb.Error as error:
-        _raise_full(error)
+        _raise_fault(error)
         raise _crooked(path, text, error) from error
     _refuse_header_again(connection, path, rows.name, found, text)
     if text.delimiter != ",":
@@ -175,7 +175,7 @@ def _read_text(
     return found
 
 
-def _raise_full(error: duckdb.Error) -> None:
+def _raise_fault(error: duckdb.Error) -> None:
     """Raises what the machine has against writing the rows down; no file is to blame for that."""
     found = fault(error)
     if found is not None and not isinstance(found, Damaged):

@@ -126,9 +126,7 @@ def show_tables(
             lines.append(f"{each.table} is left out of what is published: {each.problem}")
         if name is not None:
             lines += [
-                f"{counted(held.rows, 'row')}: {held.reason} (in its file row {', '.join(map(str, held.first))}"
-                f"{', …' if held.rows > len(held.first) else ''})"
-                for held in each.held
+                f"{counted(held.rows, 'row')}: {held.reason} (in its file row {held.places})" for held in each.held
             ]
     emit(as_json, {"tables": [asdict(each) for each in found]}, *lines)
     return found

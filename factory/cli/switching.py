@@ -9,7 +9,7 @@ import typer
 
 from factory.cli.group import Name, app, settled
 from shared.clock import rfc3339
-from shared.console import Json, date_time, emit, session, styled, table
+from shared.console import InTrouble, Json, date_time, emit, session, styled, table
 from shared.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -78,13 +78,7 @@ def log(
 
 
 @app.command()
-def status(
-    context: typer.Context,
-    check: Annotated[
-        bool, typer.Option("--check", help="End with exit code 3 where something is in trouble, for monitoring.")
-    ] = False,
-    as_json: Json = False,
-) -> Any:
+def status(context: typer.Context, check: InTrouble = False, as_json: Json = False) -> Any:
     """Say how the Factory is doing, what is in trouble first."""
     from factory.measures import measures
 

@@ -66,14 +66,18 @@ def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
 
 def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     report = case.quality
-    units, rows_min = sum(arm.units for arm in case.evidence.arms), max(1, report.minimum_rows)
+    units, units_min, rows_min = (
+        sum(arm.units for arm in case.evidence.arms),
+        rule.units_min,
+        max(1, report.minimum_rows),
+    )
     if case.promise.rules < UNITS_SINCE:
-        units = report.rows  # promises of before are judged by rows
+        units_min, rows_min = 0, max(rows_min, rule.units_min)
     compared: dict[str, Any] = {
         "measured": {
             "units": units, "rows": report.rows, "evaluated": report.evaluated, "breaches": len(report.breaches)
         },
-        "threshold": {"units_min": rule.units_min, "rows_min": rows_min, "evaluated": report.expected, "breaches": 0},
+        "threshold": {"units_min": units_min, "rows_min": rows_min, "evaluated": report.expected, "breaches": 0},
     }  # fmt: skip
     told = (
         f"{report.evaluated} of {report.expected} rules of the contract on {counted(report.rows, 'outcome')} "
@@ -86,7 +90,7 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
         )
     elif (
         report.outcome == "unevaluable"
-        or units < rule.units_min
+        or units < units_min
         or report.rows < rows_min
         or report.evaluated != report.expected
         or not report.expected
@@ -94,8 +98,9 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
         yield finding(
             "unevaluable",
             f"only {told} could be evaluated" + "".join(f"; {problem}" for problem in report.problems),
-            remedy=f"record at least {counted(rows_min, 'outcome')} of {counted(rule.units_min, 'unit')}, "
-            "and check the contract",
+            remedy=f"record at least {counted(rows_min, 'outcome')}"
+            + (f" of {counted(units_min, 'unit')}" if units_min else "")
+            + ", and check the contract",
             **compared,
         )
     else:

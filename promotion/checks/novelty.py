@@ -27,7 +27,7 @@ class NoveltyRule(Rule):
     """
 
     p_min: float = Field(default=NOVELTY_P_MIN, gt=0, le=NOVELTY_P_MIN)
-    exposures_per_unit_min: float = Field(default=1.5, ge=1)
+    exposures_per_unit_min: float = Field(default=AGAIN, ge=1)
 
 
 def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:

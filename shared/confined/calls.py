@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from shared.confined.box import Limits, WithoutLandlock, opened
 from shared.errors import BadInput, Contained, PilotPlantError, Refused
+from shared.files import scratch_in
 
 MIB = 2**20
 _ROOM_TO_DROP = 8 * MIB  # a few of DuckDB's blocks of 256 KiB: what a checkpoint writes before it frees any
@@ -158,19 +159,17 @@ def render(
     if total > limits.rows:
         advice = limits.remedy("render for fewer")
         raise Contained(f"there are more than {limits.rows:,} rows to render", where=where, remedy=advice)
+    rendering = partial(_render, template, subject, where=where, limits=limits, without_landlock=without_landlock)
     if total <= CHUNK_ROWS:
-        return _render(template, subject, source, out, 0, where=where, limits=limits, without_landlock=without_landlock)
+        return rendering(source, out, 0)
     done = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as folder:
-        chunk, rendered, whole = (Path(folder) / f"{name}.parquet" for name in ("chunk", "rendered", "whole"))
+    with scratch_in(out.parent) as folder:
+        chunk, rendered, whole = (folder / f"{name}.parquet" for name in ("chunk", "rendered", "whole"))
         writer: Any = None
         for batch in pq.ParquetFile(source).iter_batches(CHUNK_ROWS):
             with pq.ParquetWriter(chunk, batch.schema) as written:
                 written.write_batch(batch)
-            done += _render(
-                template, subject, chunk, rendered, done, where=where, limits=limits, without_landlock=without_landlock
-            )
+            done += rendering(chunk, rendered, done)
             for found in pq.ParquetFile(rendered).iter_batches():
                 writer = writer or pq.ParquetWriter(whole, found.schema)
                 writer.write_batch(found)

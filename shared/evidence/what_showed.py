@@ -177,16 +177,13 @@ def _bounded(seen: Seen) -> bool:
 def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     told = {"check": "outlier_influence", "arm": effect.arm, "metric": effect.metric}
     column = value_of(effect.metric)
-    rest = [_trimmed(seen.summary.arms.of(arm=name), column) for name in (effect.arm, seen.charter.control.name)]
+    rest = [_trimmed(seen.summary.arms.of(arm=name), column) for name in _pair(seen, effect)]
     if any(part is None for part in rest):
         return Symptom(**told, state="unevaluable", reason="an arm has too few units to leave one out")
     left = rest[0] - rest[1]  # type: ignore[operator]
-    if seen.rules >= JUDGED_BY_PLAN:
-        return _without_inflation(seen, effect, left)
     # The plain estimate: without its extremes the adjusted one would need the covariates of those units.
     before = effect.plain[0] if effect.plain else effect.estimate or 0.0
-    se = effect.plain[1] if effect.plain else effect.se or math.nan
-    moved = abs(left - before) / se if se > 0 else math.nan
+    moved = _moved(seen, effect, left - before)
     turned = left * before < 0 or not moved < 1
     return Symptom(
         **told,
@@ -198,33 +195,26 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     )
 
 
-def _without_inflation(seen: Seen, effect: Effect, left: float) -> Symptom:
-    """The same against the noise of all other units: an extreme one inflates its own arm's, and would hide in it."""
+def _moved(seen: Seen, effect: Effect, by: float) -> float:
+    """How many standard errors a change of the effect is; NaN where that cannot be told.
+
+    Since rules 3 those of the noise of all other units: an extreme one inflates its own arm's, and would hide in it.
+    """
+    if seen.rules < JUDGED_BY_PLAN:
+        se = effect.plain[1] if effect.plain else effect.se or math.nan
+        return abs(by) / se if se > 0 else math.nan
     column = value_of(effect.metric)
     variances = [_trimmed_variance(seen.summary.arms.of(arm=name), column) for name in _pair(seen, effect)]
-    before = effect.plain[0] if effect.plain else effect.estimate or 0.0
     se = math.sqrt(sum(variances)) if all(math.isfinite(each) for each in variances) else math.nan
-    moved = abs(left - before) / se if se > 0 else math.inf if left != before else 0.0
-    turned = left * before < 0 or not moved < 1
-    return Symptom(
-        check="outlier_influence",
-        arm=effect.arm,
-        metric=effect.metric,
-        state="warning" if turned else "good",
-        measured=left,
-        threshold=before,
-        reason=f"without the most extreme unit of each arm the difference in {effect.metric} would be {left:+.4g}, "
-        f"not {before:+.4g}",
-    )
+    return abs(by) / se if se > 0 else math.inf if by else 0.0
 
 
 def _trimmed_variance(cell: Cells, column: str) -> float:
     """The variance of the mean without the unit farthest from it; NaN where too few are left."""
-    n, mean = int(cell.n[0]), float(cell.means[column][0])
+    n = int(cell.n[0])
     if n <= 2:  # noqa: PLR2004 - a variance takes two
         return math.nan
-    extreme = max(float(cell.least[column][0]), float(cell.most[column][0]), key=lambda value: abs(value - mean))
-    left = float(cell.product(column, column)[0]) - n / (n - 1) * (extreme - mean) ** 2
+    left = float(cell.product(column, column)[0]) - n / (n - 1) * _farthest(cell, column) ** 2
     return max(left, 0.0) / (n - 2) / (n - 1)
 
 
@@ -232,9 +222,13 @@ def _trimmed(cell: Cells, column: str) -> float | None:
     """The mean without the unit farthest from it, exactly."""
     if len(cell) == 0 or cell.n[0] <= 1:
         return None
-    n, mean = int(cell.n[0]), float(cell.means[column][0])
-    extreme = max(float(cell.least[column][0]), float(cell.most[column][0]), key=lambda value: abs(value - mean))
-    return mean - (extreme - mean) / (n - 1)
+    return float(cell.means[column][0]) - _farthest(cell, column) / (int(cell.n[0]) - 1)
+
+
+def _farthest(cell: Cells, column: str) -> float:
+    """How far the unit is from the mean that is farthest from it, with its sign."""
+    mean = float(cell.means[column][0])
+    return max(float(cell.least[column][0]) - mean, float(cell.most[column][0]) - mean, key=abs)
 
 
 def _outside(seen: Seen, effect: Effect) -> bool:

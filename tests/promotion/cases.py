@@ -131,6 +131,11 @@ class Stage:
         """A charter with one treatment arm, `letter`, and a guardrail."""
         return make_charter(**{"guardrails": [GUARDRAIL], "assignment": "source", "primary": PRIMARY, **changes})
 
+    def three_arms(self) -> list[dict[str, Any]]:
+        """The charter's arms, and a `card` that is what the letter is."""
+        control, letter = self.charter().model_dump(mode="json")["arms"]
+        return [control, letter, {**letter, "name": "card"}]
+
     def promise(
         self,
         charter: Charter,

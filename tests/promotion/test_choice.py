@@ -32,8 +32,7 @@ NEITHER, CARD = "so neither is shown to be the better one", "so card is better t
 
 
 def submit(stage, arms, **changes):
-    given = stage.charter().model_dump(mode="json")["arms"]
-    stage.submit(charter={"arms": [*given, {**given[1], "name": "card"}], **changes}, arms=arms)
+    stage.submit(charter={"arms": stage.three_arms(), **changes}, arms=arms)
 
 
 def told(lines):
@@ -54,8 +53,7 @@ def test_an_arm_that_cannot_be_scaled_is_no_choice(stage):
 
 
 def test_nothing_is_shown_before_the_look(stage):
-    given = stage.charter().model_dump(mode="json")["arms"]
-    charter = {"arms": [*given, {**given[1], "name": "card"}]}
+    charter = {"arms": stage.three_arms()}
     stage.submit(charter=charter, arms=BETTER, covers_until=rfc3339(moment("2026-01-12 00:00")), days=6)
     stage.workspace.clock.set(moment("2026-01-12 08:00"))
     assert told(summarise(stage.workspace, "spring-email").lines()) == []

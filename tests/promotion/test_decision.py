@@ -223,8 +223,7 @@ def test_what_the_gate_refuses_may_be_stopped_or_revised_and_nothing_crosses(sta
 
 
 def test_of_two_arms_the_one_that_is_meant_must_be_named_and_admitted(stage):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    stage.submit(charter={"arms": [*arms, {**arms[1], "name": "card"}]}, arms={**GOOD, "card": Recorded(visits=10)})
+    stage.submit(charter={"arms": stage.three_arms()}, arms={**GOOD, "card": Recorded(visits=10)})
     with pytest.raises(BadInput, match="which arm") as which:
         stage.decide("scale")
     assert which.value.expected == "--arm with one of: letter, card"

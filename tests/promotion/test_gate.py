@@ -145,8 +145,7 @@ def test_a_good_candidate_is_admitted_and_every_check_is_heard(stage):
 
 
 def test_one_arm_may_be_admitted_where_another_is_refused(stage):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     judgement = stage.judge(charter=three, arms={**GOOD, "card": Recorded(visits=10)})
     assert judgement.verdicts == {"letter": "admit", "card": "refuse"}
     assert judgement.verdict == "admit"
@@ -155,8 +154,7 @@ def test_one_arm_may_be_admitted_where_another_is_refused(stage):
 
 def test_a_second_arm_makes_the_first_one_prove_more(stage, tmp_path):
     other = stage.copy(tmp_path / "other")
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     # 20 against 34 of 200 visits: p is .042 alone, and twice that with Holm over two arms.
     close = {**GOOD, "letter": Recorded(visits=34)}
     alone = stage.judge(arms=close)

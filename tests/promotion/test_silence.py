@@ -193,8 +193,7 @@ def test_evidence_that_was_for_no_arm_is_not_missed(stage, changes, verdict):
 
 
 def test_of_several_arms_those_are_told_that_the_evidence_was_for(stage):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     recorded = {"control": Recorded(), "letter": Recorded(visits=20), "card": Recorded(visits=60)}
     stage.submit(charter=three, arms=recorded)
     stage.workspace.clock.set(LATER)

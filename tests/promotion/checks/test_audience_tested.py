@@ -52,8 +52,7 @@ def test_where_nobody_was_counted_it_cannot_be_told(found, run):
 
 
 def test_it_is_told_of_the_arm_whose_audience_is_another(stage):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     candidate = stage.submit(charter=three, arms={**GOOD, "card": Recorded(visits=60)})
     report = passing(stage.workspace, candidate, TRIED)
     letter, card = report.shadow_runs

@@ -57,9 +57,8 @@ def test_a_guardrail_without_numbers_is_unevaluable(stage, ask, arms):
 
 
 def test_every_guardrail_of_every_arm_is_asked(stage, ask):
-    arms = stage.charter().model_dump(mode="json")["arms"]
     charter = {
-        "arms": [*arms, {**arms[1], "name": "card"}],
+        "arms": stage.three_arms(),
         "guardrails": [{"metric": "spend", "margin": -0.5}, {"metric": "conversion", "margin": -0.1}],
     }
     found = ask("guardrails", stage.case(charter=charter, arms={**GOOD, "card": Recorded()}))
@@ -95,8 +94,7 @@ def test_numbers_between_looks_decide_nothing(stage, ask):
 
 def test_a_guardrail_that_leaves_out_more_units_of_an_arm_compares_others(stage, ask, left_out):
     left_out("spend")
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    charter = {"arms": [*arms, {**arms[1], "name": "card"}], "guardrails": [{"metric": "spend", "margin": -0.5}]}
+    charter = {"arms": stage.three_arms(), "guardrails": [{"metric": "spend", "margin": -0.5}]}
     # Of the letter arm a third of those who did not visit say nothing.
     kept = "SELECT * FROM outcomes WHERE NOT starts_with(unit, 'letter') OR visit = 1 OR hash(unit) % 3 > 0"
     found = ask("guardrails", stage.case(charter=charter, arms={**GOOD, "card": GOOD["control"]}, outcomes=kept))

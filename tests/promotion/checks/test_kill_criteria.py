@@ -21,11 +21,6 @@ def on(metric, worse_than, **changes):
     return {"kill_criteria": [{"metric": metric, "worse_than": worse_than}], **changes}
 
 
-def three_arms(stage):
-    [control, letter] = stage.charter().model_dump(mode="json")["arms"]
-    return [control, letter, {**letter, "name": "card"}]
-
-
 def test_without_a_criterion_there_is_nothing_to_meet(stage, ask):
     [found] = ask("kill_criteria", stage.case())
     assert (found.arm, found.outcome, found.reason.startswith("nothing declared")) == (None, "passed", True)
@@ -69,7 +64,7 @@ def test_what_is_harmed_within_the_limit_passes(stage, ask):
 
 def test_the_arm_that_meets_it_is_refused_and_the_other_is_not(stage, ask):
     arms = GOOD | {"card": Recorded(visits=60, spend=(0.0, 1.0))}
-    charter = on("spend", -1.0, arms=three_arms(stage))
+    charter = on("spend", -1.0, arms=stage.three_arms())
     found = ask("kill_criteria", stage.case(charter=charter, arms=arms))
     # A dollar and a half less, by hand; its interval is a sixth of a dollar to either side.
     assert [(one.arm, one.outcome) for one in found] == [("letter", "passed"), ("card", "failed")]

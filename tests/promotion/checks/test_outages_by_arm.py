@@ -14,11 +14,6 @@ MANY = {"control": Recorded(1_300, 130), "letter": Recorded(1_300, 390)}
 THREE = GOOD | {"card": Recorded(visits=60)}
 
 
-def three_arms(stage):
-    [control, letter] = stage.charter().model_dump(mode="json")["arms"]
-    return {"arms": [control, letter, {**letter, "name": "card"}]}
-
-
 def without(which):
     """The outcomes without some of them."""
     return f"SELECT * FROM outcomes WHERE NOT ({which})"
@@ -94,7 +89,7 @@ def test_any_arms_data_that_end_before_the_others_fail(stage, ask, which, arm, d
     ],
 )
 def test_data_that_end_early_are_told_where_no_day_is_an_outage(stage, ask, arms, which, arm):
-    charter = {} if arms is GOOD else three_arms(stage)
+    charter = {} if arms is GOOD else {"arms": stage.three_arms()}
     found = ask("outages_by_arm", stage.case(charter=charter, arms=arms, outcomes=without(which)))
     assert of(found, arm).outcome == "failed"
     assert of(found, arm).reason.endswith("did its recording stop?")

@@ -74,8 +74,7 @@ def test_an_arm_that_is_surely_worse_is_no_gain(stage, ask):
 
 
 def test_of_several_arms_it_is_the_one_that_is_worse(stage, ask):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     found = ask("portfolio_fdr", stage.case(charter=three, arms={**WORSE, "card": Recorded(visits=60)}))
     assert {each.arm: each.outcome for each in found} == {"letter": "failed", "card": "passed"}
 

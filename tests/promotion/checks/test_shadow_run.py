@@ -52,8 +52,7 @@ def test_an_arm_that_the_report_does_not_name_is_unevaluable(ask_of):
 
 
 def test_one_arm_may_run_where_another_does_not(stage):
-    arms = stage.charter().model_dump(mode="json")["arms"]
-    three = {"arms": [*arms, {**arms[1], "name": "card"}]}
+    three = {"arms": stage.three_arms()}
     candidate = stage.submit(charter=three, arms={**GOOD, "card": Recorded(visits=60)})
     report = passing(stage.workspace, candidate, TRIED)
     letter, card = report.shadow_runs
