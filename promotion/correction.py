@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,12 +11,13 @@ from securesystemslib.signer import CryptoSigner
 
 from promotion.drafting import REASON_MIN
 from promotion.enrolment import enrolled_key
-from promotion.signing import signer_of
+from promotion.signing import gate_opens, signer_of
 from promotion.state import open_promotion
 from shared import ledger
 from shared.clock import parse_rfc3339, rfc3339
 from shared.correction import (
     KIND,
+    PERSONS_MIN,
     Correction,
     SignedCorrection,
     corrections_folder,
@@ -54,39 +55,59 @@ class Corrected:
     """How far a correction has come.
 
     Attributes:
-        state: `proposed` where a second person has yet to sign, `signed` where the rooms may take it.
+        state: `proposed` where a second person has yet to sign, `agreed` where only the gate has, `signed` where the
+            rooms may take it.
         persons: who has signed.
         file: where it lies.
         repeated: whether it stood like this before.
     """
 
     correction: Correction
-    state: Literal["proposed", "signed"]
+    state: Literal["proposed", "agreed", "signed"]
     persons: tuple[str, ...]
     file: Path
     repeated: bool
 
 
 def correct(
-    workspace: Workspace, who: str, reason: str | None, ends: Mapping[str, End], passphrase: Callable[[str], str | None]
+    workspace: Workspace,
+    who: str,
+    reason: str | None,
+    ends: Mapping[str, End],
+    *,
+    passphrase: str | None,
+    gate_passphrase: str | None,
 ) -> Corrected:
     """Signs as a person that the ledgers which are dated ahead of now were so by a wrong clock.
 
-    The first one proposes, with a reason; another one signs the same, and the gate with them; `passphrase` tells that
-    of a name's key. Raises Refused in a rehearsal, for somebody who decides nothing, and where no ledger is ahead.
+    The first one proposes, with a reason; another one signs the same, and the gate with them where its key opens, else
+    by `countersign_clock`. Raises Refused in a rehearsal, for somebody who decides nothing, and where no ledger is
+    ahead.
     """
     _require_live(workspace)
     _require_entitled(workspace, who)
     room = open_promotion(workspace)
     proposed = _proposed(workspace, room, ends)
-    signer = signer_of(workspace, who, passphrase(who))
+    signer = signer_of(workspace, who, passphrase)
     if proposed is None:
         return _propose(workspace, room, reason, ends, signer)
     keys = trusted(workspace, "promotion")
     before = proposed.persons(keys)
-    if any(same_person(who, other) for other in before):
-        return Corrected(proposed.correction, "proposed", before, _place(workspace, PROPOSED), repeated=True)
-    return _sign(workspace, proposed, [signer, signer_of(workspace, GATE, passphrase(GATE))])
+    agreed = len(before) >= PERSONS_MIN
+    if agreed or any(same_person(who, other) for other in before):
+        state: Literal["agreed", "proposed"] = "agreed" if agreed else "proposed"
+        return Corrected(proposed.correction, state, before, _place(workspace, PROPOSED), repeated=True)
+    if not gate_opens(workspace, gate_passphrase):
+        return _agree(workspace, proposed, signer)
+    return _sign(workspace, proposed, [signer, signer_of(workspace, GATE, gate_passphrase)])
+
+
+def countersign_clock(workspace: Workspace, ends: Mapping[str, End], passphrase: str | None) -> Corrected | None:
+    """Signs as the gate a correction that two persons have signed; None where none waits for it."""
+    proposed = _proposed(workspace, open_promotion(workspace), ends)
+    if proposed is None or len(proposed.persons(trusted(workspace, "promotion"))) < PERSONS_MIN:
+        return None
+    return _sign(workspace, proposed, [signer_of(workspace, GATE, passphrase)])
 
 
 def _propose(
@@ -116,6 +137,16 @@ def _propose(
     write_atomically(file, raw)
     made = parse_correction(raw, where=str(file))
     return Corrected(said, "proposed", made.persons(trusted(workspace, "promotion")), file, repeated=False)
+
+
+def _agree(workspace: Workspace, proposed: SignedCorrection, signer: CryptoSigner) -> Corrected:
+    """The same statement with both persons' signatures, which waits for the gate's."""
+    envelope = proposed.signed.envelope
+    envelope.sign(signer)
+    raw, file = canonical_envelope(envelope), _place(workspace, PROPOSED)
+    write_atomically(file, raw)
+    made = parse_correction(raw, where=str(file))
+    return Corrected(made.correction, "agreed", made.persons(trusted(workspace, "promotion")), file, repeated=False)
 
 
 def _sign(workspace: Workspace, proposed: SignedCorrection, signers: list[CryptoSigner]) -> Corrected:

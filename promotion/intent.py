@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from promotion.authority import Objection, Occasion, Right, right_to_decide
@@ -12,9 +13,11 @@ from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.intake import open_case
 from promotion.keyring import keyring
+from promotion.lapses import require_open
+from promotion.pending import Pending, fallen, last_pending
 from promotion.policy import GateSettings, Policy, read_settings
-from promotion.proposing import is_proposer, lapsed, last_proposal, require_second
-from promotion.recording import recorded, require_open
+from promotion.proposing import require_second, verdict_for
+from promotion.recording import recorded
 from promotion.standing import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.succession import require_free
 from shared.attestation import Attestation
@@ -22,7 +25,7 @@ from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
 from shared.finding import Finding
 from shared.intake import find_candidate
-from shared.proposal import SignedProposal
+from shared.people import same_person
 from shared.room import Room
 
 
@@ -40,35 +43,46 @@ class Sitting:
         """What applies to the case."""
         return self.settings.policy(self.case.charter.risk_tier)
 
+    def fallen(self, found: Pending) -> str | None:
+        """Why what persons have signed no longer stands, whatever the verdict, in words; None where it does."""
+        ring = keyring(self.case.room.entries(), self.case.room.workspace)
+        return fallen(found, self.case, self.on, ring, self.policy.signatures_min)
+
+    def against(self, found: Pending) -> str | None:
+        """The same, and where the verdict is another one by now."""
+        before, now = found.proposal.proposal.verdict, verdict_for(self.judgement, found.decision)
+        differs = f"the gate's verdict was {before} then, and is {now} now" if before != now else None
+        return self.fallen(found) or differs
+
+
+def sit(case: Case, settings: GateSettings) -> Sitting:
+    """Judges a case."""
+    policy = settings.policy(case.charter.risk_tier)
+    return Sitting(case, settings, judge(case, policy), occasion(case, policy))
+
 
 @dataclass(frozen=True, slots=True)
 class ToSign:
-    """A decision that may be signed now.
+    """A decision that somebody may sign now.
 
     Attributes:
         authority: the findings on who decides, and when.
-        found: the proposal of a first person, under which this is the second signature.
+        found: what was signed of the pilot before, and waits: it stands in this one's place, or above it.
+        second: whether this is the second person's signature under `found`.
+        repeated: whether this very signature is in `found`, which stands.
     """
 
     sitting: Sitting
     decision: Decision
     authority: tuple[Finding, ...]
-    found: SignedProposal | None = None
+    found: Pending | None = None
+    second: bool = False
+    repeated: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class ToPropose:
-    """A decision that needs a second signature, and may be proposed now.
-
-    Attributes:
-        found: what was proposed before, whose place it takes.
-        repeated: whether that is the same, and stands.
-    """
-
-    sitting: Sitting
-    decision: Decision
-    found: SignedProposal | None
-    repeated: bool
+    @property
+    def completes(self) -> bool:
+        """Whether with it all persons have signed whom the policy asks for."""
+        return self.second or self.sitting.policy.signatures_min == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,7 @@ class ToRepeat:
     attestation: Attestation
 
 
-def intend(room: Room, name: str, asked: Asked) -> ToSign | ToPropose | ToRepeat:
+def intend(room: Room, name: str, asked: Asked) -> ToSign | ToRepeat:
     """What a word on a pilot's latest candidate comes to: the gate has judged, and nothing is signed yet.
 
     Raises Refused or Undecided where gate or authority say no.
@@ -94,54 +108,58 @@ def intend(room: Room, name: str, asked: Asked) -> ToSign | ToPropose | ToRepeat
         require_open(connection, room, case.candidate.manifest.pilot)
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
-    sitting = Sitting(case, settings, judge(case, policy), occasion(case, policy))
-    found = last_proposal(room, case.charter.pilot) if policy.signatures_min > 1 else None
+    sitting = sit(case, settings)
+    found = last_pending(room, case.charter.pilot)
     if found is None:
         return _first(sitting, asked, None, None)
-    ring = keyring(room.entries(), workspace)
-    why = lapsed(found, case, sitting.on, sitting.judgement, ring)
-    if why is None and not is_proposer(found, asked.who):
+    why = sitting.against(found)
+    if why is None and policy.signatures_min > 1 and not same_person(found.decision.owner, asked.who):
         return _second(sitting, asked, found)
     return _first(sitting, asked, found, why)
 
 
-def _first(sitting: Sitting, asked: Asked, found: SignedProposal | None, lapsed_why: str | None) -> ToSign | ToPropose:
-    """The owner's word: a decision, or the proposal of one; `found` is what was proposed before, and why it lapsed."""
+def _first(sitting: Sitting, asked: Asked, found: Pending | None, lapsed_why: str | None) -> ToSign:
+    """The owner's word: a decision, or the proposal of one; `found` is what was signed before, and why it lapsed."""
     case, on = sitting.case, sitting.on
     right = right_to_decide(asked.who, on)
     if found is not None and lapsed_why is not None and isinstance(right, Objection):
-        owner = found.proposal.decision.owner
+        owner = found.decision.owner
         raise Refused(
             f"what {owner} proposed has lapsed: {lapsed_why}",
-            where=f"pilot {case.charter.pilot}, proposal {found.signed.digest}",
+            where=f"pilot {case.charter.pilot}, proposal {found.digest}",
             remedy=f"have {on.owner} propose anew: pilotplant promote decide {case.charter.pilot} WORD --as {on.owner}",
         )
     decision = draft_decision(case, asked, right.stands_in if isinstance(right, Right) else None)
-    authority = standing(case, asked.who, right, sitting.judgement)
-    _require_allowed(sitting, authority, decision)
-    if sitting.policy.signatures_min == 1:
-        return ToSign(sitting, decision, tuple(authority))
-    repeated = found is not None and lapsed_why is None and found.proposal.decision.same_as(decision)
-    return ToPropose(sitting, decision, found, repeated)
+    repeated = found is not None and lapsed_why is None and found.decision.same_as(decision)
+    authority = (
+        authority_of(sitting, found, None)
+        if found is not None and repeated
+        else standing(case, asked.who, right, sitting.judgement)
+    )
+    require_allowed(sitting, authority, decision)
+    return ToSign(sitting, decision, tuple(authority), found, repeated=repeated)
 
 
-def _second(sitting: Sitting, asked: Asked, found: SignedProposal) -> ToSign:
+def _second(sitting: Sitting, asked: Asked, found: Pending) -> ToSign:
     """A second person's signature under what was proposed."""
-    case, made = sitting.case, found.proposal.decision
-    draft = draft_decision(case, replace(asked, insight=asked.insight or made.insight))
+    draft = draft_decision(sitting.case, replace(asked, insight=asked.insight or found.decision.insight))
     require_second(found, draft, replace(sitting.on, separate=True), asked.who)
     # The proposal's own words stand; only the moment of the decision is this one.
-    decision = made.model_copy(update={"at": draft.at})
-    right = Right(made.owner, made.stands_in)
-    authority = [
-        *standing(case, made.owner, right, sitting.judgement),
-        second_signature(asked.who, made.owner, made.at),
-    ]
-    _require_allowed(sitting, authority, decision)
-    return ToSign(sitting, decision, tuple(authority), found)
+    decision = found.decision.model_copy(update={"at": draft.at})
+    authority = authority_of(sitting, found, asked.who)
+    require_allowed(sitting, authority, decision)
+    return ToSign(sitting, decision, tuple(authority), found, second=True, repeated=found.second is not None)
 
 
-def _require_allowed(sitting: Sitting, authority: list[Finding], decision: Decision) -> None:
+def authority_of(sitting: Sitting, found: Pending, second: str | None) -> list[Finding]:
+    """The findings on who has signed what waits, and when, with those on a second person where there is one."""
+    case, made = sitting.case, found.decision
+    at = found.at if found.awaits_gate(sitting.policy.signatures_min) else case.now
+    authority = standing(replace(case, now=at), made.owner, Right(made.owner, made.stands_in), sitting.judgement)
+    return [*authority, *([second_signature(second, made.owner, made.at)] if second else [])]
+
+
+def require_allowed(sitting: Sitting, authority: Sequence[Finding], decision: Decision) -> None:
     """Raises Refused or Undecided where authority or gate say no to a decision."""
     case, judgement = sitting.case, sitting.judgement
     raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)

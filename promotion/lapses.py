@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from promotion.nonces import REGISTERED
 from shared.console import date_time
+from shared.errors import Refused
 from shared.ledger import Entry, legible
 from shared.room import Room
 
@@ -79,6 +80,17 @@ def missed(room: Room) -> list[Lapse]:
 def lapse_of(connection: sa.Connection, room: Room, pilot: str) -> Lapse | None:
     """The pilot's lapse, or None; asked within the transaction that decides or lapses, so that only one comes."""
     return lapses_in(connection, room).get(pilot)
+
+
+def require_open(connection: sa.Connection, room: Room, pilot: str) -> None:
+    """Raises Refused where silence was *stop*: no candidate of the pilot is decided any more."""
+    lapse = lapse_of(connection, room, pilot)
+    if lapse is not None:
+        raise Refused(
+            f"the deadline has passed, and silence was *stop*: {lapse.owner} did not decide before {lapse.deadline}",
+            where=f"pilot {pilot}",
+            remedy="nothing decides it now; start another pilot, whose charter may repeat this one",
+        )
 
 
 def _read(entry: Entry) -> Lapse:

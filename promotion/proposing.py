@@ -1,8 +1,13 @@
-"""Proposing: where a decision needs two signatures, the owner's word waits for a second person's."""
+"""Proposing: a person's signature under a decision, recorded where the gate does not sign with it at once.
+
+It then waits: where the policy asks for two persons for the second one, and after that for the gate.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner
@@ -10,36 +15,38 @@ from securesystemslib.signer import CryptoSigner
 from promotion.authority import Occasion, against, second_signers
 from promotion.case import Case
 from promotion.gate import Judgement
-from promotion.keyring import Keyring, keyring
-from shared import ledger
+from promotion.keyring import keyring
+from promotion.lapses import require_open
+from promotion.pending import PROPOSED, SECONDED, Pending, fallen, last_in, last_pending, require_last
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
-from shared.errors import PilotPlantError, Refused
+from shared.errors import Refused
 from shared.finding import Finding, Verdict
 from shared.intake import digest_named
-from shared.ledger import Entry
 from shared.people import same_person
-from shared.proposal import PROPOSAL, Proposal, SignedProposal, read_proposal
-from shared.room import Room
+from shared.proposal import PROPOSAL, SECOND, Proposal, SecondSignature, SignedProposal, SignedSecond
 from shared.signed import parse, sign
-
-PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A decision that waits for a second signature.
+    """A decision that waits for a signature.
 
     Attributes:
         digest: the proposal's.
-        others: who may give the second signature.
-        repeated: whether the same had been proposed before.
+        persons: who has signed it.
+        awaits: whose signature is missing: a second person's, or the gate's.
+        others: who may give the second signature; nobody where the gate's is missing.
+        lapses: the charter's deadline; what waits for the gate has come in time.
+        repeated: whether the same person had signed the same before.
         warnings: the findings that warned and failed, where the gate has judged to propose it.
     """
 
     decision: Decision
     digest: str
+    persons: tuple[str, ...]
+    awaits: Literal["person", "gate"]
     others: tuple[str, ...]
     lapses: str
     repeated: bool
@@ -51,49 +58,26 @@ def verdict_for(judgement: Judgement, decision: Decision) -> Verdict:
     return judgement.verdict_on(decision.arm) if decision.arm else judgement.verdict
 
 
-def last_proposal(room: Room, pilot: str) -> SignedProposal | None:
-    """What was proposed last of a pilot, whether it still stands or not; None where nothing was."""
-    with room.transaction() as connection:
-        return _last(connection, room, pilot)
-
-
-def pending(case: Case, on: Occasion) -> Proposed | None:
-    """What waits for a second signature, with who may give it; None where nothing does.
+def proposed(case: Case, on: Occasion, signatures_min: int) -> Proposed | None:
+    """What waits for a signature, with who may give it; None where nothing does.
 
     Whether the gate's verdict is still the same is asked when somebody signs.
     """
-    found = last_proposal(case.room, case.charter.pilot)
-    if found is None or fallen(found, case, on, keyring(case.room.entries(), case.room.workspace)):
+    found = last_pending(case.room, case.charter.pilot)
+    if found is None or fallen(found, case, on, keyring(case.room.entries(), case.room.workspace), signatures_min):
         return None
-    return told(found, on, repeated=True)
-
-
-def lapsed(found: SignedProposal, case: Case, on: Occasion, judgement: Judgement, ring: Keyring) -> str | None:
-    """Why a proposal no longer stands, in words; None where it does."""
-    made = found.proposal
-    if why := fallen(found, case, on, ring):
-        return why
-    verdict = verdict_for(judgement, made.decision)
-    return None if verdict == made.verdict else f"the gate's verdict was {made.verdict} then, and is {verdict} now"
-
-
-def fallen(found: SignedProposal, case: Case, on: Occasion, ring: Keyring) -> str | None:
-    """Why a proposal no longer stands, whatever the gate says of the candidate now; None where it does."""
-    made = found.proposal
-    if made.candidate != digest_named(case.candidate):
-        return "it was made for another candidate"
-    if case.now >= case.charter.deadline:
-        return "the charter's deadline has passed"
-    who = made.decision.owner
-    signed = [key for key in found.signed.verified_by(ring.every()) if key.name == who]
-    if not any(key.revoked_since is None and key.doubt(found.at) is None for key in signed):
-        return f"the key with which {who} signed it no longer counts"
-    objection = against(who, on, "")
-    return objection.reason if objection else None
+    return told(found, on, signatures_min, repeated=True)
 
 
 def propose(
-    case: Case, decision: Decision, verdict: Verdict, on: Occasion, signer: CryptoSigner, *, replaces: str | None
+    case: Case,
+    decision: Decision,
+    verdict: Verdict,
+    on: Occasion,
+    signer: CryptoSigner,
+    *,
+    replaces: str | None,
+    signatures_min: int,
 ) -> Proposed:
     """Records the owner's word as a proposal in the place of `replaces`, the digest of the one that was seen last."""
     room, charter = case.room, case.charter
@@ -110,26 +94,66 @@ def propose(
     signed = parse(sign(PROPOSAL, proposal.model_dump(mode="json"), [signer]), PROPOSAL, where="the proposal")
     made = SignedProposal(proposal, signed)
     with room.transaction() as connection:
-        before = _last(connection, room, charter.pilot)
-        if before is not None and before.signed.digest != replaces and before.proposal.decision.same_as(decision):
-            return told(before, on, repeated=True)
+        before = last_in(connection, room, charter.pilot)
+        if before is not None and before.digest != replaces and before.decision.same_as(decision):
+            return told(before, on, signatures_min, repeated=True)
+        at = _moment(connection, case)
         body = {"candidate": proposal.candidate, "proposal": signed.digest, "envelope": made.as_json()}
-        room.write(connection, PROPOSED, charter.pilot, body)
+        room.write(connection, PROPOSED, charter.pilot, body, at=at)
         reach(Point.PROPOSE_WRITTEN)
     reach(Point.PROPOSE_RECORDED)
-    return told(made, on, repeated=False)
+    return told(Pending(made, at), on, signatures_min, repeated=False)
 
 
-def told(found: SignedProposal, on: Occasion, *, repeated: bool) -> Proposed:
-    """A proposal with who may sign it as well."""
-    made = found.proposal
-    others = second_signers(on, made.decision.owner)
-    return Proposed(made.decision, found.signed.digest, others, made.lapses, repeated)
+def second(
+    case: Case, found: Pending, who: str, reason: str, on: Occasion, signer: CryptoSigner, *, signatures_min: int
+) -> Proposed:
+    """Records a second person's signature under what was proposed, which the gate has yet to sign."""
+    room = case.room
+    said = SecondSignature(
+        proposal=found.digest,
+        workspace=room.workspace.id,
+        mode=room.workspace.mode,
+        person=who,
+        reason=reason,
+        at=rfc3339(case.now),
+    )
+    signed = parse(sign(SECOND, said.model_dump(mode="json"), [signer]), SECOND, where="the second signature")
+    made = SignedSecond(said, signed)
+    with room.transaction() as connection:
+        require_last(connection, room, case.charter.pilot, found.digest)
+        at = _moment(connection, case)
+        body = {"candidate": digest_named(case.candidate), "proposal": found.digest, "envelope": made.as_json()}
+        room.write(connection, SECONDED, case.charter.pilot, body, at=at)
+        reach(Point.SECOND_WRITTEN)
+    reach(Point.SECOND_RECORDED)
+    return told(Pending(found.proposal, at, made), on, signatures_min, repeated=False)
 
 
-def require_second(found: SignedProposal, decision: Decision, on: Occasion, who: str) -> None:
+def _moment(connection: sa.Connection, case: Case) -> datetime:
+    """Now, while the pilot can still be decided; raises Refused where it cannot any more."""
+    require_open(connection, case.room, case.charter.pilot)
+    at = case.room.moment(connection)
+    if at >= case.charter.deadline:
+        raise Refused(
+            "the deadline has passed while the gate was judging, and silence is *stop*",
+            where=f"pilot {case.charter.pilot}",
+            remedy="start another pilot; its charter may repeat this one",
+        )
+    return at
+
+
+def told(found: Pending, on: Occasion, signatures_min: int, *, repeated: bool) -> Proposed:
+    """What waits, with whose signature is missing, and who may give it."""
+    made, gate = found.proposal.proposal, found.awaits_gate(signatures_min)
+    others = () if gate else second_signers(on, made.decision.owner)
+    awaits: Literal["person", "gate"] = "gate" if gate else "person"
+    return Proposed(made.decision, found.digest, found.persons, awaits, others, made.lapses, repeated)
+
+
+def require_second(found: Pending, decision: Decision, on: Occasion, who: str) -> None:
     """Raises Refused where somebody may not sign as the second person, or says something else than the first."""
-    made = found.proposal.decision
+    made, where = found.decision, f"pilot {on.charter.pilot}, proposal {found.digest}"
     others = [other for other in second_signers(on, made.owner) if other != who]
     objection = against(who, on, f"{' or '.join(others)} may sign" if others else "have somebody else entitled")
     if objection is not None:
@@ -137,20 +161,15 @@ def require_second(found: SignedProposal, decision: Decision, on: Occasion, who:
     if (decision.word, decision.arm, decision.successor) != (made.word, made.arm, made.successor):
         raise Refused(
             f"{made.owner} has proposed {said(made)} on {made.at} ({made.reason}); a second signature is for the same",
-            where=f"pilot {on.charter.pilot}, proposal {found.signed.digest}",
+            where=where,
             expected=said(made),
             remedy=f"sign that, or have {made.owner} propose something else",
         )
-
-
-def require_last(connection: sa.Connection, room: Room, pilot: str, digest: str) -> None:
-    """Raises Refused where another proposal has come since; asked within the transaction that decides."""
-    found = _last(connection, room, pilot)
-    if found is None or found.signed.digest != digest:
+    if found.second is not None and not same_person(found.second.second.person, who):
         raise Refused(
-            "another proposal has just taken the place of this one",
-            where=f"pilot {pilot}",
-            remedy="look: pilotplant promote log, then sign what is proposed now",
+            f"{found.second.second.person} has given the second signature already; only the gate's is missing",
+            where=where,
+            remedy=f"for ops: pilotplant promote countersign {on.charter.pilot}",
         )
 
 
@@ -163,19 +182,3 @@ def said(decision: Decision) -> str:
 def to_type(pilot: str, decision: Decision, who: str) -> str:
     """The command by which somebody signs a decision as well."""
     return f'pilotplant promote decide {pilot} {said(decision)} --as {who} --reason "…"'
-
-
-def is_proposer(found: SignedProposal, who: str) -> bool:
-    """Whether somebody is the one who proposed; capital letters make no second person."""
-    return same_person(found.proposal.decision.owner, who)
-
-
-def _last(connection: sa.Connection, room: Room, pilot: str) -> SignedProposal | None:
-    entries: list[Entry] = ledger.entries(connection, room.entries_table, subject=pilot)
-    proposed = [entry for entry in entries if entry.kind == PROPOSED]
-    if not proposed:
-        return None
-    try:
-        return read_proposal(proposed[-1].body["envelope"], where=f"entry {proposed[-1].seq} of the gate's ledger")
-    except (PilotPlantError, KeyError, TypeError):
-        return None

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.case import Case
-from promotion.lapses import lapse_of
+from promotion.lapses import require_open
+from promotion.pending import require_last
 from promotion.policy import Policy
 from promotion.portfolio import outcome
-from promotion.proposing import require_last
 from promotion.state import decisions
 from shared.attestation import Attestation, parse_attestation
 from shared.crashpoints import Point, reach
@@ -71,17 +71,6 @@ def _handed_over(case: Case, decision: Decision) -> dict[str, Any]:
     if decision.release is None:
         return {}
     return {"hand_over": {"package": digest_named(case.candidate), "release": decision.release, "arm": decision.arm}}
-
-
-def require_open(connection: sa.Connection, room: Room, pilot: str) -> None:
-    """Raises Refused where silence was *stop*: no candidate of the pilot is decided any more."""
-    lapse = lapse_of(connection, room, pilot)
-    if lapse is not None:
-        raise Refused(
-            f"the deadline has passed, and silence was *stop*: {lapse.owner} did not decide before {lapse.deadline}",
-            where=f"pilot {pilot}",
-            remedy="nothing decides it now; start another pilot, whose charter may repeat this one",
-        )
 
 
 def recorded(room: Room, pilot: str) -> Attestation | None:

@@ -14,6 +14,7 @@ from securesystemslib.signer import CryptoSigner
 from promotion.case import Case
 from promotion.enrolment import enrolled_key
 from promotion.gate import Judgement
+from promotion.pending import Pending
 from promotion.policy import GateSettings
 from promotion.promised import past_pilots, promised
 from promotion.proposing import verdict_for
@@ -28,7 +29,6 @@ from shared.digests import digest_bytes
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.finding import Finding, failed_warnings
 from shared.keys import GATE, KeyStore, passphrase_variable
-from shared.proposal import SignedProposal
 from shared.room import Room
 from shared.waiver import SignedWaiver
 from shared.workspace import Workspace
@@ -55,6 +55,12 @@ def gate_signer(room: Room, passphrase: str | None) -> CryptoSigner:
     return signer
 
 
+def gate_opens(workspace: Workspace, passphrase: str | None) -> bool:
+    """Whether the gate's private key is on this machine, and needs nobody's answer to open."""
+    store = KeyStore(workspace)
+    return store.has(GATE) and bool(passphrase or not store.needs_passphrase)
+
+
 def sign_without_asking(room: Room) -> None:
     """Signs the receipts that wait, where the gate's key is here and opens without a question; else they go on waiting.
 
@@ -62,7 +68,7 @@ def sign_without_asking(room: Room) -> None:
     """
     workspace = room.workspace
     passphrase = os.environ.get(passphrase_variable(GATE))
-    if not KeyStore(workspace).has(GATE) or (workspace.mode == "live" and not passphrase):
+    if not gate_opens(workspace, passphrase):
         return
     with suppress(PilotPlantError, OSError):
         gate_signer(room, passphrase)
@@ -84,10 +90,14 @@ def signatory(who: str, key_id: str, at: datetime, reason: str | None = None) ->
     return Signatory(name=who, role=role, key_id=key_id, at=rfc3339(at), reason=reason)
 
 
-def proposer(found: SignedProposal) -> Signatory:
-    """Who signed a proposal, as the attestation names them."""
-    made, [key_id] = found.proposal.decision, found.signed.envelope.signatures
-    return Signatory(name=made.owner, role="owner", key_id=key_id, at=made.at, reason=made.reason)
+def signed_before(found: Pending) -> tuple[Signatory, ...]:
+    """Who signed before the gate did, as the attestation names them."""
+    made, [key_id] = found.decision, found.proposal.signed.envelope.signatures
+    first = Signatory(name=made.owner, role="owner", key_id=key_id, at=made.at, reason=made.reason)
+    if found.second is None:
+        return (first,)
+    other, [key_id] = found.second.second, found.second.signed.envelope.signatures
+    return (first, Signatory(name=other.person, role="owner", key_id=key_id, at=other.at, reason=other.reason))
 
 
 def predicate_of(
@@ -97,9 +107,9 @@ def predicate_of(
     decision: Decision,
     settings: GateSettings,
     signatories: tuple[Signatory, ...],
-    proposal: SignedProposal | None = None,
+    before: Pending | None = None,
 ) -> Predicate:
-    """What gate and owner sign."""
+    """What the gate signs, and whoever signs with it; `before` is what persons have signed of it before."""
     charter, workspace = case.charter, case.room.workspace
     policy = settings.policy(charter.risk_tier)
     with case.room.transaction() as connection:
@@ -129,7 +139,8 @@ def predicate_of(
         predecessor=_predecessor(case),
         signatures_required=policy.signatures_min,
         signatories=signatories,
-        proposal=proposal.as_json() if proposal else None,
+        proposal=before.proposal.as_json() if before else None,
+        second=before.second.as_json() if before and before.second else None,
         waivers=tuple(waiver.as_json() for waiver in waivers),
         ledgers={"lab": case.candidate.manifest.ledger, "promotion": head.as_json()},
     )

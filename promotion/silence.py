@@ -11,13 +11,17 @@ from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.gate import fold, judge
 from promotion.intake import open_case
+from promotion.keyring import keyring
 from promotion.lapses import LAPSED, Lapse, lapse_of, lapses_in
+from promotion.pending import fallen, last_in
 from promotion.policy import read_settings
+from promotion.standing import occasion
 from promotion.state import decisions
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import PilotPlantError
 from shared.intake import digest_named, latest
+from shared.ledger import entries
 from shared.room import Room
 
 
@@ -51,13 +55,23 @@ def _record(room: Room, case: Case) -> Lapse | None:
     verdicts = _verdicts(case)
     with room.transaction() as connection:
         decided = connection.execute(sa.select(decisions.c.pilot).where(decisions.c.pilot == pilot)).first()
-        if decided is not None or lapse_of(connection, room, pilot) is not None:
+        if decided is not None or lapse_of(connection, room, pilot) is not None or _signed_in_time(connection, case):
             return None
         at = room.moment(connection)
         room.write(connection, LAPSED, pilot, {**body, "verdicts": verdicts}, at=at)
         reach(Point.LAPSE_WRITTEN)
     reach(Point.LAPSE_RECORDED)
     return Lapse(pilot, **body, at=rfc3339(at), verdicts=verdicts)
+
+
+def _signed_in_time(connection: sa.Connection, case: Case) -> bool:
+    """Whether all persons have signed in time, and only the gate has not; once it declines, that was silence too."""
+    policy = read_settings(case.room.workspace).policy(case.charter.risk_tier)
+    found = last_in(connection, case.room, case.charter.pilot)
+    if found is None or not found.awaits_gate(policy.signatures_min):
+        return False
+    ring = keyring(entries(connection, case.room.entries_table), case.room.workspace)
+    return fallen(found, case, occasion(case, policy), ring, policy.signatures_min) is None
 
 
 def _verdicts(case: Case) -> dict[str, str]:

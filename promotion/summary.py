@@ -16,7 +16,9 @@ from promotion.judging import judge_named, promises
 from promotion.lapses import lapses
 from promotion.line import fates, recorded_line
 from promotion.lineage import amendments
+from promotion.pending import last_pending
 from promotion.policy import read_settings
+from promotion.proposing import said
 from promotion.recording import recorded
 from promotion.succession import successor_name
 from shared import wording
@@ -172,6 +174,13 @@ def _state(case: Case) -> str:
         return f"decided: {word}, by {decision.owner}, {date_time(decision.at)}"
     if lapse := lapses(case.room).get(pilot):
         return lapse.told().removeprefix(f"{pilot}: ")
+    pending = last_pending(case.room, pilot)
+    if pending is not None and pending.proposal.proposal.candidate == case.digest:
+        persons = " and ".join(pending.persons)
+        if pending.declined is not None:
+            declined = f"the gate would not sign what {persons} decided: {pending.declined}"
+            return f"{declined}; it waits for {case.charter.owner} until {date_time(case.charter.deadline)}"
+        return f"{said(pending.decision)} is signed by {persons}, and not by the gate yet"
     return f"waits for {case.charter.owner} until {date_time(case.charter.deadline)}; no decision by then is *stop*"
 
 

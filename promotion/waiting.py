@@ -11,8 +11,9 @@ from promotion.case import Case
 from promotion.intake import open_case
 from promotion.lapses import lapses, missed
 from promotion.looks import warnings_seen
+from promotion.pending import last_pending
 from promotion.policy import GateSettings, read_settings
-from promotion.proposing import Proposed, pending, said, to_type
+from promotion.proposing import Proposed, proposed, said, to_type
 from promotion.reception import receptions
 from promotion.silence import settle
 from promotion.standing import occasion
@@ -42,11 +43,12 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
 
     An owner's are also those that they may decide in the place of another, who is away, and those that they may sign
-    as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may decide.
-    `proposed` is what waits for a second signature, with the command to type, or None. `due` is one whose moment is
-    within `remind_days` of configs/gate.yaml. `next` is what has to be done before it can be scaled: the command that
-    has the Factory try it, or None. `warnings` are those that had failed when somebody looked last, None where nobody
-    has: a list does not judge.
+    as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may
+    decide. `proposed` is what waits for a second signature, or for the gate's, with the command to type, or None; what
+    waits for the gate has come in time, and does not lapse meanwhile. `declined` is why the gate would not sign what
+    they had decided, or None. `due` is one on which a person must act within `remind_days` of configs/gate.yaml.
+    `next` is what has to be done before it can be scaled: the command that has the Factory try it, or None. `warnings`
+    are those that had failed when somebody looked last, None where nobody has: a list does not judge.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     settle(room)
@@ -54,10 +56,9 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     for candidate in undecided(room):
         case = open_case(room, candidate)
         try:
-            is_open = case.now < case.charter.deadline
+            entry = _entry(case, settings, owner)
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
-        entry = _entry(case, settings, owner) if is_open else None
         if entry is not None:
             found.append(entry)
     return sorted(found, key=lambda entry: entry["until"])
@@ -67,9 +68,12 @@ def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, 
     """One candidate that waits, for somebody who reads; None where it does not wait for them."""
     charter = case.charter
     on = occasion(case, settings.policy(charter.risk_tier))
-    proposed = pending(case, on) if settings.signatures_min.of(charter.risk_tier) > 1 else None
+    waits = proposed(case, on, settings.signatures_min.of(charter.risk_tier))
     able = list(deciders(on)) or [on.owner]
-    if reader is not None and reader not in {on.owner, *able, *(proposed.others if proposed else ())}:
+    others, signed = (waits.others, waits.awaits == "gate") if waits else ((), False)
+    if case.now >= charter.deadline and not signed:
+        return None
+    if reader is not None and reader not in {on.owner, *able, *others}:
         return None
     left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
     return {
@@ -79,15 +83,16 @@ def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, 
         "deciders": able,
         "until": rfc3339(charter.deadline),
         "days_left": round(left, 1),
-        "due": left <= settings.remind_days,
+        "due": left <= settings.remind_days and not signed,
         "next": _next(case, settings),
         "warnings": warnings_seen(case.room, case.candidate),
-        "proposed": _told(charter.pilot, proposed, reader) if proposed else None,
+        "proposed": _told(charter.pilot, waits, reader) if waits else None,
+        "declined": None if waits else _declined(case),
     }
 
 
 def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
-    """What waits for a second signature, as JSON says it; `next` names the reader where they may give it."""
+    """What waits for a signature, as JSON says it; `next` names the reader where they may give it."""
     others = list(found.others)
     who = reader if reader in others else others[0] if len(others) == 1 else "PERSON"
     return {
@@ -95,9 +100,22 @@ def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
         "by": found.decision.owner,
         "at": found.decision.at,
         "reason": found.decision.reason,
+        "persons": list(found.persons),
+        "awaits": found.awaits,
         "others": others,
-        "next": to_type(pilot, found.decision, str(who)) if others else None,
+        "next": f"pilotplant promote countersign {pilot}"
+        if found.awaits == "gate"
+        else to_type(pilot, found.decision, str(who))
+        if others
+        else None,
     }
+
+
+def _declined(case: Case) -> str | None:
+    """Why the gate would not sign what was decided on this very candidate; None where it did not say so."""
+    found = last_pending(case.room, case.charter.pilot)
+    ours = found is not None and found.proposal.proposal.candidate == digest_named(case.candidate)
+    return found.declined if found is not None and ours else None
 
 
 def _next(case: Case, settings: GateSettings) -> str | None:

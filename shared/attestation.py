@@ -21,8 +21,8 @@ from shared.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.errors import BadInput
 from shared.finding import Finding, Verdict, failed_warnings
 from shared.people import Tier
-from shared.proposal import read_proposal
-from shared.signed import verifies
+from shared.proposal import read_proposal, read_second
+from shared.signed import Signed, verifies
 from shared.waiver import SignedWaiver, read_waiver
 from shared.workspace import Mode
 
@@ -110,7 +110,8 @@ class Predicate(_Record):
         predecessor: the digest of the attestation of the pilot that this one follows; None where it follows none.
         signatures_required: how many persons had to sign, by the gate's policy.
         signatories: who did, and the gate.
-        proposal: with two persons: the envelope of what the first one signed.
+        proposal: the envelope of what a person signed before the gate did: the first of two, or the owner alone.
+        second: the envelope of a second person's signature under the proposal, where it stands apart as well.
         waivers: the envelope of each waiver by which a finding was waived.
         verdict: the fold of the findings.
         warnings: the names of the findings that warned, and failed or could not be evaluated; attestations of before
@@ -145,6 +146,7 @@ class Predicate(_Record):
     signatures_required: int = Field(ge=1, le=2)
     signatories: tuple[Signatory, ...]
     proposal: dict[str, Any] | None = None
+    second: dict[str, Any] | None = Field(default=None, exclude_if=lambda second: second is None)
     waivers: tuple[dict[str, Any], ...] = ()
     ledgers: dict[str, dict[str, Any]]
 
@@ -196,8 +198,9 @@ class Attestation:
     digest: str
 
     def signed_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
-        """Those of `keys` whose signature is on it and good."""
-        return [key for key in keys if verifies(self.envelope, key)]
+        """Those of `keys` whose signature is good, on it or on what persons signed of it before the gate did."""
+        before = {key.key_id for key, _ in self._signed_before(keys)[0]}
+        return [key for key in keys if key.key_id in before or verifies(self.envelope, key)]
 
     def distrust(
         self,
@@ -217,11 +220,12 @@ class Attestation:
             at = parse_rfc3339(self.predicate.time_verified)
         except ValueError:
             return [f"the moment of its verification cannot be read: {self.predicate.time_verified}"]
-        counted, reasons = _counted(self.signed_by(ours), at, witnessed)
+        before, reasons = self._signed_before(ours)
+        signed = [*((key, at) for key in ours if verifies(self.envelope, key)), *before]
+        doubts = [key.doubt(when, witnessed=witnessed) for key, when in signed]
+        counted = [key for (key, _), doubt in zip(signed, doubts, strict=True) if doubt is None]
+        reasons += dict.fromkeys(doubt for doubt in doubts if doubt)
         persons = [key for key in counted if key.role == "owner"]
-        if self.predicate.proposal is not None:
-            proposers, doubts = self._proposers(ours, witnessed)
-            persons, reasons = [*persons, *proposers], [*reasons, *doubts]
         gates = {key.key_id for key in counted if key.role == "gate"}
         reasons += self._missing(gates, persons, max(signatures_min, self.predicate.signatures_required))
         reasons += self._unwaived(ours, at, witnessed)
@@ -230,31 +234,47 @@ class Attestation:
         return reasons
 
     def persons(self, keys: Sequence[PublicKey]) -> list[str]:
-        """The persons among those who hold `keys` whose signature is on it or on its proposal."""
-        signed = [key for key in self.signed_by(keys) if key.role == "owner"]
-        if self.predicate.proposal is not None:
-            signed += self._proposers(keys, None, dated=False)[0]
-        return list(dict.fromkeys(key.name for key in signed))
+        """The persons among those who hold `keys` who have signed it, or have signed its decision before the gate."""
+        return list(dict.fromkeys(key.name for key in self.signed_by(keys) if key.role == "owner"))
 
-    def _proposers(
-        self, keys: Sequence[PublicKey], witnessed: datetime | None, *, dated: bool = True
-    ) -> tuple[list[PublicKey], list[str]]:
-        """The proposer's key where the proposal is of this very decision, and every reason against it."""
+    def _signed_before(self, keys: Sequence[PublicKey]) -> tuple[list[tuple[PublicKey, datetime]], list[str]]:
+        """The keys by which persons signed this very decision before the gate did, with when, and what is wrong."""
+        said = self.predicate
+        if said.proposal is None:
+            return [], [] if said.second is None else ["its second signature is under no proposal"]
+        signed, doubts, digest = self._proposed(keys)
+        if said.second is None or doubts:
+            return signed, doubts
+        more, doubts = self._seconded(keys, digest)
+        return [*signed, *more], doubts
+
+    def _proposed(self, keys: Sequence[PublicKey]) -> tuple[list[tuple[PublicKey, datetime]], list[str], str]:
+        """The proposer's key, what is wrong with the proposal, and its digest."""
         said = self.predicate
         try:
             found = read_proposal(said.proposal, where="its proposal")
         except BadInput as error:
-            return [], [f"its proposal cannot be believed: {error.what}"]
+            return [], [f"its proposal cannot be believed: {error.what}"], ""
         made = found.proposal
         theirs = (made.pilot, made.candidate, made.promise, made.workspace, made.mode, made.verdict)
         if theirs != (said.pilot, self.candidate, said.promise, said.workspace, said.mode, said.verdict):
-            return [], ["its proposal is of another candidate, workspace or verdict"]
+            return [], ["its proposal is of another candidate, workspace or verdict"], ""
         if made.decision.model_copy(update={"at": said.decision.at}) != said.decision:
-            return [], ["its proposal is of another decision"]
-        signed = [
-            key for key in found.signed.verified_by(keys) if key.role == "owner" and key.name == made.decision.owner
-        ]
-        return _counted(signed, found.at, witnessed) if dated else (signed, [])
+            return [], ["its proposal is of another decision"], ""
+        signed = _of_person(found.signed, keys, made.decision.owner)
+        return [(key, found.at) for key in signed], [], found.signed.digest
+
+    def _seconded(self, keys: Sequence[PublicKey], proposal: str) -> tuple[list[tuple[PublicKey, datetime]], list[str]]:
+        """The second person's key, and what is wrong with their signature."""
+        said = self.predicate
+        try:
+            other = read_second(said.second, where="its second signature")
+        except BadInput as error:
+            return [], [f"its second signature cannot be believed: {error.what}"]
+        under = other.second
+        if (under.proposal, under.workspace, under.mode) != (proposal, said.workspace, said.mode):
+            return [], ["its second signature is under another proposal"]
+        return [(key, other.at) for key in _of_person(other.signed, keys, under.person)], []
 
     def _unwaived(self, keys: Sequence[PublicKey], at: datetime, witnessed: datetime | None) -> list[str]:
         """Every finding that is said to be waived, and for which no waiver stood when it was verified."""
@@ -267,8 +287,8 @@ class Attestation:
             made = waiver.waiver
             theirs = (made.pilot, made.candidate, made.workspace, made.mode)
             if theirs == (said.pilot, self.candidate, said.workspace, said.mode) and waiver.at <= at < waiver.until:
-                by = [key for key in waiver.signed.verified_by(keys) if key.role == "owner" and key.name == made.person]
-                if _counted(by, waiver.at, witnessed)[0]:
+                by = _of_person(waiver.signed, keys, made.person)
+                if any(key.doubt(waiver.at, witnessed=witnessed) is None for key in by):
                     signed[waiver.signed.digest] = waiver
         return [
             f"{finding.check} was waived, and no waiver of it that stood is signed with a key trusted here"
@@ -300,12 +320,9 @@ def _is_waived(finding: Finding, signed: Mapping[str, SignedWaiver]) -> bool:
     return waiver is not None and waiver.concerns(finding)
 
 
-def _counted(
-    signed: Sequence[PublicKey], at: datetime, witnessed: datetime | None
-) -> tuple[list[PublicKey], list[str]]:
-    """The keys whose signature of that moment counts, and why others' do not."""
-    doubts = {key.key_id: doubt for key in signed if (doubt := key.doubt(at, witnessed=witnessed))}
-    return [key for key in signed if key.key_id not in doubts], list(doubts.values())
+def _of_person(signed: Signed, keys: Sequence[PublicKey], who: str) -> list[PublicKey]:
+    """The person's own keys among those by which a statement is signed."""
+    return [key for key in signed.verified_by(keys) if key.role == "owner" and key.name == who]
 
 
 def attest(candidate: str, predicate: Predicate, signers: Sequence[Signer]) -> bytes:

@@ -118,7 +118,7 @@ class KeyStore:
 
         With `as_next` it waits beside the one that is in use, until `settle_next`.
         """
-        encryption = self._encryption()
+        encryption = self._encryption(name)
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, encryption)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -150,12 +150,12 @@ class KeyStore:
         path = path or self._path(name)
         _require_file(name, path)
         try:
-            key = ser.load_pem_private_key(path.read_bytes(), self._secret())
+            key = ser.load_pem_private_key(path.read_bytes(), self._secret(name))
         except (ValueError, TypeError) as error:
             raise Refused(
                 f"the private key of {name} does not open",
                 where=str(path),
-                remedy="check the passphrase (asked for, or PILOTPLANT_PASSPHRASE)",
+                remedy=f"check the passphrase (asked for, or {passphrase_variable(name)})",
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise Refused(f"the private key of {name} is not an ed25519 key", where=str(path))
@@ -180,18 +180,18 @@ class KeyStore:
     def _next_path(self, name: str) -> Path:
         return self._path(name).with_suffix(".next.pem")
 
-    def _secret(self) -> bytes | None:
+    def _secret(self, name: str) -> bytes | None:
         if not self.needs_passphrase:
             return None
         if not self.passphrase:
             raise BadInput(
                 "a live workspace's keys need a passphrase",
-                remedy="answer the question on a terminal, or set PILOTPLANT_PASSPHRASE for a service",
+                remedy=f"answer the question on a terminal, or set {passphrase_variable(name)} for a service",
             )
         return self.passphrase.encode()
 
-    def _encryption(self) -> ser.KeySerializationEncryption:
-        secret = self._secret()
+    def _encryption(self, name: str) -> ser.KeySerializationEncryption:
+        secret = self._secret(name)
         if secret is not None and len(self.passphrase or "") < PASSPHRASE_MIN:
             raise BadInput(
                 f"the passphrase has {len(self.passphrase or '')} characters",

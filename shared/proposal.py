@@ -1,4 +1,4 @@
-"""Proposals: what the first of two persons signs where a decision needs two signatures."""
+"""Proposals: what persons sign of a decision before the gate does, each in a statement of their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from shared.signed import Signed, parse
 from shared.workspace import Mode
 
 PROPOSAL = "proposal"
+SECOND = "second-signature"
 
 
 class Proposal(BaseModel):
-    """A decision that waits for a second person's signature.
+    """A decision that waits for a second person's signature, or for the gate's.
 
     Attributes:
         candidate, promise, workspace: what it is about, and where; it counts for nothing else.
@@ -60,6 +61,43 @@ class SignedProposal:
         return found
 
 
+class SecondSignature(BaseModel):
+    """A second person's signature under a proposal.
+
+    Attributes:
+        proposal: the digest of the signed proposal, and with it all that it says.
+        reason: what the second person gave as theirs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    proposal: str
+    workspace: str
+    mode: Mode
+    person: str
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedSecond:
+    """A second signature as it was read; believe it only after `signed.verified_by` named the person's key."""
+
+    second: SecondSignature
+    signed: Signed
+
+    @property
+    def at(self) -> datetime:
+        """When its signer says that it was signed."""
+        return parse_rfc3339(self.second.at)
+
+    def as_json(self) -> dict[str, Any]:
+        """The envelope, as the ledger and an attestation carry it."""
+        found: dict[str, Any] = self.signed.envelope.to_dict()
+        return found
+
+
 def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
     """The proposal in an envelope's JSON; raises BadInput for anything that is none."""
     signed = parse(canonical(envelope), PROPOSAL, where=where)
@@ -69,3 +107,14 @@ def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
     except (ValidationError, ValueError) as error:
         raise BadInput("the proposal is damaged", where=where) from error
     return SignedProposal(proposal, signed)
+
+
+def read_second(envelope: Any, *, where: str) -> SignedSecond:
+    """The second signature in an envelope's JSON; raises BadInput for anything that is none."""
+    signed = parse(canonical(envelope), SECOND, where=where)
+    try:
+        second = SecondSignature.model_validate_json(json.dumps(signed.content))
+        parse_rfc3339(second.at)
+    except (ValidationError, ValueError) as error:
+        raise BadInput("the second signature is damaged", where=where) from error
+    return SignedSecond(second, signed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -52,13 +55,14 @@ def decide(
     Stop asks on a terminal what was learned; a claim is set against the evidence, which may say otherwise.
 
     Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
-    signs with the same command.
+    signs with the same command. The gate's passphrase is never asked for: where it is not in the environment, what was
+    signed waits for `promote countersign` (exit code 4 as well), and does not lapse meanwhile.
     """
     from promotion.decision import decide as sign
     from promotion.decision import preview
     from promotion.drafting import Asked, require_word
     from promotion.proposing import Proposed
-    from shared.keys import GATE
+    from shared.keys import GATE, passphrase_variable
     from shared.people import known
 
     workspace = session(context).workspace()
@@ -67,12 +71,12 @@ def decide(
         claim, holds = _asked_claim(workspace, name)
     asked = Asked(
         require_word(word), who, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds,
-        revise=revise,
+        revise=revise, gate_passphrase=os.environ.get(passphrase_variable(GATE)),
     )  # fmt: skip
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
-    asked = replace(asked, passphrase=passphrase(workspace, who), gate_passphrase=passphrase(workspace, GATE))
+    asked = replace(asked, passphrase=passphrase(workspace, who))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
     if isinstance(done, Proposed):
@@ -80,6 +84,83 @@ def decide(
         raise typer.Exit(Undecided.exit_code)
     _tell_decided(name, done, as_json=as_json)
     return done
+
+
+@app.command()
+def countersign(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="A pilot's name, or a candidate's digest; all that wait if left out.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped, and sign what comes.")] = False,
+    every: Annotated[int, typer.Option(help="With --watch: seconds between two looks.", min=1, max=3600)] = 10,
+    as_json: Json = False,
+) -> Any:
+    """Sign as the gate what everybody else has signed, after judging it once more; it is carried out at once.
+
+    It needs the passphrase of the gate's key, from PILOTPLANT_GATE_PASSPHRASE or asked for: it is for ops, or for a
+    service that runs --watch. Exit code 3 where the gate declines to sign something, 4 where it cannot say yet.
+    """
+    from promotion.correction import countersign_clock
+    from promotion.countersigning import countersign as sign
+    from shared.errors import BadInput, Refused
+    from shared.keys import GATE
+
+    here = session(context)
+    workspace = here.workspace()
+    if watch and (as_json or name):
+        raise BadInput("--watch signs whatever comes, and goes on", remedy="leave --json and the pilot's name away")
+    secret = passphrase(workspace, GATE)
+    corrected = countersign_clock(workspace, here.ends(workspace)[0], secret)
+    if corrected:
+        progress(f"The clock is corrected: time goes on from {corrected.correction.at}.")
+    progress("Judging once more what waits for the gate's signature …")
+    found = sign(workspace, secret, name)
+    emit(as_json, {"countersigned": [one.as_json() for one in found]},
+         *(_countersigned(found) or ["Nothing waits for the gate's signature."]))  # fmt: skip
+    if watch:
+        progress(f"Looking again every {every} s; stop it with Ctrl-C.")
+        _watch(lambda: sign(workspace, secret), every)
+    codes = [Refused.exit_code if one.declined else Undecided.exit_code for one in found if not one.decided]
+    if codes:
+        raise typer.Exit(min(codes))
+    return found
+
+
+def _watch(look: Callable[[], Sequence[Any]], every_s: int) -> None:
+    """Goes on until the process is stopped; says what is new, and a trouble once while it lasts."""
+    from shared.errors import PilotPlantError
+
+    before: list[str] = []
+    while True:
+        time.sleep(every_s)
+        try:
+            lines = _countersigned(look())
+        except PilotPlantError as error:
+            lines = [str(error)]
+        for line in lines:
+            if line not in before:
+                emit(False, {}, line)
+        before = lines
+
+
+def _countersigned(found: Sequence[Any]) -> list[str]:
+    """What became of each decision that waited for the gate."""
+    from promotion.proposing import said
+
+    lines = []
+    for one in found:
+        word, persons = f"{one.pilot}: {said(one.decision)}", " and ".join(one.persons)
+        if one.declined:
+            lines.append(f"{word} is not signed: {one.declined}. {persons} may decide anew.")
+        elif one.unsure:
+            lines.append(f"{word} waits: the gate cannot say now: {one.unsure}")
+        elif one.decided.repeated:
+            lines.append(f"{word} was decided before, at {date_time(one.decision.at)}; nothing new was signed.")
+        else:
+            handed = f" Handed over as release {one.decision.release}." if one.decision.release else ""
+            lines.append(f"{word}, signed by {persons} and the gate.{handed}")
+    return lines
 
 
 @app.command()
@@ -124,6 +205,9 @@ def waive(
         "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
     )
     return done
+
+
+MISSING = {"person": "a second signature", "gate": "the gate's signature"}
 
 
 def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | None]:
@@ -182,14 +266,16 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
     from promotion.proposing import said
 
     decision, predicate = found.decision, found.predicate
-    what = "was proposed" if found.proposed else "was decided"
+    what, would = {
+        "person": ("was proposed", "proposed"), "gate": ("was signed", "signed"), None: ("was decided", "signed"),
+    }[found.awaits]  # fmt: skip
     signers = " and ".join(found.signers)
     emit(
         as_json,
         {"pilot": name, "dry_run": True, **found.as_json()},
         f"{name}: {said(decision)} {what} before, at {date_time(decision.at)}; nothing new would be signed."
         if found.repeated
-        else f"{name}: {said(decision)} would be {'proposed' if found.proposed else 'signed'} by {signers}.",
+        else f"{name}: {said(decision)} would be {would} by {signers}.",
         *([] if predicate is None else [
             f"Signed would be: verdict {predicate.verdict} on {len(predicate.findings)} findings, until "
             f"{date_time(predicate.expires)}, by policy {predicate.policy[:19]}…; in full with --json",
@@ -199,10 +285,10 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
         *found.choice,
         *(f"{n}. {'Done before: ' if step.done else 'Then: '}{step.line} ({step.target})"
           for n, step in enumerate(found.steps, 1)),
-        *(["It would wait for a second signature; nothing is handed over before."] if found.proposed else []),
+        *([f"It would wait for {MISSING[found.awaits]}; nothing is handed over before."] if found.awaits else []),
         "Nothing was signed or written. Passphrases were not asked for.",
     )  # fmt: skip
-    if found.proposed:
+    if found.awaits:
         raise typer.Exit(Undecided.exit_code)
     return found
 
@@ -228,17 +314,30 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
     from promotion.proposing import said, to_type
 
     decision, word = found.decision, said(found.decision)
+    persons, did = " and ".join(found.persons), "signed" if found.awaits == "gate" else "proposed"
     emit(
         as_json,
         {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
-         "others": list(found.others), "lapses": found.lapses, "repeated": found.repeated,
-         "warnings": [one.name for one in found.warnings]},
-        f"{name}: {word} was proposed before, by {decision.owner} at {date_time(decision.at)}; nothing new was signed."
+         "persons": list(found.persons), "awaits": found.awaits, "others": list(found.others),
+         "lapses": found.lapses, "repeated": found.repeated, "warnings": [one.name for one in found.warnings]},
+        f"{name}: {word} was {did} before, by {persons} at {date_time(decision.at)}; nothing new was signed."
         if found.repeated
-        else f"{name}: {word} is proposed by {decision.owner}. Nothing is handed over yet.",
+        else f"{name}: {word} is {did} by {persons}. Nothing is handed over yet.",
+        *_missing(name, found, to_type(name, decision, "PERSON")),
+        *told(found.warnings),
+    )  # fmt: skip
+
+
+def _missing(name: str, found: Any, typed: str) -> list[str]:
+    """Whose signature is missing, until when, and what they type."""
+    if found.awaits == "gate":
+        return [
+            "It waits for the gate's signature, and does not lapse meanwhile.",
+            f"For ops, where the gate's passphrase is: pilotplant promote countersign {name}",
+        ]
+    return [
         f"It needs a second signature by {date_time(found.lapses)}, of: {', '.join(found.others)}"
         if found.others
         else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
-        *told(found.warnings),
-        f"They type: {to_type(name, decision, 'PERSON')}",
-    )  # fmt: skip
+        f"They type: {typed}",
+    ]

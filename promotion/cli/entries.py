@@ -38,7 +38,9 @@ def _reminding(body: dict[str, Any]) -> str:
 GISTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "registered": _registered,
     "decided": lambda body: f"{body['decision']['word']} by {body['decision']['owner']}",
-    "proposed": lambda body: f"waits for a second signature; candidate {body['candidate'][:19]}…",
+    "proposed": lambda body: f"signed by a person, not yet by the gate; candidate {body['candidate'][:19]}…",
+    "seconded": lambda body: f"signed by a second person; proposal {body['proposal'][:19]}…",
+    "declined": lambda body: f"the gate would not sign it: {body['reason']}",
     "lapsed": lambda body: f"{body['owner']} did not decide before {when(body['deadline'])}, which is *stop*",
     "looked": lambda body: f"{body['what']} by {body['by'] or 'somebody'}; candidate {body['candidate'][:19]}…",
     "reminding": _reminding,

@@ -42,7 +42,12 @@ def waived_text(findings: Sequence[Any]) -> list[str]:
 
 
 def proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
-    """What waits for a second signature, whose, and what they type."""
+    """What waits for a signature, whose, and what they type."""
+    if found["awaits"] == "gate":
+        return [
+            f"{pilot}: {found['word']} is signed by {' and '.join(found['persons'])} ({found['reason']}).",
+            f"  Only the gate's signature is missing. For ops: {found['next']}",
+        ]
     others = ", ".join(found["others"]) or "nobody yet: have configs/people.yaml entitle a second person"
     return [
         f"{pilot}: {found['word']} is proposed by {found['by']} ({found['reason']}).",

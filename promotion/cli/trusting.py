@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,11 +104,15 @@ def correct_clock(
 ) -> Any:
     """Sign that this machine's clock ran ahead and is right now: with a second person's signature the rooms go on."""
     from promotion.correction import correct
+    from shared.keys import GATE, passphrase_variable
 
     here = session(context)
     workspace = here.workspace()
     ends, unread = here.ends(workspace)
-    done = correct(workspace, who, reason, ends, lambda name: passphrase(workspace, name))
+    done = correct(
+        workspace, who, reason, ends, passphrase=passphrase(workspace, who),
+        gate_passphrase=os.environ.get(passphrase_variable(GATE)),
+    )  # fmt: skip
     said = done.correction
     emit(
         as_json,
@@ -115,12 +120,14 @@ def correct_clock(
          "ledgers": {name: head.model_dump() for name, head in said.ledgers.items()}, "not_covered": unread,
          "file": str(done.file), "repeated": done.repeated},
         f"The clock is corrected: time goes on from {said.at}." if done.state == "signed"
-        else f"{'It was signed' if done.repeated else 'Signed'} by {done.persons[0]}. A second person has to sign.",
+        else f"{'It was signed' if done.repeated else 'Signed'} by {' and '.join(done.persons)}. "
+        + ("The gate has to sign." if done.state == "agreed" else "A second person has to sign."),
         f"Why it was wrong: {said.reason}",
         *(f"{name}: up to entry {head.seq} it may be dated ahead of that." for name, head in said.ledgers.items()),
         *(f"{name}: NOT COVERED ({why})" for name, why in unread.items()),
         "Nothing that was written is changed. Each room takes the correction with the next thing that it writes."
         if done.state == "signed"
+        else "Within a day, for ops: pilotplant promote countersign" if done.state == "agreed"
         else "Within a day: pilotplant promote correct-clock --as EMAIL",
     )  # fmt: skip
     return done

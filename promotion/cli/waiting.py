@@ -25,13 +25,12 @@ def queue(
     as_: Annotated[str | None, typer.Option("--as", help="Only what waits for this person.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """List what waits for a decision or a second signature, and until when; what lapsed, and what crosses over."""
+    """List what waits for a decision or a signature, and until when; what lapsed, and what crosses over."""
     from promotion.lapses import lapses
     from promotion.reception import receptions
     from promotion.state import open_promotion
     from promotion.waiting import waiting
     from shared.people import known, same_person
-    from shared.wording import days
 
     workspace = session(context).workspace()
     reader = known(workspace, as_)
@@ -41,7 +40,7 @@ def queue(
     ]
     rows = [
         (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(c["until"]),
-         days(c["days_left"]) + (", due" if c["due"] else ""), _warnings(c["warnings"]), c["next"])
+         _left(c), _warnings(c["warnings"]), c["next"])
         for c in found
     ]  # fmt: skip
     emit(
@@ -55,10 +54,24 @@ def queue(
         if found
         else "Nothing waits for a decision.",
         *(line for one in found if one["proposed"] for line in proposal_text(one["pilot"], one["proposed"])),
+        *(
+            f"{one['pilot']}: the gate would not sign what was decided: {one['declined']}. Decide anew."
+            for one in found
+            if one["declined"]
+        ),
         *(one.told() for one in lapsed),
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
+
+
+def _left(entry: dict[str, Any]) -> str:
+    """How long whoever it waits for has; what waits for the gate was signed in time."""
+    from shared.wording import days
+
+    if entry["proposed"] and entry["proposed"]["awaits"] == "gate":
+        return "signed in time"
+    return days(entry["days_left"]) + (", due" if entry["due"] else "")
 
 
 def _warnings(names: list[str] | None) -> str:

@@ -14,6 +14,7 @@ from lab.state import open_lab
 from pilotplant.app import _exit_code, run
 from shared.assignment import assign
 from shared.errors import BadInput, Refused
+from shared.keys import passphrase_variable
 from shared.pseudonym import pseudonym
 from shared.workspace import open_workspace
 
@@ -145,10 +146,31 @@ def test_a_service_without_a_passphrase_is_told_what_to_set(live, monkeypatch):
     assert "PILOTPLANT_PASSPHRASE" in str(caught.value.remedy)
 
 
-def test_a_live_pilot_goes_the_whole_way(live):
+@pytest.mark.parametrize("missing", ["gate", OWNER])
+def test_whoever_signs_is_told_which_passphrase_is_missing(live, monkeypatch, missing):
+    _, command, _ = live
+    variable = passphrase_variable(missing)
+    monkeypatch.delenv(variable)
+    with pytest.raises(BadInput) as caught:
+        command(END + timedelta(hours=2), "promote", "countersign") if missing == "gate" else decide(command)
+    assert f"set {variable} for a service" in str(caught.value.remedy)
+
+
+def test_a_live_pilot_goes_the_whole_way(live, monkeypatch, capsys):
+    """The owner has their own passphrase, and is asked for no other; ops have the gate's."""
     root, command, _ = live
-    decided = decide(command)
-    assert decided.attestation.predicate.mode == "live"
+    with monkeypatch.context() as owners:
+        owners.delenv("PILOTPLANT_GATE_PASSPHRASE")
+        owners.setattr("sys.stdin.isatty", lambda: True)
+        owners.setattr("typer.prompt", lambda text, **_: pytest.fail(text))
+        assert decide(command, "--json") == 4
+    said = json.loads(capsys.readouterr().out)
+    assert (said["awaits"], said["persons"]) == ("gate", [OWNER])
+    assert not list((root / "var/promotion/attestations").glob("*"))
+    with monkeypatch.context() as ops:
+        ops.delenv("PILOTPLANT_PASSPHRASE")
+        [decided] = command(END + timedelta(hours=2), "promote", "countersign")
+    assert decided.decided.attestation.predicate.mode == "live"
     assert command(END + timedelta(hours=3), "factory", "admit").admitted == (f"{PILOT}-email",)
     nine = END.replace(hour=9)
     ran = command(nine + timedelta(minutes=1), "factory", "run", f"{PILOT}-email")

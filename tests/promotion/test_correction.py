@@ -15,7 +15,7 @@ from factory.state import open_factory
 from factory.trust import trust
 from lab.state import open_lab
 from pilotplant.crossing import ends, verify
-from promotion.correction import correct
+from promotion.correction import correct, countersign_clock
 from promotion.enrolment import enrol
 from promotion.revocation import revoke
 from promotion.state import open_promotion
@@ -50,11 +50,15 @@ class Team:
             with room.transaction() as connection:
                 return room.write(connection, kind, "a", {}, **options)
 
-    def sign(self, who, clock=RIGHT, reason=WHY):
+    def sign(self, who, clock=RIGHT, reason=WHY, gate_passphrase=PASSPHRASE):
         with time_machine.travel(clock, tick=False):
             found, unread = ends(self.workspace)
             assert unread == {}
-            return correct(self.workspace, who, reason, found, lambda _: PASSPHRASE)
+            return correct(self.workspace, who, reason, found, passphrase=PASSPHRASE, gate_passphrase=gate_passphrase)
+
+    def countersign(self, clock=RIGHT):
+        with time_machine.travel(clock, tick=False):
+            return countersign_clock(self.workspace, ends(self.workspace)[0], PASSPHRASE)
 
     def corrected(self, name):
         return [entry for entry in ROOMS[name](self.workspace).entries() if entry.kind == CORRECTED]
@@ -130,6 +134,20 @@ def test_only_the_rooms_that_are_ahead_are_corrected(prepared):
     for name in ROOMS:
         team.write(name, RIGHT + timedelta(minutes=1))
     assert {name: len(team.corrected(name)) for name in ROOMS} == {"lab": 0, "promotion": 0, "factory": 1}
+
+
+def test_where_the_gates_key_does_not_open_for_the_second_person_ops_sign_for_it(team):
+    team.sign(ONE, gate_passphrase=None)
+    assert team.countersign() is None
+    agreed = team.sign(OTHER, gate_passphrase=None)
+    again = team.sign(OTHER, gate_passphrase=None)
+    assert (agreed.state, agreed.persons, agreed.repeated, again.repeated) == ("agreed", (ONE, OTHER), False, True)
+    with pytest.raises(OutOfOrder):
+        team.write("lab", RIGHT + timedelta(minutes=1))
+    assert (team.countersign().state, team.countersign()) == ("signed", None)
+    for name in ROOMS:
+        team.write(name, RIGHT + timedelta(minutes=2))
+    assert verify(team.workspace).problems == []
 
 
 def test_one_person_twice_is_one_person(team):
@@ -273,7 +291,7 @@ def test_a_correction_of_another_workspace_is_none(team):
 def test_a_rehearsal_has_nothing_to_correct(tmp_path):
     workspace = create(tmp_path / "rehearsal", "rehearsal")[0]
     with pytest.raises(PilotPlantError, match="may be set"):
-        correct(workspace, ONE, WHY, {}, lambda _: None)
+        correct(workspace, ONE, WHY, {}, passphrase=None, gate_passphrase=None)
 
 
 def test_a_correction_outlives_the_key_that_signed_it(team):

@@ -113,7 +113,7 @@ def test_a_decision_that_was_drafted_in_time_is_not_recorded_after_the_lapse(sta
         settle(room(stage))
         return record(*arguments)
 
-    monkeypatch.setattr("promotion.decision.record", slow)
+    monkeypatch.setattr("promotion.attesting.record", slow)
     with pytest.raises(Refused, match="silence was"):
         stage.decide("stop")
     assert kinds(stage) == ["registered", "lapsed"]

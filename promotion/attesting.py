@@ -1,0 +1,60 @@
+"""Attesting: a decision whose signatures are all there becomes an attestation, is recorded, and is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from securesystemslib.signer import CryptoSigner
+
+from promotion.carrying import Decided, carry_out
+from promotion.intent import Sitting
+from promotion.pending import Pending
+from promotion.recording import record
+from promotion.signing import predicate_of, signatory, signed_before
+from shared.attestation import Predicate, Signatory, attest, parse_attestation
+from shared.crashpoints import Point, reach
+from shared.decision import Decision
+from shared.finding import Finding
+from shared.intake import digest_named
+from shared.keys import GATE
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A decision that the gate may sign.
+
+    Attributes:
+        authority: the findings on who decides, and when.
+        before: what persons have signed of it before; None where the one who signs now is the only one.
+    """
+
+    sitting: Sitting
+    decision: Decision
+    authority: Sequence[Finding]
+    before: Pending | None
+
+    def predicate(self, gate: str, person: Signatory | None) -> Predicate:
+        """What is signed with the gate's key of that id, and by a person with it; None where all persons have."""
+        case = self.sitting.case
+        signatories = (
+            signatory(GATE, gate, case.now),
+            *(signed_before(self.before) if self.before else ()),
+            *([person] if person else []),
+        )
+        return predicate_of(
+            case, self.sitting.judgement, list(self.authority), self.decision, self.sitting.settings, signatories,
+            self.before,
+        )  # fmt: skip
+
+    def seal(self, gate: CryptoSigner, person: tuple[Signatory, CryptoSigner] | None) -> Decided:
+        """Signs, records and carries out the decision."""
+        case = self.sitting.case
+        reach(Point.DECIDE_JUDGED)
+        signs, signers = (person[0], [gate, person[1]]) if person else (None, [gate])
+        envelope = attest(digest_named(case.candidate), self.predicate(gate.public_key.keyid, signs), signers)
+        attestation = parse_attestation(envelope, where="the attestation")
+        reach(Point.DECIDE_SIGNED)
+        before = self.before.digest if self.before else None
+        record(case.room, case, attestation, envelope, self.sitting.policy, before)
+        return carry_out(case.room, case.charter.pilot, repeated=False)
