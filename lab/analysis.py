@@ -105,7 +105,7 @@ def _require_no_late_data(room: Room, pilot: Pilot, now: datetime, *, final: boo
             where="--final",
             remedy=f"leave --final away; or close the pilot for good: pilotplant lab end {pilot.name} --reason TEXT",
         )
-    if pilot.ends <= now < pilot.closes and not final and last_look(room, pilot) is None:
+    if not final and takes_late_data(room, pilot, now):
         raise Refused(
             f"pilot {pilot.name} takes late data until {pilot.closes:%Y-%m-%d %H:%M} UTC (`record_until`)",
             where=f"pilot {pilot.name}",
@@ -113,9 +113,14 @@ def _require_no_late_data(room: Room, pilot: Pilot, now: datetime, *, final: boo
         )
 
 
+def takes_late_data(room: Room, pilot: Pilot, now: datetime) -> bool:
+    """Whether its time box has ended and late reports of it are still taken: nobody has had the last look."""
+    return pilot.ends <= now < pilot.closes and last_look(room, pilot) is None
+
+
 def _note_last_look(room: Room, pilot: Pilot) -> None:
     """Says, before anybody can see a result, that no late data are taken any more."""
-    if pilot.ends <= room.now() < pilot.closes and last_look(room, pilot) is None:
+    if takes_late_data(room, pilot, room.now()):
         with room.transaction() as connection:
             room.write(connection, LAST_LOOK, pilot.name, {})
 

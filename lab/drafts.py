@@ -17,6 +17,7 @@ from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
 from lab.state import open_lab
+from shared.bounds import evidence_days_max
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
@@ -113,7 +114,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     """Whether a draft would launch now, by the gate's word on its line too; raises BadInput where it cannot be read."""
     from lab import forecast_plot
     from lab.forecast import forecast
-    from lab.precautions import narrow, uneven, unguarded
+    from lab.precautions import late, narrow, uneven, unguarded
 
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
@@ -135,6 +136,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
             "`randomised` by name, unless the policy only warns"
         )
     notes += [*paying(frozen.promise), *unguarded(charter)]
+    notes += late(charter, evidence_days_max(workspace, charter.risk_tier))
     metrics = frozen.promise.metrics
     # Of an attempt that has to name what it follows nobody asks whether it follows anything.
     counted = launched or any(isinstance(problem, Uncarried) for problem in examined.problems)

@@ -11,6 +11,8 @@ from shared.evidence.domain import CONTRIBUTORS_MIN, UNEVEN, contributors, is_un
 from shared.metrics import Metric
 from shared.precautions import TESTED_FRAC_MIN
 
+SECONDS_PER_DAY = 86_400
+
 
 def unguarded(charter: Charter) -> Iterator[str]:
     """What the gate would ask of each play by the policy of a new workspace, and the play does not say."""
@@ -22,6 +24,17 @@ def unguarded(charter: Charter) -> Iterator[str]:
             yield f"arm {arm.name} ({', '.join(asked)}) names nobody who looks before it goes out (`review`)"
         if high and play.rollout is None:
             yield f"arm {arm.name} does not say how its release grows and when it is taken back (`rollout`)"
+
+
+def late(charter: Charter, days_max: float) -> Iterator[str]:
+    """Late data that are waited for until the gate takes the evidence for old."""
+    box = charter.time_box
+    days = (box.closes - box.ends).total_seconds() / SECONDS_PER_DAY
+    if days >= days_max:
+        yield (
+            f"late data are taken until {days:g} days after its end (`record_until`), when the gate's `evidence_fresh` "
+            f"takes the evidence for old: after {days_max:g} days. Let it be earlier, or analyse with --final before"
+        )
 
 
 def narrow(frozen: Frozen, audiences: Mapping[str, int]) -> Iterator[str]:

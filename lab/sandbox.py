@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.analysis import takes_late_data
 from lab.intake import PARTS, parts
 from lab.looks import note_query
 from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab, read_settings
 from shared.confined import QueryResult, query
-from shared.errors import BadInput
+from shared.console import date_time
+from shared.errors import BadInput, Contained, Refused
 from shared.room import Room
 from shared.snapshot import Snapshot, open_snapshot
 from shared.workspace import Workspace
 from shared.yamlfile import read_text
+
+# Of what was recorded, what tells or may tell how the pilot came out.
+RESULTS = ("outcomes", "conflicts")
 
 
 def run_sql(
     workspace: Workspace, name: str, sql: str, out: Path | None = None, *, where: str | None = None
 ) -> QueryResult:
     """Runs SQL over the snapshot and the pilot's `exposures`, `outcomes` and `conflicts`; see `confined.query`.
+
+    Raises Refused where it reads results while late data are still taken.
 
     The tables are views over Parquet: nothing is copied, and a file of the snapshot whose digest is known by its
     stamp is not read before the SQL does (`shared/stamps.py`). It is held against its digest before and afterwards.
@@ -30,17 +37,33 @@ def run_sql(
     database = workspace.lab / "sandboxes" / name / f"{name}.duckdb"
     database.parent.mkdir(parents=True, exist_ok=True)
     note_query(room, pilot, sql)
-    found = query(
-        sql,
-        _tables(room, pilot, snapshot),
-        database=database,
-        out=out,
-        where=where or f"lab sql {name}",
-        limits=settings.limits,
-        without_landlock=settings.without_landlock,
-    )
+    hidden = RESULTS if takes_late_data(room, pilot, room.now()) else ()
+    try:
+        found = query(
+            sql,
+            {name: paths for name, paths in _tables(room, pilot, snapshot).items() if name not in hidden},
+            database=database,
+            out=out,
+            where=where or f"lab sql {name}",
+            limits=settings.limits,
+            without_landlock=settings.without_landlock,
+        )
+    except Contained as error:
+        if any(f"table with name {part} does not exist" in error.what.lower() for part in hidden):
+            raise _too_early(pilot, error) from error
+        raise
     snapshot.tables()
     return found
+
+
+def _too_early(pilot: Pilot, error: Contained) -> Refused:
+    """Why results are not shown: whoever has seen them could choose which late reports still come in."""
+    return Refused(
+        f"pilot {pilot.name} takes late data until {date_time(pilot.closes)} (`record_until`) and shows no results till then",
+        where=error.where,
+        expected="a query over exposures and the snapshot's tables",
+        remedy=f"wait until then; or, if all is in, close it with: pilotplant lab analyse {pilot.name} --final",
+    )
 
 
 def run_sql_file(workspace: Workspace, name: str, file: Path, out: Path | None = None) -> QueryResult:

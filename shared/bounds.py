@@ -22,6 +22,8 @@ from shared.yamlfile import read_yaml
 
 # The rules from which on promises are held to bounds.
 SINCE = 2
+# How many days after its end evidence is fresh, where the policy says nothing: a month.
+EVIDENCE_DAYS_MAX = 30
 # Kinds of metrics that are never below zero whatever they are computed from.
 _NEVER_NEGATIVE = {"proportion", "count"}
 # What tells outcomes apart.
@@ -316,10 +318,17 @@ class _Section(Bounds):
     waivable: Any = None
 
 
+class _Fresh(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    days_max: float = EVIDENCE_DAYS_MAX
+
+
 class _OfTier(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     promise_reasonable: _Section = _Section()
+    evidence_fresh: _Fresh = _Fresh()
 
 
 class _Tiers(BaseModel):
@@ -331,7 +340,7 @@ class _Tiers(BaseModel):
 
 
 class _Policy(BaseModel):
-    """Of the gate's policy no more than the bounds, which the Lab keeps to as well."""
+    """Of the gate's policy no more than what the Lab keeps to as well."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -340,5 +349,14 @@ class _Policy(BaseModel):
 
 def read_bounds(workspace: Workspace, tier: Tier) -> Bounds:
     """The bounds of a risk tier, from the gate's policy."""
+    return _of_tier(workspace, tier).promise_reasonable
+
+
+def evidence_days_max(workspace: Workspace, tier: Tier) -> float:
+    """For how many days after the data end the gate takes a risk tier's evidence for fresh."""
+    return _of_tier(workspace, tier).evidence_fresh.days_max
+
+
+def _of_tier(workspace: Workspace, tier: Tier) -> _OfTier:
     found: _OfTier = getattr(read_yaml(workspace.configs / "gate.yaml", _Policy).tiers, tier)
-    return found.promise_reasonable
+    return found

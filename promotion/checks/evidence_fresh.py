@@ -9,6 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
+from shared.bounds import EVIDENCE_DAYS_MAX
 from shared.clock import parse_rfc3339, rfc3339
 from shared.finding import Finding
 
@@ -23,7 +24,7 @@ class EvidenceFreshRule(Rule):
             month, within which prices, season and rival pilots are mostly those of the pilot.
     """
 
-    days_max: float = Field(default=30, gt=0)
+    days_max: float = Field(default=EVIDENCE_DAYS_MAX, gt=0)
 
 
 def _run(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:

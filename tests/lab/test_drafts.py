@@ -145,6 +145,20 @@ def test_an_audience_of_nearly_all_who_take_part_is_not(loaded):
     assert not [note for note in check(loaded, "autumn-mail").notes if "audience_tested" in note]
 
 
+@pytest.mark.parametrize(
+    ("until", "tier", "days_max"),
+    # The time box ends on the 19th of January; configs/gate.yaml says 90 days at low risk.
+    [("2026-02-17", "standard", None), ("2026-02-18", "standard", 30), ("2026-03-20", "low", None),
+     ("2026-04-19", "low", 90)],
+)  # fmt: skip
+def test_late_data_that_are_waited_for_until_the_evidence_is_old_are_told(loaded, until, tier, days_max):
+    late = ("end: 2026-01-19}", f"end: 2026-01-19, record_until: {until}}}")
+    draft(loaded, "autumn-mail", late, ("population", f"risk_tier: {tier}\npopulation"), ("2026-01-26", "2026-05-30"))
+    told = [note for note in check(loaded, "autumn-mail").notes if "evidence_fresh" in note]
+    assert len(told) == (days_max is not None)
+    assert all(f"after {days_max} days" in note for note in told)
+
+
 UNEVEN = ("  - name: control", "  - name: control\n    weight: {}")
 
 

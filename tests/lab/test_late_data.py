@@ -17,6 +17,7 @@ from lab.intake import record
 from lab.launch import end, launch
 from lab.portfolio import lines
 from lab.reminders import reminders
+from lab.sandbox import run_sql
 from lab.spending import spend
 from lab.state import open_lab
 from lab.submission import submit
@@ -28,7 +29,7 @@ from promotion.register import register
 from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.draw import AFTER_THE_END
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput, Contained, Refused
 from shared.evidence.compute import compute
 from shared.money import parse_amount
 from shared.yamlfile import read_yaml
@@ -126,6 +127,25 @@ def test_rows_that_only_say_that_they_came_after_the_end_are_losses(tmp_path):
     duckdb.execute(f"COPY ({held}) TO '{data.conflicts}' (FORMAT parquet)")
     losses = compute(promised(), data).completeness.losses
     assert [(loss.what, loss.units) for loss in losses] == [(f"outcomes: {AFTER_THE_END}", {"letter": 1})]
+
+
+@pytest.mark.parametrize("part", ["outcomes", "conflicts", "OUTCOMES"])
+def test_while_late_data_are_taken_nobody_queries_results(graced, tmp_path, part):
+    """Whoever has seen them could choose which reports still come in; the exposures tell what is missing."""
+    put(graced, tmp_path, results(graced)[:300])
+    query = f"SELECT count(*) FROM {part}"
+    assert run_sql(graced, PILOT, query).rows is not None
+    graced.clock.set(ENDS + timedelta(hours=1))
+    with pytest.raises(
+        Refused, match=r"takes late data until 2026-01-22 00:00 UTC .* shows no results before"
+    ) as refused:
+        run_sql(graced, PILOT, query)
+    assert f"pilotplant lab analyse {PILOT} --final" in refused.value.remedy
+    assert run_sql(graced, PILOT, "SELECT count(*) FROM exposures").rows == [[300]]
+    with pytest.raises(Contained, match="nothing_of_that_name"):
+        run_sql(graced, PILOT, "SELECT * FROM nothing_of_that_name")
+    analyse(graced, PILOT, final=True)
+    assert run_sql(graced, PILOT, query).rows is not None
 
 
 def test_after_the_grace_nothing_is_taken(graced, tmp_path):
