@@ -59,7 +59,8 @@ def run_sql(
 def _too_early(pilot: Pilot, error: Contained) -> Refused:
     """Why results are not shown: whoever has seen them could choose which late reports still come in."""
     return Refused(
-        f"pilot {pilot.name} takes late data until {date_time(pilot.closes)} (`record_until`) and shows no results till then",
+        f"pilot {pilot.name} takes late data until {date_time(pilot.closes)} (`record_until`), "
+        "and shows no results before",
         where=error.where,
         expected="a query over exposures and the snapshot's tables",
         remedy=f"wait until then; or, if all is in, close it with: pilotplant lab analyse {pilot.name} --final",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,6 +62,11 @@ class Overview:
                 for one in self.promotion["missed"]
             ),
             *(
+                f"  Not signed by the gate: {one['pilot']}: {one['declined']}"
+                for one in self.promotion["waiting"]
+                if one["declined"]
+            ),
+            *(
                 f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
                 for one in self.promotion["waivers"]
             ),
@@ -104,13 +110,8 @@ def overview(workspace: Workspace) -> Overview:
         lab=lab,
         promotion=gate,
         factory=found,
-        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"], before_scale(gate)),
+        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"], gate["waiting"]),
     )
-
-
-def before_scale(gate: dict[str, Any]) -> dict[str, str | None]:
-    """What ops have to do before a pilot can be scaled, by pilot."""
-    return {candidate["pilot"]: candidate["next"] for candidate in gate["waiting"]}
 
 
 def waits(
@@ -118,21 +119,33 @@ def waits(
     drafted: list[str],
     releases: list[dict[str, Any]],
     handed_over: int = 0,
-    before_scale: dict[str, str | None] | None = None,
+    candidates: Sequence[dict[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; packages; runs that went wrong."""
+    gate = {candidate["pilot"]: candidate for candidate in candidates}
+    signed = {pilot: each["proposed"] for pilot, each in gate.items() if each["proposed"]}
     arrived = {"what": counted(handed_over, "package") + " in the Factory's inbox", "for": "ops", "until": None,
                "next": "pilotplant factory up, or factory admit"}  # fmt: skip
     return [
         *([arrived] if handed_over else []),
         *(
             {
+                "what": f"{pilot} ({one['word']}, signed by {' and '.join(one['persons'])})",
+                "for": "ops" if one["awaits"] == "gate" else " or ".join(one["others"]) or "nobody yet",
+                "until": None if one["awaits"] == "gate" else gate[pilot]["until"],
+                "next": one["next"],
+            }
+            for pilot, one in signed.items()
+        ),
+        *(
+            {
                 "what": p["pilot"],
                 "for": p["waits_for"],
                 "until": p["until"],
-                "next": (before_scale or {}).get(p["pilot"]),
+                "next": gate[p["pilot"]]["next"] if p["pilot"] in gate else None,
             }
             for p in pilots
+            if p["pilot"] not in signed
         ),
         *(
             {"what": f"{name} (draft)", "for": "its author", "until": None, "next": f"pilotplant lab check {name}"}

@@ -15,6 +15,7 @@ import pytest
 from factory.packages import verify as factory_verify
 from factory.trust import trust
 from pilotplant.app import _exit_code
+from pilotplant.overview import overview
 from promotion.countersigning import countersign
 from promotion.decision import decide
 from promotion.drafting import Asked
@@ -299,6 +300,24 @@ def test_whoever_looks_is_told_that_the_gate_declined_and_why(signed):
     with gate_away(signed):
         assert signed.decide("scale").digest != signed.said.digest
     assert countersign(signed.workspace, None)[0].decided is not None
+
+
+def test_status_says_whose_signature_is_missing(high):
+    def moves():
+        return [(one["what"], one["for"], one["next"]) for one in overview(high.workspace).waits]
+
+    with gate_away(high):
+        high.decide("scale")
+        [(what, who, step)] = moves()
+        assert (what, who) == (f"spring-email (scale --arm letter, signed by {OWNER})", f"{SECOND} or {THIRD}")
+        assert step.startswith("pilotplant promote decide spring-email scale --arm letter --as PERSON")
+        high.decide("scale", who=SECOND, reason=OTHER)
+        [(what, who, step)] = moves()
+        assert (who, step) == ("ops", "pilotplant promote countersign spring-email")
+    _owner_revoked(high)
+    countersign(high.workspace, None)
+    assert any("Not signed by the gate: spring-email: the key with which" in str(line)
+               for line in overview(high.workspace).lines())  # fmt: skip
 
 
 def test_after_the_deadline_what_the_gate_declined_lapses(signed):
