@@ -62,7 +62,7 @@ class Overview:
                 for one in self.promotion["missed"]
             ),
             *(
-                f"  Not signed by the gate: {one['pilot']}: {one['declined']}"
+                f"  Not signed by the gate: {one['pilot']}, {one['declined']['word']}: {one['declined']['reason']}"
                 for one in self.promotion["waiting"]
                 if one["declined"]
             ),
@@ -86,7 +86,7 @@ class Overview:
     @property
     def troubles(self) -> list[str]:
         """What does not do what it should, each in a line."""
-        return [trouble["told"] for trouble in self.factory["troubles"]]
+        return [trouble["told"] for trouble in (*self.promotion["troubles"], *self.factory["troubles"])]
 
     def _waiting(self) -> list[Any]:
         rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]

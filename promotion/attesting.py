@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from securesystemslib.signer import CryptoSigner
 
 from promotion.carrying import Decided, carry_out
-from promotion.intent import Sitting
+from promotion.intent import Judged
 from promotion.pending import Pending
 from promotion.recording import record
 from promotion.signing import predicate_of, signatory, signed_before
-from shared.attestation import Predicate, Signatory, attest, parse_attestation
+from shared.attestation import Attestation, Predicate, Signatory, attest, parse_attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
+from shared.errors import Refused
 from shared.finding import Finding
 from shared.intake import digest_named
 from shared.keys import GATE
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class Attestable:
     """A decision that the gate may sign.
 
     Attributes:
@@ -29,32 +30,45 @@ class Agreed:
         before: what persons have signed of it before; None where the one who signs now is the only one.
     """
 
-    sitting: Sitting
+    judged: Judged
     decision: Decision
     authority: Sequence[Finding]
     before: Pending | None
 
     def predicate(self, gate: str, person: Signatory | None) -> Predicate:
         """What is signed with the gate's key of that id, and by a person with it; None where all persons have."""
-        case = self.sitting.case
+        case = self.judged.case
         signatories = (
             signatory(GATE, gate, case.now),
             *(signed_before(self.before) if self.before else ()),
             *([person] if person else []),
         )
         return predicate_of(
-            case, self.sitting.judgement, list(self.authority), self.decision, self.sitting.settings, signatories,
+            case, self.judged.judgement, list(self.authority), self.decision, self.judged.settings, signatories,
             self.before,
         )  # fmt: skip
 
     def seal(self, gate: CryptoSigner, person: tuple[Signatory, CryptoSigner] | None) -> Decided:
-        """Signs, records and carries out the decision."""
-        case = self.sitting.case
+        """Signs, records and carries out the decision; raises Refused where nobody would believe what is signed."""
+        case = self.judged.case
         reach(Point.DECIDE_JUDGED)
         signs, signers = (person[0], [gate, person[1]]) if person else (None, [gate])
         envelope = attest(digest_named(case.candidate), self.predicate(gate.public_key.keyid, signs), signers)
         attestation = parse_attestation(envelope, where="the attestation")
+        self._require_believed(attestation)
         reach(Point.DECIDE_SIGNED)
         before = self.before.digest if self.before else None
-        record(case.room, case, attestation, envelope, self.sitting.policy, before)
+        record(case.room, case, attestation, envelope, self.judged.policy, before)
         return carry_out(case.room, case.charter.pilot, repeated=False)
+
+    def _require_believed(self, attestation: Attestation) -> None:
+        """The gate records nothing that a Factory with the same keys would not believe: a decision is made once."""
+        case, signatures_min = self.judged.case, self.judged.policy.signatures_min
+        keys = self.judged.ring.every()
+        doubts = attestation.distrust(keys, now=case.now, witnessed=case.now, signatures_min=signatures_min)
+        if doubts:
+            raise Refused(
+                f"what would be signed would not be believed: {'; '.join(doubts)}",
+                where=f"pilot {case.charter.pilot}",
+                remedy="look: pilotplant promote verify",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from securesystemslib.signer import CryptoSigner
 
@@ -36,7 +36,7 @@ from shared.room import Room
 from shared.signed import canonical_envelope, sign
 from shared.workspace import Workspace
 
-PROPOSED = ".proposed.json"
+PROPOSED_FILE = ".proposed.json"
 # A second person signs within a working day: what time it is, is said of now.
 LAPSES_S = 24 * 3600
 DIGITS = 16
@@ -68,6 +68,13 @@ class Corrected:
     file: Path
     repeated: bool
 
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        said = self.correction
+        return {"state": self.state, "at": said.at, "reason": said.reason, "persons": list(self.persons),
+                "ledgers": {name: head.model_dump() for name, head in said.ledgers.items()},
+                "file": str(self.file), "repeated": self.repeated}  # fmt: skip
+
 
 def correct(
     workspace: Workspace,
@@ -96,7 +103,7 @@ def correct(
     agreed = len(before) >= PERSONS_MIN
     if agreed or any(same_person(who, other) for other in before):
         state: Literal["agreed", "proposed"] = "agreed" if agreed else "proposed"
-        return Corrected(proposed.correction, state, before, _place(workspace, PROPOSED), repeated=True)
+        return Corrected(proposed.correction, state, before, _place(workspace, PROPOSED_FILE), repeated=True)
     if not gate_opens(workspace, gate_passphrase):
         return _agree(workspace, proposed, signer)
     return _sign(workspace, proposed, [signer, signer_of(workspace, GATE, gate_passphrase)])
@@ -104,9 +111,14 @@ def correct(
 
 def countersign_clock(workspace: Workspace, ends: Mapping[str, End], passphrase: str | None) -> Corrected | None:
     """Signs as the gate a correction that two persons have signed; None where none waits for it."""
-    proposed = _proposed(workspace, open_promotion(workspace), ends)
-    if proposed is None or len(proposed.persons(trusted(workspace, "promotion"))) < PERSONS_MIN:
+    if workspace.mode != "live":
         return None
+    proposed = _proposed(workspace, open_promotion(workspace), ends)
+    persons = proposed.persons(trusted(workspace, "promotion")) if proposed else ()
+    if proposed is None or len(persons) < PERSONS_MIN:
+        return None
+    for who in persons:
+        _require_entitled(workspace, who)
     return _sign(workspace, proposed, [signer_of(workspace, GATE, passphrase)])
 
 
@@ -133,7 +145,7 @@ def _propose(
          "ledgers": ahead}
     )  # fmt: skip
     raw = sign(KIND, said.model_dump(mode="json"), [signer])
-    file = _place(workspace, PROPOSED)
+    file = _place(workspace, PROPOSED_FILE)
     write_atomically(file, raw)
     made = parse_correction(raw, where=str(file))
     return Corrected(said, "proposed", made.persons(trusted(workspace, "promotion")), file, repeated=False)
@@ -143,7 +155,7 @@ def _agree(workspace: Workspace, proposed: SignedCorrection, signer: CryptoSigne
     """The same statement with both persons' signatures, which waits for the gate's."""
     envelope = proposed.signed.envelope
     envelope.sign(signer)
-    raw, file = canonical_envelope(envelope), _place(workspace, PROPOSED)
+    raw, file = canonical_envelope(envelope), _place(workspace, PROPOSED_FILE)
     write_atomically(file, raw)
     made = parse_correction(raw, where=str(file))
     return Corrected(made.correction, "agreed", made.persons(trusted(workspace, "promotion")), file, repeated=False)
@@ -161,7 +173,7 @@ def _sign(workspace: Workspace, proposed: SignedCorrection, signers: list[Crypto
         raise Refused(f"the correction would not be believed: {doubt}", remedy="look: pilotplant promote verify")
     file = _place(workspace, f"{hex_of(made.signed.digest)[:DIGITS]}.json")
     write_atomically(file, raw)
-    _place(workspace, PROPOSED).unlink(missing_ok=True)
+    _place(workspace, PROPOSED_FILE).unlink(missing_ok=True)
     room = open_promotion(workspace)
     with room.transaction() as connection:
         room.moment(connection)  # takes it into the gate's own ledger at once, where that was ahead of time
@@ -170,7 +182,7 @@ def _sign(workspace: Workspace, proposed: SignedCorrection, signers: list[Crypto
 
 def _proposed(workspace: Workspace, room: Room, ends: Mapping[str, End]) -> SignedCorrection | None:
     """What waits for a second signature, and is still what a second person would say; None where nothing does."""
-    file = _place(workspace, PROPOSED)
+    file = _place(workspace, PROPOSED_FILE)
     if not file.exists():
         return None
     try:

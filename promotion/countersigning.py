@@ -5,27 +5,34 @@ So nobody who decides needs the passphrase of the gate's key: it is opened where
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner
 
-from promotion.attesting import Agreed
+from promotion.attesting import Attestable
 from promotion.carrying import Decided, carry_out
+from promotion.handover import is_handed_over, package_path
 from promotion.intake import open_case
-from promotion.intent import authority_of, require_allowed, sit
+from promotion.intent import authority_of, judge_case, require_allowed
 from promotion.lapses import lapses
 from promotion.pending import DECLINED, PROPOSED, Pending, last_pending, require_last
 from promotion.policy import read_settings
-from promotion.proposing import verdict_for
+from promotion.proposing import to_type, verdict_for
+from promotion.recording import recorded
 from promotion.signing import gate_signer
 from promotion.silence import settle
 from promotion.state import decisions, open_promotion
+from shared.attestation import Attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
+from shared.faults import fault
 from shared.intake import find_candidate
+from shared.receipt import read_receipt
+from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -35,8 +42,9 @@ class Countersigned:
     """What became of a decision that waited for the gate.
 
     Attributes:
-        decided: the decision as it is carried out; None where the gate has not signed.
+        decided: the decision as it is carried out.
         declined: why the gate will not sign it: whoever signed it has to decide anew.
+        unfinished: what kept a decision that is signed and recorded from being carried out.
         unsure: why the gate cannot say now, and leaves it waiting.
     """
 
@@ -44,18 +52,31 @@ class Countersigned:
     decision: Decision
     persons: tuple[str, ...]
     decided: Decided | None = None
-    declined: str | None = None
-    unsure: str | None = None
+    declined: Refused | None = None
+    unfinished: PilotPlantError | None = None
+    unsure: PilotPlantError | None = None
+
+    @property
+    def state(self) -> str:
+        """`signed`, `declined`, `unfinished` or `waits`."""
+        if self.decided:
+            return "signed"
+        return "declined" if self.declined else "unfinished" if self.unfinished else "waits"
+
+    @property
+    def problem(self) -> PilotPlantError | None:
+        """What was in the way; None where it is signed and carried out."""
+        return self.declined or self.unfinished or self.unsure
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         done = self.decided
         return {
             "pilot": self.pilot,
-            "state": "signed" if done else "declined" if self.declined else "waits",
+            "state": self.state,
             "decision": self.decision.model_dump(mode="json"),
             "persons": list(self.persons),
-            "reason": self.declined or self.unsure,
+            "problem": self.problem.as_json() if self.problem else None,
             "attestation": done.attestation.digest if done else None,
             "release": done.decision.release if done else None,
             "successor": done.decision.successor if done else None,
@@ -64,31 +85,22 @@ class Countersigned:
         }
 
 
-def countersign(workspace: Workspace, passphrase: str | None, name: str | None = None) -> list[Countersigned]:
-    """Signs as the gate what waits for that, the longest wait first; of one pilot where `name` is given.
+def countersign(
+    workspace: Workspace, passphrase: str | None, name: str | None = None, *, leave: Container[str] = frozenset()
+) -> list[Countersigned]:
+    """Signs as the gate what waits for that, the longest wait first, and finishes what was signed and not carried out.
 
-    Raises Refused where the gate's key is not here or does not open, and where nothing of that pilot waits.
+    Of one pilot where `name` is given; of none in `leave`. Raises Refused where the gate's key is not here or does not
+    open, and where nothing of the named pilot waits.
     """
     room = open_promotion(workspace)
     gate = gate_signer(room, passphrase)
     settle(room)
-    if name is None:
-        return [_countersign(room, pilot, found, gate) for pilot, found in awaiting_gate(room).items()]
-    pilot = find_candidate(workspace, name).manifest.pilot
-    found = awaiting_gate(room).get(pilot)
-    if found is not None:
-        return [_countersign(room, pilot, found, gate)]
-    with room.transaction() as connection:
-        decided = connection.execute(sa.select(decisions.c.pilot).where(decisions.c.pilot == pilot)).first()
-    if decided is None:
-        raise Refused(
-            f"nothing of {pilot} waits for the gate's signature",
-            where=f"pilot {pilot}",
-            remedy="look what waits, and for whom: pilotplant promote queue",
-        )
-    done = carry_out(room, pilot, repeated=True)
-    owners = tuple(one.name for one in done.attestation.predicate.signatories if one.role == "owner")
-    return [Countersigned(pilot, done.decision, owners, decided=done)]
+    if name is not None:
+        return [_named(room, find_candidate(workspace, name).manifest.pilot, gate)]
+    cut_off = [_finish(room, pilot) for pilot in _cut_off(room) if pilot not in leave]
+    waiting = ((pilot, found) for pilot, found in awaiting_gate(room).items() if pilot not in leave)
+    return cut_off + [_countersign(room, pilot, found, gate) for pilot, found in waiting]
 
 
 def awaiting_gate(room: Room) -> dict[str, Pending]:
@@ -109,35 +121,98 @@ def _awaits_gate(room: Room, pilot: str, found: Pending) -> bool:
     return found.declined is None and found.awaits_gate(read_settings(room.workspace).signatures_min.of(tier))
 
 
+def _named(room: Room, pilot: str, gate: CryptoSigner) -> Countersigned:
+    """What becomes of one pilot that was asked for by name."""
+    if recorded(room, pilot) is not None:
+        return _finish(room, pilot)
+    found = awaiting_gate(room).get(pilot)
+    if found is not None:
+        return _countersign(room, pilot, found, gate)
+    last = last_pending(room, pilot)
+    if last is not None and last.declined is not None:
+        raise Refused(
+            f"the gate would not sign what {' and '.join(last.persons)} decided: {last.declined}",
+            where=f"pilot {pilot}",
+            remedy=f"decide anew: {to_type(pilot, last.decision, last.decision.owner)}",
+        )
+    raise Refused(
+        f"nothing of {pilot} waits for the gate's signature",
+        where=f"pilot {pilot}",
+        remedy="look what waits, and for whom: pilotplant promote queue",
+    )
+
+
+def _cut_off(room: Room) -> list[str]:
+    """Pilots that are decided, and whose attestation or package is not where the other rooms look for it."""
+    with room.transaction() as connection:
+        rows = connection.execute(sa.select(decisions).order_by(decisions.c.at)).all()
+    return [row.pilot for row in rows if _is_cut_off(room, row)]
+
+
+def _is_cut_off(room: Room, row: sa.Row[Any]) -> bool:
+    workspace = room.workspace
+    try:
+        if not attestation_path(workspace, row.candidate).exists():
+            return True
+        attestation = recorded(room, row.pilot)
+        handed_over = attestation is None or attestation.predicate.decision.release is None
+        # What the Factory has answered had arrived, wherever it is now.
+        return not (
+            handed_over
+            or read_receipt(workspace, row.candidate) is not None
+            or is_handed_over(package_path(workspace, row.candidate), row.envelope)
+        )
+    except PilotPlantError:
+        return False  # `promote verify` names it
+
+
+def _finish(room: Room, pilot: str) -> Countersigned:
+    """Carries out what is left to do of a decision that is recorded."""
+    attestation = recorded(room, pilot)
+    assert isinstance(attestation, Attestation)  # noqa: S101 - whoever calls has asked
+    said = attestation.predicate
+    owners = tuple(one.name for one in said.signatories if one.role == "owner")
+    result = Countersigned(pilot, said.decision, owners)
+    try:
+        return replace(result, decided=carry_out(room, pilot, repeated=True))
+    except Exception as error:  # noqa: BLE001 - what goes wrong with one stops no other
+        return replace(result, unfinished=_problem(error))
+
+
 def _countersign(room: Room, pilot: str, found: Pending, gate: CryptoSigner) -> Countersigned:
-    """What becomes of one; what goes wrong with it stops no other."""
-    last = found.second.second.at if found.second else found.decision.at
-    said = Countersigned(pilot, found.decision.model_copy(update={"at": last}), found.persons)
+    """What becomes of one that waits; what goes wrong with it stops no other."""
+    said = Countersigned(pilot, found.decision, found.persons)
     try:
-        agreed = _agreed(room, pilot, found, said.decision)
-    except Refused as error:
-        _decline(room, pilot, found, error.what)
-        return replace(said, declined=error.what)
-    except PilotPlantError as error:
-        return replace(said, unsure=error.what)
-    try:
-        return replace(said, decided=agreed.seal(gate, None))
-    except PilotPlantError as error:
-        return replace(said, unsure=error.what)
+        try:
+            attestable = _attestable(room, pilot, found)
+        except Refused as error:
+            _decline(room, pilot, found, error.what)
+            return replace(said, declined=error)
+        return replace(said, decided=attestable.seal(gate, None))
+    except Exception as error:  # noqa: BLE001 - as above
+        if recorded(room, pilot) is not None:
+            return _finish(room, pilot)  # it is signed, by this command or by another that was faster
+        return replace(said, unsure=_problem(error))
 
 
-def _agreed(room: Room, pilot: str, found: Pending, decision: Decision) -> Agreed:
+def _problem(error: Exception) -> PilotPlantError:
+    """An error as it is told; what nobody has foreseen is named as that."""
+    if isinstance(error, PilotPlantError):
+        return error
+    return fault(error) or PilotPlantError(f"a defect: {type(error).__name__}: {error}")
+
+
+def _attestable(room: Room, pilot: str, found: Pending) -> Attestable:
     """The decision as the gate may sign it; raises Refused where it may not, and Undecided where it cannot say."""
-    case = open_case(room, find_candidate(room.workspace, pilot))
-    sitting = sit(case, read_settings(room.workspace))
-    if why := sitting.fallen(found):
+    judged = judge_case(open_case(room, find_candidate(room.workspace, pilot)), read_settings(room.workspace))
+    if why := judged.why_void(found):
         raise Refused(why)
-    if why := sitting.against(found):
-        cannot_say = verdict_for(sitting.judgement, decision) == "undecided"
+    if why := judged.why_other(found):
+        cannot_say = verdict_for(judged.judgement, found.decision) == "undecided"
         raise Undecided(why) if cannot_say else Refused(why)
-    authority = authority_of(sitting, found, found.second.second.person if found.second else None)
-    require_allowed(sitting, authority, decision)
-    return Agreed(sitting, decision, authority, found)
+    authority = authority_of(judged, found)
+    require_allowed(judged, authority, found.decision)
+    return Attestable(judged, found.decision, authority, found)
 
 
 def _decline(room: Room, pilot: str, found: Pending, reason: str) -> None:

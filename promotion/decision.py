@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from promotion.attesting import Agreed
+from promotion.attesting import Attestable
 from promotion.carrying import Decided, OnDisk, Step, carry_out, look, steps
 from promotion.choice import choice
 from promotion.drafting import Asked
@@ -75,7 +75,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     if isinstance(intent, ToRepeat):
         return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)
     if intent.completes and gate_opens(workspace, asked.gate_passphrase):
-        return _settle(intent, asked)
+        return _attest(intent, asked)
     return _keep(intent, asked)
 
 
@@ -91,9 +91,9 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
             repeated=intent.repeated, warnings=_warned(intent), choice=_choice(intent),
         )  # fmt: skip
     require_here(workspace, GATE)
-    case = intent.sitting.case
+    case = intent.judged.case
     person = None if intent.repeated else _person(intent, asked, enrolled_key(workspace, asked.who).key_id)
-    predicate = _agreed(intent).predicate(enrolled_key(workspace, GATE).key_id, person)
+    predicate = _attestable(intent).predicate(enrolled_key(workspace, GATE).key_id, person)
     digest = digest_named(case.candidate)
     planned = steps(workspace, digest, intent.decision, look(workspace, digest, intent.decision, None))
     signers = tuple(dict.fromkeys(one.name for one in predicate.signatories))
@@ -117,50 +117,50 @@ def _choice(intent: ToSign) -> tuple[str, ...]:
     """What whoever scales one of several arms should see of the others."""
     if intent.decision.word != "scale":
         return ()
-    sitting = intent.sitting
-    return tuple(choice(sitting.case, sitting.judgement.admitted))
+    judged = intent.judged
+    return tuple(choice(judged.case, judged.judgement.admitted))
 
 
 def _warned(intent: ToSign) -> tuple[Finding, ...]:
     """The warnings that failed among the findings that a proposal stands on."""
-    arm, judgement = intent.decision.arm, intent.sitting.judgement
+    arm, judgement = intent.decision.arm, intent.judged.judgement
     return failed_warnings(judgement.of_arm(arm) if arm else judgement.findings)
 
 
 def _keep(intent: ToSign, asked: Asked) -> Proposed:
     """Signs as the person and records it; it waits for a second person, or for the gate."""
-    sitting, found, case = intent.sitting, intent.found, intent.sitting.case
-    signatures_min = sitting.policy.signatures_min
+    judged, found, case = intent.judged, intent.found, intent.judged.case
+    signatures_min = judged.policy.signatures_min
     if found is not None and intent.repeated:
-        return replace(told(found, sitting.on, signatures_min, repeated=True), warnings=_warned(intent))
+        return replace(told(found, judged.on, signatures_min, repeated=True), warnings=_warned(intent))
     if intent.completes:
         enrolled_key(case.room.workspace, GATE)  # a gate without a key would never sign it
     signer = signer_of(case.room.workspace, asked.who, asked.passphrase)
     if found is not None and intent.second:
-        made = second(case, found, asked.who, asked.reason, sitting.on, signer, signatures_min=signatures_min)
+        made = second(case, found, asked.who, asked.reason, judged.on, signer, signatures_min=signatures_min)
     else:
-        verdict = verdict_for(sitting.judgement, intent.decision)
+        verdict = verdict_for(judged.judgement, intent.decision)
         replaces = found.digest if found else None
         made = propose(
-            case, intent.decision, verdict, sitting.on, signer, replaces=replaces, signatures_min=signatures_min
+            case, intent.decision, verdict, judged.on, signer, replaces=replaces, signatures_min=signatures_min
         )
     return replace(made, warnings=_warned(intent))
 
 
-def _settle(intent: ToSign, asked: Asked) -> Decided:
+def _attest(intent: ToSign, asked: Asked) -> Decided:
     """Signs as the gate, and as the person where they have not signed yet, and carries the decision out."""
-    case = intent.sitting.case
+    case = intent.judged.case
     gate = gate_signer(case.room, asked.gate_passphrase)
     if intent.repeated:
-        return _agreed(intent).seal(gate, None)
+        return _attestable(intent).seal(gate, None)
     signer = signer_of(case.room.workspace, asked.who, asked.passphrase)
-    return _agreed(intent).seal(gate, (_person(intent, asked, signer.public_key.keyid), signer))
+    return _attestable(intent).seal(gate, (_person(intent, asked, signer.public_key.keyid), signer))
 
 
-def _agreed(intent: ToSign) -> Agreed:
+def _attestable(intent: ToSign) -> Attestable:
     before = intent.found if intent.second or intent.repeated else None
-    return Agreed(intent.sitting, intent.decision, intent.authority, before)
+    return Attestable(intent.judged, intent.decision, intent.authority, before)
 
 
 def _person(intent: ToSign, asked: Asked, key_id: str) -> Signatory:
-    return signatory(asked.who, key_id, intent.sitting.case.now, asked.reason)
+    return signatory(asked.who, key_id, intent.judged.case.now, asked.reason)

@@ -12,9 +12,9 @@ from promotion.drafting import Asked, draft_decision
 from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.intake import open_case
-from promotion.keyring import keyring
+from promotion.keyring import Keyring, keyring
 from promotion.lapses import require_open
-from promotion.pending import Pending, fallen, last_pending
+from promotion.pending import Pending, last_pending, why_void
 from promotion.policy import GateSettings, Policy, read_settings
 from promotion.proposing import require_second, verdict_for
 from promotion.recording import recorded
@@ -30,35 +30,40 @@ from shared.room import Room
 
 
 @dataclass(frozen=True, slots=True)
-class Sitting:
-    """A case that was judged, before somebody's word on it is heard."""
+class Judged:
+    """A case that was judged, before somebody's word on it is heard.
+
+    Attributes:
+        ring: the keys that the gate's ledger knows.
+    """
 
     case: Case
     settings: GateSettings
     judgement: Judgement
     on: Occasion
+    ring: Keyring
 
     @property
     def policy(self) -> Policy:
         """What applies to the case."""
         return self.settings.policy(self.case.charter.risk_tier)
 
-    def fallen(self, found: Pending) -> str | None:
+    def why_void(self, found: Pending) -> str | None:
         """Why what persons have signed no longer stands, whatever the verdict, in words; None where it does."""
-        ring = keyring(self.case.room.entries(), self.case.room.workspace)
-        return fallen(found, self.case, self.on, ring, self.policy.signatures_min)
+        return why_void(found, self.case, self.on, self.ring, self.policy.signatures_min)
 
-    def against(self, found: Pending) -> str | None:
-        """The same, and where the verdict is another one by now."""
+    def why_other(self, found: Pending) -> str | None:
+        """How the gate's verdict differs from the one that persons have signed; None where what they signed stands."""
         before, now = found.proposal.proposal.verdict, verdict_for(self.judgement, found.decision)
-        differs = f"the gate's verdict was {before} then, and is {now} now" if before != now else None
-        return self.fallen(found) or differs
+        if found.proposal.stands_under(now):
+            return None
+        return f"the gate's verdict was {before} then, and is {now} now"
 
 
-def sit(case: Case, settings: GateSettings) -> Sitting:
+def judge_case(case: Case, settings: GateSettings) -> Judged:
     """Judges a case."""
-    policy = settings.policy(case.charter.risk_tier)
-    return Sitting(case, settings, judge(case, policy), occasion(case, policy))
+    policy, ring = settings.policy(case.charter.risk_tier), keyring(case.room.entries(), case.room.workspace)
+    return Judged(case, settings, judge(case, policy), occasion(case, policy), ring)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class ToSign:
         repeated: whether this very signature is in `found`, which stands.
     """
 
-    sitting: Sitting
+    judged: Judged
     decision: Decision
     authority: tuple[Finding, ...]
     found: Pending | None = None
@@ -82,7 +87,9 @@ class ToSign:
     @property
     def completes(self) -> bool:
         """Whether with it all persons have signed whom the policy asks for."""
-        return self.second or self.sitting.policy.signatures_min == 1
+        least = self.judged.policy.signatures_min
+        waits = self.repeated and self.found is not None and self.found.awaits_gate(least)
+        return self.second or waits or least == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,63 +115,68 @@ def intend(room: Room, name: str, asked: Asked) -> ToSign | ToRepeat:
         require_open(connection, room, case.candidate.manifest.pilot)
     settings = read_settings(workspace)
     policy = settings.policy(case.charter.risk_tier)
-    sitting = sit(case, settings)
+    judged = judge_case(case, settings)
     found = last_pending(room, case.charter.pilot)
     if found is None:
-        return _first(sitting, asked, None, None)
-    why = sitting.against(found)
+        return _first(judged, asked, None, None)
+    why = judged.why_void(found) or judged.why_other(found)
     if why is None and policy.signatures_min > 1 and not same_person(found.decision.owner, asked.who):
-        return _second(sitting, asked, found)
-    return _first(sitting, asked, found, why)
+        return _second(judged, asked, found)
+    return _first(judged, asked, found, why)
 
 
-def _first(sitting: Sitting, asked: Asked, found: Pending | None, lapsed_why: str | None) -> ToSign:
+def _first(judged: Judged, asked: Asked, found: Pending | None, void_why: str | None) -> ToSign:
     """The owner's word: a decision, or the proposal of one; `found` is what was signed before, and why it lapsed."""
-    case, on = sitting.case, sitting.on
+    case, on = judged.case, judged.on
     right = right_to_decide(asked.who, on)
-    if found is not None and lapsed_why is not None and isinstance(right, Objection):
+    if found is not None and void_why is not None and isinstance(right, Objection):
         owner = found.decision.owner
         raise Refused(
-            f"what {owner} proposed has lapsed: {lapsed_why}",
+            f"what {owner} proposed no longer stands: {void_why}",
             where=f"pilot {case.charter.pilot}, proposal {found.digest}",
             remedy=f"have {on.owner} propose anew: pilotplant promote decide {case.charter.pilot} WORD --as {on.owner}",
         )
     decision = draft_decision(case, asked, right.stands_in if isinstance(right, Right) else None)
-    repeated = found is not None and lapsed_why is None and found.decision.same_as(decision)
-    authority = (
-        authority_of(sitting, found, None)
-        if found is not None and repeated
-        else standing(case, asked.who, right, sitting.judgement)
-    )
-    require_allowed(sitting, authority, decision)
-    return ToSign(sitting, decision, tuple(authority), found, repeated=repeated)
+    if found is not None and void_why is None and found.decision.same_as(decision):
+        authority = authority_of(judged, found)
+        require_allowed(judged, authority, found.decision)
+        return ToSign(judged, found.decision, tuple(authority), found, repeated=True)
+    authority = standing(case, asked.who, right, judged.judgement)
+    require_allowed(judged, authority, decision)
+    return ToSign(judged, decision, tuple(authority), found)
 
 
-def _second(sitting: Sitting, asked: Asked, found: Pending) -> ToSign:
+def _second(judged: Judged, asked: Asked, found: Pending) -> ToSign:
     """A second person's signature under what was proposed."""
-    draft = draft_decision(sitting.case, replace(asked, insight=asked.insight or found.decision.insight))
-    require_second(found, draft, replace(sitting.on, separate=True), asked.who)
+    draft = draft_decision(judged.case, replace(asked, insight=asked.insight or found.decision.insight))
+    require_second(found, draft, replace(judged.on, separate=True), asked.who)
+    if found.second is not None:
+        authority = authority_of(judged, found)
+        require_allowed(judged, authority, found.decision)
+        return ToSign(judged, found.decision, tuple(authority), found, second=True, repeated=True)
     # The proposal's own words stand; only the moment of the decision is this one.
     decision = found.decision.model_copy(update={"at": draft.at})
-    authority = authority_of(sitting, found, asked.who)
-    require_allowed(sitting, authority, decision)
-    return ToSign(sitting, decision, tuple(authority), found, second=True, repeated=found.second is not None)
+    authority = [*authority_of(judged, found), second_signature(asked.who, decision.owner, found.decision.at)]
+    require_allowed(judged, authority, decision)
+    return ToSign(judged, decision, tuple(authority), found, second=True)
 
 
-def authority_of(sitting: Sitting, found: Pending, second: str | None) -> list[Finding]:
-    """The findings on who has signed what waits, and when, with those on a second person where there is one."""
-    case, made = sitting.case, found.decision
-    at = found.at if found.awaits_gate(sitting.policy.signatures_min) else case.now
-    authority = standing(replace(case, now=at), made.owner, Right(made.owner, made.stands_in), sitting.judgement)
-    return [*authority, *([second_signature(second, made.owner, made.at)] if second else [])]
+def authority_of(judged: Judged, found: Pending) -> list[Finding]:
+    """The findings on who has signed what waits, and when; whether they may was asked by `why_void`."""
+    case, made = judged.case, found.decision
+    at = found.at if found.awaits_gate(judged.policy.signatures_min) else case.now
+    authority = standing(replace(case, now=at), made.owner, Right(made.owner, made.stands_in), judged.judgement)
+    if found.second is not None:
+        authority.append(second_signature(found.second.second.person, made.owner, found.proposal.proposal.decision.at))
+    return authority
 
 
-def require_allowed(sitting: Sitting, authority: Sequence[Finding], decision: Decision) -> None:
+def require_allowed(judged: Judged, authority: Sequence[Finding], decision: Decision) -> None:
     """Raises Refused or Undecided where authority or gate say no to a decision."""
-    case, judgement = sitting.case, sitting.judgement
+    case, judgement = judged.case, judged.judgement
     raise_first([*authority, *(f for f in judgement.findings if f.check == ENTITLED)], case.charter.pilot)
     if decision.word == "scale":
-        early = hidden(case, sitting.settings)
+        early = hidden(case, judged.settings)
         _require_admission(masked(judgement, early) if early else judgement, str(decision.arm))
     if decision.successor is not None:
         require_free(case.room.workspace, case.charter.pilot, decision.successor)

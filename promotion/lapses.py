@@ -27,6 +27,7 @@ class Lapse:
         at: when the gate recorded it, RFC 3339.
         verdicts: of each arm, what the gate's checks of the evidence came to at the last moment; none in entries of
             before 0.2. What the Factory tries for it is left out: where nobody decides, nobody tries.
+        declined: where somebody had decided in time: why the gate would not sign it.
     """
 
     pilot: str
@@ -35,6 +36,7 @@ class Lapse:
     deadline: str
     at: str
     verdicts: dict[str, str] = field(default_factory=dict)
+    declined: str | None = None
 
     @property
     def missed(self) -> list[str]:
@@ -48,10 +50,12 @@ class Lapse:
     def told(self) -> str:
         """One line for people."""
         missed = f", although the evidence was for arm {' and arm '.join(self.missed)}" if self.missed else ""
-        return (
-            f"{self.pilot}: lapsed, which is *stop*: {self.owner} did not decide before {date_time(self.deadline)}"
-            + missed
+        why = (
+            f"what was decided before {date_time(self.deadline)} was not signed by the gate ({self.declined})"
+            if self.declined
+            else f"{self.owner} did not decide before {date_time(self.deadline)}"
         )
+        return f"{self.pilot}: lapsed, which is *stop*: {why}{missed}"
 
 
 def lapses(room: Room) -> dict[str, Lapse]:
@@ -96,4 +100,4 @@ def require_open(connection: sa.Connection, room: Room, pilot: str) -> None:
 def _read(entry: Entry) -> Lapse:
     said = {name: str(entry.body.get(name)) for name in ("candidate", "owner", "deadline")}
     verdicts = {str(arm): str(verdict) for arm, verdict in dict(entry.body.get("verdicts") or {}).items()}
-    return Lapse(entry.subject, **said, at=entry.at, verdicts=verdicts)
+    return Lapse(entry.subject, **said, at=entry.at, verdicts=verdicts, declined=entry.body.get("declined"))

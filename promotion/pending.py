@@ -1,20 +1,27 @@
-"""Pending: what persons have signed of a pilot and the gate has not, and whether it still stands."""
+"""Pending: what persons have signed of a pilot and the gate has not, and whether it still stands.
+
+Whoever may decide may write to the gate's ledger. So no word of an entry is believed here that its signatures do not
+cover, and what was signed has to be what the person could have decided.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from promotion.authority import Occasion, against
+from promotion.authority import Objection, Occasion, against, right_to_decide
 from promotion.case import Case
+from promotion.drafting import Asked, draft_decision
 from promotion.keyring import Keyring
 from shared import ledger
 from shared.clock import parse_rfc3339
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused
 from shared.intake import digest_named
+from shared.keys import PublicKey
 from shared.ledger import Entry
 from shared.people import same_person
 from shared.proposal import SignedProposal, SignedSecond, read_proposal, read_second
@@ -29,19 +36,22 @@ class Pending:
     """A decision that one person has signed, or two, and the gate has not.
 
     Attributes:
-        at: when the gate's ledger took in the last of their signatures.
+        proposed_at: when the gate's ledger took in the first signature.
+        at: when it took in the last one.
         declined: why the gate would not sign it; None where it has not said so.
     """
 
     proposal: SignedProposal
+    proposed_at: datetime
     at: datetime
     second: SignedSecond | None = None
     declined: str | None = None
 
     @property
     def decision(self) -> Decision:
-        """What was signed."""
-        return self.proposal.proposal.decision
+        """What was signed; its moment is that of the last signature."""
+        made = self.proposal.proposal.decision
+        return made.model_copy(update={"at": self.second.second.at}) if self.second else made
 
     @property
     def digest(self) -> str:
@@ -57,9 +67,13 @@ class Pending:
         """Whether all persons have signed whom the policy asks for."""
         return len(self.persons) >= signatures_min
 
-    def is_signed_by(self, who: str) -> bool:
-        """Whether somebody is one of those who have signed; capital letters make no second person."""
-        return any(same_person(who, person) for person in self.persons)
+    def is_of(self, case: Case) -> bool:
+        """Whether it was made for this very candidate."""
+        return self.proposal.proposal.candidate == digest_named(case.candidate)
+
+    def is_in_time(self, case: Case, signatures_min: int) -> bool:
+        """Whether all persons had signed before the charter's deadline, by the gate's ledger."""
+        return self.awaits_gate(signatures_min) and self.at < case.charter.deadline
 
 
 def last_pending(room: Room, pilot: str) -> Pending | None:
@@ -70,35 +84,84 @@ def last_pending(room: Room, pilot: str) -> Pending | None:
 
 def last_in(connection: sa.Connection, room: Room, pilot: str) -> Pending | None:
     """The same, within a transaction."""
+    return last_of(ledger.entries(connection, room.entries_table, subject=pilot))
+
+
+def last_of(entries: Sequence[Entry]) -> Pending | None:
+    """The same, of a pilot's entries; a copy of a proposal that was there before puts nothing back."""
     found: Pending | None = None
-    for entry in ledger.entries(connection, room.entries_table, subject=pilot):
+    seen: set[str] = set()
+    for entry in entries:
         if entry.kind == PROPOSED:
-            found = _proposed(entry)
+            made = _proposed(entry)
+            if made is not None and made.digest not in seen:
+                seen.add(made.digest)
+                found = made
         elif found is not None and entry.body.get("proposal") == found.digest:
             found = _followed(found, entry)
     return found
 
 
-def fallen(found: Pending, case: Case, on: Occasion, ring: Keyring, signatures_min: int) -> str | None:
+def why_void(found: Pending, case: Case, on: Occasion, ring: Keyring, signatures_min: int) -> str | None:
     """Why what was signed no longer stands, whatever the gate says of the candidate now; None where it does."""
     if found.declined is not None:
         return f"the gate would not sign it: {found.declined}"
-    if found.proposal.proposal.candidate != digest_named(case.candidate):
+    if not found.is_of(case):
         return "it was made for another candidate"
     # Who has signed in time has decided in time, however long the gate takes.
-    in_time = found.awaits_gate(signatures_min) and found.at < case.charter.deadline
-    if case.now >= case.charter.deadline and not in_time:
+    if case.now >= case.charter.deadline and not found.is_in_time(case, signatures_min):
         return "the charter's deadline has passed"
-    signatures = [(found.decision.owner, found.proposal.signed, found.proposal.at)]
+    for who, signed, moments in _signatures(found):
+        if not _counts(who, signed, moments, ring):
+            return f"the key with which {who} signed it does not count"
+    return _without_right(found, on) or _otherwise(found, case)
+
+
+def _signatures(found: Pending) -> Iterator[tuple[str, Signed, tuple[datetime, ...]]]:
+    """Each person with their statement, when they say that they signed it, and when the ledger took it in."""
+    yield found.decision.owner, found.proposal.signed, (found.proposal.at, found.proposed_at)
     if found.second is not None:
-        signatures.append((found.second.second.person, found.second.signed, found.second.at))
-    for who, signed, at in signatures:
-        if not _counts(who, signed, at, ring):
-            return f"the key with which {who} signed it no longer counts"
-        objection = against(who, on, "")
-        if objection is not None:
-            return objection.reason
-    return None
+        yield found.second.second.person, found.second.signed, (found.second.at, found.at)
+
+
+def _counts(who: str, signed: Signed, moments: tuple[datetime, ...], ring: Keyring) -> bool:
+    """Whether a person's signature is good by a key that counted at all those moments and is not revoked."""
+    keys = (key for key in signed.verified_by(ring.every()) if key.name == who)
+    return any(key.revoked_since is None and not any(map(key.doubt, moments)) for key in keys)
+
+
+def _without_right(found: Pending, on: Occasion) -> str | None:
+    """Why somebody who has signed may not: the first one the owner's word on that day, either of them now."""
+    made = found.decision
+    right = right_to_decide(made.owner, replace(on, day=found.proposed_at.date()))
+    if isinstance(right, Objection):
+        return right.reason
+    theirs, said = (one and one.owner for one in (right.stands_in, made.stands_in))
+    if theirs != said:
+        return f"{made.owner} did not decide in the place of {said or theirs}"
+    objection = against(made.owner, on, "")
+    if objection is None and found.second is not None:
+        objection = against(found.second.second.person, replace(on, separate=True), "")
+    return objection.reason if objection else None
+
+
+def _otherwise(found: Pending, case: Case) -> str | None:
+    """How what was signed differs from what the same words come to today; None where it does not."""
+    said, made = found.proposal.proposal, found.proposal.proposal.decision
+    workspace = case.room.workspace
+    theirs = (said.pilot, said.promise, said.workspace, said.mode)
+    if theirs != (case.charter.pilot, case.promise.digest, workspace.id, workspace.mode):
+        return "it was made for another pilot, promise or workspace"
+    asked = Asked(
+        made.word, made.owner, made.reason, made.arm, made.insight, changes=made.changes,
+        revise=made.arm is not None and made.successor is not None,
+    )  # fmt: skip
+    try:
+        drafted = draft_decision(case, asked, made.stands_in)
+    except PilotPlantError as error:
+        return error.what
+    differing = [name for name, value in drafted if name != "at" and value != getattr(made, name)]
+    return f"it names another {' and '.join(differing)} than such a decision has" if differing else None
 
 
 def require_last(connection: sa.Connection, room: Room, pilot: str, digest: str) -> None:
@@ -112,31 +175,60 @@ def require_last(connection: sa.Connection, room: Room, pilot: str, digest: str)
         )
 
 
-def _counts(who: str, signed: Signed, at: datetime, ring: Keyring) -> bool:
-    """Whether a person's signature of that moment is good by a key that counted then and is not revoked."""
-    keys = (key for key in signed.verified_by(ring.every()) if key.name == who)
-    return any(key.revoked_since is None and key.doubt(at) is None for key in keys)
+def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
+    """Every entry of the gate's ledger that claims a person's signature and has none, or repeats one; keys known."""
+    found, seen = [], set()
+    for entry in entries:
+        if entry.kind not in {PROPOSED, SECONDED}:
+            continue
+        name = f"entry {entry.seq} ({entry.kind}, {entry.subject})"
+        try:
+            signed, who = _signed(entry)
+        except (PilotPlantError, ValueError, KeyError, TypeError):
+            found.append(f"{name}: it holds nothing that somebody has signed")
+            continue
+        if not any(key.name == who and key.role == "owner" for key in signed.verified_by(keys)):
+            found.append(f"{name}: it is not signed with a known key of {who}")
+        if signed.digest in seen:
+            found.append(f"{name}: it is a copy of an earlier entry, and counts for nothing")
+        seen.add(signed.digest)
+    return found
+
+
+def _signed(entry: Entry) -> tuple[Signed, str]:
+    """What an entry holds, and whose signature it claims to be."""
+    if entry.kind == PROPOSED:
+        made = read_proposal(entry.body["envelope"], where=place_of(entry))
+        return made.signed, made.proposal.decision.owner
+    other = read_second(entry.body["envelope"], where=place_of(entry))
+    return other.signed, other.second.person
 
 
 def _proposed(entry: Entry) -> Pending | None:
+    """What an entry proposes; None where it is none, which `promote verify` names."""
     try:
-        proposal = read_proposal(entry.body["envelope"], where=_place(entry))
-        return Pending(proposal, parse_rfc3339(entry.at))
+        proposal, at = read_proposal(entry.body["envelope"], where=place_of(entry)), parse_rfc3339(entry.at)
     except (PilotPlantError, ValueError, KeyError, TypeError):
-        return None  # `promote verify` names it
+        return None
+    return Pending(proposal, at, at)
 
 
 def _followed(found: Pending, entry: Entry) -> Pending:
+    """What was proposed with what an entry adds to it: the first second signature that is under it, or a refusal."""
     if entry.kind == DECLINED:
         return replace(found, declined=str(entry.body.get("reason")))
-    if entry.kind != SECONDED:
+    if entry.kind != SECONDED or found.second is not None:
         return found
     try:
-        second = read_second(entry.body["envelope"], where=_place(entry))
-        return replace(found, second=second, at=parse_rfc3339(entry.at))
+        other, at = read_second(entry.body["envelope"], where=place_of(entry)), parse_rfc3339(entry.at)
     except (PilotPlantError, ValueError, KeyError, TypeError):
         return found
+    under, made = other.second, found.proposal.proposal
+    theirs = (under.proposal, under.workspace, under.mode) == (found.digest, made.workspace, made.mode)
+    ours = theirs and not same_person(under.person, made.decision.owner)
+    return replace(found, second=other, at=at) if ours else found
 
 
-def _place(entry: Entry) -> str:
+def place_of(entry: Entry) -> str:
+    """Where an entry stands, as an error says it."""
     return f"entry {entry.seq} of the gate's ledger"

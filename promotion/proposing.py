@@ -5,7 +5,7 @@ It then waits: where the policy asks for two persons for the second one, and aft
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -17,7 +17,8 @@ from promotion.case import Case
 from promotion.gate import Judgement
 from promotion.keyring import keyring
 from promotion.lapses import require_open
-from promotion.pending import PROPOSED, SECONDED, Pending, fallen, last_in, last_pending, require_last
+from promotion.pending import PROPOSED, SECONDED, Pending, last_in, last_pending, require_last, why_void
+from promotion.recording import require_undecided
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
@@ -64,7 +65,8 @@ def proposed(case: Case, on: Occasion, signatures_min: int) -> Proposed | None:
     Whether the gate's verdict is still the same is asked when somebody signs.
     """
     found = last_pending(case.room, case.charter.pilot)
-    if found is None or fallen(found, case, on, keyring(case.room.entries(), case.room.workspace), signatures_min):
+    ring = keyring(case.room.entries(), case.room.workspace)
+    if found is None or why_void(found, case, on, ring, signatures_min):
         return None
     return told(found, on, signatures_min, repeated=True)
 
@@ -102,7 +104,7 @@ def propose(
         room.write(connection, PROPOSED, charter.pilot, body, at=at)
         reach(Point.PROPOSE_WRITTEN)
     reach(Point.PROPOSE_RECORDED)
-    return told(Pending(made, at), on, signatures_min, repeated=False)
+    return told(Pending(made, at, at), on, signatures_min, repeated=False)
 
 
 def second(
@@ -122,16 +124,21 @@ def second(
     made = SignedSecond(said, signed)
     with room.transaction() as connection:
         require_last(connection, room, case.charter.pilot, found.digest)
+        before = last_in(connection, room, case.charter.pilot)
+        if before is not None and before.second is not None:
+            require_missing(before, who, case.charter.pilot)
+            return told(before, on, signatures_min, repeated=True)
         at = _moment(connection, case)
         body = {"candidate": digest_named(case.candidate), "proposal": found.digest, "envelope": made.as_json()}
         room.write(connection, SECONDED, case.charter.pilot, body, at=at)
         reach(Point.SECOND_WRITTEN)
     reach(Point.SECOND_RECORDED)
-    return told(Pending(found.proposal, at, made), on, signatures_min, repeated=False)
+    return told(replace(found, at=at, second=made), on, signatures_min, repeated=False)
 
 
 def _moment(connection: sa.Connection, case: Case) -> datetime:
     """Now, while the pilot can still be decided; raises Refused where it cannot any more."""
+    require_undecided(connection, case.charter.pilot)
     require_open(connection, case.room, case.charter.pilot)
     at = case.room.moment(connection)
     if at >= case.charter.deadline:
@@ -153,7 +160,7 @@ def told(found: Pending, on: Occasion, signatures_min: int, *, repeated: bool) -
 
 def require_second(found: Pending, decision: Decision, on: Occasion, who: str) -> None:
     """Raises Refused where somebody may not sign as the second person, or says something else than the first."""
-    made, where = found.decision, f"pilot {on.charter.pilot}, proposal {found.digest}"
+    made = found.decision
     others = [other for other in second_signers(on, made.owner) if other != who]
     objection = against(who, on, f"{' or '.join(others)} may sign" if others else "have somebody else entitled")
     if objection is not None:
@@ -161,15 +168,20 @@ def require_second(found: Pending, decision: Decision, on: Occasion, who: str) -
     if (decision.word, decision.arm, decision.successor) != (made.word, made.arm, made.successor):
         raise Refused(
             f"{made.owner} has proposed {said(made)} on {made.at} ({made.reason}); a second signature is for the same",
-            where=where,
+            where=f"pilot {on.charter.pilot}, proposal {found.digest}",
             expected=said(made),
             remedy=f"sign that, or have {made.owner} propose something else",
         )
+    require_missing(found, who, on.charter.pilot)
+
+
+def require_missing(found: Pending, who: str, pilot: str) -> None:
+    """Raises Refused where somebody else has given the second signature already."""
     if found.second is not None and not same_person(found.second.second.person, who):
         raise Refused(
             f"{found.second.second.person} has given the second signature already; only the gate's is missing",
-            where=where,
-            remedy=f"for ops: pilotplant promote countersign {on.charter.pilot}",
+            where=f"pilot {pilot}, proposal {found.digest}",
+            remedy=f"for ops: pilotplant promote countersign {pilot}",
         )
 
 

@@ -26,20 +26,11 @@ def record(
 ) -> None:
     """One transaction makes the decision; everything after it can be repeated.
 
-    `proposal` is the digest of the one that was signed by a second person: it must be the last one still.
+    `proposal` is the digest of what persons have signed of it before: it must be the last one still.
     """
     decision, signatories = attestation.predicate.decision, attestation.predicate.signatories
     with room.transaction() as connection:
-        taken = connection.execute(
-            sa.select(decisions.c.envelope).where(decisions.c.pilot == case.charter.pilot)
-        ).scalar_one_or_none()
-        if taken is not None:
-            before = parse_attestation(taken, where=f"decision on {case.charter.pilot}").predicate.decision
-            raise Refused(
-                f"somebody else has just decided on {case.charter.pilot}: {before.word} by {before.owner} "
-                f"at {before.at} ({before.reason})",
-                remedy="a decision stands; look: pilotplant promote log",
-            )
+        require_undecided(connection, case.charter.pilot)
         require_open(connection, room, case.charter.pilot)
         if proposal is not None:
             require_last(connection, room, case.charter.pilot, proposal)
@@ -64,6 +55,18 @@ def record(
         room.write(connection, "decided", case.charter.pilot, body)
         reach(Point.DECIDE_WRITTEN)
     reach(Point.DECIDE_RECORDED)
+
+
+def require_undecided(connection: sa.Connection, pilot: str) -> None:
+    """Raises Refused where a pilot was decided meanwhile; asked within the transaction that decides or proposes."""
+    taken = connection.execute(sa.select(decisions.c.envelope).where(decisions.c.pilot == pilot)).scalar_one_or_none()
+    if taken is not None:
+        before = parse_attestation(taken, where=f"decision on {pilot}").predicate.decision
+        raise Refused(
+            f"somebody else has just decided on {pilot}: {before.word} by {before.owner} at {before.at} "
+            f"({before.reason})",
+            remedy="a decision stands; look: pilotplant promote log",
+        )
 
 
 def _handed_over(case: Case, decision: Decision) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Reminder:
         told: `no`, `sent`, `failed` (not taken; the next run tries again), or `unknown` (it may have arrived, and is
             not repeated).
         problem: why it failed or is unknown.
+        declined: the digest of a decision that the gate would not sign, after which they are told once more.
     """
 
     pilot: str
@@ -53,11 +54,13 @@ class Reminder:
     next: str
     told: Told = "no"
     problem: str | None = None
+    declined: str | None = None
 
     @property
     def key(self) -> str:
         """One person is told once of one candidate at one stage; whoever gets it twice can see it by this."""
-        return hex_of(digest_json({"candidate": self.candidate, "stage": self.stage, "to": self.to}))
+        after = {"declined": self.declined} if self.declined else {}
+        return hex_of(digest_json({"candidate": self.candidate, "stage": self.stage, "to": self.to, **after}))
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and webhooks."""
@@ -94,8 +97,14 @@ def _of(entry: dict[str, Any]) -> list[Reminder]:
             Reminder(**about, stage="sign", to=who, what=what, next=typed.format(who)) for who in proposed["others"]
         ]
     typed = f"pilotplant promote decide {pilot} WORD --as {{}} --reason TEXT"
-    what = "decide: scale, revise or stop; no decision by then is *stop*"
-    return [Reminder(**about, stage="decide", to=who, what=what, next=typed.format(who)) for who in entry["deciders"]]
+    what, declined = "decide: scale, revise or stop; no decision by then is *stop*", entry["declined"]
+    if declined:
+        what = f"decide anew, for the gate would not sign {declined['word']} ({declined['reason']}); " + what
+    digest = declined["proposal"] if declined else None
+    return [
+        Reminder(**about, stage="decide", to=who, what=what, next=typed.format(who), declined=digest)
+        for who in entry["deciders"]
+    ]
 
 
 def _as_told(one: Reminder, entries: list[Entry]) -> Reminder:
@@ -159,7 +168,7 @@ def _way(settings: GateSettings) -> Send:
 
 def _public(one: Reminder) -> dict[str, Any]:
     """What leaves the house: no more than the mail says."""
-    return {key: value for key, value in one.as_json().items() if key not in {"told", "problem"}}
+    return {key: value for key, value in one.as_json().items() if key not in {"told", "problem", "declined"}}
 
 
 def message(one: Reminder, sender: str) -> EmailMessage:

@@ -11,17 +11,14 @@ from promotion.case import Case
 from promotion.checks import CHECKS
 from promotion.gate import fold, judge
 from promotion.intake import open_case
-from promotion.keyring import keyring
 from promotion.lapses import LAPSED, Lapse, lapse_of, lapses_in
-from promotion.pending import fallen, last_in
+from promotion.pending import Pending, last_in, last_pending
 from promotion.policy import read_settings
-from promotion.standing import occasion
 from promotion.state import decisions
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
 from shared.errors import PilotPlantError
 from shared.intake import digest_named, latest
-from shared.ledger import entries
 from shared.room import Room
 
 
@@ -51,27 +48,40 @@ def _is_overdue(case: Case) -> bool:
 
 def _record(room: Room, case: Case) -> Lapse | None:
     pilot, charter = case.charter.pilot, case.charter
+    if _is_signed_in_time(case, last_pending(room, pilot)):
+        return None
     body = {"candidate": digest_named(case.candidate), "owner": charter.owner, "deadline": rfc3339(charter.deadline)}
     verdicts = _verdicts(case)
     with room.transaction() as connection:
         decided = connection.execute(sa.select(decisions.c.pilot).where(decisions.c.pilot == pilot)).first()
-        if decided is not None or lapse_of(connection, room, pilot) is not None or _signed_in_time(connection, case):
+        pending = last_in(connection, room, pilot)
+        if decided is not None or lapse_of(connection, room, pilot) is not None or _is_signed_in_time(case, pending):
             return None
         at = room.moment(connection)
-        room.write(connection, LAPSED, pilot, {**body, "verdicts": verdicts}, at=at)
+        declined = _declined(case, pending)
+        more = {"declined": declined} if declined else {}
+        room.write(connection, LAPSED, pilot, {**body, "verdicts": verdicts, **more}, at=at)
         reach(Point.LAPSE_WRITTEN)
     reach(Point.LAPSE_RECORDED)
-    return Lapse(pilot, **body, at=rfc3339(at), verdicts=verdicts)
+    return Lapse(pilot, **body, at=rfc3339(at), verdicts=verdicts, declined=declined)
 
 
-def _signed_in_time(connection: sa.Connection, case: Case) -> bool:
-    """Whether all persons have signed in time, and only the gate has not; once it declines, that was silence too."""
-    policy = read_settings(case.room.workspace).policy(case.charter.risk_tier)
-    found = last_in(connection, case.room, case.charter.pilot)
-    if found is None or not found.awaits_gate(policy.signatures_min):
-        return False
-    ring = keyring(entries(connection, case.room.entries_table), case.room.workspace)
-    return fallen(found, case, occasion(case, policy), ring, policy.signatures_min) is None
+def _is_signed_in_time(case: Case, found: Pending | None) -> bool:
+    """Whether all persons have signed in time what the gate has not answered yet: that is no silence.
+
+    Only the gate's own refusal ends it: whether a signature counts is asked when the gate judges.
+    """
+    return found is not None and found.declined is None and found.is_of(case) and _is_in_time(case, found)
+
+
+def _declined(case: Case, found: Pending | None) -> str | None:
+    """Why the gate did not sign what was decided in time; None where nothing was."""
+    return found.declined if found is not None and _is_in_time(case, found) else None
+
+
+def _is_in_time(case: Case, found: Pending) -> bool:
+    signatures_min = read_settings(case.room.workspace).signatures_min.of(case.charter.risk_tier)
+    return found.is_in_time(case, signatures_min)
 
 
 def _verdicts(case: Case) -> dict[str, str]:

@@ -18,8 +18,9 @@ from promotion.line import fates, recorded_line
 from promotion.lineage import amendments
 from promotion.pending import last_pending
 from promotion.policy import read_settings
-from promotion.proposing import said
+from promotion.proposing import proposed, said
 from promotion.recording import recorded
+from promotion.standing import occasion
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
@@ -174,14 +175,27 @@ def _state(case: Case) -> str:
         return f"decided: {word}, by {decision.owner}, {date_time(decision.at)}"
     if lapse := lapses(case.room).get(pilot):
         return lapse.told().removeprefix(f"{pilot}: ")
-    pending = last_pending(case.room, pilot)
-    if pending is not None and pending.proposal.proposal.candidate == case.digest:
-        persons = " and ".join(pending.persons)
-        if pending.declined is not None:
-            declined = f"the gate would not sign what {persons} decided: {pending.declined}"
-            return f"{declined}; it waits for {case.charter.owner} until {date_time(case.charter.deadline)}"
-        return f"{said(pending.decision)} is signed by {persons}, and not by the gate yet"
+    if told := _signed(case):
+        return told
     return f"waits for {case.charter.owner} until {date_time(case.charter.deadline)}; no decision by then is *stop*"
+
+
+def _signed(case: Case) -> str | None:
+    """What persons have signed and whose signature is missing, or what the gate would not sign; None for neither."""
+    settings = read_settings(case.room.workspace)
+    policy = settings.policy(case.charter.risk_tier)
+    until = date_time(case.charter.deadline)
+    waits = proposed(case, occasion(case, policy), policy.signatures_min)
+    if waits is not None:
+        missing = "the gate's signature is missing" if waits.awaits == "gate" else (
+            f"it needs a second signature by {until}, of: {', '.join(waits.others) or 'nobody yet'}"
+        )  # fmt: skip
+        return f"{said(waits.decision)} is signed by {' and '.join(waits.persons)}; {missing}"
+    last = last_pending(case.room, case.charter.pilot)
+    if last is None or last.declined is None or not last.is_of(case):
+        return None
+    declined = f"the gate would not sign what {' and '.join(last.persons)} decided: {last.declined}"
+    return f"{declined}; it waits for {case.charter.owner} until {until}"
 
 
 def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section, ...]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from promotion.checkpoint import read_checkpoint
 from promotion.keyring import keyring, keys_folder, records
 from promotion.nonces import registrations
+from promotion.pending import problems as pending_problems
 from promotion.preflight import verify_report
 from promotion.receipts import receipt_doubts, waiting
 from promotion.state import decisions, open_promotion, promises
@@ -97,6 +98,7 @@ def _examine(
     witnesses: list[Head] = [head for path in chosen for head in _candidate(workspace, path, decided, known, result)]
     _strangers(workspace, decided, result)
     _receipts(workspace, told, known, result)
+    result.problems += [f"{LEDGER}: {problem}" for problem in pending_problems(told, known)]
     reports = reports_folder(workspace)
     for path in (
         sorted(reports.glob("*.json")) if digest is None else [reports / f"{each.name}.json" for each in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,8 @@ from shared.room import Room
 from shared.workspace import Workspace
 
 SECONDS_PER_DAY = 86_400
+# A service signs within seconds, and ops within a working day's hours; what waits longer was forgotten.
+SIGNS_WITHIN = timedelta(hours=4)
 # The check that asks whether the Factory has tried a candidate, and how long ago.
 TRIED = "preflight_signed"
 
@@ -45,10 +48,10 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     An owner's are also those that they may decide in the place of another, who is away, and those that they may sign
     as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may
     decide. `proposed` is what waits for a second signature, or for the gate's, with the command to type, or None; what
-    waits for the gate has come in time, and does not lapse meanwhile. `declined` is why the gate would not sign what
-    they had decided, or None. `due` is one on which a person must act within `remind_days` of configs/gate.yaml.
-    `next` is what has to be done before it can be scaled: the command that has the Factory try it, or None. `warnings`
-    are those that had failed when somebody looked last, None where nobody has: a list does not judge.
+    waits for the gate has come in time, and does not lapse meanwhile. `declined` is what they had decided and the gate
+    would not sign, or None. `due` is one on which a person must act within `remind_days` of configs/gate.yaml. `next`
+    is what has to be done before it can be scaled: the command that has the Factory try it, or None. `warnings` are
+    those that had failed when somebody looked last, None where nobody has: a list does not judge.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     settle(room)
@@ -56,9 +59,10 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     for candidate in undecided(room):
         case = open_case(room, candidate)
         try:
-            entry = _entry(case, settings, owner)
+            _ = case.charter
         except BadInput:
             continue  # a damaged candidate is `promote verify`'s to name
+        entry = _entry(case, settings, owner)
         if entry is not None:
             found.append(entry)
     return sorted(found, key=lambda entry: entry["until"])
@@ -111,11 +115,13 @@ def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
     }
 
 
-def _declined(case: Case) -> str | None:
-    """Why the gate would not sign what was decided on this very candidate; None where it did not say so."""
+def _declined(case: Case) -> dict[str, Any] | None:
+    """What was decided on this very candidate and the gate would not sign; None where there is no such thing."""
     found = last_pending(case.room, case.charter.pilot)
-    ours = found is not None and found.proposal.proposal.candidate == digest_named(case.candidate)
-    return found.declined if found is not None and ours else None
+    if found is None or found.declined is None or not found.is_of(case):
+        return None
+    return {"proposal": found.digest, "word": said(found.decision), "persons": list(found.persons),
+            "reason": found.declined}  # fmt: skip
 
 
 def _next(case: Case, settings: GateSettings) -> str | None:
@@ -129,10 +135,11 @@ def _next(case: Case, settings: GateSettings) -> str | None:
 
 
 def measures(workspace: Workspace) -> dict[str, Any]:
-    """The gate at a glance, for `status`: decisions by word, what waits, lapsed, is waived, and each hand-over."""
+    """The gate at a glance, for `status`: troubles, decisions by word, what waits, lapsed or is waived, hand-overs."""
     room, waits = open_promotion(workspace), waiting(workspace)
     words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
     return {
+        "troubles": _troubles(room, waits),
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waits,
         "lapsed": [lapse.as_json() for lapse in lapses(room).values()],
@@ -140,6 +147,19 @@ def measures(workspace: Workspace) -> dict[str, Any]:
         "waivers": _standing(room),
         "handed_over": [one.as_json() for one in receptions(workspace)],
     }
+
+
+def _troubles(room: Room, waits: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What the gate does not do as it should: sign what persons have signed."""
+    found = []
+    for entry in waits:
+        signed = entry["proposed"]
+        if signed and signed["awaits"] == "gate" and room.now() - parse_rfc3339(signed["at"]) > SIGNS_WITHIN:
+            what = f"{signed['word']} waits for the gate's signature since {signed['at']}"
+            step = f"Sign it, or let a service do so (--watch): {signed['next']}"
+            found.append({"subject": entry["pilot"], "what": what, "next": step,
+                          "told": f"{entry['pilot']}: {what}. {step}"})  # fmt: skip
+    return found
 
 
 def _standing(room: Room) -> list[dict[str, Any]]:

@@ -256,8 +256,9 @@ class Attestation:
         except BadInput as error:
             return [], [f"its proposal cannot be believed: {error.what}"], ""
         made = found.proposal
-        theirs = (made.pilot, made.candidate, made.promise, made.workspace, made.mode, made.verdict)
-        if theirs != (said.pilot, self.candidate, said.promise, said.workspace, said.mode, said.verdict):
+        theirs = (made.pilot, made.candidate, made.promise, made.workspace, made.mode)
+        ours = (said.pilot, self.candidate, said.promise, said.workspace, said.mode)
+        if theirs != ours or not found.stands_under(said.verdict):
             return [], ["its proposal is of another candidate, workspace or verdict"], ""
         if made.decision.model_copy(update={"at": said.decision.at}) != said.decision:
             return [], ["its proposal is of another decision"], ""

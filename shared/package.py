@@ -147,6 +147,7 @@ def distrust(
     if promise is not None:
         if attestation.predicate.tier != package.tier:
             reasons.append(f"{attestation.predicate.tier} risk was attested, and its charter says {package.tier}")
+        reasons += _against_owner(attestation.predicate.decision, promise)
         if max(signatures_min, attestation.predicate.signatures_required) > 1:
             reasons += _against_requester(attestation, keys, promise)
     return reasons + _against_decision(attestation)
@@ -225,6 +226,14 @@ def _read_attestation(folder: Path, reasons: list[str]) -> Attestation | None:
         # What is not signed yet may be anything at all: none of it may stop the sweep of an inbox.
         reasons.append(f"{ATTESTATION}: {error.what if isinstance(error, PilotPlantError) else 'malformed'}")
         return None
+
+
+def _against_owner(decision: Decision, promise: Promise) -> list[str]:
+    """Why it is not the owner's word: it is that of somebody else, and not in the owner's place."""
+    spoken_for = decision.stands_in.owner if decision.stands_in else decision.owner
+    if same_person(spoken_for, promise.charter.owner):
+        return []
+    return [f"{decision.owner} has decided it, and its charter's owner is {promise.charter.owner}"]
 
 
 def _against_requester(attestation: Attestation, trusted: Sequence[PublicKey], promise: Promise) -> list[str]:

@@ -55,6 +55,15 @@ class SignedProposal:
         """When its signer says that it was signed."""
         return parse_rfc3339(self.proposal.decision.at)
 
+    def stands_under(self, verdict: Verdict) -> bool:
+        """Whether it stands where the gate's verdict is this one by now.
+
+        *Scale* depends on the verdict. Whoever revises or stops does so whatever the gate refuses, but not without
+        knowing that an arm may be scaled.
+        """
+        before = self.proposal.verdict
+        return verdict == before or (self.proposal.decision.word != "scale" and verdict != "admit")
+
     def as_json(self) -> dict[str, Any]:
         """The envelope, as the ledger and an attestation carry it."""
         found: dict[str, Any] = self.signed.envelope.to_dict()
@@ -100,7 +109,7 @@ class SignedSecond:
 
 def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
     """The proposal in an envelope's JSON; raises BadInput for anything that is none."""
-    signed = parse(canonical(envelope), PROPOSAL, where=where)
+    signed = _parse(envelope, PROPOSAL, where)
     try:
         proposal = Proposal.model_validate_json(json.dumps(signed.content))
         parse_rfc3339(proposal.decision.at)
@@ -111,10 +120,18 @@ def read_proposal(envelope: Any, *, where: str) -> SignedProposal:
 
 def read_second(envelope: Any, *, where: str) -> SignedSecond:
     """The second signature in an envelope's JSON; raises BadInput for anything that is none."""
-    signed = parse(canonical(envelope), SECOND, where=where)
+    signed = _parse(envelope, SECOND, where)
     try:
         second = SecondSignature.model_validate_json(json.dumps(signed.content))
         parse_rfc3339(second.at)
     except (ValidationError, ValueError) as error:
         raise BadInput("the second signature is damaged", where=where) from error
     return SignedSecond(second, signed)
+
+
+def _parse(envelope: Any, kind: str, where: str) -> Signed:
+    """The statement in an envelope that one person has signed, and nobody else."""
+    signed = parse(canonical(envelope), kind, where=where)
+    if len(signed.envelope.signatures) != 1:
+        raise BadInput(f"the {kind} has {len(signed.envelope.signatures)} signatures", where=where, expected="one")
+    return signed

@@ -11,7 +11,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
 from shared.evidence.model import Symptom
-from shared.evidence.what_showed import AGAIN, JUDGED_BY_PLAN, NOVELTY_P_MIN
+from shared.evidence.what_showed import EXPOSURES_PER_UNIT_MIN, NOVELTY_P_MIN, PLAN_SINCE
 from shared.finding import Finding
 
 
@@ -27,12 +27,12 @@ class NoveltyRule(Rule):
     """
 
     p_min: float = Field(default=NOVELTY_P_MIN, gt=0, le=NOVELTY_P_MIN)
-    exposures_per_unit_min: float = Field(default=AGAIN, ge=1)
+    exposures_per_unit_min: float = Field(default=EXPOSURES_PER_UNIT_MIN, ge=1)
 
 
 def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
     units = sum(arm.units for arm in case.evidence.arms)
-    least = max(rule.exposures_per_unit_min, AGAIN if case.promise.rules >= JUDGED_BY_PLAN else 0.0)
+    least = max(rule.exposures_per_unit_min, EXPOSURES_PER_UNIT_MIN if case.promise.rules >= PLAN_SINCE else 0.0)
     threshold = {"p_min": rule.p_min, "exposures_per_unit_min": least}
     if not units:
         yield finding("unevaluable", "nobody was exposed", threshold=threshold, remedy="record exposures")

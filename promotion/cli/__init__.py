@@ -1,6 +1,10 @@
 """The gate's commands: each parses, calls one function and prints."""
 
-from promotion.cli import trusting, waiting, checking, deciding, recalling, verifying  # isort: skip - as --help lists them
+# In the order in which `--help` lists them.
+# isort: off
+from promotion.cli import trusting, waiting, checking, deciding, countersigning, recalling, verifying
+
+# isort: on
 from promotion.cli.group import app
 
-__all__ = ["app", "checking", "deciding", "recalling", "trusting", "verifying", "waiting"]
+__all__ = ["app", "checking", "countersigning", "deciding", "recalling", "trusting", "verifying", "waiting"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -84,83 +82,6 @@ def decide(
         raise typer.Exit(Undecided.exit_code)
     _tell_decided(name, done, as_json=as_json)
     return done
-
-
-@app.command()
-def countersign(
-    context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(help="A pilot's name, or a candidate's digest; all that wait if left out.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped, and sign what comes.")] = False,
-    every: Annotated[int, typer.Option(help="With --watch: seconds between two looks.", min=1, max=3600)] = 10,
-    as_json: Json = False,
-) -> Any:
-    """Sign as the gate what everybody else has signed, after judging it once more; it is carried out at once.
-
-    It needs the passphrase of the gate's key, from PILOTPLANT_GATE_PASSPHRASE or asked for: it is for ops, or for a
-    service that runs --watch. Exit code 3 where the gate declines to sign something, 4 where it cannot say yet.
-    """
-    from promotion.correction import countersign_clock
-    from promotion.countersigning import countersign as sign
-    from shared.errors import BadInput, Refused
-    from shared.keys import GATE
-
-    here = session(context)
-    workspace = here.workspace()
-    if watch and (as_json or name):
-        raise BadInput("--watch signs whatever comes, and goes on", remedy="leave --json and the pilot's name away")
-    secret = passphrase(workspace, GATE)
-    corrected = countersign_clock(workspace, here.ends(workspace)[0], secret)
-    if corrected:
-        progress(f"The clock is corrected: time goes on from {corrected.correction.at}.")
-    progress("Judging once more what waits for the gate's signature …")
-    found = sign(workspace, secret, name)
-    emit(as_json, {"countersigned": [one.as_json() for one in found]},
-         *(_countersigned(found) or ["Nothing waits for the gate's signature."]))  # fmt: skip
-    if watch:
-        progress(f"Looking again every {every} s; stop it with Ctrl-C.")
-        _watch(lambda: sign(workspace, secret), every)
-    codes = [Refused.exit_code if one.declined else Undecided.exit_code for one in found if not one.decided]
-    if codes:
-        raise typer.Exit(min(codes))
-    return found
-
-
-def _watch(look: Callable[[], Sequence[Any]], every_s: int) -> None:
-    """Goes on until the process is stopped; says what is new, and a trouble once while it lasts."""
-    from shared.errors import PilotPlantError
-
-    before: list[str] = []
-    while True:
-        time.sleep(every_s)
-        try:
-            lines = _countersigned(look())
-        except PilotPlantError as error:
-            lines = [str(error)]
-        for line in lines:
-            if line not in before:
-                emit(False, {}, line)
-        before = lines
-
-
-def _countersigned(found: Sequence[Any]) -> list[str]:
-    """What became of each decision that waited for the gate."""
-    from promotion.proposing import said
-
-    lines = []
-    for one in found:
-        word, persons = f"{one.pilot}: {said(one.decision)}", " and ".join(one.persons)
-        if one.declined:
-            lines.append(f"{word} is not signed: {one.declined}. {persons} may decide anew.")
-        elif one.unsure:
-            lines.append(f"{word} waits: the gate cannot say now: {one.unsure}")
-        elif one.decided.repeated:
-            lines.append(f"{word} was decided before, at {date_time(one.decision.at)}; nothing new was signed.")
-        else:
-            handed = f" Handed over as release {one.decision.release}." if one.decision.release else ""
-            lines.append(f"{word}, signed by {persons} and the gate.{handed}")
-    return lines
 
 
 @app.command()

@@ -41,7 +41,11 @@ GISTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "proposed": lambda body: f"signed by a person, not yet by the gate; candidate {body['candidate'][:19]}…",
     "seconded": lambda body: f"signed by a second person; proposal {body['proposal'][:19]}…",
     "declined": lambda body: f"the gate would not sign it: {body['reason']}",
-    "lapsed": lambda body: f"{body['owner']} did not decide before {when(body['deadline'])}, which is *stop*",
+    "lapsed": lambda body: (
+        f"{body['owner']} did not decide before {when(body['deadline'])}, which is *stop*"
+        if "declined" not in body
+        else f"the gate did not sign what was decided before {when(body['deadline'])}, which is *stop*"
+    ),
     "looked": lambda body: f"{body['what']} by {body['by'] or 'somebody'}; candidate {body['candidate'][:19]}…",
     "reminding": _reminding,
     "reminded": _reminding,

@@ -102,7 +102,10 @@ def correct_clock(
     reason: Annotated[str | None, typer.Option(help="Why the clock was wrong; said by the first who signs.")] = None,
     as_json: Json = False,
 ) -> Any:
-    """Sign that this machine's clock ran ahead and is right now: with a second person's signature the rooms go on."""
+    """Sign that this machine's clock ran ahead and is right now.
+
+    With a second person's signature, and the gate's (`promote countersign`), the rooms go on.
+    """
     from promotion.correction import correct
     from shared.keys import GATE, passphrase_variable
 
@@ -116,9 +119,7 @@ def correct_clock(
     said = done.correction
     emit(
         as_json,
-        {"schema_version": 1, "state": done.state, "at": said.at, "reason": said.reason, "persons": list(done.persons),
-         "ledgers": {name: head.model_dump() for name, head in said.ledgers.items()}, "not_covered": unread,
-         "file": str(done.file), "repeated": done.repeated},
+        {"schema_version": 1, **done.as_json(), "not_covered": unread},
         f"The clock is corrected: time goes on from {said.at}." if done.state == "signed"
         else f"{'It was signed' if done.repeated else 'Signed'} by {' and '.join(done.persons)}. "
         + ("The gate has to sign." if done.state == "agreed" else "A second person has to sign."),

@@ -55,7 +55,8 @@ def queue(
         else "Nothing waits for a decision.",
         *(line for one in found if one["proposed"] for line in proposal_text(one["pilot"], one["proposed"])),
         *(
-            f"{one['pilot']}: the gate would not sign what was decided: {one['declined']}. Decide anew."
+            f"{one['pilot']}: the gate would not sign {one['declined']['word']}: {one['declined']['reason']}."
+            " Decide anew."
             for one in found
             if one["declined"]
         ),

@@ -19,16 +19,16 @@ NOVELTY_P_MIN = 0.01
 IMPROBABLE_TIMES = 10
 # From these rules on arms are judged by what was planned of them, one unit by the noise without it, and what wears off
 # only where units met it again.
-JUDGED_BY_PLAN = 3
+PLAN_SINCE = 3
 # From so many exposures per unit on, units met it again and again (half of them at least saw it twice).
-AGAIN = 1.5
+EXPOSURES_PER_UNIT_MIN = 1.5
 
 
 def novelty(seen: Seen) -> Iterator[Symptom]:
     """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
     cells, said = seen.summary.tenure, False
     units = sum(seen.summary.units.values())
-    if seen.rules >= JUDGED_BY_PLAN and units and seen.summary.exposures < AGAIN * units:
+    if seen.rules >= PLAN_SINCE and units and seen.summary.exposures < EXPOSURES_PER_UNIT_MIN * units:
         reason = f"{seen.summary.exposures / units:.1f} exposures per unit: what is seen once does not wear off"
         yield Symptom(check="novelty", state="good", reason=reason)
         return
@@ -91,9 +91,7 @@ def in_its_domain(seen: Seen) -> Iterator[Symptom]:
     """Whether the arms are even enough, or the smaller one large enough, for its test to keep its error rate."""
     check, outside_of = "test_domain", [effect for effect in seen.effects if _outside(seen, effect)]
     for effect in outside_of:
-        told = (
-            {} if seen.rules < JUDGED_BY_PLAN else {"measured": _rests_on(seen, effect), "threshold": CONTRIBUTORS_MIN}
-        )
+        told = {} if seen.rules < PLAN_SINCE else {"measured": _rests_on(seen, effect), "threshold": CONTRIBUTORS_MIN}
         yield Symptom(
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
             reason=f"one arm is much smaller, and few of its units have any {effect.metric}: a test at "
@@ -200,7 +198,7 @@ def _moved(seen: Seen, effect: Effect, by: float) -> float:
 
     Since rules 3 those of the noise of all other units: an extreme one inflates its own arm's, and would hide in it.
     """
-    if seen.rules < JUDGED_BY_PLAN:
+    if seen.rules < PLAN_SINCE:
         se = effect.plain[1] if effect.plain else effect.se or math.nan
         return abs(by) / se if se > 0 else math.nan
     column = value_of(effect.metric)
@@ -236,7 +234,7 @@ def _outside(seen: Seen, effect: Effect) -> bool:
     if effect.estimate is None or metric.divided or metric.kind == "quantile" or seen.charter.cluster:
         return False
     planned = [seen.planned[name] for name in _pair(seen, effect)]
-    allowance = ALLOWANCE if seen.rules >= JUDGED_BY_PLAN and not is_uneven(planned) else 1.0
+    allowance = ALLOWANCE if seen.rules >= PLAN_SINCE and not is_uneven(planned) else 1.0
     n, mean, m2, least = _moments(seen, effect)
     return bool(outside(n, mean, m2, least, allowance=allowance))
 

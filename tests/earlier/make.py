@@ -8,6 +8,7 @@ An archive is never made anew: it holds what *that* build wrote. A later build t
 beside the others, under its version and a word for what came after it.
 
 - `0.1.0-before-nonces`: by version 0.1.0, the last build in which the arms follow from the pilot's name alone.
+- `0.1.0-before-rules-3`: by version 0.1.0, the last build under rules 2, in which `data_quality` counts rows.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ DECIDED = END + timedelta(hours=3)
 RUN = END + timedelta(hours=9, minutes=1)
 PACKED = END + timedelta(hours=12)
 MONTHS = "2026-12-31"
+SMALL = "    promise_reasonable: {units_min: 20}\n    randomised: {level: warn}\n"
 HOUSEHOLD = """\
       - name: household
         logicalType: string
@@ -142,6 +144,8 @@ def _open_house(hand: Hand) -> None:
     (configs / "people.yaml").write_text(PEOPLE)
     _replace(configs / "contracts" / "customers.odcs.yaml", "      - name: recency\n", HOUSEHOLD)
     _replace(configs / "factory.yaml", "holdout_frac: 0\n", "holdout_frac: 0.1\n")
+    # The archives stay small: pilots of 60 units, one of them with arms from elsewhere.
+    _replace(configs / "gate.yaml", "  standard:\n", f"  standard:\n{SMALL}")
     hand.say(LAUNCH, "factory", "load", "customers", customers(hand.folder / "files" / "customers.csv"))
     hand.say(LAUNCH, "factory", "publish")
     for name in ("gate", OWNER, WARDEN):
@@ -149,9 +153,18 @@ def _open_house(hand: Hand) -> None:
         hand.say(LAUNCH, "factory", "trust", name)
     hand.say(LAUNCH, "factory", "enrol")
     hand.say(LAUNCH, "promote", "enrol", "factory")
-    for name, pilot in PILOTS.items():
+    for number, (name, pilot) in enumerate(PILOTS.items()):
         hand.say(LAUNCH, "lab", "new", name, "--owner", OWNER, "--requester", REQUESTER)
         write_charter(hand.root / "pilots" / name / "charter.yaml", pilot)
+        _own_words(hand.root / "pilots" / name, number)
+
+
+def _own_words(folder: Path, number: int) -> None:
+    """No pilot is a further attempt at another's idea: each has its own message, and its own audience of all."""
+    message = folder / "message.txt.j2"
+    message.write_text(f"{message.read_text()}Offer {number}.\n")
+    audience = folder / "audience.sql"
+    audience.write_text(f"{audience.read_text().rstrip().rstrip(';')} AND history <> -{number + 1}\n")
 
 
 def _launch(hand: Hand) -> dict[str, dict[str, str]]:

@@ -69,6 +69,7 @@ COMMANDS: dict[str, list[str]] = {
     "promote check": [PILOT],
     "promote checks": [],
     "promote decide": [PILOT, "stop", "--as", OWNER, "--reason", "nothing in it", "--insight", "letters do it"],
+    "promote countersign": [],
     "promote waive": [
         PILOT,
         "sample_planned",

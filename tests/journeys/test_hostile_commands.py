@@ -20,8 +20,9 @@ from tests.lab_makers import OWNER, PILOT, fingerprint, stage_copy
 IN_CI, IN_PROOF = range(300), range(300, 5_000)
 # Several cases in one test: a test of its own for each would cost more than the case.
 TOGETHER = 25
-# Long work of other processes, which have tests of their own.
+# What takes long, or goes on until it is stopped, has tests of its own.
 LEFT_OUT = {("demo",), ("factory", "up")}
+OPTIONS_LEFT_OUT = {"help", "as_json", "watch"}
 CODES = {0, 1, 2, 3, 4}
 WORDS = (
     "", " ", "-", "--", "-1", "0", "1e999", "nan", "NaN", "inf", "99999999999999999999", "1_000", "0x10", "true",
@@ -87,7 +88,7 @@ def case(number: int, files: list[str], folder: Path) -> list[str]:
     said: list[str] = []
     for parameter in command.params:
         named = parameter.param_type_name == "option"
-        if named and (parameter.name in {"help", "as_json"} or not (parameter.required or rng.random() < 0.3)):
+        if named and (parameter.name in OPTIONS_LEFT_OUT or not (parameter.required or rng.random() < 0.3)):
             continue
         if named and parameter.is_flag:
             said.append(rng.choice(parameter.opts))

@@ -113,7 +113,7 @@ def test_the_preview_of_a_first_signature_is_a_proposal(stage):
     stage.submit(charter={"risk_tier": "high"})
     before = files(stage.workspace)
     shown = ask(stage)
-    assert (shown.proposed, shown.repeated, shown.steps) == (True, False, ())
+    assert (shown.awaits, shown.repeated, shown.steps) == ("person", False, ())
     assert files(stage.workspace) == before
     assert isinstance(stage.decide("scale"), Proposed)
     assert ask(stage).repeated

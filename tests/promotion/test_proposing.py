@@ -153,7 +153,7 @@ def _no_longer_entitled(stage):
     ("happens", "said"),
     [
         (_other_candidate, "it was made for another candidate"),
-        (_revoked_key, f"the key with which {OWNER} signed it no longer counts"),
+        (_revoked_key, f"the key with which {OWNER} signed it does not count"),
         (_no_longer_entitled, f"{OWNER} may decide low risk, this is high"),
     ],
 )

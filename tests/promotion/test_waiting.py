@@ -21,7 +21,7 @@ def test_a_candidate_waits_for_its_owner_until_its_deadline(stage):
     assert found == {
         "pilot": "spring-email", "candidate": candidate.digest, "owner": OWNER, "deciders": [OWNER],
         "until": "2026-02-01T00:00:00Z", "days_left": 11.7, "due": False, "next": None, "proposed": None,
-        "warnings": None,
+        "declined": None, "warnings": None,
     }  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_what_was_decided_waits_no_more(stage):
     stage.decide("stop")
     assert waiting(stage.workspace) == []
     assert measures(stage.workspace) == {
+        "troubles": [],
         "decisions": {"scale": 0, "revise": 0, "stop": 1},
         "waiting": [],
         "lapsed": [],
@@ -93,6 +94,7 @@ def test_what_a_cut_off_submission_has_left_is_no_candidate(stage):
 
 def test_an_empty_intake_waits_for_nobody(stage):
     assert measures(stage.workspace) == {
+        "troubles": [],
         "decisions": {"scale": 0, "revise": 0, "stop": 0},
         "waiting": [],
         "lapsed": [],
