@@ -73,7 +73,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, heads=_heads, line=_line, ends=_ends)
+    context.obj = Session(workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight)
 
 
 @app.command()
@@ -82,15 +82,24 @@ def init(
     rehearsal: Annotated[bool, typer.Option("--rehearsal", help="A workspace to practise in, for ever.")] = False,
     as_json: Json = False,
 ) -> Any:
-    """Make a workspace."""
+    """Make a workspace; a rehearsal has the keys of all who sign in it from the start."""
+    from pilotplant.rehearsal import make_keys
     from shared.clock import rfc3339
     from shared.workspace import create
 
     made, fresh = create(folder, "rehearsal" if rehearsal else "live")
+    keys = make_keys(made) if rehearsal else ()
     emit(
         as_json,
-        {"workspace": str(made.root), "mode": made.mode, "created": rfc3339(made.created), "repeated": not fresh},
+        {
+            "workspace": str(made.root),
+            "mode": made.mode,
+            "created": rfc3339(made.created),
+            "repeated": not fresh,
+            "keys": list(keys),
+        },
         f"{'Made' if fresh else 'There is already'} a {made.mode} workspace: {folder}",
+        *([f"Keys are made and trusted for {', '.join(keys)}; nothing they sign counts elsewhere."] if keys else []),
         "Say who is who in configs/people.yaml, then bring customers in:",
         *(f"  {NAME} --workspace {shlex.quote(str(folder))} {step}" for step in FIRST_STEPS),
     )
@@ -305,6 +314,12 @@ def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
     from pilotplant.crossing import ends
 
     return ends(workspace)
+
+
+def _preflight(workspace: Workspace, name: str) -> Any:
+    from factory.preflight.report import preflight
+
+    return preflight(workspace, name)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from promotion.keyring import ENROLLED, Keyring, keyring, keys_folder, lay_out
 from promotion.receipts import sign_outstanding
@@ -44,16 +45,18 @@ def enrol(
     passphrase: str | None = None,
     public: Path | None = None,
     rotate: bool = False,
+    undated: bool = False,
 ) -> Enrolled:
     """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
 
-    With `rotate` the new key takes the place of the enrolled one, which ends at that moment. The Factory makes its key
+    With `rotate` the new key takes the place of the enrolled one, which ends at that moment. `undated` is for the first
+    key of a name in a rehearsal, and has it count whatever the clock is set to. The Factory makes its key
     itself; the gate takes the public record that the Factory has laid out, or `public`. Raises BadInput for somebody
     who is not in people.yaml, Refused where another key is enrolled for the name and `rotate` is not said.
     """
     room = open_promotion(workspace)
     store = KeyStore(workspace, passphrase)
-    done = _enrol(room, name, store, public, rotate=rotate)
+    done = _enrol(room, name, store, public, rotate=rotate, undated=undated and workspace.mode == "rehearsal")
     if name == GATE:
         with suppress(PilotPlantError):  # its private half may be elsewhere, or not open: then receipts go on waiting
             signer = store.signer(GATE)
@@ -62,7 +65,7 @@ def enrol(
     return done
 
 
-def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotate: bool) -> Enrolled:
+def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotate: bool, undated: bool) -> Enrolled:
     workspace = room.workspace
     role = _ROLES.get(name, "owner")
     if role == "factory":
@@ -87,7 +90,7 @@ def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotat
         _finish(store, before)
         key = given or before
     _require_the_same(workspace, name, held, key)
-    return _enrolled(room, key, repeated=before is not None)
+    return _enrolled(room, key, repeated=before is not None, undated=undated)
 
 
 def find_key(workspace: Workspace, name: str) -> PublicKey | None:
@@ -169,17 +172,19 @@ def _require_the_same(workspace: Workspace, name: str, held: tuple[PublicKey, ..
         )
 
 
-def _enrolled(room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None) -> Enrolled:
+def _enrolled(
+    room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None, undated: bool = False
+) -> Enrolled:
     ring = keyring(room.entries(), room.workspace)
     if ring.current(key.name) is None:
-        _write(room, key, {})
+        _write(room, key, {"undated": True} if undated else {})
         ring = keyring(room.entries(), room.workspace)
     lay_out(room.workspace, Keyring({key.name: ring.keys[key.name]}, {}))
     current = ring.keys[key.name][-1]
     return Enrolled(current, keys_folder(room.workspace) / f"{key.name}.yaml", repeated, replaces)
 
 
-def _write(room: Room, key: PublicKey, more: dict[str, str]) -> None:
+def _write(room: Room, key: PublicKey, more: dict[str, Any]) -> None:
     with room.transaction() as connection:
         known = keyring(ledger.entries(connection, room.entries_table), room.workspace)
         if any(one.key_id == key.key_id for one in known.every()):

@@ -77,9 +77,11 @@ def records(ring: Keyring, name: str) -> dict[str, PublicKey]:
 def _enrol(ring: Keyring, entry: Entry, mode: Mode) -> None:
     body, name = entry.body, entry.subject
     role: Role = body["role"]
-    key = PublicKey(name=name, role=role, mode=mode, key_id=body["key_id"], public=body["public"], valid_from=entry.at)
     parse_rfc3339(entry.at)
     *ended, last = ring.keys.get(name, (None,))
+    # The clock of a rehearsal may be set to before its first keys were made.
+    since = None if mode == "rehearsal" and last is None and body.get("undated") is True else entry.at
+    key = PublicKey(name=name, role=role, mode=mode, key_id=body["key_id"], public=body["public"], valid_from=since)
     # A key ends at the very moment from which the next one counts.
     before = () if last is None else (*ended, last.model_copy(update={"ends": entry.at}))
     ring.keys[name] = (*(one for one in before if one is not None), key)

@@ -54,6 +54,7 @@ class Session:
             checkpoints, for it opens no other room's database.
         line: asks the gate what a charter would continue; nothing is deposited.
         ends: the last entries of all three ledgers in the same way, for a correction of the clock.
+        preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
     """
 
     folder: Path | None
@@ -61,6 +62,7 @@ class Session:
     heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
     line: Callable[..., Any] | None = None
     ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
+    preflight: Callable[[Workspace, str], Any] = lambda *_: None
 
     def workspace(self, *, everything: bool = False) -> Workspace:
         """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.

@@ -229,12 +229,6 @@ def _prepare(stage: Stage, start: datetime) -> None:
     )
     stage.run("factory", "load", "customers", stage.inputs / "customers.csv")
     stage.run("factory", "publish")
-    stage.say("Gate, owner and Factory get keys, and each is told whom to trust.")
-    for name in ("gate", OWNER):
-        stage.run("promote", "enrol", name)
-        stage.run("factory", "trust", name)
-    stage.run("factory", "enrol")
-    stage.run("promote", "enrol", "factory")
 
 
 def _configure(configs: Path, *, synthetic: bool) -> None:

@@ -52,6 +52,7 @@ COMMANDS: dict[str, list[str]] = {
     "lab sql": [PILOT, "SELECT count(*) FROM exposures"],
     "lab end": [PILOT, "--reason", "the printer broke"],
     "lab analyse": [PILOT],
+    "lab finish": [PILOT],
     "lab submit": [PILOT],
     "lab list": [],
     "lab remind": [],
