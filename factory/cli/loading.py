@@ -15,6 +15,7 @@ from shared.errors import Refused, Undecided
 
 if TYPE_CHECKING:
     from factory.load import LoadResult
+    from shared.contracts import Column
 
 Table = Annotated[str, typer.Argument(help="A table with a contract in configs/contracts.", metavar="TABLE")]
 File = Annotated[
@@ -22,6 +23,41 @@ File = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Out = Annotated[Path, typer.Option(help="The file to write, .csv or .parquet.")]
+
+
+@app.command()
+def contract(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the table is to be called.", metavar="TABLE")],
+    file: File,
+    replace: Annotated[bool, typer.Option("--replace", help="Put the draft in the place of the contract.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Draft a table's contract from a file of it; every doubt is marked for a person."""
+    from factory.contract_drafts import draft_contract
+
+    progress(f"Reading {file} to see what its columns hold …")
+    done = draft_contract(session(context).workspace(), name, file, replace_=replace)
+    rows = [(column.name, column.physical or "", _kind(column), column.classification, done.seen[column.name])
+            for column in done.columns]  # fmt: skip
+    doubts = [(column, told) for column, each in done.doubts.items() for told in each]
+    emit(
+        as_json,
+        {"table": name, "file": str(done.file), "rows": done.rows, "key": list(done.key),
+         "columns": [{"name": c.name, "physical_name": c.physical, "type": c.type, "format": c.format,
+                      "required": c.required, "classification": c.classification} for c in done.columns],
+         "doubts": [{"column": column or None, "doubt": told} for column, told in doubts]},
+        table("column", "in the file", "type", "the Lab sees", "seen", rows=rows),
+        f"Rows are told apart by {' and '.join(done.key)}." if done.key else "Nothing tells the rows apart.",
+        *(f"DOUBT {column}: {told}" if column else f"DOUBT: {told}" for column, told in doubts),
+        f"Draft: {done.file}",
+        f"Look at it, above all at each DOUBT; then: pilotplant factory load {name} {file}",
+    )  # fmt: skip
+    return done
+
+
+def _kind(column: Column) -> str:
+    return f"{column.type} ({column.format})" if column.format else column.type
 
 
 @app.command()

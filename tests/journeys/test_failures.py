@@ -88,6 +88,7 @@ COMMANDS: dict[str, list[str]] = {
     "promote checkpoint": ["--out", "{tmp}/checkpoint.json"],
     "promote export": [PILOT, "--out", "{tmp}/export"],
     "promote verify": [],
+    "factory contract": ["people", "{tmp}/customers.csv"],
     "factory load": ["customers", "{tmp}/customers.csv"],
     "factory drop": ["customers"],
     "factory tables": [],
