@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from lab.population import Population, population_of
 from lab.state import read_settings
 from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric, read_metrics
@@ -58,6 +59,7 @@ class Brief(BaseModel):
         weeks: how long the pilot runs.
         units_per_arm: how many units each arm needs.
         media: what is spent on media, in the Lab's currency.
+        population: the snapshot's table that units are drawn from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class Brief(BaseModel):
     weeks: int | None = Field(default=None, ge=1, le=WEEKS_MAX)
     units_per_arm: int | None = Field(default=None, ge=2)
     media: Annotated[Amount, Field(ge=0)] | None = None
+    population: str | None = None
 
 
 class Starter(BaseModel):
@@ -81,6 +84,7 @@ class Starter(BaseModel):
     Attributes:
         title: what it compares, for people who choose.
         minimum_effect: None for the metric's own default.
+        requires: columns of the table of units without which it says nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +98,7 @@ class Starter(BaseModel):
     units_per_arm: int
     weeks: int
     media: Amount
+    requires: tuple[str, ...] = ()
 
 
 def brief(**said: Any) -> Brief:
@@ -139,7 +144,23 @@ def filled(workspace: Workspace, given: Brief) -> Brief:
         weeks=given.weeks or said.weeks,
         units_per_arm=given.units_per_arm or said.units_per_arm,
         media=said.media if given.media is None else given.media,
+        population=_population(workspace, given, said).table,
     )
+
+
+def _population(workspace: Workspace, given: Brief, said: Starter) -> Population:
+    """The table that units are drawn from; raises BadInput where the template needs columns that it does not have."""
+    found = population_of(workspace, given.population)
+    missing = [name for name in said.requires if not found.has(name)]
+    if missing:
+        raise BadInput(
+            f"the template {given.template} reads `{', '.join(missing)}`, and table `{found.table}` has no such column",
+            where="--template",
+            expected="a template that fits the team's tables: "
+            + ", ".join(t for t in TEMPLATES if t != given.template),
+            remedy="choose another template, or another table with --population",
+        )
+    return found
 
 
 def smallest_effect(metric: Metric) -> float:
@@ -156,8 +177,13 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
     guardrails = _guardrails(catalogue, str(full.metric))
     minimum_effect = full.minimum_effect or math.nan
     taken = {full.metric, *(rail for rail, _ in guardrails)}
+    population = population_of(workspace, full.population)
     return {
-        **full.model_dump(exclude={"believe", "minimum_effect"}),
+        **full.model_dump(exclude={"believe", "minimum_effect", "population"}),
+        "population": population,
+        # What may tell more of a unit; an effect is not made clearer by what it is paid for.
+        "numbers": population.of_type("number", "integer"),
+        "texts": population.of_type("string"),
         "pilot": name,
         "we_believe": full.believe,
         "minimum_effect": plain_number(minimum_effect),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from lab.likeness import similar_pilots
 from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
+from lab.population import Population, population_of
 from lab.state import open_lab
 from shared.bounds import evidence_days_max
 from shared.charter import NAME_PATTERN, Charter
@@ -76,13 +76,25 @@ def new(workspace: Workspace, name: str, given: Brief | None = None) -> Path:
     full = filled(workspace, given or Brief())
     text = charter_text(workspace, name, full)
     with scratch_in(workspace.pilots) as scratch, resources.as_file(resources.files("lab")) as package:
-        shutil.copytree(
-            package / "templates" / full.template, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*OWN)
-        )
+        _write_files(package / "templates" / full.template, scratch, population_of(workspace, full.population))
         (scratch / "charter.yaml").write_text(text, encoding="utf-8")
         read_yaml(scratch / "charter.yaml", Charter)
         settle(scratch, folder)
     return folder / "charter.yaml"
+
+
+def _write_files(template: Path, folder: Path, population: Population) -> None:
+    """A template's files, for the team's own table; its signs are others than those of a message's own template."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - SQL and plain text, not HTML
+        undefined=StrictUndefined, keep_trailing_newline=True, variable_start_string="[[", variable_end_string="]]",
+        block_start_string="[%", block_end_string="%]", comment_start_string="[#", comment_end_string="#]",
+    )  # fmt: skip
+    for path in sorted(template.iterdir()):
+        if path.name not in OWN:
+            text = environment.from_string(path.read_text(encoding="utf-8")).render(population=population)
+            (folder / path.name).write_text(text, encoding="utf-8")
 
 
 def charter_text(workspace: Workspace, name: str, full: Brief) -> str:

@@ -32,6 +32,9 @@ def new(
     weeks: Annotated[int | None, typer.Option(help="How long it runs, in whole weeks.")] = None,
     units_per_arm: Annotated[int | None, typer.Option(help="How many units each arm needs.")] = None,
     media: Annotated[str | None, typer.Option(help="What is spent on media, like 500.00.")] = None,
+    population: Annotated[
+        str | None, typer.Option(help="The snapshot's table of customers, where it has several.")
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Who will decide; a person of configs/people.yaml.")] = None,
     requester: Annotated[str | None, typer.Option(help="Who asks; a person of configs/people.yaml.")] = None,
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, even on a terminal.")] = False,
@@ -46,6 +49,7 @@ def new(
     given = brief(
         template=template, because=because, believe=believe, will=will, metric=metric, minimum_effect=minimum_effect,
         weeks=weeks, units_per_arm=units_per_arm, media=media, owner=owner, requester=requester,
+        population=population,
     )  # fmt: skip
     if sys.stdin.isatty() and not (no_input or as_json):
         given = asked(workspace, name, given)

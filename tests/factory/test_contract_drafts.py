@@ -6,10 +6,10 @@ import json
 
 import duckdb
 import pytest
-from factory.snapshots import publish
 
 from factory.contract_drafts import draft_contract
 from factory.load import load
+from factory.snapshots import publish
 from pilotplant.app import _exit_code
 from shared.contracts import load_new_contract
 from shared.errors import BadInput

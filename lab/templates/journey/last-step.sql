@@ -1,4 +1,4 @@
 -- Who is at the last step today: one SELECT that returns `unit`.
-SELECT customer_id AS unit
-FROM customers
+SELECT [[ population.key ]] AS unit
+FROM [[ population.table ]]
 WHERE recency = 6
