@@ -45,7 +45,9 @@ def _of_intake(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     whoever came after the enrolment had ended, or whatever happened after the time box: they take no part.
     """
     evidence = case.evidence
-    apart = {IN_TWO_ARMS, NOT_ASSIGNED, EARLY, AFTER_ENROLMENT}
+    apart = {IN_TWO_ARMS, NOT_ASSIGNED, EARLY}
+    if case.charter.time_box.enrol_until is not None:
+        apart.add(AFTER_ENROLMENT)
     if case.charter.time_box.record_until is not None:
         apart.add(AFTER_THE_END)
     held = {r: n for r, n in evidence.health.conflicts.items() if r not in apart}

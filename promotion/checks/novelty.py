@@ -11,7 +11,7 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
 from shared.evidence.model import Symptom
-from shared.evidence.what_showed import EXPOSURES_PER_UNIT_MIN, NOVELTY_P_MIN, PLAN_SINCE
+from shared.evidence.what_showed import EXPOSURES_PER_UNIT_MIN, NOVELTY_P_MIN, PLAN_SINCE, exposures_per_unit
 from shared.finding import Finding
 
 
@@ -21,9 +21,10 @@ class NoveltyRule(Rule):
     Attributes:
         p_min: how improbable it must be that the effect is the same in the second quarter of the time box as in the
             first; that of the health report, as no gate publishes one.
-        exposures_per_unit_min: from how many on units were exposed again and again. The effect of a single mail dies
-            away by its nature, and is no novelty that wears off: half of the units at least saw it twice. Of a promise
-            under rules 3 or later it is never asked of fewer than 1.5 exposures per unit.
+        exposures_per_unit_min: from how many on units were exposed again and again, in the arm with most of them. The
+            effect of a single mail dies away by its nature, and is no novelty that wears off: half of the units at
+            least saw it twice. Of a promise under rules 3 or later it is never asked of fewer than 1.5 exposures per
+            unit.
     """
 
     p_min: float = Field(default=NOVELTY_P_MIN, gt=0, le=NOVELTY_P_MIN)
@@ -31,13 +32,16 @@ class NoveltyRule(Rule):
 
 
 def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
-    units = sum(arm.units for arm in case.evidence.arms)
+    units = {arm.arm: arm.units for arm in case.evidence.arms}
+    if case.promise.rules >= PLAN_SINCE:
+        often = exposures_per_unit(case.placement.exposures, units)
+    else:  # promises of before keep the average over all arms
+        often = exposures_per_unit({"": case.evidence.exposures}, {"": sum(units.values())})
     least = max(rule.exposures_per_unit_min, EXPOSURES_PER_UNIT_MIN if case.promise.rules >= PLAN_SINCE else 0.0)
     threshold = {"p_min": rule.p_min, "exposures_per_unit_min": least}
-    if not units:
+    if often is None:
         yield finding("unevaluable", "nobody was exposed", threshold=threshold, remedy="record exposures")
         return
-    often = case.evidence.exposures / units
     if often < least:
         yield finding(
             "passed",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 import duckdb
+import numpy as np
+from scipy.stats import chi2_contingency
 
 from shared.clock import rfc3339
 from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE
@@ -16,7 +19,9 @@ from shared.metrics import Metric
 from shared.sql import identifier, json_path, literal
 
 # Whom the pilot leaves alone is no loss of it.
-NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE, AFTER_ENROLMENT)
+NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE)
+# As improbable as arms of the wrong size (Fabijan et al. 2019).
+LATER_P_MIN = 0.001
 CROSSED = (IN_TWO_ARMS, NOT_ASSIGNED)
 SEEN_TWICE = "units seen in two arms"
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"}
@@ -35,6 +40,8 @@ def attribute(connection: duckdb.DuckDBPyConnection, question: Question, scope: 
     left = "SELECT count(*) FROM (SELECT unit FROM held UNION ALL SELECT unit FROM left_out)"
     tidy = question.cluster is None and not question.everything and not number(connection, left)
     connection.execute(_AS_COUNTED if tidy else _attributed(question, scope))
+    if not _is_later_uneven(connection):
+        connection.execute("DELETE FROM held WHERE later")
     connection.execute(_lost(scope))
 
 
@@ -59,7 +66,8 @@ def unattributed_sql(connection: duckdb.DuckDBPyConnection, question: Question, 
     read = [*_read_columns(connection, question.metrics)]
     values = "".join(f", {value} AS {identifier(name)}" for name, value in _values(connection, read))
     return (
-        f"SELECT 1 AS one{values} FROM held h WHERE kind = 'outcomes' AND unit IS NULL AND {_said('h', scope)} IS NULL"
+        f"SELECT 1 AS one{values} FROM held h WHERE kind = 'outcomes' AND NOT later AND unit IS NULL "
+        f"AND {_said('h', scope)} IS NULL"
     )
 
 
@@ -73,7 +81,7 @@ def unread_sql(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metr
         counts.append(f"count_if({gaps or 'false'})")
     return (
         f"SELECT a.arm, {', '.join(counts)} FROM held h JOIN attributed a USING (unit) WHERE kind = 'outcomes' "
-        f"AND reason <> {literal(EARLY)} GROUP BY a.arm ORDER BY a.arm"
+        f"AND reason <> {literal(EARLY)} AND NOT later GROUP BY a.arm ORDER BY a.arm"
     )
 
 
@@ -85,13 +93,49 @@ def _held(connection: duckdb.DuckDBPyConnection, scope: Scope) -> str:
     said["kind"] = f"coalesce({said['kind']}, CASE WHEN reason IN ({crossed}) THEN 'exposures' ELSE 'outcomes' END)"
     said["at"] = f"TRY_CAST({said['at']} AS TIMESTAMPTZ)"
     columns = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in said.items())
-    ends, closes = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (scope.ends, scope.closes))
+    ends, closes = map(_moment, (scope.ends, scope.closes))
     early = f'AND ("at" IS NULL OR "at" < {ends})' if scope.ends < scope.closes else ""
+    later = f'(reason = {literal(AFTER_THE_END)} AND coalesce("at" >= {closes}, false))'
     return f"""
     CREATE TEMP TABLE held AS
-    SELECT *, row_number() OVER () AS n FROM (SELECT {columns} FROM conflicts WHERE reason NOT IN ({_texts(NO_PART)}))
-    WHERE NOT (reason = {literal(AFTER_THE_END)} AND coalesce("at" >= {closes}, false)) {early};
+    SELECT *, {later} AS later, row_number() OVER () AS n
+    FROM (SELECT {columns} FROM conflicts WHERE NOT {_no_part(scope)})
+    WHERE NOT ({later} AND kind <> 'outcomes') {early};
     """
+
+
+def _no_part(scope: Scope) -> str:
+    """SQL of whether a row is of a unit that the pilot leaves alone; who came too late is believed by the time only."""
+    left_alone = f"reason IN ({_texts(NO_PART)})"
+    if scope.enrolled is None:
+        return left_alone
+    came_late = f"reason = {literal(AFTER_ENROLMENT)} AND kind = 'exposures' AND coalesce(\"at\" >= {{}}, false)"
+    return f"({left_alone} OR ({came_late.format(_moment(scope.enrolled))}))"
+
+
+def _is_later_uneven(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether what is said to have happened after the time box is not as much of every arm as what happened in it.
+
+    Later outcomes are no part of the pilot. But a report that has its own time in the place of the event's would take
+    outcomes away from one arm alone: then the effect is computed once more with them, and has to stay what it is.
+    """
+    if not number(connection, "SELECT count(*) FROM held WHERE later"):
+        return False
+    rows = connection.execute(
+        """
+        SELECT arm, count(DISTINCT unit) FILTER (later), count(DISTINCT unit) FILTER (NOT later) FROM (
+            SELECT a.arm, a.unit, true AS later FROM held h JOIN attributed a USING (unit) WHERE h.later
+            UNION ALL SELECT a.arm, a.unit, false FROM outcomes o JOIN attributed a USING (unit)
+        ) GROUP BY arm ORDER BY arm
+        """
+    ).fetchall()
+    counts = np.array([row[1:] for row in rows if any(row[1:])])
+    comparable = len(counts) > 1 and bool(counts.any(axis=0).all())
+    return comparable and float(chi2_contingency(counts).pvalue) < LATER_P_MIN
+
+
+def _moment(at: datetime) -> str:
+    return f"TIMESTAMPTZ '{rfc3339(at)}'"
 
 
 # Where nobody was left out, and nothing held back, who counts is everybody.
@@ -101,7 +145,7 @@ CREATE TEMP VIEW attributed AS SELECT unit, coalesce(cluster, unit) AS entity, a
 
 
 def _attributed(question: Question, scope: Scope) -> str:
-    held = f"(kind = 'exposures' AND unit IS NOT NULL AND reason NOT IN ({_texts(NO_PART)}))"
+    held = "(kind = 'exposures' AND unit IS NOT NULL)"
     drawn = "" if question.cluster is None else "WHERE cluster IS NOT NULL"
     arm = "assigned" if scope.drawn else f"coalesce(assigned, {_planned('arm', scope)})"
     return f"""
@@ -130,7 +174,7 @@ def _lost(scope: Scope) -> str:
     SELECT {what} AS what, coalesce(a.entity, h.n::VARCHAR) AS entity, a.unit,
         coalesce(a.arm, CASE WHEN h.unit IS NULL THEN {_said("h", scope)} END) AS arm
     FROM held h LEFT JOIN attributed a USING (unit)
-    WHERE reason <> {early} AND NOT (kind = 'outcomes' AND h.unit IS NOT NULL AND a.unit IS NULL)
+    WHERE reason <> {early} AND NOT later AND NOT (kind = 'outcomes' AND h.unit IS NOT NULL AND a.unit IS NULL)
     UNION ALL SELECT {literal(SEEN_TWICE)}, entity, unit, arm FROM attributed WHERE unit IN (SELECT unit FROM left_out)
     UNION ALL SELECT {early}, a.entity, a.unit, a.arm FROM outcomes o JOIN attributed a USING (unit)
     WHERE o."at" < a.first_at

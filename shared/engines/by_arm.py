@@ -23,6 +23,7 @@ class Scope:
         drawn: whether arms were drawn here: what a row that was held back says of its arm then proves nothing.
         starts, closes: the first moment of the time box, and the first one after it.
         ends: the first moment that is not in the data; if before `closes`, units are watched to the last row.
+        enrolled: the first moment at which no unit begins any more; None where they may until the end.
         streams: the metrics whose outcomes are followed by day, and bounded where units were lost.
         windows: how many days of a unit's time count, per kind of metric; None for all of them.
     """
@@ -34,6 +35,7 @@ class Scope:
     ends: datetime
     streams: tuple[str, ...]
     windows: tuple[int | None, ...]
+    enrolled: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class ByArm:
             of its own.
         unread: per metric, by arm, held-back outcomes of these units whose value for it cannot be read.
         ranges: of such metrics, where they add up, the least and the most that an accepted outcome adds.
+        exposures: by arm, of the units that counted.
+        later: by arm, units with an outcome after the time box, where these are not as many of each arm as in it.
         trimmed: by treatment and metric; only where something was lost, and the metric is a mean of units.
         streams: per stream, by arm and day (`YYYY-MM-DD`) units with such an outcome.
         last: per arm the last counted outcome, RFC 3339.
@@ -107,3 +111,5 @@ class ByArm:
     cut_short: Mapping[tuple[int | None, str], int]
     trimmed: Mapping[tuple[str, str], Trimmed] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    exposures: Mapping[str, int] = field(default_factory=dict)
+    later: Mapping[str, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
@@ -32,6 +32,7 @@ class Placement:
         misattributed: rows that were held back and name another arm than is drawn for their unit, or none; only where
             arms are drawn here.
         untold: rows that were held back and do not say what they said.
+        exposures: by arm.
     """
 
     misassigned: int | None
@@ -41,6 +42,7 @@ class Placement:
     last_event: datetime | None
     misattributed: int = 0
     untold: int = 0
+    exposures: dict[str, int] = field(default_factory=dict)
 
 
 def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
@@ -62,6 +64,9 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
             last_event=row[0].astimezone(UTC) if row and row[0] else None,
             misattributed=number(connection, _misattributed(data, draw)) if own and _tells(connection) else 0,
             untold=number(connection, _untold(connection)),
+            exposures=dict(
+                connection.execute("SELECT arm, count(*) FROM exposures GROUP BY arm ORDER BY arm").fetchall()
+            ),
         )
 
 

@@ -59,6 +59,15 @@ def by_arm(connection: duckdb.DuckDBPyConnection, question: Question, scope: Sco
             if window is not None
             for arm, units in _cut_short(connection, ends, window)
         },
+        exposures=_counts(
+            connection,
+            "SELECT u.arm, count(*) FROM exposures JOIN units u USING (unit) GROUP BY u.arm ORDER BY u.arm",
+        ),
+        later=_counts(
+            connection,
+            "SELECT a.arm, count(DISTINCT unit) FROM held JOIN attributed a USING (unit) WHERE later "
+            "GROUP BY a.arm ORDER BY a.arm",
+        ),
         trimmed=_trimmed(connection, question, scope, assigned) if TOGETHER in lost and not question.cluster else {},
     )
 
@@ -108,7 +117,7 @@ def _answering(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         SELECT arm, count(DISTINCT entity) FROM (
             SELECT a.arm, a.entity FROM outcomes o JOIN attributed a ON a.unit = o.unit AND o."at" >= a.first_at
             UNION ALL SELECT a.arm, a.entity FROM held h JOIN attributed a USING (unit)
-            WHERE h.kind = 'outcomes' AND h.reason <> {literal(EARLY)}
+            WHERE h.kind = 'outcomes' AND h.reason <> {literal(EARLY)} AND NOT h.later
         ) GROUP BY arm ORDER BY arm
         """,
     )

@@ -113,7 +113,7 @@ def _numbers_only(question: Question, until: datetime) -> Question:
 
 def _whole(engine: Engine, data: PilotData, question: Question, summary: Summary) -> Summary | None:
     """The summary with all counted in that can be attributed to a unit and its arm; None where nothing was lost."""
-    if summary.by_arm is None or TOGETHER not in summary.by_arm.lost:
+    if summary.by_arm is None or not (TOGETHER in summary.by_arm.lost or summary.by_arm.later):
         return None
     return engine.summarise(data, replace(question, segments=(), novelty=None, everything=True))
 

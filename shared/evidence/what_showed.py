@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.engines.protocol import early_of, late_of, value_of
@@ -24,12 +24,25 @@ PLAN_SINCE = 3
 EXPOSURES_PER_UNIT_MIN = 1.5
 
 
+def exposures_per_unit(exposures: Mapping[str, int], units: Mapping[str, int]) -> float | None:
+    """How many exposures a unit had, in the arm that had most of them, each given by arm; None where that is not known.
+
+    An average over all arms would hide an arm whose units met it again and again behind a control that is logged once.
+    """
+    return max((count / units[arm] for arm, count in exposures.items() if units.get(arm)), default=None)
+
+
 def novelty(seen: Seen) -> Iterator[Symptom]:
     """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
     cells, said = seen.summary.tenure, False
-    units = sum(seen.summary.units.values())
-    if seen.rules >= PLAN_SINCE and units and seen.summary.exposures < EXPOSURES_PER_UNIT_MIN * units:
-        reason = f"{seen.summary.exposures / units:.1f} exposures per unit: what is seen once does not wear off"
+    told = seen.summary.by_arm
+    often = (
+        exposures_per_unit(told.exposures, seen.summary.units)
+        if told is not None
+        else exposures_per_unit({"": seen.summary.exposures}, {"": sum(seen.summary.units.values())})
+    )
+    if seen.rules >= PLAN_SINCE and often is not None and often < EXPOSURES_PER_UNIT_MIN:
+        reason = f"{often:.1f} exposures per unit: what is seen once does not wear off"
         yield Symptom(check="novelty", state="good", reason=reason)
         return
     for effect in seen.primaries if cells is not None else ():

@@ -41,6 +41,8 @@ from tests.lab_makers import (
     OWNER,
     PILOT,
     REASON,
+    STARTS,
+    by_arm,
     draft,
     exposures_only,
     outcomes_only,
@@ -100,7 +102,7 @@ def test_what_goes_on_after_the_end_is_no_loss_in_one_arm_or_in_all(graced, tmp_
     letter = [each for each in rows if each["arm"] == "letter"]
     went_on = [
         {**each, "event_id": f"later-{number}", "at": rfc3339(ENDS + timedelta(hours=number % 60)), "visit": 1}
-        for number, each in enumerate([*letter, *letter[:50]])
+        for number, each in enumerate([*letter[::2], *letter[:50:2]])
     ]
     exposed_late = row("new", units(graced)[0], "control", exposed_at=rfc3339(ENDS + timedelta(hours=1)))
     put(graced, tmp_path, rows[300:], "rest.csv")
@@ -115,7 +117,46 @@ def test_what_goes_on_after_the_end_is_no_loss_in_one_arm_or_in_all(graced, tmp_
     [(_, judgement)] = judge_named(graced, PILOT)
     said = {one.check: one.outcome for one in judgement.findings if one.arm in {None, "letter"}}
     asked = ("losses_by_arm", "data_quality", "outages_by_arm", "time_box")
-    assert {check: said[check] for check in asked} == dict.fromkeys(asked, "passed")
+    assert {check: said[check] for check in asked} == dict.fromkeys(asked, "passed"), [
+        f.reason for f in judgement.findings if f.check == "losses_by_arm"
+    ]
+
+
+def _shifted(workspace, arms, of):
+    """A pilot without an effect: every fourth unit visits; in some arms `of` the visits have a later time."""
+    rows = []
+    for arm, members in by_arm(workspace).items():
+        for number, unit in enumerate(members):
+            visit = int(number % 4 == 0)
+            at = STARTS + timedelta(days=1 + number % 12, hours=10)
+            if arm in arms and visit and of(number // 12):
+                at = ENDS + timedelta(hours=1 + number % 40)
+            values = {"visit": visit, "conversion": visit * int(number % 8 == 0), "spend": 10.0 * visit}
+            exposed = rfc3339(STARTS + timedelta(days=1 + number % 12, hours=9))
+            rows.append(row(f"{arm}-{number}", unit, arm, exposed_at=exposed, at=rfc3339(at)) | values)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("arms", "of", "caught"),
+    [
+        (("control",), lambda third: third % 3, True),
+        (("control", "card"), lambda third: third % 3, True),
+        (("control", "letter", "card"), lambda third: third % 3 == 0, False),
+    ],
+)
+def test_outcomes_of_an_arm_that_are_stamped_after_the_end_make_no_effect(graced, tmp_path, arms, of, caught):
+    """A report that has its own time in the place of the event's takes outcomes away from one arm, or from two."""
+    graced.clock.set(ENDS + timedelta(days=2))
+    assert AFTER_THE_END in put(graced, tmp_path, _shifted(graced, arms, of)).conflicts
+    graced.clock.set(CLOSES + timedelta(hours=1))
+    analyse(graced, PILOT)
+    submit(graced, PILOT)
+    [(_, judgement)] = judge_named(graced, PILOT)
+    found = [one for one in judgement.findings if one.check == "losses_by_arm"]
+    assert [one.outcome for one in found if one.arm == "letter"] == (["failed"] if caught else [])
+    assert all("no longer a win" in one.reason for one in found if one.outcome == "failed")
+    assert judgement.verdict_on("letter") == "refuse"
 
 
 def test_rows_that_only_say_that_they_came_after_the_end_are_losses(tmp_path):
@@ -213,7 +254,9 @@ def test_a_candidate_with_late_reports_is_judged_like_any_other(graced, tmp_path
     [(_, judgement)] = judge_named(graced, PILOT)
     said = {one.check: one.outcome for one in judgement.findings if one.arm in {None, "letter"}}
     asked = ("candidate_sealed", "time_box", "evidence_recomputed", "times_in_order", "primary_effect", "data_quality")
-    assert {check: said[check] for check in asked} == dict.fromkeys(asked, "passed")
+    assert {check: said[check] for check in asked} == dict.fromkeys(asked, "passed"), [
+        f.reason for f in judgement.findings if f.check == "losses_by_arm"
+    ]
 
 
 @pytest.mark.parametrize(

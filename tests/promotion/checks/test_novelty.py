@@ -1,3 +1,5 @@
+import pytest
+
 TWICE = """SELECT * FROM exposures
            UNION ALL SELECT event_id || '-again', unit, arm, "at" + INTERVAL 1 HOUR FROM exposures"""
 # As many visit again four days later, in the second quarter of their time, though not all of them the same units.
@@ -16,6 +18,14 @@ def test_an_effect_that_wears_off_under_repeated_exposure_fails(stage, ask):
     assert (found.arm, found.outcome) == ("letter", "failed")
     assert found.measured["exposures_per_unit"] == 2.0
     assert found.measured["p"] < 0.01
+
+
+@pytest.mark.parametrize("often", ["letter", "control"])
+def test_one_arm_that_met_it_again_is_not_hidden_behind_one_that_was_logged_once(stage, ask, often):
+    """The average over both is 1.5 less a few, below which it is not asked."""
+    again = f"SELECT * FROM ({TWICE}) WHERE NOT (event_id LIKE '%-again' AND (arm <> '{often}' OR unit LIKE '%-1'))"
+    [found] = ask("novelty", stage.case(exposures=again))
+    assert (found.outcome, found.measured["exposures_per_unit"] > 1.9) == ("failed", True)
 
 
 def test_an_effect_that_lasts_passes(stage, ask):
