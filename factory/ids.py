@@ -13,7 +13,7 @@ from factory.warehouse import contract_of, identities
 from shared.contracts import Column
 from shared.errors import BadInput
 from shared.pseudonym import pseudonym_sql
-from shared.reading import ROW, read_raw
+from shared.reading import ROW, delimiter_of, read_raw
 from shared.sql import file_literal, identifier
 from shared.tabular import connect, write_table
 from shared.typed import value_sql
@@ -57,7 +57,9 @@ def pseudonymise(
                            "count), or copy them too with --keep-strangers; nothing was written")  # fmt: skip
         others = f"* EXCLUDE ({ROW}, {name})"
         masked = f"{pseudonym_sql(pseudonym_key(workspace), spelt)} AS unit"
-        rows = write_table(connection, f"SELECT {masked}, {others} FROM raw ORDER BY {ROW}", out)
+        # With the signs of the file that was read: numbers with decimal commas are such only between semicolons.
+        query = f"SELECT {masked}, {others} FROM raw ORDER BY {ROW}"
+        rows = write_table(connection, query, out, delimiter_of(file))
         return rows, strangers.rows
 
 
@@ -86,6 +88,7 @@ def resolve(workspace: Workspace, file: Path, out: Path, *, table: str) -> int:
             connection,
             f"SELECT {known}.id, raw.* EXCLUDE ({ROW}) FROM raw JOIN {known} USING (unit) ORDER BY {ROW}",
             out,
+            delimiter_of(file),
         )
 
 

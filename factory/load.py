@@ -29,6 +29,7 @@ from factory.warehouse import (
     renew_version,
     require_contract,
     tables,
+    versions,
     warehouse_path,
 )
 from shared.clock import rfc3339
@@ -101,7 +102,7 @@ def load(workspace: Workspace, table: str, file: Path, *, replace: bool = False,
         _require_enough(workspace, contract, rows, file)
         result = _store(workspace, contract, rows, file, digests["file"], replace=replace, dry_run=dry_run)
     if not dry_run:
-        _remember(room, digests, result, replaced=replace)
+        _remember(room, digests | {"version": _version(workspace, table)}, result, replaced=replace)
     return result
 
 
@@ -212,6 +213,7 @@ def _store(
     columns = ", ".join(f"{identifier(column.name)} {column.duckdb_type}" for column in contract.columns)
     with _opened(workspace, dry_run=dry_run) as warehouse:
         warehouse.execute("BEGIN")
+        _require_no_namesake(warehouse, contract)
         before = count(warehouse, name) if contract.table in tables(warehouse) else 0
         emptied = _emptied(warehouse, contract, rows) if replace and before else {}
         stays = _same_keys(warehouse, contract, rows) if before else 0
@@ -248,6 +250,17 @@ def _store(
         emptied=emptied,
         dry_run=dry_run,
     )
+
+
+def _require_no_namesake(warehouse: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Raises Refused where a table differs from this one in capitals only: DuckDB would take one for the other."""
+    for other in tables(warehouse):
+        if other != contract.table and other.casefold() == contract.table.casefold():
+            raise Refused(
+                f"the warehouse has a table `{other}`, which differs from `{contract.table}` in capitals only",
+                where=f"table {contract.table}",
+                remedy=f"load it as `{other}`, or give it another name",
+            )
 
 
 @contextmanager
@@ -338,9 +351,16 @@ def _repeated(room: Room, table: str, digests: dict[str, str]) -> _Last | None:
     if not warehouse_path(room.workspace).exists():
         return None
     with open_warehouse(room.workspace, read_only=True) as warehouse:
-        if table not in tables(warehouse):
+        # A warehouse that was restored from a backup holds an older load of it, whatever the ledger says.
+        if table not in tables(warehouse) or last.body.get("version") != versions(warehouse).get(table):
             return None
     return _Last(last.body["accepted"], last.body["quarantined"])
+
+
+def _version(workspace: Workspace, table: str) -> str:
+    """What the warehouse draws anew at each load of a table, and a backup brings back."""
+    with open_warehouse(workspace, read_only=True) as warehouse:
+        return versions(warehouse)[table]
 
 
 def _confirm(room: Room, table: str, digest: str) -> None:

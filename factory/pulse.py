@@ -48,7 +48,7 @@ class Pulse:
         since = f"{self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
         return {
             "never started": "was never started",
-            "up": f"is up since {since}",
+            "up": f"is up since {since}" if since else "is starting",
             "failing": f"is up, and what it does fails since {since}: {self.reason}",
             "silent": f"is silent since {since}: its process is there and does nothing",
             "stopped": f"is DOWN since {since}: it was stopped",
@@ -114,7 +114,7 @@ def read(workspace: Workspace) -> Pulse:
     said = _said(path)
     since, reason = _moment(said.get("since")) or seen, str(said.get("reason") or "")
     if _held(workspace):
-        if datetime.now(UTC) - seen > SILENT_AFTER:
+        if abs(datetime.now(UTC) - seen) > SILENT_AFTER:  # a date ahead of now is of a clock that was put back since
             return Pulse("silent", seen)
         return Pulse("failing", since, reason) if said.get("state") == "failing" else Pulse("up", since)
     if said.get("state") in {"stopped", "failed"}:

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from factory import pulse
-from factory.packages import package_folder
+from factory.packages import package_folder, verify
 from factory.receipts import ADMITTED
-from factory.releases import STOP_ALL, Release, list_releases, play_of, stopped
-from factory.state import TOO_LATE, open_factory, runs, switches
+from factory.releases import NOT_RECORDED, STOP_ALL, Release, list_releases, play_of, stopped, why_paused
+from factory.state import TOO_LATE, inbox, open_factory, runs, switches
+from factory.warehouse import warehouse_path
 from shared.clock import parse_rfc3339, rfc3339
+from shared.console import counted
+from shared.digests import PREFIX
 from shared.errors import PilotPlantError
 from shared.faults import is_full
 from shared.package import open_package
+from shared.receipt import read_receipt
 from shared.room import Room
 from shared.workspace import Workspace
 
 WENT_WRONG = ("failed", "refused")
 # A run starts within seconds of its moment; an occurrence that nobody has begun by then is overdue.
 STARTS_WITHIN = timedelta(minutes=5)
+# What was handed over is admitted at the next round; whoever has no Factory running is told after a while.
+ADMITTED_WITHIN = timedelta(hours=1)
 # The largest audience is written within minutes.
 ENDS_WITHIN = timedelta(minutes=30)
 
@@ -65,6 +72,11 @@ def troubles(workspace: Workspace) -> list[Trouble]:
         found.append(Trouble("Factory", what, "When the cause is gone: pilotplant factory resume --all"))
     known = list_releases(workspace)
     beat, live = pulse.read(workspace), [release for release in known if release.state == "live"]
+    found += _of_warehouse(workspace, live)
+    waiting = _waiting(workspace, room.now())
+    if waiting and not beat.is_up:
+        what = f"{counted(len(waiting), 'package')} of promoted pilots wait to be admitted, and the Factory {beat}"
+        found.append(Trouble("inbox", what, "Start it: pilotplant factory up; or by hand: pilotplant factory admit"))
     if live and why is None and not beat.is_up:
         found.append(Trouble("Factory", str(beat), "Start it: pilotplant factory up"))
     for release in known:
@@ -81,6 +93,14 @@ def _of_release(room: Room, release: Release, *, halted: bool) -> Iterator[Troub
         yield Trouble(release.name, f"its package is damaged: {reasons[0]}", restore)
     if now >= parse_rfc3339(release.expires):
         yield Trouble(release.name, f"it has expired, at {release.expires}", "Have the pilot promoted again.")
+    elif not reasons and (refused := _against_run(room.workspace, release, now)):
+        yield Trouble(
+            release.name, f"it would not run: {'; '.join(refused)}", "Put that right, or have it promoted again."
+        )
+    pause = why_paused(room, release.name) if release.state == "paused" else None
+    if release.state == "paused" and (pause is None or pause.reason == NOT_RECORDED):
+        what = "it is paused, and nobody is on record for that: its permit is gone"
+        yield Trouble(release.name, what, f"When the cause is known: pilotplant factory resume {release.name}")
     last = _last_run(room, release)
     if last is not None and (told := _of_run(last, now)) is not None:
         yield Trouble(
@@ -116,6 +136,45 @@ def _against_package(workspace: Workspace, release: Release) -> tuple[str, ...]:
         return open_package(package_folder(workspace, release.package)).reasons
     except PilotPlantError as error:
         return (error.what,)
+
+
+def _against_run(workspace: Workspace, release: Release, now: datetime) -> list[str]:
+    """Why its next run would be refused, by what every run asks; nothing where that cannot be asked."""
+    try:
+        found = verify(workspace, package_folder(workspace, release.package), now=now)
+    except PilotPlantError as error:
+        return [error.what]
+    return found if isinstance(found, list) else []
+
+
+def _of_warehouse(workspace: Workspace, live: list[Release]) -> Iterator[Trouble]:
+    """Whether the tables that live releases read are there; nothing is opened, for a load may hold them."""
+    if not live:
+        return
+    path = warehouse_path(workspace)
+    try:
+        with path.open("rb") as stream:
+            sound = stream.read(12)[8:] == b"DUCK"
+        what = None if sound else "its file is no database any more"
+    except OSError as error:
+        what = f"it cannot be read: {error.strerror}"
+    if what is not None:
+        yield Trouble("warehouse", f"{what} ({path})", "Restore it from a backup, or load the tables again.")
+
+
+def _waiting(workspace: Workspace, now: datetime) -> list[Path]:
+    """Packages that have lain in the inbox for a while, and that the Factory has said nothing of."""
+    found = []
+    for folder in inbox(workspace).glob("[!.]*"):
+        came = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+        try:
+            answered = read_receipt(workspace, PREFIX + folder.name) is not None
+        except PilotPlantError:
+            continue  # it has said something, which `verify` looks at
+        # By the machine's time, whatever a rehearsal's clock shows.
+        if not answered and datetime.now(UTC) - came > ADMITTED_WITHIN:
+            found.append(folder)
+    return found
 
 
 def _last_run(room: Room, release: Release) -> sa.Row[Any] | None:

@@ -125,6 +125,14 @@ def contract_of(workspace: Workspace, table: str, *, new: bool = False) -> Contr
             expected="one of: " + ", ".join(sorted(p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*"))),
             remedy="correct the name, or write the contract first",
         )
+    others = [p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*.odcs.yaml")]
+    alike = [other for other in others if other.casefold() == table.casefold() and other != table]
+    if alike:
+        raise BadInput(
+            f"tables `{table}` and `{alike[0]}` differ in capitals only, and the warehouse does not tell them apart",
+            where=str(path),
+            remedy="give one of them another name",
+        )
     contract = load_new_contract(path) if new else load_contract(path)
     if contract.table != table:
         raise BadInput(f"this contract describes table `{contract.table}`", where=str(path), expected=f"`{table}`")

@@ -27,11 +27,13 @@ class Assigned:
 
     Attributes:
         left_out: units that take no part, by reason; the file does not have them.
+        table: that they are customers of.
     """
 
     units: int
     per_arm: dict[str, int]
     left_out: dict[str, int]
+    table: str
 
 
 def arm_of(workspace: Workspace, pilot: Pilot, unit: str, cluster: str | None = None) -> str | None:
@@ -71,7 +73,7 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
     with room.transaction() as connection_:
         body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
         room.write(connection_, "assigned", name, body)
-    return Assigned(total, per_arm, left_out)
+    return Assigned(total, per_arm, left_out, pilot.charter.population)
 
 
 def population_sql(workspace: Workspace, pilot: Pilot) -> str:

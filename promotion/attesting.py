@@ -21,6 +21,10 @@ from shared.intake import digest_named
 from shared.keys import GATE
 
 
+class NotBelieved(Refused):
+    """The gate's own attestation would not be believed: somebody's key or waiver counts no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attestable:
     """A decision that the gate may sign.
@@ -67,7 +71,7 @@ class Attestable:
         keys = self.judged.ring.every()
         doubts = attestation.distrust(keys, now=case.now, witnessed=case.now, signatures_min=signatures_min)
         if doubts:
-            raise Refused(
+            raise NotBelieved(
                 f"what would be signed would not be believed: {'; '.join(doubts)}",
                 where=f"pilot {case.charter.pilot}",
                 remedy="look: pilotplant promote verify",

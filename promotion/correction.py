@@ -11,6 +11,7 @@ from securesystemslib.signer import CryptoSigner
 
 from promotion.drafting import REASON_MIN
 from promotion.enrolment import enrolled_key
+from promotion.keyring import recorded_ring
 from promotion.signing import gate_opens, signer_of
 from promotion.state import open_promotion
 from shared import ledger
@@ -113,8 +114,11 @@ def countersign_clock(workspace: Workspace, ends: Mapping[str, End], passphrase:
     """Signs as the gate a correction that two persons have signed; None where none waits for it."""
     if workspace.mode != "live":
         return None
-    proposed = _proposed(workspace, open_promotion(workspace), ends)
-    persons = proposed.persons(trusted(workspace, "promotion")) if proposed else ()
+    room = open_promotion(workspace)
+    proposed = _proposed(workspace, room, ends)
+    known = {key.key_id for key in recorded_ring(room.entries(), workspace).every()}
+    keys = [key for key in trusted(workspace, "promotion") if key.key_id in known]
+    persons = proposed.persons(keys) if proposed else ()
     if proposed is None or len(persons) < PERSONS_MIN:
         return None
     for who in persons:

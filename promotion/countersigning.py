@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner
 
-from promotion.attesting import Attestable
+from promotion.attesting import Attestable, NotBelieved
 from promotion.carrying import Decided, carry_out
 from promotion.handover import is_handed_over, package_path
 from promotion.intake import open_case
-from promotion.intent import authority_of, judge_case, require_allowed
+from promotion.intent import Judged, authority_of, judge_case, require_allowed
 from promotion.lapses import lapses
-from promotion.pending import DECLINED, PROPOSED, Pending, last_pending, require_last
+from promotion.pending import DECLINED, PROPOSED, Pending, decline, last_pending, require_last
 from promotion.policy import read_settings
 from promotion.proposing import to_type, verdict_for
 from promotion.recording import recorded
@@ -35,6 +35,9 @@ from shared.receipt import read_receipt
 from shared.record import attestation_path
 from shared.room import Room
 from shared.workspace import Workspace
+
+# What the Factory tries grows old while the gate's signature is waited for, and ops may have it tried again.
+TRIED, PREFLIGHT = "preflight_signed", "pilotplant factory preflight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,13 @@ def awaiting_gate(room: Room) -> dict[str, Pending]:
         closed = set(connection.execute(sa.select(decisions.c.pilot)).scalars())
     proposed = {entry.subject for entry in room.entries() if entry.kind == PROPOSED}
     pending = {pilot: last_pending(room, pilot) for pilot in proposed - closed - lapses(room).keys()}
-    found = {pilot: one for pilot, one in pending.items() if one is not None and _awaits_gate(room, pilot, one)}
+    found = {pilot: one for pilot, one in pending.items() if one is not None and _awaits_gate(room, one)}
     return dict(sorted(found.items(), key=lambda each: each[1].at))
 
 
-def _awaits_gate(room: Room, pilot: str, found: Pending) -> bool:
+def _awaits_gate(room: Room, found: Pending) -> bool:
     try:
-        tier = find_candidate(room.workspace, pilot).promise().charter.risk_tier
+        tier = find_candidate(room.workspace, found.proposal.proposal.candidate).promise().charter.risk_tier
     except PilotPlantError:
         return False  # a damaged candidate is `promote verify`'s to name
     return found.declined is None and found.awaits_gate(read_settings(room.workspace).signatures_min.of(tier))
@@ -184,11 +187,13 @@ def _countersign(room: Room, pilot: str, found: Pending, gate: CryptoSigner) -> 
     said = Countersigned(pilot, found.decision, found.persons)
     try:
         try:
-            attestable = _attestable(room, pilot, found)
+            attestable = _attestable(room, found)
         except Refused as error:
-            _decline(room, pilot, found, error.what)
-            return replace(said, declined=error)
-        return replace(said, decided=attestable.seal(gate, None))
+            return _declined(room, said, found, error, gate)
+        try:
+            return replace(said, decided=attestable.seal(gate, None))
+        except NotBelieved as error:
+            return _declined(room, said, found, error, gate)
     except Exception as error:  # noqa: BLE001 - as above
         if recorded(room, pilot) is not None:
             return _finish(room, pilot)  # it is signed, by this command or by another that was faster
@@ -202,24 +207,44 @@ def _problem(error: Exception) -> PilotPlantError:
     return fault(error) or PilotPlantError(f"a defect: {type(error).__name__}: {error}")
 
 
-def _attestable(room: Room, pilot: str, found: Pending) -> Attestable:
-    """The decision as the gate may sign it; raises Refused where it may not, and Undecided where it cannot say."""
-    judged = judge_case(open_case(room, find_candidate(room.workspace, pilot)), read_settings(room.workspace))
+def _attestable(room: Room, found: Pending) -> Attestable:
+    """The decision as the gate may sign it; raises Refused where it may not, and Undecided where it cannot say.
+
+    What all persons have signed is judged on the candidate that they saw: nobody takes their word away by submitting
+    another one.
+    """
+    candidate = find_candidate(room.workspace, found.proposal.proposal.candidate)
+    judged = judge_case(open_case(room, candidate), read_settings(room.workspace))
     if why := judged.why_void(found):
         raise Refused(why)
     if why := judged.why_other(found):
-        cannot_say = verdict_for(judged.judgement, found.decision) == "undecided"
-        raise Undecided(why) if cannot_say else Refused(why)
+        _raise_other(judged, found.decision, why)
     authority = authority_of(judged, found)
     require_allowed(judged, authority, found.decision)
     return Attestable(judged, found.decision, authority, found)
 
 
-def _decline(room: Room, pilot: str, found: Pending, reason: str) -> None:
+def _raise_other(judged: Judged, decision: Decision, why: str) -> None:
+    """Raises what follows from another verdict: Undecided where ops can put it right, or it cannot be said; Refused."""
+    findings = judged.judgement.of_arm(decision.arm) if decision.arm else judged.judgement.findings
+    poor = [one for one in findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
+    told = "; ".join(f"{one.name}: {one.reason}" for one in poor)
+    remedies = "; ".join(dict.fromkeys(one.remedy for one in poor if one.remedy))
+    pilot = judged.case.charter.pilot
+    if {one.check for one in poor} == {TRIED}:
+        raise Undecided(
+            f"{why} ({told})", where=f"pilot {pilot}", remedy=f"have the Factory try it again: {PREFLIGHT} {pilot}"
+        )
+    unsure = verdict_for(judged.judgement, decision) == "undecided"
+    error = Undecided if unsure else Refused
+    raise error(f"{why} ({told})", where=f"pilot {pilot}", remedy=remedies or "decide anew")
+
+
+def _declined(room: Room, said: Countersigned, found: Pending, error: Refused, gate: CryptoSigner) -> Countersigned:
     """Puts on record that the gate does not sign, so that whoever signed is told, and silence may lapse again."""
     with room.transaction() as connection:
-        require_last(connection, room, pilot, found.digest)
-        candidate = found.proposal.proposal.candidate
-        room.write(connection, DECLINED, pilot, {"candidate": candidate, "proposal": found.digest, "reason": reason})
+        require_last(connection, room, said.pilot, found.digest)
+        room.write(connection, DECLINED, said.pilot, decline(found, error.what, gate))
         reach(Point.DECLINE_WRITTEN)
     reach(Point.DECLINE_RECORDED)
+    return replace(said, declined=error)

@@ -18,6 +18,7 @@ from promotion.silence import settle
 from promotion.state import open_promotion
 from shared.attestation import Predicate, Signatory
 from shared.decision import Decision
+from shared.errors import Refused
 from shared.finding import Finding, failed_warnings
 from shared.intake import digest_named
 from shared.keys import GATE
@@ -136,6 +137,13 @@ def _keep(intent: ToSign, asked: Asked) -> Proposed:
     if intent.completes:
         enrolled_key(case.room.workspace, GATE)  # a gate without a key would never sign it
     signer = signer_of(case.room.workspace, asked.who, asked.passphrase)
+    doubt = enrolled_key(case.room.workspace, asked.who).doubt(case.now)
+    if doubt is not None:
+        raise Refused(
+            f"what would be signed would not be believed: {doubt}",
+            where=f"pilot {case.charter.pilot}",
+            remedy="sign with a key that counts now; a rehearsal's clock may be set past that: pilotplant clock MOMENT",
+        )
     if found is not None and intent.second:
         made = second(case, found, asked.who, asked.reason, judged.on, signer, signatures_min=signatures_min)
     else:

@@ -12,7 +12,7 @@ from promotion.drafting import Asked, draft_decision
 from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.intake import open_case
-from promotion.keyring import Keyring, keyring
+from promotion.keyring import Keyring, recorded_ring
 from promotion.lapses import require_open
 from promotion.pending import Pending, last_pending, why_void
 from promotion.policy import GateSettings, Policy, read_settings
@@ -34,7 +34,7 @@ class Judged:
     """A case that was judged, before somebody's word on it is heard.
 
     Attributes:
-        ring: the keys that the gate's ledger knows.
+        ring: the keys that the gate's ledger and their public records know alike.
     """
 
     case: Case
@@ -62,7 +62,7 @@ class Judged:
 
 def judge_case(case: Case, settings: GateSettings) -> Judged:
     """Judges a case."""
-    policy, ring = settings.policy(case.charter.risk_tier), keyring(case.room.entries(), case.room.workspace)
+    policy, ring = settings.policy(case.charter.risk_tier), recorded_ring(case.room.entries(), case.room.workspace)
     return Judged(case, settings, judge(case, policy), occasion(case, policy), ring)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
-from shared.keys import PublicKey, Role, record_name, write_public
+from shared.keys import PublicKey, Role, record_bytes, record_name, write_public
 from shared.ledger import Entry
 from shared.workspace import Mode, Workspace
 
@@ -54,6 +54,24 @@ def ring_of(entries: Iterable[Entry], mode: Mode) -> Keyring:
         except (PilotPlantError, KeyError, ValueError, TypeError):
             continue
     return ring
+
+
+def recorded_ring(entries: Iterable[Entry], workspace: Workspace) -> Keyring:
+    """The same, without keys whose public record is not, to the byte, what the ledger says of them.
+
+    A record and its entry are written by one command. Whoever writes an entry alone enrols nobody.
+    """
+    ring = keyring(entries, workspace)
+    expected = {key.key_id: stem for name in ring.keys for stem, key in records(ring, name).items()}
+
+    def is_recorded(key: PublicKey) -> bool:
+        try:
+            return (keys_folder(workspace) / f"{expected[key.key_id]}.yaml").read_bytes() == record_bytes(key)
+        except OSError:
+            return False
+
+    kept = {name: tuple(key for key in held if is_recorded(key)) for name, held in ring.keys.items()}
+    return Keyring({name: held for name, held in kept.items() if held}, ring.reasons)
 
 
 def lay_out(workspace: Workspace, ring: Keyring) -> None:

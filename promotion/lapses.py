@@ -73,12 +73,16 @@ def lapses_in(connection: sa.Connection, room: Room) -> dict[str, Lapse]:
 def missed(room: Room) -> list[Lapse]:
     """Lapsed pilots with an arm for which the evidence was, and that no pilot has continued since."""
     continued = {
-        str(before["pilot"])
-        for entry in room.entries()
-        if entry.kind == REGISTERED
-        for before in entry.body.get("line", {}).get("before", ())
+        str(before["pilot"]) for entry in room.entries() if entry.kind == REGISTERED for before in _before(entry)
     }
     return [lapse for lapse in lapses(room).values() if lapse.missed and lapse.pilot not in continued]
+
+
+def _before(entry: Entry) -> list[dict[str, Any]]:
+    """The pilots that a registration continues; none where a hand has written something else."""
+    line = entry.body.get("line")
+    found = line.get("before") if isinstance(line, dict) else None
+    return [one for one in found if isinstance(one, dict) and "pilot" in one] if isinstance(found, list) else []
 
 
 def lapse_of(connection: sa.Connection, room: Room, pilot: str) -> Lapse | None:
@@ -99,5 +103,6 @@ def require_open(connection: sa.Connection, room: Room, pilot: str) -> None:
 
 def _read(entry: Entry) -> Lapse:
     said = {name: str(entry.body.get(name)) for name in ("candidate", "owner", "deadline")}
-    verdicts = {str(arm): str(verdict) for arm, verdict in dict(entry.body.get("verdicts") or {}).items()}
+    given = entry.body.get("verdicts")
+    verdicts = {str(arm): str(verdict) for arm, verdict in given.items()} if isinstance(given, dict) else {}
     return Lapse(entry.subject, **said, at=entry.at, verdicts=verdicts, declined=entry.body.get("declined"))

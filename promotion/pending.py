@@ -6,27 +6,32 @@ cover, and what was signed has to be what the person could have decided.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from securesystemslib.signer import CryptoSigner
 
 from promotion.authority import Objection, Occasion, against, right_to_decide
 from promotion.case import Case
 from promotion.drafting import Asked, draft_decision
-from promotion.keyring import Keyring
+from promotion.keyring import Keyring, recorded_ring
 from shared import ledger
 from shared.clock import parse_rfc3339
 from shared.decision import Decision
+from shared.digests import canonical
 from shared.errors import PilotPlantError, Refused
 from shared.intake import digest_named
-from shared.keys import PublicKey
+from shared.keys import GATE, PublicKey
 from shared.ledger import Entry
+from shared.order import TOLERANCE
 from shared.people import same_person
 from shared.proposal import SignedProposal, SignedSecond, read_proposal, read_second
 from shared.room import Room
-from shared.signed import Signed
+from shared.signed import Signed, parse, sign
 
 PROPOSED, SECONDED, DECLINED = "proposed", "seconded", "declined"
 
@@ -84,22 +89,32 @@ def last_pending(room: Room, pilot: str) -> Pending | None:
 
 def last_in(connection: sa.Connection, room: Room, pilot: str) -> Pending | None:
     """The same, within a transaction."""
-    return last_of(ledger.entries(connection, room.entries_table, subject=pilot))
+    entries = ledger.legible(connection, room.entries_table)
+    keys = recorded_ring(entries, room.workspace).every()
+    return last_of([entry for entry in entries if entry.subject == pilot], keys)
 
 
-def last_of(entries: Sequence[Entry]) -> Pending | None:
-    """The same, of a pilot's entries; a copy of a proposal that was there before puts nothing back."""
+def last_of(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> Pending | None:
+    """The same, of a pilot's entries.
+
+    What is not signed with a key of whom it says takes nothing away, and a copy of what was there before puts nothing
+    back.
+    """
     found: Pending | None = None
     seen: set[str] = set()
     for entry in entries:
         if entry.kind == PROPOSED:
             made = _proposed(entry)
-            if made is not None and made.digest not in seen:
+            if made is not None and made.digest not in seen and _is_signed(made.proposal.signed, made.persons[0], keys):
                 seen.add(made.digest)
                 found = made
         elif found is not None and entry.body.get("proposal") == found.digest:
-            found = _followed(found, entry)
+            found = _followed(found, entry, keys)
     return found
+
+
+def _is_signed(signed: Signed, who: str, keys: Sequence[PublicKey]) -> bool:
+    return any(key.name == who for key in signed.verified_by(keys))
 
 
 def why_void(found: Pending, case: Case, on: Occasion, ring: Keyring, signatures_min: int) -> str | None:
@@ -112,19 +127,21 @@ def why_void(found: Pending, case: Case, on: Occasion, ring: Keyring, signatures
     if case.now >= case.charter.deadline and not found.is_in_time(case, signatures_min):
         return "the charter's deadline has passed"
     for who, signed, moments in _signatures(found):
+        if moments[0] > moments[1] + TOLERANCE:
+            return f"{who} signed it with a moment that had not come"
         if not _counts(who, signed, moments, ring):
             return f"the key with which {who} signed it does not count"
     return _without_right(found, on) or _otherwise(found, case)
 
 
-def _signatures(found: Pending) -> Iterator[tuple[str, Signed, tuple[datetime, ...]]]:
+def _signatures(found: Pending) -> Iterator[tuple[str, Signed, tuple[datetime, datetime]]]:
     """Each person with their statement, when they say that they signed it, and when the ledger took it in."""
     yield found.decision.owner, found.proposal.signed, (found.proposal.at, found.proposed_at)
     if found.second is not None:
         yield found.second.second.person, found.second.signed, (found.second.at, found.at)
 
 
-def _counts(who: str, signed: Signed, moments: tuple[datetime, ...], ring: Keyring) -> bool:
+def _counts(who: str, signed: Signed, moments: tuple[datetime, datetime], ring: Keyring) -> bool:
     """Whether a person's signature is good by a key that counted at all those moments and is not revoked."""
     keys = (key for key in signed.verified_by(ring.every()) if key.name == who)
     return any(key.revoked_since is None and not any(map(key.doubt, moments)) for key in keys)
@@ -179,7 +196,7 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
     """Every entry of the gate's ledger that claims a person's signature and has none, or repeats one; keys known."""
     found, seen = [], set()
     for entry in entries:
-        if entry.kind not in {PROPOSED, SECONDED}:
+        if entry.kind not in {PROPOSED, SECONDED, DECLINED}:
             continue
         name = f"entry {entry.seq} ({entry.kind}, {entry.subject})"
         try:
@@ -187,7 +204,7 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
         except (PilotPlantError, ValueError, KeyError, TypeError):
             found.append(f"{name}: it holds nothing that somebody has signed")
             continue
-        if not any(key.name == who and key.role == "owner" for key in signed.verified_by(keys)):
+        if not _is_signed(signed, who, keys):
             found.append(f"{name}: it is not signed with a known key of {who}")
         if signed.digest in seen:
             found.append(f"{name}: it is a copy of an earlier entry, and counts for nothing")
@@ -197,6 +214,8 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
 
 def _signed(entry: Entry) -> tuple[Signed, str]:
     """What an entry holds, and whose signature it claims to be."""
+    if entry.kind == DECLINED:
+        return parse(canonical(entry.body["envelope"]), DECLINED, where=place_of(entry)), GATE
     if entry.kind == PROPOSED:
         made = read_proposal(entry.body["envelope"], where=place_of(entry))
         return made.signed, made.proposal.decision.owner
@@ -213,10 +232,11 @@ def _proposed(entry: Entry) -> Pending | None:
     return Pending(proposal, at, at)
 
 
-def _followed(found: Pending, entry: Entry) -> Pending:
+def _followed(found: Pending, entry: Entry, keys: Sequence[PublicKey]) -> Pending:
     """What was proposed with what an entry adds to it: the first second signature that is under it, or a refusal."""
     if entry.kind == DECLINED:
-        return replace(found, declined=str(entry.body.get("reason")))
+        reason = _declined(entry, found, keys)
+        return found if reason is None else replace(found, declined=reason)
     if entry.kind != SECONDED or found.second is not None:
         return found
     try:
@@ -226,7 +246,27 @@ def _followed(found: Pending, entry: Entry) -> Pending:
     under, made = other.second, found.proposal.proposal
     theirs = (under.proposal, under.workspace, under.mode) == (found.digest, made.workspace, made.mode)
     ours = theirs and not same_person(under.person, made.decision.owner)
+    ours = ours and _is_signed(other.signed, under.person, keys)
     return replace(found, second=other, at=at) if ours else found
+
+
+def decline(found: Pending, reason: str, gate: CryptoSigner) -> dict[str, Any]:
+    """What the ledger keeps of the gate's refusal to sign: its words, which the gate signs."""
+    said = {"proposal": found.digest, "workspace": found.proposal.proposal.workspace, "reason": reason}
+    envelope = json.loads(sign(DECLINED, said, [gate]))
+    return {"candidate": found.proposal.proposal.candidate, "proposal": found.digest, "reason": reason,
+            "envelope": envelope}  # fmt: skip
+
+
+def _declined(entry: Entry, found: Pending, keys: Sequence[PublicKey]) -> str | None:
+    """Why the gate would not sign what was proposed, as it has signed itself; None for anybody else's entry."""
+    try:
+        signed = parse(canonical(entry.body["envelope"]), DECLINED, where=place_of(entry))
+    except (PilotPlantError, KeyError, TypeError, ValueError):
+        return None
+    said, ours = signed.content, (found.digest, found.proposal.proposal.workspace)
+    by_gate = any(key.role == "gate" for key in signed.verified_by(keys))
+    return str(said.get("reason")) if by_gate and (said.get("proposal"), said.get("workspace")) == ours else None
 
 
 def place_of(entry: Entry) -> str:

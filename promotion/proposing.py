@@ -15,7 +15,7 @@ from securesystemslib.signer import CryptoSigner
 from promotion.authority import Occasion, against, second_signers
 from promotion.case import Case
 from promotion.gate import Judgement
-from promotion.keyring import keyring
+from promotion.keyring import recorded_ring
 from promotion.lapses import require_open
 from promotion.pending import PROPOSED, SECONDED, Pending, last_in, last_pending, require_last, why_void
 from promotion.recording import require_undecided
@@ -65,7 +65,7 @@ def proposed(case: Case, on: Occasion, signatures_min: int) -> Proposed | None:
     Whether the gate's verdict is still the same is asked when somebody signs.
     """
     found = last_pending(case.room, case.charter.pilot)
-    ring = keyring(case.room.entries(), case.room.workspace)
+    ring = recorded_ring(case.room.entries(), case.room.workspace)
     if found is None or why_void(found, case, on, ring, signatures_min):
         return None
     return told(found, on, signatures_min, repeated=True)

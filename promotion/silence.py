@@ -42,7 +42,7 @@ def _overdue(room: Room) -> list[Case]:
 def _is_overdue(case: Case) -> bool:
     try:
         return case.now >= case.charter.deadline and case.registered_at is not None and not case.tampered
-    except (PilotPlantError, OSError, ValueError):
+    except (PilotPlantError, OSError, ValueError, OverflowError):
         return False  # what cannot be read is `promote verify`'s to name
 
 
@@ -71,7 +71,7 @@ def _is_signed_in_time(case: Case, found: Pending | None) -> bool:
 
     Only the gate's own refusal ends it: whether a signature counts is asked when the gate judges.
     """
-    return found is not None and found.declined is None and found.is_of(case) and _is_in_time(case, found)
+    return found is not None and found.declined is None and _is_in_time(case, found)
 
 
 def _declined(case: Case, found: Pending | None) -> str | None:

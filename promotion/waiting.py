@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from promotion.looks import warnings_seen
 from promotion.pending import last_pending
 from promotion.policy import GateSettings, read_settings
 from promotion.proposing import Proposed, proposed, said, to_type
-from promotion.reception import receptions
+from promotion.reception import Reception, receptions
 from promotion.silence import settle
 from promotion.standing import occasion
 from promotion.state import decisions, open_promotion
@@ -23,7 +24,7 @@ from promotion.waivers import WAIVED
 from shared.candidate import Candidate
 from shared.clock import parse_rfc3339, rfc3339
 from shared.errors import BadInput, PilotPlantError
-from shared.intake import digest_named, latest
+from shared.intake import digest_named, find_candidate, latest
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -57,7 +58,7 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
     settle(room)
     found = []
     for candidate in undecided(room):
-        case = open_case(room, candidate)
+        case = open_case(room, _candidate_of(room, candidate, settings))
         try:
             _ = case.charter
         except BadInput:
@@ -66,6 +67,19 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
         if entry is not None:
             found.append(entry)
     return sorted(found, key=lambda entry: entry["until"])
+
+
+def _candidate_of(room: Room, latest_one: Candidate, settings: GateSettings) -> Candidate:
+    """The candidate that the gate is to sign for, where all persons have signed; else the pilot's latest."""
+    found = last_pending(room, latest_one.manifest.pilot)
+    if found is None or found.declined is not None:
+        return latest_one
+    try:
+        signed = find_candidate(room.workspace, found.proposal.proposal.candidate)
+        tier = signed.promise().charter.risk_tier
+    except PilotPlantError:
+        return latest_one  # `promote verify` names it
+    return signed if found.awaits_gate(settings.signatures_min.of(tier)) else latest_one
 
 
 def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, Any] | None:
@@ -137,9 +151,10 @@ def _next(case: Case, settings: GateSettings) -> str | None:
 def measures(workspace: Workspace) -> dict[str, Any]:
     """The gate at a glance, for `status`: troubles, decisions by word, what waits, lapsed or is waived, hand-overs."""
     room, waits = open_promotion(workspace), waiting(workspace)
-    words = [str(entry.body["decision"]["word"]) for entry in room.entries() if entry.kind == "decided"]
+    decided = [entry.body.get("decision") for entry in room.entries() if entry.kind == "decided"]
+    words = [str(said.get("word")) for said in decided if isinstance(said, dict)]
     return {
-        "troubles": _troubles(room, waits),
+        "troubles": _troubles(room, waits, receptions(workspace)),
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waits,
         "lapsed": [lapse.as_json() for lapse in lapses(room).values()],
@@ -149,17 +164,25 @@ def measures(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _troubles(room: Room, waits: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What the gate does not do as it should: sign what persons have signed."""
+def _troubles(room: Room, waits: list[dict[str, Any]], handed_over: Sequence[Reception]) -> list[dict[str, str]]:
+    """What does not go on: a signature that the gate owes or has refused, a package that the Factory has refused."""
     found = []
     for entry in waits:
-        signed = entry["proposed"]
-        if signed and signed["awaits"] == "gate" and room.now() - parse_rfc3339(signed["at"]) > SIGNS_WITHIN:
-            what = f"{signed['word']} waits for the gate's signature since {signed['at']}"
-            step = f"Sign it, or let a service do so (--watch): {signed['next']}"
-            found.append({"subject": entry["pilot"], "what": what, "next": step,
-                          "told": f"{entry['pilot']}: {what}. {step}"})  # fmt: skip
-    return found
+        pilot, signed, declined = entry["pilot"], entry["proposed"], entry["declined"]
+        pending = last_pending(room, pilot) if signed and signed["awaits"] == "gate" else None
+        if declined:
+            what = f"the gate would not sign {declined['word']}: {declined['reason']}"
+            found.append((pilot, what, f"Have {' or '.join(entry['deciders'])} decide anew."))
+        if pending is not None and room.now() - pending.at > SIGNS_WITHIN:
+            what = f"{signed['word']} waits for the gate's signature since {rfc3339(pending.at)}"
+            found.append((pilot, what, f"Sign it, or let a service do so (--watch): {signed['next']}"))
+    found += [
+        (one.pilot, f"handed over as {one.release}: {one.told}", "When that is mended: pilotplant factory admit")
+        for one in handed_over
+        if one.state in {"refused", "unknown"}
+    ]
+    return [{"subject": pilot, "what": what, "next": step, "told": f"{pilot}: {what}. {step}"}
+            for pilot, what, step in found]  # fmt: skip
 
 
 def _standing(room: Room) -> list[dict[str, Any]]:

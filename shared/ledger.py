@@ -129,11 +129,19 @@ def has_kind(connection: sa.Connection, table: sa.Table, kind: str) -> bool:
 
 
 def entries(connection: sa.Connection, table: sa.Table, *, subject: str | None = None) -> list[Entry]:
-    """The entries from the first to the last, of one subject or of all; their hashes are not checked here."""
+    """The entries from the first to the last, of one subject or of all; their hashes are not checked here.
+
+    An entry whose body is no object says nothing; `problems` names it.
+    """
     query = sa.select(table).order_by(table.c.seq)
     if subject is not None:
         query = query.where(table.c.subject == subject)
-    return [Entry(**{**row._mapping, "body": json.loads(row.body)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+    return [Entry(**{**row._mapping, "body": _object(row.body)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def _object(body: str) -> dict[str, Any]:
+    found = json.loads(body)
+    return found if isinstance(found, dict) else {}
 
 
 def legible(connection: sa.Connection, table: sa.Table) -> list[Entry]:
@@ -178,7 +186,8 @@ def _missed(name: str, witness: Head) -> str:
 
 def _recomputed(row: Any) -> str | None:
     try:
-        if canonical(json.loads(row.body)).decode() != row.body:
+        said = json.loads(row.body)
+        if not isinstance(said, dict) or canonical(said).decode() != row.body:
             return None
         body = digest_bytes(row.body.encode())
         return entry_hash(seq=row.seq, at=row.at, kind=row.kind, subject=row.subject, body=body, prev=row.prev)

@@ -105,6 +105,16 @@ def read_raw(
     return found
 
 
+def delimiter_of(path: Path) -> str:
+    """The sign that parts a text file's columns, as `read_raw` takes it; a comma for a file that is no text."""
+    kinds = [suffix.lower() for suffix in path.suffixes[-2:]]
+    packed = kinds[-1:] == [GZIP]
+    if not kinds or (kinds[0] if packed else kinds[-1]) not in TEXTS:
+        return ","
+    with _text(path, packed=packed, folder=None) as text:
+        return text.delimiter
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """Where the rows of a file are to be: a view of this name, over a table or over a file in the folder."""

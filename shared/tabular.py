@@ -72,12 +72,12 @@ def require_writable(out: Path) -> None:
         raise BadInput("there is no such folder", where=str(out.parent), remedy="create it first")
 
 
-def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
+def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path, delimiter: str = ",") -> int:
     """Writes a query's rows to a .csv or .parquet file, in full or not at all; returns how many."""
     require_writable(out)
     kind = "FORMAT parquet"
     if out.suffix == CSV:
-        kind, query = "FORMAT csv, HEADER", _cells_sql(connection, query)
+        kind, query = f"FORMAT csv, HEADER, DELIMITER {literal(delimiter)}", _cells_sql(connection, query)
     scratch = out.with_name(f".{out.name}.partial")
     try:
         row = connection.execute(f"COPY ({query}) TO {literal(str(scratch))} ({kind})").fetchone()

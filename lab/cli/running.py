@@ -33,7 +33,8 @@ def assign(
         f"{done.units:,} units: " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()),
         *(f"Left out {counted(count, 'unit')}: {why}" for why, count in done.left_out.items()),
         f"Written to {out}. Ops turn units into customer ids with: "
-        f"pilotplant factory resolve {out} --out addressed.csv",
+        f"pilotplant factory resolve {out} --out addressed.csv"
+        + ("" if done.table == "customers" else f" --table {done.table}"),
     )
     return done
 

@@ -96,7 +96,8 @@ def _lines(found: Sequence[Any], corrected: Any) -> list[str]:
     for one in found:
         word, persons = f"{one.pilot}: {said(one.decision)}", " and ".join(one.persons)
         if one.declined:
-            lines.append(f"{word} is not signed: {one.declined.what}. {persons} may decide anew.")
+            lines.append(f"{word}, as {persons} decided, is not signed: {one.declined.what}. "
+                         "Before the deadline it may be decided anew.")  # fmt: skip
         elif one.unfinished:
             lines.append(f"{word} is signed, and not carried out yet: {one.unfinished}")
         elif one.unsure:

@@ -39,7 +39,7 @@ def queue(
         one for one in lapses(open_promotion(workspace)).values() if reader is None or same_person(reader, one.owner)
     ]
     rows = [
-        (c["pilot"], c["candidate"][:19] + "…", c["owner"], date_time(c["until"]),
+        (c["pilot"], c["candidate"][:19] + "…", _whom(c), date_time(c["until"]),
          _left(c), _warnings(c["warnings"]), c["next"])
         for c in found
     ]  # fmt: skip
@@ -64,6 +64,14 @@ def queue(
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
     )
     return found
+
+
+def _whom(entry: dict[str, Any]) -> str:
+    """Whose move it is."""
+    signed = entry["proposed"]
+    if not signed:
+        return str(entry["owner"])
+    return "ops" if signed["awaits"] == "gate" else " or ".join(signed["others"]) or "nobody yet"
 
 
 def _left(entry: dict[str, Any]) -> str:

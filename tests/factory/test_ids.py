@@ -122,3 +122,11 @@ def test_resolve_overwrites_no_column_of_the_file(made, tmp_path):
 def test_pseudonymise_overwrites_no_column_of_the_file(made, tmp_path):
     with pytest.raises(BadInput, match="has a column `unit` already"):
         masked(made["string"], told(tmp_path, "customer_id,unit\nc2,piece\n"))
+
+
+def test_the_signs_between_columns_are_kept_so_that_decimal_commas_stay_numbers(made, tmp_path):
+    path = told(tmp_path, "customer_id;spend\nc2;12,50\n007;0,00\n")
+    _, lines = masked(made["string"], path)
+    assert [line.split(";")[1] for line in lines] == ["spend", "12,50", "0,00"]
+    assert resolve(made["string"], tmp_path / "masked.csv", tmp_path / "back.csv", table="customers") == 2
+    assert (tmp_path / "back.csv").read_text().splitlines()[1].endswith(";12,50")

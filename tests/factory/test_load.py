@@ -504,3 +504,30 @@ def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict
     monkeypatch.setattr("factory.warehouse.MEMORY", "64MB")
     result = load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=400_000))
     assert (result.new, publish(strict).rows) == (400_000, {"customers": 400_000})
+
+
+def test_tables_that_differ_in_capitals_only_are_refused(workspace, tmp_path):
+    """DuckDB would take one for the other, and a load of the one would empty the other."""
+    contract = workspace.configs / "contracts" / "customers.odcs.yaml"
+    load(workspace, "customers", customers_csv(tmp_path / "customers.csv"))
+    other = contract.with_name("Customers.odcs.yaml")
+    other.write_text(contract.read_text().replace("name: customers", "name: Customers"))
+    for replace in (False, True):
+        with pytest.raises(BadInput, match="differ in capitals only"):
+            load(workspace, "Customers", customers_csv(tmp_path / "customers.csv"), replace=replace)
+    contract.unlink()
+    with pytest.raises(Refused, match="which differs from `Customers` in capitals only"):
+        load(workspace, "Customers", customers_csv(tmp_path / "customers.csv"), replace=True)
+
+
+def test_a_warehouse_that_was_restored_is_loaded_again(workspace, tmp_path):
+    file = customers_csv(tmp_path / "customers.csv")
+    load(workspace, "customers", file)
+    backup = warehouse_path(workspace).read_bytes()
+    lines = file.read_text().splitlines()
+    later = tmp_path / "later.csv"
+    later.write_text("\n".join(lines[:-1]) + "\n")
+    assert not load(workspace, "customers", later).repeated
+    assert load(workspace, "customers", later).repeated
+    warehouse_path(workspace).write_bytes(backup)
+    assert not load(workspace, "customers", later).repeated

@@ -7,21 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from factory import pulse
+from factory import permits, pulse
 from factory.measures import measures
 from factory.packages import package_folder
-from factory.releases import pause, resume, show_release, stop_all
+from factory.releases import list_releases, pause, resume, show_release, stop_all
 from factory.run_now import run_now
 from factory.state import open_factory, runs
 from factory.troubles import troubles
+from factory.warehouse import warehouse_path
 from pilotplant import app
 from shared import faults
 from shared.clock import parse_rfc3339, rfc3339
-from tests.makers import RELEASE, at_work
+from tests.makers import RELEASE, at_work, make_package, make_workspace
 
 HOUR = timedelta(hours=1)
 NEXT_DAY = datetime(2026, 2, 3, 9, 50, tzinfo=UTC)
@@ -250,3 +252,40 @@ def test_monitoring_gets_exit_code_3_where_something_is_in_trouble(up, capsys, c
     assert app._exit_code([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found.get("factory", found)["troubles"] == []
+
+
+def test_a_warehouse_that_is_gone_or_is_none_any_more_is_told(up):
+    path = warehouse_path(up)
+    path.write_bytes(b"noise" * 100)
+    assert "its file is no database any more" in str(troubles(up)[0])
+    path.unlink()
+    assert "it cannot be read: No such file" in str(troubles(up)[0])
+
+
+def test_a_release_whose_next_run_would_be_refused_is_told_before_its_moment(up):
+    for key in (up.configs / "trusted_keys").glob("*.yaml"):
+        key.unlink()
+    assert any("it would not run: " in str(one) for one in troubles(up))
+
+
+def test_a_release_whose_permit_is_lost_is_told(up):
+    for permit in permits.folder(up).glob(f"{RELEASE}*"):
+        permit.unlink()
+    list_releases(up)
+    assert any("nobody is on record for that: its permit is gone" in str(one) for one in troubles(up))
+
+
+def test_a_package_that_nobody_admits_is_told_after_a_while(tmp_path):
+    made = make_workspace(tmp_path / "team")
+    package = make_package(made)
+    assert troubles(made) == []
+    hours_ago = time.time() - 2 * 3600
+    os.utime(package, (hours_ago, hours_ago))
+    [told] = troubles(made)
+    assert str(told).startswith("inbox: 1 package of promoted pilots wait to be admitted, and the Factory was never")
+
+
+def test_a_date_ahead_of_now_hides_no_silent_plant(up):
+    """A clock that was put back while the process hangs."""
+    os.utime(up.factory / "prefect" / "plant.json", (time.time() + 10**8,) * 2)
+    assert any("is silent" in str(one) for one in troubles(up))

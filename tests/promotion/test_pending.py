@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from securesystemslib.signer import CryptoSigner
 
 from promotion import attesting, carrying, countersigning, decision
 from promotion.countersigning import countersign
 from promotion.decision import decide, preview
 from promotion.drafting import Asked, draft_decision
-from promotion.enrolment import enrol
+from promotion.enrolment import enrol, enrolled_key
 from promotion.intake import open_case
 from promotion.intent import judge_case
 from promotion.policy import read_settings
 from promotion.proposing import propose, verdict_for
 from promotion.reminding import reminders
+from promotion.revocation import revoke
 from promotion.silence import settle
 from promotion.state import open_promotion
 from promotion.summary import summarise
 from promotion.verification import verify
 from promotion.waiting import measures, waiting
+from promotion.waiving import Wish, waive
 from shared.clock import rfc3339
 from shared.errors import BadInput, Fault, Refused
 from shared.intake import find_candidate
@@ -33,7 +39,7 @@ from shared.keys import GATE, KeyStore
 from shared.proposal import SECOND as SECOND_SIGNATURE
 from shared.proposal import SecondSignature
 from shared.signed import sign
-from tests.makers import OWNER
+from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON
 from tests.promotion.test_countersigning import (  # noqa: F401 - fixtures among them
     DEADLINE,
@@ -41,7 +47,6 @@ from tests.promotion.test_countersigning import (  # noqa: F401 - fixtures among
     OTHER,
     SECOND,
     THIRD,
-    _another_candidate,
     _owner_revoked,
     believed,
     gate_away,
@@ -294,14 +299,13 @@ def test_the_gate_signs_no_word_that_was_taken_back_while_it_judged_and_goes_on_
     insight = "letters are not read in autumn"
     with gate_away(signed):
         decide(signed.workspace, "autumn-email", Asked("stop", OWNER, REASON, insight=insight))
-    _another_candidate(signed)
     real = countersigning._attestable
 
-    def meanwhile(room, pilot, found):
-        if pilot == PILOT:
+    def meanwhile(room, found):
+        if found.proposal.proposal.pilot == PILOT:
             with gate_away(signed):
                 signed.decide("stop")
-        return real(room, pilot, found)
+        return real(room, found)
 
     monkeypatch.setattr(countersigning, "_attestable", meanwhile)
     found = {one.pilot: one for one in countersign(signed.workspace, None)}
@@ -460,3 +464,93 @@ def test_a_slip_in_people_yaml_is_told_and_hides_nothing(stage):
     )
     with pytest.raises(BadInput):
         waiting(stage.workspace)
+
+
+# Entries that are well formed, and nobody's.
+
+
+def test_a_proposal_in_the_owners_name_by_a_strangers_key_takes_nothing_away(signed):  # noqa: F811
+    stranger = CryptoSigner(Ed25519PrivateKey.generate())
+    write_proposal(signed, OWNER, word="stop", insight="nothing", signer=stranger)
+    [done] = countersign(signed.workspace, None)
+    assert done.decided.decision.word == "scale"
+    assert any("is not signed with a known key" in problem for problem in verify(signed.workspace).problems)
+
+
+@pytest.mark.parametrize("name", [OWNER, GATE])
+def test_an_entry_that_enrols_a_key_by_hand_enrols_nobody(signed, name):  # noqa: F811
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    body = {"key_id": CryptoSigner(key).public_key.keyid, "public": public, "role": "gate" if name == GATE else "owner"}
+    room = open_promotion(signed.workspace)
+    with room.transaction() as connection:
+        room.write(connection, "enrolled", name, body)
+    if name == OWNER:
+        write_proposal(signed, OWNER, word="stop", insight="nothing", signer=CryptoSigner(key))
+    # The name has two keys then, and nothing is signed that its true owner has not decided.
+    with suppress(Refused):
+        decided = [done.decided for done in countersign(signed.workspace, None) if done.decided]
+        assert "stop" not in [done.decision.word for done in decided]
+    assert "decided" not in kinds(signed) or entry(signed, "decided").body["decision"]["word"] == "scale"
+    assert any("its record was changed" in problem for problem in verify(signed.workspace).problems)
+
+
+def test_the_gates_refusal_counts_only_where_the_gate_has_signed_it(signed):  # noqa: F811
+    write_entry(signed, "declined", {"candidate": "", "proposal": signed.said.digest, "reason": "a check failed"})
+    assert countersign(signed.workspace, None)[0].state == "signed"
+    assert any("it holds nothing that somebody has signed" in problem for problem in verify(signed.workspace).problems)
+
+
+@pytest.mark.parametrize("body", [[], "text", 7])
+@pytest.mark.parametrize("kind", ["noted", "declined", "registered"])
+def test_an_entry_that_is_no_object_is_named_and_ends_no_command(signed, kind, body):  # noqa: F811
+    """A gate whose own ledger does not verify signs nothing; what was signed goes on waiting."""
+    write_entry(signed, kind, body)
+    assert [one.state for one in countersign(signed.workspace, None)] == ["waits"]
+    assert len(waiting(signed.workspace)) == 1
+    assert measures(signed.workspace)["lapsed"] == []
+    assert any("was changed after it was written" in problem for problem in verify(signed.workspace).problems)
+
+
+def test_a_moment_that_had_not_come_is_declined(stage):
+    stage.submit()
+    write_proposal(stage, OWNER, change={"at": "2099-01-01T00:00:00Z"})
+    [done] = countersign(stage.workspace, None)
+    assert f"{OWNER} signed it with a moment that had not come" in told(done)
+
+
+def test_a_preflight_that_grew_old_while_the_gate_was_waited_for_is_made_anew(stage):
+    candidate = stage.submit()
+    with gate_away(stage):
+        stage.decide("scale")
+    stage.workspace.clock.set(DEADLINE + timedelta(hours=2))
+    [done] = countersign(stage.workspace, None)
+    assert (done.state, "pilotplant factory preflight spring-email" in done.problem.remedy) == ("waits", True)
+    stage.preflight(candidate, at=DEADLINE + timedelta(hours=1))
+    assert countersign(stage.workspace, None)[0].state == "signed"
+
+
+def test_a_waiver_whose_key_was_revoked_since_is_declined_and_not_waited_for(stage):
+    right = {"checks": ["sample_planned"], "tiers": ["standard"]}
+    persons = [{"email": OWNER, "decides": DECIDES}, {"email": THIRD, "decides": DECIDES, "waives": [right]}]
+    stage.people(*persons)
+    enrol(stage.workspace, THIRD)
+    stage.submit(charter={"sample": {"units_per_arm": 300}})
+    waive(stage.workspace, PILOT, Wish("sample_planned", THIRD, REASON, moment("2026-01-25 00:00")))
+    with gate_away(stage):
+        stage.decide("scale")
+    stage.workspace.clock.set(JUDGED + timedelta(hours=1))
+    revoke(stage.workspace, enrolled_key(stage.workspace, THIRD).key_id, "they left us")
+    [done] = countersign(stage.workspace, None)
+    assert done.state == "declined", told(done)
+
+
+def test_a_key_that_counts_only_later_signs_nothing_that_would_wait_in_vain(stage):
+    candidate = stage.submit()
+    enrol(stage.workspace, OWNER, rotate=True)
+    earlier = JUDGED - timedelta(minutes=30)
+    stage.workspace.clock.set(earlier)
+    stage.preflight(candidate, at=earlier - timedelta(hours=1))
+    with gate_away(stage), pytest.raises(Refused, match="was enrolled only at"):
+        stage.decide("stop")
+    assert kinds(stage) == ["registered"]

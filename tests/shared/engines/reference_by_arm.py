@@ -146,6 +146,7 @@ class Attribution:
                 if window
                 for arm, ats in first.items()
             },
+            exposures=dict(Counter(u.arm for u in pilot.units for row in pilot.exposures if row["unit"] == u.id)),
             trimmed=self._trimmed(lost) if TOGETHER in counted and not pilot.question.cluster else {},
         )  # fmt: skip
 
