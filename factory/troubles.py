@@ -73,7 +73,7 @@ def troubles(workspace: Workspace) -> list[Trouble]:
     known = list_releases(workspace)
     beat, live = pulse.read(workspace), [release for release in known if release.state == "live"]
     found += _of_warehouse(workspace, live)
-    waiting = _waiting(workspace, room.now())
+    waiting = _waiting(workspace)
     if waiting and not beat.is_up:
         what = f"{counted(len(waiting), 'package')} of promoted pilots wait to be admitted, and the Factory {beat}"
         found.append(Trouble("inbox", what, "Start it: pilotplant factory up; or by hand: pilotplant factory admit"))
@@ -162,7 +162,7 @@ def _of_warehouse(workspace: Workspace, live: list[Release]) -> Iterator[Trouble
         yield Trouble("warehouse", f"{what} ({path})", "Restore it from a backup, or load the tables again.")
 
 
-def _waiting(workspace: Workspace, now: datetime) -> list[Path]:
+def _waiting(workspace: Workspace) -> list[Path]:
     """Packages that have lain in the inbox for a while, and that the Factory has said nothing of."""
     found = []
     for folder in inbox(workspace).glob("[!.]*"):
