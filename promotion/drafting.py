@@ -47,16 +47,21 @@ def require_word(given: str) -> Word:
     return given  # type: ignore[return-value]
 
 
-def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -> Decision:
-    """The decision as it would be signed; raises BadInput where something is missing."""
-    charter = case.charter
-    if len(asked.reason.strip()) < REASON_MIN:
+def require_reason(reason: str) -> None:
+    """Raises BadInput for a reason that says too little; asked before anything is judged, which takes a while."""
+    if len(reason.strip()) < REASON_MIN:
         raise BadInput(
             "a decision needs a reason that others understand",
             where="--reason",
             expected=f"at least {REASON_MIN} characters",
             remedy="say why in a sentence",
         )
+
+
+def draft_decision(case: Case, asked: Asked, stands_in: StandIn | None = None) -> Decision:
+    """The decision as it would be signed; raises BadInput where something is missing."""
+    charter = case.charter
+    require_reason(asked.reason)
     if asked.word == "stop" and not (asked.insight or "").strip():
         raise BadInput(
             "a pilot is stopped with an insight: what was learned is what it was for",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from promotion.authority import Objection, Occasion, Right, right_to_decide
 from promotion.case import Case
 from promotion.claims import taught
-from promotion.drafting import Asked, draft_decision
+from promotion.drafting import Asked, draft_decision, require_reason
 from promotion.early import hidden, masked
 from promotion.gate import EXIT_CODES, Judgement, judge
 from promotion.intake import open_case
@@ -106,6 +106,7 @@ def intend(room: Room, name: str, asked: Asked) -> ToSign | ToRepeat:
     Raises Refused or Undecided where gate or authority say no.
     """
     workspace = room.workspace
+    require_reason(asked.reason)
     case = open_case(room, find_candidate(workspace, name))
     asked = taught(case, asked)
     before = recorded(room, case.candidate.manifest.pilot)

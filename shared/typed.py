@@ -47,7 +47,8 @@ def unreadable_sql(columns: Sequence[Column], present: Collection[str], raw: str
 
 def unreadable(column: Column) -> str:
     """The reason that holds back a row whose value is not of its column's type."""
-    return f"{column.name} is not a {column.type}" + (f" written as {column.format}" if column.format else "")
+    article = "an" if column.type == "integer" else "a"
+    return f"{column.name} is not {article} {column.type}" + (f" written as {column.format}" if column.format else "")
 
 
 def value_sql(column: Column, text: str | None = None) -> str:

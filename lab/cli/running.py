@@ -212,7 +212,7 @@ def sql(
     emit(
         as_json,
         {"columns": found.columns, "rows": found.rows, "total": found.total},
-        table(*found.columns, rows=[tuple(row) for row in found.rows]),
+        *([] if out else [table(*found.columns, rows=[tuple(row) for row in found.rows])]),
         counted(found.total, "row") + (f", written to {out}" if out else ""),
     )
     return found

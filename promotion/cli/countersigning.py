@@ -106,5 +106,6 @@ def _lines(found: Sequence[Any], corrected: Any) -> list[str]:
             lines.append(f"{word} was decided at {date_time(one.decision.at)}; nothing new was signed.")
         else:
             handed = f" Handed over as release {one.decision.release}." if one.decision.release else ""
+            handed += f" Draft: pilots/{one.decision.successor}/charter.yaml" if one.decision.successor else ""
             lines.append(f"{word}, signed by {persons} and the gate.{handed}")
     return lines

@@ -70,7 +70,7 @@ def test_good_rows_arrive_in_the_contracts_types(empty, tmp_path):
     ("row", "reason"),
     [
         ("c3,c3@example.com,13,1,Urban", "recency must be between 1 and 12"),
-        ("c3,c3@example.com,soon,1,Urban", "recency is not a integer"),
+        ("c3,c3@example.com,soon,1,Urban", "recency is not an integer"),
         ("c3,c3@example.com,,1,Urban", "recency must not be missing"),
         (",c3@example.com,3,1,Urban", "customer_id must not be missing"),
         ("c3,c3@example.com,3,-1,Urban", "history must be at least 0"),

@@ -77,10 +77,10 @@ def test_the_controls_conversions_make_no_effect_for_whatever_reason_they_are_mi
 
 def test_values_that_cannot_be_read_in_one_arm_fail_by_their_number(stage, ask):
     """Nobody can count them in, and all of them might be visits."""
-    move = {"which": SOME, "reason": "visit is not a integer", "visit": "'yes'"}
+    move = {"which": SOME, "reason": "visit is not an integer", "visit": "'yes'"}
     found = ask("losses_by_arm", stage.case(charter=LARGE, recorded=held_back(move, arms=FEW)))
     assert by_number(found).outcome == "failed"
-    assert by_number(found).measured["outcomes: visit is not a integer"]["p"] == pytest.approx(p_of(40))
+    assert by_number(found).measured["outcomes: visit is not an integer"]["p"] == pytest.approx(p_of(40))
     assert (by_effect(found).outcome, by_effect(found).measured["at_worst"]) == ("unevaluable", pytest.approx(0))
 
 
@@ -90,7 +90,7 @@ IDLE = f"starts_with(unit, 'letter') AND {NUMBER} >= 760"
 @pytest.mark.parametrize("said", ["'n/a'", "'1,0'", "''"])
 def test_as_many_values_that_cannot_be_read_in_each_arm_may_be_of_other_customers(stage, ask, said):
     """40 visitors of the control, and 40 customers of the letter who did nothing: no number tells them apart."""
-    moves = [{"which": which, "reason": "visit is not a integer", "visit": said} for which in (SOME, IDLE)]
+    moves = [{"which": which, "reason": "visit is not an integer", "visit": said} for which in (SOME, IDLE)]
     case = stage.case(charter=LARGE, recorded=held_back(*moves, arms=FEW))
     assert ask("primary_effect", case)[0].outcome == "passed"
     [found] = ask("losses_by_arm", case)
