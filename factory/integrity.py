@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from factory.packages import package_folder
 from factory.receipts import ADMITTED
-from factory.state import releases, standing
-from factory.warehouse import open_warehouse, tables, warehouse_path
+from factory.state import releases, standing, warehouse_path
+from factory.warehouse import open_warehouse, tables
 from shared.errors import Damaged
 from shared.faults import fault
 from shared.package import open_package

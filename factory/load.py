@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 
-from factory.state import CONFIRMED, DROPPED, LOADED, loads, open_factory, read_settings
+from factory.state import CONFIRMED, DROPPED, LOADED, loads, open_factory, read_settings, warehouse_path
 from factory.warehouse import (
     PRIMARY_KEY,
     QUARANTINE,
@@ -30,7 +30,6 @@ from factory.warehouse import (
     require_contract,
     tables,
     versions,
-    warehouse_path,
 )
 from shared.clock import rfc3339
 from shared.console import counted

@@ -184,6 +184,11 @@ def open_factory(workspace: Workspace, *, settled: bool = True) -> Room:
     return room
 
 
+def warehouse_path(workspace: Workspace) -> Path:
+    """Where the warehouse lies."""
+    return workspace.factory / "warehouse.duckdb"
+
+
 def inbox(workspace: Workspace) -> Path:
     """Where packages arrive and stay."""
     return workspace.factory / "inbox"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from factory.packages import package_folder
 from factory.releases import list_releases
-from factory.state import DROPPED, loads, open_factory, standing
+from factory.state import DROPPED, loads, open_factory, standing, warehouse_path
 from factory.warehouse import (
     QUARANTINE,
     Held,
@@ -21,7 +21,6 @@ from factory.warehouse import (
     open_warehouse,
     require_contract,
     tables,
-    warehouse_path,
 )
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.package import Sealed, open_package

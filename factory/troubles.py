@@ -14,8 +14,7 @@ from factory import pulse
 from factory.packages import package_folder, verify
 from factory.receipts import ADMITTED
 from factory.releases import NOT_RECORDED, STOP_ALL, Release, list_releases, play_of, stopped, why_paused
-from factory.state import TOO_LATE, inbox, open_factory, runs, switches
-from factory.warehouse import warehouse_path
+from factory.state import TOO_LATE, inbox, open_factory, runs, switches, warehouse_path
 from shared.clock import parse_rfc3339, rfc3339
 from shared.console import counted
 from shared.digests import PREFIX

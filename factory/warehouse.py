@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from factory.masking import masked_sql, pseudonym_key
+from factory.state import warehouse_path
 from shared.contracts import Contract, load_contract, load_new_contract
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.faults import fault
@@ -61,11 +62,6 @@ def held_by_reason(connection: duckdb.DuckDBPyConnection, rows: str, counts: str
         "ORDER BY 2 DESC, 1"
     ).fetchall()
     return tuple(Held(reason, number, tuple(first)) for reason, number, first in found)
-
-
-def warehouse_path(workspace: Workspace) -> Path:
-    """Where the warehouse lies."""
-    return workspace.factory / "warehouse.duckdb"
 
 
 @contextmanager

@@ -57,6 +57,12 @@ class Amended:
     outcome: Literal["amended", "planned", "finished", "same"]
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether what decides is another thing now, so that nothing that happened before proves it."""
+        before = self.pilot.promise if self.outcome in {"planned", "same"} else self.pilot.earlier()[-1]
+        return bool(protected(before, self.promise))
+
+    @property
     def reassigned(self) -> bool:
         """Whether units get their arms otherwise than before, so that lists of arms given out are void."""
         return self.promise.rules == 1 and any(change["path"].split(".")[0] in _DRAWN for change in self.changes)

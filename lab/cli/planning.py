@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
+from shared.charter import Charter
 from shared.console import Json, Line, counted, date_time, emit, progress, session, styled, table
 from shared.printable import quoted
+from shared.workspace import Workspace
 
 
 @app.command()
@@ -182,7 +184,8 @@ def amend(
     from lab.amending import amend as next_version
 
     here = session(context)
-    done = next_version(here.workspace(), name, reason, here.register, dry_run=dry_run, line=here.line)
+    workspace = here.workspace()
+    done = next_version(workspace, name, reason, here.register, dry_run=dry_run, line=here.line)
     promise, charter = done.promise, done.promise.charter
     told = {
         "amended": f"{name} is amended.",
@@ -199,10 +202,20 @@ def amend(
         f"Promise: {promise.digest} (version {promise.version})",
         f"Runs until {date_time(charter.time_box.ends)}; budget {charter.budget.total}; "
         f"{charter.owner} decides by {date_time(charter.deadline)}",
+        *(_void_before(workspace, charter, dry_run=dry_run) if done.begins_anew else []),
         *([f"Next: pilotplant lab assign {name} --out {name}-arms.csv: arms given out before no longer hold"]
           if done.reassigned and not dry_run else []),
     )  # fmt: skip
     return done
+
+
+def _void_before(workspace: Workspace, charter: Charter, *, dry_run: bool) -> list[str]:
+    """What an amendment of what decides costs, and no charter shows: what happened before it proves nothing now."""
+    now = workspace.clock.now()
+    if now <= charter.time_box.starts:
+        return []
+    would = "would count" if dry_run else "counts"
+    return [f"Nothing that happened before {date_time(now)} {would}: the gate takes in what is promised now."]
 
 
 def _message(found: Any) -> list[Line]:

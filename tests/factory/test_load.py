@@ -13,7 +13,7 @@ import yaml
 from factory.load import load
 from factory.measures import measures
 from factory.snapshots import publish
-from factory.state import open_factory
+from factory.state import open_factory, warehouse_path
 from factory.tables import list_tables
 from factory.warehouse import (
     PRIMARY_KEY,
@@ -24,7 +24,6 @@ from factory.warehouse import (
     has_index,
     open_warehouse,
     require_contract,
-    warehouse_path,
 )
 from pilotplant.app import _exit_code
 from shared.clock import parse_rfc3339

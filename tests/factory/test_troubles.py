@@ -17,9 +17,8 @@ from factory.measures import measures
 from factory.packages import package_folder
 from factory.releases import list_releases, pause, resume, show_release, stop_all
 from factory.run_now import run_now
-from factory.state import open_factory, runs
+from factory.state import open_factory, runs, warehouse_path
 from factory.troubles import troubles
-from factory.warehouse import warehouse_path
 from pilotplant import app
 from shared import faults
 from shared.clock import parse_rfc3339, rfc3339

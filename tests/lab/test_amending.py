@@ -18,6 +18,7 @@ from lab.sandbox import run_sql
 from lab.spending import spend
 from lab.state import open_lab, pilots
 from lab.submission import submit
+from pilotplant.app import _exit_code
 from promotion.decision import decide
 from promotion.drafting import Asked
 from promotion.register import register
@@ -93,6 +94,7 @@ def test_before_the_first_exposure_even_what_decides_may_change(launched):
     assert (pilot.promise.amends.before, pilot.promise.amends.reason) == (first.promise.digest, REASON)
     assert (str(pilot.reserved), str(first.reserved)) == ("120.00 USD", "100.00 USD")
     # No exposure counts that was before what decides now.
+    assert done.begins_anew
     assert first.deposited_at < SOON <= pilot.deposited_at
 
 
@@ -161,6 +163,17 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(launched):
     assert fingerprint(launched.root) == before
     done = amend(launched, PILOT, REASON, register)
     assert (planned.outcome, planned.changes, planned.promise) == ("planned", done.changes, done.promise)
+    assert (planned.begins_anew, done.begins_anew) == (False, False)
+
+
+def test_an_amendment_of_what_decides_says_that_nothing_before_it_counts(launched, capsys):
+    launched.clock.set(LATE)
+    words = ["--workspace", str(launched.root), "lab", "amend", PILOT, "--reason", REASON]
+    draft(launched, PILOT, SMALLER)
+    assert _exit_code([*words, "--dry-run"]) == 0
+    assert "would count: the gate takes in what is promised now" in " ".join(capsys.readouterr().out.split())
+    assert _exit_code(words) == 0
+    assert "Nothing that happened before 2026-01-" in capsys.readouterr().out
 
 
 def test_an_amendment_needs_a_reason(launched):
