@@ -132,4 +132,5 @@ def test_a_hostile_command_ends_in_words(workspace, files, tmp_path, capsys, mon
             assert not found.out.strip(), context
         if found.code == 2:
             assert fingerprint(workspace.root) == before, context
-        assert not list(tmp_path.glob(".*")), context
+        # What is half written begins with a point; a new workspace has one such file of its own.
+        assert [path.name for path in tmp_path.glob(".*") if path.name != ".gitignore"] == [], context
