@@ -99,8 +99,8 @@ def _held(connection: duckdb.DuckDBPyConnection, scope: Scope) -> str:
     return f"""
     CREATE TEMP TABLE held AS
     SELECT *, {later} AS later, row_number() OVER () AS n
-    FROM (SELECT {columns} FROM conflicts WHERE NOT {_no_part(scope)})
-    WHERE NOT ({later} AND kind <> 'outcomes') {early};
+    FROM (SELECT {columns} FROM conflicts)
+    WHERE NOT {_no_part(scope)} AND NOT ({later} AND kind <> 'outcomes') {early};
     """
 
 

@@ -8,7 +8,7 @@ from scipy.stats import binomtest, mannwhitneyu
 
 from promotion.checks.data_quality import DataQualityRule
 from promotion.nonces import drawn_nonce
-from shared.draw import HELD_OUT, Draw
+from shared.draw import AFTER_ENROLMENT, HELD_OUT, Draw
 from shared.engines.protocol import EARLY
 from tests.promotion.cases import GOOD, Recorded
 from tests.promotion.held_back import NUMBER, held_back
@@ -403,3 +403,12 @@ def test_early_outcomes_that_are_alike_pass_and_none_of_them_is_said_to_be_count
     query = f"""SELECT * REPLACE (CASE WHEN {chosen} THEN "at" - INTERVAL 6 HOUR ELSE "at" END AS "at") FROM outcomes"""
     [found] = ask("losses_by_arm", stage.case(charter=ANY_VISIT, arms=NOTHING, outcomes=query))
     assert (found.outcome, "counted in" in found.reason) == ("passed", False)
+
+
+@pytest.mark.parametrize("until", [None, "2026-01-18"])
+def test_rows_that_only_say_that_their_unit_came_after_the_enrolment_are_losses(stage, ask, until):
+    """A reason is the Lab's word: it counts of exposures, in a pilot whose enrolment ends, and by their time."""
+    box = {"time_box": {"start": "2026-01-05", "end": "2026-01-19", "enrol_until": until}} if until else {}
+    recorded = held_back({"which": SOME, "reason": AFTER_ENROLMENT}, arms=FEW)
+    found = ask("losses_by_arm", stage.case(recorded=recorded, charter=LARGE | box))
+    assert by_number(found).measured[f"outcomes: {AFTER_ENROLMENT}"]["p"] == pytest.approx(p_of(40))
