@@ -17,9 +17,10 @@ from lab.launch import launch
 from lab.submission import submit
 from promotion.judging import judge_named
 from promotion.register import register
+from shared.assignment import assign
 from shared.clock import rfc3339
 from shared.errors import BadInput
-from tests.lab_makers import AFTER, INSIDE, PILOT, STARTS, arm_of, draft, row, stage_copy, units, write_csv
+from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, units, write_csv
 from tests.random_contracts import Made, made
 
 EARLY = 4
@@ -72,11 +73,11 @@ def draft_of(workspace, contracts: Made) -> None:
     draft(
         workspace,
         PILOT,
+        (CARD, ""),  # a second treatment would double what is rendered, and no contract reads it
         ("secondary: [conversion]", f"secondary: [{', '.join(['conversion', *contracts.metrics])}]"),
         ("guardrails:", f"{said}guardrails:"),
         ("units_per_arm: 150", "units_per_arm: 60"),
         ('fields: [zip_code]\n      schedule: {cron: "0 9 * * 1"}', 'schedule: {cron: "0 9 * * 1"}'),
-        ('fields: [zip_code]\n      schedule: {cron: "0 9 * * 2"}', 'schedule: {cron: "0 9 * * 2"}'),
         ("For our {{ zip_code }} customers", "For our customers"),
     )
     folder = workspace.pilots / PILOT
@@ -90,7 +91,8 @@ def results(workspace, contracts: Made, rng: Random):
         visit = rng.randint(0, 1)
         came = STARTS + timedelta(days=number >= EARLY and 1 + number % 12, hours=10)
         told = {"visit": visit, "conversion": visit * rng.randint(0, 1), "spend": 10.0 * visit}
-        yield row(f"e-{number}", unit, arm_of(unit), at=rfc3339(came)) | told | contracts.outcome(rng)
+        arm = assign(salt_of(), unit, {"control": 1, "letter": 1})
+        yield row(f"e-{number}", unit, arm, at=rfc3339(came)) | told | contracts.outcome(rng)
 
 
 @pytest.mark.parametrize(

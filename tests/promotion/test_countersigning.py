@@ -73,12 +73,19 @@ def high(made, tmp_path):
     return made[0].copy(tmp_path / "high")
 
 
-@pytest.fixture
-def signed(stage):
-    """A pilot of standard risk whose owner has decided to scale it, without the gate's key."""
+@pytest.fixture(scope="module")
+def signed_once(prepared, tmp_path_factory):
+    stage = Stage(prepared).copy(tmp_path_factory.mktemp("signed") / "workspace")
     stage.submit()
     with gate_away(stage):
-        stage.said = stage.decide("scale")
+        return stage, stage.decide("scale")
+
+
+@pytest.fixture
+def signed(signed_once, tmp_path):
+    """A pilot of standard risk whose owner has decided to scale it, without the gate's key."""
+    stage = signed_once[0].copy(tmp_path / "signed")
+    stage.said = signed_once[1]
     return stage
 
 

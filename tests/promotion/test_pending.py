@@ -55,6 +55,7 @@ from tests.promotion.test_countersigning import (  # noqa: F401 - fixtures among
     made,
     packages,
     signed,
+    signed_once,
 )
 
 PILOT = "spring-email"
