@@ -22,7 +22,7 @@ from shared.contracts import COLUMN, Classification, Column, ColumnType, load_ne
 from shared.errors import BadInput
 from shared.files import write_atomically
 from shared.personal import personal_sql
-from shared.reading import read_raw
+from shared.reading import pointed_sql, read_raw
 from shared.sql import identifier
 from shared.tabular import connect_within
 from shared.typed import value_sql
@@ -159,7 +159,8 @@ def _found(connection: duckdb.DuckDBPyConnection, header: str, name: str) -> _Fo
     """Counts what there is to know of one column, in one pass."""
     said = f"nullif(trim({identifier(header)}), '')"
     tried = [*_tried()]
-    counts = [f"count({value_sql(Column('said', kind, format=form), _pointed('said', kind))})" for kind, form in tried]
+    texts = {"number": pointed_sql("said")}  # as the reading of files will write it
+    counts = [f"count({value_sql(Column('said', kind, format=f), texts.get(kind, 'said'))})" for kind, f in tried]
     row = connection.execute(
         f"SELECT count(said), count(DISTINCT said), count_if(regexp_full_match(said, '[+-]?0[0-9]+')), "
         f"count_if(starts_with(said, '-')), coalesce(avg(length(said)), 0), "
@@ -179,14 +180,6 @@ def _tried() -> Iterator[tuple[ColumnType, str | None]]:
     yield from (("integer", None), ("number", None), ("boolean", None), ("date", None), ("timestamp", None))
     yield from (("date", form) for form in _DATES)
     yield from (("timestamp", f"{form} {time}") for form in _DATES for time in _TIMES)
-
-
-def _pointed(text: str, kind: ColumnType) -> str:
-    """A number whose decimals a comma parts, with a point, as the reading of files will write it."""
-    if kind != "number":
-        return text
-    plain = f"replace(replace({text}, '.', ''), ',', '.')"
-    return rf"CASE WHEN regexp_full_match({text}, '[+-]?(\d+|\d{{1,3}}(\.\d{{3}})+),\d+') THEN {plain} ELSE {text} END"
 
 
 def _column(found: _Found, rows: int, key: tuple[str, ...], doubts: dict[str, list[str]]) -> Column:

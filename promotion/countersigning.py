@@ -25,11 +25,12 @@ from promotion.recording import recorded
 from promotion.signing import gate_signer
 from promotion.silence import settle
 from promotion.state import decisions, open_promotion
-from shared.attestation import Attestation
+from shared.attestation import Attestation, parse_attestation
 from shared.crashpoints import Point, reach
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
 from shared.faults import fault
+from shared.finding import blocking, remedies
 from shared.intake import find_candidate
 from shared.receipt import read_receipt
 from shared.record import attestation_path
@@ -101,7 +102,7 @@ def countersign(
     settle(room)
     if name is not None:
         return [_named(room, find_candidate(workspace, name).manifest.pilot, gate)]
-    cut_off = [_finish(room, pilot) for pilot in _cut_off(room) if pilot not in leave]
+    cut_off = [_finish(room, one) for one in _cut_off(room) if one.predicate.pilot not in leave]
     waiting = ((pilot, found) for pilot, found in awaiting_gate(room).items() if pilot not in leave)
     return cut_off + [_countersign(room, pilot, found, gate) for pilot, found in waiting]
 
@@ -126,8 +127,9 @@ def _awaits_gate(room: Room, found: Pending) -> bool:
 
 def _named(room: Room, pilot: str, gate: CryptoSigner) -> Countersigned:
     """What becomes of one pilot that was asked for by name."""
-    if recorded(room, pilot) is not None:
-        return _finish(room, pilot)
+    attestation = recorded(room, pilot)
+    if attestation is not None:
+        return _finish(room, attestation)
     found = awaiting_gate(room).get(pilot)
     if found is not None:
         return _countersign(room, pilot, found, gate)
@@ -145,39 +147,38 @@ def _named(room: Room, pilot: str, gate: CryptoSigner) -> Countersigned:
     )
 
 
-def _cut_off(room: Room) -> list[str]:
-    """Pilots that are decided, and whose attestation or package is not where the other rooms look for it."""
+def _cut_off(room: Room) -> list[Attestation]:
+    """Decisions whose attestation or package is not where the other rooms look for it."""
     with room.transaction() as connection:
         rows = connection.execute(sa.select(decisions).order_by(decisions.c.at)).all()
-    return [row.pilot for row in rows if _is_cut_off(room, row)]
+    found = []
+    for row in rows:
+        try:
+            attestation = parse_attestation(row.envelope, where=f"decision on {row.pilot}")
+            if _is_cut_off(room.workspace, attestation, row):
+                found.append(attestation)
+        except PilotPlantError:
+            continue  # `promote verify` names it
+    return found
 
 
-def _is_cut_off(room: Room, row: sa.Row[Any]) -> bool:
-    workspace = room.workspace
-    try:
-        if not attestation_path(workspace, row.candidate).exists():
-            return True
-        attestation = recorded(room, row.pilot)
-        handed_over = attestation is None or attestation.predicate.decision.release is None
-        # What the Factory has answered had arrived, wherever it is now.
-        return not (
-            handed_over
-            or read_receipt(workspace, row.candidate) is not None
-            or is_handed_over(package_path(workspace, row.candidate), row.envelope)
-        )
-    except PilotPlantError:
-        return False  # `promote verify` names it
+def _is_cut_off(workspace: Workspace, attestation: Attestation, row: sa.Row[Any]) -> bool:
+    if not attestation_path(workspace, row.candidate).exists():
+        return True
+    if attestation.predicate.decision.release is None:
+        return False
+    # What the Factory has answered had arrived, wherever it is now.
+    answered = read_receipt(workspace, row.candidate) is not None
+    return not answered and not is_handed_over(package_path(workspace, row.candidate), row.envelope)
 
 
-def _finish(room: Room, pilot: str) -> Countersigned:
+def _finish(room: Room, attestation: Attestation) -> Countersigned:
     """Carries out what is left to do of a decision that is recorded."""
-    attestation = recorded(room, pilot)
-    assert isinstance(attestation, Attestation)  # noqa: S101 - whoever calls has asked
     said = attestation.predicate
     owners = tuple(one.name for one in said.signatories if one.role == "owner")
-    result = Countersigned(pilot, said.decision, owners)
+    result = Countersigned(said.pilot, said.decision, owners)
     try:
-        return replace(result, decided=carry_out(room, pilot, repeated=True))
+        return replace(result, decided=carry_out(room, said.pilot, repeated=True))
     except Exception as error:  # noqa: BLE001 - what goes wrong with one stops no other
         return replace(result, unfinished=_problem(error))
 
@@ -195,8 +196,9 @@ def _countersign(room: Room, pilot: str, found: Pending, gate: CryptoSigner) -> 
         except NotBelieved as error:
             return _declined(room, said, found, error, gate)
     except Exception as error:  # noqa: BLE001 - as above
-        if recorded(room, pilot) is not None:
-            return _finish(room, pilot)  # it is signed, by this command or by another that was faster
+        attestation = recorded(room, pilot)
+        if attestation is not None:  # it is signed, by this command or by another that was faster
+            return _finish(room, attestation)
         return replace(said, unsure=_problem(error))
 
 
@@ -227,9 +229,8 @@ def _attestable(room: Room, found: Pending) -> Attestable:
 def _raise_other(judged: Judged, decision: Decision, why: str) -> None:
     """Raises what follows from another verdict: Undecided where ops can put it right, or it cannot be said; Refused."""
     findings = judged.judgement.of_arm(decision.arm) if decision.arm else judged.judgement.findings
-    poor = [one for one in findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
+    poor = blocking(findings)
     told = "; ".join(f"{one.name}: {one.reason}" for one in poor)
-    remedies = "; ".join(dict.fromkeys(one.remedy for one in poor if one.remedy))
     pilot = judged.case.charter.pilot
     if {one.check for one in poor} == {TRIED}:
         raise Undecided(
@@ -237,7 +238,7 @@ def _raise_other(judged: Judged, decision: Decision, why: str) -> None:
         )
     unsure = verdict_for(judged.judgement, decision) == "undecided"
     error = Undecided if unsure else Refused
-    raise error(f"{why} ({told})", where=f"pilot {pilot}", remedy=remedies or "decide anew")
+    raise error(f"{why} ({told})", where=f"pilot {pilot}", remedy=remedies(poor) or "decide anew")
 
 
 def _declined(room: Room, said: Countersigned, found: Pending, error: Refused, gate: CryptoSigner) -> Countersigned:

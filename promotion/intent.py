@@ -23,7 +23,7 @@ from promotion.succession import require_free
 from shared.attestation import Attestation
 from shared.decision import Decision
 from shared.errors import PilotPlantError, Refused, Undecided
-from shared.finding import Finding
+from shared.finding import Finding, blocking, remedies
 from shared.intake import find_candidate
 from shared.people import same_person
 from shared.room import Room
@@ -114,14 +114,12 @@ def intend(room: Room, name: str, asked: Asked) -> ToSign | ToRepeat:
         return _again(case, asked, before)
     with room.transaction() as connection:
         require_open(connection, room, case.candidate.manifest.pilot)
-    settings = read_settings(workspace)
-    policy = settings.policy(case.charter.risk_tier)
-    judged = judge_case(case, settings)
+    judged = judge_case(case, read_settings(workspace))
     found = last_pending(room, case.charter.pilot)
     if found is None:
         return _first(judged, asked, None, None)
     why = judged.why_void(found) or judged.why_other(found)
-    if why is None and policy.signatures_min > 1 and not same_person(found.decision.owner, asked.who):
+    if why is None and judged.policy.signatures_min > 1 and not same_person(found.decision.owner, asked.who):
         return _second(judged, asked, found)
     return _first(judged, asked, found, why)
 
@@ -187,13 +185,12 @@ def _require_admission(judgement: Judgement, arm: str) -> None:
     verdict = judgement.verdict_on(arm)
     if verdict == "admit":
         return
-    blocking = [f for f in judgement.of_arm(arm) if f.level == "block" and f.outcome in {"failed", "unevaluable"}]
+    found = blocking(judgement.of_arm(arm))
     error: type[PilotPlantError] = Refused if EXIT_CODES[verdict] == Refused.exit_code else Undecided
     raise error(
         f"the gate does not admit arm `{arm}`: {verdict}",
-        where="; ".join(f"{finding.check}: {finding.reason}" for finding in blocking),
-        remedy="; ".join(dict.fromkeys(finding.remedy for finding in blocking if finding.remedy))
-        or "decide *revise* or *stop*",
+        where="; ".join(f"{finding.check}: {finding.reason}" for finding in found),
+        remedy=remedies(found) or "decide *revise* or *stop*",
     )
 
 

@@ -34,6 +34,8 @@ from shared.room import Room
 from shared.signed import Signed, parse, sign
 
 PROPOSED, SECONDED, DECLINED = "proposed", "seconded", "declined"
+# What an entry raises that a hand has written.
+UNREADABLE = (PilotPlantError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
         name = f"entry {entry.seq} ({entry.kind}, {entry.subject})"
         try:
             signed, who = _signed(entry)
-        except (PilotPlantError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             found.append(f"{name}: it holds nothing that somebody has signed")
             continue
         if not _is_signed(signed, who, keys):
@@ -215,19 +217,19 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
 def _signed(entry: Entry) -> tuple[Signed, str]:
     """What an entry holds, and whose signature it claims to be."""
     if entry.kind == DECLINED:
-        return parse(canonical(entry.body["envelope"]), DECLINED, where=place_of(entry)), GATE
+        return parse(canonical(entry.body["envelope"]), DECLINED, where=_place(entry)), GATE
     if entry.kind == PROPOSED:
-        made = read_proposal(entry.body["envelope"], where=place_of(entry))
+        made = read_proposal(entry.body["envelope"], where=_place(entry))
         return made.signed, made.proposal.decision.owner
-    other = read_second(entry.body["envelope"], where=place_of(entry))
+    other = read_second(entry.body["envelope"], where=_place(entry))
     return other.signed, other.second.person
 
 
 def _proposed(entry: Entry) -> Pending | None:
     """What an entry proposes; None where it is none, which `promote verify` names."""
     try:
-        proposal, at = read_proposal(entry.body["envelope"], where=place_of(entry)), parse_rfc3339(entry.at)
-    except (PilotPlantError, ValueError, KeyError, TypeError):
+        proposal, at = read_proposal(entry.body["envelope"], where=_place(entry)), parse_rfc3339(entry.at)
+    except UNREADABLE:
         return None
     return Pending(proposal, at, at)
 
@@ -240,8 +242,8 @@ def _followed(found: Pending, entry: Entry, keys: Sequence[PublicKey]) -> Pendin
     if entry.kind != SECONDED or found.second is not None:
         return found
     try:
-        other, at = read_second(entry.body["envelope"], where=place_of(entry)), parse_rfc3339(entry.at)
-    except (PilotPlantError, ValueError, KeyError, TypeError):
+        other, at = read_second(entry.body["envelope"], where=_place(entry)), parse_rfc3339(entry.at)
+    except UNREADABLE:
         return found
     under, made = other.second, found.proposal.proposal
     theirs = (under.proposal, under.workspace, under.mode) == (found.digest, made.workspace, made.mode)
@@ -261,14 +263,14 @@ def decline(found: Pending, reason: str, gate: CryptoSigner) -> dict[str, Any]:
 def _declined(entry: Entry, found: Pending, keys: Sequence[PublicKey]) -> str | None:
     """Why the gate would not sign what was proposed, as it has signed itself; None for anybody else's entry."""
     try:
-        signed = parse(canonical(entry.body["envelope"]), DECLINED, where=place_of(entry))
-    except (PilotPlantError, KeyError, TypeError, ValueError):
+        signed = parse(canonical(entry.body["envelope"]), DECLINED, where=_place(entry))
+    except UNREADABLE:
         return None
     said, ours = signed.content, (found.digest, found.proposal.proposal.workspace)
     by_gate = any(key.role == "gate" for key in signed.verified_by(keys))
     return str(said.get("reason")) if by_gate and (said.get("proposal"), said.get("workspace")) == ours else None
 
 
-def place_of(entry: Entry) -> str:
+def _place(entry: Entry) -> str:
     """Where an entry stands, as an error says it."""
     return f"entry {entry.seq} of the gate's ledger"

@@ -27,7 +27,7 @@ from shared.clock import rfc3339
 from shared.console import date_time
 from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
-from shared.finding import Finding, Verdict, failed_warnings
+from shared.finding import Finding, Verdict, blocking, failed_warnings
 from shared.money import Money
 from shared.page import pages
 from shared.workspace import Workspace
@@ -309,8 +309,7 @@ def _amendments(case: Case) -> list[str]:
 
 
 def _blocking(judgement: Judgement) -> tuple[Finding, ...]:
-    poor = [one for one in judgement.findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
-    return tuple(sorted(poor, key=lambda one: (one.outcome != "failed", one.check != KILLED)))
+    return tuple(sorted(blocking(judgement.findings), key=lambda one: (one.outcome != "failed", one.check != KILLED)))
 
 
 def _killed(judgement: Judgement) -> tuple[str, ...]:

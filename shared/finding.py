@@ -62,6 +62,16 @@ class Finding(BaseModel):
         return f"{self.check} ({self.arm})" if self.arm else self.check
 
 
+def blocking(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that stand in the way: they decide, and have failed or could not be evaluated."""
+    return [one for one in findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
+
+
+def remedies(findings: Iterable[Finding]) -> str:
+    """What would help against findings, each remedy once; empty where none says so."""
+    return "; ".join(dict.fromkeys(one.remedy for one in findings if one.remedy))
+
+
 def failed_warnings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The warnings among them that failed or could not be evaluated: no verdict tells of them."""
     return tuple(one for one in findings if one.level == "warn" and one.outcome in {"failed", "unevaluable"})

@@ -280,10 +280,14 @@ def _point_decimals(connection: duckdb.DuckDBPyConnection, path: Path, rows: _Ro
                 remedy="export the numbers so",
             )
         if form.decimals:
-            text = identifier(column)
-            points = f"replace(replace({text}, '.', ''), ',', '.')"
-            pointed[column] = f"CASE WHEN {_looks(text, _DECIMAL)} THEN {points} ELSE {text} END"
+            pointed[column] = pointed_sql(identifier(column))
     rows.show(connection, pointed)
+
+
+def pointed_sql(text: str) -> str:
+    """The SQL of a text in which a number whose decimals a comma parts is written with a point."""
+    points = f"replace(replace({text}, '.', ''), ',', '.')"
+    return f"CASE WHEN {_looks(text, _DECIMAL)} THEN {points} ELSE {text} END"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from shared.console import Json, Line, date_time, emit, progress, session, style
 from shared.errors import Refused
 from shared.workspace import Workspace
 
+Final = Annotated[bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")]
+
 
 @app.command()
 def analyse(
     context: typer.Context,
     name: Name,
-    final: Annotated[
-        bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")
-    ] = False,
+    final: Final = False,
     as_json: Json = False,
 ) -> Any:
     """Compute effects and health, write the report, log one MLflow run."""
@@ -111,9 +111,7 @@ def submit(context: typer.Context, name: Name, as_json: Json = False) -> Any:
 def finish(
     context: typer.Context,
     name: Name,
-    final: Annotated[
-        bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")
-    ] = False,
+    final: Final = False,
     as_json: Json = False,
 ) -> Any:
     """Analyse a pilot and put it before the gate; in a rehearsal the Factory tries it at once."""

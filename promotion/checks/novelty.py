@@ -11,7 +11,13 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from promotion.symptoms import symptoms_of
 from shared.evidence.model import Symptom
-from shared.evidence.what_showed import EXPOSURES_PER_UNIT_MIN, NOVELTY_P_MIN, PLAN_SINCE, exposures_per_unit
+from shared.evidence.what_showed import (
+    EXPOSURES_PER_UNIT_MIN,
+    NOVELTY_P_MIN,
+    PLAN_SINCE,
+    average_exposures,
+    exposures_per_unit,
+)
 from shared.finding import Finding
 
 
@@ -36,7 +42,7 @@ def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
     if case.promise.rules >= PLAN_SINCE:
         often = exposures_per_unit(case.placement.exposures, units)
     else:  # promises of before keep the average over all arms
-        often = exposures_per_unit({"": case.evidence.exposures}, {"": sum(units.values())})
+        often = average_exposures(case.evidence.exposures, [*units.values()])
     least = max(rule.exposures_per_unit_min, EXPOSURES_PER_UNIT_MIN if case.promise.rules >= PLAN_SINCE else 0.0)
     threshold = {"p_min": rule.p_min, "exposures_per_unit_min": least}
     if often is None:

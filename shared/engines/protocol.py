@@ -152,7 +152,7 @@ def _scope(promise: Promise, ends: datetime) -> Scope:
         ends=ends,
         streams=tuple(names),
         windows=tuple(dict.fromkeys(promise.metrics[name].window_days for name in names)),
-        enrolled=charter.time_box.enrolled if charter.time_box.enrol_until else None,
+        enrolled=charter.time_box.enrolled,
     )
 
 

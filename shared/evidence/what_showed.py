@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.engines.protocol import early_of, late_of, value_of
@@ -32,6 +32,11 @@ def exposures_per_unit(exposures: Mapping[str, int], units: Mapping[str, int]) -
     return max((count / units[arm] for arm, count in exposures.items() if units.get(arm)), default=None)
 
 
+def average_exposures(exposures: int, units: Sequence[int]) -> float | None:
+    """How many exposures a unit had over all arms, whose sizes these are; None without units."""
+    return exposures / sum(units) if sum(units) else None
+
+
 def novelty(seen: Seen) -> Iterator[Symptom]:
     """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
     cells, said = seen.summary.tenure, False
@@ -39,7 +44,7 @@ def novelty(seen: Seen) -> Iterator[Symptom]:
     often = (
         exposures_per_unit(told.exposures, seen.summary.units)
         if told is not None
-        else exposures_per_unit({"": seen.summary.exposures}, {"": sum(seen.summary.units.values())})
+        else average_exposures(seen.summary.exposures, [*seen.summary.units.values()])
     )
     if seen.rules >= PLAN_SINCE and often is not None and often < EXPOSURES_PER_UNIT_MIN:
         reason = f"{often:.1f} exposures per unit: what is seen once does not wear off"
