@@ -161,7 +161,7 @@ def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
     if after.rules == 1:
         return
     first = pilot.earlier()[0] if pilot.amendments else pilot.promise
-    moved = redrawn(pilot.charter, after.charter)
+    moved = redrawn(pilot.promise, after)
     told = "who gets which arm was drawn at the launch, and these would draw anew: "
     if not moved:
         moved = remeasured(what_measures(first), what_measures(after))

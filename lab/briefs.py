@@ -19,6 +19,7 @@ from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric, read_metrics
 from shared.money import Amount
 from shared.people import People, read_people
+from shared.sample_plan import Assumption
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -29,8 +30,8 @@ TEMPLATES: tuple[str, ...] = get_args(Template)
 # A draft begins tomorrow and leaves its owner a week to decide.
 DAYS_TO_DECIDE = 7
 WEEKS_MAX = 52
-# What a pilot watches besides its primary metric, and by how much it may get worse; the first that fits is taken.
-GUARDRAILS = (("spend", Decimal("0.10")), ("visit", Decimal("0.01")))
+# What a pilot watches besides its primary metric: the first that the catalogue has, of which anything is known.
+GUARDRAILS = ("spend", "conversion", "visit")
 BESIDES = ("visit", "conversion")
 
 
@@ -60,6 +61,10 @@ class Brief(BaseModel):
         units_per_arm: how many units each arm needs.
         media: what is spent on media, in the Lab's currency.
         population: the snapshot's table that units are drawn from.
+        assume: what metrics are expected to be without a treatment.
+        guardrail: the metric that must not get worse.
+        margin: by how much it may at most, on its bad side.
+        attrition: the share of assigned units that are expected never to be exposed; None lets everybody take part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +81,10 @@ class Brief(BaseModel):
     units_per_arm: int | None = Field(default=None, ge=2)
     media: Annotated[Amount, Field(ge=0)] | None = None
     population: str | None = None
+    assume: dict[str, Assumption] = Field(default_factory=dict)
+    guardrail: str | None = None
+    margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    attrition: float | None = Field(default=None, ge=0, lt=1)
 
 
 class Starter(BaseModel):
@@ -85,6 +94,8 @@ class Starter(BaseModel):
         title: what it compares, for people who choose.
         minimum_effect: None for the metric's own default.
         requires: columns of the table of units without which it says nothing.
+        attrition: the share of assigned units that are expected never to be exposed; None where only some are, as on
+            a page, and everybody has to take part for enough of them to be.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +110,7 @@ class Starter(BaseModel):
     weeks: int
     media: Amount
     requires: tuple[str, ...] = ()
+    attrition: float | None = None
 
 
 def brief(**said: Any) -> Brief:
@@ -145,6 +157,10 @@ def filled(workspace: Workspace, given: Brief) -> Brief:
         units_per_arm=given.units_per_arm or said.units_per_arm,
         media=said.media if given.media is None else given.media,
         population=_population(workspace, given, said).table,
+        assume=given.assume,
+        guardrail=given.guardrail or next(iter(guardrails(catalogue, metric)), None),
+        margin=given.margin,
+        attrition=given.attrition,
     )
 
 
@@ -168,15 +184,45 @@ def smallest_effect(metric: Metric) -> float:
     return 0.01 if metric.kind == "proportion" else 0.1
 
 
+def guardrails(catalogue: Catalogue, primary: str) -> list[str]:
+    """The metrics of the catalogue that a pilot might watch, the likeliest first."""
+    return [name for name in GUARDRAILS if name in catalogue.metrics and name != primary]
+
+
+def assumption(text: str) -> tuple[str, Assumption]:
+    """What the command line says of a metric, METRIC=MEAN or METRIC=MEAN:SD; raises BadInput for anything else."""
+    name, equals, numbers = text.partition("=")
+    mean, _, sd = numbers.partition(":")
+    try:
+        found = Assumption(mean=float(mean), sd=float(sd) if sd else None)
+    except ValueError as error:
+        raise BadInput(
+            f"`{text}` does not say what a metric is without a treatment",
+            where="--assume",
+            expected="METRIC=SHARE for a share, like visit=0.11, or METRIC=MEAN:SD, like spend=0.65:10",
+        ) from error
+    if not (name and equals):
+        raise BadInput(f"`{text}` names no metric", where="--assume", expected="METRIC=SHARE or METRIC=MEAN:SD")
+    return name, found
+
+
 def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
     """What the charter's template is filled with, from a brief without gaps."""
     catalogue = read_metrics(workspace)
     metric = catalogue.get(str(full.metric))
     start = workspace.clock.now().astimezone(ZoneInfo(ZONE)).date() + timedelta(days=1)
     end = start + timedelta(weeks=full.weeks or 1)
-    guardrails = _guardrails(catalogue, str(full.metric))
+    rails = [] if full.guardrail is None else [(full.guardrail, _margin(catalogue.get(full.guardrail), full.margin))]
     minimum_effect = full.minimum_effect or math.nan
-    taken = {full.metric, *(rail for rail, _ in guardrails)}
+    taken = {full.metric, full.guardrail}
+    measured = [full.metric, full.guardrail, *(each for each in BESIDES if each in catalogue.metrics)]
+    stray = [each for each in full.assume if each not in measured]
+    if stray:
+        raise BadInput(
+            f"`{stray[0]}` is not measured here, and nothing has to be assumed of it",
+            where="--assume",
+            expected="one of: " + ", ".join(str(each) for each in dict.fromkeys(measured) if each),
+        )
     population = population_of(workspace, full.population)
     return {
         **full.model_dump(exclude={"believe", "minimum_effect", "population"}),
@@ -191,7 +237,8 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
         "kill": plain_number(-metric.sign * 2 * minimum_effect),
         "unit": metric.unit,
         "proportion": metric.kind == "proportion",
-        "guardrails": guardrails,
+        "guardrails": rails,
+        "assume": [(each, _assumed(said)) for each, said in full.assume.items()],
         "secondary": [each for each in BESIDES if each in catalogue.metrics and each not in taken],
         "zone": ZONE,
         "start": start,
@@ -205,12 +252,13 @@ def _decide_by(end: date) -> date:
     return end + timedelta(days=DAYS_TO_DECIDE)
 
 
-def _guardrails(catalogue: Catalogue, primary: str) -> list[tuple[str, str]]:
-    """The first metric that may be watched, with its margin on the bad side; none where the catalogue has none."""
-    for name, margin in GUARDRAILS:
-        if name in catalogue.metrics and name != primary:
-            return [(name, str(-catalogue.metrics[name].sign * margin))]
-    return []
+def _margin(metric: Metric, margin: float | None) -> str:
+    """How much worse a metric may get, on its bad side; as a first guess as much as would be worth it to gain."""
+    return plain_number(-metric.sign * (smallest_effect(metric) if margin is None else margin))
+
+
+def _assumed(said: Assumption) -> str:
+    return f"mean: {plain_number(said.mean)}" + ("" if said.sd is None else f", sd: {plain_number(said.sd)}")
 
 
 def plain_number(value: float) -> str:

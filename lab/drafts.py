@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.briefs import Brief, block_scalar, filled, flow_scalar, one_line, values
+from lab.briefs import Brief, block_scalar, filled, flow_scalar, guardrails, one_line, starter, values
 from lab.freezing import freeze
 from lab.insights import repeats
 from lab.likeness import similar_pilots
@@ -16,19 +16,22 @@ from lab.obstacles import Examined, examine
 from lab.paying import paying
 from lab.pilots import find_pilot
 from lab.population import Population, population_of
+from lab.sizing import Said, Sizing, sized, unknown
 from lab.state import open_lab
 from shared.bounds import evidence_days_max
 from shared.charter import NAME_PATTERN, Charter
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in, settle
 from shared.line import Uncarried
-from shared.metrics import Metric
+from shared.metrics import Metric, read_metrics
 from shared.register import LineOf
+from shared.sql import plain_identifier
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
 if TYPE_CHECKING:
     from lab.forecast import Forecast
+    from lab.verdicts import Verdict
 
 CHARTER = "charter.yaml.j2"
 # What a template says of itself, and is no file of a pilot.
@@ -46,6 +49,7 @@ class Check:
         metrics: the definitions of the charter's metrics.
         audiences: how many units each treatment arm would reach today.
         plot: where the forecast's plot was written; None where there is nothing to plot.
+        verdict: what the draft would come to, in a sentence.
     """
 
     pilot: str
@@ -55,6 +59,7 @@ class Check:
     metrics: dict[str, Metric]
     audiences: dict[str, int]
     plot: Path | None
+    verdict: Verdict
 
     @property
     def ok(self) -> bool:
@@ -67,20 +72,60 @@ class Check:
         return self.forecast.as_json() | plot
 
 
-def new(workspace: Workspace, name: str, given: Brief | None = None) -> Path:
-    """Writes a draft charter with its files; returns the charter's path.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft that was written.
+
+    Attributes:
+        charter: where it lies.
+        sizing: what its plan rests on, and what is missing for it.
+    """
+
+    charter: Path
+    sizing: Sizing
+
+
+def new(workspace: Workspace, name: str, given: Brief | None = None) -> Draft:
+    """Writes a draft charter with its files; its numbers are such that the plan can be kept, where that is known.
 
     Raises Refused where there is one of that name, BadInput for a name, person or metric that cannot be.
     """
     folder = require_free(workspace, name)
-    full = filled(workspace, given or Brief())
+    full, sizing = planned(workspace, name, given or Brief())
     text = charter_text(workspace, name, full)
     with scratch_in(workspace.pilots) as scratch, resources.as_file(resources.files("lab")) as package:
         _write_files(package / "templates" / full.template, scratch, population_of(workspace, full.population))
         (scratch / "charter.yaml").write_text(text, encoding="utf-8")
         read_yaml(scratch / "charter.yaml", Charter)
         settle(scratch, folder)
-    return folder / "charter.yaml"
+    return Draft(folder / "charter.yaml", sizing)
+
+
+def planned(workspace: Workspace, name: str, given: Brief) -> tuple[Brief, Sizing]:
+    """The brief without gaps, its numbers as the plan needs them, and what they rest on.
+
+    Of the metrics that might be watched it takes the first of which is known what it is without a treatment.
+    """
+    full = filled(workspace, given)
+    if given.guardrail is None:
+        for rail in guardrails(read_metrics(workspace), str(full.metric)):
+            watched = full.model_copy(update={"guardrail": rail})
+            if rail not in unknown(workspace, charter_text(workspace, name, watched)):
+                full = watched
+                break
+    usual = starter(given.template).attrition if given.attrition is None else given.attrition
+    text = charter_text(workspace, name, full)
+    said = Said(given.units_per_arm, given.minimum_effect, given.margin, usual or 0.0)
+    found = sized(workspace, text, said)
+    return full.model_copy(
+        update={
+            "units_per_arm": found.units_per_arm or full.units_per_arm,
+            "minimum_effect": found.minimum_effect or full.minimum_effect,
+            "margin": full.margin if found.margin is None else found.margin,
+            # Where nobody knows how many units it takes, none is left out.
+            "attrition": usual if found.told or given.units_per_arm else given.attrition,
+        }
+    ), found
 
 
 def _write_files(template: Path, folder: Path, population: Population) -> None:
@@ -91,6 +136,7 @@ def _write_files(template: Path, folder: Path, population: Population) -> None:
         undefined=StrictUndefined, keep_trailing_newline=True, variable_start_string="[[", variable_end_string="]]",
         block_start_string="[%", block_end_string="%]", comment_start_string="[#", comment_end_string="#]",
     )  # fmt: skip
+    environment.filters["name"] = plain_identifier
     for path in sorted(template.iterdir()):
         if path.name not in OWN:
             text = environment.from_string(path.read_text(encoding="utf-8")).render(population=population)
@@ -127,6 +173,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     from lab import forecast_plot
     from lab.forecast import forecast
     from lab.precautions import late, narrow, uneven, unguarded
+    from lab.verdicts import verdict
 
     room = open_lab(workspace)
     frozen = freeze(workspace, name)
@@ -140,13 +187,6 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
             "it has been launched"
             + ("" if same else ", and was changed since: the frozen charter counts until `lab amend`")
         )
-    if not charter.guardrails:
-        notes.append("it has no guardrails: the gate will not be able to decide on *scale*")
-    if charter.assignment == "source":
-        notes.append(
-            "another system draws its arms, which the gate cannot check: to scale it, somebody has to waive "
-            "`randomised` by name, unless the policy only warns"
-        )
     notes += [*paying(frozen.promise), *unguarded(charter)]
     notes += late(charter, evidence_days_max(workspace, charter.risk_tier))
     metrics = frozen.promise.metrics
@@ -157,4 +197,5 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     found = forecast(room, frozen)
     notes += [*narrow(frozen, examined.audiences), *uneven(found, metrics)]
     plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])
-    return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot)
+    said = verdict(found, metrics, launches=not examined.problems, mode=workspace.mode)
+    return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot, said)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lab.sampling import bounded
 from shared.candidate import PROMISE, write_json
 from shared.charter import RULES, Charter, Promise, Source, measured_by
 from shared.contracts import load_contract, load_new_contract
@@ -120,7 +121,7 @@ def freeze(
         source=_source(workspace, snapshot) if rules >= SOURCE_SINCE else None,
         rules=rules,
     )
-    return Frozen(promise, files, snapshot)
+    return Frozen(bounded(promise, snapshot), files, snapshot)
 
 
 def _source(workspace: Workspace, snapshot: Snapshot) -> Source | None:

@@ -24,7 +24,7 @@ from shared.clock import rfc3339
 from shared.contracts import Column, Contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file, short
-from shared.engines.placement import MADE_UP, SYNTHETIC
+from shared.engines.placement import REHEARSED, SYNTHETIC, made_up_sql
 from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
@@ -103,7 +103,7 @@ def record(workspace: Workspace, name: str, file: Path, kind: Kind | None = None
         require_undecided(room, pilot)
         _require_no_last_look(room, pilot)
         _require(file, columns, kind, contract)
-        _require_real(connection, file, pilot)
+        _require_real(connection, file, pilot, workspace.mode)
         hashed = Guard(room, pilot, connection, file, _kept(columns, kind, contract)).applied()
         intake = _Intake(room, pilot, connection, contract, hashed)
         if kind != "outcomes":
@@ -218,18 +218,24 @@ def _kept(columns: list[str], kind: Kind, contract: Contract) -> dict[str, Colum
     return {name: known[name] for name in columns}
 
 
-def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilot) -> None:
-    """Raises Refused for made-up events of a pilot whose charter promises real ones."""
-    if pilot.charter.synthetic:
-        return
-    row = connection.execute(f"SELECT min({ROW}) FROM raw WHERE {MADE_UP}").fetchone()
-    if row and row[0] is not None:
-        raise Refused(
-            f"the events are made up (`event_id` begins with `{SYNTHETIC}`), and pilot {pilot.name} is of real units",
-            where=f"{file}, row {row[0]}",
-            expected="events of the system that exposed the units",
-            remedy="record made-up events into a pilot whose charter says `synthetic: true`; nothing was taken",
-        )
+_HOME_OF_MADE_UP = {
+    SYNTHETIC: "record made-up events into a pilot whose charter says `synthetic: true`",
+    REHEARSED: "rehearse in a rehearsal workspace, and record what really happened here",
+}
+
+
+def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilot, mode: str) -> None:
+    """Raises Refused for made-up events of a pilot whose charter promises real ones, and for rehearsed ones."""
+    marks = [*([] if pilot.charter.synthetic else [SYNTHETIC]), *([REHEARSED] if mode == "live" else [])]
+    for mark in marks:
+        row = connection.execute(f"SELECT min({ROW}) FROM raw WHERE {made_up_sql(mark)}").fetchone()
+        if row and row[0] is not None:
+            raise Refused(
+                f"the events are made up (`event_id` begins with `{mark}`), and pilot {pilot.name} is of real units",
+                where=f"{file}, row {row[0]}",
+                expected="events of the system that exposed the units",
+                remedy=_HOME_OF_MADE_UP[mark] + "; nothing was taken",
+            )
 
 
 def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[Any, ...]] | None:

@@ -7,14 +7,17 @@ from typing import Any
 
 import typer
 
-from lab.briefs import TEMPLATES, Brief, brief, filled, starter
-from lab.drafts import require_free
+from lab.briefs import TEMPLATES, Brief, assumption, brief, filled, starter
+from lab.drafts import charter_text, planned, require_free
+from lab.sizing import unknown
 from lab.state import read_settings
 from shared.console import ask, progress
 from shared.metrics import read_metrics
 from shared.people import read_people
 from shared.workspace import Workspace
 
+# What is answered where nobody knows.
+UNKNOWN = "unknown"
 # The rest is asked with the proposals of what was answered before: the metric's unit comes with the metric.
 ASKED = {
     "because": "Because",
@@ -40,12 +43,37 @@ def asked(workspace: Workspace, name: str, given: Brief) -> Brief:
     progress("Press Enter to take what is proposed; everything can be edited afterwards.")
     for field, question in ASKED.items():
         if getattr(given, field) is None:
-            proposed = getattr(filled(workspace, given), field)
+            if field == "units_per_arm":
+                given = _with_baselines(workspace, name, given)
+            full = planned(workspace, name, given)[0] if field == "units_per_arm" else filled(workspace, given)
+            proposed = getattr(full, field)
             given = _with(
                 given,
                 **{field: _ask(_told(workspace, given, field, question), proposed, _valid(workspace, given, field))},
             )
     return given
+
+
+def _with_baselines(workspace: Workspace, name: str, given: Brief) -> Brief:
+    """The brief with what nobody but its author knows of the metrics that decide, so that the plan can be sized."""
+    for metric in unknown(workspace, charter_text(workspace, name, filled(workspace, given))):
+        given = _with_baseline(workspace, name, given, metric)
+    return given
+
+
+def _with_baseline(workspace: Workspace, name: str, given: Brief, metric: str) -> Brief:
+    share = read_metrics(workspace).get(metric).kind == "proportion"
+
+    def value(answer: str) -> Brief:
+        if answer.strip() == UNKNOWN:
+            return given
+        told = _with(given, assume=given.assume | dict([assumption(f"{metric}={answer.strip()}")]))
+        planned(workspace, name, told)
+        return told
+
+    like = "a share, like 0.11" if share else "mean and standard deviation, like 0.65:10"
+    found: Brief = _ask(f"What `{metric}` is without a treatment ({like})", UNKNOWN, value)
+    return found
 
 
 def _told(workspace: Workspace, given: Brief, field: str, question: str) -> str:
@@ -72,7 +100,7 @@ def _valid(workspace: Workspace, given: Brief, field: str) -> Callable[[str], An
 
 
 def _with(given: Brief, **more: Any) -> Brief:
-    return brief(**given.model_dump(exclude_unset=True), **more)
+    return brief(**{**given.model_dump(exclude_unset=True), **more})
 
 
 def _ask(question: str, proposed: Any, value: Callable[[str], Any]) -> Any:

@@ -1,7 +1,8 @@
 """Synthetic units: a pilot's exposures and outcomes, made up with planted effects, to run a whole pilot on.
 
 Every event's id begins with the mark of the made-up, and only a pilot whose charter says `synthetic: true` takes such
-events in. One latent propensity per unit orders all of its columns, so that whoever buys much has visited as well.
+events in; a rehearsal makes up results of any pilot, whose ids say that they are rehearsed. One latent propensity per
+unit orders all of its columns, so that whoever buys much has visited as well.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Planted:
     metric: str
     effect: float
 
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"arm": self.arm, "metric": self.metric, "effect": self.effect}
+
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:
@@ -105,16 +110,37 @@ def synthesise(
     pilot = get_pilot(room, name)
     _require_synthetic(pilot)
     pilot.require_open(room.now(), "data")
+    return make_up(room, pilot, out, effects=effects, seed=seed, units=units)
+
+
+def make_up(
+    room: Room,
+    pilot: Pilot,
+    out: Path,
+    *,
+    mark: str = SYNTHETIC,
+    effects: Sequence[Planted] = (),
+    seed: int = 0,
+    units: int | None = None,
+    deciding_only: bool = False,
+) -> Synthesised:
+    """Writes made-up results of a launched pilot, whatever its charter says; each event's id begins with the mark.
+
+    With `deciding_only`, metrics that decide nothing and have no baseline are drawn from nothing: no unit moves them.
+
+    Raises as `synthesise` does, but for the charter.
+    """
+    workspace = room.workspace
     require_writable(out)
     _require_possible(pilot.charter, effects)
     snapshot = open_snapshot(workspace, pilot.snapshot)
     _require_so_many(units, snapshot.manifest.tables[pilot.charter.population].rows)
-    columns = _columns(room, pilot, effects)
+    columns = _columns(room, pilot, effects, deciding_only=deciding_only)
     opens, last = _window(pilot)
     rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
     chosen, arms = _drawn_units(workspace, pilot, rng, units)
     times = _times(rng, len(chosen), opens, last)
-    rows = _rows(pilot, chosen, arms, times, columns, rng)
+    rows = _rows(f"{mark}{pilot.name}", chosen, arms, times, columns, rng)
     with connect() as connection:
         connection.register("rows", rows)
         write_table(connection, "SELECT * FROM rows", out)
@@ -157,12 +183,15 @@ def _require_so_many(wanted: int | None, there: int) -> None:
         raise BadInput(f"{wanted:,} units cannot be drawn", where="--units", expected=f"a number from 1 to {there:,}")
 
 
-def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted]) -> list[Column]:
+def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted], *, deciding_only: bool) -> list[Column]:
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
     files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
     frozen = Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))
     known = baselines(frozen, precedents(room, pilot.charter))
     read = _readers(pilot, effects)
+    if deciding_only:
+        needed = {*pilot.charter.bounded, *(effect.metric for effect in effects)}
+        read = {column: name for column, name in read.items() if name in needed or isinstance(known[name], Known)}
     return [
         Column(column, filler=filler(column) if column.required else None)
         if column.name not in read
@@ -285,7 +314,7 @@ def _times(
 
 
 def _rows(
-    pilot: Pilot,
+    mark: str,
     units: NDArray[Any],
     arms: NDArray[Any],
     times: tuple[list[datetime], list[datetime]],
@@ -299,7 +328,7 @@ def _rows(
     drawn = {column.column.name: draw(column, arms, propensity, rng) for column in columns}
     return pa.table(
         {
-            "event_id": [f"{SYNTHETIC}{pilot.name}-{n:08d}" for n in range(len(units))],
+            "event_id": [f"{mark}-{n:08d}" for n in range(len(units))],
             "unit": units.tolist(),
             "arm": arms.tolist(),
             "exposed_at": [rfc3339(at) for at in exposed],

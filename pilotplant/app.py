@@ -73,7 +73,9 @@ def front_door(
     ] = False,
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight)
+    context.obj = Session(
+        workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight, judge=_judge
+    )
 
 
 @app.command()
@@ -320,6 +322,12 @@ def _preflight(workspace: Workspace, name: str) -> Any:
     from factory.preflight.report import preflight
 
     return preflight(workspace, name)
+
+
+def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:
+    from promotion.cli.checking import asked
+
+    return asked(workspace, name)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:

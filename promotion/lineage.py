@@ -69,13 +69,13 @@ def _against_draws(case: Case) -> Objection | None:
         return None
     drawn = case.registrations[0].body.get(DRAWS)
     for version in case.versions:
-        if digest_json(what_draws(version.charter)) != drawn:
-            moved = redrawn(case.versions[0].charter, version.charter)
+        if digest_json(what_draws(version)) != drawn:
+            moved = redrawn(case.versions[0], version)
             return Objection(
                 f"version {version.version} of the charter draws other arms than were registered first"
                 + (f": {', '.join(moved)}" if moved else ""),
                 START_ANEW,
-                measured=what_draws(version.charter),
+                measured=what_draws(version),
                 threshold=drawn,
             )
         measured = case.registrations[0].body.get(MEASURES)

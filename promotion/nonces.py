@@ -34,14 +34,14 @@ def drawing(entries: Iterable[Entry], promise: Promise, seed: str | None) -> dic
     first = first_registered(entries)
     if promise.rules == 1:
         return {}
-    charter, draws = promise.charter, digest_json(what_draws(promise.charter))
+    charter, draws = promise.charter, digest_json(what_draws(promise))
     if first is None:
         return {NONCE: drawn_nonce(charter.pilot, seed), DRAWS: draws, MEASURES: what_measures(promise)}
     if first.body.get(DRAWS) != draws:
         raise Refused(
             f"pilot {charter.pilot} was registered with another draw of its arms, and that stands",
             where=f"pilot {charter.pilot}",
-            expected="arms, weights, control, population, assignment, cluster and layer as they were first",
+            expected="arms, weights, control, population, assignment, cluster, layer and sample as they were first",
             remedy="put these back as they were, or launch the pilot under a new name",
         )
     moved = remeasured(first.body[MEASURES], what_measures(promise)) if MEASURES in first.body else []

@@ -21,7 +21,7 @@ class Change:
     """One value that differs; None where there was none, or is none any more.
 
     Attributes:
-        path: where, from the outside in; `charter`, `metrics`, `files` or `holdout_frac` first.
+        path: where, from the outside in; `charter`, `metrics`, `files`, `holdout_frac` or `sampled_frac` first.
     """
 
     path: tuple[str, ...]
@@ -118,7 +118,7 @@ def _free(change: Change, loose: set[str], *, open_end: bool) -> bool:
 
 def _content(promise: Promise) -> dict[str, Any]:
     content = promise.as_json()
-    return {part: content[part] for part in ("charter", "metrics", "files", "holdout_frac")}
+    return {part: content.get(part) for part in ("charter", "metrics", "files", "holdout_frac", "sampled_frac")}
 
 
 def _deciding(promise: Promise) -> dict[str, Any]:

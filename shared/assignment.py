@@ -22,11 +22,18 @@ HEX_DIGITS = 13
 BUCKETS = 16**HEX_DIGITS
 # The share of all units that no pilot and no release of a workspace touches.
 WorkspaceHoldout = Annotated[Decimal, Field(ge=0, lt=1, allow_inf_nan=False)]
+# The share of the units that could take part in a pilot which are drawn to.
+SampledFrac = Annotated[Decimal, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
 def pilot_salt(pilot: str, nonce: str | None = None) -> str:
     """The salt that draws a pilot's arms, by the nonce of the gate; without one, as under the first rules."""
     return _salt("pilot", pilot, nonce)
+
+
+def sample_salt(pilot: str, nonce: str) -> str:
+    """The salt that draws who takes part in a pilot; another one than its arms', so the two are independent."""
+    return _salt("sample", pilot, nonce)
 
 
 def holdout_salt(release: str, nonce: str | None = None) -> str:

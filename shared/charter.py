@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
 
-from shared.assignment import WorkspaceHoldout
+from shared.assignment import SampledFrac, WorkspaceHoldout
 from shared.contracts import COLUMN
 from shared.digests import digest_json
 from shared.errors import BadInput
@@ -349,6 +349,10 @@ class Charter(Part):
         unmeasured = [name for name in self.sample.assume if name not in measured]
         if unmeasured:
             raise ValueError(f"`assume` names `{unmeasured[0]}`, which is neither primary, guardrail nor secondary")
+        if self.sample.attrition is not None and self.assignment == "source":
+            raise ValueError(
+                "`attrition` bounds who gets an arm here; with `assignment: source` the system that exposes does that"
+            )
         for said, columns in (("covariates", self.covariates), ("segments", self.segments), ("sources", self.sources)):
             if len(set(columns)) < len(columns):
                 raise ValueError(f"`{said}` names something twice")
@@ -497,6 +501,7 @@ class Promise(Part):
         amends: for a later version: the one before it, and the reason; None as launched.
         holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
         source: the snapshot it was made on; None in what earlier builds promised.
+        sampled_frac: the share of the units that could take part which do, where the plan bounds them; None for all.
         rules: under which rules it was made, which select the computation of its evidence and the checks that bind it.
     """
 
@@ -508,6 +513,7 @@ class Promise(Part):
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # What was promised before promises said so keeps its digest.
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
+    sampled_frac: SampledFrac | None = Field(default=None, exclude_if=lambda frac: frac is None)
     rules: Literal[1, 2, 3] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
     @property
@@ -537,7 +543,7 @@ class Promise(Part):
 
     def same_as(self, other: Promise) -> bool:
         """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
-        same = {"amends": other.amends, "rules": other.rules, "source": other.source}
+        same = {name: getattr(other, name) for name in ("amends", "rules", "source", "sampled_frac")}
         return self.model_copy(update=same) == other
 
 

@@ -55,6 +55,7 @@ class Session:
         line: asks the gate what a charter would continue; nothing is deposited.
         ends: the last entries of all three ledgers in the same way, for a correction of the clock.
         preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
+        judge: asks the gate about a pilot's latest candidate; nothing is decided.
     """
 
     folder: Path | None
@@ -63,6 +64,7 @@ class Session:
     line: Callable[..., Any] | None = None
     ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
     preflight: Callable[[Workspace, str], Any] = lambda *_: None
+    judge: Callable[[Workspace, str], tuple[dict[str, Any], list[Line]]] = lambda *_: ({}, [])
 
     def workspace(self, *, everything: bool = False) -> Workspace:
         """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.

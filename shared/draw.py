@@ -21,16 +21,20 @@ from shared.assignment import (
     boundaries,
     layer_salt,
     pilot_salt,
+    sample_salt,
     within,
     within_sql,
     workspace_holdout_salt,
 )
-from shared.charter import Charter, Layer, Promise
+from shared.charter import Layer, Promise
 from shared.errors import Refused
 
 HELD_OUT = "of the workspace's holdout"
 CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
+NOT_SAMPLED = "not drawn to take part"
+# How `what_draws` calls what bounds who takes part.
+SAMPLED = "sample.units_per_arm and sample.attrition"
 AFTER_ENROLMENT = "first exposed after the enrolment had ended"
 # Of reports that come in late: what happened once the time box was over is no part of the pilot, and no loss of it.
 AFTER_THE_END = "after the time box"
@@ -46,8 +50,10 @@ class Draw:
         layer: the slice that the pilot takes its units from; None for all of them.
         workspace: the workspace's id, which draws its holdout.
         holdout: the share of all units that no pilot of the workspace touches.
-        cluster: the column by whose value arms and slices are drawn; None draws them by unit. Every method then needs
-            that value of the unit as text, and `None` (NULL in SQL) is a unit without one, which takes no part.
+        sampled: of the units that could take part, the share that is drawn to, by `sampling`; None for all of them.
+        sampling: what draws them; None where the gate has drawn no nonce yet.
+        cluster: the column by whose value arms, samples and slices are drawn; None draws by unit. Every method then
+            needs that value of the unit as text, and `None` (NULL in SQL) is a unit without one, which takes no part.
     """
 
     salt: str | None
@@ -56,6 +62,8 @@ class Draw:
     workspace: str
     holdout: Fraction
     cluster: str | None = None
+    sampled: Fraction | None = None
+    sampling: str | None = None
 
     @classmethod
     def of(cls, promise: Promise, workspace: str, nonce: str | None) -> Draw:
@@ -63,13 +71,22 @@ class Draw:
 
         `nonce` is None before the promise is registered. One of the first rules is drawn by the name, whatever it is.
         """
-        charter, by_name = promise.charter, promise.rules == 1
+        charter, by_name, sampled = promise.charter, promise.rules == 1, promise.sampled_frac
         salt = pilot_salt(charter.pilot, None if by_name else nonce) if by_name or nonce is not None else None
-        return cls(salt, charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac), charter.cluster)
+        return cls(
+            salt, charter.weights, charter.layer, workspace, Fraction(promise.holdout_frac), charter.cluster,
+            sampled=None if sampled is None else Fraction(sampled),
+            sampling=None if sampled is None or nonce is None else sample_salt(charter.pilot, nonce),
+        )  # fmt: skip
 
     @property
     def frac(self) -> Fraction:
-        """The share of all units that takes part: slices and holdouts are drawn independently of each other."""
+        """Share of all units that takes part: samples, slices and holdouts are drawn independently of each other."""
+        return self.able_frac * (1 if self.sampled is None else self.sampled)
+
+    @property
+    def able_frac(self) -> Fraction:
+        """The share of all units that could take part."""
         return (1 - self.holdout) * (self.layer.frac if self.layer else 1)
 
     def against(self, unit: str, cluster: str | None = None) -> str | None:
@@ -82,12 +99,14 @@ class Draw:
         layer = self.layer
         if layer and not within(layer_salt(layer.name), drawn, Fraction(layer.start), Fraction(layer.end)):
             return OUTSIDE_SLICE
+        if self.sampled is not None and not within(_drawn(self.sampling), drawn, Fraction(0), self.sampled):
+            return NOT_SAMPLED
         return None
 
     def arm(self, unit: str, cluster: str | None = None) -> str | None:
         """The unit's arm; None where it takes no part."""
         drawn = unit if self.cluster is None else cluster
-        return None if drawn is None or self.against(unit, cluster) else assign(self._drawn_salt, drawn, self.weights)
+        return None if drawn is None or self.against(unit, cluster) else assign(_drawn(self.salt), drawn, self.weights)
 
     def hindrances_sql(self, unit: str, cluster: str = "cluster") -> dict[str, str]:
         """Each reason of `against` with the DuckDB condition under which it holds, in the order they are asked."""
@@ -100,6 +119,9 @@ class Draw:
             start, end = Fraction(self.layer.start), Fraction(self.layer.end)
             inside = within_sql(layer_salt(self.layer.name), self._drawn_by(unit, cluster), start, end)
             found[OUTSIDE_SLICE] = f"NOT {inside}"
+        if self.sampled is not None:
+            inside = within_sql(_drawn(self.sampling), self._drawn_by(unit, cluster), Fraction(0), self.sampled)
+            found[NOT_SAMPLED] = f"NOT {inside}"
         return found
 
     def takes_part_sql(self, unit: str, cluster: str = "cluster") -> str:
@@ -109,27 +131,29 @@ class Draw:
 
     def drawn_sql(self, unit: str, cluster: str = "cluster") -> str:
         """The DuckDB expression of the arm that is drawn for a unit that takes part."""
-        return assign_sql(self._drawn_salt, self._drawn_by(unit, cluster), self.weights)
-
-    @property
-    def _drawn_salt(self) -> str:
-        if self.salt is None:
-            raise Refused(
-                "no arms are drawn yet: the gate draws them when it takes in the charter",
-                expected="a pilot that was launched",
-                remedy="launch it: pilotplant lab launch NAME",
-            )
-        return self.salt
+        return assign_sql(_drawn(self.salt), self._drawn_by(unit, cluster), self.weights)
 
     def _drawn_by(self, unit: str, cluster: str) -> str:
         return unit if self.cluster is None else cluster
 
 
-def what_draws(charter: Charter) -> dict[str, Any]:
-    """All of a charter by which units get their arms, by its fields: once the gate has drawn, none of it may move.
+def _drawn(salt: str | None) -> str:
+    """The salt; raises Refused where the gate has drawn no nonce for it yet."""
+    if salt is None:
+        raise Refused(
+            "no arms are drawn yet: the gate draws them when it takes in the charter",
+            expected="a pilot that was launched",
+            remedy="launch it: pilotplant lab launch NAME",
+        )
+    return salt
+
+
+def what_draws(promise: Promise) -> dict[str, Any]:
+    """All of a promise by which units take part and get their arms: once the gate has drawn, none of it may move.
 
     Weights count by where an arm's range of buckets ends, so that what moves nobody is no change.
     """
+    charter, sampled = promise.charter, promise.sampled_frac
     layer = charter.layer
     return {
         "arms": [[arm, str(bound)] for arm, bound in boundaries(charter.weights)],
@@ -138,10 +162,12 @@ def what_draws(charter: Charter) -> dict[str, Any]:
         "assignment": charter.assignment,
         "cluster": charter.cluster,
         "layer": [layer.name, str(Fraction(layer.start)), str(Fraction(layer.end))] if layer else None,
+        # Left out where it says nothing, so that what was registered before keeps its digest.
+        **({} if sampled is None else {SAMPLED: str(Fraction(sampled))}),
     }
 
 
-def redrawn(before: Charter, after: Charter) -> list[str]:
-    """What of two charters draws differently, by the names of `what_draws`; empty where every unit keeps its arm."""
+def redrawn(before: Promise, after: Promise) -> list[str]:
+    """What of two promises draws differently, by the names of `what_draws`; empty where every unit keeps its arm."""
     one, other = what_draws(before), what_draws(after)
-    return [name for name in one if one[name] != other[name]]
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]

@@ -94,19 +94,21 @@ def personal_sql(column: str) -> str:
 
 
 def kept_sql(name: str, column: Column) -> str:
-    """The DuckDB expression of what a value of a column, as text, looks like.
+    """The DuckDB expression of what a value of a column, as text, looks like, where it is free."""
+    return f"CASE WHEN {free_sql(name, column)} THEN {personal_sql(identifier(name))} END"
+
+
+def free_sql(name: str, column: Column) -> str:
+    """The DuckDB condition under which a value of a column, as text, has to be asked what it looks like.
 
     Free text is asked, and whatever the column's type, pattern or list of values does not allow: such a row is held
     back, and kept. What a pattern allows was meant.
     """
-    value = identifier(name)
     if column.type != "string":
-        free = f"TRY_CAST({value} AS {column.duckdb_type}) IS NULL"
-    elif column.pattern is None and column.valid_values is None:
-        free = "true"
-    else:
-        free = " OR ".join(f"({rule})" for rule in breaches_sql(column).values())
-    return f"CASE WHEN {free} THEN {personal_sql(value)} END"
+        return f"TRY_CAST({identifier(name)} AS {column.duckdb_type}) IS NULL"
+    if column.pattern is None and column.valid_values is None:
+        return "true"
+    return " OR ".join(f"({rule})" for rule in breaches_sql(column).values())
 
 
 @cache

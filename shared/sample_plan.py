@@ -66,6 +66,8 @@ class SamplePlan(Part):
             guardrails, since an arm must keep all of them (Schultzberg, Ankargren and Frånberg 2024).
         power: the power that `units_per_arm` was planned for.
         units_per_arm: exposed units needed in every arm.
+        attrition: the share of assigned units that are expected never to be exposed; then only as many take part as
+            `units_per_arm` takes. None lets everybody take part who can.
         looks: when the evidence may be looked at to decide.
         assume: by metric, what is expected without a treatment, where no history says so.
     """
@@ -74,5 +76,6 @@ class SamplePlan(Part):
     guardrail_alpha: float | None = Field(default=None, gt=0, le=0.2)
     power: float = Field(default=0.8, ge=0.5, lt=1)
     units_per_arm: int = Field(ge=2)
+    attrition: float | None = Field(default=None, ge=0, lt=1, exclude_if=lambda attrition: attrition is None)
     looks: FixedHorizon | GroupSequential | AlwaysValid = Field(default=FixedHorizon(), discriminator="method")
     assume: dict[str, Assumption] = Field(default_factory=dict)

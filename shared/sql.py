@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 
 # How much of a table of any size DuckDB holds in memory; what is larger goes to the disk.
@@ -11,6 +13,18 @@ MEMORY = "512MiB"
 def identifier(name: str) -> str:
     """A column's or table's name."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def plain_identifier(name: str) -> str:
+    """The same as people write it: in quotes only where DuckDB would take it for something else."""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _keywords() else identifier(name)
+
+
+@cache
+def _keywords() -> frozenset[str]:
+    import duckdb
+
+    return frozenset(word for (word,) in duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall())
 
 
 def file_literal(path: Path) -> str:

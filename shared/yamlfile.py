@@ -271,6 +271,9 @@ def _expected(problem: Any) -> str | None:
     if problem["type"] in {"literal_error", "enum"}:
         return str(context["expected"])
     given = problem.get("input")
+    if problem["type"] == "string_type" and not isinstance(given, dict | list):
+        # Without quotes YAML makes a truth value of `false`, nothing of `null`, and a day of `2026-01-05`.
+        return "a text; what YAML would read as something else stands in quotes"
     if isinstance(given, str | int | float | bool | None):
         return f"something else than {given!r}"
     return None

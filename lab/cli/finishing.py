@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
-from shared.console import Json, Line, date_time, emit, progress, session, styled, table
+from shared.console import Json, Line, counted, date_time, emit, progress, session, styled, table
 from shared.errors import Refused
 from shared.workspace import Workspace
 
@@ -142,6 +142,61 @@ def finish(
         else f"Next, for ops: pilotplant factory preflight {name}; then: pilotplant promote check {name}",
     )  # fmt: skip
     return done
+
+
+@app.command()
+def rehearse(
+    context: typer.Context,
+    name: Name,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A true effect to plant, as ARM:METRIC=VALUE, like email:visit=0.02; may be repeated. If left out, "
+            "the first treatment has twice the smallest effect that is worth scaling."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes up the same results.")] = 0,
+    as_json: Json = False,
+) -> Any:
+    """Rehearsal only: make a launched pilot's results up, move the clock past its end, and ask the gate."""
+    from lab.rehearsing import rehearse as play_through
+    from lab.report import warnings
+    from lab.synthetic import planted
+
+    here = session(context)
+    workspace = here.workspace()
+    effects = None if effect is None else [planted(text) for text in effect]
+    progress(f"Making up what happens to the units of {name}, and moving the clock past its end …")
+    done = play_through(workspace, name, effects=effects, seed=seed)
+    progress("The Factory tries the candidate's plays on its tables; no message is written …")
+    here.preflight(workspace, name)
+    progress("The gate asks every check; the evidence is computed again from the sealed data …")
+    judged, verdict = here.judge(workspace, name)
+    made, evidence = done.made, done.analysis.evidence
+    emit(
+        as_json,
+        {"pilot": name, "verdict": judged.get("verdict"), "arms": judged.get("arms"),
+         "planted": [one.as_json() for one in made.planted] if made else None, "candidate": judged.get("candidate"),
+         "effects": [e.model_dump(mode="json") for e in evidence.effects], "report": str(done.analysis.report),
+         "clock": workspace.clock.now()},
+        *(_made_up(made) if made else [f"{name} has results of its own; only its time passed."]),
+        *_found(done.analysis, warnings(done.analysis.pilot, evidence, running=False)),
+        "",
+        *verdict,
+        f"It is {date_time(workspace.clock.now())} now in this rehearsal. Next: "
+        f"pilotplant promote summary {name}, which is the owner's page",
+    )  # fmt: skip
+    return done
+
+
+def _made_up(made: Any) -> list[Line]:
+    """What was planted, and from what the rest was drawn."""
+    told = ", ".join(f"{one.arm} {one.metric} {one.effect:+g}" for one in made.planted)
+    units = counted(sum(made.per_arm.values()), "unit")
+    return [
+        f"Made up: {units} over the whole time box; planted: {told or 'no effect'}.",
+        *(f"Drawn: {metric} from {source}." for metric, source in made.sources.items()),
+    ]
 
 
 def _require_over(workspace: Workspace, name: str) -> None:

@@ -34,6 +34,20 @@ def new(
     weeks: Annotated[int | None, typer.Option(help="How long it runs, in whole weeks.")] = None,
     units_per_arm: Annotated[int | None, typer.Option(help="How many units each arm needs.")] = None,
     media: Annotated[str | None, typer.Option(help="What is spent on media, like 500.00.")] = None,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a metric is without a treatment, where nothing of yours says so: METRIC=SHARE, like visit=0.11, "
+            "or METRIC=MEAN:SD, like spend=0.65:10; may be repeated."
+        ),
+    ] = None,
+    guardrail: Annotated[str | None, typer.Option(help="The metric that must not get worse.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="By how much the guardrail may get worse at most, like 0.01.")
+    ] = None,
+    attrition: Annotated[
+        float | None, typer.Option(help="The share of assigned customers who are never exposed, like 0.1.")
+    ] = None,
     population: Annotated[
         str | None, typer.Option(help="The snapshot's table of customers, where it has several.")
     ] = None,
@@ -43,7 +57,7 @@ def new(
     as_json: Json = False,
 ) -> Any:
     """Write a draft charter with its files, to be edited; on a terminal, ask for what no option says."""
-    from lab.briefs import brief
+    from lab.briefs import assumption, brief
     from lab.drafts import new as draft
     from lab.questions import asked
 
@@ -51,19 +65,23 @@ def new(
     given = brief(
         template=template, because=because, believe=believe, will=will, metric=metric, minimum_effect=minimum_effect,
         weeks=weeks, units_per_arm=units_per_arm, media=media, owner=owner, requester=requester,
-        population=population,
+        population=population, assume=dict(assumption(text) for text in assume or ()) or None, guardrail=guardrail,
+        margin=margin, attrition=attrition,
     )  # fmt: skip
     if sys.stdin.isatty() and not (no_input or as_json):
         given = asked(workspace, name, given)
-    path = draft(workspace, name, given)
+    done = draft(workspace, name, given)
     emit(
         as_json,
-        {"pilot": name, "charter": str(path)},
-        f"Draft charter of {name}: {path}",
+        {"pilot": name, "charter": str(done.charter), "sized": list(done.sizing.told),
+         "missing": list(done.sizing.missing)},
+        f"Draft charter of {name}: {done.charter}",
+        *(f"Sized: {told}." for told in done.sizing.told),
+        *(f"Missing: {why}." for why in done.sizing.missing),
         f"Edit it and the files beside it; see its messages with: pilotplant lab preview {name}",
         f"Next: pilotplant lab check {name}",
-    )
-    return path
+    )  # fmt: skip
+    return done
 
 
 @app.command()
@@ -71,6 +89,7 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Say whether a draft would launch, what the gate would probably say in the end, and what it would cost."""
     from lab import forecast_text as text
     from lab.drafts import check as examine
+    from lab.verdicts import lines as verdict_lines
 
     progress(f"Checking {name}, and simulating what would come of it …")
     here = session(context)
@@ -80,10 +99,10 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
     emit(
         as_json,
-        {"pilot": name, "ok": found.ok, "problems": [p.as_json() for p in found.problems], "notes": found.notes,
+        {"pilot": name, "ok": found.ok, "verdict": found.verdict.as_json(),
+         "problems": [p.as_json() for p in found.problems], "notes": found.notes,
          "forecast": found.forecast_json()},
-        f"{name} would launch." if found.ok else f"{name} would not launch:",
-        *problems,
+        *verdict_lines(name, found.verdict, problems),
         *(f"Note: {note}." for note in found.notes),
         f"Plan: {forecast.sample.days} days, {charter.sample.units_per_arm:,} units per arm planned; available: "
         + ", ".join(f"{arm} {units:,}" for arm, units in forecast.sample.per_arm.items()),

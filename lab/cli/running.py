@@ -67,7 +67,7 @@ def synthesise(
         as_json,
         {"pilot": name, "synthetic": True, "file": str(out), "units": sum(done.per_arm.values()),
          "per_arm": done.per_arm, "seed": seed,
-         "planted": [{"arm": one.arm, "metric": one.metric, "effect": one.effect} for one in done.planted],
+         "planted": [one.as_json() for one in done.planted],
          "sources": done.sources, "fillers": done.fillers, "record_from": done.last, "record_before": done.ends},
         f"{sum(done.per_arm.values()):,} made-up units: "
         + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()) + f". Written to {out}.",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from promotion.cli.group import Looker, app
-from promotion.cli.texts import catalogue_text, check_text, findings_text, waived_text
-from shared.console import Json, Line, emit, progress, session, styled
-
-COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
+from promotion.cli.texts import catalogue_text, check_text, findings_text, passed_text, verdict_text, waived_text
+from shared.console import Json, Line, emit, progress, session
+from shared.workspace import Workspace
 
 
 @app.command()
@@ -19,14 +19,14 @@ def check(
     name: Annotated[str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.")] = None,
     explain: Annotated[str | None, typer.Option(help="Show the numbers behind one check.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every candidate that waits for a decision.")] = False,
+    passed: Annotated[bool, typer.Option("--passed", help="Show the checks that passed as well.")] = False,
     as_: Looker = None,
     as_json: Json = False,
 ) -> Any:
-    """Run the gate: every check with what was measured, and what would change it. Nothing is decided."""
+    """Run the gate: the verdict, what stands against it, and what would change it. Nothing is decided."""
     from promotion.catalogue import catalogue
-    from promotion.failed_warnings import told
     from promotion.gate import EXIT_CODES
-    from promotion.judging import judge_named, promises
+    from promotion.judging import judge_named
     from promotion.policy import read_settings
     from shared.people import known
 
@@ -39,19 +39,8 @@ def check(
     payload: list[dict[str, Any]] = []
     lines: list[Line] = []
     for case, judgement in judged:
-        # Only one check is shown, but the verdict is still that of all.
-        shown = [finding for finding in judgement.findings if explain in {None, finding.check}]
-        promised = promises(case)
-        explained = {"explained": about[0].as_json()} if about else {}
-        payload += [_as_json(case, judgement, shown, promised) | explained]
-        lines += [
-            f"{case.candidate.manifest.pilot}, candidate {case.candidate.manifest.digest[:19]}…",
-            *(line for each in about for line in check_text(each)),
-            *findings_text(shown, explained=explain is not None),
-            *waived_text(judgement.findings),
-            *told(judgement.findings),
-            *_verdict_text(case, judgement, promised),
-        ]
+        payload += [_as_json(case, judgement, explain) | ({"explained": about[0].as_json()} if about else {})]
+        lines += _explained(case, judgement, about) if about else _told(case, judgement, passed=passed)
     emit(
         as_json,
         payload[0] if name and payload else {"candidates": payload},
@@ -61,6 +50,14 @@ def check(
     if worst:
         raise typer.Exit(worst)
     return [judgement for _, judgement in judged]
+
+
+def asked(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Line]]:
+    """What `promote check NAME` says, for scripts and for people."""
+    from promotion.judging import judge_named
+
+    [(case, judgement)] = judge_named(workspace, name)
+    return _as_json(case, judgement, None), _told(case, judgement, passed=False)
 
 
 @app.command()
@@ -79,11 +76,13 @@ def checks(
     return found
 
 
-def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, Any]) -> dict[str, Any]:
-    """A judgement for scripts, with the findings that are shown, and every warning that failed."""
+def _as_json(case: Any, judgement: Any, explain: str | None) -> dict[str, Any]:
+    """A judgement for scripts, with every finding or those of one check, and every warning that failed."""
     from promotion.choice import admitted_pairs
+    from promotion.judging import promises
     from shared.finding import failed_warnings
 
+    shown = [finding for finding in judgement.findings if explain in {None, finding.check}]
     return {
         "pilot": case.candidate.manifest.pilot,
         "candidate": case.candidate.manifest.digest,
@@ -93,21 +92,45 @@ def _as_json(case: Any, judgement: Any, shown: list[Any], promised: dict[str, An
         "warnings": [one.model_dump(mode="json") for one in failed_warnings(judgement.findings)],
         "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
         "between": [one.model_dump(mode="json") for one in admitted_pairs(case, judgement.admitted)],
-        "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promised.items()},
+        "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promises(case).items()},
     }
 
 
-def _verdict_text(case: Any, judgement: Any, promised: dict[str, Any]) -> list[Line]:
-    """What could not change the verdict, what each arm promises, which is the better one, and the verdict."""
+def _told(case: Any, judgement: Any, *, passed: bool) -> list[Line]:
+    """The verdict, what stands against it, what an admitted arm promises, and how many checks passed."""
     from promotion.choice import choice
+    from promotion.failed_warnings import told
+    from promotion.judging import promises
     from shared import wording
 
-    warned = list(dict.fromkeys(finding.check for finding in judgement.findings if finding.level == "warn"))
     metrics = case.promise.metrics
     return [
-        *([f"Cannot change this verdict, by the policy: {', '.join(warned)}."] if warned else []),
-        *(f"{arm}: {wording.promise(metrics[one.metric], one)}" for arm, each in promised.items() for one in each),
+        _which(case),
+        *verdict_text(judgement),
+        *findings_text([finding for finding in judgement.findings if finding.outcome != "passed"]),
+        *waived_text(judgement.findings),
+        *told(judgement.findings)[:1],  # each of them stands in the table
+        *(
+            f"{arm}: {wording.promise(metrics[one.metric], one)}"
+            for arm, each in promises(case).items()
+            for one in each
+        ),
         *choice(case, judgement.admitted),
-        *(styled(f"{arm}: {word.upper()}", COLOURS[word]) for arm, word in judgement.verdicts.items()),
-        *([] if judgement.verdicts else [judgement.verdict.upper()]),
+        *passed_text(case.candidate.manifest.pilot, judgement.findings, shown=passed),
     ]
+
+
+def _explained(case: Any, judgement: Any, about: Sequence[Any]) -> list[Line]:
+    """One check in full; the verdict is still that of all."""
+    shown = [finding for finding in judgement.findings if finding.check == about[0].name]
+    return [
+        _which(case),
+        *(line for each in about for line in check_text(each)),
+        *findings_text(shown, explained=True),
+        *verdict_text(judgement),
+    ]
+
+
+def _which(case: Any) -> str:
+    manifest = case.candidate.manifest
+    return f"{manifest.pilot}, candidate {manifest.digest[:19]}…"

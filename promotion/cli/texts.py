@@ -15,8 +15,53 @@ MARKS = {
 }
 
 
+COLOURS = {"admit": "bold green", "refuse": "bold red", "undecided": "bold yellow"}
+# What is read first: what stands in the way, then what is only warned of.
+_FIRST = ("failed", "unevaluable", "waived", "passed")
+
+
+def verdict_text(judgement: Any) -> list[Line]:
+    """The verdict on each arm that could be scaled, and what it rests on; the pilot's where there is none."""
+    if not judgement.arms:
+        return [styled(judgement.verdict.upper(), COLOURS[judgement.verdict]), f"  {_because(judgement.findings)}"]
+    lines: list[Line] = []
+    for arm, word in judgement.verdicts.items():
+        lines += [styled(f"{arm}: {word.upper()}", COLOURS[word]), f"  {_because(judgement.of_arm(arm))}"]
+    return lines
+
+
+def _because(findings: Sequence[Any]) -> str:
+    """Why the verdict on these findings is what it is."""
+    deciding = [finding for finding in findings if finding.level == "block"]
+    failed, open_ = ([one.check for one in deciding if one.outcome == word] for word in ("failed", "unevaluable"))
+    told = [
+        *([f"failed: {', '.join(dict.fromkeys(failed))}"] if failed else []),
+        *([f"could not be answered: {', '.join(dict.fromkeys(open_))}"] if open_ else []),
+    ]
+    waived = sum(finding.outcome == "waived" for finding in deciding)
+    passed = f"all {counted(len(deciding) - waived, 'check')} that can refuse it have passed"
+    return "; ".join(told) or passed + (f", and {waived} {'is' if waived == 1 else 'are'} waived" if waived else "")
+
+
+def passed_text(pilot: str, findings: Sequence[Any], *, shown: bool) -> list[Line]:
+    """How many checks passed, and each of them if they are to be shown."""
+    passed = [finding for finding in findings if finding.outcome == "passed"]
+    told = f"{counted(len({finding.check for finding in passed}), 'check')} passed"
+    if not shown:
+        return [f"{told}; to see them: pilotplant promote check {pilot} --passed"]
+    warned = list(dict.fromkeys(finding.check for finding in findings if finding.level == "warn"))
+    return [
+        f"{told}:",
+        *findings_text(passed),
+        *([f"Cannot change the verdict, by the policy: {', '.join(warned)}."] if warned else []),
+    ]
+
+
 def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[Line]:
-    """Findings for people: a table, and below it what would help, each remedy once with all that it is for."""
+    """Findings for people, what failed first: a table, and below it what would help, each remedy once."""
+    if not findings:
+        return []
+    findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))
     rows = [(finding.check, finding.arm or "", _mark(finding), finding.reason) for finding in findings]
     grid = table("check", "arm", "outcome", "what was found", rows=rows)
     asking: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import chi2_contingency
 
 from shared.clock import rfc3339
-from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE
+from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE
 from shared.engines.by_arm import Scope
 from shared.engines.files import number
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
@@ -19,7 +19,7 @@ from shared.metrics import Metric
 from shared.sql import identifier, json_path, literal
 
 # Whom the pilot leaves alone is no loss of it.
-NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE)
+NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE, NOT_SAMPLED)
 # As improbable as arms of the wrong size (Fabijan et al. 2019).
 LATER_P_MIN = 0.001
 CROSSED = (IN_TWO_ARMS, NOT_ASSIGNED)

@@ -36,13 +36,13 @@ def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes
             SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
         """)
         connection.execute("""
-            CREATE TEMP VIEW first AS SELECT e.*, g.drawn FROM (
+            CREATE TEMP TABLE first AS SELECT e.*, g.drawn FROM (
                 SELECT unit, any_value(arm) AS arm, min("at") AS "at" FROM exposures GROUP BY unit
                 HAVING count(DISTINCT arm) = 1
             ) e JOIN groups g USING (unit) WHERE g.drawn IS NOT NULL
         """)
         connection.execute(f"""
-            CREATE TEMP VIEW told AS
+            CREATE TEMP TABLE told AS
             SELECT unit, o."at" < f."at" AS before FROM outcomes o JOIN first f USING (unit)
             UNION ALL SELECT unit, true FROM conflicts JOIN first USING (unit) WHERE reason = {literal(EARLY)}
         """)

@@ -16,7 +16,16 @@ from shared.sql import identifier, literal
 
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"
-MADE_UP = f"starts_with(lower(trim(event_id)), '{SYNTHETIC}')"
+# And of every event that was made up to rehearse a pilot; no live workspace takes one in.
+REHEARSED = "rehearsed-"
+
+
+def made_up_sql(mark: str) -> str:
+    """The DuckDB condition under which an event's id begins with a mark of the made-up."""
+    return f"starts_with(lower(trim(event_id)), '{mark}')"
+
+
+MADE_UP = made_up_sql(SYNTHETIC)
 
 
 @dataclass(frozen=True, slots=True)

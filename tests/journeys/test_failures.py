@@ -53,6 +53,7 @@ COMMANDS: dict[str, list[str]] = {
     "lab end": [PILOT, "--reason", "the printer broke"],
     "lab analyse": [PILOT],
     "lab finish": [PILOT],
+    "lab rehearse": [PILOT],
     "lab submit": [PILOT],
     "lab list": [],
     "lab remind": [],

@@ -69,7 +69,9 @@ def write(workspace, contracts: Made) -> None:
 
 
 def draft_of(workspace, contracts: Made) -> None:
-    said = "".join(f"{name}: [{', '.join(columns)}]\n" for name, columns in contracts.said.items() if columns)
+    # As a careful author writes it: of names like `on` YAML makes something else, unless they are in quotes.
+    named = {name: columns for name, columns in contracts.said.items() if columns}
+    said = yaml.safe_dump(named, default_flow_style=None, width=1_000) if named else ""
     draft(
         workspace,
         PILOT,

@@ -40,6 +40,13 @@ def pasted(tmp_path_factory):
     return home.parent / "my-team", done
 
 
+def test_it_takes_nine_commands_at_most_from_a_new_workspace_to_the_verdict():
+    given = [line for line in commands().splitlines() if line.startswith("pilotplant")]
+    verdict = next(number for number, line in enumerate(given, start=1) if " lab rehearse " in line)
+    assert given[0].startswith("pilotplant init")
+    assert verdict <= 9
+
+
 def test_every_command_ends_well(pasted):
     _, done = pasted
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -81,13 +81,13 @@ def test_every_templates_draft_would_launch_in_a_shop_that_is_large_enough(loade
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_draft_holds_its_own_files_and_none_of_the_templates_own(loaded, template):
-    folder = new(loaded, "autumn", brief(template=template)).parent
+    folder = new(loaded, "autumn", brief(template=template)).charter.parent
     named = {file for arm in read_charter(loaded, "autumn").treatments for file in arm.play.files}
     assert {file.name for file in folder.iterdir()} == {"charter.yaml", *named}
 
 
 def test_comments_are_kept_and_the_schema_is_named_first(loaded):
-    lines = new(loaded, "autumn").read_text().splitlines()
+    lines = new(loaded, "autumn").charter.read_text().splitlines()
     assert lines[0] == "# yaml-language-server: $schema=../../configs/schemas/charter.schema.json"
     assert sum(line.startswith("#") for line in lines) > 10
     assert "# Without a decision by the end of this day the pilot is stopped." in lines
@@ -96,8 +96,8 @@ def test_comments_are_kept_and_the_schema_is_named_first(loaded):
 def test_a_metric_that_becomes_primary_is_no_guardrail_any_more(loaded):
     charter = written(loaded, brief(metric="spend"))
     assert charter.primary.metric == "spend"
-    assert [(rail.metric, rail.margin) for rail in charter.guardrails] == [("visit", -0.01)]
-    assert charter.secondary == ("conversion",)
+    assert [(rail.metric, rail.margin) for rail in charter.guardrails] == [("conversion", -0.01)]
+    assert charter.secondary == ("visit",)
 
 
 def test_a_margin_lies_on_the_bad_side_of_its_metric(loaded):
@@ -159,4 +159,4 @@ def test_the_template_of_charters_is_no_template_of_pilots():
 def test_a_draft_begins_on_the_next_day_of_its_own_time_zone(loaded):
     # Half past eleven at night in UTC is the day after in Berlin, an hour ahead in winter.
     loaded.clock.set(datetime(2026, 1, 4, 23, 30, tzinfo=UTC))
-    assert read_yaml(new(loaded, "autumn"), Charter).time_box.start == date(2026, 1, 6)
+    assert read_yaml(new(loaded, "autumn").charter, Charter).time_box.start == date(2026, 1, 6)

@@ -23,7 +23,7 @@ def besides_the_audience(found):
 
 
 def test_a_new_draft_begins_tomorrow_runs_two_weeks_and_leaves_the_owner_one(loaded):
-    path = new(loaded, "autumn-mail")
+    path = new(loaded, "autumn-mail").charter
     charter = read_charter(loaded, "autumn-mail")
     # The stage's clock shows Sunday, the 4th of January.
     assert (charter.time_box.start, charter.time_box.end) == (date(2026, 1, 5), date(2026, 1, 19))
@@ -115,7 +115,11 @@ def test_check_notes_missing_guardrails_and_finds_every_problem_at_once(loaded):
         "the pilot asks for 20,000.01 USD, and the Lab has 20,000.00 USD left of 20,000.00 USD",
         "requester@example.com is not entitled to decide anything",
     ]
-    assert besides_the_audience(found) == ["it has no guardrails: the gate will not be able to decide on *scale*"]
+    assert besides_the_audience(found) == []
+    assert (found.verdict.launch, found.verdict.scale) == (False, "not")
+    assert found.verdict.because == (
+        "it has no guardrails, and without one the gate cannot say that nothing got worse",
+    )
 
 
 def test_check_says_that_a_pilot_is_launched_and_whether_its_draft_still_is_the_same(launched):

@@ -170,6 +170,8 @@ def test_all_that_is_published_of_the_exposed_units_is_sealed_and_nothing_else(r
 
 def test_a_draft_whose_arms_come_from_elsewhere_is_told_of_the_waiver_it_needs(loaded):
     draft(loaded, PILOT, (CARD, ""))
-    assert not any("waive `randomised`" in note for note in check(loaded, PILOT).notes)
+    assert not any("waive `randomised`" in why for why in check(loaded, PILOT).verdict.because)
     draft(loaded, PILOT, (CARD, ""), ("assignment: pilotplant", "assignment: source"))
-    assert any("waive `randomised`" in note for note in check(loaded, PILOT).notes)
+    found = check(loaded, PILOT).verdict
+    assert found.scale == "not"
+    assert any("waive `randomised`" in why for why in found.because)

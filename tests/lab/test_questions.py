@@ -29,7 +29,8 @@ def on_a_terminal(workspace, *options, answers=""):
 
 def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
     answers = [
-        "tv-spot", "journey", "they left", "", "bring: visits", "clicks", "conversion", "0", "0.02", "3", "50", "12.50",
+        "tv-spot", "journey", "they left", "", "bring: visits", "clicks", "conversion", "0", "0.02", "3", "7", "0.1",
+        "unknown", "50", "12.50",
         "", "nobody@example.com", "owner@example.com",
     ]  # fmt: skip
     code, out, asked = on_a_terminal(loaded, "autumn", answers="\n".join(answers) + "\n")
@@ -40,12 +41,14 @@ def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
     assert charter.hypothesis.we_believe == "a word at each step after it"
     assert (charter.primary.metric, charter.primary.minimum_effect) == ("conversion", 0.02)
     assert (charter.time_box.end - charter.time_box.start).days == 21
+    assert {name: said.mean for name, said in charter.sample.assume.items()} == {"conversion": 0.1}
     assert (charter.sample.units_per_arm, str(charter.budget.media)) == (50, "12.50")
     assert (charter.requester, charter.owner) == ("requester@example.com", "owner@example.com")
     for told in (
         "there is no template `tv-spot`",
         "there is no metric `clicks`",
         "greater than 0",
+        "`assume` of `conversion` is not a share",
         "nobody is known as",
     ):
         assert told in asked
@@ -53,7 +56,7 @@ def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
 
 def test_what_an_option_says_is_not_asked(loaded):
     options = ["--template", "ab-email", "--because", "a", "--believe", "b", "--will", "c", "--metric", "visit"]
-    code, _, asked = on_a_terminal(loaded, "autumn", *options, answers="\n" * 6)
+    code, _, asked = on_a_terminal(loaded, "autumn", *options, answers="\n" * 8)
     assert code == 0
     assert "What to start from" not in asked
     assert "Because" not in asked

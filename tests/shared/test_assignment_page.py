@@ -20,6 +20,7 @@ from shared.assignment import (
     held_out,
     held_out_sql,
     pilot_salt,
+    sample_salt,
     within,
     within_sql,
 )
@@ -52,6 +53,7 @@ SLICES, PILOT = table("Vectors: slices and holdouts"), table("Vectors: units in 
 CLUSTERS = [(u, None if c == "none" else c, place) for u, c, place in table("Vectors: units in clusters")]
 BUCKETS_2, ARMS_2 = table("Vectors of version 2: buckets"), table("Vectors of version 2: arms")
 HOLDOUTS_2 = table("Vectors of version 2: holdouts of releases")
+SAMPLES_2 = table("Vectors of version 2: samples of pilots")
 DRAW = Draw(
     pilot_salt("spring-mail"),
     {"control": Fraction(2), "letter": Fraction(1)},
@@ -103,8 +105,8 @@ def in_duckdb(expression, unit, cluster=None):
 
 
 def test_the_page_has_every_table_and_units_beyond_ascii():
-    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT, CLUSTERS, BUCKETS_2, ARMS_2, HOLDOUTS_2))) >= 15
-    assert {held for *_, held in HOLDOUTS_2} == {"yes", "no"}
+    assert min(map(len, (BUCKETS, ARMS, SLICES, PILOT, CLUSTERS, BUCKETS_2, ARMS_2, HOLDOUTS_2, SAMPLES_2))) >= 15
+    assert {held for *_, held in HOLDOUTS_2} == {part for *_, part in SAMPLES_2} == {"yes", "no"}
     assert len({nonce for _, nonce, *_ in ARMS_2}) > 1
     assert any(not unit.isascii() for _, unit, _ in BUCKETS)
     assert {within for *_, within in SLICES} == {"yes", "no"}
@@ -134,6 +136,19 @@ def test_a_published_arm_by_a_nonce_is_what_the_text_python_and_duckdb_say(pilot
     drawn = Draw(pilot_salt(pilot, nonce), given, None, WORKSPACE, Fraction(0))
     found = page_arm(pilot, unit, given, nonce), drawn.arm(unit), in_duckdb(drawn.drawn_sql("unit"), unit)
     assert found == (expected,) * 3
+
+
+@pytest.mark.parametrize(("pilot", "nonce", "share", "unit", "expected"), SAMPLES_2)
+def test_a_published_sample_is_what_the_text_python_and_duckdb_say(pilot, nonce, share, unit, expected):
+    arms = {"control": Fraction(1), "letter": Fraction(1)}
+    by = {"sampled": Fraction(share), "sampling": sample_salt(pilot, nonce)}
+    drawn = Draw(pilot_salt(pilot, nonce), arms, None, WORKSPACE, Fraction(0), **by)
+    found = (
+        page_within(f"sample:{pilot}:{nonce}", unit, 0, Fraction(share)),
+        drawn.against(unit) is None,
+        in_duckdb(drawn.takes_part_sql("unit"), unit),
+    )
+    assert found == (expected == "yes",) * 3
 
 
 @pytest.mark.parametrize(("release", "nonce", "share", "unit", "expected"), HOLDOUTS_2)

@@ -7,6 +7,7 @@ import random
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 
 import duckdb
@@ -15,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from shared.assignment import assign, boundaries, bucket, pilot_salt, within, within_sql
+from shared.assignment import assign, boundaries, bucket, pilot_salt, sample_salt, within, within_sql
 from shared.charter import Layer, Promise
-from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw, redrawn
+from shared.draw import CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE, SAMPLED, Draw, redrawn, what_draws
 from shared.errors import Refused
 from tests.makers import make_charter
 
@@ -39,6 +40,8 @@ draws = st.builds(
     ),
     workspace=texts,
     holdout=st.fractions(0, Fraction(999, 1000), max_denominator=1000),
+    sampled=st.none() | st.fractions(0, 1, max_denominator=1000),
+    sampling=texts.map(lambda nonce: sample_salt("spring-mail", nonce)),
 )
 
 
@@ -241,4 +244,38 @@ ARMS = [{"name": "control", "weight": 1}, make_charter().model_dump(mode="json")
     ],
 )
 def test_what_draws_is_named_and_what_moves_nobody_is_not(changes, moved):
-    assert redrawn(make_charter(arms=ARMS), make_charter(**{"arms": ARMS, **changes})) == moved
+    before, after = (
+        Promise(charter=make_charter(**{"arms": ARMS, **said}), metrics={}, files={}) for said in ({}, changes)
+    )
+    assert redrawn(before, after) == moved
+
+
+def test_a_sample_draws_and_one_that_was_bounded_otherwise_draws_others():
+    whole = Promise(charter=make_charter(), metrics={}, files={}, rules=3)
+    tenth, fifth = (whole.model_copy(update={"sampled_frac": Decimal(frac)}) for frac in ("0.1", "0.2"))
+    assert redrawn(whole, tenth) == redrawn(tenth, fifth) == redrawn(fifth, whole) == [SAMPLED]
+    assert redrawn(tenth, tenth) == []
+    # What was registered before there were samples keeps the digest that its nonce was drawn for.
+    assert SAMPLED not in what_draws(whole)
+
+
+def test_a_sample_holds_its_share_of_a_slice_and_knows_nothing_of_the_arms():
+    promise = Promise(charter=make_charter(), metrics={}, files={}, rules=3, sampled_frac=Decimal("0.3"))
+    drawn = Draw.of(promise, "w" * 32, NONCE)
+    assert drawn.frac == Fraction(3, 10)
+    everybody = replace(drawn, sampled=None)
+    inside = [drawn.against(unit) is None for unit in UNITS]
+    assert {drawn.against(unit) for unit in UNITS} == {None, NOT_SAMPLED}
+    assert chisquare([inside.count(True), inside.count(False)], [6_000, 14_000]).pvalue > P_MIN
+    placed = Counter(zip(inside, map(everybody.arm, UNITS), strict=True))
+    table = [[placed[part, arm] for arm in ("control", "letter")] for part in (True, False)]
+    assert chi2_contingency(table).pvalue > P_MIN
+    assert all(drawn.arm(unit) in {None, everybody.arm(unit)} for unit in UNITS[:500])
+
+
+def test_before_the_nonce_is_drawn_nobody_knows_who_takes_part():
+    promise = Promise(charter=make_charter(), metrics={}, files={}, rules=3, sampled_frac=Decimal("0.3"))
+    unregistered = Draw.of(promise, "w", None)
+    assert unregistered.frac == Fraction(3, 10)
+    with pytest.raises(Refused, match="no arms are drawn yet"):
+        unregistered.takes_part_sql("unit")

@@ -239,6 +239,15 @@ def test_a_value_of_the_wrong_type_is_repeated(file):
     assert error.expected == "something else than 'many'"
 
 
+@pytest.mark.parametrize("name", ["false", "null", "2026", "2026-01-05"])
+def test_a_name_that_yaml_makes_something_else_of_is_told_of_its_quotes(file, name):
+    error = error_of(file, CHARTER.replace("population: customers", f"population: {name}"), Charter)
+    assert error.expected == "a text; what YAML would read as something else stands in quotes"
+    error_free = CHARTER.replace("population: customers", f'population: "{name}"')
+    file.write_text(error_free)
+    assert read_yaml(file, Charter).population == name
+
+
 def test_a_scalar_in_place_of_a_mapping_is_found_on_its_line(file):
     assert error_of(file, "schema_version: 1\nmetrics: 3\n").where == f"{file}, line 2"
 

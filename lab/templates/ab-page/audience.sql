@@ -1,6 +1,6 @@
 -- Who sees the new page, once it is scaled: one SELECT that returns `unit`.
-SELECT [[ population.key ]] AS unit
-FROM [[ population.table ]]
+SELECT [[ population.key | name ]] AS unit
+FROM [[ population.table | name ]]
 [% if population.has("recency") -%]
 WHERE recency <= 12
 [% endif -%]

@@ -1,4 +1,4 @@
 -- Who is at the last step today: one SELECT that returns `unit`.
-SELECT [[ population.key ]] AS unit
-FROM [[ population.table ]]
+SELECT [[ population.key | name ]] AS unit
+FROM [[ population.table | name ]]
 WHERE recency = 6

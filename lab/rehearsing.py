@@ -1,0 +1,83 @@
+"""Rehearsing: the rest of a pilot's way in a rehearsal workspace, with results that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lab.analysis import Analysis, analyse
+from lab.intake import parts, record
+from lab.pilots import Pilot, get_pilot, require_undecided
+from lab.state import open_lab
+from lab.submission import Submitted, submit
+from lab.synthetic import Planted, Synthesised, make_up
+from shared.charter import Charter
+from shared.engines.placement import REHEARSED, SYNTHETIC
+from shared.errors import Refused
+from shared.files import scratch_in
+from shared.room import Room
+from shared.workspace import Workspace
+
+# Without a word on it, the first treatment has so many times the smallest effect that is worth scaling.
+TIMES_THE_MINIMUM = 2
+SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A pilot that was brought before the gate.
+
+    Attributes:
+        made: what was made up; None where the pilot had results of its own.
+    """
+
+    made: Synthesised | None
+    analysis: Analysis
+    submission: Submitted
+
+
+def rehearse(workspace: Workspace, name: str, *, effects: Sequence[Planted] | None = None, seed: int = 0) -> Rehearsed:
+    """Makes up a launched pilot's results, moves the clock past its end, analyses and submits it.
+
+    A pilot that has results already keeps them, and only its time passes. The same pilot and seed give the same
+    results, so that a command that was cut off goes on where it was. Without `effects`, `usual` says what is planted.
+
+    Raises Refused in a live workspace, and for a pilot that is decided on, or over without a result; BadInput as
+    `synthesise` does.
+    """
+    if workspace.mode != "rehearsal":
+        raise Refused(
+            "results are made up, and time is moved, in a rehearsal only",
+            where=str(workspace.root),
+            remedy="make a workspace to practise in: pilotplant init DIR --rehearsal",
+        )
+    room = open_lab(workspace)
+    pilot = get_pilot(room, name)
+    require_undecided(room, pilot)
+    made = None if parts(room, pilot, "exposures") else _record(room, pilot, effects, seed)
+    if workspace.clock.now() < pilot.closes:
+        workspace.clock.set(pilot.closes + SECOND)
+    return Rehearsed(made, analyse(workspace, name), submit(workspace, name))
+
+
+def usual(charter: Charter, sign: int) -> list[Planted]:
+    """Twice the smallest effect worth scaling, on the primary metric of the first treatment; nothing anywhere else."""
+    primary = charter.primary
+    effect = sign * TIMES_THE_MINIMUM * primary.minimum_effect
+    return [Planted(charter.treatments[0].name, primary.metric, effect)]
+
+
+def _record(room: Room, pilot: Pilot, effects: Sequence[Planted] | None, seed: int) -> Synthesised:
+    """Makes results up over the whole time box, and records them on its last day."""
+    workspace, charter = room.workspace, pilot.charter
+    pilot.require_open(room.now(), "data")
+    planted = effects if effects is not None else usual(charter, pilot.promise.metrics[charter.primary.metric].sign)
+    mark = SYNTHETIC if charter.synthetic else REHEARSED
+    with scratch_in(workspace.lab) as scratch:
+        file = scratch / "results.parquet"
+        made = make_up(room, pilot, file, mark=mark, effects=planted, seed=seed, deciding_only=True)
+        if room.now() <= made.last:
+            workspace.clock.set(made.last + SECOND)
+        record(workspace, pilot.name, file, "both")
+    return made
