@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 from lab.freezing import CONTRACTS, Frozen
-from lab.precedents import Precedent
+from lab.precedents import Past, Precedent
 from shared.bounds import Level, never_negative
 from shared.charter import Charter
+from shared.console import counted
 from shared.contracts import load_contract
 from shared.evidence.model import Moments
 from shared.evidence.planning import Baseline
@@ -51,7 +53,7 @@ class _Read:
     history: str | None = None
 
 
-def baselines(frozen: Frozen, found: list[Precedent]) -> dict[str, Known | Unknown]:
+def baselines(frozen: Frozen, found: Sequence[Past]) -> dict[str, Known | Unknown]:
     """Each measured metric's baseline, or why there is none; nothing is made up."""
     charter = frozen.promise.charter
     contract = load_contract(frozen.files[f"{CONTRACTS}/{charter.outcomes}.odcs.yaml"])
@@ -70,7 +72,7 @@ def baselines(frozen: Frozen, found: list[Precedent]) -> dict[str, Known | Unkno
     return known
 
 
-def known_levels(frozen: Frozen, found: list[Precedent]) -> dict[str, Level]:
+def known_levels(frozen: Frozen, found: Sequence[Past]) -> dict[str, Level]:
     """The baselines that there are, as the policy's bounds are held against them."""
     contract = load_contract(frozen.files[f"{CONTRACTS}/{frozen.promise.charter.outcomes}.odcs.yaml"])
     return {
@@ -96,8 +98,8 @@ def _assumed(charter: Charter, name: str, metric: Metric) -> _Read | None:
     return None if assumed is None else _Read(assumed.mean, (assumed.sd or 0) ** 2, "the charter's assumption")
 
 
-def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Precedent]) -> _Read | None:
-    """The control arms of past pilots together: of those with a time box as long as this one where there are any."""
+def _of_pilots(charter: Charter, name: str, metric: Metric, found: Sequence[Past]) -> _Read | None:
+    """The control arms of past pilots and tests together: of those that ran as long as this one where there are any."""
     measured = [(past, moments) for past in found if (moments := past.control(name, metric)) is not None]
     days = (charter.time_box.end - charter.time_box.start).days
     alike = [(past, moments) for past, moments in measured if past.days == days]
@@ -105,9 +107,16 @@ def _of_pilots(charter: Charter, name: str, metric: Metric, found: list[Preceden
         return None
     chosen = alike or measured
     moments = reduce(Moments.merge, (moments for _, moments in chosen))
-    pilots = f"{len(chosen)} past pilot{'' if len(chosen) == 1 else 's'}"
-    over = "" if alike else f", over {', '.join(str(d) for d in sorted({past.days for past, _ in chosen}))} days"
-    return _Read(moments.mean, moments.m2 / (moments.n - 1), f"control units of {pilots}{over}")
+    lasted = sorted({past.days for past, _ in chosen if past.days is not None})
+    over = "" if alike or not lasted else f", over {', '.join(map(str, lasted))} days"
+    return _Read(moments.mean, moments.m2 / (moments.n - 1), f"control units of {_counted(chosen)}{over}")
+
+
+def _counted(chosen: Sequence[tuple[Past, Moments]]) -> str:
+    """How many past pilots, and how many tests that ran elsewhere."""
+    own = sum(isinstance(past, Precedent) for past, _ in chosen)
+    told = [counted(own, "past pilot")] if own else []
+    return " and ".join([*told, *([counted(len(chosen) - own, "retrospective test")] if len(chosen) > own else [])])
 
 
 def _of_history(frozen: Frozen, name: str, metric: Metric) -> _Read | Unknown:

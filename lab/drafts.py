@@ -14,7 +14,7 @@ from lab.insights import repeats
 from lab.likeness import similar_pilots
 from lab.obstacles import Examined, examine
 from lab.paying import paying
-from lab.pilots import find_pilot
+from lab.pilots import IMPORTED, find_pilot
 from lab.population import Population, population_of
 from lab.sizing import Said, Sizing, sized, unknown
 from lab.state import open_lab
@@ -164,6 +164,10 @@ def require_free(workspace: Workspace, name: str) -> Path:
     if folder.exists():
         raise Refused(
             f"there is a pilot {name} already", where=str(folder), remedy="choose another name, or edit that one"
+        )
+    if any(entry.kind == IMPORTED for entry in open_lab(workspace).entries(name)):
+        raise Refused(
+            f"there is a retrospective test {name} already", where="the Lab's ledger", remedy="choose another name"
         )
     return folder
 

@@ -15,7 +15,7 @@ from lab.clashes import clashes
 from lab.freezing import Frozen
 from lab.likeness import Similar, similar
 from lab.outlooks import Outlook, Sample, outlook_of, sample_of, with_days_needed
-from lab.precedents import Precedent, cost_per_unit, precedents
+from lab.precedents import Past, Precedent, cost_per_unit, elsewhere, precedents
 from shared.bounds import SINCE as BOUNDED_SINCE
 from shared.charter import Charter
 from shared.digests import hex_of
@@ -125,7 +125,9 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
     """The forecast of a draft; the same charter over the same past gives the same numbers."""
     charter, past = frozen.promise.charter, precedents(room, frozen.promise.charter)
     sample = sample_of(frozen, past)
-    known = baselines(frozen, past)
+    # How fast units come, and at what cost, only pilots tell: a test that ran elsewhere reached others otherwise.
+    known_from: list[Past] = [*past, *elsewhere(room, charter)]
+    known = baselines(frozen, known_from)
     outlooks = tuple(outlook_of(frozen, name, known[name], sample) for name in charter.measured)
     deciding = (charter.primary.metric, *(rail.metric for rail in charter.guardrails))
     unknown = [_unknown(frozen, n, k) for n in charter.measured if isinstance(k := known[n], Unknown)]
@@ -134,7 +136,7 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
     if other is not None:
         unknown.append(other)
     able = other is None and all(name in given for name in deciding)
-    found = _chances(frozen, past, given, sample) if able else None
+    found = _chances(frozen, known_from, given, sample) if able else None
     if found and charter.sample.looks.method == "always_valid":
         unknown.append("what looks before the end add to the chances cannot be forecast: they are those of the end")
     cost = _cost(charter, past, sample)
@@ -171,7 +173,7 @@ def _other_plan(charter: Charter) -> str | None:
     return None
 
 
-def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baseline], sample: Sample) -> Chances:
+def _chances(frozen: Frozen, past: Sequence[Past], given: dict[str, Baseline], sample: Sample) -> Chances:
     charter, metrics = frozen.promise.charter, frozen.promise.metrics
     primary, sign = charter.primary, metrics[charter.primary.metric].sign
     weights = {arm: float(weight / sum(charter.weights.values())) for arm, weight in charter.weights.items()}
@@ -201,7 +203,7 @@ def _chances(frozen: Frozen, past: Sequence[Precedent], given: dict[str, Baselin
     )
 
 
-def _prior(frozen: Frozen, past: Sequence[Precedent], name: str) -> Prior | None:
+def _prior(frozen: Frozen, past: Sequence[Past], name: str) -> Prior | None:
     """From past effects on the metric of treatments of the same kind; None where there are too few pilots.
 
     Arms of one pilot share its control; they are taken as if they did not, which makes pilots seem a little more alike.

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from lab.pilots import Pilot, all_pilots
+from lab.retrospective.keeping import Kept, retrospectives
 from lab.state import insight_links, insight_tags
 from shared import wording
 from shared.candidate import EVIDENCE, open_candidate
@@ -99,6 +100,7 @@ class Insight:
         metric, definition: the primary metric.
         effect: on it, of the arm that was scaled, else of the arm whose effect is clearest; None where the evidence
             is not at hand as it was judged.
+        retrospective: whether it is of a finished test that ran elsewhere, which no owner decided on.
         supporting, contradicting: pilots linked with this one by people, either way.
         proposed: pilots whose effect contradicts this one's by the numbers, which nobody has linked.
     """
@@ -113,6 +115,7 @@ class Insight:
     metric: str
     definition: Metric
     effect: Effect | None
+    retrospective: bool = False
     tags: tuple[str, ...] = ()
     supporting: tuple[Link, ...] = ()
     contradicting: tuple[Link, ...] = ()
@@ -153,6 +156,7 @@ class Insight:
             "owner": self.owner,
             "at": self.at,
             "signed": self.signed,
+            "retrospective": self.retrospective,
             "context": self.context.as_json(),
             "metric": self.metric,
             "direction": self.direction,
@@ -239,6 +243,7 @@ def _text(insight: Insight) -> str:
 def _all(room: Room) -> list[Insight]:
     decided, now = decisions(room.workspace), room.now()
     found = [_insight(room.workspace, pilot, decided.get(pilot.name), now) for pilot in all_pilots(room)]
+    found += [_of_retrospective(kept) for kept in retrospectives(room)]
     linked = _with_people(room, [insight for insight in found if insight is not None])
     return sorted(_with_proposed(linked), key=lambda insight: insight.at, reverse=True)
 
@@ -264,6 +269,27 @@ def _insight(workspace: Workspace, pilot: Pilot, decided: Decided | None, now: d
         metric=metric,
         definition=pilot.promise.metrics[metric],
         effect=None if evidence is None else _effect(evidence, metric, decided.decision.arm if decided else None),
+    )
+
+
+def _of_retrospective(kept: Kept) -> Insight:
+    """What a finished test from elsewhere taught: what was tried, and where its primary metric went."""
+    test = kept.test
+    channels = () if test.channel is None else (test.channel,)
+    context = Context(str(test.population), channels, (), words(test.belief or ""))
+    return Insight(
+        pilot=test.name,
+        word="retrospective",
+        claim=test.belief or f"{', '.join(test.treatments)} against {test.control}",
+        owner="",
+        at=rfc3339(kept.ended),
+        signed=False,
+        context=context,
+        metric=test.primary,
+        definition=test.metrics[test.primary],
+        # Effects that lost units may have made are no ground to learn from.
+        effect=kept.shown.clearest if kept.shown.sound else None,
+        retrospective=True,
     )
 
 

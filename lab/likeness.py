@@ -42,9 +42,11 @@ def similar(room: Room, charter: Charter) -> list[Similar]:
     learned = [
         found
         for found in insights(room)
-        if found.signed and found.pilot != charter.pilot and (charter.synthetic or not _synthetic(pilots, found))
+        if (found.signed or found.retrospective)
+        and found.pilot != charter.pilot
+        and (charter.synthetic or not _synthetic(pilots, found))
     ]
-    texts = [_words(_text(pilots[found.pilot].charter) + " " + found.claim) for found in learned]
+    texts = [_words(_about(pilots, found) + " " + found.claim) for found in learned]
     documents = Counter(word for text in texts for word in text)
     rarity = {word: math.log((1 + len(texts)) / (1 + n)) + 1 for word, n in documents.items()}
     own = _words(_text(charter))
@@ -112,7 +114,15 @@ def _messages(charter: Charter, texts: dict[str, str]) -> list[Counter[str]]:
 
 
 def _synthetic(pilots: dict[str, Pilot], insight: Insight) -> bool:
-    return pilots[insight.pilot].charter.synthetic
+    return insight.pilot in pilots and pilots[insight.pilot].charter.synthetic
+
+
+def _about(pilots: dict[str, Pilot], insight: Insight) -> str:
+    """What the pilot of an insight is about; of a test that ran elsewhere its metric and its units."""
+    pilot = pilots.get(insight.pilot)
+    if pilot is None:
+        return " ".join((insight.metric, insight.context.population, *insight.context.channels))
+    return _text(pilot.charter)
 
 
 def _text(charter: Charter) -> str:

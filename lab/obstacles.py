@@ -13,7 +13,7 @@ from lab.freezing import CONTRACTS, Frozen
 from lab.intake import EXPOSED_AT
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable, unwatched
-from lab.precedents import precedents
+from lab.precedents import everything_past
 from lab.state import read_settings
 from lab.traits import unusable
 from shared.bounds import SINCE as BOUNDED_SINCE
@@ -286,7 +286,10 @@ def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
     promise, charter = frozen.promise, frozen.promise.charter
     if promise.rules < BOUNDED_SINCE:
         return
-    bounds, levels = read_bounds(room.workspace, charter.risk_tier), known_levels(frozen, precedents(room, charter))
+    bounds, levels = (
+        read_bounds(room.workspace, charter.risk_tier),
+        known_levels(frozen, everything_past(room, charter)),
+    )
     for each in objections(promise, bounds, levels):
         yield Refused(
             f"`{each.part}`: {each.reason}",

@@ -23,6 +23,7 @@ from shared.digests import digest_bytes, digest_file
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import locked
+from shared.intake import retrospective
 from shared.money import Money
 from shared.record import Decided, decisions
 from shared.registration import Registration
@@ -32,6 +33,8 @@ from shared.workspace import Workspace
 State = Literal["draft", "running", "ended", "decided"]
 # The ledger's entry of a launch, and what in it is the gate's nonce.
 LAUNCHED = "launched"
+# The ledger's entry of a finished test from elsewhere, which is no pilot; its body is the test.
+IMPORTED = "imported"
 # The ledger's entry before the result of a pilot is computed that would still take late data.
 LAST_LOOK = "last_look"
 NONCE = "nonce"
@@ -196,9 +199,11 @@ def find_pilot(room: Room, name: str) -> Pilot | None:
 
 
 def get_pilot(room: Room, name: str) -> Pilot:
-    """The launched pilot of that name; raises BadInput with those that exist."""
+    """The launched pilot of that name; raises BadInput with those that exist, Refused for a retrospective test."""
     found = find_pilot(room, name)
     if found is None:
+        if any(entry.kind == IMPORTED for entry in room.entries(name)):
+            raise retrospective(name)
         draft = (room.workspace.pilots / name / "charter.yaml").exists()
         known = ", ".join(pilot.name for pilot in all_pilots(room)) or "(none yet)"
         raise BadInput(

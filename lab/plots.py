@@ -6,12 +6,12 @@ Arms are told apart by marker as well as by colour, so that a page printed in bl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lab.pilots import Pilot
 from lab.svg import SETTINGS, svg
-from shared.evidence.model import Evidence, SegmentEffect
+from shared.evidence.model import Effect, Evidence, SegmentEffect
 from shared.metrics import Metric
 from shared.printable import line
 
@@ -55,21 +55,30 @@ def _titled(panel: Any, name: str, metric: Metric) -> None:
 
 
 def _effects(pilot: Pilot, evidence: Evidence) -> str:
-    """Intervals of every effect: one panel per metric, since units differ."""
-    names, arms = list(pilot.charter.measured), [arm.name for arm in pilot.charter.treatments]
+    """Intervals of every effect, beside each guardrail's margin."""
+    metrics = {name: pilot.promise.metrics[name] for name in pilot.charter.measured}
+    margins = {rail.metric: rail.margin for rail in pilot.charter.guardrails}
+    return intervals(metrics, [arm.name for arm in pilot.charter.treatments], evidence.effect, margins)
+
+
+def intervals(
+    metrics: Mapping[str, Metric],
+    arms: Sequence[str],
+    effect: Callable[[str, str], Effect | None],
+    margins: Mapping[str, float],
+) -> str:
+    """The interval of each effect, by arm and metric: one panel per metric, since units differ."""
 
     def draw(panels: Sequence[Any]) -> None:
-        for panel, name in zip(panels, names, strict=True):
-            _panel(panel, pilot, evidence, name, arms)
+        for panel, (name, metric) in zip(panels, metrics.items(), strict=True):
+            _panel(panel, name, metric, {arm: effect(arm, name) for arm in arms}, margins.get(name))
 
-    return _drawn(4.0 * len(names), 1.3 + 0.55 * len(arms), len(names), draw)
+    return _drawn(4.0 * len(metrics), 1.3 + 0.55 * len(arms), len(metrics), draw)
 
 
-def _panel(panel: Any, pilot: Pilot, evidence: Evidence, name: str, arms: list[str]) -> None:
-    metric = pilot.promise.metrics[name]
-    scale = _scale(metric)
-    for position, arm in enumerate(arms):
-        effect = evidence.effect(arm, name)
+def _panel(panel: Any, name: str, metric: Metric, effects: Mapping[str, Effect | None], margin: float | None) -> None:
+    scale, arms = _scale(metric), list(effects)
+    for position, effect in enumerate(effects.values()):
         if effect is None or effect.estimate is None or effect.low is None or effect.high is None:
             panel.text(0, position, "cannot be evaluated", color=BAD, va="center", ha="center")
             continue
@@ -77,7 +86,6 @@ def _panel(panel: Any, pilot: Pilot, evidence: Evidence, name: str, arms: list[s
         panel.plot([scale * effect.low, scale * effect.high], [position, position], color=colour, linewidth=2.5)
         panel.plot([scale * effect.estimate], [position], "o", color=colour, markersize=7)
     panel.axvline(0, color="black", linewidth=1)
-    margin = next((rail.margin for rail in pilot.charter.guardrails if rail.metric == name), None)
     if margin is not None:
         panel.axvline(scale * margin, color=BAD, linewidth=1, linestyle="--")
     panel.set_yticks(range(len(arms)), arms)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median
+from typing import Protocol
 
 from lab.accounts import account
 from lab.analysis import latest
 from lab.pilots import Pilot, all_pilots
+from lab.retrospective.effects import Shown
+from lab.retrospective.keeping import retrospectives
 from shared.charter import Charter
 from shared.clock import parse_rfc3339
 from shared.errors import PilotPlantError
@@ -88,6 +91,70 @@ class Precedent:
     def _measured_alike(self, name: str, metric: Metric) -> bool:
         then = self.pilot.promise.metrics.get(name)
         return then is not None and then.definition == metric.definition
+
+
+class Past(Protocol):
+    """What is over and tells what a metric is without a treatment, and which effects there were."""
+
+    @property
+    def days(self) -> int | None:
+        """How long it ran; None where nobody says."""
+
+    def control(self, name: str, metric: Metric) -> Moments | None:
+        """A metric in the control arm; None where it was not measured, or defined in another way."""
+
+    def effects(self, charter: Charter, name: str, metric: Metric) -> Iterable[tuple[float, float]]:
+        """Estimate and standard error of each arm whose play is of a kind with one of the charter's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A finished test that ran elsewhere and is sound, as far as its numbers tell."""
+
+    shown: Shown
+
+    @property
+    def days(self) -> int | None:
+        """How long it ran; None where nobody says."""
+        return self.shown.test.days
+
+    def control(self, name: str, metric: Metric) -> Moments | None:
+        """A metric in the control arm; None where it was not measured, or defined in another way."""
+        own = self._own(name, metric)
+        found = next((each.control for each in self.shown.test.contrasts if each.metric == own), None)
+        moments = None if found is None else found.moments
+        return moments if moments is not None and moments.n > 1 and moments.m2 > 0 else None
+
+    def effects(self, charter: Charter, name: str, metric: Metric) -> Iterator[tuple[float, float]]:
+        """Estimate and standard error of each arm, where the test says no channel or one of the charter's."""
+        channels = {kind(treatment.name, charter)[1] for treatment in charter.treatments}
+        if self.shown.test.channel is not None and self.shown.test.channel not in channels:
+            return
+        own = self._own(name, metric)
+        for effect in self.shown.effects:
+            if effect.metric == own and effect.estimate is not None and effect.se:
+                yield effect.estimate, effect.se
+
+    def _own(self, name: str, metric: Metric) -> str | None:
+        """What the test calls the metric: what it measures tells, and of several that measure it the name."""
+        alike = [own for own, each in self.shown.test.metrics.items() if each.definition == metric.definition]
+        return name if name in alike else next(iter(alike), None)
+
+
+def elsewhere(room: Room, charter: Charter) -> list[Elsewhere]:
+    """Finished tests of the charter's population whose randomisation nothing speaks against; none for made-up units."""
+    if charter.synthetic:
+        return []
+    return [
+        Elsewhere(kept.shown)
+        for kept in retrospectives(room)
+        if kept.test.population == charter.population and kept.shown.sound
+    ]
+
+
+def everything_past(room: Room, charter: Charter) -> list[Past]:
+    """Past pilots of the charter's population, and finished tests that ran elsewhere."""
+    return [*precedents(room, charter), *elsewhere(room, charter)]
 
 
 def precedents(room: Room, charter: Charter) -> list[Precedent]:

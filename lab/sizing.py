@@ -17,7 +17,7 @@ from lab.baselines import Known, baselines
 from lab.clusters import taking_part
 from lab.freezing import CONTRACTS, Frozen
 from lab.outlooks import outlook_of, sample_of
-from lab.precedents import precedents
+from lab.precedents import everything_past
 from lab.sampling import DEVIATIONS
 from lab.state import open_lab
 from shared.bounds import read_bounds
@@ -70,7 +70,7 @@ def unknown(workspace: Workspace, text: str) -> list[str]:
     frozen = drafted(workspace, text)
     if frozen is None:
         return []
-    known = baselines(frozen, precedents(open_lab(workspace), frozen.promise.charter))
+    known = baselines(frozen, everything_past(open_lab(workspace), frozen.promise.charter))
     return [name for name in frozen.promise.charter.bounded if not isinstance(known[name], Known)]
 
 
@@ -112,7 +112,7 @@ class _Plan:
     @classmethod
     def of(cls, workspace: Workspace, frozen: Frozen, attrition: float) -> _Plan:
         charter = frozen.promise.charter
-        past = precedents(open_lab(workspace), charter)
+        past = everything_past(open_lab(workspace), charter)
         known = {name: k for name, k in baselines(frozen, past).items() if isinstance(k, Known)}
         share = float(min(charter.weights.values()) / sum(charter.weights.values()))
         return cls(workspace, frozen, known, _sure_of(taking_part(frozen) * share * (1 - attrition)))

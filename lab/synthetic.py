@@ -22,7 +22,7 @@ from lab.baselines import Known, Unknown, baselines
 from lab.draws import Column, draw, filler, require_drawable
 from lab.freezing import Frozen
 from lab.pilots import Pilot, get_pilot
-from lab.precedents import precedents
+from lab.precedents import everything_past
 from lab.state import open_lab
 from shared import contracts
 from shared.charter import Charter
@@ -187,7 +187,7 @@ def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted], *, deciding_o
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
     files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
     frozen = Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))
-    known = baselines(frozen, precedents(room, pilot.charter))
+    known = baselines(frozen, everything_past(room, pilot.charter))
     read = _readers(pilot, effects)
     if deciding_only:
         needed = {*pilot.charter.bounded, *(effect.metric for effect in effects)}

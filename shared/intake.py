@@ -6,15 +6,35 @@ from pathlib import Path
 
 from shared.candidate import MANIFEST, Candidate, open_candidate
 from shared.digests import PREFIX, hex_of
-from shared.errors import BadInput
+from shared.errors import BadInput, Refused
+from shared.files import write_atomically
 from shared.workspace import Workspace
 
 DIGEST_PREFIX_MIN = 8
+_RETROSPECTIVE = ".retrospective"
 
 
 def intake_folder(workspace: Workspace) -> Path:
     """Where candidates lie, each under its digest."""
     return workspace.promotion / "intake"
+
+
+def note_retrospective(workspace: Workspace, name: str) -> None:
+    """Tells the gate that a test of this name is retrospective, so that it can say why there is nothing to admit."""
+    folder = intake_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{name}{_RETROSPECTIVE}", "")
+
+
+def retrospective(name: str) -> Refused:
+    """That a test was not promised before its numbers were known."""
+    return Refused(
+        f"{name} is retrospective: it ran elsewhere, and nothing was promised before its numbers were known",
+        where=f"test {name}",
+        expected="a pilot, whose charter says beforehand which metric decides, how many units, and when to look",
+        remedy="read what it taught: pilotplant lab show " + name + "; and try it as a pilot under another name: "
+        "pilotplant lab new NAME",
+    )
 
 
 def candidates(workspace: Workspace) -> list[Candidate]:
@@ -43,7 +63,10 @@ def latest(workspace: Workspace) -> dict[str, Candidate]:
 
 
 def find_candidate(workspace: Workspace, name: str) -> Candidate:
-    """The latest candidate of a pilot, or the one of a digest (or its beginning); raises BadInput for neither."""
+    """The latest candidate of a pilot, or the one of a digest (or its beginning).
+
+    Raises BadInput for neither, Refused for a retrospective test.
+    """
     found = latest(workspace).get(name)
     if found is not None:
         return found
@@ -52,6 +75,8 @@ def find_candidate(workspace: Workspace, name: str) -> Candidate:
     folders = [path for path in present if path.name.startswith(digits)]
     if len(digits) >= DIGEST_PREFIX_MIN and len(folders) == 1:
         return open_candidate(folders[0])
+    if (intake_folder(workspace) / f"{name}{_RETROSPECTIVE}").exists():
+        raise retrospective(name)
     known = ", ".join(sorted(latest(workspace))) or "(none yet)"
     lost = name.startswith("sha256:")  # whoever asks by digest has seen it
     raise BadInput(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from lab.cli.group import Name, app
-from shared.console import Json, date_time, emit, money, session, styled, table
+from shared.console import Json, counted, date_time, emit, money, session, styled, table
 from shared.errors import BadInput
 
 
@@ -16,11 +17,12 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     """List pilots with their state, sample, budget and health, whose move it is, and what is due."""
     from lab.portfolio import drafts_among, lines
     from lab.reminders import reminders
+    from lab.retrospective.keeping import retrospectives
     from lab.state import open_lab, read_settings
     from shared.wording import bar, days
 
     workspace = session(context).workspace()
-    found = lines(open_lab(workspace))
+    found, past = lines(open_lab(workspace)), retrospectives(open_lab(workspace))
     waiting = drafts_among(workspace, found)
     due = reminders(found, read_settings(workspace).remind_days, workspace.clock.now())
     rows: list[tuple[Any, ...]] = [
@@ -38,9 +40,15 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     grid.columns[5].min_width = max((len(word) for row in rows for word in str(row[5]).split()), default=1)
     emit(
         as_json,
-        {"pilots": [line.as_json() for line in found], "drafts": waiting, "due": [one.as_json() for one in due]},
+        {
+            "pilots": [line.as_json() for line in found],
+            "drafts": waiting,
+            "due": [one.as_json() for one in due],
+            "retrospective": [kept.test.name for kept in past],
+        },
         *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
+        *_elsewhere(past),
         *(f"Due: {one.told()}" for one in due),
     )
     return found
@@ -67,12 +75,18 @@ def remind(context: typer.Context, as_json: Json = False) -> Any:
 
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
-    """Show one launched pilot: its promise, what came in, what it cost."""
+    """Show one launched pilot: its promise, what came in, what it cost. Or a retrospective test: what it showed."""
+    from lab.cli.importing import finished_text
     from lab.pilots import get_pilot
     from lab.portfolio import lines
+    from lab.retrospective.keeping import find_retrospective
     from lab.state import open_lab
 
     room = open_lab(session(context).workspace())
+    past = find_retrospective(room, name)
+    if past is not None:
+        emit(as_json, past.shown.as_json() | {"report": str(past.report)}, *finished_text(past))
+        return past
     pilot = get_pilot(room, name)
     line = next(line for line in lines(room) if line.name == name)
     story = pilot.charter.hypothesis
@@ -121,8 +135,8 @@ def insights(
     found = search(open_lab(session(context).workspace()), query, tag=tag, metric=metric)
     asked = " ".join(filter(None, (query, tag and f"--tag {tag}", metric and f"--metric {metric}")))
     rows = [
-        (i.pilot, i.word if i.signed else f"{i.word} (lapsed)", i.claim, i.told(), ", ".join(i.contradicted_by),
-         " ".join(i.tags))
+        (i.pilot, i.word if i.signed or i.retrospective else f"{i.word} (lapsed)", i.claim, i.told(),
+         ", ".join(i.contradicted_by), " ".join(i.tags))
         for i in found
     ]  # fmt: skip
     emit(
@@ -218,6 +232,17 @@ def learning(found: dict[str, Any]) -> list[str]:
         f"cost per insight: {'–' if price is None else money(price)}",
         f"Budget: {money(found['spent'])} spent, {money(found['held'])} held, {money(found['budget_left'])} of "
         f"{money(found['budget'])} not bound",
+    ]
+
+
+def _elsewhere(past: Sequence[Any]) -> list[str]:
+    """How many finished tests were brought in, and how many of them count for forecasts."""
+    if not past:
+        return []
+    sound = sum(kept.shown.sound for kept in past)
+    return [
+        f"{counted(len(past), 'retrospective test')}, nothing against the randomisation of {sound}; "
+        "what they taught: pilotplant lab insights"
     ]
 
 

@@ -54,6 +54,7 @@ COMMANDS: dict[str, list[str]] = {
     "lab analyse": [PILOT],
     "lab finish": [PILOT],
     "lab rehearse": [PILOT],
+    "lab import": ["spring-2025", "{tmp}/finished.csv", "--mapping", "{tmp}/mapping.yaml"],
     "lab submit": [PILOT],
     "lab list": [],
     "lab remind": [],
@@ -219,6 +220,11 @@ def test_every_command_names_what_is_wrong_and_calls_nothing_else_so(disk, tmp_p
     lines = staged(tmp_path.parent, "loaded").root.with_name("customers.csv").read_text().splitlines()
     (tmp / "customers.csv").write_text("\n".join(lines[:-1]) + "\n")  # one customer is gone since the last load
     (tmp / "units.csv").write_text("unit\n")
+    (tmp / "finished.csv").write_text("arm,units,visits\nA,100,20\nB,100,30\n")
+    (tmp / "mapping.yaml").write_text(
+        "{schema_version: 1, rows: arms, arm: arm, "
+        "metrics: {visit: {metric: visit, arm: {units: units, count: visits}}}}\n"
+    )
     asked = [name for name in COMMANDS if condition in {"full", "read-only"} or name not in NEW_FOLDERS]
     # What stops is asked last: nothing runs after it.
     with CONDITIONS[condition](workspace):

@@ -15,6 +15,7 @@ from tests.proof import (
     long_tests,
     mutation,
     portfolio,
+    priors,
     sandbox_matrix,
     sequential,
 )
@@ -29,6 +30,7 @@ SUITES = {
     "sandbox-matrix": sandbox_matrix.prove,
     "gate": headline.prove,
     "portfolio": portfolio.prove,
+    "priors": priors.prove,
     "mutation": mutation.prove,
 }
 
