@@ -74,7 +74,7 @@ def front_door(
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
     context.obj = Session(
-        workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight, judge=_judge
+        workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight, judge=_judge, mask=_mask
     )
 
 
@@ -322,6 +322,12 @@ def _preflight(workspace: Workspace, name: str) -> Any:
     from factory.preflight.report import preflight
 
     return preflight(workspace, name)
+
+
+def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:
+    from factory.ids import pseudonymise
+
+    return pseudonymise(workspace, file, out, column=column, table=table, keep_strangers=True)
 
 
 def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:

@@ -56,6 +56,7 @@ class Session:
         ends: the last entries of all three ledgers in the same way, for a correction of the clock.
         preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
         judge: asks the gate about a pilot's latest candidate; nothing is decided.
+        mask: has the Factory copy a file of results with units in the place of customer ids.
     """
 
     folder: Path | None
@@ -65,6 +66,7 @@ class Session:
     ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
     preflight: Callable[[Workspace, str], Any] = lambda *_: None
     judge: Callable[[Workspace, str], tuple[dict[str, Any], list[Line]]] = lambda *_: ({}, [])
+    mask: Callable[[Workspace, Path, Path, str, str], tuple[int, int]] = lambda *_: (0, 0)
 
     def workspace(self, *, everything: bool = False) -> Workspace:
         """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.

@@ -94,24 +94,34 @@ def record(
     ] = None,
     as_json: Json = False,
 ) -> Any:
-    """Take results in; rows in conflict are held back with their reason, and a file of nothing else ends with 2."""
+    """Take results in; rows in conflict are held back with their reason, and a file of nothing else ends with 2.
+
+    Where the file has customer ids instead of units, the Factory puts the units in their place before the Lab reads it.
+    """
+    from lab.customer_ids import with_units
     from lab.intake import record as take
     from lab.intake import require_some_kind
 
     if kind == "costs":
         return _record_costs(context, name, file, as_json=as_json)
     progress(f"Checking the rows of {file.name} against the contract …")
-    done = take(session(context).workspace(), name, file, require_some_kind(kind))
+    here = session(context)
+    workspace = here.workspace()
+    with with_units(workspace, name, file, here.mask) as results:
+        done = take(workspace, name, results.file, require_some_kind(kind))
     held = [{"reason": reason, "rows": rows} for reason, rows in done.conflicts.items()]
     emit(
         as_json,
         {"pilot": name, "accepted": {"exposures": done.exposures, "outcomes": done.outcomes},
          "duplicates": done.duplicates, "quarantined": held, "repeated": done.repeated, "early_outcomes": done.early,
-         "hashed": done.hashed, "cleared": done.cleared},
+         "hashed": done.hashed, "cleared": done.cleared, "masked": results.masked, "strangers": results.strangers},
         f"This file was recorded before; nothing was done ({done.exposures:,} exposures, {done.outcomes:,} outcomes)."
         if done.repeated
         else f"Accepted {done.exposures:,} exposures and {done.outcomes:,} outcomes, "
         f"dropped {done.duplicates:,} duplicates.",
+        *([f"The Factory put units in the place of the customer ids in `{results.masked}`"
+           + (f"; {counted(results.strangers, 'row')} of nobody in the table." if results.strangers else ".")]
+          if results.masked else []),
         *([_hashed(done.hashed)] if done.hashed else []),
         *([f"{counted(done.cleared, 'row')} that earlier files brought, and that was held back, counts now."]
           if done.cleared else []),

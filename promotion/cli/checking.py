@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from promotion.cli.group import Looker, app
-from promotion.cli.texts import catalogue_text, check_text, findings_text, passed_text, verdict_text, waived_text
+from promotion.cli.texts import (
+    catalogue_text,
+    check_text,
+    findings_text,
+    passed_text,
+    remedies_text,
+    verdict_text,
+    waived_text,
+)
 from shared.console import Json, Line, emit, progress, session
 from shared.workspace import Workspace
 
@@ -102,14 +110,16 @@ def _told(case: Any, judgement: Any, *, passed: bool) -> list[Line]:
     from promotion.failed_warnings import told
     from promotion.judging import promises
     from shared import wording
+    from shared.finding import failed_warnings
 
-    metrics = case.promise.metrics
+    metrics, warned = case.promise.metrics, failed_warnings(judgement.findings)
     return [
         _which(case),
         *verdict_text(judgement),
-        *findings_text([finding for finding in judgement.findings if finding.outcome != "passed"]),
+        *findings_text([one for one in judgement.findings if one.outcome != "passed" and one not in warned]),
         *waived_text(judgement.findings),
-        *told(judgement.findings)[:1],  # each of them stands in the table
+        *told(judgement.findings),
+        *remedies_text(warned),
         *(
             f"{arm}: {wording.promise(metrics[one.metric], one)}"
             for arm, each in promises(case).items()

@@ -44,17 +44,15 @@ def _because(findings: Sequence[Any]) -> str:
 
 
 def passed_text(pilot: str, findings: Sequence[Any], *, shown: bool) -> list[Line]:
-    """How many checks passed, and each of them if they are to be shown."""
+    """What could not change the verdict, and how many checks passed; each of them if they are to be shown."""
     passed = [finding for finding in findings if finding.outcome == "passed"]
     told = f"{counted(len({finding.check for finding in passed}), 'check')} passed"
-    if not shown:
-        return [f"{told}; to see them: pilotplant promote check {pilot} --passed"]
     warned = list(dict.fromkeys(finding.check for finding in findings if finding.level == "warn"))
     return [
-        f"{told}:",
-        *findings_text(passed),
-        *([f"Cannot change the verdict, by the policy: {', '.join(warned)}."] if warned else []),
-    ]
+        *([f"Cannot change this verdict, by the policy: {', '.join(warned)}."] if warned else []),
+        *([f"{told}:", *findings_text(passed)] if shown
+          else [f"{told}; to see them: pilotplant promote check {pilot} --passed"]),
+    ]  # fmt: skip
 
 
 def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[Line]:
@@ -64,12 +62,16 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[L
     findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))
     rows = [(finding.check, finding.arm or "", _mark(finding), finding.reason) for finding in findings]
     grid = table("check", "arm", "outcome", "what was found", rows=rows)
+    return [grid, *remedies_text(findings), *(numbers_text(finding) for finding in findings if explained)]
+
+
+def remedies_text(findings: Sequence[Any]) -> list[str]:
+    """What would help against findings, each remedy once with all that it is for."""
     asking: dict[str, list[str]] = {}
     for finding in findings:
         if finding.outcome != "passed" and finding.remedy:
             asking.setdefault(finding.remedy, []).append(finding.name)
-    remedies = [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
-    return [grid, *remedies, *(numbers_text(finding) for finding in findings if explained)]
+    return [f"→ {', '.join(names)}: {remedy}" for remedy, names in asking.items()]
 
 
 def _mark(finding: Any) -> Any:

@@ -142,11 +142,11 @@ def _page(found: Sequence[Coverage]) -> str:
     limits = "; ".join(f"{100 * level:g} %: {100 * low:g} to {100 * high:g} %" for level, (low, high) in LEVELS.items())
     return (
         f"# Priors from retrospective tests\n\n`make proof` with the real data; seed {SEED}. Real experiments are "
-        "brought in with the mappings of [retrospective.md](../retrospective.md). Of some of them a prior is fitted as a "
-        "forecast does it, and the effects of the others, which it has not seen, are held against it: how many lie "
-        "within the interval in which it expects so many? A prediction is of an estimate, so it holds the prior's spread "
-        "and the estimate's own error.\n\nTests whose arms had other sizes than planned are left out, as forecasts leave "
-        "them out. Brackets hold the exact 95 % interval, as if all effects were independent.\n\n"
+        "brought in with the mappings of [retrospective.md](../retrospective.md). Of some of them a prior is fitted as "
+        "a forecast does it, and the effects of the others, which it has not seen, are held against it: how many lie "
+        "within the interval in which it expects so many? A prediction is of an estimate, so it holds the prior's "
+        "spread and the estimate's own error.\n\nTests whose arms had other sizes than planned are left out, as "
+        "forecasts leave them out. Brackets hold the exact 95 % interval, as if all effects were independent.\n\n"
         "| effects | fitted on | held back | 50 % | 80 % | 95 % | |\n|---|---|---|---|---|---|---|\n"
         + "".join(each.row() for each in found)
         + f"\nTaken for calibrated: {limits}. The 95 % intervals hold a little fewer than they say: a few experiments "
