@@ -74,7 +74,15 @@ def front_door(
 ) -> None:
     """Hand every room what it needs of the others, and nothing more."""
     context.obj = Session(
-        workspace, _register, heads=_heads, line=_line, ends=_ends, preflight=_preflight, judge=_judge, mask=_mask
+        workspace,
+        _register,
+        heads=_heads,
+        line=_line,
+        ends=_ends,
+        preflight=_preflight,
+        judge=_judge,
+        mask=_mask,
+        launched=_launched,
     )
 
 
@@ -322,6 +330,16 @@ def _preflight(workspace: Workspace, name: str) -> Any:
     from factory.preflight.report import preflight
 
     return preflight(workspace, name)
+
+
+def _launched(workspace: Workspace, name: str) -> Any:
+    from factory.pilot_messages import Launched
+    from lab.pilots import get_pilot
+    from lab.state import open_lab
+
+    pilot = get_pilot(open_lab(workspace), name)
+    pilot.require_open(workspace.clock.now(), "messages")
+    return Launched(pilot.promise, {file: pilot.frozen_file(file) for file in pilot.promise.files}, pilot.snapshot)
 
 
 def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:

@@ -20,15 +20,13 @@ from shared.files import write_atomically
 from shared.keys import GATE, PublicKey
 from shared.ledger import Entry
 from shared.record import receipt_path
-from shared.registration import Registration
+from shared.registration import KIND, Registration
 from shared.room import Room
 from shared.signed import Signed, parse, sign
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
-
-KIND = "registration"
 
 
 def sign_outstanding(room: Room, signer: CryptoSigner) -> None:

@@ -56,6 +56,7 @@ class Session:
         ends: the last entries of all three ledgers in the same way, for a correction of the clock.
         preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
         judge: asks the gate about a pilot's latest candidate; nothing is decided.
+        launched: a launched pilot as the Lab froze it, for ops who send its messages.
         mask: has the Factory copy a file of results with units in the place of customer ids.
     """
 
@@ -66,6 +67,7 @@ class Session:
     ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
     preflight: Callable[[Workspace, str], Any] = lambda *_: None
     judge: Callable[[Workspace, str], tuple[dict[str, Any], list[Line]]] = lambda *_: ({}, [])
+    launched: Callable[[Workspace, str], Any] = lambda *_: None
     mask: Callable[[Workspace, Path, Path, str, str], tuple[int, int]] = lambda *_: (0, 0)
 
     def workspace(self, *, everything: bool = False) -> Workspace:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.anchors import HeadRecord
 from shared.workspace import Mode
 
+# What a receipt is called where it is signed.
+KIND = "registration"
 # 128 bits in hexadecimal: nobody meets the same one twice, or guesses it.
 NONCE_BYTES = 16
 NONCE_PATTERN = rf"^[0-9a-f]{{{2 * NONCE_BYTES}}}$"

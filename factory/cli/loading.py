@@ -259,6 +259,42 @@ def pseudonymise(
 
 
 @app.command()
+def messages(
+    context: typer.Context,
+    pilot: Annotated[str, typer.Argument(help="A launched pilot.", metavar="PILOT")],
+    out: Out,
+    arm: Annotated[str | None, typer.Option(help="One arm; every arm with a message if left out.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The column of addresses; if left out, the personal one that has `mail` in its name."),
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Write what each customer of a running pilot would get, with the address, for your mail tool."""
+    from factory.pilot_messages import write_messages
+
+    here = session(context)
+    workspace = here.workspace()
+    progress(f"Selecting and rendering the messages of {pilot}; nothing is sent …")
+    done = write_messages(workspace, here.launched(workspace, pilot), out, arm=arm, address=address)
+    total = sum(done.per_arm.values())
+    emit(
+        as_json,
+        {"pilot": pilot, "file": str(out), "messages": total, "per_arm": done.per_arm, "address": done.address,
+         "outside_audience": done.outside},
+        f"{counted(total, 'message')} written to {out}: "
+        + ", ".join(f"{name} {count:,}" for name, count in done.per_arm.items()),
+        f"Each with its id and its address, from column `{done.address}`." if done.address
+        else "Each with its id; no personal column of the table is called like an address (--address COLUMN).",
+        *(f"{counted(units, 'customer')} of arm {name} get nothing: its audience does not select them today."
+          for name, units in done.outside.items()),
+        "It holds personal data: give it to the mail tool alone, and delete it then. Nothing was sent.",
+        f"What was sent comes back with: pilotplant lab record {pilot} FILE",
+    )  # fmt: skip
+    return done
+
+
+@app.command()
 def resolve(
     context: typer.Context,
     file: File,

@@ -98,6 +98,7 @@ COMMANDS: dict[str, list[str]] = {
     "factory prune": [],
     "factory pseudonymise": ["{tmp}/customers.csv", "--out", "{tmp}/units.csv"],
     "factory resolve": ["{tmp}/units.csv", "--out", "{tmp}/addressed.csv"],
+    "factory messages": [PILOT, "--out", "{tmp}/messages.csv"],
     "factory enrol": [],
     "factory preflight": [PILOT],
     "factory trust": ["gate"],

@@ -1,0 +1,138 @@
+"""Messages of a running pilot: to whom the arms say them, with their addresses, by what the gate registered."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from factory.pilot_messages import WRITTEN
+from factory.state import open_factory
+from lab.launch import launch
+from lab.pilots import get_pilot
+from lab.state import open_lab
+from pilotplant.app import _exit_code
+from promotion.register import register
+from shared.record import receipt_path
+from tests.lab_makers import AFTER, AUDIENCE, CARD, PILOT, customers_csv, draft, stage_copy
+
+
+@pytest.fixture
+def loaded(request, tmp_path):
+    return stage_copy(request, tmp_path / "workspace", "loaded")
+
+
+@pytest.fixture
+def launched(loaded):
+    draft(loaded, PILOT)
+    launch(loaded, PILOT, register)
+    return loaded
+
+
+def written(workspace, out, capsys, *words):
+    capsys.readouterr()
+    code = _exit_code(
+        ["--workspace", str(workspace.root), "factory", "messages", PILOT, "--out", str(out), *words, "--json"]
+    )
+    found = json.loads(capsys.readouterr().out)
+    rows = list(csv.DictReader(out.open(encoding="utf-8"))) if out.exists() else []
+    return code, found, rows
+
+
+def drawn(workspace, tmp_path):
+    """Unit and arm of everybody, as the Lab says it to whoever exposes."""
+    path = tmp_path / "arms.csv"
+    assert _exit_code(["--workspace", str(workspace.root), "lab", "assign", PILOT, "--out", str(path)]) == 0
+    return {row["unit"]: row["arm"] for row in csv.DictReader(path.open(encoding="utf-8"))}
+
+
+def test_every_unit_of_an_arm_and_its_audience_gets_its_words_at_its_address(launched, tmp_path, capsys):
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    arms = drawn(launched, tmp_path)
+    assert code == 0
+    assert (found["address"], found["messages"]) == ("email", len(rows))
+    customers = customers_csv(tmp_path / "customers.csv")
+    table = {row["customer_id"]: row for row in csv.DictReader(customers.open(encoding="utf-8"))}
+    assert "recency <= 6" in AUDIENCE
+    for row in rows:
+        own = table[row["id"]]
+        assert (row["email"], row["arm"]) == (own["email"], arms[row["unit"]])
+        assert int(own["recency"]) <= 6
+        assert row["subject"]
+        assert row["body"]
+    reached = {row["unit"] for row in rows}
+    treated = [unit for unit, arm in arms.items() if arm != "control"]
+    assert len(reached) == len(rows) < len(treated)
+    assert sum(found["outside_audience"].values()) == len(treated) - len(rows)
+    assert {arm for unit, arm in arms.items() if unit in reached} == {"letter", "card"}
+
+
+def test_one_arm_alone(launched, tmp_path, capsys):
+    _, found, rows = written(launched, tmp_path / "m.csv", capsys, "--arm", "card")
+    assert ({row["arm"] for row in rows}, found["per_arm"].keys()) == ({"card"}, {"card"})
+
+
+def test_a_bounded_sample_writes_to_nobody_else(loaded, tmp_path, capsys):
+    draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 40, attrition: 0.1"), (CARD, ""))
+    launch(loaded, PILOT, register)
+    _, _, rows = written(loaded, tmp_path / "m.csv", capsys)
+    arms = drawn(loaded, tmp_path)
+    assert 0 < len(rows) < 150
+    assert {row["unit"] for row in rows} <= {unit for unit, arm in arms.items() if arm == "letter"}
+
+
+def test_it_is_on_record_without_a_word_of_anybody(launched, tmp_path, capsys):
+    _, found, _ = written(launched, tmp_path / "m.csv", capsys)
+    [entry] = [each for each in open_factory(launched).entries(PILOT) if each.kind == WRITTEN]
+    assert entry.body["messages"] == found["per_arm"]
+    assert "@example.com" not in json.dumps(entry.body)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("--arm", "control"), "it is the control"), (("--arm", "nobody"), "says nothing"),
+     (("--address", "fax"), "no column `fax`")],
+)  # fmt: skip
+def test_what_is_not_there_is_named_and_nothing_is_written(launched, tmp_path, capsys, words, told):
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys, *words)
+    assert (code, rows, told in found["error"]["what"]) == (2, [], True)
+
+
+def test_a_draft_has_no_messages_to_send(loaded, tmp_path, capsys):
+    draft(loaded, PILOT)
+    code, found, _ = written(loaded, tmp_path / "m.csv", capsys)
+    assert (code, "has not been launched" in found["error"]["what"]) == (2, True)
+
+
+def test_after_its_end_a_pilot_says_nothing_more(launched, tmp_path, capsys):
+    launched.clock.set(AFTER)
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert (code, rows, "ended" in found["error"]["what"]) == (3, [], True)
+
+
+def test_words_that_were_changed_after_the_launch_do_not_go_out(launched, tmp_path, capsys):
+    pilot = get_pilot(open_lab(launched), PILOT)
+    template = pilot.frozen_file(pilot.charter.play("letter").template)
+    template.chmod(0o600)
+    template.write_text("Buy everything!\n")
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert (code, rows, "was changed" in found["error"]["what"]) == (3, [], True)
+
+
+def test_what_the_gate_has_not_signed_does_not_go_out(launched, tmp_path, capsys):
+    path = receipt_path(launched, get_pilot(open_lab(launched), PILOT).promise.digest)
+    kept = tmp_path / "receipt.json"
+    shutil.move(path, kept)
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert (code, rows, "has signed no receipt" in found["error"]["what"]) == (3, [], True)
+    shutil.copy(kept, path)
+    (launched.configs / "trusted_keys" / "gate.yaml").unlink()
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert (code, rows, "not signed by a gate that this Factory trusts" in found["error"]["what"]) == (3, [], True)
+
+
+def test_arms_that_another_system_draws_are_said_by_that_system(loaded, tmp_path, capsys):
+    draft(loaded, PILOT, ("assignment: pilotplant", "assignment: source"))
+    launch(loaded, PILOT, register)
+    code, found, rows = written(loaded, tmp_path / "m.csv", capsys)
+    assert (code, rows, "assignment: source" in found["error"]["what"]) == (3, [], True)
