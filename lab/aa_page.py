@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lab.svg import SETTINGS, svg
 from shared.aa import BINS, AaCertificate, AaMetric, interval
 from shared.files import write_atomically
 from shared.page import pages
+from shared.svg import SETTINGS, svg
 
 PER_ROW = 3
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart; a hatch does it without any.

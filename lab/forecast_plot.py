@@ -8,11 +8,11 @@ from typing import Any
 from lab.chances import Ending
 from lab.forecast import Chances, Forecast
 from lab.forecast_text import ENDINGS
-from lab.svg import SETTINGS, svg
 from shared.charter import Charter
 from shared.files import write_atomically
 from shared.metrics import Metric
 from shared.printable import line
+from shared.svg import SETTINGS, svg
 from shared.workspace import Workspace
 
 # Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart; hatches do it without any.

@@ -125,7 +125,10 @@ def _half(charter: Charter) -> str:
         simulated += " An arm that passes at any of the agreed looks may scale."
     if charter.primary.worthwhile == "lower_bound":
         return f"{simulated} `lower_bound` asks for proof of the minimum effect: an effect just as large rarely passes."
-    return f"{simulated} An effect just as large as the minimum measures below it in one arm of two, and then fails."
+    return (
+        f"{simulated} Aim higher than the minimum: an effect of exactly that size measures below it half of the time, "
+        "and then is not scaled."
+    )
 
 
 def _time(sample: Sample) -> str:

@@ -13,13 +13,13 @@ from typing import Any, Literal, get_args
 
 from lab.portfolio import SECONDS_PER_DAY, Line, lines, per_insight
 from lab.state import read_settings
-from lab.svg import SETTINGS, svg
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput
 from shared.files import write_atomically
 from shared.money import Money
 from shared.record import Decided, decisions
 from shared.room import Room
+from shared.svg import SETTINGS, svg
 
 Ending = Literal["scale", "revise", "stop", "lapsed"]
 ENDINGS: tuple[Ending, ...] = get_args(Ending)

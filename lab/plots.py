@@ -6,17 +6,15 @@ Arms are told apart by marker as well as by colour, so that a page printed in bl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lab.pilots import Pilot
-from lab.svg import SETTINGS, svg
-from shared.evidence.model import Effect, Evidence, SegmentEffect
-from shared.metrics import Metric
+from shared.evidence.model import Evidence, SegmentEffect
+from shared.intervals import intervals, picture, scale_of, titled
 from shared.printable import line
 
-# Okabe and Ito (2008): colours that people with colour-vision deficiencies can tell apart.
-GOOD, BAD, OPEN = "#0072B2", "#D55E00", "#555555"
+# Okabe and Ito (2008), like all colours here.
 ARMS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 # Normal's 99.95 % point: where a day's share lies outside by chance once in a thousand.
@@ -35,68 +33,11 @@ def pictures(pilot: Pilot, evidence: Evidence) -> dict[str, str]:
     return drawn
 
 
-def _drawn(width: float, height: float, panels: int, draw: Any) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.subplots(1, panels, squeeze=False)[0])
-        return svg(figure)
-
-
-def _scale(metric: Metric) -> int:
-    return 100 if metric.kind == "proportion" else 1
-
-
-def _titled(panel: Any, name: str, metric: Metric) -> None:
-    panel.set_title(f"{name} ({'percentage points' if metric.kind == 'proportion' else line(metric.unit)})", loc="left")
-    panel.spines[["top", "right"]].set_visible(False)
-
-
 def _effects(pilot: Pilot, evidence: Evidence) -> str:
     """Intervals of every effect, beside each guardrail's margin."""
     metrics = {name: pilot.promise.metrics[name] for name in pilot.charter.measured}
     margins = {rail.metric: rail.margin for rail in pilot.charter.guardrails}
     return intervals(metrics, [arm.name for arm in pilot.charter.treatments], evidence.effect, margins)
-
-
-def intervals(
-    metrics: Mapping[str, Metric],
-    arms: Sequence[str],
-    effect: Callable[[str, str], Effect | None],
-    margins: Mapping[str, float],
-) -> str:
-    """The interval of each effect, by arm and metric: one panel per metric, since units differ."""
-
-    def draw(panels: Sequence[Any]) -> None:
-        for panel, (name, metric) in zip(panels, metrics.items(), strict=True):
-            _panel(panel, name, metric, {arm: effect(arm, name) for arm in arms}, margins.get(name))
-
-    return _drawn(4.0 * len(metrics), 1.3 + 0.55 * len(arms), len(metrics), draw)
-
-
-def _panel(panel: Any, name: str, metric: Metric, effects: Mapping[str, Effect | None], margin: float | None) -> None:
-    scale, arms = _scale(metric), list(effects)
-    for position, effect in enumerate(effects.values()):
-        if effect is None or effect.estimate is None or effect.low is None or effect.high is None:
-            panel.text(0, position, "cannot be evaluated", color=BAD, va="center", ha="center")
-            continue
-        colour = _judged(metric, effect.estimate, effect.low, effect.high)
-        panel.plot([scale * effect.low, scale * effect.high], [position, position], color=colour, linewidth=2.5)
-        panel.plot([scale * effect.estimate], [position], "o", color=colour, markersize=7)
-    panel.axvline(0, color="black", linewidth=1)
-    if margin is not None:
-        panel.axvline(scale * margin, color=BAD, linewidth=1, linestyle="--")
-    panel.set_yticks(range(len(arms)), arms)
-    panel.set_ylim(len(arms) - 0.5, -0.5)
-    _titled(panel, name, metric)
-    panel.spines["left"].set_visible(False)
-    panel.tick_params(left=False)
-
-
-def _judged(metric: Metric, estimate: float, low: float, high: float) -> str:
-    return OPEN if low <= 0 <= high else GOOD if estimate * metric.sign > 0 else BAD
 
 
 def _over_time(pilot: Pilot, evidence: Evidence) -> str:
@@ -107,15 +48,15 @@ def _over_time(pilot: Pilot, evidence: Evidence) -> str:
         for panel, name in zip(panels, names, strict=True):
             metric = pilot.promise.metrics[name]
             for number, arm in enumerate(pilot.charter.treatments):
-                _line(panel, evidence, arm.name, name, number, _scale(metric))
+                _line(panel, evidence, arm.name, name, number, scale_of(metric))
             panel.axhline(0, color="black", linewidth=1)
-            _titled(panel, name, metric)
+            titled(panel, name, metric)
             panel.set_xlabel("units exposed until this day")
             panel.tick_params(axis="x", rotation=45)
         if panels[0].get_legend_handles_labels()[0]:
             panels[0].legend(frameon=False, loc="best")
 
-    return _drawn(max(6.0, 5.0 * len(names)), 3.4, len(names), draw)
+    return picture(max(6.0, 5.0 * len(names)), 3.4, len(names), draw)
 
 
 def _line(panel: Any, evidence: Evidence, arm: str, metric: str, number: int, scale: int) -> None:
@@ -148,14 +89,14 @@ def _segments(pilot: Pilot, evidence: Evidence) -> str:
             metric = pilot.promise.metrics[name]
             for found in evidence.segments:
                 if found.metric == name and (found.segment, found.level) in rows:
-                    _twig(panel, found, rows, arms, _scale(metric))
+                    _twig(panel, found, rows, arms, scale_of(metric))
             panel.axvline(0, color="black", linewidth=1)
             panel.set_yticks(range(len(rows)), [f"{segment}: {_level(level)}" for segment, level in rows])
             panel.set_ylim(len(rows) - 0.5, -0.5)
-            _titled(panel, name, metric)
+            titled(panel, name, metric)
         _legend(panels[0], arms)
 
-    return _drawn(max(6.0, 4.6 * len(names)), 1.3 + 0.3 * len(rows) * max(1, len(arms) / 2), len(names), draw)
+    return picture(max(6.0, 4.6 * len(names)), 1.3 + 0.3 * len(rows) * max(1, len(arms) / 2), len(names), draw)
 
 
 def _level(level: str | None) -> str:
@@ -204,4 +145,4 @@ def _sample_ratio(evidence: Evidence) -> str:
         panel.tick_params(axis="x", rotation=45)
         panel.legend(frameon=False, loc="best")
 
-    return _drawn(8.0, 3.0, 1, draw)
+    return picture(8.0, 3.0, 1, draw)

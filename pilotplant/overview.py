@@ -90,7 +90,7 @@ class Overview:
 
     def _waiting(self) -> list[Any]:
         rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]
-        return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing waits for anybody."]
+        return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing needs anybody today."]
 
 
 def overview(workspace: Workspace) -> Overview:

@@ -13,6 +13,7 @@ from promotion.exporting import LEDGER, PACKAGE, RECEIPTS
 from promotion.keyring import Keyring, ring_of
 from promotion.nonces import registrations
 from promotion.receipts import receipt_doubts
+from promotion.verification import NOT_WITNESSED
 from shared import package as packages
 from shared import wording
 from shared.attestation import Attestation
@@ -317,5 +318,5 @@ def _limits(
 
 def _completeness(witness: Checkpoint | None) -> str:
     if witness is None:
-        return "completeness is not witnessed"
+        return NOT_WITNESSED
     return f"complete up to entry {witness.ledgers['promotion'].seq}, as the checkpoint of {witness.at} witnesses"

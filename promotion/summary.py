@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from promotion.case import Case
-from promotion.choice import choice
+from promotion.choice import admitted_pairs, choice
 from promotion.early import hidden
 from promotion.failed_warnings import told as warnings_told
 from promotion.gate import Judgement
@@ -20,16 +22,19 @@ from promotion.pending import last_pending
 from promotion.policy import read_settings
 from promotion.proposing import proposed, said
 from promotion.recording import recorded
+from promotion.shown_messages import Shown, shown_messages
 from promotion.standing import occasion
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
-from shared.console import date_time
+from shared.console import counted, date_time
 from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
 from shared.finding import Finding, Verdict, blocking, failed_warnings
+from shared.intervals import intervals
 from shared.money import Money
 from shared.page import pages
+from shared.printable import block, quoted
 from shared.workspace import Workspace
 
 # What tells whether the data can be believed, on the page of somebody who reads no other.
@@ -37,6 +42,8 @@ HEALTH = ("sample_ratio", "multiple_exposure", "data_quality", "evidence_recompu
 WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of its interval"}
 # What the check says of each arm is what the owner reads of the money at stake.
 WORTH_IT = "worth_it"
+# The Lab's report, in the candidate.
+REPORT = "report.html"
 # What stands above all else where it failed.
 KILLED = "kill_criteria"
 
@@ -63,6 +70,7 @@ class Summary:
     """The page.
 
     Attributes:
+        headline: the verdict, or what was decided, in a sentence; first on the page.
         state: whose move it is, in words.
         hidden: why no results are shown; None where they are.
         parts: promised, found, money, and what came before.
@@ -73,6 +81,10 @@ class Summary:
         waived: the findings that a signed waiver has put aside.
         warnings: the findings that warned and failed, which change no verdict.
         next: what each word does.
+        passed: the findings that passed, folded away on the page.
+        messages: what each arm says.
+        chart: the intervals of all effects as SVG; None while results are hidden or cannot be computed.
+        report: where the Lab's report lies, as it was sealed; None where it is not there.
     """
 
     pilot: str
@@ -80,6 +92,7 @@ class Summary:
     mode: str
     owner: str
     until: str
+    headline: str
     state: str
     hidden: str | None
     killed: tuple[str, ...]
@@ -92,10 +105,14 @@ class Summary:
     waived: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     next: tuple[Step, ...]
+    passed: tuple[Finding, ...]
+    messages: tuple[Shown, ...]
+    chart: str | None
+    report: str | None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        told = {"parts", "blocking", "waived", "warnings", "next", "killed"}
+        told = {"parts", "blocking", "waived", "warnings", "next", "killed", "passed", "messages", "chart"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in told}
         return {
             "schema_version": 1,
@@ -106,18 +123,26 @@ class Summary:
             "waived": [one.model_dump(mode="json") for one in self.waived],
             "warnings": [one.model_dump(mode="json") for one in self.warnings],
             "next": [asdict(step) for step in self.next],
+            "passed": [one.name for one in self.passed],
+            "messages": [asdict(one) for one in self.messages],
         }
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        found = [*self.killed, f"{self.pilot}: {self.state}"]
+        found = [*self.killed, f"{self.pilot}: {self.headline}"]
+        found += [self.state] if self.state != self.headline else []
         found += [f"No results yet: {self.hidden}."] if self.hidden else []
-        for part in self.parts:
-            found += ["", part.title, *(f"  {line}" for line in part.lines)]
         found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
         found += [f"  {one.name}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
         found += [f"  Waived: {one.name}: {one.reason}" for one in self.waived]
         found += [f"  {line}" for line in self.warned]
+        found += [f"  {counted(len({one.check for one in self.passed}), 'check')} passed"] if self.passed else []
+        for part in self.parts:
+            found += ["", part.title, *(f"  {line}" for line in part.lines)]
+        for one in self.messages:
+            found += ["", f"What {one.arm} says: {one.subject}" + (f" ({one.note})" if one.note else "")]
+            found += [f"  {line}" for line in quoted(one.body)]
+        found += ["", f"Report: {self.report}"] if self.report else []
         found += ["", "What happens next"]
         for step in self.next:
             found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
@@ -136,13 +161,15 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
     """
     [(case, judgement)] = judge_named(workspace, name, who=who, what="summary")
     charter, early = case.charter, hidden(case, read_settings(workspace))
+    report, state = case.candidate.folder / REPORT, _state(case)
     return Summary(
         pilot=charter.pilot,
         candidate=case.digest,
         mode=case.mode,
         owner=charter.owner,
         until=rfc3339(charter.deadline),
-        state=_state(case),
+        headline=_headline(case, judgement, early, state),
+        state=state,
         hidden=early,
         killed=_killed(judgement),
         parts=tuple(part for part in _parts(case, judgement, early) if part.lines),
@@ -154,17 +181,84 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         waived=tuple(one for one in judgement.findings if one.outcome == "waived"),
         warnings=failed_warnings(judgement.findings),
         next=_next(case, judgement),
+        passed=tuple(one for one in judgement.findings if one.outcome == "passed"),
+        messages=shown_messages(case),
+        chart=None if early else _chart(case),
+        report=report.as_uri() if report.is_file() and not early else None,
     )
 
 
 def write_page(summary: Summary, path: Path) -> None:
     """Writes the page as one file that needs no other; raises BadInput where none can be written."""
-    page = pages("promotion").get_template("summary.html.j2").render(summary=summary)
+    environment = pages("promotion")
+    environment.filters["block"] = lambda text: Markup(escape(block(text)))  # noqa: S704 - escaped
+    page = environment.get_template("summary.html.j2").render(summary=summary)
     try:
         write_atomically(path, page)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
+
+
+def _headline(case: Case, judgement: Judgement, early: str | None, state: str) -> str:
+    """The verdict in a sentence, with the arm to take where one is shown to be the best; or what was decided."""
+    pilot = case.charter.pilot
+    if recorded(case.room, pilot) is not None or pilot in lapses(case.room):
+        return state
+    if early:
+        return "nothing can be decided yet"
+    admitted = judgement.admitted
+    if not admitted:
+        arms = [arm.name for arm in case.charter.treatments]
+        which = arms[0] if len(arms) == 1 else "no arm"
+        word = "may" if len(arms) > 1 else "may not"
+        return (
+            f"{which} {word} be scaled" if judgement.verdict == "refuse"
+            else f"whether {which if len(arms) == 1 else 'an arm'} may be scaled cannot be said yet"
+        )  # fmt: skip
+    if len(admitted) == 1:
+        return f"{admitted[0]} may be scaled"
+    best = _best(case, admitted)
+    told = f"{' and '.join(admitted)} may be scaled"
+    return f"{told}; {best} is shown to be the better one" if best else f"{told}; none is shown to be the better one"
+
+
+def _best(case: Case, admitted: list[str]) -> str | None:
+    """The arm that is better than every other admitted one, in each primary metric; None where none is shown to be."""
+    pairs = admitted_pairs(case, admitted)
+    wins = dict.fromkeys(admitted, 0)
+    for one in pairs:
+        if one.low is None or one.high is None or one.low <= 0 <= one.high:
+            continue
+        good = case.promise.metrics[one.metric].sign * one.low > 0
+        wins[one.arm if good else one.other] += 1
+    needed = (len(admitted) - 1) * len(case.charter.primaries)
+    return next((arm for arm, count in wins.items() if count == needed), None)
+
+
+def _chart(case: Case) -> str | None:
+    """Each effect of primary metrics and guardrails with its interval, beside none and beside the margin."""
+    try:
+        evidence = case.evidence
+    except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
+        return None
+    charter = case.charter
+    names = [*(one.metric for one in charter.primaries), *(rail.metric for rail in charter.guardrails)]
+    metrics = {name: case.promise.metrics[name] for name in names}
+    margins = {rail.metric: rail.margin for rail in charter.guardrails}
+    drawn = intervals(metrics, [arm.name for arm in charter.treatments], evidence.effect, margins)
+    return drawn[drawn.index("<svg") :]
+
+
+def _decided(case: Case) -> Section:
+    """What was decided and why, as it was signed, with what was learned."""
+    before = recorded(case.room, case.charter.pilot)
+    if before is None:
+        return Section("", ())
+    decision = before.predicate.decision
+    lines = [f"{decision.word} {decision.arm or ''}".rstrip() + f", by {decision.owner}: {decision.reason}"]
+    lines += [f"What was learned: {decision.insight}"] if decision.insight else []
+    return Section("What was decided", tuple(lines))
 
 
 def _state(case: Case) -> str:
@@ -200,15 +294,14 @@ def _signed(case: Case) -> str | None:
 
 def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section, ...]:
     effects = () if early else (*_effects(case), *choice(case, judgement.admitted))
-    return (_promised(case), _found(case, judgement, effects), _money(case, judgement), _before(case))
+    found, money = _found(case, judgement, effects), _money(case, judgement)
+    return (_decided(case), found, money, _promised(case), _before(case))
 
 
 def _promised(case: Case) -> Section:
     charter, metrics = case.charter, case.promise.metrics
     said, box = charter.hypothesis, charter.time_box
-    least = {
-        one.metric: wording.number(metrics[one.metric], one.minimum_effect).lstrip("+") for one in charter.primaries
-    }
+    least = {one.metric: wording.amount(metrics[one.metric], one.minimum_effect) for one in charter.primaries}
     return Section(
         "What was promised",
         (
@@ -218,10 +311,7 @@ def _promised(case: Case) -> Section:
                 f" ({WORTH[one.worthwhile]}), beyond chance at {100 * charter.alpha:g} %"
                 for one in charter.primaries
             ),
-            *(
-                f"{rail.metric}: not worse by {wording.number(metrics[rail.metric], rail.margin)}"
-                for rail in charter.guardrails
-            ),
+            *(wording.at_most(metrics[rail.metric], rail.metric, rail.margin) for rail in charter.guardrails),
             f"{charter.sample.units_per_arm:,} units in each arm, from {box.start} to {box.end} ({box.timezone})",
         ),
     )
@@ -332,10 +422,13 @@ def _next(case: Case, judgement: Judgement) -> tuple[Step, ...]:
              typed.format(f"scale --arm {arm}"))
         for arm in judgement.admitted
     ] or [Step("scale", "not now: the gate admits no arm", None)]  # fmt: skip
-    after = f"a draft {successor_name(pilot)} is opened in the Lab, which is tested at less alpha"
+    after = (
+        f"a draft {successor_name(pilot)} is opened in the Lab, with a changed plan; a further try has to be more "
+        "convincing than the first"
+    )
     return (
         *scale,
-        Step("revise", f"{after}; say what changes", typed.format("revise")),
+        Step("revise", f"{after}. Say what changes", typed.format("revise")),
         Step("stop", "the pilot is closed, and what was learned is kept",
              typed.format("stop") + ' --insight "what we now know, and did not before"'),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from shared.evidence.model import Symptom
 
 # One rule for every check on what a charter may declare but need not: nothing declared is nothing to find fault with,
 # and the finding says so. What was declared and could not be looked at is unevaluable.
-NOTHING_DECLARED = "nothing declared: the charter names no {}"
+NOTHING_DECLARED = "not asked: the charter names no {}"
 
 
 def symptoms_of(case: Case, name: str) -> tuple[Symptom, ...]:

@@ -118,11 +118,15 @@ def enrolled_keys(room: Room) -> list[PublicKey]:
     return _keys(room.workspace, told, Verification())
 
 
+# What no ledger can say of itself.
+NOT_WITNESSED = "whether entries at its end were removed cannot be told without a checkpoint kept elsewhere"
+
+
 def completeness(outside: Witness | None) -> str:
     """What can be said of a ledger without a problem, with a checkpoint or without."""
     if outside is None:
-        return "consistent from its first entry; completeness is not witnessed"
-    return f"consistent from its first entry, and complete up to entry {outside.seq}, as {outside.by} witnesses"
+        return f"unbroken from its first entry; {NOT_WITNESSED}"
+    return f"unbroken from its first entry, and complete up to entry {outside.seq}, as {outside.by} witnesses"
 
 
 def _folders(workspace: Workspace, decided: dict[str, Entry]) -> list[Path]:

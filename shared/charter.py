@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
 
 from shared.assignment import SampledFrac, WorkspaceHoldout
+from shared.clock import YEARS
 from shared.contracts import COLUMN
 from shared.digests import digest_json
 from shared.errors import BadInput
@@ -133,6 +134,12 @@ class Arm(Part):
     play: Play | None = None
 
 
+def _require_years(**days: date | None) -> None:
+    for name, day in days.items():
+        if day is not None and day.year not in YEARS:
+            raise ValueError(f"`{name}` ({day}) is not in the years from {YEARS[0]} to {YEARS[-1]}")
+
+
 class TimeBox(Part):
     """From the start of `start` to the start of `end`, in whole weeks.
 
@@ -154,6 +161,7 @@ class TimeBox(Part):
 
     @model_validator(mode="after")
     def _whole_weeks(self) -> TimeBox:
+        _require_years(start=self.start, end=self.end, record_until=self.record_until)
         days = (self.end - self.start).days
         if days <= 0:
             raise ValueError(f"it ends ({self.end}) before it has begun ({self.start})")
@@ -360,6 +368,7 @@ class Charter(Part):
 
     @model_validator(mode="after")
     def _is_decided_on_all_of_it(self) -> Charter:
+        _require_years(decide_by=self.decide_by)
         if self.decide_by < self.time_box.end:
             raise ValueError(f"decide_by ({self.decide_by}) is before the time box ends ({self.time_box.end})")
         if self.time_box.record_until is not None and self.decide_by < self.time_box.record_until:

@@ -10,6 +10,9 @@ from pathlib import Path
 from shared.errors import BadInput, Refused
 from shared.files import write_atomically
 
+# What a workspace plans and records lies between these years: beyond them a day more may be no date any longer.
+YEARS = range(2000, 2200)
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -22,11 +25,16 @@ class Clock:
     offset_file: Path | None = None
 
     def now(self) -> datetime:
-        """This moment, UTC, to the microsecond."""
-        return datetime.now(UTC) + self._offset()
+        """This moment, UTC, to the microsecond; raises BadInput where a rehearsal's clock shows none that can be."""
+        offset = self._offset()
+        return _at(offset, str(self.offset_file)) if offset else datetime.now(UTC)
 
     def set(self, moment: datetime) -> None:
-        """Moves a rehearsal's clock to `moment`, from where it runs on; raises Refused in a live workspace."""
+        """Moves a rehearsal's clock to `moment`, from where it runs on.
+
+        Raises Refused in a live workspace, BadInput for a moment outside the years that a workspace can be in.
+        """
+        _require_year(moment, "MOMENT")
         self._write(moment - datetime.now(UTC))
 
     def follow_real_time(self) -> None:
@@ -52,6 +60,29 @@ class Clock:
                 "the clock of a live workspace cannot be set", remedy="use a rehearsal: pilotplant init DIR --rehearsal"
             )
         write_atomically(self.offset_file, json.dumps({"schema_version": 1, "offset_s": offset.total_seconds()}))
+
+
+def _at(offset: timedelta, where: str) -> datetime:
+    try:
+        found = datetime.now(UTC) + offset
+    except OverflowError as error:
+        raise BadInput(
+            "the rehearsal's clock shows no moment",
+            where=where,
+            remedy="bring it back to the present: pilotplant clock now",
+        ) from error
+    _require_year(found, where)
+    return found
+
+
+def _require_year(moment: datetime, where: str) -> None:
+    if moment.year not in YEARS:
+        raise BadInput(
+            f"a rehearsal's clock cannot show the year {moment.year}",
+            where=where,
+            expected=f"a year from {YEARS[0]} to {YEARS[-1]}",
+            remedy="bring it back to the present: pilotplant clock now",
+        )
 
 
 def whole_minute(moment: datetime) -> datetime:

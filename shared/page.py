@@ -5,6 +5,7 @@ A text stands on one line, and what cannot be seen in it is shown (`shared/print
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from shared.printable import line
@@ -12,6 +13,8 @@ from shared.printable import line
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+# As messages write them: `a name`, and *a word* that stands out.
+_CODE, _STRESSED = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w*])\*([A-Za-z]+)\*(?![\w*])")
 STYLE = """
   :root { color-scheme: light; --ink: #1b1b1b; --soft: #555; --line: #d9d9d9; --note: #fff7e0; }
   body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 62rem; margin: 2rem auto;
@@ -41,4 +44,10 @@ def pages(package: str) -> Environment:
 
 def _finished(value: Any) -> Any:
     """What a template prints; `style` and pictures come marked as safe, and stay as they are."""
-    return line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    from markupsafe import Markup, escape
+
+    # What is code or stands out on a terminal does so here, without the signs that say it there.
+    told = _CODE.sub(r"<code>\1</code>", str(escape(line(value))))
+    return Markup(_STRESSED.sub(r"<em>\1</em>", told))  # noqa: S704 - escaped, and the tags are ours

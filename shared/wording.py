@@ -25,6 +25,24 @@ def number(metric: Metric, value: float | None) -> str:
     return f"{value:+.{_places(value)}f}"
 
 
+def amount(metric: Metric, value: float) -> str:
+    """How much, without its direction: `7.3 points` for a proportion, else the number with its unit."""
+    if metric.kind == "proportion":
+        return f"{100 * abs(value):.{1 if abs(value) >= SMALL else 2}f} points"
+    return f"{abs(value):.{_places(value)}f} {metric.unit}"
+
+
+def at_most(metric: Metric, name: str, margin: float) -> str:
+    """A guardrail's margin, as what may happen: `spend may fall by at most 0.100 USD per customer`."""
+    return f"{name} may {'fall' if metric.sign > 0 else 'rise'} by at most {amount(metric, margin)}"
+
+
+def ago(days: float) -> str:
+    """How long ago: `less than a day ago`, `1 day ago`, `3 days ago`."""
+    whole = int(days)
+    return "less than a day ago" if whole < 1 else "1 day ago" if whole == 1 else f"{whole} days ago"
+
+
 def level(metric: Metric, value: float) -> str:
     """What an arm came to: per cent for a proportion, else the metric's unit."""
     return f"{100 * value:.2f} %" if metric.kind == "proportion" else f"{value:.{_places(value) + 1}f}"
@@ -71,7 +89,7 @@ def in_words(metric: Metric, found: Effect, sure: str) -> str:
     if found.problem is not None or found.estimate is None or found.low is None or found.high is None:
         return f"{found.metric} cannot be evaluated: {found.problem or 'it is not a number'}"
     went = "rose" if found.estimate > 0 else "fell" if found.estimate < 0 else "stayed"
-    by, ends = number(metric, abs(found.estimate)).lstrip("+"), (found.low, found.high)
+    by, ends = amount(metric, found.estimate), (found.low, found.high)
     low, high = (number(metric, end) for end in ends)
     may_be_none = ", so it may be none at all" if found.low <= 0 <= found.high else ""
     fits = f"the data fit a true difference between {low} and {high} ({sure} interval)"
@@ -91,11 +109,12 @@ def kill_criterion(metric: Metric, found: Answer) -> str:
 
 
 def promise(metric: Metric, found: Promised) -> str:
-    """What is promised on a metric, beside what was estimated, and by which prior."""
-    prior = f"from {found.prior.pilots} pilots" if found.prior.pilots else "default"
+    """What was measured on a metric, what to expect of it once it is scaled, and by which prior."""
+    prior = f"{found.prior.pilots} past pilots" if found.prior.pilots else "the default prior"
+    more = "more" if found.estimate > 0 else "less"
     return (
-        f"{found.metric} raw {number(metric, found.estimate)}, promised {number(metric, found.mean)} "
-        f"{interval(metric, found.low, found.high)}; prior: {prior}"
+        f"{found.metric}: measured {amount(metric, found.estimate)} {more}; expect {number(metric, found.mean)} after "
+        f"launch {interval(metric, found.low, found.high)}, by {prior}"
     )
 
 

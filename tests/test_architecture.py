@@ -182,4 +182,4 @@ def test_only_these_files_make_pages_mails_and_pictures():
     files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     assert {str(p.relative_to(ROOT)) for p in files if "autoescape=True" in p.read_text()} == {"shared/page.py"}
     assert {str(p.relative_to(ROOT)) for p in files if "EmailMessage()" in p.read_text()} == {"shared/mail.py"}
-    assert {str(p.relative_to(ROOT)) for p in files if "savefig(" in p.read_text()} == {"lab/svg.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "savefig(" in p.read_text()} == {"shared/svg.py"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.plots import intervals
 from lab.retrospective.effects import Shown
 from shared import wording
 from shared.evidence.model import Effect
+from shared.intervals import intervals
 from shared.page import pages
 
 PAGE = "report.html"

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
+from shared import wording
 from shared.bounds import EVIDENCE_DAYS_MAX
 from shared.clock import parse_rfc3339, rfc3339
 from shared.finding import Finding
@@ -46,12 +47,12 @@ def _run(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:
     elif days > rule.days_max:
         yield finding(
             "failed",
-            f"the data ended {days:.0f} days ago, and may speak of customers as they no longer are",
+            f"the data ended {wording.ago(days)}, and may speak of customers as they no longer are",
             remedy="run the pilot again; decide sooner after its end",
             **compared,
         )
     else:
-        yield finding("passed", f"the data ended {days:.0f} days ago", **compared)
+        yield finding("passed", f"the data ended {wording.ago(days)}", **compared)
 
 
 CHECK = Check(

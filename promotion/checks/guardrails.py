@@ -11,6 +11,7 @@ from shared import wording
 from shared.charter import Guardrail
 from shared.evidence.conclusion import kept
 from shared.finding import Finding
+from shared.metrics import Metric
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
@@ -28,7 +29,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
     alpha, metric = case.charter.guardrail_alpha, case.promise.metrics[rail.metric]
     effect = case.evidence.effect(arm, rail.metric)
-    margin = wording.number(metric, rail.margin)
+    limit = wording.at_most(metric, "it", rail.margin)
     threshold = {"margin": rail.margin, "alpha": alpha}
     if effect is None or effect.bound is None or effect.p_non_inferior is None or effect.margin != rail.margin:
         return finding(
@@ -43,17 +44,25 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
     if case.evidence.others_left(arm, rail.metric):
         return finding("unevaluable", OTHERS_LEFT.format(rail.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL)
     measured = {"estimate": effect.estimate, "bound": effect.bound, "p_non_inferior": effect.p_non_inferior}
-    told = f"{rail.metric} is no worse than {wording.number(metric, effect.bound)} (margin {margin})"
+    told = f"{_at_worst(metric, rail.metric, effect.bound)}, and {limit}"
     if kept(effect, rail, metric, case.charter):
-        return finding("passed", told, arm=arm, measured=measured, threshold=threshold)
+        return finding("passed", f"kept: {told}", arm=arm, measured=measured, threshold=threshold)
     return finding(
         "failed",
-        f"{rail.metric} may be as bad as {wording.number(metric, effect.bound)}, beyond its margin {margin}",
+        told,
         arm=arm,
         measured=measured,
         threshold=threshold,
         remedy="more units narrow the bound if the arm does no harm; else stop",
     )
+
+
+def _at_worst(metric: Metric, name: str, bound: float) -> str:
+    """The end of the interval on the bad side: what the metric rose by at least, or may have fallen by."""
+    by, up = wording.amount(metric, bound), metric.sign > 0
+    if bound * metric.sign >= 0:
+        return f"{name} {'rose' if up else 'fell'} by at least {by}"
+    return f"{name} may have {'fallen' if up else 'risen'} by {by}"
 
 
 CHECK = Check(

@@ -8,6 +8,7 @@ from typing import Any
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from promotion.checks.primary_effect import DESCRIPTIVE, NEXT_LOOK
+from promotion.symptoms import NOTHING_DECLARED
 from shared import wording
 from shared.evidence.kill_criteria import Answer, answers
 from shared.finding import Finding
@@ -15,7 +16,7 @@ from shared.finding import Finding
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     if not case.charter.kill_criteria:
-        yield finding("passed", "nothing declared: the charter names no kill criterion", measured=[])
+        yield finding("passed", NOTHING_DECLARED.format("kill criterion"), measured=[])
         return
     for answer in answers(case.promise, case.evidence):
         yield _of_arm(case, answer)

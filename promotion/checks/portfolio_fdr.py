@@ -43,7 +43,8 @@ def _run(case: Case, _rule: PortfolioFdrRule) -> Iterator[Finding]:
 
 def _of_arm(case: Case, arm: str, place: Place) -> Finding:
     p = _p_value(case, arm)
-    told = f"pilot {place.number} of the portfolio has a level of {place.level:.4f}"
+    limit = f"{100 * place.level:.2g} %"
+    told = f"among all pilots so far this is number {place.number}, which has to pass a limit of {limit}"
     threshold = place.as_json()
     if p is None:
         reason = f"{told}, and the p-value of the primary metric cannot be computed, or only describes"

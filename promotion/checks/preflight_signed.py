@@ -10,6 +10,7 @@ from pydantic import Field
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from promotion.preflight import DAYS_MAX, remedy
+from shared import wording
 from shared.finding import Finding
 
 
@@ -40,9 +41,7 @@ def _run(case: Case, rule: PreflightRule) -> Iterator[Finding]:
             **compared,
         )
     else:
-        yield finding(
-            "passed", f"the Factory tried this candidate {max(age, 0):.1f} days ago, and signed it", **compared
-        )
+        yield finding("passed", f"the Factory tried this candidate {wording.ago(age)}, and signed it", **compared)
 
 
 CHECK = Check(

@@ -46,7 +46,8 @@ def _run(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
         yield finding(
             "failed",
             told.reason,
-            remedy="find out why that day is silent; if the shop is closed then, let the policy say `missing_max`",
+            remedy="find out why that day is silent; a mail that goes out once says `exposure: once` in its next "
+            "charter, and for a shop that is closed then the policy says `missing_max`",
             **compared,
         )
 

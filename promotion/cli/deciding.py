@@ -13,7 +13,7 @@ import typer
 from promotion.cli.group import DATES, Name, app
 from promotion.cli.texts import waived_text
 from shared.console import Json, ask, date_time, emit, passphrase, progress, session
-from shared.errors import Undecided
+from shared.errors import Refused, Undecided
 from shared.finding import failed_warnings
 from shared.workspace import Workspace
 
@@ -46,11 +46,13 @@ def decide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="On a terminal: do not ask once more before signing.")] = False,
     as_json: Json = False,
 ) -> Any:
     """Sign scale, revise or stop; scale hands the arm's play over to the Factory if the gate admits it.
 
-    Stop asks on a terminal what was learned; a claim is set against the evidence, which may say otherwise.
+    On a terminal it shows what would be signed and asks once more. Stop asks there what was learned; a claim is set
+    against the evidence, which may say otherwise.
 
     Where configs/gate.yaml asks for two signatures, the first one is a proposal (exit code 4), which a second person
     signs with the same command. The gate's passphrase is never asked for: where it is not in the environment, what was
@@ -74,6 +76,12 @@ def decide(
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
+    if sys.stdin.isatty() and not (yes or as_json):
+        progress("Judging; nothing is signed or written yet …")
+        _tell_preview(name, preview(workspace, name, asked), as_json=False)
+        if not _confirmed():
+            emit(as_json, {}, "Nothing was signed.")
+            raise typer.Exit(Refused.exit_code)
     asked = replace(asked, passphrase=passphrase(workspace, who))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
@@ -129,6 +137,12 @@ def waive(
 
 
 MISSING = {"person": "a second signature", "gate": "the gate's signature"}
+
+
+def _confirmed() -> bool:
+    """Whether whoever decides has seen what would be signed, and says so once more."""
+    answer: str = ask("Sign this? Type yes", default="no")
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | None]:

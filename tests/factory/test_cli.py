@@ -117,7 +117,10 @@ def test_a_release_shows_what_it_promised_or_that_it_cannot_be_read(workspace):
     assert call(workspace, "show", RELEASE)[0]["promised"] == [said | {"prior": prior}]
     obj = Session(workspace.root, lambda *_: None)
     shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
-    assert "Promised: visit raw +7.66 pp, promised +7.10 pp [6.50, 7.70]; prior: default." in shown
+    assert (
+        "Promised: visit: measured 7.7 points more; expect +7.10 pp after launch [6.50, 7.70], by the default prior."
+        in shown
+    )
     (package / "attestation.json").write_text("{}")
     assert call(workspace, "show", RELEASE)[0]["promised"] is None
     shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout

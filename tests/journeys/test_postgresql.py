@@ -107,6 +107,6 @@ def test_what_the_owner_cut_off_is_named_by_the_checkpoint(live, postgres, capsy
     )  # fmt: skip
     asked = ["--workspace", str(root), "promote", "verify"]
     assert _exit_code(asked) == 0
-    assert "completeness is not witnessed" in capsys.readouterr().out
+    assert "cannot be told without a checkpoint" in capsys.readouterr().out
     assert _exit_code([*asked, "--checkpoint", str(checkpoint)]) == 3
     assert "is not the one that was witnessed by the checkpoint" in " ".join(capsys.readouterr().out.split())

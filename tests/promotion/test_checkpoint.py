@@ -93,7 +93,7 @@ def test_a_whole_ledger_is_complete_up_to_its_checkpoint(decided):
         "the promotion ledger: consistent from its first entry, and complete up to entry 7, as the checkpoint of "
         f"{done.checkpoint.at} witnesses"
     )
-    assert "completeness is not witnessed" in verify(decided.workspace).verified[-1]
+    assert "cannot be told without a checkpoint" in verify(decided.workspace).verified[-1]
 
 
 @pytest.mark.parametrize("kept", [1, 3, 5, 6])

@@ -119,7 +119,7 @@ def test_a_stranger_verifies_it_and_is_told_what_it_cannot_show(out):
 
 def test_without_checkpoint_ledger_or_recomputation_it_says_so(out):
     found = look(out)
-    assert "completeness is not witnessed" in "\n".join(found.verified)
+    assert "cannot be told without a checkpoint" in "\n".join(found.verified)
     assert {"add --recompute", "--checkpoint"} <= {words for words in ("add --recompute", "--checkpoint")
                                                    if any(words in line for line in found.unverified)}  # fmt: skip
     (out / "ledger.json").unlink()

@@ -74,7 +74,7 @@ def test_with_enough_past_pilots_the_prior_is_fitted_on_what_they_showed(stage):
     assert found.mean == pytest.approx(expected, rel=1e-7)
     assert mean < found.mean < ESTIMATE
     told = run(stage, "check", "spring-email")
-    assert f"letter: visit raw +20.00 pp, promised +{100 * expected:.2f} pp [" in told
+    assert f"letter: visit: measured 20.0 points more; expect +{100 * expected:.2f} pp after launch [" in told
     assert "prior: from 10 pilots" in told
 
 
@@ -128,7 +128,7 @@ def test_the_decision_says_what_it_promises_and_only_scale_promises(stage):
     assert promised["metric"] == "visit"
     assert promised["estimate"] == pytest.approx(ESTIMATE)
     told = run(stage, *asked)  # a repeated decision tells what was signed
-    assert f"letter: visit raw +20.00 pp, promised +{100 * promised['mean']:.2f} pp [" in told
+    assert f"letter: visit: measured 20.0 points more; expect +{100 * promised['mean']:.2f} pp after launch [" in told
     assert "prior: default" in told
 
 

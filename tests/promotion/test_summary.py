@@ -21,7 +21,7 @@ from tests.promotion.checks.test_kill_criteria import BOUGHT, COLLAPSE
 
 EARLY = moment("2026-01-12 08:00")
 # Hand arithmetic: 60 of 200 against 20 of 200.
-EFFECT = "visit rose by 20.00 pp"
+EFFECT = "visit rose by 20.0 points"
 POOR = Recorded(visits=60, spend=(0.0, 1.0))
 
 
@@ -64,14 +64,16 @@ def test_it_says_what_was_promised_found_spent_and_what_the_gate_says(stage):
     text = text_of(found)
     for said in (
         "Because they wrote, we believe that a letter will bring visits.",
-        "visit: better by at least 5.00 pp (as estimated), beyond chance at 5 %",
-        "spend: not worse by -0.500",
+        "visit: better by at least 5.0 points (as estimated), beyond chance at 5 %",
+        "spend may fall by at most 0.500 USD",
         "10 units in each arm, from 2026-01-05 to 2026-01-19 (UTC)",
         f"letter: {EFFECT}",
-        "letter: visit raw +20.00 pp, promised",
-        "guardrails (letter): spend is no worse than",
+        "letter: visit: measured 20.0 points more; expect +",
+        "guardrails (letter): kept: spend ",
         "spent 8.00 USD of a budget of 10.00 USD",
         "letter: ADMIT",
+        "spring-email: letter may be scaled",
+        "What letter says: ",
         f"waits for {OWNER} until 2026-02-01 00:00 UTC; no decision by then is *stop*",
     ):
         assert said in text

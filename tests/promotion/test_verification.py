@@ -72,7 +72,7 @@ def test_what_is_sound_is_said_to_be(decided):
         f"preflight report {decided.digest[7:19]}",
         "the promotion ledger",
     ]
-    assert "completeness is not witnessed" in found.verified[-1]
+    assert "cannot be told without a checkpoint" in found.verified[-1]
 
 
 def test_an_empty_workspace_verifies(make_stage):

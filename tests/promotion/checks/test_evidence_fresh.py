@@ -11,7 +11,7 @@ LAST = EXPOSED + timedelta(days=12, hours=5)
 
 def test_data_of_the_day_before_yesterday_pass(stage, ask):
     [found] = ask("evidence_fresh", stage.case())
-    assert (found.outcome, found.reason) == ("passed", "the data ended 3 days ago")
+    assert (found.outcome, found.reason) == ("passed", "the data ended 2 days ago")
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(30, "passed"), (30.001, "failed")])

@@ -20,7 +20,7 @@ def test_harm_that_is_ruled_out_passes(stage, ask):
 def test_harm_beyond_the_margin_fails(stage, ask):
     [found] = ask("guardrails", stage.case(arms={**GOOD, "letter": Recorded(visits=60, spend=(0.0, 2.0))}))
     assert (found.outcome, found.measured["estimate"]) == ("failed", -1.0)
-    assert "spend may be as bad as" in found.reason
+    assert "spend may have fallen by" in found.reason
 
 
 def test_noise_is_never_safe(stage, ask):
@@ -62,7 +62,7 @@ def test_every_guardrail_of_every_arm_is_asked(stage, ask):
         "guardrails": [{"metric": "spend", "margin": -0.5}, {"metric": "conversion", "margin": -0.1}],
     }
     found = ask("guardrails", stage.case(charter=charter, arms={**GOOD, "card": Recorded()}))
-    assert [(f.arm, f.reason.split()[0], f.outcome) for f in found] == [
+    assert [(f.arm, f.reason.removeprefix("kept: ").split()[0], f.outcome) for f in found] == [
         ("letter", "spend", "passed"),
         ("letter", "conversion", "unevaluable"),
         ("card", "spend", "passed"),

@@ -23,7 +23,7 @@ def on(metric, worse_than, **changes):
 
 def test_without_a_criterion_there_is_nothing_to_meet(stage, ask):
     [found] = ask("kill_criteria", stage.case())
-    assert (found.arm, found.outcome, found.reason.startswith("nothing declared")) == (None, "passed", True)
+    assert (found.arm, found.outcome, found.reason.startswith("not asked")) == (None, "passed", True)
 
 
 def test_a_collapse_of_conversions_by_82_per_cent_is_refused_though_visits_rose(stage, ask):

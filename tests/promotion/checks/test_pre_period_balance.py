@@ -192,7 +192,7 @@ def test_p_above_its_threshold_passes_and_below_it_fails(first, ask):
 def test_without_covariates_there_is_nothing_to_ask_unless_the_policy_requires_some(first, ask):
     case = first()
     [found] = ask("pre_period_balance", case)
-    assert (found.outcome, found.reason.startswith("nothing declared")) == ("passed", True)
+    assert (found.outcome, found.reason.startswith("not asked")) == ("passed", True)
     assert ask("pre_period_balance", case, required=True)[0].outcome == "unevaluable"
 
 

@@ -21,7 +21,7 @@ def test_a_segment_that_went_into_one_arm_fails_though_the_whole_is_as_planned(s
 
 def test_where_no_segment_is_declared_there_is_nothing_to_ask(stage, ask):
     [found] = ask("sample_ratio_by_segment", stage.case())
-    assert (found.outcome, found.reason) == ("passed", "nothing declared: the charter names no segments")
+    assert (found.outcome, found.reason) == ("passed", "not asked: the charter names no segments")
 
 
 def test_a_declared_segment_that_nobody_knows_is_unevaluable(stage, ask):

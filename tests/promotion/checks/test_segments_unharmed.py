@@ -32,7 +32,7 @@ def test_harm_within_chance_passes(stage, ask):
 
 def test_where_no_segment_is_declared_none_is_harmed(stage, ask):
     [found] = ask("segments_unharmed", stage.case())
-    assert (found.outcome, found.reason) == ("passed", "nothing declared: the charter names no segments")
+    assert (found.outcome, found.reason) == ("passed", "not asked: the charter names no segments")
 
 
 @pytest.mark.parametrize(("few", "outcome"), [(10, "passed"), (11, "unevaluable")])

@@ -17,7 +17,7 @@ def test_a_twentieth_of_unknown_units_is_the_limit(stage, ask, unknown, outcome)
 def test_where_no_column_is_declared_there_is_nothing_to_know(stage, ask):
     [found] = ask("traits_known", stage.case())
     assert (found.outcome, found.reason) == (
-        "passed", "nothing declared: the charter names no column of the population",
+        "passed", "not asked: the charter names no column of the population",
     )  # fmt: skip
 
 

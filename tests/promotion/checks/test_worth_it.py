@@ -62,7 +62,7 @@ def test_without_a_value_only_a_policy_that_requires_one_cannot_say(stage, ask):
     case = stage.case()
     assert [one.outcome for one in ask("worth_it", case)] == ["passed"]
     [found] = ask("worth_it", case, required=True)
-    assert (found.outcome, found.reason.startswith("nothing declared: ")) == ("unevaluable", True)
+    assert (found.outcome, found.reason.startswith("not asked: ")) == ("unevaluable", True)
     settings = read_settings(stage.workspace)
     required = [settings.policy(tier).rules["worth_it"].required for tier in ("low", "standard", "high")]
     assert required == [False, False, True]

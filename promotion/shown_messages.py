@@ -1,0 +1,75 @@
+"""What each arm says, as one customer of the pilot would read it: for whoever signs and never saw the template."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from promotion.case import Case
+from shared.candidate import FILES
+from shared.charter import Arm
+from shared.confined import render
+from shared.errors import PilotPlantError
+from shared.play import Play
+from shared.sql import file_literal, identifier
+from shared.tabular import connect
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One arm's message.
+
+    Attributes:
+        note: why it is the template that is shown, and not a message; None where it is one.
+    """
+
+    arm: str
+    subject: str
+    body: str
+    note: str | None = None
+
+
+def shown_messages(case: Case) -> tuple[Shown, ...]:
+    """The message of each treatment as a customer of the pilot would read it; else its template, and why."""
+    return tuple(_shown(case, arm) for arm in case.charter.treatments)
+
+
+def _shown(case: Case, arm: Arm) -> Shown:
+    play = case.charter.play(arm.name)
+    try:
+        template = (case.candidate.folder / FILES / play.template).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return Shown(arm.name, play.subject, "", "its template cannot be read")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rows, out = Path(folder) / "rows.parquet", Path(folder) / "rendered.parquet"
+            _write_row(case, play, rows)
+            render(template, play.subject, rows, out, where=play.template)
+            [row] = pq.read_table(out).to_pylist()
+    except (PilotPlantError, OSError, pa.ArrowException, ValueError, KeyError) as error:
+        why = error.what if isinstance(error, PilotPlantError) else "it needs fields that were not sealed"
+        return Shown(arm.name, play.subject, template, f"its template, since no message can be made here: {why}")
+    return Shown(arm.name, row["subject"], row["body"])
+
+
+def _write_row(case: Case, play: Play, rows: Path) -> None:
+    """One customer's fields, as they were sealed; raises KeyError where one of them was not."""
+    fields = [name for name in play.fields if name != "unit"]
+    path = case.candidate.data.pre_period
+    if not fields or path is None:
+        if fields:
+            raise KeyError(fields[0])
+        pq.write_table(pa.table({"unit": ["u_1"]}), rows)
+        return
+    there = set(pq.read_schema(path).names)
+    missing = [name for name in fields if name not in there]
+    if missing:
+        raise KeyError(missing[0])
+    columns = ", ".join(map(identifier, ["unit", *fields]))
+    with connect() as connection:
+        found = connection.execute(f"SELECT {columns} FROM read_parquet({file_literal(path)}) ORDER BY unit LIMIT 1")
+        pq.write_table(found.to_arrow_table(), rows)
