@@ -215,6 +215,11 @@ def get_pilot(room: Room, name: str) -> Pilot:
     return found
 
 
+def imported(room: Room) -> list[str]:
+    """The names of all finished tests that were brought in from elsewhere."""
+    return [entry.subject for entry in room.entries() if entry.kind == IMPORTED]
+
+
 def last_look(room: Room, pilot: Pilot) -> str | None:
     """Since when the pilot's result may be known, RFC 3339; None where nobody has looked since its end."""
     query = sa.select(analyses.c.at).where(analyses.c.pilot == pilot.name)

@@ -191,13 +191,18 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
 def write_page(summary: Summary, path: Path) -> None:
     """Writes the page as one file that needs no other; raises BadInput where none can be written."""
     environment = pages("promotion")
-    environment.filters["block"] = lambda text: Markup(escape(block(text)))  # noqa: S704 - escaped
+    environment.filters["block"] = _block
     page = environment.get_template("summary.html.j2").render(summary=summary)
     try:
         write_atomically(path, page)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
+
+
+def _block(text: str) -> Markup:
+    """A text of several lines, which stays within its box: no line of it begins one of the page."""
+    return Markup("<br>").join(escape(line) for line in block(text).splitlines())
 
 
 def _headline(case: Case, judgement: Judgement, early: str | None, state: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,14 +14,14 @@ from shared.errors import BadInput
 @app.command(name="list")
 def list_(context: typer.Context, as_json: Json = False) -> Any:
     """List pilots with their state, sample, budget and health, whose move it is, and what is due."""
+    from lab.pilots import imported
     from lab.portfolio import drafts_among, lines
     from lab.reminders import reminders
-    from lab.retrospective.keeping import retrospectives
     from lab.state import open_lab, read_settings
     from shared.wording import bar, days
 
     workspace = session(context).workspace()
-    found, past = lines(open_lab(workspace)), retrospectives(open_lab(workspace))
+    found, past = lines(open_lab(workspace)), imported(open_lab(workspace))
     waiting = drafts_among(workspace, found)
     due = reminders(found, read_settings(workspace).remind_days, workspace.clock.now())
     rows: list[tuple[Any, ...]] = [
@@ -44,11 +43,11 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
             "pilots": [line.as_json() for line in found],
             "drafts": waiting,
             "due": [one.as_json() for one in due],
-            "retrospective": [kept.test.name for kept in past],
+            "retrospective": past,
         },
         *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
-        *_elsewhere(past),
+        *([f"{counted(len(past), 'retrospective test')}; what they taught: pilotplant lab insights"] if past else []),
         *(f"Due: {one.told()}" for one in due),
     )
     return found
@@ -76,15 +75,16 @@ def remind(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show one launched pilot: its promise, what came in, what it cost. Or a retrospective test: what it showed."""
-    from lab.cli.importing import finished_text
-    from lab.pilots import get_pilot
+    from lab.pilots import get_pilot, imported
     from lab.portfolio import lines
-    from lab.retrospective.keeping import find_retrospective
     from lab.state import open_lab
 
     room = open_lab(session(context).workspace())
-    past = find_retrospective(room, name)
-    if past is not None:
+    if name in imported(room):
+        from lab.cli.importing import finished_text
+        from lab.retrospective.keeping import retrospectives
+
+        [past] = [kept for kept in retrospectives(room) if kept.test.name == name]
         emit(as_json, past.shown.as_json() | {"report": str(past.report)}, *finished_text(past))
         return past
     pilot = get_pilot(room, name)
@@ -232,17 +232,6 @@ def learning(found: dict[str, Any]) -> list[str]:
         f"cost per insight: {'–' if price is None else money(price)}",
         f"Budget: {money(found['spent'])} spent, {money(found['held'])} held, {money(found['budget_left'])} of "
         f"{money(found['budget'])} not bound",
-    ]
-
-
-def _elsewhere(past: Sequence[Any]) -> list[str]:
-    """How many finished tests were brought in, and how many of them count for forecasts."""
-    if not past:
-        return []
-    sound = sum(kept.shown.sound for kept in past)
-    return [
-        f"{counted(len(past), 'retrospective test')}, nothing against the randomisation of {sound}; "
-        "what they taught: pilotplant lab insights"
     ]
 
 

@@ -53,6 +53,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stage:
         trust(workspace, name)
     load(workspace, "customers", customers_csv(root / "customers.csv"))
     stage = Stage(workspace).with_factory()
+    stage.settings()
     stage.submit(lab=open_lab(workspace))
     return stage
 

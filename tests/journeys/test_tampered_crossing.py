@@ -38,6 +38,7 @@ class Crossed:
             trust(self.workspace, name)
         load(self.workspace, "customers", customers_csv(root / "customers.csv"))
         stage = Stage(self.workspace).with_factory()
+        stage.settings()
         self.candidate = stage.submit(lab=open_lab(self.workspace))
         stage.decide("scale")
         admit(self.workspace)

@@ -187,7 +187,7 @@ def test_a_pilot_that_was_closed_early_says_so_before_the_conclusions(analysis, 
     pilot = replace(analysis.pilot, ended_at=STARTS + timedelta(days=3, hours=5))
     report.write(tmp_path, pilot, analysis.evidence, cost=COST, interim=False, now=AFTER)
     page = (tmp_path / report.PAGE).read_text()
-    told = "Closed early on 2026-01-08, after 3 of 14 days: these numbers cannot lead to *scale*."
+    told = "Closed early on 2026-01-08, after 3 of 14 days: these numbers cannot lead to <em>scale</em>."
     assert 0 < page.index(told) < page.index("What may be concluded")
 
 

@@ -159,7 +159,7 @@ def test_nobody_is_asked_where_nobody_can_answer(stage, capsys):
 
 def test_on_a_terminal_the_questions_make_the_claim(stage, capsys, monkeypatch):
     stage.submit()
-    answers = iter(["visit", "more", "letters in winter"])
+    answers = iter(["visit", "more", "letters in winter", "yes"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
     code, told = said(stage, capsys)

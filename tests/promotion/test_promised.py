@@ -75,7 +75,7 @@ def test_with_enough_past_pilots_the_prior_is_fitted_on_what_they_showed(stage):
     assert mean < found.mean < ESTIMATE
     told = run(stage, "check", "spring-email")
     assert f"letter: visit: measured 20.0 points more; expect +{100 * expected:.2f} pp after launch [" in told
-    assert "prior: from 10 pilots" in told
+    assert "by 10 past pilots" in told
 
 
 @pytest.mark.proof
@@ -129,7 +129,7 @@ def test_the_decision_says_what_it_promises_and_only_scale_promises(stage):
     assert promised["estimate"] == pytest.approx(ESTIMATE)
     told = run(stage, *asked)  # a repeated decision tells what was signed
     assert f"letter: visit: measured 20.0 points more; expect +{100 * promised['mean']:.2f} pp after launch [" in told
-    assert "prior: default" in told
+    assert "by the default prior" in told
 
 
 def test_to_stop_promises_nothing(stage):

@@ -73,8 +73,20 @@ def test_the_ends_of_an_interval_have_the_same_places():
 @pytest.mark.parametrize(
     ("metric", "estimate", "low", "high", "text"),
     [
-        (VISIT, 0.02, 0.01, 0.03, "went rose by 2.00 pp; the data fit a true difference between +1.00 pp and +3.00 pp"),
-        (SPEND, -0.5, -1.0, 0.25, "went fell by 0.500; the data fit a true difference between -1.000 and +0.250"),
+        (
+            VISIT,
+            0.02,
+            0.01,
+            0.03,
+            "went rose by 2.0 points; the data fit a true difference between +1.00 pp and +3.00 pp",
+        ),
+        (
+            SPEND,
+            -0.5,
+            -1.0,
+            0.25,
+            "went fell by 0.500 USD per customer; the data fit a true difference between -1.000 and +0.250",
+        ),
     ],
 )
 def test_an_effect_is_said_in_words_and_that_it_may_be_none(metric, estimate, low, high, text):
