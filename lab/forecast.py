@@ -191,6 +191,7 @@ def _chances(frozen: Frozen, past: Sequence[Past], given: dict[str, Baseline], s
         looks=charter.sample.looks,
     )
     prior = _prior(frozen, past, primary.metric) or default_prior(primary.minimum_effect)
+    prior = _after_predecessor(frozen, past, prior)
     harms = tuple(_prior(frozen, past, r.metric) or default_harm(r.margin) for r in charter.guardrails)
     harmless = tuple(Prior(0.0, 0.0) for _ in charter.guardrails)
     rng = np.random.default_rng(int(hex_of(frozen.promise.digest)[:SEED_DIGITS], 16))
@@ -212,6 +213,20 @@ def _prior(frozen: Frozen, past: Sequence[Past], name: str) -> Prior | None:
     found = [effects for one in past if (effects := list(one.effects(charter, name, metric)))]
     pairs = [pair for effects in found for pair in effects]
     return empirical_prior([e for e, _ in pairs], [se for _, se in pairs], len(found))
+
+
+def _after_predecessor(frozen: Frozen, past: Sequence[Past], prior: Prior) -> Prior:
+    """What is expected of a further attempt: what the one before it has shown counts more than what others did."""
+    charter = frozen.promise.charter
+    before = [each for each in past if isinstance(each, Precedent) and charter.line is not None
+              and each.pilot.name == charter.line.pilot]  # fmt: skip
+    name = charter.primary.metric
+    shown = [pair for each in before for pair in each.effects(charter, name, frozen.promise.metrics[name])]
+    if not shown:
+        return prior
+    # Of several arms nobody knows which one goes on: the middle one stands for all.
+    estimate, error = sorted(shown)[len(shown) // 2]
+    return prior.updated(estimate, error, before[0].pilot.name)
 
 
 def _curve(charter: Charter, design: Design, harmless: tuple[Prior, ...], rng: np.random.Generator) -> Curve:

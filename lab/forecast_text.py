@@ -111,6 +111,8 @@ def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:
 def _expectation(found: Chances, metric: Metric) -> str:
     prior = found.prior
     around = f"around {wording.number(metric, prior.mean)}, give or take {wording.number(metric, prior.sd)[1:]}"
+    if prior.after is not None:
+        return f"Expected effects: {around}, by what {prior.after} has shown, which this pilot continues."
     if prior.pilots:
         return f"Expected effects: {around}, by {prior.pilots} past pilots of this kind."
     return (

@@ -24,7 +24,7 @@ from shared.charter import Charter
 from shared.clock import rfc3339
 from shared.digests import digest_file, hex_of
 from shared.errors import BadInput
-from shared.evidence.model import Effect, Evidence
+from shared.evidence.model import RATIO_P_MIN, Effect, Evidence
 from shared.metrics import Metric
 from shared.record import SILENCE, Decided, decisions
 from shared.room import Room
@@ -268,7 +268,10 @@ def _insight(workspace: Workspace, pilot: Pilot, decided: Decided | None, now: d
         context=Context.of(charter),
         metric=metric,
         definition=pilot.promise.metrics[metric],
-        effect=None if evidence is None else _effect(evidence, metric, decided.decision.arm if decided else None),
+        # Of arms that lost units the difference may be theirs, and teaches nothing.
+        effect=None
+        if evidence is None or _void(evidence)
+        else _effect(evidence, metric, decided.decision.arm if decided else None),
     )
 
 
@@ -303,6 +306,12 @@ def _judged(workspace: Workspace, candidate: str) -> Evidence | None:
         return found.evidence()
     except (BadInput, OSError):
         return None
+
+
+def _void(evidence: Evidence) -> bool:
+    """Whether the arms are not as large as planned, so that nothing they differ in can be believed."""
+    p = evidence.health.sample_ratio.p
+    return p is not None and p < RATIO_P_MIN
 
 
 def _effect(evidence: Evidence, metric: str, scaled: str | None) -> Effect | None:

@@ -5,20 +5,25 @@ So does *scale* of one arm of several, where its owner asks for it, with the oth
 
 from __future__ import annotations
 
+import copy
+import io
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from promotion.case import Case
 from promotion.revision import applied, parse_changes
 from shared.candidate import Candidate
 from shared.charter import Charter
 from shared.decision import Decision
-from shared.errors import Refused
+from shared.errors import PilotPlantError, Refused
 from shared.files import scratch_in, settle
 from shared.intake import digest_named
 from shared.ledger import Entry
@@ -72,7 +77,8 @@ def open_successor(workspace: Workspace, candidate: Candidate, decision: Decisio
 
 
 def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decision: Decision, folder: Path) -> None:
-    content: dict[str, Any] = charter.model_dump(mode="json", exclude_none=True)
+    before: dict[str, Any] = charter.model_dump(mode="json", exclude_none=True)
+    content = copy.deepcopy(before)
     start = workspace.clock.now().date() + timedelta(days=1)
     later = start - charter.time_box.start
     content["pilot"] = decision.successor
@@ -90,13 +96,61 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
     # In one line: a reason of several would go on as YAML where the comment ends.
     without = f", but for its arm {decision.arm}, which was scaled" if decision.arm else ""
     head = f"# Revises {charter.pilot}{without}: {line(' '.join(decision.reason.split()))}\n"
-    (folder / "charter.yaml").write_text(
-        head + yaml.safe_dump(_shown(content), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    plain = yaml.safe_dump(_shown(content), sort_keys=False, allow_unicode=True)
+    written = workspace.pilots / charter.pilot / "charter.yaml"
+    text = with_comments(written, charter, before, _shown(content)) or plain
+    # What editors find the schema by stays first.
+    first, _, rest = text.partition("\n") if text.startswith("# yaml-language-server") else ("", "", text)
+    named = rest.replace(f"# The charter of {charter.pilot}:", f"# The charter of {decision.successor}:").replace(
+        f"`pilotplant lab check {charter.pilot}`", f"`pilotplant lab check {decision.successor}`"
     )
+    (folder / "charter.yaml").write_text((first and f"{first}\n") + head + named, encoding="utf-8")
     for arm in (arm for arm in charter.treatments if arm.name != decision.arm):
         for name in arm.play.files if arm.play else ():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.file(name), folder / name)
+
+
+def with_comments(path: Path, charter: Charter, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """The charter's own file with what is different, and with its comments; None where that cannot be had.
+
+    The file may have been edited since it was frozen, or be gone: what is written must say the same as `after`.
+    """
+    yaml_ = YAML()
+    yaml_.width, yaml_.preserve_quotes = 10_000, True
+    try:
+        if read_yaml(path, Charter) != charter:
+            return None
+        document = yaml_.load(path.read_text(encoding="utf-8"))
+        _carry(document, before, after)
+        stream = io.StringIO()
+        yaml_.dump(document, stream)
+        text = stream.getvalue()
+        expected = Charter.model_validate(yaml.safe_load(yaml.safe_dump(dict(after))))
+        return text if Charter.model_validate(yaml.safe_load(text)) == expected else None
+    except (OSError, ValueError, YAMLError, PilotPlantError):
+        return None
+
+
+def _carry(document: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Changes in a document what differs between the two, and leaves alone what only says a default."""
+    for key, value in after.items():
+        if key in before and before[key] == value:
+            continue
+        if isinstance(value, dict) and isinstance(before.get(key), dict) and isinstance(document.get(key), dict):
+            _carry(document[key], before[key], value)
+        elif key == "arms" and isinstance(document.get(key), list):
+            kept = {arm["name"] for arm in value}
+            if value != [arm for arm in before[key] if arm["name"] in kept]:
+                document[key] = value
+                continue
+            for place in reversed(range(len(document[key]))):
+                if document[key][place]["name"] not in kept:
+                    del document[key][place]
+        else:
+            document[key] = value
+    for key in before.keys() - after.keys():
+        document.pop(key, None)
 
 
 def _change(decision: Decision) -> str:

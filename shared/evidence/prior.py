@@ -22,12 +22,24 @@ class Prior:
         mean, sd: location and scale, in the metric's unit.
         df: degrees of freedom.
         pilots: how many past pilots it comes from; 0 for the default.
+        after: the pilot whose estimate it has taken in, because the next one continues it; None without one.
     """
 
     mean: float
     sd: float
     df: float = math.inf
     pilots: int = 0
+    after: str | None = None
+
+    def updated(self, estimate: float, error: float, pilot: str) -> Prior:
+        """What is expected once a pilot that the next one continues has shown an effect, with its standard error.
+
+        The posterior of a normal prior and a normal estimate: both weighed by their precision (Gelman et al. 2013,
+        "Bayesian Data Analysis", eq. 2.10).
+        """
+        own, told = 1 / self.sd**2, 1 / error**2
+        mean = (own * self.mean + told * estimate) / (own + told)
+        return Prior(mean, math.sqrt(1 / (own + told)), pilots=self.pilots, after=pilot)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """True effects."""
@@ -37,7 +49,8 @@ class Prior:
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         df = None if math.isinf(self.df) else self.df
-        return {"mean": self.mean, "sd": self.sd, "df": df, "pilots": self.pilots}
+        after = {} if self.after is None else {"after": self.after}
+        return {"mean": self.mean, "sd": self.sd, "df": df, "pilots": self.pilots, **after}
 
 
 def default_prior(minimum: float) -> Prior:

@@ -212,3 +212,12 @@ def test_silence_is_no_insight_to_tag_or_repeat(submitted):
 
 def test_words_are_those_that_carry_meaning():
     assert words("The shorter letters, with our new OFFER!") == {"shorter", "letter", "new", "offer"}
+
+
+def test_arms_that_lost_units_teach_nothing_of_an_effect(pair, monkeypatch):
+    from lab import insights as module
+
+    [before, *_] = [each for each in insights(open_lab(pair)) if each.effect is not None]
+    monkeypatch.setattr(module, "RATIO_P_MIN", 1.1)  # as if chance could explain no arms of any size
+    found = next(each for each in insights(open_lab(pair)) if each.pilot == before.pilot)
+    assert (found.effect, found.direction) == (None, "unknown")

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 from statsmodels.stats.meta_analysis import combine_effects
 
-from shared.evidence.prior import PILOTS_MIN, default_harm, default_prior, empirical_prior
+from shared.evidence.prior import PILOTS_MIN, Prior, default_harm, default_prior, empirical_prior
 
 RNG = np.random.default_rng(7)
 ERRORS = RNG.uniform(0.5, 2, 25)
@@ -43,3 +43,15 @@ def test_by_default_one_effect_in_six_is_worth_it_and_one_in_forty_four_harmful(
     assert np.mean(drawn >= 0.02) == pytest.approx(norm.sf(1), abs=0.003)
     harm = default_harm(-2.0).draw(np.random.default_rng(1), (200_000,))
     assert np.mean(harm < -2.0) == pytest.approx(norm.sf(2), abs=0.002)
+
+
+@pytest.mark.parametrize(("mean", "sd", "estimate", "error"), [(0.0, 1.0, 2.24, 0.29), (0.5, 0.2, -1.0, 3.0)])
+def test_a_prior_that_has_taken_an_estimate_in_is_the_posterior(mean, sd, estimate, error):
+    """Expected: prior times likelihood, integrated on a fine grid."""
+    grid = np.linspace(-30, 30, 600_001)
+    density = norm.pdf(grid, mean, sd) * norm.pdf(estimate, grid, error)
+    weights = density / density.sum()
+    expected = float(weights @ grid)
+    found = Prior(mean, sd).updated(estimate, error, "spring-mail")
+    assert (found.mean, found.after) == (pytest.approx(expected, abs=1e-6), "spring-mail")
+    assert found.sd == pytest.approx(math.sqrt(float(weights @ (grid - expected) ** 2)), rel=1e-4)
