@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +18,8 @@ from tests.real_data import FOLDER, on_real_data
 
 # The demo's gate has a seed: its nonces are SHA-256 of seed and name.
 NONCE = hashlib.sha256(b"demo:spring-mail").hexdigest()[:32]
+
+README = Path(__file__).parents[2] / "README.md"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -177,3 +181,25 @@ def test_a_demo_never_writes_over_what_is_there(tmp_path):
     done = pilotplant("demo", "--into", str(tmp_path))
     assert done.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def blocks(heading: str, until: str) -> str:
+    """The commands that README shows between two headings, in their order."""
+    section = README.read_text(encoding="utf-8").partition(heading)[2].partition(until)[0]
+    return "\n".join(block.strip("\n") for block in section.split("```")[1::2])
+
+
+def test_what_the_readme_tries_after_the_demo_does_what_it_says(synthetic, tmp_path):
+    shutil.copytree(synthetic["workspace"], tmp_path / "demo" / "rehearsal", symlinks=True)
+    (tmp_path / "my-team").mkdir()
+    after, deciding = blocks("## After the demo", "## Your first pilot"), blocks("## Deciding", "\n## ")
+    assert deciding.startswith("cd -")
+    # It comes back from the folder of the first pilot.
+    script = f"{after}\ncd my-team\n{deciding}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", script.replace("promote check womens-mail", "promote check womens-mail || test $? = 3")],
+        cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert (tmp_path / "demo" / "womens-mail.html").exists()
