@@ -15,6 +15,7 @@ from shared.charter import Charter
 from shared.metrics import Catalogue
 from shared.people import People
 from shared.schemas import schema_of
+from shared.team import TeamSettings
 
 FOLDER = Path(__file__).parents[1] / "configs" / "schemas"
 MODELS = {
@@ -25,6 +26,7 @@ MODELS = {
     "gate": GateSettings,
     "factory": FactorySettings,
     "access": AccessSettings,
+    "team": TeamSettings,
 }
 
 

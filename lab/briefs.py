@@ -20,6 +20,7 @@ from shared.metrics import Catalogue, Metric, read_metrics
 from shared.money import Amount
 from shared.people import People, read_people
 from shared.sample_plan import Assumption
+from shared.team import read_team
 from shared.workspace import Workspace
 from shared.yamlfile import read_yaml
 
@@ -210,7 +211,8 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
     """What the charter's template is filled with, from a brief without gaps."""
     catalogue = read_metrics(workspace)
     metric = catalogue.get(str(full.metric))
-    start = workspace.clock.now().astimezone(ZoneInfo(ZONE)).date() + timedelta(days=1)
+    zone = read_team(workspace).timezone or ZONE
+    start = workspace.clock.now().astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
     end = start + timedelta(weeks=full.weeks or 1)
     rails = [] if full.guardrail is None else [(full.guardrail, _margin(catalogue.get(full.guardrail), full.margin))]
     minimum_effect = full.minimum_effect or math.nan
@@ -240,7 +242,7 @@ def values(workspace: Workspace, name: str, full: Brief) -> Mapping[str, Any]:
         "guardrails": rails,
         "assume": [(each, _assumed(said)) for each, said in full.assume.items()],
         "secondary": [each for each in BESIDES if each in catalogue.metrics and each not in taken],
-        "zone": ZONE,
+        "zone": zone,
         "start": start,
         "end": end,
         "decide_by": _decide_by(end),

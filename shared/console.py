@@ -11,11 +11,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -27,6 +30,7 @@ from shared.errors import BadInput, PilotPlantError
 from shared.housekeeping import tidied
 from shared.ledger import Head
 from shared.printable import hidden, json_text, line, quoted
+from shared.team import zone_of
 from shared.workspace import Workspace, find_workspace
 
 Line = str | Text | Table
@@ -41,6 +45,10 @@ PIPE_WIDTH = 120
 CLOSED_PIPE = 141
 # What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
 _GOES_ON = "  ↳ "
+
+
+# In which people read times; None for UTC.
+_zone: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,9 @@ class Session:
         With `everything` each file is looked at, and not only what tells whether that is needed.
         """
         found = find_workspace(self.folder)
+        _zone.set(None)
+        with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
+            _zone.set(zone_of(found))
         for said in tidied(found, everything=everything):
             progress(said)
         return found
@@ -235,12 +246,13 @@ def ask(question: str, *, default: Any = None, show_default: bool = True, value:
 
 
 def date_time(moment: datetime | str | None) -> str:
-    """A moment for people: to the minute, UTC. One that was recorded is told as it stands where it is none."""
+    """A moment for people: to the minute, in the team's zone. What was recorded and is none is told as it is."""
     if moment is None:
         return "–"
     try:
-        return (parse_rfc3339(moment) if isinstance(moment, str) else moment).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
+        known = parse_rfc3339(moment) if isinstance(moment, str) else moment
+        return known.astimezone(_zone.get() or UTC).strftime("%Y-%m-%d %H:%M %Z")
+    except (ValueError, OverflowError):
         return str(moment)
 
 
