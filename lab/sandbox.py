@@ -14,6 +14,7 @@ from shared.console import date_time
 from shared.errors import BadInput, Contained, Refused
 from shared.room import Room
 from shared.snapshot import Snapshot, open_snapshot
+from shared.tabular import require_writable
 from shared.workspace import Workspace
 from shared.yamlfile import read_text
 
@@ -33,6 +34,9 @@ def run_sql(
     """
     room = open_lab(workspace)
     pilot, settings = get_pilot(room, name), read_settings(workspace).sandbox
+    # The look is on record before the SQL runs, so what cannot be asked is refused before that.
+    if out is not None:
+        require_writable(out)
     snapshot = open_snapshot(workspace, pilot.snapshot, memory=workspace.lab / "stamps")
     database = workspace.lab / "sandboxes" / name / f"{name}.duckdb"
     database.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import pytest
 
 from lab.drafts import check
 from lab.sandbox import run_sql, run_sql_file
+from lab.state import open_lab
 from pilotplant.app import _exit_code
 from shared import stamps
 from shared.confined import landlock
@@ -183,3 +184,11 @@ def test_without_landlock_no_draft_is_judged_fit_to_launch(loaded, monkeypatch):
     assert {type(problem) for problem in check(loaded, PILOT).problems} == {Undecided}
     with_settings(loaded, "{without_landlock: accept}")
     assert check(loaded, PILOT).problems == []
+
+
+@pytest.mark.parametrize("out", ["nul", "rows.xlsx", "no-folder/rows.csv"])
+def test_where_rows_cannot_be_written_no_look_is_put_on_record(recorded, tmp_path, out):
+    before = len(open_lab(recorded).entries(PILOT))
+    with pytest.raises(BadInput):
+        run_sql(recorded, PILOT, "SELECT * FROM outcomes", tmp_path / out)
+    assert len(open_lab(recorded).entries(PILOT)) == before
