@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -21,6 +20,7 @@ from shared.contracts import Contract
 from shared.digests import digest_bytes, digest_file
 from shared.draw import Draw
 from shared.errors import BadInput, Refused
+from shared.files import scratch_in
 from shared.keys import GATE, read_public
 from shared.record import receipt_path
 from shared.registration import KIND, Registration
@@ -75,8 +75,7 @@ def write_messages(
     chosen = _arms(pilot.promise, arm)
     registration = _registered(workspace, pilot.promise)
     column = _address(contract_of(workspace, charter.population), address)
-    with TemporaryDirectory() as folder, connect() as connection:
-        scratch = Path(folder)
+    with scratch_in(workspace.factory / "scratch") as scratch, connect() as connection:
         _drawn(connection, workspace, pilot, registration)
         found = [_of_arm(connection, workspace, pilot, each, scratch) for each in chosen]
         known = identities(workspace, charter.population, scratch)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from lab.freezing import CONTRACTS, Frozen
-from lab.precedents import Past, Precedent
+from lab.precedents import Elsewhere, Past, Precedent
 from shared.bounds import Level, never_negative
 from shared.charter import Charter
 from shared.console import counted
@@ -116,7 +116,12 @@ def _counted(chosen: Sequence[tuple[Past, Moments]]) -> str:
     """How many past pilots, and how many tests that ran elsewhere."""
     own = sum(isinstance(past, Precedent) for past, _ in chosen)
     told = [counted(own, "past pilot")] if own else []
-    return " and ".join([*told, *([counted(len(chosen) - own, "retrospective test")] if len(chosen) > own else [])])
+    if len(chosen) > own:
+        told.append(counted(len(chosen) - own, "retrospective test"))
+        unasked = sum(isinstance(past, Elsewhere) and past.shown.sample_ratio.p is None for past, _ in chosen)
+        if unasked:
+            told[-1] += f" (of {unasked} nobody knows whether units were lost)"
+    return " and ".join(told)
 
 
 def _of_history(frozen: Frozen, name: str, metric: Metric) -> _Read | Unknown:

@@ -114,7 +114,7 @@ def _expectation(found: Chances, metric: Metric) -> str:
     if prior.after is not None:
         return f"Expected effects: {around}, by what {prior.after} has shown, which this pilot continues."
     if prior.pilots:
-        return f"Expected effects: {around}, by {prior.pilots} past pilots of this kind."
+        return f"Expected effects: {around}, by {prior.pilots} past pilots and tests of this kind."
     return (
         f"Expected effects: {around}. That is a default, from the minimum effect: one idea in six is worth it; "
         "ten past pilots of this kind will replace it."

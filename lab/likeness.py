@@ -42,7 +42,7 @@ def similar(room: Room, charter: Charter) -> list[Similar]:
     learned = [
         found
         for found in insights(room)
-        if (found.signed or found.retrospective)
+        if (found.signed or (found.retrospective and found.effect is not None))
         and found.pilot != charter.pilot
         and (charter.synthetic or not _synthetic(pilots, found))
     ]

@@ -119,7 +119,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
-    available = int(taking_part(frozen) * share)
+    available = int(taking_part(frozen) * float(share) * (1 - (charter.sample.attrition or 0.0)))
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",

@@ -96,7 +96,8 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     per_day = None if per_day is None else per_day * float(slice_)
     available = taking_part(frozen)
     enrolling = ((charter.time_box.enrol_until or charter.time_box.end) - charter.time_box.start).days
-    units = available if per_day is None else min(available, int(per_day * enrolling))
+    exposed = int(available * (1 - (charter.sample.attrition or 0.0)))
+    units = exposed if per_day is None else min(exposed, int(per_day * enrolling))
     total = sum(charter.weights.values())
     per_arm = {arm: int(units * weight / total) for arm, weight in charter.weights.items()}
     return Sample(rows, available, per_day, units, per_arm, days)

@@ -136,8 +136,9 @@ class Elsewhere:
                 yield effect.estimate, effect.se
 
     def _own(self, name: str, metric: Metric) -> str | None:
-        """What the test calls the metric: what it measures tells, and of several that measure it the name."""
-        alike = [own for own, each in self.shown.test.metrics.items() if each.definition == metric.definition]
+        """What the test calls the metric, of those that were said to be the catalogue's; of several the same name."""
+        test = self.shown.test
+        alike = [own for own in test.catalogued if test.metrics[own].definition == metric.definition]
         return name if name in alike else next(iter(alike), None)
 
 

@@ -30,7 +30,9 @@ DIGITS = 2
 UNITS_DIGITS = 3
 # How much of what it guards a margin lets be lost, if the units can rule that out.
 USUAL_FRAC = 0.1
-# How often a number is moved a step further until it can be kept: twenty steps of two digits multiply it by ten.
+# Below so many units in an arm no plan is proposed.
+UNITS_FEWEST = 10
+# How often a number is moved a step further until it can be kept: ninety steps of two digits multiply it by ten.
 STEPS_MAX = 200
 
 
@@ -127,6 +129,9 @@ class _Plan:
         primary = self.charter.primary.metric
         if primary not in self.known:
             return Sizing(missing=tuple(unsaid))
+        if said.units is None and self.able < UNITS_FEWEST:
+            few = f"the smallest arm is sure to get {self.able:,} units, too few for any test: take a larger table"
+            return Sizing(missing=(*unsaid, few))
         effect, needed = self._effect(said.effect, said.units or self.able)
         units = said.units or min(needed, self.able)
         rail = next((rail for rail in self.charter.guardrails if rail.metric in self.known), None)
@@ -158,11 +163,20 @@ class _Plan:
         effect, least = said or self.charter.primary.minimum_effect, self._units_for_effect
         needed = least(effect)
         if said is None and (needed is None or needed > able):
-            effect = _until(effect, lambda each: (n := least(each)) is not None and n <= able)
-            needed = least(effect)
+            largest = self._largest()
+            found = _until(effect, lambda each: each >= largest or ((n := least(each)) is not None and n <= able))
+            effect, needed = (found, least(found)) if found < largest else (effect, needed)
         if needed is None:
             return effect, able + 1
         return effect, min(rounded_up(needed), able) if needed <= able else needed
+
+    def _largest(self) -> float:
+        """How far the primary metric can move at most."""
+        primary = self.charter.primary.metric
+        known, sign = self.known[primary].baseline, self.frozen.promise.metrics[primary].sign
+        if known.kind == "share":
+            return 1 - known.mean if sign > 0 else known.mean
+        return math.inf if sign > 0 or known.kind == "plain" else known.mean
 
     def _margin(self, rail: Guardrail, units: int) -> float:
         """A tenth of the baseline, or the least above it that so many units rule out; no more than the policy takes."""

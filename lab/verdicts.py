@@ -16,6 +16,7 @@ from shared.workspace import Mode
 
 # Below these chances, however large the effect is, up to three times the least that is worth it.
 SURELY_NOT, PROBABLY_NOT = 0.1, 0.5
+ROUNDING = 1e-9
 Scale = Literal["possible", "unlikely", "almost surely not", "not", "unknown"]
 
 
@@ -112,7 +113,11 @@ def _likely(found: Forecast, chances: Chances, metrics: Mapping[str, Metric]) ->
     metric, least = metrics[found.charter.primary.metric], found.charter.primary.minimum_effect
     # Of a share there may be no room for twice as much: then the largest effect that is likely to be scaled is told.
     curve, best = chances.curve, max(chances.curve.scale)
-    likely = [n for n, effect in enumerate(curve.effects) if abs(effect) <= 2 * least and curve.scale[n] >= best / 2]
+    likely = [
+        n
+        for n, effect in enumerate(curve.effects)
+        if abs(effect) <= 2 * least * (1 + 1e-9) and curve.scale[n] >= best / 2
+    ]
     at = likely[-1] if likely else curve.scale.index(best)
     twice = wording.number(metric, curve.effects[at])
     return (

@@ -12,6 +12,7 @@ from shared.printable import line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 # As messages write them: `a name`, and *a word* that stands out.
 _CODE, _STRESSED = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w*])\*([A-Za-z]+)\*(?![\w*])")
@@ -39,15 +40,26 @@ def pages(package: str) -> Environment:
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
     )
     environment.globals["style"] = STYLE
+    environment.filters |= {"told": told, "plain": plain}
     return environment
 
 
 def _finished(value: Any) -> Any:
     """What a template prints; `style` and pictures come marked as safe, and stay as they are."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):
-        return value
+    return line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def told(text: str) -> Markup:
+    """A sentence of ours: what is code or stands out on a terminal does so here, without the signs that say it there.
+
+    What somebody else has written is shown as it is.
+    """
     from markupsafe import Markup, escape
 
-    # What is code or stands out on a terminal does so here, without the signs that say it there.
-    told = _CODE.sub(r"<code>\1</code>", str(escape(line(value))))
-    return Markup(_STRESSED.sub(r"<em>\1</em>", told))  # noqa: S704 - escaped, and the tags are ours
+    coded = _CODE.sub(r"<code>\1</code>", str(escape(line(text))))
+    return Markup(_STRESSED.sub(r"<em>\1</em>", coded))  # noqa: S704 - escaped, and the tags are ours
+
+
+def plain(text: str) -> str:
+    """The same where no tags can stand, as in a title."""
+    return _STRESSED.sub(r"\1", _CODE.sub(r"\1", text))

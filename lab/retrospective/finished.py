@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -54,7 +54,9 @@ class Finished(_Record):
         weights: how the arms were meant to be, by share; None where nobody says.
         ratio_p: the sample ratio's p-value as the source computed it; None where it did not.
         crossed: units that were seen in two arms and left out; None where that cannot be known.
-        metrics: what each measures; the first is primary.
+        metrics: what each measures, the primary one first.
+        catalogued: those of them that are what configs/metrics.yaml calls so: they alone count for forecasts.
+        order, arms: the metrics and the arms in their order, which a ledger's JSON does not keep of objects.
         from_: what kind of file it came from.
         file, mapping: the digests of what it was read from.
     """
@@ -67,6 +69,9 @@ class Finished(_Record):
     ratio_p: float | None = None
     crossed: int | None = None
     metrics: dict[str, Metric]
+    catalogued: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
     contrasts: tuple[Contrast, ...]
     started: date | None = None
     ended: date | None = None
@@ -78,6 +83,20 @@ class Finished(_Record):
     mapping: str | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_order(cls, said: Any) -> Any:
+        """The primary metric and the control come first, also where they were read from a ledger's JSON."""
+        metrics, units = dict(said["metrics"]), dict(said["units"])
+        order, arms = said.get("order") or tuple(metrics), said.get("arms") or tuple(units)
+        return {
+            **said,
+            "metrics": {name: metrics[name] for name in order},
+            "units": {arm: units[arm] for arm in arms},
+            "order": tuple(order),
+            "arms": tuple(arms),
+        }
 
     @model_validator(mode="after")
     def _has_arms(self) -> Self:

@@ -87,6 +87,8 @@ def _parsed(file: Path) -> list[_Results]:
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
         content = content if isinstance(content, list) else [content]
+        if not content:
+            raise ValueError("an empty list")
         return [_Results.model_validate(each.get("result", each)) for each in content]
     except (ValueError, AttributeError, ValidationError) as error:
         raise BadInput(
@@ -125,6 +127,8 @@ def _test(
     measured = {
         each.metric: known.get(each.metric, Measured(kind="mean", unit="as GrowthBook has it")) for each in chosen
     }
+    if len(units) < 2:  # noqa: PLR2004 - one arm is no test
+        raise BadInput("the experiment has one variation only", where=where, expected="a control and a treatment")
     return Finished(
         name=name,
         source=found.experiment,
@@ -132,6 +136,7 @@ def _test(
         units=units,
         ratio_p=whole.checks.srm,
         metrics={metric: each.definition(metric, workspace) for metric, each in measured.items()},
+        catalogued=tuple(metric for metric, each in measured.items() if each.metric is not None),
         contrasts=tuple(contrasts),
         started=_day(found.started, where),
         ended=_day(found.ended, where),
@@ -151,11 +156,11 @@ def _control(metric: _Metric, said: Mapping | None) -> str:
 
 
 def _stats(found: _Variation, where: str) -> Stats:
-    if found.users < 0 or found.users != int(found.users):
+    if not math.isfinite(found.users) or found.users < 0 or found.users != int(found.users):
         raise BadInput(f"variation {found.variation} has `{found.users}` users", where=where)
     n, analysis = int(found.users), found.analyses[0] if found.analyses else _Analysis()
     mean, sd = analysis.mean, analysis.stddev
-    if mean is None:
+    if mean is None or not math.isfinite(mean):
         raise BadInput(f"variation {found.variation} has no mean", where=where, remedy="export it once it has results")
     known = sd is not None and math.isfinite(sd) and sd > 0 and n > 1
     return Stats(n=n, mean=mean, m2=sd * sd * (n - 1) if known and sd is not None else None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from lab.pilots import IMPORTED, find_pilot
+from lab.pilots import IMPORTED, all_pilots
 from lab.population import population_of
 from lab.retrospective import growthbook, page, reading
 from lab.retrospective.effects import Shown
@@ -16,8 +17,9 @@ from lab.retrospective.mapping import read_mapping
 from lab.state import open_lab
 from shared.charter import NAME_PATTERN
 from shared.errors import BadInput, Refused
-from shared.files import write_atomically
+from shared.files import locked, write_atomically
 from shared.intake import note_retrospective
+from shared.personal import personal
 from shared.room import Room
 from shared.workspace import Workspace
 
@@ -68,9 +70,19 @@ def bring_in(
     room = open_lab(workspace)
     _require_name(name)
     found = [_placed(workspace, test) for test in _read(workspace, name, file, mapping, source)]
+    _require_names_once(found, file)
+    for test in found:
+        _require_nothing_personal(test, file)
+    (workspace.lab / "retrospective").mkdir(parents=True, exist_ok=True)
+    with locked(workspace.lab / "retrospective" / ".lock"):
+        return _keep(room, found)
+
+
+def _keep(room: Room, found: list[Finished]) -> Imported:
+    workspace, pilots = room.workspace, {pilot.name for pilot in all_pilots(room)}
     before = {kept.test.name: kept.test for kept in retrospectives(room)}
     for test in found:
-        _require_free(room, workspace, test, before.get(test.name))
+        _require_free(workspace, test, before.get(test.name), pilots)
     fresh = [test for test in found if test.name not in before]
     with room.transaction() as connection:
         for test in fresh:
@@ -137,8 +149,31 @@ def _require_name(name: str) -> None:
         )
 
 
-def _require_free(room: Room, workspace: Workspace, test: Finished, before: Finished | None) -> None:
-    if find_pilot(room, test.name) is not None or (workspace.pilots / test.name).exists():
+def _require_names_once(found: list[Finished], file: Path) -> None:
+    names = Counter(test.name for test in found)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        sources = [str(test.source) for test in found if test.name == twice]
+        raise BadInput(
+            f"two tests of the file would be called {twice}: {' and '.join(sources[:2])}",
+            where=str(file),
+            remedy="give them other names there",
+        )
+
+
+def _require_nothing_personal(test: Finished, file: Path) -> None:
+    """Raises BadInput for a text that looks like an address or a telephone number: what is kept is kept for ever."""
+    for text in (test.source, test.belief, *test.units, *test.metrics):
+        if text is not None and (found := personal(text)) is not None:
+            raise BadInput(
+                f"`{text[:60]}` looks like {found}, and the Lab keeps nothing personal",
+                where=f"{file}, test {test.name}",
+                remedy="name the arms, tests and metrics otherwise; nothing was kept",
+            )
+
+
+def _require_free(workspace: Workspace, test: Finished, before: Finished | None, pilots: set[str]) -> None:
+    if test.name in pilots or (workspace.pilots / test.name).exists():
         raise Refused(
             f"there is a pilot {test.name} already",
             where=str(workspace.pilots / test.name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,6 +29,8 @@ from shared.workspace import Workspace
 # Of the names that tests get: small letters, digits and hyphens, as those of pilots.
 NAME_MAX = 60
 DAYS_PER_WEEK = 7
+# What marks the last day beside the first one of the same column.
+LAST = " (last)"
 Row = dict[str, Any]
 
 
@@ -94,16 +97,7 @@ class _Reader:
         groups: dict[Any, list[Row]] = {}
         for row in rows:
             groups.setdefault(row.get(self.mapping.test) if self.mapping.test else None, []).append(row)
-        found = [self._test(source, own, crossed.get(source)) for source, own in groups.items()]
-        names = [test.name for test in found]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise BadInput(
-                f"two tests of the file would be called {twice}",
-                where=str(self.file),
-                remedy=f"give them other names in column `{self.mapping.test}`",
-            )
-        return found
+        return [self._test(source, own, crossed.get(source)) for source, own in groups.items()]
 
     def _test(self, source: Any, rows: list[Row], crossed: int | None) -> Finished:
         where = f"{self.file}" + ("" if source is None else f", test {source}")
@@ -121,6 +115,7 @@ class _Reader:
                 weights=weights,
                 crossed=crossed if mapping.unit is not None else None,
                 metrics=self.metrics,
+                catalogued=tuple(each for each, said in mapping.metrics.items() if said.metric is not None),
                 contrasts=contrasts,
                 started=_day(mapping.started, rows, mapping, where),
                 ended=_end(mapping, rows, where),
@@ -145,7 +140,7 @@ def stats(numbers: Numbers, metric: str, value: Callable[[str], Any], where: str
     """A metric's numbers in one arm; raises BadInput for such as no data can have."""
     said = {name: value(column) for name, column in numbers.model_dump().items() if column is not None}
     units = said["units"]
-    if units is None or units < 0 or units != int(units):
+    if units is None or not math.isfinite(units) or units < 0 or units != int(units):
         raise BadInput(f"`{units}` is no number of units", where=where, expected=f"a whole number in `{numbers.units}`")
     n = int(units)
     level = next(said[name] for name in ("count", "sum", "mean") if name in said)
@@ -207,22 +202,26 @@ def _summed(
     by = {str(column.physical): value_sql(column) for column in columns}
     test, arm = by[mapping.test] if mapping.test else "NULL", by[str(mapping.arm)]
     unit = by[mapping.unit] if mapping.unit else ROW
+    for said, column in (("unit", mapping.unit), ("arm", mapping.arm)):
+        if column is not None:
+            _require_said(connection, by[column], said, column)
     values, done = [], []
     for number, (name, measured) in enumerate(mapping.metrics.items()):
         value = by[str(measured.column)]
         share = metrics[name].kind == "proportion"
         values.append(f"{f'CAST(bool_or({value} > 0) AS INT)' if share else f'sum({value})'} AS v{number}")
         done.append(f"avg(coalesce(v{number}, 0)), var_samp(coalesce(v{number}, 0))")
-    # What is said of a test as a whole stands in each of its rows.
-    extra = [name for name in (mapping.started, mapping.ended, mapping.belief_column) if isinstance(name, str)]
-    said = "".join(f", min({by[name]}) AS said_{number}" for number, name in enumerate(extra))
+    # What is said of a test as a whole stands in each of its rows: when it began is the first day, and its end the last.
+    whole = [(mapping.started, "min", ""), (mapping.ended, "max", LAST), (mapping.belief_column, "min", "")]
+    extra = [(f"{name}{mark}", by[name], most) for name, most, mark in whole if isinstance(name, str)]
+    said = "".join(f", {most}({value}) AS said_{n}" for n, (_, value, most) in enumerate(extra))
     connection.execute(
         f"CREATE TEMP TABLE per_unit AS SELECT {test} AS test, {unit} AS unit, min({arm}) AS arm, "
         f"count(DISTINCT {arm}) AS arms, min({ROW}) AS place, {', '.join(values)}{said} FROM raw "
         f"WHERE {arm} IS NOT NULL GROUP BY ALL"
     )
     crossed = dict(connection.execute("SELECT test, count(*) FROM per_unit WHERE arms > 1 GROUP BY test").fetchall())
-    again = "".join(f", min(said_{number})" for number in range(len(extra)))
+    again = "".join(f", {most}(said_{n})" for n, (_, _, most) in enumerate(extra))
     found = connection.execute(
         f"SELECT test, arm, count(*), min(place), {', '.join(done)}{again} FROM per_unit WHERE arms = 1 "
         "GROUP BY test, arm ORDER BY min(place)"
@@ -234,9 +233,18 @@ def _summed(
             row[mapping.test] = source
         for number, metric in enumerate(mapping.metrics):
             row[f"{metric}.mean"], row[f"{metric}.variance"] = numbers[2 * number : 2 * number + 2]
-        row |= dict(zip(extra, numbers[2 * len(metrics) :], strict=True))
+        row |= dict(zip([key for key, *_ in extra], numbers[2 * len(metrics) :], strict=True))
         rows.append(row)
     return rows, {source: crossed.get(source, 0) for source, *_ in found}
+
+
+def _require_said(connection: duckdb.DuckDBPyConnection, value: str, what: str, column: str) -> None:
+    """Raises BadInput for a row that names no unit, or no arm: rows without one are not all of one."""
+    blank = connection.execute(f"SELECT {ROW} FROM raw WHERE coalesce(trim({value}), '') = '' LIMIT 1").fetchone()
+    if blank is not None:
+        raise BadInput(
+            f"a row names no {what}", where=f"column `{column}`, row {blank[0]}", remedy="complete it, or take it out"
+        )
 
 
 def _latest(rows: list[Row], mapping: Mapping) -> list[Row]:
@@ -321,8 +329,8 @@ def _arm_stats(mapping: Mapping, name: str, row: Row, place: str) -> Stats:
 
 
 def _each_once(contrasts: list[Contrast], where: str) -> tuple[Contrast, ...]:
-    seen = [(each.arm, each.metric) for each in contrasts]
-    twice = next((pair for pair in seen if seen.count(pair) > 1), None)
+    seen = Counter((each.arm, each.metric) for each in contrasts)
+    twice = next((pair for pair, count in seen.items() if count > 1), None)
     if twice is not None:
         raise BadInput(
             f"arm `{twice[0]}` has {twice[1]} twice",
@@ -348,21 +356,23 @@ def _weights(mapping: Mapping, units: dict[str, int], where: str) -> dict[str, f
     return {arm: mapping.weights[arm] / whole for arm in units}
 
 
-def _day(said: date | str | None, rows: list[Row], mapping: Mapping, where: str) -> date | None:
-    """A day of a test: as it was said, or the first that its column holds."""
+def _day(said: date | str | None, rows: list[Row], mapping: Mapping, where: str, *, last: bool = False) -> date | None:
+    """A day of a test: as it was said, or the first that its column holds, or the last."""
     if not isinstance(said, str):
         return said
-    told = sorted({str(row[said]).strip() for row in rows if row.get(said) not in {None, ""}}) if rows else []
+    key = f"{said}{LAST}" if last and rows and f"{said}{LAST}" in rows[0] else said
+    told = sorted({str(row[key]).strip() for row in rows if row.get(key) not in {None, ""}})
     if not told:
         return None
+    text = told[-1] if last else told[0]
     try:
         if mapping.dates == "iso_week":
-            digits = re.sub(r"\D", "", told[0])
+            digits = re.sub(r"\D", "", text)
             return date.fromisocalendar(int(digits[:4]), int(digits[4:]), 1)
-        return date.fromisoformat(told[0][:10])
+        return date.fromisoformat(text[:10])
     except ValueError as error:
         raise BadInput(
-            f"`{told[0]}` in column `{said}` is no day",
+            f"`{text}` in column `{said}` is no day",
             where=where,
             expected="like 2026-01-05; or `dates: iso_week` in the mapping, for weeks like 202602",
         ) from error
@@ -370,9 +380,9 @@ def _day(said: date | str | None, rows: list[Row], mapping: Mapping, where: str)
 
 def _end(mapping: Mapping, rows: list[Row], where: str) -> date | None:
     """When a test ended; one whose week alone is known ended with it."""
-    found = _day(mapping.ended, rows, mapping, where)
-    if found is None:
-        return None
+    found = _day(mapping.ended, rows, mapping, where, last=True)
+    if found is None or not isinstance(mapping.ended, str):
+        return found
     return found + timedelta(days=DAYS_PER_WEEK) if mapping.dates == "iso_week" else found
 
 

@@ -27,7 +27,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
             measured=measured,
             remedy="run the pilot on customers; synthetic units are for rehearsals",
         )
-    elif not synthetic and (marked := made_up(case.candidate.data)):
+    elif not synthetic and (marked := made_up(case.candidate.data, rehearsed=case.mode == "live")):
         yield finding(
             "failed",
             f"{marked:,} of the sealed events are made up, and the charter does not say so",

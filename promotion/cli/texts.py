@@ -38,8 +38,8 @@ def _because(findings: Sequence[Any]) -> str:
         *([f"failed: {', '.join(dict.fromkeys(failed))}"] if failed else []),
         *([f"could not be answered: {', '.join(dict.fromkeys(open_))}"] if open_ else []),
     ]
-    waived = sum(finding.outcome == "waived" for finding in deciding)
-    passed = f"all {counted(len(deciding) - waived, 'check')} that can refuse it have passed"
+    waived = len({finding.check for finding in deciding if finding.outcome == "waived"})
+    passed = f"all {counted(len({one.check for one in deciding}) - waived, 'check')} that can refuse it have passed"
     return "; ".join(told) or passed + (f", and {waived} {'is' if waived == 1 else 'are'} waived" if waived else "")
 
 

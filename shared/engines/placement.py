@@ -79,11 +79,12 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
         )
 
 
-def made_up(data: PilotData) -> int:
-    """How many exposures and outcomes carry the mark of synthetic units."""
+def made_up(data: PilotData, *, rehearsed: bool = False) -> int:
+    """How many exposures and outcomes carry the mark of synthetic units, or if that is asked of rehearsed ones."""
+    marked = MADE_UP + (f" OR {made_up_sql(REHEARSED)}" if rehearsed else "")
     with opened(data) as connection:
         return sum(
-            number(connection, f"SELECT count(*) FROM {part} WHERE {MADE_UP}") for part in ("exposures", "outcomes")
+            number(connection, f"SELECT count(*) FROM {part} WHERE {marked}") for part in ("exposures", "outcomes")
         )
 
 

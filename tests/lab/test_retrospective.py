@@ -391,3 +391,97 @@ def test_a_kept_test_is_found_by_its_name(loaded, tmp_path):
     kept(loaded, tmp_path, summed(SPENT), ARMS)
     assert find_retrospective(open_lab(loaded), "spring-2025").test.source is None
     assert find_retrospective(open_lab(loaded), "nobody") is None
+
+
+def test_the_primary_metric_is_the_first_one_of_the_mapping_and_stays_it(loaded, tmp_path):
+    frame = pd.DataFrame({"arm": ["Z", "A"], "units": [100, 100], "n": [20, 40], "m": [1.0, 1.1], "v": [2.0, 2.0]})
+    said = ARMS | {"control": "Z", "metrics": {
+        "visit": {"metric": "visit", "arm": {"units": "units", "count": "n"}},
+        "spend": {"metric": "spend", "arm": {"units": "units", "mean": "m", "variance": "v"}},
+    }}  # fmt: skip
+    [test] = kept(loaded, tmp_path, frame, said)
+    again = find_retrospective(open_lab(loaded), "spring-2025")
+    for found in (test, again):
+        assert [(e.metric, e.part) for e in found.shown.effects] == [("visit", "primary"), ("spend", "secondary")]
+        assert [*found.test.units] == ["Z", "A"]
+    [insight] = [each for each in insights(open_lab(loaded)) if each.retrospective]
+    assert (insight.metric, insight.direction) == ("visit", "rose")
+
+
+@pytest.mark.parametrize("ids", [("exp_a", "exp_a"), ("exp_AB", "exp_ab")])
+def test_two_experiments_of_one_name_are_refused_together(loaded, tmp_path, ids):
+    file = tmp_path / "all.json"
+    file.write_text(json.dumps([GROWTHBOOK["result"] | {"experimentId": each} for each in ids]))
+    with pytest.raises(BadInput, match="two tests of the file would be called page-"):
+        bring_in(loaded, "page", file)
+    assert retrospectives(open_lab(loaded)) == []
+
+
+@pytest.mark.parametrize(
+    ("arms", "users"), [(["A", ""], ["u1", "u2"]), (["A", "B"], ["u1", " "]), (["A", None], ["u1", "u2"])]
+)
+def test_a_row_without_its_unit_or_arm_is_named(loaded, tmp_path, arms, users):
+    said = ARMS | {"rows": "units", "unit": "user", "metrics": {"spend": {"metric": "spend", "column": "spent"}}}
+    frame = pd.DataFrame({"user": users, "arm": arms, "spent": [1, 2]})
+    with pytest.raises(BadInput, match="a row names no"):
+        kept(loaded, tmp_path, frame, said)
+
+
+def test_a_test_ends_with_the_last_of_its_days(loaded, tmp_path):
+    said = ARMS | {"rows": "units", "unit": "user", "started": "day", "ended": "day",
+                   "metrics": {"spend": {"metric": "spend", "column": "spent"}}}  # fmt: skip
+    days = [f"2025-01-{n:02}" for n in range(1, 15)]
+    frame = pd.DataFrame({"user": range(14), "arm": ["A", "B"] * 7, "spent": range(14), "day": days})
+    [test] = kept(loaded, tmp_path, frame, said)
+    assert (str(test.test.started), str(test.test.ended)) == ("2025-01-01", "2025-01-14")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"belief": "as ada@example.com said"}, {"control": "ada@example.com"}, {"control": "+49 170 1234567"}]
+)
+def test_nothing_personal_is_kept(loaded, tmp_path, changes):
+    frame = summed({changes.get("control", "A"): SPENT["A"], "B": SPENT["B"]})
+    with pytest.raises(BadInput, match="looks like"):
+        kept(loaded, tmp_path, frame, ARMS | changes)
+    assert retrospectives(open_lab(loaded)) == []
+
+
+@pytest.mark.parametrize("units", ["nan", "inf", "-1", "1e400"])
+def test_numbers_of_units_that_are_none_are_named(loaded, tmp_path, units):
+    frame = pd.DataFrame({"arm": ["A", "B"], "units": ["10", units], "sum": [1, 2], "squares": [1, 2]})
+    with pytest.raises(BadInput):
+        kept(loaded, tmp_path, frame, ARMS)
+
+
+@pytest.mark.parametrize("content", [[], "one"])
+def test_an_export_without_a_comparison_is_refused(loaded, tmp_path, content):
+    if content == "one":
+        result = json.loads(json.dumps(GROWTHBOOK["result"]))
+        for metric in result["results"][0]["metrics"]:
+            del metric["variations"][1]
+        content = [result]
+    file = tmp_path / "exp.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"no export of GrowthBook's|one variation only"):
+        bring_in(loaded, "page-2025", file)
+
+
+def test_a_metric_that_was_not_said_to_be_ours_counts_for_no_forecast(loaded, tmp_path):
+    own = {"kind": "proportion", "unit": "share of customers", "arm": {"units": "units", "count": "n"}}
+    frame = pd.DataFrame({"arm": ["A", "B"], "units": [100, 100], "n": [20, 40]})
+    kept(loaded, tmp_path, frame, ARMS | {"metrics": {"visit": own}})
+    promise = freeze(loaded, PILOT).promise
+    [past] = elsewhere(open_lab(loaded), promise.charter)
+    assert past.control("visit", promise.metrics["visit"]) is None
+
+
+def test_the_forecast_says_of_how_many_nobody_knows_whether_units_were_lost(loaded, tmp_path):
+    frame = pd.DataFrame({"arm": ["A", "B"], "units": [5_000, 5_000], "n": [1_000, 1_100]})
+    said = ARMS | {
+        "weights": "unknown",
+        "metrics": {"visit": {"metric": "visit", "arm": {"units": "units", "count": "n"}}},
+    }
+    kept(loaded, tmp_path, frame, said)
+    new(loaded, "autumn-mail")
+    [visit] = [each for each in check(loaded, "autumn-mail").forecast.outlooks if each.metric == "visit"]
+    assert visit.baseline.source.endswith("1 retrospective test (of 1 nobody knows whether units were lost)")

@@ -94,7 +94,16 @@ def test_only_those_who_are_needed_get_an_arm(bounded, tmp_path):
 def test_check_forecasts_with_those_who_take_part(bounded):
     found = check(bounded, PILOT)
     promise = freeze(bounded, PILOT).promise
-    assert found.forecast.sample.available == int(len(units(bounded)) * Fraction(promise.sampled_frac))
+    sample = found.forecast.sample
+    assert sample.available == int(len(units(bounded)) * Fraction(promise.sampled_frac))
+    # One in ten of them is never exposed, as the plan says.
+    assert sample.units == int(sample.available * 0.9)
+
+
+def test_a_plan_that_attrition_keeps_from_its_units_does_not_launch(loaded):
+    draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 195, attrition: 0.1"))
+    [problem] = check(loaded, PILOT).problems
+    assert problem.what == "the plan needs 195 units per arm, and the smallest can get 180"
 
 
 def test_the_gate_draws_the_sample_again(bounded, tmp_path):

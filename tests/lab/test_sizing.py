@@ -146,3 +146,18 @@ def test_an_assumption_of_what_is_not_measured_is_refused(loaded):
 def test_numbers_are_rounded_to_the_side_that_keeps_the_plan():
     assert [rounded_up(n) for n in (7, 144, 1_441, 21_384)] == [7, 144, 1_450, 21_400]
     assert [rounded_down(x) for x in (0.0029, 0.00299, 12.9, 0.5)] == [0.0029, 0.0029, 12, 0.5]
+
+
+@pytest.mark.parametrize("customers", [3, 20, 26])
+def test_a_table_that_is_too_small_for_any_test_is_told_so(loaded, monkeypatch, customers):
+    monkeypatch.setattr("lab.sizing.taking_part", lambda _frozen: customers)
+    charter, sizing = drafted(loaded, assume=KNOWN)
+    assert "too few for any test: take a larger table" in sizing.missing[-1]
+    assert charter.primary.minimum_effect == 0.01
+
+
+def test_no_share_is_asked_to_rise_beyond_one(loaded, monkeypatch):
+    monkeypatch.setattr("lab.sizing.taking_part", lambda _frozen: 60)
+    charter, sizing = drafted(loaded, assume=KNOWN | {"visit": Assumption(mean=0.97)})
+    assert charter.primary.minimum_effect < 0.03
+    assert any(why.startswith("visit needs") for why in sizing.missing)
