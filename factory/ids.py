@@ -9,24 +9,38 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from factory.masking import pseudonym_key
+from factory.state import open_factory
 from factory.warehouse import contract_of, identities
 from shared.contracts import Column
+from shared.digests import digest_file
 from shared.errors import BadInput
 from shared.pseudonym import pseudonym_sql
 from shared.reading import ROW, delimiter_of, read_raw
-from shared.sql import file_literal, identifier
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect, write_table
 from shared.typed import value_sql
 from shared.workspace import Workspace
+
+# The ledger's entry of a file of results whose customer ids became units for the Lab.
+MASKED = "masked"
 
 # So many ids, or rows, are named of those that are nobody.
 SHOWN = 3
 
 
 def pseudonymise(
-    workspace: Workspace, file: Path, out: Path, *, column: str, table: str, keep_strangers: bool = False
+    workspace: Workspace,
+    file: Path,
+    out: Path,
+    *,
+    column: str,
+    table: str,
+    keep_strangers: bool = False,
+    hash_events: bool = False,
 ) -> tuple[int, int]:
     """Copies a result file with `column` (the Factory's ids) replaced by `unit` (pseudonyms).
+
+    With `hash_events` its `event_id` is replaced by a keyed hash as well: mail tools make it of the customer's id.
 
     Returns its rows, and how many of these are of strangers: ids that the table does not have, in this spelling. Raises
     BadInput for any unless it is to `keep_strangers`, whose pseudonyms stand for nobody the Lab knows.
@@ -55,12 +69,21 @@ def pseudonymise(
         if strangers.rows and not keep_strangers:
             raise _refusal(strangers, "ids", table, file, remedy="correct them (leading zeros, spaces and capitals "
                            "count), or copy them too with --keep-strangers; nothing was written")  # fmt: skip
+        secret = pseudonym_key(workspace)
         others = f"* EXCLUDE ({ROW}, {name})"
-        masked = f"{pseudonym_sql(pseudonym_key(workspace), spelt)} AS unit"
+        if hash_events and "event_id" in present:
+            # As far from the pseudonyms of units as these are from each other: an event's hash is nobody's unit.
+            others += f" REPLACE ({pseudonym_sql(secret, literal('event:') + ' || event_id')} AS event_id)"
+        masked = f"{pseudonym_sql(secret, spelt)} AS unit"
         # With the signs of the file that was read: numbers with decimal commas are such only between semicolons.
         query = f"SELECT {masked}, {others} FROM raw ORDER BY {ROW}"
         rows = write_table(connection, query, out, delimiter_of(file))
-        return rows, strangers.rows
+    if hash_events:
+        room = open_factory(workspace)
+        with room.transaction() as written:
+            body = {"table": table, "file": digest_file(file), "rows": rows, "strangers": strangers.rows}
+            room.write(written, MASKED, table, body)
+    return rows, strangers.rows
 
 
 def resolve(workspace: Workspace, file: Path, out: Path, *, table: str) -> int:

@@ -6,12 +6,15 @@ writes what that tool needs, by the charter that the gate registered: its audien
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from factory.releases import stopped
 from factory.state import limits, open_factory, read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.charter import Arm, Promise
@@ -22,15 +25,17 @@ from shared.draw import Draw
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.keys import GATE, read_public
+from shared.printable import cell
 from shared.record import receipt_path
 from shared.registration import KIND, Registration
 from shared.signed import parse
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier, literal
-from shared.tabular import connect, require_writable, write_table
+from shared.tabular import connect
 from shared.workspace import Workspace
 
 WRITTEN = "pilot_messages"
+BATCH_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ def write_messages(
     drawn elsewhere; BadInput for an arm or a column that is not there; Contained or Undecided as a run does.
     """
     charter = pilot.promise.charter
-    require_writable(out)
+    _require_out(workspace, out)
+    _require_not_stopped(workspace)
     chosen = _arms(pilot.promise, arm)
     registration = _registered(workspace, pilot.promise)
     column = _address(contract_of(workspace, charter.population), address)
@@ -86,7 +92,8 @@ def write_messages(
             for each, (rendered, _) in zip(chosen, found, strict=True)
         )
         query = f"SELECT k.id{beside}, m.unit, m.arm, m.subject, m.body FROM ({every}) m JOIN known k USING (unit)"
-        write_table(connection, f"{query} ORDER BY m.arm, k.id", out)
+        _require_not_stopped(workspace)
+        _write(connection.execute(f"{query} ORDER BY m.arm, k.id"), out)
         counts = dict(connection.execute(f"SELECT arm, count(*) FROM ({query}) GROUP BY arm").fetchall())
     per_arm = {each.name: counts.get(each.name, 0) for each in chosen}
     outside = {each.name: left for each, (_, left) in zip(chosen, found, strict=True) if left}
@@ -95,6 +102,63 @@ def write_messages(
         room.write(written, WRITTEN, charter.pilot, {"promise": pilot.promise.digest, "messages": per_arm,
                                                      "file": digest_file(out)})  # fmt: skip
     return Written(per_arm, column, outside)
+
+
+def _require_out(workspace: Workspace, out: Path) -> None:
+    """Raises BadInput for a file that cannot be written, or that would bring addresses into another room."""
+    if out.suffix not in {".csv", ".jsonl"}:
+        raise BadInput(f"`{out}` has no type that can be written", expected="a name ending in .csv or .jsonl")
+    if not out.parent.is_dir():
+        raise BadInput("there is no such folder", where=str(out.parent), remedy="create it first")
+    place, root = out.resolve(), workspace.root.resolve()
+    if place.is_relative_to(root) and not place.is_relative_to(workspace.factory.resolve()):
+        raise BadInput(
+            "addresses are for the Factory alone, and this folder is read by others",
+            where=str(out),
+            remedy="name a file outside the workspace",
+        )
+
+
+def _require_not_stopped(workspace: Workspace) -> None:
+    with open_factory(workspace).transaction() as connection:
+        why = stopped(workspace, connection)
+    if why is not None:
+        raise Refused(
+            f"everything is stopped: {why}", where="the Factory", remedy="lift it: pilotplant factory resume --all"
+        )
+
+
+def _write(found: duckdb.DuckDBPyConnection, out: Path) -> None:
+    """Writes the rows for a machine to read: whole texts as they are, and in full or not at all."""
+    names = [name for name, *_ in found.description or ()]
+    scratch = out.with_name(f".{out.name}.partial")
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            scratch.chmod(0o600)
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            if out.suffix == ".csv":
+                writer.writerow(names)
+            while batch := found.fetchmany(BATCH_ROWS):
+                for row in batch:
+                    if out.suffix == ".csv":
+                        _require_no_formula(row)
+                        writer.writerow(row)
+                    else:
+                        file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+        scratch.replace(out)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _require_no_formula(row: Sequence[object]) -> None:
+    """Raises BadInput for a text that a spreadsheet would compute: changed it would be another message."""
+    for value in row:
+        if isinstance(value, str) and cell(value).startswith("'"):
+            raise BadInput(
+                "a text begins like a formula, which a spreadsheet would compute",
+                where=f"the message to {row[0]}",
+                remedy="write a .jsonl file, which no spreadsheet opens; or change the words",
+            )
 
 
 def _arms(promise: Promise, arm: str | None) -> list[Arm]:
@@ -140,9 +204,9 @@ def _address(contract: Contract, asked: str | None) -> str | None:
     """The column of addresses: the one that was named, else the personal one that is called like it."""
     personal = [column.name for column in contract.columns if column.classification == "personal"]
     if asked is not None:
-        if asked not in {column.name for column in contract.columns}:
+        if asked not in personal:
             raise BadInput(
-                f"table `{contract.table}` has no column `{asked}`",
+                f"table `{contract.table}` has no personal column `{asked}`",
                 where="--address",
                 expected="one of: " + (", ".join(personal) or "none is personal"),
             )

@@ -10,9 +10,11 @@ from pathlib import Path
 from lab.pilots import get_pilot
 from lab.state import open_lab
 from shared.contracts import Column
+from shared.errors import BadInput
 from shared.files import scratch_in
-from shared.reading import read_raw
+from shared.reading import ROW, read_raw
 from shared.snapshot import open_snapshot
+from shared.sql import literal
 from shared.tabular import CSV, PARQUET, connect
 from shared.workspace import Workspace
 
@@ -41,10 +43,23 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
     population = pilot.charter.population
     contract = open_snapshot(workspace, pilot.snapshot).contract(population)
     key = next(column for column in contract.columns if column.name == contract.primary_key)
+    arms = [arm.name for arm in pilot.charter.arms]
     with connect() as connection:
         known = Column(name=key.name, type="string", physical=key.physical)
         present = read_raw(connection, file, "raw", [known])
-    if "unit" in present or key.name not in present:
+        masked = "unit" not in present and key.name in present
+        # Nothing that is written freely goes with the units: it could say whose each of them is.
+        if masked and "arm" in present:
+            listed = ", ".join(literal(arm) for arm in arms)
+            row = connection.execute(f"SELECT {ROW} FROM raw WHERE trim(arm) NOT IN ({listed}) LIMIT 1").fetchone()
+            if row is not None:
+                raise BadInput(
+                    "an arm is none of the pilot's, and nothing of the file was taken",
+                    where=f"{file}, row {row[0]}",
+                    expected="one of: " + ", ".join(arms),
+                    remedy="correct it, or leave the row out",
+                )
+    if not masked:
         yield Results(file)
         return
     with scratch_in(pilot.folder) as scratch:

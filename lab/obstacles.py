@@ -13,6 +13,7 @@ from lab.freezing import CONTRACTS, Frozen
 from lab.intake import EXPOSED_AT
 from lab.layers import beside, overlap
 from lab.measuring import unmeasurable, unwatched
+from lab.pilots import imported
 from lab.precedents import everything_past
 from lab.state import read_settings
 from lab.traits import unusable
@@ -59,6 +60,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | N
     charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
     problems = [
         *_of_people(room, frozen),
+        *_of_name(room, frozen.promise.charter),
         *_of_data(frozen),
         *_of_columns(frozen),
         *_of_plays(frozen, audiences),
@@ -102,6 +104,15 @@ def _of_people(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
             f"{charter.owner} would decide on their own request",
             where=_place(charter),
             remedy="name another person as owner",
+        )
+
+
+def _of_name(room: Room, charter: Charter) -> Iterator[PilotPlantError]:
+    if charter.pilot in imported(room):
+        yield Refused(
+            f"there is a retrospective test {charter.pilot} already",
+            where=_place(charter),
+            remedy="give the pilot another name, and its folder with it",
         )
 
 

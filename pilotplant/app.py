@@ -334,18 +334,20 @@ def _preflight(workspace: Workspace, name: str) -> Any:
 
 def _launched(workspace: Workspace, name: str) -> Any:
     from factory.pilot_messages import Launched
-    from lab.pilots import get_pilot
+    from lab.pilots import get_pilot, require_undecided
     from lab.state import open_lab
 
-    pilot = get_pilot(open_lab(workspace), name)
+    room = open_lab(workspace)
+    pilot = get_pilot(room, name)
     pilot.require_open(workspace.clock.now(), "messages")
+    require_undecided(room, pilot)
     return Launched(pilot.promise, {file: pilot.frozen_file(file) for file in pilot.promise.files}, pilot.snapshot)
 
 
 def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:
     from factory.ids import pseudonymise
 
-    return pseudonymise(workspace, file, out, column=column, table=table, keep_strangers=True)
+    return pseudonymise(workspace, file, out, column=column, table=table, keep_strangers=True, hash_events=True)
 
 
 def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:

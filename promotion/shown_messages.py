@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from shared.charter import Arm
 from shared.confined import render
 from shared.errors import PilotPlantError
 from shared.play import Play
-from shared.sql import file_literal, identifier
+from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect
+
+# So many customers of an arm are asked what they would read.
+READERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Shown:
     """One arm's message.
 
     Attributes:
-        note: why it is the template that is shown, and not a message; None where it is one.
+        note: how many would read it so, or why it is the template that is shown; None where all read the same.
     """
 
     arm: str
@@ -47,17 +51,25 @@ def _shown(case: Case, arm: Arm) -> Shown:
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows, out = Path(folder) / "rows.parquet", Path(folder) / "rendered.parquet"
-            _write_row(case, play, rows)
+            _write_rows(case, arm.name, play, rows)
             render(template, play.subject, rows, out, where=play.template)
-            [row] = pq.read_table(out).to_pylist()
+            words = Counter((row["subject"], row["body"]) for row in pq.read_table(out).to_pylist())
     except (PilotPlantError, OSError, pa.ArrowException, ValueError, KeyError) as error:
         why = error.what if isinstance(error, PilotPlantError) else "it needs fields that were not sealed"
         return Shown(arm.name, play.subject, template, f"its template, since no message can be made here: {why}")
-    return Shown(arm.name, row["subject"], row["body"])
+    [((subject, body), often)] = words.most_common(1)
+    of = sum(words.values())
+    note = None if len(words) == 1 else (
+        f"as {often} of {of} customers of the arm would read it; there are {len(words)} different ones among these"
+    )  # fmt: skip
+    return Shown(arm.name, subject, body, note)
 
 
-def _write_row(case: Case, play: Play, rows: Path) -> None:
-    """One customer's fields, as they were sealed; raises KeyError where one of them was not."""
+def _write_rows(case: Case, arm: str, play: Play, rows: Path) -> None:
+    """The fields of customers of the arm, as they were sealed; raises KeyError where one of them was not.
+
+    Which customers follows from the candidate's digest: nobody can write a template for those whom the owner sees.
+    """
     fields = [name for name in play.fields if name != "unit"]
     path = case.candidate.data.pre_period
     if not fields or path is None:
@@ -70,6 +82,10 @@ def _write_row(case: Case, play: Play, rows: Path) -> None:
     if missing:
         raise KeyError(missing[0])
     columns = ", ".join(map(identifier, ["unit", *fields]))
+    exposed = f"SELECT unit FROM read_parquet({file_literal(case.candidate.data.exposures)}) WHERE arm = {literal(arm)}"
     with connect() as connection:
-        found = connection.execute(f"SELECT {columns} FROM read_parquet({file_literal(path)}) ORDER BY unit LIMIT 1")
+        found = connection.execute(
+            f"SELECT {columns} FROM read_parquet({file_literal(path)}) WHERE unit IN ({exposed}) "
+            f"ORDER BY sha256({literal(case.digest)} || unit) LIMIT {READERS}"
+        )
         pq.write_table(found.to_arrow_table(), rows)

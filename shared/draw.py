@@ -26,7 +26,7 @@ from shared.assignment import (
     within_sql,
     workspace_holdout_salt,
 )
-from shared.charter import Layer, Promise
+from shared.charter import Charter, Layer, Promise
 from shared.errors import Refused
 
 HELD_OUT = "of the workspace's holdout"
@@ -163,8 +163,13 @@ def what_draws(promise: Promise) -> dict[str, Any]:
         "cluster": charter.cluster,
         "layer": [layer.name, str(Fraction(layer.start)), str(Fraction(layer.end))] if layer else None,
         # Left out where it says nothing, so that what was registered before keeps its digest.
-        **({} if sampled is None else {SAMPLED: str(Fraction(sampled))}),
+        **({} if sampled is None else {SAMPLED: [str(Fraction(sampled)), *_plan(charter)]}),
     }
+
+
+def _plan(charter: Charter) -> tuple[int, float | None]:
+    """What bounds the sample: a plan of fewer units that comes to the same share would be another plan all the same."""
+    return charter.sample.units_per_arm, charter.sample.attrition
 
 
 def redrawn(before: Promise, after: Promise) -> list[str]:

@@ -24,7 +24,7 @@ class Stats(_Record):
         m2: the sum of squared deviations from it; None where the export does not tell the spread.
     """
 
-    n: int = Field(ge=0)
+    n: int = Field(ge=0, le=2**53)
     mean: float = Field(allow_inf_nan=False)
     m2: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 

@@ -150,9 +150,19 @@ def stats(numbers: Numbers, metric: str, value: Callable[[str], Any], where: str
         if not 0 <= level <= n:
             raise BadInput(f"{level:g} of {n:,} units did it", where=where, expected="no more than there are")
         share = level / n if n else 0.0
-        return Stats(n=n, mean=share, m2=n * share * (1 - share))
+        return _checked(n, share, n * share * (1 - share), metric, where)
     mean = level if "mean" in said else (level / n if n else 0.0)
-    return Stats(n=n, mean=mean, m2=_spread(said, n, mean, metric, where))
+    return _checked(n, mean, _spread(said, n, mean, metric, where), metric, where)
+
+
+def _checked(n: int, mean: float, m2: float | None, metric: str, where: str) -> Stats:
+    try:
+        return Stats(n=n, mean=mean, m2=m2)
+    except ValidationError as error:
+        raise BadInput(
+            f"the numbers of {metric} are too large to be computed with", where=where,
+            remedy="look whether the mapping names the right columns",
+        ) from error  # fmt: skip
 
 
 def _spread(said: dict[str, Any], n: int, mean: float, metric: str, where: str) -> float | None:
@@ -211,7 +221,7 @@ def _summed(
         share = metrics[name].kind == "proportion"
         values.append(f"{f'CAST(bool_or({value} > 0) AS INT)' if share else f'sum({value})'} AS v{number}")
         done.append(f"avg(coalesce(v{number}, 0)), var_samp(coalesce(v{number}, 0))")
-    # What is said of a test as a whole stands in each of its rows: when it began is the first day, and its end the last.
+    # What is said of a test as a whole stands in each of its rows: it began on the first day, and ended on the last.
     whole = [(mapping.started, "min", ""), (mapping.ended, "max", LAST), (mapping.belief_column, "min", "")]
     extra = [(f"{name}{mark}", by[name], most) for name, most, mark in whole if isinstance(name, str)]
     said = "".join(f", {most}({value}) AS said_{n}" for n, (_, value, most) in enumerate(extra))
@@ -346,7 +356,7 @@ def _weights(mapping: Mapping, units: dict[str, int], where: str) -> dict[str, f
     if mapping.weights == "equal":
         return {arm: 1 / len(units) for arm in units}
     strangers = [arm for arm in units if arm not in mapping.weights]
-    if strangers or min(mapping.weights.values()) <= 0:
+    if strangers or not all(0 < weight < math.inf for weight in mapping.weights.values()):
         raise BadInput(
             f"`weights` does not say how large arm `{strangers[0]}` was meant to be" if strangers
             else "`weights` are above zero",

@@ -132,11 +132,15 @@ def _told(case: Any, judgement: Any, *, passed: bool) -> list[Line]:
 
 def _explained(case: Any, judgement: Any, about: Sequence[Any]) -> list[Line]:
     """One check in full; the verdict is still that of all."""
+    from promotion.failed_warnings import told
+
     shown = [finding for finding in judgement.findings if finding.check == about[0].name]
     return [
         _which(case),
         *(line for each in about for line in check_text(each)),
         *findings_text(shown, explained=True),
+        *waived_text(judgement.findings),
+        *told(judgement.findings),
         *verdict_text(judgement),
     ]
 

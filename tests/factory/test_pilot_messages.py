@@ -91,7 +91,7 @@ def test_it_is_on_record_without_a_word_of_anybody(launched, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [(("--arm", "control"), "it is the control"), (("--arm", "nobody"), "says nothing"),
-     (("--address", "fax"), "no column `fax`")],
+     (("--address", "fax"), "no personal column `fax`"), (("--address", "recency"), "no personal column `recency`")],
 )  # fmt: skip
 def test_what_is_not_there_is_named_and_nothing_is_written(launched, tmp_path, capsys, words, told):
     code, found, rows = written(launched, tmp_path / "m.csv", capsys, *words)
@@ -136,3 +136,35 @@ def test_arms_that_another_system_draws_are_said_by_that_system(loaded, tmp_path
     launch(loaded, PILOT, register)
     code, found, rows = written(loaded, tmp_path / "m.csv", capsys)
     assert (code, rows, "assignment: source" in found["error"]["what"]) == (3, [], True)
+
+
+def test_lines_of_a_message_stay_lines(launched, tmp_path, capsys):
+    _, _, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert {row["body"] for row in rows} == {f"Dear customer from a {zone} place." for zone in
+                                             {row["body"].split()[4] for row in rows}}  # fmt: skip
+    code, _, _ = written(launched, tmp_path / "m.jsonl", capsys)
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert (code, [line["id"] for line in lines]) == (0, [row["id"] for row in rows])
+
+
+def test_nothing_is_written_while_everything_is_stopped(launched, tmp_path, capsys):
+    assert _exit_code(["--workspace", str(launched.root), "factory", "stop-all", "--reason", "wrong prices"]) == 0
+    code, found, rows = written(launched, tmp_path / "m.csv", capsys)
+    assert (code, rows, "everything is stopped: wrong prices" in found["error"]["what"]) == (3, [], True)
+    assert _exit_code(["--workspace", str(launched.root), "factory", "resume", "--all"]) == 0
+    assert written(launched, tmp_path / "m.csv", capsys)[0] == 0
+
+
+@pytest.mark.parametrize("place", ["var/lab/m.csv", "pilots/m.csv", "configs/m.csv"])
+def test_no_address_is_written_into_another_room(launched, capsys, place):
+    code, found, rows = written(launched, launched.root / place, capsys)
+    assert (code, rows, "for the Factory alone" in found["error"]["what"]) == (2, [], True)
+
+
+def test_a_text_that_a_sheet_would_compute_goes_into_no_sheet(loaded, tmp_path, capsys):
+    draft(loaded, PILOT, ("subject: For our {{ zip_code }} customers", "subject: =HYPERLINK(1)"), (CARD, ""))
+    launch(loaded, PILOT, register)
+    code, found, rows = written(loaded, tmp_path / "m.csv", capsys)
+    assert (code, rows, "begins like a formula" in found["error"]["what"]) == (2, [], True)
+    assert not list(tmp_path.glob(".m.csv*"))
+    assert written(loaded, tmp_path / "m.jsonl", capsys)[0] == 0

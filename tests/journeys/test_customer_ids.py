@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from factory.ids import resolve
+from factory.ids import MASKED, resolve
+from factory.state import open_factory
 from lab.assigning import assign
 from lab.launch import launch
 from pilotplant.app import _exit_code
@@ -91,3 +92,20 @@ def test_a_file_without_either_is_told_what_is_missing(launched, customers, tmp_
     rows = [{name: value for name, value in each.items() if name != "customer_id"} for each in reported(customers)]
     code, found = recorded(launched, written(tmp_path / "results.csv", rows), capsys)
     assert (code, "unit" in found["error"]["what"]) == (2, True)
+
+
+def test_no_id_comes_back_by_another_column(launched, customers, tmp_path, capsys):
+    """As an adversary tried: events called after their customers, and arms that no charter has."""
+    rows = [each | {"event_id": each["customer_id"]} for each in reported(customers)]
+    recorded(launched, written(tmp_path / "events.csv", rows), capsys)
+    rows = [each | {"arm": each["customer_id"]} for each in reported(customers)]
+    code, found = recorded(launched, written(tmp_path / "arms-as-ids.csv", rows), capsys)
+    assert (code, "an arm is none of the pilot's" in found["error"]["what"]) == (2, True)
+    held = b"".join(path.read_bytes() for path in launched.lab.rglob("*") if path.is_file())
+    assert not any(customer.encode() in held for customer, _ in customers)
+
+
+def test_what_the_factory_masked_is_on_its_record(launched, customers, tmp_path, capsys):
+    recorded(launched, written(tmp_path / "results.csv", reported(customers)), capsys)
+    [entry] = [each for each in open_factory(launched).entries("customers") if each.kind == MASKED]
+    assert (entry.body["rows"], entry.body["strangers"]) == (len(customers), 0)

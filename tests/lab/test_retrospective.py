@@ -6,6 +6,7 @@ Expected effects come from SciPy's and pandas' own computations on the same file
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -17,15 +18,17 @@ from lab.drafts import check, new
 from lab.forecast import forecast
 from lab.freezing import freeze
 from lab.insights import insights
+from lab.launch import launch
 from lab.likeness import similar
 from lab.pilots import get_pilot
 from lab.precedents import elsewhere
 from lab.retrospective.keeping import bring_in, find_retrospective, retrospectives
 from lab.state import open_lab
 from pilotplant.app import _exit_code
+from promotion.register import register
 from shared.errors import BadInput, Refused
 from shared.evidence.model import RATIO_P_MIN
-from tests.lab_makers import PILOT
+from tests.lab_makers import PILOT, draft
 
 REAL = os.environ.get("PILOTPLANT_REAL_DATA")
 real = pytest.mark.skipif(REAL is None, reason="PILOTPLANT_REAL_DATA does not say where the real data lie")
@@ -485,3 +488,27 @@ def test_the_forecast_says_of_how_many_nobody_knows_whether_units_were_lost(load
     new(loaded, "autumn-mail")
     [visit] = [each for each in check(loaded, "autumn-mail").forecast.outlooks if each.metric == "visit"]
     assert visit.baseline.source.endswith("1 retrospective test (of 1 nobody knows whether units were lost)")
+
+
+def test_no_pilot_hides_behind_a_finished_test(loaded, tmp_path):
+    kept(loaded, tmp_path, summed(SPENT), ARMS, name="autumn-mail")
+    draft(loaded, PILOT)
+    folder = loaded.pilots / "autumn-mail"
+    shutil.copytree(loaded.pilots / PILOT, folder)
+    charter = folder / "charter.yaml"
+    charter.write_text(charter.read_text().replace(f"pilot: {PILOT}", "pilot: autumn-mail"))
+    with pytest.raises(Refused, match="there is a retrospective test autumn-mail already"):
+        launch(loaded, "autumn-mail", register)
+
+
+@pytest.mark.parametrize("weights", [{"A": math.nan, "B": 1.0}, {"A": math.inf, "B": 1.0}, {"A": 0.0, "B": 1.0}])
+def test_weights_that_are_none_are_named(loaded, tmp_path, weights):
+    with pytest.raises(BadInput, match="`weights` are above zero"):
+        kept(loaded, tmp_path, summed(SPENT), ARMS | {"weights": weights})
+
+
+@pytest.mark.parametrize("changes", [{"units": [1e300, 10]}, {"squares": [1e308, 1e308], "sum": [1e200, 1e200]}])
+def test_numbers_beyond_computing_are_named(loaded, tmp_path, changes):
+    frame = pd.DataFrame(FINE | {"arm": ["A", "B"], "squares": [2, 2]} | changes)
+    with pytest.raises(BadInput):
+        kept(loaded, tmp_path, frame, ARMS)

@@ -20,6 +20,7 @@ from lab.state import open_lab
 from lab.submission import submit
 from promotion.judging import judge_named
 from promotion.register import register
+from shared.draw import SAMPLED, redrawn
 from shared.errors import Refused
 from tests.lab_makers import AFTER, INSIDE, PILOT, draft, row, units, write_csv
 from tests.makers import make_charter
@@ -161,3 +162,12 @@ def test_a_launch_again_is_the_same_though_the_population_has_grown(bounded):
 def test_a_source_that_draws_its_own_arms_is_not_bounded_here():
     with pytest.raises(ValidationError, match="with `assignment: source` the system that exposes does that"):
         make_charter(assignment="source", sample={"units_per_arm": 40, "attrition": 0.1})
+
+
+def test_a_smaller_plan_that_comes_to_the_same_sample_is_another_plan(bounded):
+    """As an adversary tried: fewer units of whom more are said to be lost."""
+    first = launch(bounded, PILOT, register).pilot.promise
+    smaller = first.charter.sample.model_copy(update={"units_per_arm": 10, "attrition": 0.7})
+    other = first.model_copy(update={"charter": first.charter.model_copy(update={"sample": smaller})})
+    assert other.sampled_frac == first.sampled_frac
+    assert redrawn(first, other) == [SAMPLED]
