@@ -11,12 +11,14 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from itertools import combinations
 from pathlib import Path
 
 import duckdb
 import yaml
 
+from factory.warehouse import open_warehouse, tables
 from shared.console import counted
 from shared.contracts import COLUMN, Classification, Column, ColumnType, load_new_contract
 from shared.errors import BadInput
@@ -37,7 +39,9 @@ FREE_TEXT_DISTINCT, FREE_TEXT_CHARACTERS = 0.5, 25
 # A share of values that look like addresses or telephone numbers, from which on the column holds them.
 PERSONAL_MIN = 0.01
 KEY_COLUMNS_MAX = 8
-_TRANSLITERATED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o", "&": " and "})
+_TRANSLITERATED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "&": " and "}
+)
 _DATES = ("dd.MM.yyyy", "d.M.yyyy", "dd.MM.yy", "dd/MM/yyyy", "MM/dd/yyyy", "yyyy/MM/dd", "dd-MM-yyyy")
 _TIMES = ("HH:mm", "HH:mm:ss")
 _WORDS = r"(?:^|_)(?:{})(?:$|_)"
@@ -47,7 +51,13 @@ _IS_PERSONAL = re.compile(
     _WORDS.format(
         r"e?_?mails?|e_mail_\w+|phone\w*|tel|telefon\w*|mobil\w*|handy\w*|fax|name|\w*vorname|\w*nachname|first_?name|"
         r"last_?name|sur_?name|full_?name|street|strasse|str|hausnummer|address|adresse|anschrift|birth\w*|geburt\w*|"
-        r"dob|iban|bic|ip|ip_address|login|username|user_name"
+        r"dob|iban|bic|ip|ip_address|login|username|user_name|"
+        r"prenom\w*|nom|nom_de_famille|courriel|portable|rue|naissance|"  # French
+        r"nombre|apellidos?|correo\w*|movil|calle|direccion|nacimiento|"  # Spanish
+        r"nome|cognome|sobrenome|cellulare|indirizzo|endereco|nascita|nascimento|"  # Italian, Portuguese
+        r"voornaam|achternaam|naam|straat\w*|adres|geboorte\w*|"  # Dutch
+        r"imie|imiona|nazwisko|ulica|urodzenia|"  # Polish
+        r"f(?:oe|o)rnamn|efternamn|fornavn|efternavn|gata|gade"  # Swedish, Danish
     )
     + r"|(?:email|vorname|nachname|telefon|strasse|geburtsdatum)$"
 )
@@ -99,11 +109,12 @@ class _Found:
 def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bool = False) -> Drafted:
     """Writes configs/contracts/TABLE.odcs.yaml, drafted from a file of the table.
 
-    Raises BadInput for a name that no table can have, for a file that is no table, and where there is a contract
-    already and `replace_` does not say that it goes.
+    The example's contract gives way as long as nothing was loaded by it. Raises BadInput for a name that no table can
+    have, for a file that is no table, and where there is another contract already and `replace_` does not say that it
+    goes.
     """
     path = workspace.configs / "contracts" / f"{table}.odcs.yaml"
-    _require_place(table, path, replace_=replace_)
+    _require_place(table, path, replace_=replace_ or _is_unused_example(workspace, table, path))
     with tempfile.TemporaryDirectory(prefix="pilotplant-draft-") as folder, connect_within(Path(folder)) as connection:
         headers = read_raw(connection, file, "raw", folder=Path(folder))
         rows = _count(connection, "SELECT count(*) FROM raw")
@@ -133,6 +144,15 @@ def _require_place(table: str, path: Path, *, replace_: bool) -> None:
             where=str(path),
             remedy="correct it there; or add --replace to have a draft in its place",
         )
+
+
+def _is_unused_example(workspace: Workspace, table: str, path: Path) -> bool:
+    """Whether a contract is the one that every new workspace has, as it came, and no row was loaded by it."""
+    example = resources.files("configs") / "contracts" / path.name
+    if not (path.is_file() and example.is_file() and path.read_bytes() == example.read_bytes()):
+        return False
+    with open_warehouse(workspace, read_only=True) as warehouse:
+        return table not in tables(warehouse)
 
 
 def _names(headers: Sequence[str]) -> list[str]:

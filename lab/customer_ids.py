@@ -48,6 +48,13 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
         known = Column(name=key.name, type="string", physical=key.physical)
         present = read_raw(connection, file, "raw", [known])
         masked = "unit" not in present and key.name in present
+        if "unit" not in present and not masked:
+            raise BadInput(
+                "the file has neither a column of units nor one of customers' ids",
+                where=str(file),
+                expected=f"a column `unit`, as in the file that `lab assign` writes, or `{key.name}`",
+                remedy=f"call the column that holds the customers' ids `{key.name}`, and record the file again",
+            )
         # Nothing that is written freely goes with the units: it could say whose each of them is.
         if masked and "arm" in present:
             listed = ", ".join(literal(arm) for arm in arms)

@@ -30,6 +30,8 @@ DIGITS = 2
 UNITS_DIGITS = 3
 # How much of what it guards a margin lets be lost, if the units can rule that out.
 USUAL_FRAC = 0.1
+# The gate measures a margin by the share that was observed: at the policy's very limit it would be refused by chance.
+OF_POLICY_FRAC = 0.9
 # Below so many units in an arm no plan is proposed.
 UNITS_FEWEST = 10
 # How often a number is moved a step further until it can be kept: ninety steps of two digits multiply it by ten.
@@ -184,7 +186,7 @@ class _Plan:
         if not mean:
             return abs(rail.margin)
         # A loss of all that there is could never show, whatever the policy takes.
-        widest = rounded_down(mean * min(bounds.margin_frac_max, 1 - USUAL_FRAC))
+        widest = rounded_down(mean * min(OF_POLICY_FRAC * bounds.margin_frac_max, 1 - USUAL_FRAC))
 
         def enough(margin: float) -> bool:
             needed = self._units_for_margin(rail, margin)

@@ -46,6 +46,7 @@ _EXPORT_UTF8 = "export it again as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8
 # Numbers of which the sign between the digits says what it is, and such of which it does not.
 _DECIMAL = r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*"
 _GROUPED = r"\s*[+-]?\d{1,3}(,\d{3})+\s*"
+_FRACTION = r"\s*[+-]?(0*\.\d+|\d+\.(\d{1,2}|\d{4,})|\d{4,}\.\d+)\s*"
 _POINTED = r"\s*[+-]?\d{1,3}(\.\d{3})+\s*"
 # Types of Parquet that are no value of one cell.
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "VARIANT")
@@ -271,7 +272,9 @@ def _point_decimals(connection: duckdb.DuckDBPyConnection, path: Path, rows: _Ro
     # Where any number of the file has a decimal comma, a point stands between thousands.
     commas = any(form.decimals for form in forms.values())
     for column, form in forms.items():
-        unclear = form.pointed if commas else form.grouped if not form.decimals else None
+        # `4.000` may be four thousand as well, unless another number of its column can only have decimals.
+        points = form.pointed if commas or not form.fractions else None
+        unclear = points if commas else form.grouped or points
         if unclear is not None:
             raise BadInput(
                 f"the numbers of column `{column}` could be thousands or decimals",
@@ -296,10 +299,12 @@ class _Forms:
 
     Attributes:
         decimals: how many have a comma that can only be a decimal one.
+        fractions: how many have a point that can only be a decimal one, like 0.125 and 1.5.
         grouped, pointed: the first row whose commas, or points, may stand between thousands; None without any.
     """
 
     decimals: int
+    fractions: int
     grouped: int | None
     pointed: int | None
 
@@ -308,10 +313,10 @@ def _forms(connection: duckdb.DuckDBPyConnection, name: str, column: Column) -> 
     text = identifier(column.name)
     decimal, grouped, pointed = (_looks(text, form) for form in (_DECIMAL, _GROUPED, _POINTED))
     row = connection.execute(
-        f"SELECT count_if({decimal} AND NOT {grouped}), min({ROW}) FILTER ({grouped}), min({ROW}) FILTER ({pointed}) "
-        f"FROM {name}"
+        f"SELECT count_if({decimal} AND NOT {grouped}), count_if({_looks(text, _FRACTION)}), "
+        f"min({ROW}) FILTER ({grouped}), min({ROW}) FILTER ({pointed}) FROM {name}"
     ).fetchone()
-    return _Forms(*(row or (0, None, None)))
+    return _Forms(*(row or (0, 0, None, None)))
 
 
 def _looks(text: str, form: str) -> str:

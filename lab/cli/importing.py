@@ -40,9 +40,21 @@ def import_(
         *(_many(done) if several else finished_text(done.tests[0])),
         *([f"{counted(len(done.repeated), 'test')} had been brought in before; nothing was done to them."]
           if done.repeated else []),
-        "They are retrospective: forecasts and insights use them, and the gate never admits one.",
+        _used_for([kept.shown for kept in done.tests]),
     )  # fmt: skip
     return done
+
+
+def _used_for(shown: list[Any]) -> str:
+    """What becomes of finished tests, of which some may have arms of other sizes than planned."""
+    sound = sum(each.sound for each in shown)
+    if sound == len(shown):
+        used = "forecasts and insights use " + ("its effects" if sound == 1 else "their effects")
+    elif sound:
+        used = f"forecasts and insights use the effects of the {sound} that can be trusted"
+    else:
+        used = "no forecast and no insight uses " + ("its effects" if len(shown) == 1 else "their effects")
+    return f"Retrospective: {used}; the gate never admits a test that ran elsewhere."
 
 
 def _many(done: Any) -> list[Line]:

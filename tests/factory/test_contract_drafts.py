@@ -168,9 +168,34 @@ def test_a_parquet_file_is_drafted_too(workspace, tmp_path):
     assert load(workspace, "facts", file).quarantined == 0
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["Prénom", "Nom", "Imię", "Nazwisko", "Apellidos", "Correo electrónico", "Cognome", "Achternaam", "Förnamn"],
+)
+def test_a_persons_name_is_personal_in_other_languages_too(workspace, tmp_path, header):
+    file = write(tmp_path / "list.csv", ("customer_id", header), lambda n: (n, f"X{n % 97}"), encoding="utf-8")
+    [_, column] = draft_contract(workspace, "list", file).columns
+    assert column.classification == "personal"
+
+
+def test_the_examples_contract_gives_way_until_rows_were_loaded_by_it(workspace, tmp_path):
+    file = shop(tmp_path / "kunden.csv")
+    example = (workspace.configs / "contracts" / "customers.odcs.yaml").read_bytes()
+    assert draft_contract(workspace, "customers", file).key == ("kunden_nr",)
+    (workspace.configs / "contracts" / "customers.odcs.yaml").write_bytes(example)
+    example_rows = tmp_path / "example.csv"
+    example_rows.write_text("customer_id,recency,history,channel,newbie\nC1,1,20.5,Web,1\n")
+    assert load(workspace, "customers", example_rows).accepted == 1
+    with pytest.raises(BadInput, match="has a contract already"):
+        draft_contract(workspace, "customers", file)
+    assert (workspace.configs / "contracts" / "customers.odcs.yaml").read_bytes() == example
+
+
 def test_a_contract_that_is_there_stays_unless_it_may_go(workspace, tmp_path):
     file = shop(tmp_path / "kunden.csv")
-    before = (workspace.configs / "contracts" / "customers.odcs.yaml").read_text()
+    path = workspace.configs / "contracts" / "customers.odcs.yaml"
+    path.write_text(path.read_text() + "# as the team wants it\n")
+    before = path.read_text()
     with pytest.raises(BadInput, match="has a contract already") as refused:
         draft_contract(workspace, "customers", file)
     assert "--replace" in refused.value.remedy

@@ -91,7 +91,8 @@ def test_units_are_taken_as_they_are(launched, customers, tmp_path, capsys):
 def test_a_file_without_either_is_told_what_is_missing(launched, customers, tmp_path, capsys):
     rows = [{name: value for name, value in each.items() if name != "customer_id"} for each in reported(customers)]
     code, found = recorded(launched, written(tmp_path / "results.csv", rows), capsys)
-    assert (code, "unit" in found["error"]["what"]) == (2, True)
+    assert (code, "neither a column of units" in found["error"]["what"]) == (2, True)
+    assert "`customer_id`" in found["error"]["remedy"]
 
 
 def test_no_id_comes_back_by_another_column(launched, customers, tmp_path, capsys):

@@ -119,6 +119,29 @@ def test_uneven_arms_are_flagged_and_forecasts_do_not_use_them(loaded, tmp_path)
     assert insight.effect is None
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([(10_000, 10_010)], "forecasts and insights use its effects"),
+        ([(10_000, 9_500)], "no forecast and no insight uses its effects"),
+        ([(10_000, 10_010), (10_000, 9_500)], "forecasts and insights use the effects of the 1 that can be trusted"),
+    ],
+)
+def test_the_command_says_whose_effects_are_used(loaded, tmp_path, capsys, sizes, told):
+    said = ARMS | {"metrics": {"visit": {"metric": "visit", "arm": {"units": "units", "count": "n"}}}, "test": "test"}
+    pd.DataFrame(
+        [
+            (f"t{n}", arm, units, units // 5)
+            for n, pair in enumerate(sizes)
+            for arm, units in zip("AB", pair, strict=True)
+        ],
+        columns=["test", "arm", "units", "n"],
+    ).to_csv(tmp_path / "export.csv", index=False)
+    words = ("lab", "import", "mails", str(tmp_path / "export.csv"), "--mapping", str(mapped(tmp_path, said)))
+    assert _exit_code(["--workspace", str(loaded.root), *words]) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_where_nobody_says_how_large_the_arms_were_meant_to_be_the_ratio_cannot_be_asked(loaded, tmp_path):
     [test] = kept(loaded, tmp_path, summed(SPENT), ARMS | {"weights": "unknown"})
     ratio = next(found for found in test.shown.health if found.check == "sample_ratio")

@@ -3,6 +3,8 @@
 Expected numbers come from statsmodels' power of two-sample tests, which has no part in the computation.
 """
 
+import re
+
 import pytest
 from statsmodels.stats.power import NormalIndPower, TTestIndPower
 from statsmodels.stats.proportion import proportion_effectsize
@@ -85,6 +87,17 @@ def test_a_margin_is_no_wider_than_the_policy_takes(loaded):
     assert found.problems == []
     assert found.verdict.scale in {"unlikely", "almost surely not"}
     assert found.verdict.because[0].startswith("conversion needs")
+
+
+def test_a_margin_stays_clear_of_the_policys_limit(loaded):
+    """The gate measures it by what was observed, which is below what was assumed in every other pilot."""
+    path = loaded.configs / "gate.yaml"
+    text, changed = re.subn(r"margin_frac_max: 1\b", "margin_frac_max: 0.5", path.read_text())
+    assert changed
+    path.write_text(text)
+    assert read_bounds(loaded, "standard").margin_frac_max == 0.5
+    charter, _ = drafted(loaded, assume={"visit": Assumption(mean=0.3), "conversion": Assumption(mean=0.02)})
+    assert [rail.margin for rail in charter.guardrails] == [pytest.approx(-0.9 * 0.5 * 0.02, rel=0.01)]
 
 
 def test_a_margin_and_units_that_were_said_stay(loaded):

@@ -228,6 +228,20 @@ def test_thousands_that_could_be_decimals_are_not_guessed_at(file, content):
     assert "row" in error.where
 
 
+@pytest.mark.parametrize("content", ["x;n\n4.000;1\n12.500;2\n", "x;n\n7;1\n1.234.567;2\n", "x;n\n1;1\n2;1.000\n"])
+def test_points_before_three_digits_are_not_guessed_at(file, content):
+    assert "could be thousands or decimals" in refused(file, content, NUMBERS).what
+
+
+@pytest.mark.parametrize("other", ["0.125", "1.5", "2.7182", "1234.500", "-.250", "00.250"])
+def test_points_are_decimal_ones_where_one_of_them_can_be_nothing_else(file, other):
+    assert read(file, f"x;n\n4.250;1\n{other};2\n", NUMBERS)[1] == [(1, "4.250", "1"), (2, other, "2")]
+
+
+def test_a_text_may_have_points_before_three_digits(file):
+    assert read(file, "x;t\n1;4.000\n", NUMBERS)[1] == [(1, "1", "4.000")]
+
+
 def test_with_commas_between_columns_a_quoted_comma_is_no_decimal(file):
     assert read(file, 'x,n\n"1,5",1\n', NUMBERS)[1] == [(1, "1,5", "1")]
 
