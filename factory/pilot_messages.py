@@ -6,7 +6,6 @@ writes what that tool needs, by the charter that the gate registered: its audien
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from shared.registration import KIND, Registration
 from shared.signed import parse
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier, literal
-from shared.tabular import connect
+from shared.tabular import connect, csv_text
 from shared.workspace import Workspace
 
 WRITTEN = "pilot_messages"
@@ -135,15 +134,15 @@ def _write(found: duckdb.DuckDBPyConnection, out: Path) -> None:
     try:
         with scratch.open("w", encoding="utf-8", newline="") as file:
             scratch.chmod(0o600)
-            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
             if out.suffix == ".csv":
-                writer.writerow(names)
+                file.write(csv_text(names, ()))
             while batch := found.fetchmany(BATCH_ROWS):
-                for row in batch:
-                    if out.suffix == ".csv":
+                if out.suffix == ".csv":
+                    for row in batch:
                         _require_no_formula(row)
-                        writer.writerow(row)
-                    else:
+                    file.write(csv_text(batch[0], batch[1:]))
+                else:
+                    for row in batch:
                         file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
         scratch.replace(out)
     finally:

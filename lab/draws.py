@@ -72,8 +72,7 @@ def require_drawable(column: Column) -> Column:
     """The column; raises BadInput for an effect that leaves what the metric or its contract can be."""
     if column.known is None:
         return column
-    share = column.known.baseline.kind == "share" or _is_flag(column.column)
-    low, high = (0.0, 1.0) if share else (column.column.minimum, column.column.maximum)
+    low, high = range_of(column)
     for effect in (0.0, *column.effects.values()):
         mean = column.known.baseline.mean + effect
         if (low is not None and mean < low) or (high is not None and mean > high):
@@ -83,6 +82,13 @@ def require_drawable(column: Column) -> Column:
                 expected=f"a mean from {'-∞' if low is None else low} to {'∞' if high is None else high}",
             )
     return column
+
+
+def range_of(column: Column) -> tuple[float | None, float | None]:
+    """Between which numbers an arm's mean can be; None on a side that has no bound."""
+    if (column.known is not None and column.known.baseline.kind == "share") or _is_flag(column.column):
+        return 0.0, 1.0
+    return column.column.minimum, column.column.maximum
 
 
 def _arm(column: Column, known: Known, effect: float, propensity: Array, rng: np.random.Generator) -> Array:

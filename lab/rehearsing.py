@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from lab.analysis import Analysis, analyse
+from lab.draws import Column, range_of
 from lab.intake import parts, record
 from lab.pilots import Pilot, get_pilot, require_undecided
 from lab.state import open_lab
 from lab.submission import Submitted, submit
-from lab.synthetic import Planted, Synthesised, make_up
-from shared.charter import Charter
+from lab.synthetic import Planted, Synthesised, columns_of, make_up
 from shared.engines.placement import REHEARSED, SYNTHETIC
 from shared.errors import Refused
 from shared.files import scratch_in
@@ -21,6 +22,8 @@ from shared.workspace import Workspace
 
 # Without a word on it, the first treatment has so many times the smallest effect that is worth scaling.
 TIMES_THE_MINIMUM = 2
+# A guardrail's gain takes no mean further than half the way to what it can be at most.
+OF_RANGE_MAX = 0.5
 SECOND = timedelta(seconds=1)
 
 
@@ -61,18 +64,36 @@ def rehearse(workspace: Workspace, name: str, *, effects: Sequence[Planted] | No
     return Rehearsed(made, analyse(workspace, name), submit(workspace, name))
 
 
-def usual(charter: Charter, sign: int) -> list[Planted]:
-    """Twice the smallest effect worth scaling, on the primary metric of the first treatment; nothing anywhere else."""
-    primary = charter.primary
-    effect = sign * TIMES_THE_MINIMUM * primary.minimum_effect
-    return [Planted(charter.treatments[0].name, primary.metric, effect)]
+def usual(room: Room, pilot: Pilot) -> list[Planted]:
+    """A success that shows: the first treatment has twice the smallest effect worth scaling, and harms no guardrail.
+
+    A guardrail gains what it was allowed to lose: with nothing planted there, chance has a pilot of a power of 90 %
+    refused in every tenth rehearsal.
+    """
+    charter, metrics = pilot.charter, pilot.promise.metrics
+    arm, primary = charter.treatments[0].name, charter.primary
+    found = [Planted(arm, primary.metric, metrics[primary.metric].sign * TIMES_THE_MINIMUM * primary.minimum_effect)]
+    columns = {column.metric: column for column in columns_of(room, pilot, deciding_only=True)}
+    for rail in charter.guardrails:
+        column = columns.get(rail.metric)
+        if column is not None and column.known is not None:
+            found.append(Planted(arm, rail.metric, _gain(column, column.known.baseline.mean, -rail.margin)))
+    return found
+
+
+def _gain(column: Column, mean: float, wanted: float) -> float:
+    """The gain that is wanted, or as much of it as leaves the mean well within what it can be."""
+    bound = range_of(column)[wanted > 0]
+    if bound is None:
+        return wanted
+    return math.copysign(min(abs(wanted), OF_RANGE_MAX * abs(bound - mean)), wanted)
 
 
 def _record(room: Room, pilot: Pilot, effects: Sequence[Planted] | None, seed: int) -> Synthesised:
     """Makes results up over the whole time box, and records them on its last day."""
     workspace, charter = room.workspace, pilot.charter
     pilot.require_open(room.now(), "data")
-    planted = effects if effects is not None else usual(charter, pilot.promise.metrics[charter.primary.metric].sign)
+    planted = usual(room, pilot) if effects is None else effects
     mark = SYNTHETIC if charter.synthetic else REHEARSED
     with scratch_in(workspace.lab) as scratch:
         file = scratch / "results.parquet"

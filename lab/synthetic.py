@@ -135,7 +135,7 @@ def make_up(
     _require_possible(pilot.charter, effects)
     snapshot = open_snapshot(workspace, pilot.snapshot)
     _require_so_many(units, snapshot.manifest.tables[pilot.charter.population].rows)
-    columns = _columns(room, pilot, effects, deciding_only=deciding_only)
+    columns = columns_of(room, pilot, effects, deciding_only=deciding_only)
     opens, last = _window(pilot)
     rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
     chosen, arms = _drawn_units(workspace, pilot, rng, units)
@@ -183,7 +183,7 @@ def _require_so_many(wanted: int | None, there: int) -> None:
         raise BadInput(f"{wanted:,} units cannot be drawn", where="--units", expected=f"a number from 1 to {there:,}")
 
 
-def _columns(room: Room, pilot: Pilot, effects: Sequence[Planted], *, deciding_only: bool) -> list[Column]:
+def columns_of(room: Room, pilot: Pilot, effects: Sequence[Planted] = (), *, deciding_only: bool) -> list[Column]:
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
     files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
     frozen = Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))

@@ -152,7 +152,7 @@ def rehearse(
         list[str] | None,
         typer.Option(
             help="A true effect to plant, as ARM:METRIC=VALUE, like email:visit=0.02; may be repeated. If left out, "
-            "the first treatment has twice the smallest effect that is worth scaling."
+            "the first treatment has twice the smallest effect that is worth scaling, and its guardrails gain."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes up the same results.")] = 0,

@@ -404,7 +404,9 @@ def test_past_pilots_of_the_kind_replace_the_default_prior(submitted):
     estimates = [past.evidence.effect(arm, "visit").estimate for arm in ("letter", "card")]
     assert min(estimates) < prior.mean < max(estimates)
     learned = replace(found, chances=replace(found.chances, prior=prior))
-    assert any(line.endswith(", by 10 past pilots of this kind.") for line in lines(learned, frozen.promise.metrics))
+    assert any(
+        line.endswith(", by 10 past pilots and tests of this kind.") for line in lines(learned, frozen.promise.metrics)
+    )
 
 
 def test_pilots_of_another_channel_are_of_another_kind(submitted):

@@ -5,12 +5,13 @@ import shutil
 
 import duckdb
 import pytest
+import yaml
 
 from lab.assigning import assign
 from lab.intake import ROW, _require_real, record
 from lab.launch import launch
 from lab.pilots import get_pilot
-from lab.rehearsing import rehearse
+from lab.rehearsing import rehearse, usual
 from lab.state import open_lab
 from lab.synthetic import Planted
 from pilotplant.app import _exit_code
@@ -38,20 +39,43 @@ def said(workspace, capsys, *words):
 def test_a_launched_pilot_comes_before_the_gate(assumed, capsys):
     code, found = said(assumed, capsys, "lab", "rehearse", PILOT)
     assert code == 0
-    assert found["planted"] == [{"arm": "letter", "metric": "visit", "effect": 0.1}]
+    assert found["planted"] == [
+        {"arm": "letter", "metric": "visit", "effect": 0.1},
+        {"arm": "letter", "metric": "spend", "effect": 0.9},
+    ]
     assert found["candidate"] == latest(assumed)[PILOT].digest
     [effect] = [each for each in found["effects"] if each["metric"] == "visit"]
-    assert effect["low"] < 0.1 < effect["high"]
+    # An interval of 95 % is four standard errors wide: chance alone is as far away once in 16,000 times.
+    assert abs(effect["estimate"] - 0.1) < effect["high"] - effect["low"]
     code, asked = said(assumed, capsys, "promote", "check", PILOT)
     assert (found["verdict"], found["arms"]) == (asked["verdict"], asked["arms"])
-    # Of all that the gate asks nothing failed because the results are made up.
+    # Nothing failed because the results are made up; with 150 units in an arm chance may hide the effects.
     assert {f["check"] for f in asked["findings"] if f["outcome"] == "failed" and f["level"] == "block"} <= {
-        "guardrails", "guardrails_powered",
+        "primary_effect", "guardrails", "guardrails_powered",
     }  # fmt: skip
 
 
-def test_what_is_planted_is_what_shows_and_without_an_effect_nothing_is_admitted(assumed, capsys):
-    code, found = said(assumed, capsys, "lab", "rehearse", PILOT, "--effect", "letter:visit=0")
+@pytest.mark.parametrize(
+    ("direction", "margin", "gain"),
+    [("increase", -0.04, 0.04), ("decrease", 0.04, -0.04), ("decrease", 0.08, -0.05)],
+)
+def test_a_guardrail_gains_what_it_may_lose_as_far_as_it_can(loaded, direction, margin, gain):
+    """A share of one in ten can fall by a tenth: half of that is gained at most."""
+    path = loaded.configs / "metrics.yaml"
+    catalogue = yaml.safe_load(path.read_text())
+    catalogue["metrics"]["conversion"]["direction"] = direction
+    path.write_text(yaml.safe_dump(catalogue))
+    guarded = "{metric: spend, margin: -0.9}", f"{{metric: conversion, margin: {margin}}}"
+    draft(loaded, PILOT, ASSUMED, (CARD, ""), guarded, ("secondary: [conversion]", "secondary: [spend]"))
+    launch(loaded, PILOT, register)
+    room = open_lab(loaded)
+    [_, planted] = usual(room, get_pilot(room, PILOT))
+    assert (planted.metric, planted.effect) == ("conversion", pytest.approx(gain))
+
+
+def test_what_is_planted_is_what_shows_and_a_harm_is_not_admitted(assumed, capsys):
+    code, found = said(assumed, capsys, "lab", "rehearse", PILOT, "--effect", "letter:visit=-0.1")
+    assert found["planted"] == [{"arm": "letter", "metric": "visit", "effect": -0.1}]
     assert (code, found["verdict"]) == (0, "refuse")
 
 

@@ -90,7 +90,7 @@ def test_a_whole_ledger_is_complete_up_to_its_checkpoint(decided):
     found = verify(decided.workspace, checkpoint=done.file)
     assert found.problems == []
     assert found.verified[-1] == (
-        "the promotion ledger: consistent from its first entry, and complete up to entry 7, as the checkpoint of "
+        "the promotion ledger: unbroken from its first entry, and complete up to entry 7, as the checkpoint of "
         f"{done.checkpoint.at} witnesses"
     )
     assert "cannot be told without a checkpoint" in verify(decided.workspace).verified[-1]
