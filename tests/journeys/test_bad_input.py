@@ -420,7 +420,7 @@ RECORDS = [
         "launched",
         RECORD,
         BAD,
-        "column `unit` is missing",
+        "neither a column of units nor one of customers' ids",
         "results.csv",
         reported("results.csv", without("unit")),
     ),
