@@ -7,6 +7,7 @@ writes what that tool needs, by the charter that the gate registered: its audien
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,8 @@ def write_messages(
         )
         query = f"SELECT k.id{beside}, m.unit, m.arm, m.subject, m.body FROM ({every}) m JOIN known k USING (unit)"
         _require_not_stopped(workspace)
-        _write(connection.execute(f"{query} ORDER BY m.arm, k.id"), out)
-        counts = dict(connection.execute(f"SELECT arm, count(*) FROM ({query}) GROUP BY arm").fetchall())
-    per_arm = {each.name: counts.get(each.name, 0) for each in chosen}
+        counts = _write(connection.execute(f"{query} ORDER BY m.arm, k.id"), out)
+    per_arm = {each.name: counts[each.name] for each in chosen}
     outside = {each.name: left for each, (_, left) in zip(chosen, found, strict=True) if left}
     room = open_factory(workspace)
     with room.transaction() as written:
@@ -127,9 +127,10 @@ def _require_not_stopped(workspace: Workspace) -> None:
         )
 
 
-def _write(found: duckdb.DuckDBPyConnection, out: Path) -> None:
-    """Writes the rows for a machine to read: whole texts as they are, and in full or not at all."""
+def _write(found: duckdb.DuckDBPyConnection, out: Path) -> Counter[str]:
+    """Writes the rows for a machine to read, whole texts as they are, and in full or not at all; how many by arm."""
     names = [name for name, *_ in found.description or ()]
+    counts = Counter[str]()
     scratch = out.with_name(f".{out.name}.partial")
     try:
         with scratch.open("w", encoding="utf-8", newline="") as file:
@@ -137,6 +138,7 @@ def _write(found: duckdb.DuckDBPyConnection, out: Path) -> None:
             if out.suffix == ".csv":
                 file.write(csv_text(names, ()))
             while batch := found.fetchmany(BATCH_ROWS):
+                counts.update(arm for *_, arm, _subject, _body in batch)
                 if out.suffix == ".csv":
                     for row in batch:
                         _require_no_formula(row)
@@ -147,6 +149,7 @@ def _write(found: duckdb.DuckDBPyConnection, out: Path) -> None:
         scratch.replace(out)
     finally:
         scratch.unlink(missing_ok=True)
+    return counts
 
 
 def _require_no_formula(row: Sequence[object]) -> None:
