@@ -47,8 +47,8 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
     with connect() as connection:
         known = Column(name=key.name, type="string", physical=key.physical)
         present = read_raw(connection, file, "raw", [known])
-        masked = "unit" not in present and key.name in present
-        if "unit" not in present and not masked:
+        masked = "unit" not in present
+        if masked and key.name not in present:
             raise BadInput(
                 "the file has neither a column of units nor one of customers' ids",
                 where=str(file),
