@@ -32,12 +32,16 @@ def pasted(tmp_path_factory):
     enters = "cd ../my-team\n"  # from where on the same arms are drawn in every run of this test
     assert enters in script
     script = script.replace(enters, enters + "echo 'nonce_seed: readme' >> configs/gate.yaml\n", 1)
+    return home.parent / "my-team", shell(script.replace(FOREVER, "pilotplant factory admit"), home)
+
+
+def shell(script, folder):
+    """The commands in a shell that stops at the first that fails."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", script.replace(FOREVER, "pilotplant factory admit")],
-        cwd=home, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=600,
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
-    return home.parent / "my-team", done
 
 
 def test_it_takes_nine_commands_at_most_from_a_new_workspace_to_the_verdict():
@@ -50,6 +54,17 @@ def test_it_takes_nine_commands_at_most_from_a_new_workspace_to_the_verdict():
 def test_every_command_ends_well(pasted):
     _, done = pasted
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("guide", "name"), [("certificate.md", "spring-mail"), ("preflight.md", "NAME")])
+def test_what_two_guides_show_can_be_pasted_next(pasted, guide, name):
+    team, _ = pasted
+    text = (README.parent / "docs" / guide).read_text(encoding="utf-8").split("```")[1]
+    assert name in text
+    metrics = team / "configs" / "metrics.yaml"
+    metrics.write_text(metrics.read_text().replace("    column: spend\n", "    column: spend\n    history: history\n"))
+    done = shell(text.replace(name, "spring-offer"), team)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
 
 def test_the_gate_admits_and_the_factory_has_the_release(pasted):
