@@ -27,6 +27,7 @@ from shared.yamlfile import read_yaml
 # Where a draft's days begin and end until its author says otherwise.
 ZONE = "Europe/Berlin"
 Template = Literal["ab-email", "ab-page", "multi-arm-content", "journey"]
+Assignment = Literal["pilotplant", "source"]
 TEMPLATES: tuple[str, ...] = get_args(Template)
 # A draft begins tomorrow and leaves its owner a week to decide.
 DAYS_TO_DECIDE = 7
@@ -66,6 +67,7 @@ class Brief(BaseModel):
         guardrail: the metric that must not get worse.
         margin: by how much it may at most, on its bad side.
         attrition: the share of assigned units that are expected never to be exposed; None lets everybody take part.
+        assignment: who draws the arms, as in a charter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +88,7 @@ class Brief(BaseModel):
     guardrail: str | None = None
     margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     attrition: float | None = Field(default=None, ge=0, lt=1)
+    assignment: Assignment | None = None
 
 
 class Starter(BaseModel):
@@ -140,6 +143,12 @@ def starter(template: str) -> Starter:
 
 def filled(workspace: Workspace, given: Brief) -> Brief:
     """The brief with every gap filled: by the template, by the catalogue, by the people there are."""
+    if given.attrition is not None and given.assignment == "source":
+        raise BadInput(
+            "`--attrition` bounds who gets an arm here, and with `--assignment source` another system gives them",
+            where="--attrition",
+            remedy="leave one of the two out",
+        )
     said, people = starter(given.template), read_people(workspace)
     catalogue = read_metrics(workspace)
     metric = given.metric or (said.metric if said.metric in catalogue.metrics else next(iter(catalogue.metrics)))
@@ -162,6 +171,7 @@ def filled(workspace: Workspace, given: Brief) -> Brief:
         guardrail=given.guardrail or next(iter(guardrails(catalogue, metric)), None),
         margin=given.margin,
         attrition=given.attrition,
+        assignment=given.assignment or "pilotplant",
     )
 
 

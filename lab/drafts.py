@@ -114,6 +114,8 @@ def planned(workspace: Workspace, name: str, given: Brief) -> tuple[Brief, Sizin
                 full = watched
                 break
     usual = starter(given.template).attrition if given.attrition is None else given.attrition
+    if given.attrition is None and full.assignment == "source":
+        usual = None  # who takes part is up to the system that draws the arms
     text = charter_text(workspace, name, full)
     said = Said(given.units_per_arm, given.minimum_effect, given.margin, usual or 0.0)
     found = sized(workspace, text, said)

@@ -28,6 +28,7 @@ ASKED = {
     "weeks": "How many weeks it runs",
     "units_per_arm": "How many units each arm needs",
     "media": "What it may spend on media",
+    "assignment": "Who draws the arms (pilotplant; or source: a web or mail system that reports each customer's arm)",
     "requester": "Who asks",
     "owner": "Who decides",
 }

@@ -48,6 +48,10 @@ def new(
     attrition: Annotated[
         float | None, typer.Option(help="The share of assigned customers who are never exposed, like 0.1.")
     ] = None,
+    assignment: Annotated[
+        str | None,
+        typer.Option(help="Who draws the arms: pilotplant (if left out), or source, the system that exposes."),
+    ] = None,
     population: Annotated[
         str | None, typer.Option(help="The snapshot's table of customers, where it has several.")
     ] = None,
@@ -66,7 +70,7 @@ def new(
         template=template, because=because, believe=believe, will=will, metric=metric, minimum_effect=minimum_effect,
         weeks=weeks, units_per_arm=units_per_arm, media=media, owner=owner, requester=requester,
         population=population, assume=dict(assumption(text) for text in assume or ()) or None, guardrail=guardrail,
-        margin=margin, attrition=attrition,
+        margin=margin, attrition=attrition, assignment=assignment,
     )  # fmt: skip
     if sys.stdin.isatty() and not (no_input or as_json):
         given = asked(workspace, name, given)
@@ -181,10 +185,18 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Runs {date_time(pilot.charter.time_box.starts)} to {date_time(pilot.ends)}; budget {pilot.reserved}; "
         f"{pilot.charter.owner} decides by {date_time(pilot.charter.deadline)}",
         f"Record everything before {date_time(pilot.closes)}: later files are refused.",
-        f"Next: pilotplant lab synthesise {name}" if pilot.charter.synthetic
-        else f"Next: pilotplant lab assign {name} --out {name}-arms.csv",
+        f"Next: {_after_launch(pilot.charter)}",
     )  # fmt: skip
     return done
+
+
+def _after_launch(charter: Charter) -> str:
+    name = charter.pilot
+    if charter.synthetic:
+        return f"pilotplant lab synthesise {name}"
+    if charter.assignment == "source":
+        return f"pilotplant lab record {name} FILE: exposures with the arms that the other system drew"
+    return f"pilotplant lab assign {name} --out {name}-arms.csv"
 
 
 @app.command()

@@ -11,6 +11,13 @@ from promotion.case import Case
 from promotion.check import Check, Rule, finding
 from shared.finding import Finding
 
+# By who draws the arms, what shows a unit the second one.
+REMEDIES = {
+    "pilotplant": "have the system that exposes look every arm up in the list of `lab assign`, and run again",
+    "source": "find why the system that draws gives one customer two arms (does it draw by visit or by device? were "
+    "its shares changed?), and run again",
+}
+
 
 class MultipleExposureRule(Rule):
     """Threshold.
@@ -30,9 +37,7 @@ def _run(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
     told = f"{health.multiple_units:,} units ({100 * health.multiple_frac:.2f} %) were seen in two arms"
     compared: dict[str, Any] = {"measured": health.multiple_frac, "threshold": rule.frac_max}
     if health.multiple_frac > rule.frac_max:
-        yield finding(
-            "failed", told, remedy="find why units change their arm (ids, devices, caches), and run again", **compared
-        )
+        yield finding("failed", told, remedy=REMEDIES[case.charter.assignment], **compared)
     else:
         yield finding("passed", told, **compared)
 

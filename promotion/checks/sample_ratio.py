@@ -27,6 +27,15 @@ class SampleRatioRule(Rule):
     units_per_arm_min: int = Field(default=8, ge=1)
 
 
+def lost(case: Case, where: str = "") -> str:
+    """Where to look for units that an arm has too few or too many of; `where` is a day or a segment."""
+    if case.charter.assignment == "source":
+        return (
+            f"find whether the system that draws kept to the charter's weights{where}, and where units got lost there"
+        )
+    return f"find where units got lost{where} between assignment and record"
+
+
 def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
     ratio = case.evidence.health.sample_ratio
     # What arms were drawn for is what chance can be asked about.
@@ -52,7 +61,7 @@ def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
         yield finding(
             "failed",
             f"the arms are not as large as planned ({told}; p {ratio.p:.1e}): units were lost or added on the way",
-            remedy="find where units get lost between assignment and record, mend it, and run the pilot again",
+            remedy=f"{lost(case)}, mend it, and run the pilot again",
             **compared,
         )
     else:

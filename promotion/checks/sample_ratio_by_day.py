@@ -9,6 +9,7 @@ from pydantic import Field
 
 from promotion.case import Case
 from promotion.check import Check, Rule, finding
+from promotion.checks.sample_ratio import lost
 from promotion.symptoms import symptoms_of, unasked
 from shared.evidence.model import RATIO_P_MIN
 from shared.evidence.sample_ratios import DEVIATION_FLOOR
@@ -26,8 +27,8 @@ class RatioOfGroupsRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, each: str) -> Iterator[Finding]:
-    """One finding on the sample ratios of days or segments; `each` names a group for people."""
+def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, *, each: str, where: str) -> Iterator[Finding]:
+    """One finding on the sample ratios of days or segments: `each` names a group for people, `where` points at one."""
     found = symptoms_of(case, name)
     if gaps := unasked(found):
         yield finding("unevaluable", gaps, remedy="record exposures, analyse and submit again")
@@ -44,7 +45,7 @@ def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, each: str)
         yield finding(
             "failed",
             f"the arms are not as large as planned in {told}: units were lost or added there",
-            remedy=f"find what happened in that {each} between assignment and record, mend it, and run the pilot again",
+            remedy=f"{lost(case, f' {where}')}, mend it, and run the pilot again",
             **compared,
         )
     else:
@@ -52,7 +53,7 @@ def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, each: str)
 
 
 def _run(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
-    yield from groups_as_planned(case, rule, "sample_ratio_by_day", "day")
+    yield from groups_as_planned(case, rule, "sample_ratio_by_day", each="day", where="on that day")
 
 
 CHECK = Check(

@@ -23,7 +23,7 @@ def _run(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
             remedy="declare segments that the population's table knows, and run the pilot again",
         )
         return
-    yield from groups_as_planned(case, rule, "sample_ratio_by_segment", "segment")
+    yield from groups_as_planned(case, rule, "sample_ratio_by_segment", each="segment", where="in that segment")
 
 
 CHECK = Check(

@@ -33,6 +33,24 @@ def test_check_and_launch_say_whom_it_reaches_and_until_when_to_record(loaded, t
     assert f"pilotplant lab assign {PILOT} --out {PILOT}-arms.csv" in said
 
 
+def test_where_another_system_draws_its_arms_are_asked_for_and_none_are_handed_out(loaded, told):
+    told(loaded, "lab", "new", "web-test", "--assignment", "source", "--units-per-arm", "100")
+    charter = read_charter(loaded, "web-test")
+    # The mail's draft would bound who takes part; here that is up to the other system.
+    assert (charter.assignment, charter.sample.attrition) == ("source", None)
+    draft(loaded, PILOT, (CARD, ""), ("assignment: pilotplant", "assignment: source"))
+    said = told(loaded, "lab", "launch", PILOT)
+    assert f"Next: pilotplant lab record {PILOT} FILE: exposures with the arms that the other system drew" in said
+    assert "lab assign" not in said
+
+
+def test_a_bound_on_who_takes_part_is_refused_where_another_system_says_who(loaded, capsys):
+    words = ["lab", "new", "web-test", "--assignment", "source", "--units-per-arm", "100", "--attrition", "0.1"]
+    assert app._exit_code(["--workspace", str(loaded.root), *words]) == 2
+    assert "with `--assignment source` another system gives them" in capsys.readouterr().err
+    assert not (loaded.pilots / "web-test").exists()
+
+
 def test_arms_are_written_to_a_file_that_names_the_pilot(launched, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told(launched, "lab", "assign", PILOT)

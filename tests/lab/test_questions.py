@@ -30,7 +30,7 @@ def on_a_terminal(workspace, *options, answers=""):
 def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
     answers = [
         "tv-spot", "journey", "they left", "", "bring: visits", "clicks", "conversion", "0", "0.02", "3", "7", "0.1",
-        "unknown", "50", "12.50",
+        "unknown", "50", "12.50", "the shop", "source",
         "", "nobody@example.com", "owner@example.com",
     ]  # fmt: skip
     code, out, asked = on_a_terminal(loaded, "autumn", answers="\n".join(answers) + "\n")
@@ -43,6 +43,7 @@ def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
     assert (charter.time_box.end - charter.time_box.start).days == 21
     assert {name: said.mean for name, said in charter.sample.assume.items()} == {"conversion": 0.1}
     assert (charter.sample.units_per_arm, str(charter.budget.media)) == (50, "12.50")
+    assert (charter.assignment, charter.sample.attrition) == ("source", None)
     assert (charter.requester, charter.owner) == ("requester@example.com", "owner@example.com")
     for told in (
         "there is no template `tv-spot`",
@@ -50,13 +51,14 @@ def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
         "greater than 0",
         "`assume` of `conversion` is not a share",
         "nobody is known as",
+        "Input should be 'pilotplant' or 'source'",
     ):
         assert told in asked
 
 
 def test_what_an_option_says_is_not_asked(loaded):
     options = ["--template", "ab-email", "--because", "a", "--believe", "b", "--will", "c", "--metric", "visit"]
-    code, _, asked = on_a_terminal(loaded, "autumn", *options, answers="\n" * 8)
+    code, _, asked = on_a_terminal(loaded, "autumn", *options, answers="\n" * 9)
     assert code == 0
     assert "What to start from" not in asked
     assert "Because" not in asked

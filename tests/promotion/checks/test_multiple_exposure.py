@@ -11,7 +11,13 @@ def test_one_per_cent_in_two_arms_is_the_most(stage, ask, doubled, outcome):
 def test_a_failure_counts_the_units_and_says_what_to_look_for(stage, ask):
     [found] = ask("multiple_exposure", stage.case(in_two_arms=6))
     assert found.reason == "6 units (1.50 %) were seen in two arms"
-    assert "find why units change their arm" in found.remedy
+    assert "does it draw by visit or by device?" in found.remedy  # a case's arms are drawn elsewhere
+
+
+def test_where_the_gate_drew_the_arms_the_list_is_what_was_not_kept(stage, ask):
+    case = stage.case(in_two_arms=6, charter=stage.charter(assignment="pilotplant").model_dump(mode="json"))
+    [found] = ask("multiple_exposure", case)
+    assert (found.outcome, "look every arm up in the list" in found.remedy) == ("failed", True)
 
 
 def test_units_that_the_lab_let_through_in_two_arms_are_found_all_the_same(stage, ask):

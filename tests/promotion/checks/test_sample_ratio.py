@@ -22,6 +22,13 @@ def test_lost_units_fail_with_the_joint_chi_square(stage, ask):
         "p": pytest.approx(P), "deviation": pytest.approx(DEVIATION), "units": {"control": 400, "letter": 300},
     }  # fmt: skip
     assert "control 57.14 % of 50.00 %" in found.reason
+    assert "kept to the charter's weights" in found.remedy  # a case's arms are drawn elsewhere unless it says otherwise
+
+
+def test_where_the_gate_drew_the_arms_nobody_is_sent_to_another_systems_weights(stage, ask):
+    case = stage.case(arms=LOST, charter=stage.charter(assignment="pilotplant").model_dump(mode="json"))
+    [found] = ask("sample_ratio", case)
+    assert found.outcome == "failed"
     assert "between assignment and record" in found.remedy
 
 
