@@ -17,11 +17,12 @@ import duckdb
 from factory.releases import stopped
 from factory.state import limits, open_factory, read_settings
 from factory.warehouse import contract_of, export_masked, identities, open_warehouse, tables
-from shared.charter import Arm, Promise
+from shared.charter import Arm, Eligible, Promise
 from shared.confined import audience, render
 from shared.contracts import Contract
 from shared.digests import digest_bytes, digest_file
 from shared.draw import Draw
+from shared.eligible import eligible_sql
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.keys import GATE, read_public
@@ -45,11 +46,13 @@ class Launched:
     Attributes:
         files: each file of the promise with where it lies.
         snapshot: the one that its units are from.
+        eligible: who may take part, and the file of them; None where all of the population may.
     """
 
     promise: Promise
     files: Mapping[str, Path]
     snapshot: str
+    eligible: tuple[Eligible, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +227,11 @@ def _drawn(
     draw = Draw.of(pilot.promise, workspace.id, registration.nonce)
     key = identifier(snapshot.contract(charter.population).primary_key)
     cluster = f", CAST({identifier(charter.cluster)} AS VARCHAR) AS cluster" if charter.cluster else ""
+    only = "" if pilot.eligible is None else f" AND unit IN ({eligible_sql(*pilot.eligible)})"
     units = f"SELECT {key} AS unit{cluster} FROM read_parquet({file_literal(snapshot.table(charter.population))})"
     connection.execute(
         f"CREATE TEMP TABLE drawn AS SELECT unit, {draw.drawn_sql('unit')} AS arm FROM ({units}) "
-        f"WHERE {draw.takes_part_sql('unit')}"
+        f"WHERE {draw.takes_part_sql('unit')}{only}"
     )
 
 

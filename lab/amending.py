@@ -95,7 +95,8 @@ def amend(
     with locked_pilot(room, name) as known:
         finished = not dry_run and _deposit(room, known, register)
         pilot = get_pilot(room, name)
-        frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot), rules=pilot.promise.rules)
+        frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot), eligible=pilot.eligible,
+                        rules=pilot.promise.rules)  # fmt: skip
         if frozen.promise.same_as(pilot.promise):
             return _unchanged(pilot, finished=finished)
         frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))

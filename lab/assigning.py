@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab
 from shared.contracts import Column
 from shared.digests import digest_file
-from shared.draw import Draw
+from shared.draw import NOT_ELIGIBLE, Draw
+from shared.eligible import eligible_sql
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.reading import read_raw
@@ -36,14 +38,6 @@ class Assigned:
     table: str
 
 
-def arm_of(workspace: Workspace, pilot: Pilot, unit: str, cluster: str | None = None) -> str | None:
-    """The arm of one unit of a launched pilot; None where the unit takes no part. `assign` says the same of all.
-
-    `cluster`: the unit's value of the charter's cluster, as text, where arms are drawn by that.
-    """
-    return pilot.draw(workspace).arm(unit, cluster)
-
-
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
     """Writes `unit` and `arm` of the population, or of the units named in a file, but for those who take no part.
 
@@ -62,13 +56,13 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
         chosen = "population" if units is None else _named(connection, units, pilot)
         # Drawn once: a text file is written from the Parquet one, and the arms are counted there.
         drawn = out if out.suffix == PARQUET else scratch / "drawn.parquet"
-        arms = f"SELECT unit, {draw.drawn_sql('unit')} AS arm FROM {chosen} WHERE {draw.takes_part_sql('unit')}"
+        arms = f"SELECT unit, {draw.drawn_sql('unit')} AS arm FROM {chosen} WHERE {takes_part_sql(pilot, draw)}"
         total = write_table(connection, arms, drawn)
         connection.execute(f"CREATE TEMP VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
         if drawn != out:
             write_table(connection, "FROM drawn", out)
         counts = dict(connection.execute("SELECT arm, count(*) FROM drawn GROUP BY arm").fetchall())
-        left_out = _left_out(connection, draw, chosen, total)
+        left_out = _left_out(connection, _hindrances(pilot, draw), chosen, total)
     per_arm = {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
     with room.transaction() as connection_:
         body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
@@ -79,18 +73,36 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
 def population_sql(workspace: Workspace, pilot: Pilot) -> str:
     """A query for every unit of the pilot's population, in the order of the units, as a snapshot's tables are.
 
-    Where arms are drawn by cluster, `cluster` is that column of it, as text.
+    Where arms are drawn by cluster, `cluster` is that column of it, as text; where the charter says who is eligible,
+    `eligible` is whether the unit is.
     """
     snapshot, charter = open_snapshot(workspace, pilot.snapshot), pilot.charter
     key = snapshot.contract(charter.population).primary_key
     cluster = f", CAST({identifier(charter.cluster)} AS VARCHAR) AS cluster" if charter.cluster else ""
+    eligible = ""
+    if pilot.eligible is not None:
+        units = eligible_sql(*pilot.eligible)
+        eligible = f", {identifier(key)} IN ({units}) AS eligible"
     path = snapshot.table(charter.population)
-    return f"SELECT {identifier(key)} AS unit{cluster} FROM read_parquet({file_literal(path)})"
+    return f"SELECT {identifier(key)} AS unit{cluster}{eligible} FROM read_parquet({file_literal(path)})"
 
 
-def _left_out(connection: duckdb.DuckDBPyConnection, draw: Draw, chosen: str, taking_part: int) -> dict[str, int]:
+def takes_part_sql(pilot: Pilot, draw: Draw) -> str:
+    """The condition under which a row of `population_sql` takes part."""
+    return " AND ".join(f"NOT ({condition})" for condition in _hindrances(pilot, draw).values()) or "true"
+
+
+def _hindrances(pilot: Pilot, draw: Draw) -> dict[str, str]:
+    """Each reason for which a row of `population_sql` takes no part, with the condition under which it holds."""
+    eligible = {} if pilot.promise.eligible is None else {NOT_ELIGIBLE: "NOT eligible"}
+    return eligible | draw.hindrances_sql("unit")
+
+
+def _left_out(
+    connection: duckdb.DuckDBPyConnection, rules: Mapping[str, str], chosen: str, taking_part: int
+) -> dict[str, int]:
     """Units by the first reason that keeps them out; who is left for the last reason need not be drawn again."""
-    rules, found, others = draw.hindrances_sql("unit"), {}, "true"
+    found, others = {}, "true"
     left = _count(connection, chosen) - taking_part
     for why in list(rules)[:-1]:
         found[why] = _count(connection, f"{chosen} WHERE {others} AND {rules[why]}")
@@ -117,6 +129,4 @@ def _named(connection: duckdb.DuckDBPyConnection, units: Path, pilot: Pilot) -> 
             where=str(units),
             remedy="use pseudonyms of the pilot's snapshot, or `pilotplant factory pseudonymise` first",
         )
-    if pilot.charter.cluster is None:
-        return "(SELECT DISTINCT unit FROM named ORDER BY unit)"
-    return "(SELECT unit, cluster FROM population SEMI JOIN named USING (unit) ORDER BY unit)"
+    return "(SELECT * FROM population SEMI JOIN named USING (unit) ORDER BY unit)"

@@ -16,7 +16,7 @@ from shared.contracts import load_contract
 from shared.evidence.model import Moments
 from shared.evidence.planning import Baseline
 from shared.metrics import Metric
-from shared.sql import file_literal, identifier
+from shared.sql import identifier
 from shared.tabular import connect
 
 # Kinds whose mean and spread over units can be said beforehand.
@@ -139,7 +139,7 @@ def _of_history(frozen: Frozen, name: str, metric: Metric) -> _Read | Unknown:
     with connect() as connection:
         row = connection.execute(
             f"SELECT count(*), count(v), avg(v), var_pop(v) * count(v) FROM (SELECT {value} AS v FROM "
-            f"read_parquet({file_literal(frozen.snapshot.table(table))}))"
+            f"{frozen.pool.sql})"
         ).fetchone()
     rows, valued, mean, m2 = row or (0, 0, None, None)
     if valued < rows:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lab.freezing import Frozen
 from shared.draw import Draw
 from shared.metrics import Metric
-from shared.sql import file_literal, identifier
+from shared.sql import identifier
 from shared.tabular import connect
 
 Array = NDArray[np.float64]
@@ -20,8 +20,8 @@ _NUMBERS = {"integer", "number"}
 
 def taking_part(frozen: Frozen) -> int:
     """How many units to expect: those in the pilot's slice, in no holdout of the workspace, and in a cluster if any."""
-    draw, table = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace, None), frozen.promise.charter.population
-    rows = frozen.snapshot.manifest.tables[table].rows
+    draw = Draw.of(frozen.promise, frozen.snapshot.manifest.workspace, None)
+    rows = frozen.pool.units
     if draw.cluster is not None and draw.cluster in _columns(frozen):
         rows = _fetch(frozen, f"SELECT count({identifier(draw.cluster)}) AS n")["n"][0]
     return int(int(rows) * draw.frac)
@@ -96,9 +96,6 @@ def _columns(frozen: Frozen) -> dict[str, str]:
 
 
 def _fetch(frozen: Frozen, select: str, rest: str = "") -> dict[str, Any]:
-    table = frozen.snapshot.table(frozen.promise.charter.population)
     with connect() as connection:
-        found: dict[str, Any] = connection.execute(
-            f"{select} FROM read_parquet({file_literal(table)}){rest}"
-        ).fetchnumpy()
+        found: dict[str, Any] = connection.execute(f"{select} FROM {frozen.pool.sql}{rest}").fetchnumpy()
     return found

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from lab.eligible import Pool, frozen_now, pool
+from lab.pilots import Pilot
 from lab.sampling import bounded
 from shared.candidate import PROMISE, write_json
-from shared.charter import RULES, Charter, Promise, Source, measured_by
+from shared.charter import RULES, Charter, Eligible, Promise, Source, measured_by
 from shared.contracts import load_contract, load_new_contract
 from shared.crashpoints import Point, reach
 from shared.digests import digest_file
+from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
 from shared.metrics import read_metrics
-from shared.snapshot import Snapshot, latest_snapshot, published_at
+from shared.snapshot import Snapshot, latest_snapshot, open_snapshot, published_at
 from shared.workspace import Workspace
 from shared.yamlfile import read_text, read_yaml
 
@@ -31,11 +35,18 @@ class Frozen:
     Attributes:
         files: each file of the promise with where it lies now.
         snapshot: what the pilot would read.
+        eligible: the units that may take part, where the charter names a SELECT of them.
     """
 
     promise: Promise
     files: dict[str, Path]
     snapshot: Snapshot
+    eligible: Path | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """The units that it may draw from."""
+        return pool(self.snapshot, self.promise.charter, self.promise.eligible, self.eligible)
 
     @property
     def texts(self) -> dict[str, bytes]:
@@ -47,17 +58,22 @@ class Frozen:
         with scratch_in(folder.parent) as scratch:
             write_json(scratch / PROMISE, self.promise.as_json())
             for name, source in self.files.items():
-                target = scratch / "files" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read_bytes())
-                if digest_file(target) != self.promise.files[name]:
-                    raise Refused(
-                        f"{name} was changed while it was being frozen",
-                        where=str(source),
-                        remedy="finish editing, and give the command again",
-                    )
+                _copy(source, scratch / "files" / name, self.promise.files[name])
+            if self.eligible is not None and self.promise.eligible is not None:
+                _copy(self.eligible, scratch / ELIGIBLE, self.promise.eligible.digest)
             reach(Point.FREEZE_COPIED)
             settle(scratch, folder)
+
+
+def _copy(source: Path, target: Path, digest: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    if digest_file(target) != digest:
+        raise Refused(
+            f"{source.name} was changed while it was being frozen",
+            where=str(source),
+            remedy="finish editing, and give the command again",
+        )
 
 
 def charter_path(workspace: Workspace, name: str) -> Path:
@@ -89,11 +105,17 @@ def read_charter(workspace: Workspace, name: str) -> Charter:
 
 
 def freeze(
-    workspace: Workspace, name: str, snapshot: Snapshot | None = None, *, rules: Literal[1, 2, 3] = RULES
+    workspace: Workspace,
+    name: str,
+    snapshot: Snapshot | None = None,
+    *,
+    eligible: tuple[Eligible, Path] | None = None,
+    rules: Literal[1, 2, 3] = RULES,
 ) -> Frozen:
     """The promise that the charter makes as it stands, over the latest snapshot if none is given.
 
-    Raises BadInput where it names what is not there.
+    `eligible`: who may take part, where that was frozen before; else the charter's SELECT is run, if it names one.
+    Raises BadInput where it names what is not there, and as `eligible.select` does.
     """
     charter = read_charter(workspace, name)
     snapshot = snapshot or latest_snapshot(workspace)
@@ -113,15 +135,29 @@ def freeze(
         read_contract = load_new_contract if table == charter.outcomes else load_contract
         read_contract(path)
         files[f"{CONTRACTS}/{table}.odcs.yaml"] = path
+    if charter.eligible is None:
+        eligible = None
+    else:
+        sql = files[charter.eligible] = home / charter.eligible
+        eligible = eligible or frozen_now(workspace, snapshot, charter, sql)
     promise = Promise(
         charter=charter,
         metrics=measured_by(charter, read_metrics(workspace)),
         files={file: digest_file(path) for file, path in sorted(files.items())},
         holdout_frac=snapshot.manifest.holdout_frac,
         source=_source(workspace, snapshot) if rules >= SOURCE_SINCE else None,
+        eligible=eligible[0] if eligible else None,
         rules=rules,
     )
-    return Frozen(bounded(promise, snapshot), files, snapshot)
+    frozen = Frozen(promise, files, snapshot, eligible[1] if eligible else None)
+    return replace(frozen, promise=bounded(promise, snapshot, frozen.pool))
+
+
+def frozen_then(workspace: Workspace, pilot: Pilot) -> Frozen:
+    """The promise of a launched pilot, with its files as they were frozen; raises Refused where one was changed."""
+    files = {file: pilot.frozen_file(file) for file in pilot.promise.files}
+    snapshot = open_snapshot(workspace, pilot.snapshot)
+    return Frozen(pilot.promise, files, snapshot, pilot.eligible[1] if pilot.eligible else None)
 
 
 def _source(workspace: Workspace, snapshot: Snapshot) -> Source | None:

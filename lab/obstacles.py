@@ -9,6 +9,7 @@ from datetime import timedelta
 from lab.baselines import known_levels
 from lab.budget import committed
 from lab.clusters import taking_part
+from lab.eligible import key_of_units, select
 from lab.freezing import CONTRACTS, Frozen
 from lab.intake import EXPOSED_AT
 from lab.layers import beside, overlap
@@ -20,7 +21,7 @@ from lab.traits import unusable
 from shared.bounds import SINCE as BOUNDED_SINCE
 from shared.bounds import Objection, objections, read_bounds
 from shared.charter import Arm, Charter
-from shared.confined import audience, check_template
+from shared.confined import check_template
 from shared.contracts import Column, ColumnType, Contract, load_contract
 from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in
@@ -29,8 +30,6 @@ from shared.people import read_people
 from shared.play import Play, is_everywhere
 from shared.register import LineOf
 from shared.room import Room
-from shared.sql import file_literal, identifier
-from shared.tabular import connect
 from shared.yamlfile import read_text
 
 # The columns of every contract of outcomes: the event's key, whose it is, and when it was.
@@ -123,7 +122,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     yield from unmeasurable(frozen.promise, outcomes, _contract_place(charter))
     yield from unwatched(frozen.promise)
     population = frozen.snapshot.contract(charter.population)
-    if _identifier(population) is None:
+    if key_of_units(population) is None:
         yield BadInput(
             f"table `{charter.population}` has no key that is classified as an identifier, so it has no units",
             where=_place(charter),
@@ -240,37 +239,11 @@ class _Audiences:
         """Raises what speaks against the audience: its SQL, nobody in it, or somebody who is not of the population."""
         if play.audience in self.units:
             return
-        where, tables = f"pilots/{self.frozen.promise.charter.pilot}/{play.audience}", self.frozen.snapshot.tables()
-        with scratch_in(self.room.workspace.lab) as scratch:
+        workspace, charter = self.room.workspace, self.frozen.promise.charter
+        sql, what = self.frozen.files[play.audience], f"the audience `{play.audience}`"
+        with scratch_in(workspace.lab) as scratch:
             out = scratch / "units.parquet"
-            sql = read_text(self.frozen.files[play.audience])
-            policy = self.sandbox.without_landlock
-            units = audience(sql, tables, out, where=where, limits=self.sandbox.limits, without_landlock=policy)
-            strangers = self._strangers(f"read_parquet({file_literal(out)})")
-        population = self.frozen.promise.charter.population
-        if not units:
-            raise Refused(
-                f"the audience `{play.audience}` selects nobody today",
-                where=where,
-                remedy=f"correct its conditions: pilots of table `{population}` need at least one unit",
-            )
-        if strangers:
-            raise BadInput(
-                f"the audience `{play.audience}` selects {strangers:,} units that are not of table `{population}`",
-                where=where,
-                expected=f"the key of `{population}` AS unit",
-            )
-        self.units[play.audience] = units
-
-    def _strangers(self, units: str) -> int:
-        population, snapshot = self.frozen.promise.charter.population, self.frozen.snapshot
-        key = _identifier(snapshot.contract(population))
-        if key is None:
-            return 0  # said already: the table has no units at all
-        known = f"SELECT {identifier(key)} FROM read_parquet({file_literal(snapshot.table(population))})"
-        with connect() as connection:
-            row = connection.execute(f"SELECT count(*) FROM {units} WHERE unit NOT IN ({known})").fetchone()
-        return int(row[0]) if row else 0
+            self.units[play.audience] = select(workspace, self.frozen.snapshot, charter, sql, out, what=what)
 
 
 def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
@@ -366,12 +339,6 @@ def _of_line(room: Room, frozen: Frozen, line: LineOf | None) -> Iterator[Refuse
         require_carried(line(room.workspace, frozen.promise, frozen.texts), frozen.promise.charter)
     except Uncarried as error:
         yield error
-
-
-def _identifier(contract: Contract) -> str | None:
-    return next(
-        (c.name for c in contract.columns if (c.name,) == contract.key and c.classification == "identifier"), None
-    )
 
 
 def _place(charter: Charter) -> str:

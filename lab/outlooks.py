@@ -25,7 +25,7 @@ class Sample:
     """How many units there will be.
 
     Attributes:
-        population: rows of the population's table.
+        population: rows of the population's table, of whom the charter calls eligible.
         available: of these, the ones in the pilot's slice of its layer, and in no holdout of the workspace.
         per_day: units exposed per day in past pilots of it; None where nobody knows, and everybody is taken at once.
         units: how many will be exposed in the time box, or until `enrol_until`.
@@ -89,7 +89,7 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     Past pilots enrolled on most of their days, so a pilot that enrols on fewer has fewer units.
     """
     charter = frozen.promise.charter
-    rows = frozen.snapshot.manifest.tables[charter.population].rows
+    rows = frozen.pool.units
     days = (charter.time_box.end - charter.time_box.start).days
     slice_ = charter.layer.frac if charter.layer else 1
     per_day = traffic(past)

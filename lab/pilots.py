@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from lab.state import amendments, analyses, ledger, pilots, spend
 from shared.anchors import HeadRecord
 from shared.candidate import PROMISE, SpendEntry
-from shared.charter import Charter, Promise
+from shared.charter import Charter, Eligible, Promise
 from shared.clock import parse_rfc3339, rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_bytes, digest_file
 from shared.draw import Draw
+from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.intake import retrospective
@@ -126,6 +127,11 @@ class Pilot:
                 remedy="restore it from a backup: a pilot is judged by what was frozen",
             )
         return path
+
+    @property
+    def eligible(self) -> tuple[Eligible, Path] | None:
+        """Who may take part, and the file of them; None where all of the population may."""
+        return None if self.promise.eligible is None else (self.promise.eligible, self.frozen / ELIGIBLE)
 
     @property
     def contract(self) -> Contract:

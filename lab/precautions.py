@@ -40,12 +40,13 @@ def late(charter: Charter, days_max: float) -> Iterator[str]:
 def narrow(frozen: Frozen, audiences: Mapping[str, int]) -> Iterator[str]:
     """Arms whose play would reach far fewer units than take part: the effect is measured on all that are exposed."""
     charter = frozen.promise.charter
-    units = int(frozen.snapshot.manifest.tables[charter.population].rows)
+    units = frozen.pool.units
+    files = {arm.name: arm.play.audience for arm in charter.treatments if arm.play}
     for arm, reached in audiences.items():
         if reached < TESTED_FRAC_MIN * units:
             yield (
-                f"table `{charter.population}` has {units:,} units, and the audience of arm {arm} selects {reached:,} "
-                "today: expose in every arm only units of it (`lab assign NAME UNITS`), or the effect is "
+                f"{units:,} units of table `{charter.population}` may take part, and the audience of arm {arm} selects "
+                f"{reached:,} today: say `eligible: {files[arm]}`, so that only those take part, or the effect is "
                 "measured on others as well, which the gate warns of (`audience_tested`)"
             )
 

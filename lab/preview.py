@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from lab.freezing import Frozen, freeze
+from lab.freezing import Frozen, freeze, frozen_then
 from lab.obstacles import unpublished
 from lab.pilots import find_pilot
 from lab.state import SandboxSettings, open_lab, read_settings
@@ -17,7 +17,6 @@ from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.play import Play
 from shared.room import Room
-from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect
 from shared.workspace import Workspace
@@ -90,8 +89,7 @@ def _promised(room: Room, name: str) -> tuple[bool, Frozen]:
     pilot = find_pilot(room, name)
     if pilot is None:
         return False, freeze(room.workspace, name)
-    files = {file: pilot.frozen_file(file) for file in pilot.promise.files}
-    return True, Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))
+    return True, frozen_then(room.workspace, pilot)
 
 
 def _render(room: Room, frozen: Frozen, arm: Arm, unit: str | None) -> list[Rendering]:

@@ -6,10 +6,11 @@ import math
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 
+from lab.eligible import Pool
 from shared.charter import Charter, Promise
 from shared.draw import Draw
 from shared.snapshot import Snapshot
-from shared.sql import file_literal, identifier
+from shared.sql import identifier
 from shared.tabular import connect
 
 # By so many standard deviations more units are drawn than are needed on average: one pilot in 700 then falls short.
@@ -17,11 +18,11 @@ DEVIATIONS = 3
 STEP = Decimal("0.000001")
 
 
-def bounded(promise: Promise, snapshot: Snapshot) -> Promise:
-    """The same with the share of units that takes part, where its plan bounds them and the population has more."""
+def bounded(promise: Promise, snapshot: Snapshot, pool: Pool) -> Promise:
+    """The same with the share of units that takes part, where its plan bounds them and the pool has more."""
     if promise.charter.sample.attrition is None:
         return promise
-    frac = sampled_frac(promise.charter, *_able(promise, snapshot))
+    frac = sampled_frac(promise.charter, *_able(promise, snapshot, pool))
     return promise.model_copy(update={"sampled_frac": frac})
 
 
@@ -41,16 +42,16 @@ def sampled_frac(charter: Charter, able: float, size: float) -> Decimal | None:
     return frac if frac < 1 else None
 
 
-def _able(promise: Promise, snapshot: Snapshot) -> tuple[float, float]:
+def _able(promise: Promise, snapshot: Snapshot, pool: Pool) -> tuple[float, float]:
     """How many units could take part, and the size of their clusters as units see it; 1 without clusters."""
     charter, draw = promise.charter, Draw.of(promise, snapshot.manifest.workspace, None)
-    rows, size = Fraction(snapshot.manifest.tables[charter.population].rows), 1.0
+    rows, size = Fraction(pool.units), 1.0
     columns = {column.name for column in snapshot.contract(charter.population).columns}
     if charter.cluster in columns:
         with connect() as connection:
             found = connection.execute(
                 "SELECT coalesce(sum(n), 0), coalesce(sum(n * n) / sum(n), 1) FROM (SELECT count(*) AS n FROM "
-                f"read_parquet({file_literal(snapshot.table(charter.population))}) "
+                f"{pool.sql} "
                 f"WHERE {identifier(str(charter.cluster))} IS NOT NULL GROUP BY {identifier(str(charter.cluster))})"
             ).fetchone()
         rows, size = Fraction(int((found or (0, 1))[0])), float((found or (0, 1))[1])

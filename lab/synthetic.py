@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.assigning import assign, population_sql
+from lab.assigning import assign, population_sql, takes_part_sql
 from lab.baselines import Known, Unknown, baselines
 from lab.draws import Column, draw, filler, require_drawable
-from lab.freezing import Frozen
+from lab.freezing import Frozen, frozen_then
 from lab.pilots import Pilot, get_pilot
 from lab.precedents import everything_past
 from lab.state import open_lab
@@ -33,7 +33,7 @@ from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.room import Room
 from shared.snapshot import open_snapshot
-from shared.sql import file_literal
+from shared.sql import file_literal, identifier
 from shared.tabular import connect, require_writable, write_table
 from shared.workspace import Workspace
 
@@ -134,7 +134,9 @@ def make_up(
     require_writable(out)
     _require_possible(pilot.charter, effects)
     snapshot = open_snapshot(workspace, pilot.snapshot)
-    _require_so_many(units, snapshot.manifest.tables[pilot.charter.population].rows)
+    eligible = pilot.promise.eligible
+    there = snapshot.manifest.tables[pilot.charter.population].rows if eligible is None else eligible.units
+    _require_so_many(units, there)
     columns = columns_of(room, pilot, effects, deciding_only=deciding_only)
     opens, last = _window(pilot)
     rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
@@ -185,8 +187,7 @@ def _require_so_many(wanted: int | None, there: int) -> None:
 
 def columns_of(room: Room, pilot: Pilot, effects: Sequence[Planted] = (), *, deciding_only: bool) -> list[Column]:
     """How each column of the outcomes will be drawn; raises BadInput for one that cannot be."""
-    files = {name: pilot.frozen_file(name) for name in pilot.promise.files}
-    frozen = Frozen(pilot.promise, files, open_snapshot(room.workspace, pilot.snapshot))
+    frozen = frozen_then(room.workspace, pilot)
     known = baselines(frozen, everything_past(room, pilot.charter))
     read = _readers(pilot, effects)
     if deciding_only:
@@ -245,11 +246,9 @@ def _history(frozen: Frozen, known: Known) -> NDArray[np.float64] | None:
     """The values of the column that a baseline was read from, rising; None where it comes from elsewhere."""
     if known.history is None:
         return None
-    import pyarrow.parquet as pq
-
-    path = frozen.snapshot.table(frozen.promise.charter.population)
-    values = pq.read_table(path, columns=[known.history]).column(0).to_numpy().astype(float)
-    return np.sort(values)
+    with connect() as connection:
+        found = connection.sql(f"SELECT {identifier(known.history)} AS value FROM {frozen.pool.sql}").fetchnumpy()
+    return np.sort(found["value"].astype(float))
 
 
 def _window(pilot: Pilot) -> tuple[datetime, datetime]:
@@ -271,7 +270,7 @@ def _drawn_units(
     workspace: Workspace, pilot: Pilot, rng: np.random.Generator, wanted: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Units and their arms: all that the pilot's assignment reaches, or so many of them."""
-    takes_part = pilot.draw(workspace).takes_part_sql("unit")
+    takes_part = takes_part_sql(pilot, pilot.draw(workspace))
     with scratch_in(workspace.lab) as scratch, connect() as connection:
         if pilot.charter.assignment == "pilotplant":
             assign(workspace, pilot.name, scratch / "arms.parquet")

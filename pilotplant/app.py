@@ -341,7 +341,8 @@ def _launched(workspace: Workspace, name: str) -> Any:
     pilot = get_pilot(room, name)
     pilot.require_open(workspace.clock.now(), "messages")
     require_undecided(room, pilot)
-    return Launched(pilot.promise, {file: pilot.frozen_file(file) for file in pilot.promise.files}, pilot.snapshot)
+    files = {file: pilot.frozen_file(file) for file in pilot.promise.files}
+    return Launched(pilot.promise, files, pilot.snapshot, pilot.eligible)
 
 
 def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:

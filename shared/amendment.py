@@ -12,6 +12,8 @@ from shared.charter import Promise
 # Whatever is not named here decides what the evidence means, or who decides on it, and so does every new field.
 _FREE_TEXT = ("hypothesis", "secondary")
 _FREE_BUDGET = ("media", "ai", "infrastructure")
+# The parts of a promise that are compared; its version and the snapshot differ in any case.
+_PARTS = ("charter", "metrics", "files", "holdout_frac", "eligible", "sampled_frac")
 # Whose texts are names of people, tables and arms; any other may name a metric, which then decides something.
 _NO_METRICS = (*_FREE_TEXT, "pilot", "requester", "owner", "population", "outcomes", "sources", "arms")
 
@@ -21,7 +23,7 @@ class Change:
     """One value that differs; None where there was none, or is none any more.
 
     Attributes:
-        path: where, from the outside in; `charter`, `metrics`, `files`, `holdout_frac` or `sampled_frac` first.
+        path: where, from the outside in; one of `_PARTS` first.
     """
 
     path: tuple[str, ...]
@@ -118,7 +120,7 @@ def _free(change: Change, loose: set[str], *, open_end: bool) -> bool:
 
 def _content(promise: Promise) -> dict[str, Any]:
     content = promise.as_json()
-    return {part: content.get(part) for part in ("charter", "metrics", "files", "holdout_frac", "sampled_frac")}
+    return {part: content.get(part) for part in _PARTS}
 
 
 def _deciding(promise: Promise) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from shared.errors import BadInput
 from shared.metrics import Catalogue, Metric
 from shared.money import Amount, Money
 from shared.people import Tier
-from shared.play import Play, TimeZone
+from shared.play import FileName, Play, TimeZone
 from shared.sample_plan import Part, SamplePlan
 from shared.value import Value
 
@@ -271,6 +271,7 @@ class Charter(Part):
         requester: who asks for the promotion.
         owner: who decides it.
         population: the snapshot's table whose identifier is the unit.
+        eligible: the file with one SELECT that returns the `unit`s of it that may take part; None for all.
         cluster: a column of it by which arms are drawn, so that a household, say, has one arm; None draws each unit.
         covariates: columns of it that were known before the pilot, to lessen the noise of the estimates.
         segments: columns of it in whose groups effects are shown as well.
@@ -302,6 +303,7 @@ class Charter(Part):
     requester: Email
     owner: Email
     population: str
+    eligible: FileName | None = Field(default=None, exclude_if=lambda file: file is None)
     cluster: ColumnName | None = None
     covariates: tuple[ColumnName, ...] = ()
     segments: tuple[ColumnName, ...] = ()
@@ -500,6 +502,18 @@ class Source(Part):
     published: AwareDatetime
 
 
+class Eligible(Part):
+    """Who may take part by a charter's SELECT, as it was when the pilot was launched.
+
+    Attributes:
+        units: how many.
+        digest: of the file that lists them, which the Lab keeps beside what was frozen.
+    """
+
+    units: int = Field(ge=1)
+    digest: str
+
+
 class Promise(Part):
     """A charter with everything it refers to: what is frozen, and whose digest stands for the pilot.
 
@@ -510,6 +524,7 @@ class Promise(Part):
         amends: for a later version: the one before it, and the reason; None as launched.
         holdout_frac: the workspace's holdout as the snapshot said it, which the pilot leaves alone to its end.
         source: the snapshot it was made on; None in what earlier builds promised.
+        eligible: who may take part, where the charter names a SELECT of them; None where all of the population may.
         sampled_frac: the share of the units that could take part which do, where the plan bounds them; None for all.
         rules: under which rules it was made, which select the computation of its evidence and the checks that bind it.
     """
@@ -522,6 +537,7 @@ class Promise(Part):
     holdout_frac: WorkspaceHoldout = Decimal(0)
     # What was promised before promises said so keeps its digest.
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
+    eligible: Eligible | None = Field(default=None, exclude_if=lambda eligible: eligible is None)
     sampled_frac: SampledFrac | None = Field(default=None, exclude_if=lambda frac: frac is None)
     rules: Literal[1, 2, 3] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
@@ -552,7 +568,7 @@ class Promise(Part):
 
     def same_as(self, other: Promise) -> bool:
         """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
-        same = {name: getattr(other, name) for name in ("amends", "rules", "source", "sampled_frac")}
+        same = {name: getattr(other, name) for name in ("amends", "rules", "source", "eligible", "sampled_frac")}
         return self.model_copy(update=same) == other
 
 

@@ -33,6 +33,7 @@ HELD_OUT = "of the workspace's holdout"
 CLUSTERLESS = "without a cluster"
 OUTSIDE_SLICE = "outside the pilot's slice of its layer"
 NOT_SAMPLED = "not drawn to take part"
+NOT_ELIGIBLE = "not eligible"
 # How `what_draws` calls what bounds who takes part.
 SAMPLED = "sample.units_per_arm and sample.attrition"
 AFTER_ENROLMENT = "first exposed after the enrolment had ended"
@@ -162,9 +163,16 @@ def what_draws(promise: Promise) -> dict[str, Any]:
         "assignment": charter.assignment,
         "cluster": charter.cluster,
         "layer": [layer.name, str(Fraction(layer.start)), str(Fraction(layer.end))] if layer else None,
-        # Left out where it says nothing, so that what was registered before keeps its digest.
+        # Left out where they say nothing, so that what was registered before keeps its digest.
+        **({} if charter.eligible is None else {"eligible": _eligible(promise)}),
         **({} if sampled is None else {SAMPLED: [str(Fraction(sampled)), *_plan(charter)]}),
     }
+
+
+def _eligible(promise: Promise) -> list[str | None]:
+    """The SELECT, and whom it selected: on another day it may select others, and then the draw is known already."""
+    sql = promise.files.get(str(promise.charter.eligible))
+    return [sql, promise.eligible.digest if promise.eligible else None]
 
 
 def _plan(charter: Charter) -> tuple[int, float | None]:

@@ -12,7 +12,7 @@ import pytest
 from factory.load import load
 from factory.snapshots import publish
 from lab.analysis import analyse
-from lab.assigning import arm_of, assign
+from lab.assigning import assign
 from lab.drafts import check
 from lab.intake import record
 from lab.launch import launch
@@ -212,7 +212,7 @@ def test_a_list_of_arms_leaves_out_who_has_no_household_and_says_so(homes, tmp_p
         arms = {line["unit"]: line["arm"] for line in csv.DictReader(stream)}
     pilot, home = get_pilot(open_lab(homes), PILOT), households(homes)
     assert (done.units, done.left_out) == (600 - HOMELESS, {"without a cluster": HOMELESS})
-    assert arms == {u: arm for u in home if (arm := arm_of(homes, pilot, u, home[u]))}
+    assert arms == {u: arm for u in home if (arm := pilot.draw(homes).arm(u, home[u]))}
     together: dict[str, set[str]] = {}
     for unit, arm in arms.items():
         together.setdefault(home[unit], set()).add(arm)
@@ -228,7 +228,7 @@ def test_named_units_get_the_arm_of_their_household(homes, tmp_path):
     file = write_csv(tmp_path / "named.csv", [{"unit": unit} for unit in [*chosen, *chosen[:5]]])
     assign(homes, PILOT, tmp_path / "arms.parquet", file)
     found = duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}' ORDER BY 1").fetchall()
-    assert dict(found) == {u: a for u in chosen if (a := arm_of(homes, pilot, u, home[u]))}
+    assert dict(found) == {u: a for u in chosen if (a := pilot.draw(homes).arm(u, home[u]))}
 
 
 def test_the_intake_holds_back_an_exposure_in_another_arm_than_its_household_has(homes, tmp_path):
@@ -236,7 +236,7 @@ def test_the_intake_holds_back_an_exposure_in_another_arm_than_its_household_has
     pilot = launch(homes, PILOT, register).pilot
     homes.clock.set(INSIDE)
     home = households(homes)
-    own = {unit: arm_of(homes, pilot, unit, home[unit]) for unit in home}
+    own = {unit: pilot.draw(homes).arm(unit, home[unit]) for unit in home}
     first, second, *_ = (unit for unit in home if home[unit])
     homeless = next(unit for unit in home if home[unit] is None)
     other = next(arm for arm in ("control", "letter") if arm != own[second])

@@ -125,8 +125,8 @@ def test_the_order_of_arms_decides_who_gets_which():
 def test_whatever_field_a_charter_has_is_free_only_where_the_list_says_so():
     free = {"hypothesis", "secondary", "time_box", "decide_by", "budget"}
     content = promise().as_json()["charter"]
-    # What a gain is worth is left out of a charter that does not say it.
-    assert content.keys() | {"value", "exposure"} == Charter.model_fields.keys()
+    # These are left out of a charter that does not say them.
+    assert content.keys() | {"value", "exposure", "eligible"} == Charter.model_fields.keys()
     for field in Charter.model_fields.keys() - free:
         other = promise().model_copy(deep=True)
         # The type does not matter here, but for the plan, which is looked into: it is the place that is protected.

@@ -1,0 +1,24 @@
+"""The list of who may take part in a pilot, which the Lab keeps beside the frozen promise that has its digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.charter import Eligible
+from shared.digests import digest_file
+from shared.errors import Refused
+from shared.sql import file_literal
+
+ELIGIBLE = "eligible.parquet"
+
+
+def eligible_sql(eligible: Eligible, file: Path) -> str:
+    """A query for the `unit`s of the list; raises Refused where the file is not the promised one."""
+    if not file.is_file() or digest_file(file) != eligible.digest:
+        raise Refused(
+            "the list of who is eligible was changed after it was frozen",
+            where=str(file),
+            expected=f"the content {eligible.digest}",
+            remedy="restore it from a backup: a pilot is judged by what was frozen",
+        )
+    return f"SELECT unit FROM read_parquet({file_literal(file)})"
