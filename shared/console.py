@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +44,9 @@ InTrouble = Annotated[
 
 # Wide enough for a table of findings when the output is a file or a pipe.
 PIPE_WIDTH = 120
+# Of so many characters are at most: cells that stay on one line, like a date with its time; words; a header's lines.
+SHORT, WORD, HEADER = 20, 24, 12
+WIDEST = 10_000
 # What a shell makes of a process that SIGPIPE has ended: 128 and the signal's number.
 CLOSED_PIPE = 141
 # What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
@@ -128,7 +134,7 @@ def emit(as_json: bool, payload: dict[str, Any], *lines: Line) -> None:
     console = stdout()
     for each in lines:
         if isinstance(each, Table):
-            console.print(each)
+            _print_table(console, each)
         else:
             _print(console, each if isinstance(each, Text) else Text(line(each)))
 
@@ -148,10 +154,31 @@ def _print(console: Console, text: Text) -> None:
         console.print(text)
         return
     pad = " " * (len(text.plain) - len(text.plain.lstrip(" "))) + _GOES_ON
-    first, *rest = text.wrap(console, max(console.width - len(pad), len(pad)))
-    console.print(first)
-    for each in rest:
-        console.print(Text(pad, style=text.style).append_text(each))
+    first, *rest = text.divide(_breaks(text.plain, max(console.width - len(pad), len(pad))))
+    for each in (first, *(Text(pad, style=text.style).append_text(each) for each in rest)):
+        each.rstrip()
+        console.print(each, soft_wrap=True)
+
+
+def _breaks(text: str, width: int) -> Iterator[int]:
+    """Where a text is broken, between words: a path that is longer than a line stays whole, to be copied."""
+    start = len(text) - len(text.lstrip(" "))
+    for word in re.finditer(r"\S+", text):
+        if word.start() > start and Text(text[start : word.end()]).cell_len > width:
+            yield word.start()
+            start = word.start()
+
+
+def _print_table(console: Console, grid: Table) -> None:
+    """A table, or one block for each of its rows where the table is wider than the terminal."""
+    if Measurement.get(console, console.options.update_width(WIDEST), grid).minimum <= console.width:
+        console.print(grid)
+        return
+    names = [" ".join(str(column.header).split()) for column in grid.columns]
+    for first, *cells in zip(*(column.cells for column in grid.columns), strict=True):
+        console.print(first)
+        for name, cell in zip(names[1:], cells, strict=True):
+            _print(console, Text(f"  {name}: ").append_text(cell))
 
 
 def _write_json(payload: dict[str, Any]) -> None:
@@ -179,13 +206,29 @@ def _plain(value: Any) -> str:
 
 
 def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
-    """A plain table; what is not a text is printed as one, None as a dash, and a `styled` cell in its style."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(_cell(column))
-    for row in rows:
-        grid.add_row(*(_cell(value) for value in row))
+    """A plain table; what is not a text is printed as one, None as a dash, and a `styled` cell in its style.
+
+    Names, dates and numbers stand on one line each; sentences take what is left, and are broken between words.
+    """
+    grid, shown = (
+        Table(box=None, pad_edge=False, header_style="bold"),
+        [[_cell(value) for value in row] for row in rows],
+    )
+    for column, *cells in zip((_cell(name) for name in columns), *shown, strict=True):
+        longest = max((_longest_word(cell) for cell in (column, *cells)), default=1)
+        widest = max((cell.cell_len for cell in cells), default=0)
+        if widest <= SHORT:
+            header = textwrap.fill(column.plain, max(widest, HEADER, _longest_word(column)))
+            grid.add_column(Text(header), no_wrap=True, overflow="fold")
+        else:
+            grid.add_column(column, min_width=min(longest, WORD), overflow="fold")
+    for row in shown:
+        grid.add_row(*row)
     return grid
+
+
+def _longest_word(text: Text) -> int:
+    return max((Text(word).cell_len for word in text.plain.split()), default=1)
 
 
 def _cell(value: Any) -> Text:
@@ -247,11 +290,20 @@ def ask(question: str, *, default: Any = None, show_default: bool = True, value:
 
 def date_time(moment: datetime | str | None) -> str:
     """A moment for people: to the minute, in the team's zone. What was recorded and is none is told as it is."""
+    return _told(moment, "%Y-%m-%d %H:%M %Z")
+
+
+def day(moment: datetime | str | None) -> str:
+    """The day of a moment for people, in the team's zone."""
+    return _told(moment, "%Y-%m-%d")
+
+
+def _told(moment: datetime | str | None, form: str) -> str:
     if moment is None:
         return "–"
     try:
         known = parse_rfc3339(moment) if isinstance(moment, str) else moment
-        return known.astimezone(_zone.get() or UTC).strftime("%Y-%m-%d %H:%M %Z")
+        return known.astimezone(_zone.get() or UTC).strftime(form)
     except (ValueError, OverflowError):
         return str(moment)
 

@@ -10,7 +10,7 @@ import typer
 
 from factory.cli.group import Name, app, settled
 from shared.clock import parse_rfc3339, rfc3339
-from shared.console import Json, date_time, emit, progress, table
+from shared.console import Json, date_time, day, emit, progress, table
 from shared.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     from factory.releases import list_releases
 
     found = list_releases(settled(context))
-    rows = [(r.name, r.state, r.pilot, r.arm, date_time(r.admitted_at), date_time(r.expires)) for r in found]
+    rows = [(r.name, r.state, r.pilot, r.arm, day(r.admitted_at), day(r.expires)) for r in found]
     emit(
         as_json,
         {"releases": [asdict(release) for release in found]},

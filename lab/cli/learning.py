@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, money, session, styled, table
+from shared.console import Json, counted, date_time, day, emit, money, session, styled, table
 from shared.errors import BadInput
 
 
@@ -25,18 +25,19 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     waiting = drafts_among(workspace, found)
     due = reminders(found, read_settings(workspace).remind_days, workspace.clock.now())
     rows: list[tuple[Any, ...]] = [
-        (line.name + _mark(line.synthetic), line.word or line.state,
-         f"{bar(line.sample_frac)} {line.exposures:,} of {line.planned_units:,}",
-         f"{line.account.left.amount:,.2f} of {line.account.budget.amount:,.2f}", line.health or "–",
-         line.waits_for or "–", "–" if line.days_left is None else f"{days(line.days_left)}, to {line.until:%Y-%m-%d}")
+        (line.name + _mark(line.synthetic), line.word or line.state, bar(line.sample_frac),
+         f"{line.exposures:,} of {line.planned_units:,}", f"{line.account.left.amount:,.2f}", line.health)
         for line in found
     ]  # fmt: skip
-    rows += [(name, "draft", "–", "–", "–", "you (lab check, lab launch)", "–") for name in waiting]
-    grid = table("pilot", "state", "exposures", "budget left", "health", "waits for", "left", rows=rows)
-    for column in grid.columns:
-        column.overflow = "fold"
-    # An address that is cut is nobody's.
-    grid.columns[5].min_width = max((len(word) for row in rows for word in str(row[5]).split()), default=1)
+    rows += [(name, "draft", None, None, None, None) for name in waiting]
+    grid = table("pilot", "state", "sample", "exposures", "budget left", "health", rows=rows)
+    moves = [
+        f"{line.name} waits for {line.waits_for}"
+        + ("" if line.days_left is None else f": {days(line.days_left)} left, until {day(line.until)}")
+        for line in found
+        if line.waits_for
+    ]
+    moves += [f"{name} waits for you (lab check, lab launch)" for name in waiting]
     emit(
         as_json,
         {
@@ -47,6 +48,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
         },
         *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
         grid if rows else "No pilots yet. Start one with: pilotplant lab new NAME",
+        *moves,
         *([f"{counted(len(past), 'retrospective test')}; what they taught: pilotplant lab insights"] if past else []),
         *(f"Due: {one.told()}" for one in due),
     )

@@ -61,11 +61,11 @@ def log(
             progress(f"PROBLEM  {problem}")
         return found
     became = [one for one in receptions(workspace) if name in {None, one.pilot}]
-    rows = [(e.seq, when(e.at), e.kind, e.subject, gist(e.kind, e.body), e.hash[:19] + "…") for e in found.entries]
+    rows = [(e.seq, when(e.at), e.kind, e.subject, gist(e.kind, e.body)) for e in found.entries]
     emit(
         as_json or format_ == "json",
         found.as_json() | {"handed_over": [one.as_json() for one in became]},
-        table("#", "at", "kind", "subject", "what", "hash", rows=rows),
+        table("#", "at", "kind", "subject", "what", rows=rows),
         *(f"{one.pilot}: {one.told}" for one in became),
         *(f"PROBLEM  {problem}" for problem in found.problems),
     )

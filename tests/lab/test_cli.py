@@ -71,10 +71,11 @@ def test_warnings_stand_before_the_numbers(launched, told, tmp_path):
 
 def test_the_list_shows_exposures_as_such_and_addresses_in_full(submitted, told):
     submitted.clock.set(AFTER)
-    header, line, *_ = told(submitted, "lab", "list").splitlines()
+    header, line, move, *_ = told(submitted, "lab", "list").splitlines()
+    assert header.split()[-3:] == ["budget", "left", "health"]
     assert "exposures" in header
     assert "600" in line.split()
-    assert OWNER in line
+    assert OWNER in move
 
 
 def test_an_amendment_says_what_changed_and_the_pilot_shows_it_ever_after(launched, told):
