@@ -23,6 +23,7 @@ from factory.server import PrefectServer, choose_port
 from factory.state import open_factory, read_settings
 from shared.console import progress
 from shared.errors import PilotPlantError, Undecided
+from shared.moments import date_time
 from shared.play import Schedule
 from shared.workspace import Workspace
 
@@ -306,7 +307,7 @@ def _require_due_soon(waiting: list[Deployment], now: datetime, timeout_s: float
         upcoming = Schedule(cron=plan.cron, timezone=plan.timezone).next(now)
         if upcoming > now + timedelta(seconds=timeout_s):
             raise Undecided(
-                f"release {plan.release} is not due before {upcoming:%Y-%m-%d %H:%M} UTC",
+                f"release {plan.release} is not due before {date_time(upcoming)}",
                 expected=f"a run within {timeout_s:.0f} s",
                 remedy=f"wait longer with --wait, or run it now with `pilotplant factory run {plan.release}`",
             )

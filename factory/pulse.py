@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from shared.clock import parse_rfc3339, rfc3339
 from shared.files import write_atomically
+from shared.moments import date_time
 from shared.workspace import Workspace
 
 State = Literal["never started", "up", "failing", "silent", "stopped", "failed", "killed"]
@@ -45,7 +46,7 @@ class Pulse:
 
     def __str__(self) -> str:
         """For people, as the end of a sentence that begins with the Factory."""
-        since = f"{self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
+        since = date_time(self.since) if self.since else ""
         return {
             "never started": "was never started",
             "up": f"is up since {since}" if since else "is starting",

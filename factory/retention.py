@@ -19,6 +19,7 @@ from factory.state import open_factory, read_settings, snapshots
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput
 from shared.files import sync_folder, write_atomically
+from shared.moments import date_time
 from shared.room import Room
 from shared.snapshot import PRUNED, Pruned, latest_id, pruned_path
 from shared.usage import Usage, usage
@@ -134,7 +135,7 @@ def _why_kept(each: Found, latest: str | None, newest: set[str], needed: Usage) 
 
 
 def _why_removed(each: Found) -> str:
-    at = f"{parse_rfc3339(each.published):%Y-%m-%d %H:%M} UTC" if each.published else "at an unknown time"
+    at = date_time(each.published) if each.published else "at an unknown time"
     return f"published {at}, and no undecided pilot reads it"
 
 

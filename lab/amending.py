@@ -26,6 +26,7 @@ from shared.crashpoints import Point, reach
 from shared.draw import redrawn
 from shared.errors import BadInput, Refused
 from shared.line import Uncarried
+from shared.moments import date_time
 from shared.register import LineOf, Register, TooLate
 from shared.room import Room
 from shared.snapshot import open_snapshot
@@ -197,7 +198,7 @@ def _require_time(room: Room, pilot: Pilot, after: Promise) -> None:
     ends = after.charter.time_box.ends
     if ends <= room.now():
         raise Refused(
-            f"the time box would be over since {ends:%Y-%m-%d %H:%M} UTC",
+            f"the time box would be over since {date_time(ends)}",
             where=f"pilots/{pilot.name}/charter.yaml",
             remedy=f'name a later end, or close the pilot: pilotplant lab end {pilot.name} --reason "…"',
         )

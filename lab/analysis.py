@@ -26,6 +26,7 @@ from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.files import scratch_in, settle
+from shared.moments import date_time
 from shared.room import Room
 from shared.sql import identifier, literal
 from shared.tabular import connect
@@ -101,13 +102,13 @@ def analyse(workspace: Workspace, name: str, *, final: bool = False) -> Analysis
 def _require_no_late_data(room: Room, pilot: Pilot, now: datetime, *, final: bool) -> None:
     if final and now < pilot.ends:
         raise Refused(
-            f"pilot {pilot.name} runs until {pilot.ends:%Y-%m-%d %H:%M} UTC: no look before that is the last one",
+            f"pilot {pilot.name} runs until {date_time(pilot.ends)}: no look before that is the last one",
             where="--final",
             remedy=f"leave --final away; or close the pilot for good: pilotplant lab end {pilot.name} --reason TEXT",
         )
     if not final and takes_late_data(room, pilot, now):
         raise Refused(
-            f"pilot {pilot.name} takes late data until {pilot.closes:%Y-%m-%d %H:%M} UTC (`record_until`)",
+            f"pilot {pilot.name} takes late data until {date_time(pilot.closes)} (`record_until`)",
             where=f"pilot {pilot.name}",
             remedy=f"wait until then; or, if all is in, close it with: pilotplant lab analyse {pilot.name} --final",
         )

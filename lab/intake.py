@@ -28,6 +28,7 @@ from shared.engines.placement import REHEARSED, SYNTHETIC, made_up_sql
 from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
+from shared.moments import date_time
 from shared.reading import ROW, read_raw
 from shared.record import decisions
 from shared.room import Room
@@ -374,7 +375,7 @@ class _Intake:
             f"everything in this file lies in the future ({reasons[IN_THE_FUTURE]:,} rows), and nothing was kept",
             where=f"pilot {self.pilot.name}",
             expected=f"times before {rfc3339(self.room.now())}",
-            remedy=f"record it again after {last:%Y-%m-%d %H:%M} UTC"
+            remedy=f"record it again after {date_time(last)}"
             + (f"; in this rehearsal: pilotplant clock {rfc3339(last + timedelta(minutes=1))}"
                if self.room.workspace.mode == "rehearsal" else ", or mend the clock that wrote it"),
         )  # fmt: skip

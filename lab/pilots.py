@@ -25,6 +25,7 @@ from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.intake import retrospective
+from shared.moments import date_time
 from shared.money import Money
 from shared.record import Decided, decisions
 from shared.registration import Registration
@@ -74,7 +75,7 @@ class Amendment:
     def told(self) -> str:
         """One line for people."""
         fields = ", ".join(change["path"] for change in self.changes)
-        return f"Version {self.version}, of {self.at:%Y-%m-%d %H:%M} UTC, changed {fields}: {self.reason}"
+        return f"Version {self.version}, of {date_time(self.at)}, changed {fields}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class Pilot:
         if now >= last:
             closed = "was closed" if self.ended_at else "ended"
             raise Refused(
-                f"pilot {self.name} {closed} at {last:%Y-%m-%d %H:%M} UTC and takes no more {what}",
+                f"pilot {self.name} {closed} at {date_time(last)} and takes no more {what}",
                 where=f"pilot {self.name}",
                 remedy="analyse what came in time: pilotplant lab analyse " + self.name,
             )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared.clock import rfc3339
+from shared.moments import date_time
 from shared.wording import days
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _of_ended(line: Line, now: datetime, *, near: bool) -> Iterator[tuple[str, s
     if line.state == "decided":
         return
     if now < line.pilot.closes:
-        until = f"{line.pilot.closes:%Y-%m-%d %H:%M} UTC"
+        until = date_time(line.pilot.closes)
         yield charter.requester, f"record what is late: it is taken until {until}", f"lab record {line.name} FILE"
     elif not line.submitted:
         yield charter.requester, "analyse and submit: no decision by then is *stop*", f"lab analyse {line.name}"

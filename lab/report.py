@@ -181,7 +181,9 @@ def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
     if effect.p_adjusted > evidence.alpha:
         return f"no difference in {name} was shown ({found}); that is not proof of none"
     worse = "" if effect.estimate * metric.sign > 0 else ", which is worse"
-    return f"{name} {'rose' if effect.estimate > 0 else 'fell'} by {found}{worse}"
+    went, by = "rose" if effect.estimate > 0 else "fell", wording.amount(metric, effect.estimate)
+    low, high = (wording.number(metric, end) for end in (effect.low, effect.high))
+    return f"{name} {went} by {by} (the data fit {low} to {high}){worse}"
 
 
 def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:

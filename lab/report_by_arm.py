@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from lab.pilots import Pilot
 from shared import wording
-from shared.clock import parse_rfc3339
 from shared.console import counted
 from shared.engines.by_arm import TOGETHER
 from shared.engines.protocol import EARLY
 from shared.evidence.model import Bound, Completeness, Evidence, Loss
+from shared.moments import date_time
 
 HOUR_S, HOURS_PER_DAY = 3_600, 24
 NONE = "–"
@@ -53,7 +53,7 @@ def _row(told: Completeness, arm: str) -> ArmRow:
         arm=arm,
         reached=told.assigned.get(arm, 0),
         lost=together.units.get(arm, 0) if together else 0,
-        last=f"{parse_rfc3339(latest.last):%Y-%m-%d %H:%M} UTC" if latest else NONE,
+        last=date_time(latest.last) if latest else NONE,
         wait=_time(latest.median_s / HOUR_S) if latest and latest.median_s is not None else NONE,
         watched=_time(hours) if hours is not None else NONE,
     )

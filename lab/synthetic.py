@@ -31,6 +31,7 @@ from shared.digests import hex_of
 from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
+from shared.moments import date_time
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier
@@ -259,7 +260,7 @@ def _window(pilot: Pilot) -> tuple[datetime, datetime]:
         opens += timedelta(seconds=1)
     if opens >= last:
         raise Refused(
-            f"too little of the time box is left to make up a pilot in: it ends at {pilot.ends:%Y-%m-%d %H:%M} UTC",
+            f"too little of the time box is left to make up a pilot in: it ends at {date_time(pilot.ends)}",
             where=f"pilot {pilot.name}",
             remedy="launch one of another name with a later time box",
         )

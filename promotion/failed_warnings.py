@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.console import counted
-from shared.finding import Finding, failed_warnings
+from shared.finding import Finding, alike, failed_warnings
 
 SAID = {"failed": "failed", "unevaluable": "could not be checked"}
 
@@ -18,8 +18,9 @@ def told(findings: Sequence[Finding]) -> list[str]:
     poor = failed_warnings(findings)
     if not poor:
         return []
-    alike: dict[tuple[str, str], list[str]] = {}
-    for one in poor:
-        alike.setdefault((one.outcome, one.reason), []).append(one.name)
-    lines = [f"Warning: {', '.join(names)} {SAID[outcome]}: {reason}" for (outcome, reason), names in alike.items()]
-    return [f"{counted(len(poor), 'warning')} failed. The verdict stands; whoever decides answers for them.", *lines]
+    failed = sum(one.outcome == "failed" for one in poor)
+    counts = [f"{counted(failed, 'warning')} failed"] if failed else []
+    if unasked := len(poor) - failed:
+        counts.append(f"{counted(unasked, 'warning')} could not be checked")
+    lines = [f"Warning: {names} {SAID[one.outcome]}: {one.reason}" for names, one in alike(poor)]
+    return [f"{', '.join(counts)}. The verdict stands; whoever decides answers for them.", *lines]

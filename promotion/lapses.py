@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.nonces import REGISTERED
-from shared.console import date_time
 from shared.errors import Refused
 from shared.ledger import Entry, legible
+from shared.moments import date_time
 from shared.room import Room
 
 LAPSED = "lapsed"

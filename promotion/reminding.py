@@ -11,12 +11,12 @@ from promotion.policy import GateSettings, read_settings
 from promotion.state import open_promotion
 from promotion.waiting import waiting
 from shared import ledger
-from shared.clock import parse_rfc3339
 from shared.crashpoints import Point, reach
 from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused, Undecided
 from shared.ledger import Entry
 from shared.mail import EXAMPLE, deliver, letter, password_of
+from shared.moments import date_time
 from shared.printable import line
 from shared.room import Room
 from shared.webhook import post
@@ -173,7 +173,7 @@ def _public(one: Reminder) -> dict[str, Any]:
 
 def message(one: Reminder, sender: str) -> EmailMessage:
     """The mail: plain text with the one command to type, and nothing of any customer."""
-    until = f"{parse_rfc3339(one.until):%Y-%m-%d %H:%M} UTC"
+    until = date_time(one.until)
     wanted = "your decision" if one.stage == "decide" else "your signature"
     return letter(
         sender=sender,

@@ -27,11 +27,12 @@ from promotion.standing import occasion
 from promotion.succession import successor_name
 from shared import wording
 from shared.clock import rfc3339
-from shared.console import counted, date_time
+from shared.console import counted
 from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
-from shared.finding import Finding, Verdict, blocking, failed_warnings
+from shared.finding import Finding, Verdict, alike, blocking, failed_warnings
 from shared.intervals import intervals
+from shared.moments import date_time
 from shared.money import Money
 from shared.page import pages
 from shared.printable import block, quoted
@@ -44,6 +45,11 @@ WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of it
 WORTH_IT = "worth_it"
 # The Lab's report, in the candidate.
 REPORT = "report.html"
+MEANS: dict[Verdict, str] = {
+    "admit": "may be scaled",
+    "refuse": "may not be scaled",
+    "undecided": "cannot be decided on yet",
+}
 # What stands above all else where it failed.
 KILLED = "kill_criteria"
 
@@ -132,8 +138,8 @@ class Summary:
         found = [*self.killed, f"{self.pilot}: {self.headline}"]
         found += [self.state] if self.state != self.headline else []
         found += [f"No results yet: {self.hidden}."] if self.hidden else []
-        found += ["", "What the gate says", *(f"  {arm}: {verdict.upper()}" for arm, verdict in self.arms.items())]
-        found += [f"  {one.name}: {one.reason}. What would change it: {one.remedy}." for one in self.blocking]
+        found += ["", "What the gate says", *(f"  {told}" for _, told in self.verdicts)]
+        found += [f"  {names}: {one.reason}. What would change it: {one.remedy}." for names, one in self.obstacles]
         found += [f"  Waived: {one.name}: {one.reason}" for one in self.waived]
         found += [f"  {line}" for line in self.warned]
         found += [f"  {counted(len({one.check for one in self.passed}), 'check')} passed"] if self.passed else []
@@ -147,6 +153,16 @@ class Summary:
         for step in self.next:
             found += [f"  {step.word}: {step.then}", *([f"    {step.command}"] if step.command else [])]
         return found
+
+    @property
+    def verdicts(self) -> list[tuple[Verdict, str]]:
+        """The verdict on each arm, and the sentence that says it."""
+        return [(verdict, f"{arm} {MEANS[verdict]}: {verdict.upper()}") for arm, verdict in self.arms.items()]
+
+    @property
+    def obstacles(self) -> list[tuple[str, Finding]]:
+        """What stands in the way, each answer once, with the names of the checks that gave it."""
+        return alike(self.blocking)
 
     @property
     def warned(self) -> list[str]:

@@ -14,13 +14,11 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -28,10 +26,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from shared.clock import parse_rfc3339, rfc3339
+from shared.clock import rfc3339
 from shared.errors import BadInput, PilotPlantError
 from shared.housekeeping import tidied
 from shared.ledger import Head
+from shared.moments import read_in
 from shared.printable import hidden, json_text, line, quoted
 from shared.team import zone_of
 from shared.workspace import Workspace, find_workspace
@@ -51,10 +50,6 @@ WIDEST = 10_000
 CLOSED_PIPE = 141
 # What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
 _GOES_ON = "  ↳ "
-
-
-# In which people read times; None for UTC.
-_zone: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +85,9 @@ class Session:
         With `everything` each file is looked at, and not only what tells whether that is needed.
         """
         found = find_workspace(self.folder)
-        _zone.set(None)
+        read_in(None)
         with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
-            _zone.set(zone_of(found))
+            read_in(zone_of(found))
         for said in tidied(found, everything=everything):
             progress(said)
         return found
@@ -286,26 +281,6 @@ def ask(question: str, *, default: Any = None, show_default: bool = True, value:
         value_proc=read,
         err=True,
     )
-
-
-def date_time(moment: datetime | str | None) -> str:
-    """A moment for people: to the minute, in the team's zone. What was recorded and is none is told as it is."""
-    return _told(moment, "%Y-%m-%d %H:%M %Z")
-
-
-def day(moment: datetime | str | None) -> str:
-    """The day of a moment for people, in the team's zone."""
-    return _told(moment, "%Y-%m-%d")
-
-
-def _told(moment: datetime | str | None, form: str) -> str:
-    if moment is None:
-        return "–"
-    try:
-        known = parse_rfc3339(moment) if isinstance(moment, str) else moment
-        return known.astimezone(_zone.get() or UTC).strftime(form)
-    except (ValueError, OverflowError):
-        return str(moment)
 
 
 def counted(number: int, noun: str) -> str:

@@ -67,6 +67,17 @@ def blocking(findings: Iterable[Finding]) -> list[Finding]:
     return [one for one in findings if one.level == "block" and one.outcome in {"failed", "unevaluable"}]
 
 
+def alike(findings: Iterable[Finding]) -> list[tuple[str, Finding]]:
+    """One of each answer, in their order, with the names of all findings that it is the answer of."""
+    names: dict[tuple[str, str, str, str | None], list[str]] = {}
+    first: dict[tuple[str, str, str, str | None], Finding] = {}
+    for one in findings:
+        answer = (one.level, one.outcome, one.reason, one.remedy)
+        first.setdefault(answer, one)
+        names.setdefault(answer, []).append(one.name)
+    return [(", ".join(names[answer]), one) for answer, one in first.items()]
+
+
 def remedies(findings: Iterable[Finding]) -> str:
     """What would help against findings, each remedy once; empty where none says so."""
     return "; ".join(dict.fromkeys(one.remedy for one in findings if one.remedy))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from shared.moments import date_time
 from shared.printable import line
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ STYLE = """
   td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
   figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
   code { font-size: .85rem; overflow-wrap: anywhere; }
+  @media (max-width: 40rem) {
+    body { margin: 1rem auto; } th, td { padding-right: .6rem; }
+    /* What is wider than a telephone is moved sideways by itself: the names of the rows stay, the page stands still. */
+    table:has(thead) { display: block; overflow-x: auto; }
+    table:has(thead) :is(th, td):first-child { position: sticky; left: 0; background: #fff; }
+    figure svg { max-width: none; min-width: 34rem; }
+  }
   @media print { body { margin: 0; max-width: none; } }
 """
 
@@ -40,7 +48,7 @@ def pages(package: str) -> Environment:
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
     )
     environment.globals["style"] = STYLE
-    environment.filters |= {"told": told, "plain": plain}
+    environment.filters |= {"told": told, "plain": plain, "moment": date_time}
     return environment
 
 

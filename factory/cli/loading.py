@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from factory.cli.group import app
-from shared.console import Json, Line, counted, date_time, emit, progress, session, table
+from shared.console import Json, Line, counted, emit, progress, session, table
 from shared.errors import Refused, Undecided
+from shared.moments import date_time
 
 if TYPE_CHECKING:
     from factory.load import LoadResult

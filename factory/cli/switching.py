@@ -9,8 +9,9 @@ import typer
 
 from factory.cli.group import Name, app, settled
 from shared.clock import rfc3339
-from shared.console import InTrouble, Json, date_time, emit, session, styled, table
+from shared.console import InTrouble, Json, emit, session, styled, table
 from shared.errors import BadInput, Refused
+from shared.moments import date_time
 
 if TYPE_CHECKING:
     from factory.releases import StateChange

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.console import counted, date_time
+from shared.console import counted
+from shared.moments import date_time
 from shared.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
 
 

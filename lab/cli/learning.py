@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, day, emit, money, session, styled, table
+from shared.console import Json, counted, emit, money, session, styled, table
 from shared.errors import BadInput
+from shared.moments import date_time, day
 
 
 @app.command(name="list")

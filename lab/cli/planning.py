@@ -9,7 +9,8 @@ import typer
 
 from lab.cli.group import Name, app
 from shared.charter import Charter
-from shared.console import Json, Line, counted, date_time, emit, progress, session, styled, table
+from shared.console import Json, Line, counted, emit, progress, session, styled, table
+from shared.moments import date_time
 from shared.printable import quoted
 from shared.workspace import Workspace
 

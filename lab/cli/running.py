@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, progress, session, table
+from shared.console import Json, counted, emit, progress, session, table
 from shared.errors import BadInput
+from shared.moments import date_time
 
 
 @app.command()

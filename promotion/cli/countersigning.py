@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from promotion.cli.group import app
-from shared.console import Json, date_time, emit, passphrase, progress, session
+from shared.console import Json, emit, passphrase, progress, session
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.moments import date_time
 
 # Judging costs time: what the gate could not say is asked again after so many seconds.
 UNSURE_S = 300

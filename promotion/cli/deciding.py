@@ -12,9 +12,10 @@ import typer
 
 from promotion.cli.group import DATES, Name, app
 from promotion.cli.texts import waived_text
-from shared.console import Json, ask, date_time, emit, passphrase, progress, session
+from shared.console import Json, ask, emit, passphrase, progress, session
 from shared.errors import Refused, Undecided
 from shared.finding import failed_warnings
+from shared.moments import date_time
 from shared.workspace import Workspace
 
 

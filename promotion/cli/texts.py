@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.console import Line, counted, styled, table
+from shared.finding import alike
 
 MARKS = {
     "passed": ("passed", "green"),
@@ -60,8 +61,8 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[L
     if not findings:
         return []
     findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))
-    rows = [(finding.check, finding.arm or "", _mark(finding), finding.reason) for finding in findings]
-    grid = table("check", "arm", "outcome", "what was found", rows=rows)
+    rows = [(names, _mark(finding), finding.reason) for names, finding in alike(findings)]
+    grid = table("check", "outcome", "what was found", rows=rows)
     return [grid, *remedies_text(findings), *(numbers_text(finding) for finding in findings if explained)]
 
 

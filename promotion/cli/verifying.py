@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from promotion.cli.group import Name, app
-from shared.console import Json, counted, date_time, emit, passphrase, session
+from shared.console import Json, counted, emit, passphrase, session
 from shared.errors import Refused
+from shared.moments import date_time
 
 
 @app.command()

@@ -9,8 +9,9 @@ import typer
 
 from promotion.cli.group import Looker, Name, app
 from promotion.cli.texts import proposal_text
-from shared.console import Json, date_time, emit, progress, session, table
+from shared.console import Json, emit, progress, session, table
 from shared.errors import PilotPlantError, Undecided
+from shared.moments import date_time
 
 TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
 TO_DO = {

@@ -73,14 +73,15 @@ def test_equal_evidence_is_an_equal_page(analysis, tmp_path):
 
 def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
     assert report.conclusion(analysis.pilot, with_effects(analysis.evidence), "letter") == (
-        "letter: visit rose by +10.00 pp [5.00, 15.00]; harm beyond the margin is ruled out for every guardrail."
+        "letter: visit rose by 10.0 points (the data fit +5.00 pp to +15.00 pp); harm beyond the margin is ruled out "
+        "for every guardrail."
     )
 
 
 def test_between_looks_a_winner_is_one_so_far_which_decides_nothing(analysis):
     evidence = with_effects(analysis.evidence).model_copy(update={"standing": "descriptive"})
     told = report.conclusion(analysis.pilot, evidence, "letter")
-    assert told.startswith("letter: so far, which decides nothing, visit rose by +10.00 pp")
+    assert told.startswith("letter: so far, which decides nothing, visit rose by 10.0 points")
 
 
 def test_harm_that_only_an_earlier_look_ruled_out_is_not_ruled_out(analysis):
@@ -126,7 +127,8 @@ def test_several_primary_metrics_are_told_one_after_the_other(analysis):
     pilot = replace(analysis.pilot, promise=analysis.pilot.promise.model_copy(update={"charter": charter}))
     text = report.conclusion(pilot, with_effects(analysis.evidence), "letter")
     assert text.startswith(
-        "letter: visit rose by +10.00 pp [5.00, 15.00]; nothing can be said about conversion: no data;"
+        "letter: visit rose by 10.0 points (the data fit +5.00 pp to +15.00 pp); nothing can be said about conversion: "
+        "no data;"
     )
 
 
@@ -141,7 +143,7 @@ def test_no_significant_difference_is_not_proof_of_none(analysis):
 def test_a_loss_is_called_worse(analysis):
     evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
     text = report.conclusion(analysis.pilot, evidence, "letter")
-    assert text.startswith("letter: visit fell by -10.00 pp [-15.00, -5.00], which is worse;")
+    assert text.startswith("letter: visit fell by 10.0 points (the data fit -15.00 pp to -5.00 pp), which is worse;")
 
 
 @pytest.mark.parametrize("p", [0.3, None])

@@ -71,7 +71,7 @@ def test_it_says_what_was_promised_found_spent_and_what_the_gate_says(stage):
         "letter: visit: measured 20.0 points more; expect +",
         "guardrails (letter): kept: spend ",
         "spent 8.00 USD of a budget of 10.00 USD",
-        "letter: ADMIT",
+        "letter may be scaled: ADMIT",
         "spring-email: letter may be scaled",
         "What letter says: ",
         f"waits for {OWNER} until 2026-02-01 00:00 UTC; no decision by then is *stop*",
@@ -226,7 +226,7 @@ def test_the_page_is_one_file_that_fetches_nothing_and_says_what_the_text_says(s
     assert "script" not in page.tags
     said = " ".join(" ".join(page.texts).split())
     assert EFFECT in said
-    assert "letter: ADMIT" in said
+    assert "letter may be scaled: ADMIT" in said
     assert f"promote decide spring-email scale --arm letter --as {OWNER}" in said
     # Read on a phone, printed on one sheet, and told apart without its colours.
     assert 'name="viewport" content="width=device-width' in text
