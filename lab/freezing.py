@@ -121,10 +121,9 @@ def freeze(
     snapshot = snapshot or latest_snapshot(workspace)
     home = charter_path(workspace, name).parent
     files = {}
-    for arm in charter.treatments:
-        for file in arm.play.files if arm.play else ():
-            files[file] = home / file
-            read_text(home / file)
+    for file in charter.files:
+        files[file] = home / file
+        read_text(home / file)
     for table, path in (
         (charter.outcomes, workspace.configs / CONTRACTS / f"{charter.outcomes}.odcs.yaml"),
         (charter.population, snapshot.contract_file(charter.population)),
@@ -138,8 +137,7 @@ def freeze(
     if charter.eligible is None:
         eligible = None
     else:
-        sql = files[charter.eligible] = home / charter.eligible
-        eligible = eligible or frozen_now(workspace, snapshot, charter, sql)
+        eligible = eligible or frozen_now(workspace, snapshot, charter, files[charter.eligible])
     promise = Promise(
         charter=charter,
         metrics=measured_by(charter, read_metrics(workspace)),

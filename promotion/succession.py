@@ -105,10 +105,10 @@ def _write(workspace: Workspace, candidate: Candidate, charter: Charter, decisio
         f"`pilotplant lab check {charter.pilot}`", f"`pilotplant lab check {decision.successor}`"
     )
     (folder / "charter.yaml").write_text((first and f"{first}\n") + head + named, encoding="utf-8")
-    for arm in (arm for arm in charter.treatments if arm.name != decision.arm):
-        for name in arm.play.files if arm.play else ():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(candidate.file(name), folder / name)
+    going_on = tuple(arm for arm in charter.arms if arm.name != decision.arm)
+    for name in charter.model_copy(update={"arms": going_on}).files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(candidate.file(name), folder / name)
 
 
 def with_comments(path: Path, charter: Charter, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -456,6 +456,12 @@ class Charter(Part):
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The files beside it that it names, each once: of its plays, and of who is eligible."""
+        named = [name for arm in self.treatments if arm.play for name in arm.play.files]
+        return tuple(dict.fromkeys([*named, *([self.eligible] if self.eligible else [])]))
+
+    @property
     def primaries(self) -> tuple[Primary, ...]:
         """Every primary metric, the first one first."""
         return (self.primary, *self.co_primary)

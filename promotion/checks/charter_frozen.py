@@ -69,7 +69,7 @@ def _changed(case: Case) -> list[str]:
     """Files of the promise that the candidate does not carry as frozen, and those the promise fails to name."""
     charter, promised, sealed = case.charter, case.promise.files, case.candidate.manifest.files
     needed = {f"contracts/{charter.outcomes}.odcs.yaml"}
-    needed |= {name for arm in charter.treatments if arm.play for name in arm.play.files}
+    needed |= {*charter.files}
     return sorted(
         {name for name, digest in promised.items() if sealed.get(f"{FILES}/{name}") != digest}
         | (needed - set(promised))

@@ -28,7 +28,7 @@ from shared.draw import redrawn
 from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Contained, Refused
 from shared.snapshot import latest_snapshot
-from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, draft, row, units, write_csv
+from tests.lab_makers import AFTER, CARD, INSIDE, OWNER, PILOT, draft, row, units, write_csv
 
 FEWER = ("units_per_arm: 150", "units_per_arm: 100")
 SHARED = ("population: customers", "population: customers\neligible: audience.sql")
@@ -126,6 +126,23 @@ def test_the_gate_takes_such_a_pilot_like_any_other(launched, tmp_path):
     found = {finding.check: finding.outcome for finding in judgement.findings}
     asked = ("charter_frozen", "randomised", "units_assigned", "sample_planned", "losses_by_arm")
     assert {name: found[name] for name in asked} == dict.fromkeys(asked, "passed")
+
+
+def test_a_successor_takes_the_select_along(loaded, tmp_path):
+    draft(loaded, PILOT, (SHARED[0], "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
+    sql = "SELECT customer_id AS unit FROM customers WHERE recency <= 6"
+    (loaded.pilots / PILOT / "who.sql").write_text(sql)
+    launch(loaded, PILOT, register)
+    _, arms = arms_of(loaded, tmp_path)
+    loaded.clock.set(INSIDE)
+    record(loaded, PILOT, write_csv(tmp_path / "r.csv", [row(f"e{n}", *each) for n, each in enumerate(arms.items())]))
+    loaded.clock.set(AFTER)
+    analyse(loaded, PILOT)
+    submit(loaded, PILOT)
+    words = ["promote", "decide", PILOT, "revise", "--as", OWNER, "--reason", "a shorter letter to the same customers"]
+    assert app._exit_code(["--workspace", str(loaded.root), *words]) == 0
+    assert freeze(loaded, f"{PILOT}-2").promise.eligible.units == len(arms)
+    assert (loaded.pilots / f"{PILOT}-2" / "who.sql").read_text() == sql
 
 
 def test_all_else_is_amended_and_the_list_stays(launched, tmp_path):
