@@ -23,8 +23,8 @@ from factory.server import PrefectServer, choose_port
 from factory.state import open_factory, read_settings
 from shared.console import progress
 from shared.errors import PilotPlantError, Undecided
-from shared.moments import date_time
 from shared.play import Schedule
+from shared.times import date_time
 from shared.workspace import Workspace
 
 RECONCILE_S = 3.0

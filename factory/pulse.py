@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from shared.clock import parse_rfc3339, rfc3339
 from shared.files import write_atomically
-from shared.moments import date_time
+from shared.times import date_time
 from shared.workspace import Workspace
 
 State = Literal["never started", "up", "failing", "silent", "stopped", "failed", "killed"]

@@ -19,9 +19,9 @@ from factory.state import open_factory, read_settings, snapshots
 from shared.clock import parse_rfc3339
 from shared.errors import BadInput
 from shared.files import sync_folder, write_atomically
-from shared.moments import date_time
 from shared.room import Room
 from shared.snapshot import PRUNED, Pruned, latest_id, pruned_path
+from shared.times import date_time
 from shared.usage import Usage, usage
 from shared.workspace import Workspace
 
@@ -125,7 +125,7 @@ def _why_kept(each: Found, latest: str | None, newest: set[str], needed: Usage) 
     if each.snapshot == latest:
         return "it is the latest"
     if users := needed.users.get(each.snapshot):
-        said = ", ".join(f"{user.pilot} (until {user.deadline:%Y-%m-%d %H:%M} UTC)" for user in users)
+        said = ", ".join(f"{user.pilot} (until {date_time(user.deadline)})" for user in users)
         return f"undecided pilots read it: {said}"
     if needed.unclear:
         return "it is unclear whether a pilot reads it"

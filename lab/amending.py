@@ -26,10 +26,10 @@ from shared.crashpoints import Point, reach
 from shared.draw import redrawn
 from shared.errors import BadInput, Refused
 from shared.line import Uncarried
-from shared.moments import date_time
 from shared.register import LineOf, Register, TooLate
 from shared.room import Room
 from shared.snapshot import open_snapshot
+from shared.times import date_time
 from shared.usage import SnapshotUser, declare
 from shared.workspace import Workspace
 
@@ -38,7 +38,7 @@ _FIXED = {("charter", "pilot"), ("charter", "budget", "currency")}
 # And from the moment that the time box has begun: that moment.
 _BEGUN = {("charter", "time_box", "start"), ("charter", "time_box", "timezone")}
 # By what units get their arms: under the first rules it may be changed until somebody is exposed.
-_DRAWN = {"arms", "population", "assignment", "layer", "cluster"}
+_DRAWN = {"arms", "population", "eligible", "assignment", "layer", "cluster"}
 
 
 @dataclass(frozen=True, slots=True)

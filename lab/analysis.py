@@ -21,15 +21,16 @@ from lab.traits import known_before, traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
+from shared.eligible import ELIGIBLE, eligible_sql
 from shared.engines.protocol import EARLY, PilotData
 from shared.errors import Refused
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.files import scratch_in, settle
-from shared.moments import date_time
 from shared.room import Room
 from shared.sql import identifier, literal
 from shared.tabular import connect
+from shared.times import date_time
 from shared.workspace import Workspace
 
 
@@ -156,7 +157,8 @@ def is_current(room: Room, pilot: Pilot, evidence: Evidence) -> bool:
 def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
     """The dataset: every accepted row of every batch, in the order of its key, so that equal content is equal bytes.
 
-    Beside them, where the charter names any, the exposed units' traits, and all else that is published of them.
+    Beside them, where the charter names any, who was eligible and the exposed units' traits, and all else that is
+    published of those.
     An outcome before its unit's first exposure is none of the arm's doing: it becomes a conflict here, where all is in.
     What was held back and came once more, and counts, is missing from nothing, and is none any more.
     """
@@ -185,6 +187,9 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
             # only where there is just one of them.
             connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             _copy(connection, part, order, folder)
+        if pilot.eligible is not None:
+            eligible_sql(*pilot.eligible)
+            shutil.copyfile(pilot.eligible[1], folder / ELIGIBLE)
         for part, columns in known_before(room.workspace, pilot).items():
             known = traits_sql(connection, room.workspace, pilot, columns)
             connection.execute(f"CREATE TEMP TABLE {part} AS {known}")

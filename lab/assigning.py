@@ -14,7 +14,7 @@ from shared.contracts import Column
 from shared.digests import digest_file
 from shared.draw import NOT_ELIGIBLE, Draw
 from shared.eligible import eligible_sql
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput
 from shared.files import scratch_in
 from shared.reading import read_raw
 from shared.snapshot import open_snapshot
@@ -28,6 +28,7 @@ class Assigned:
     """How many units got which arm.
 
     Attributes:
+        per_arm: empty where another system draws the arms.
         left_out: units that take no part, by reason; the file does not have them.
         table: that they are customers of.
     """
@@ -41,29 +42,26 @@ class Assigned:
 def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None) -> Assigned:
     """Writes `unit` and `arm` of the population, or of the units named in a file, but for those who take no part.
 
-    Raises BadInput where a named unit is not of the population, Refused where the arms come from elsewhere.
+    Where another system draws the arms it writes who may be exposed, without an arm. Raises BadInput where a named unit
+    is not of the population.
     """
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
-    if pilot.charter.assignment == "source":
-        raise Refused(
-            f"pilot {name} takes its arms from the system that exposes (assignment: source)",
-            remedy="record the exposures with their arms: pilotplant lab record " + name,
-        )
-    draw = pilot.draw(workspace)
+    draw, elsewhere = pilot.draw(workspace), pilot.charter.assignment == "source"
     with connect() as connection, scratch_in(pilot.folder) as scratch:
         connection.execute(f"CREATE TEMP VIEW population AS {population_sql(workspace, pilot)}")
         chosen = "population" if units is None else _named(connection, units, pilot)
         # Drawn once: a text file is written from the Parquet one, and the arms are counted there.
         drawn = out if out.suffix == PARQUET else scratch / "drawn.parquet"
-        arms = f"SELECT unit, {draw.drawn_sql('unit')} AS arm FROM {chosen} WHERE {takes_part_sql(pilot, draw)}"
-        total = write_table(connection, arms, drawn)
+        arm = "" if elsewhere else f", {draw.drawn_sql('unit')} AS arm"
+        total = write_table(connection, f"SELECT unit{arm} FROM {chosen} WHERE {takes_part_sql(pilot, draw)}", drawn)
         connection.execute(f"CREATE TEMP VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
         if drawn != out:
             write_table(connection, "FROM drawn", out)
-        counts = dict(connection.execute("SELECT arm, count(*) FROM drawn GROUP BY arm").fetchall())
+        counted = "SELECT arm, count(*) FROM drawn GROUP BY arm"
+        counts = {} if elsewhere else dict(connection.execute(counted).fetchall())
         left_out = _left_out(connection, _hindrances(pilot, draw), chosen, total)
-    per_arm = {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
+    per_arm = {} if elsewhere else {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
     with room.transaction() as connection_:
         body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
         room.write(connection_, "assigned", name, body)

@@ -178,14 +178,14 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     """Whether a draft would launch now, by the gate's word on its line too; raises BadInput where it cannot be read."""
     from lab import forecast_plot
     from lab.forecast import forecast
-    from lab.precautions import late, narrow, uneven, unguarded
+    from lab.precautions import late, narrow, uneven, unguarded, wide
     from lab.verdicts import verdict
 
     room = open_lab(workspace)
-    frozen = freeze(workspace, name)
-    charter = frozen.promise.charter
     launched = find_pilot(room, name)
-    examined = Examined([], {}) if launched else examine(room, frozen, line=line)
+    frozen = freeze(workspace, name, eligible=launched.eligible if launched else None)
+    charter = frozen.promise.charter
+    examined = Examined([], {}, {}) if launched else examine(room, frozen, line=line)
     notes = []
     if launched:
         same = launched.promise.same_as(frozen.promise)
@@ -201,7 +201,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     notes += [] if counted else [each.told() for each in similar_pilots(room, frozen)]
     notes += [repeat.told() for repeat in repeats(room, charter, metrics[charter.primary.metric])]
     found = forecast(room, frozen)
-    notes += [*narrow(frozen, examined.audiences), *uneven(found, metrics)]
+    notes += [*narrow(frozen, examined.tested), *wide(frozen, examined.audiences), *uneven(found, metrics)]
     plot = forecast_plot.write(workspace, found, metrics[charter.primary.metric])
     said = verdict(found, metrics, launches=not examined.problems, mode=workspace.mode)
     return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot, said)

@@ -8,10 +8,12 @@ from pathlib import Path
 from lab.state import read_settings
 from shared.charter import Charter, Eligible
 from shared.confined import audience
+from shared.console import counted
 from shared.contracts import Contract
-from shared.digests import digest_file
+from shared.digests import digest_file, hex_of
 from shared.eligible import eligible_sql
 from shared.errors import BadInput, Refused
+from shared.files import scratch_in, write_atomically
 from shared.snapshot import Snapshot
 from shared.sql import file_literal, identifier
 from shared.tabular import connect
@@ -45,15 +47,29 @@ def pool(snapshot: Snapshot, charter: Charter, eligible: Eligible | None, file: 
 
 
 def frozen_now(workspace: Workspace, snapshot: Snapshot, charter: Charter, sql: Path) -> tuple[Eligible, Path]:
-    """Who is eligible by the SELECT today, and the file of them, which the next call for the pilot replaces.
+    """Who is eligible by the SELECT today, and a file of them, which lies there until the pilot is launched.
 
     Raises as `select` does.
     """
-    folder = workspace.lab / "eligible"
-    folder.mkdir(parents=True, exist_ok=True)
-    out = folder / f"{charter.pilot}.parquet"
-    units = select(workspace, snapshot, charter, sql, out, what=f"`eligible: {charter.eligible}`")
-    return Eligible(units=units, digest=digest_file(out)), out
+    with scratch_in(workspace.lab) as scratch:
+        out = scratch / "units.parquet"
+        units = select(workspace, snapshot, charter, sql, out, what=f"`eligible: {charter.eligible}`")
+        eligible = Eligible(units=units, digest=digest_file(out))
+        return eligible, put_aside(workspace, charter.pilot, eligible, out)
+
+
+def put_aside(workspace: Workspace, pilot: str, eligible: Eligible, file: Path) -> Path:
+    """A copy of the list, of which none of another content takes the place."""
+    kept = drafts_of(workspace, pilot) / f"{hex_of(eligible.digest)}.parquet"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if not kept.exists():
+        write_atomically(kept, file.read_bytes())
+    return kept
+
+
+def drafts_of(workspace: Workspace, pilot: str) -> Path:
+    """The folder of the lists that were made for a pilot's draft."""
+    return workspace.lab / "eligible" / pilot
 
 
 def select(workspace: Workspace, snapshot: Snapshot, charter: Charter, sql: Path, out: Path, *, what: str) -> int:
@@ -75,7 +91,7 @@ def select(workspace: Workspace, snapshot: Snapshot, charter: Charter, sql: Path
         )
     if strangers := _strangers(snapshot, charter, out):
         raise BadInput(
-            f"{what} selects {strangers:,} units that are not of table `{charter.population}`",
+            f"{what} selects {counted(strangers, 'unit')} not of table `{charter.population}`",
             where=where,
             expected=f"the key of `{charter.population}` AS unit",
         )

@@ -135,13 +135,15 @@ def freeze(
         read_contract(path)
         files[f"{CONTRACTS}/{table}.odcs.yaml"] = path
     if charter.eligible is None:
-        eligible = None
+        eligible, read = None, {}
     else:
+        read = {charter.eligible: digest_file(files[charter.eligible])}
         eligible = eligible or frozen_now(workspace, snapshot, charter, files[charter.eligible])
     promise = Promise(
         charter=charter,
         metrics=measured_by(charter, read_metrics(workspace)),
-        files={file: digest_file(path) for file, path in sorted(files.items())},
+        # The SELECT as it was before it ran: one that was changed meanwhile is refused when it is copied.
+        files={file: read.get(file) or digest_file(path) for file, path in sorted(files.items())},
         holdout_frac=snapshot.manifest.holdout_frac,
         source=_source(workspace, snapshot) if rules >= SOURCE_SINCE else None,
         eligible=eligible[0] if eligible else None,

@@ -28,12 +28,12 @@ from shared.engines.placement import REHEARSED, SYNTHETIC, made_up_sql
 from shared.engines.protocol import NOT_ASSIGNED
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in, settle
-from shared.moments import date_time
 from shared.reading import ROW, read_raw
 from shared.record import decisions
 from shared.room import Room
 from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect, require_columns, write_table
+from shared.times import date_time
 from shared.typed import typed_sql
 from shared.workspace import Workspace
 

@@ -118,7 +118,10 @@ class Judge:
         return "".join(f", CAST({sql} AS VARCHAR) AS {identifier(name)}" for name, sql in said.items())
 
     def _assigned(self) -> str:
-        """The arm that was drawn for a row's unit; NULL where none was, or where arms come from elsewhere."""
+        """The arm that was drawn for a row's unit; NULL where none was, or where arms come from elsewhere.
+
+        Units that are not eligible have one too: who is exposed off the list is compared between the arms.
+        """
         if self.pilot.charter.assignment == "source":
             return "NULL"
         draw = self.pilot.draw(self.room.workspace)
@@ -168,9 +171,10 @@ class Judge:
         """What may not be of an exposure: its arm, or that there is one at all."""
         draw = self.pilot.draw(self.room.workspace)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
-        rules = {UNKNOWN_ARM: f"arm NOT IN ({arms})", **draw.hindrances_sql("unit", _CLUSTER)}
+        rules = {UNKNOWN_ARM: f"arm NOT IN ({arms})"}
         if self.pilot.promise.eligible is not None:
             rules[NOT_ELIGIBLE] = "unit NOT IN (SELECT unit FROM population WHERE eligible)"
+        rules |= draw.hindrances_sql("unit", _CLUSTER)
         if self.pilot.charter.assignment == "pilotplant":
             rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit', _CLUSTER)}"
         return rules

@@ -10,18 +10,22 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lab.budget import reserving
-from lab.freezing import Frozen, freeze
+from lab.eligible import drafts_of, put_aside
+from lab.freezing import Frozen, freeze, read_charter
 from lab.obstacles import examine, raise_first
 from lab.pilots import LAUNCHED, NONCE, Pilot, find_pilot, get_pilot, locked_pilot, pilot_folder, version_folder
 from lab.state import open_lab, pilots
 from shared.amendment import changes
-from shared.charter import Promise
+from shared.candidate import PROMISE
+from shared.charter import Eligible, Promise
 from shared.clock import rfc3339
 from shared.crashpoints import Point, reach
+from shared.digests import digest_file
+from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Refused
 from shared.register import LineOf, Register
 from shared.room import Room
-from shared.snapshot import open_snapshot
+from shared.snapshot import latest_id, open_snapshot
 from shared.usage import SnapshotUser, declare
 from shared.workspace import Workspace
 
@@ -42,7 +46,7 @@ def launch(workspace: Workspace, name: str, register: Register, line: LineOf | N
     Raises Refused where it was launched with other content, and the first of its obstacles where there are any.
     """
     room = open_lab(workspace)
-    frozen = freeze(workspace, name)
+    frozen = freeze(workspace, name, eligible=_listed(room, name))
     with reserving(workspace):
         return _launch(room, frozen, register, line)
 
@@ -89,7 +93,30 @@ def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None)
         room.write(connection, LAUNCHED, name, body)
         reach(Point.LAUNCH_WRITTEN)
     reach(Point.LAUNCH_RECORDED)
+    shutil.rmtree(drafts_of(workspace, name), ignore_errors=True)
     return Launched(get_pilot(room, name), repeated=False)
+
+
+def _listed(room: Room, name: str) -> tuple[Eligible, Path] | None:
+    """Who was eligible when the pilot was launched, or when a launch by the same SELECT and snapshot was cut off.
+
+    The gate may have taken that in, and a SELECT that asks for today's date would now select others.
+    """
+    workspace, before = room.workspace, find_pilot(room, name)
+    if before is not None:
+        return before.eligible
+    folder = version_folder(pilot_folder(workspace, name), 1)
+    if not (folder / PROMISE).exists():
+        return None
+    promise = Promise.model_validate_json((folder / PROMISE).read_bytes())
+    if promise.eligible is None or promise.source is None or promise.source.id != latest_id(workspace):
+        return None
+    sql = workspace.pilots / name / str(read_charter(workspace, name).eligible)
+    same = sql.is_file() and digest_file(sql) == promise.files[str(promise.charter.eligible)]
+    list_ = folder / ELIGIBLE
+    if not same or not list_.is_file() or digest_file(list_) != promise.eligible.digest:
+        return None
+    return promise.eligible, put_aside(workspace, name, promise.eligible, list_)
 
 
 def _declare(workspace: Workspace, name: str, snapshot: str, deadline: datetime) -> None:

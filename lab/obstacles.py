@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from lab.baselines import known_levels
 from lab.budget import committed
@@ -30,6 +31,8 @@ from shared.people import read_people
 from shared.play import Play, is_everywhere
 from shared.register import LineOf
 from shared.room import Room
+from shared.sql import file_literal, identifier
+from shared.tabular import connect
 from shared.yamlfile import read_text
 
 # The columns of every contract of outcomes: the event's key, whose it is, and when it was.
@@ -44,10 +47,12 @@ class Examined:
     Attributes:
         problems: each obstacle as the error it would be.
         audiences: how many units each treatment arm would reach today; arms whose audience cannot be run are left out.
+        tested: how many of those may take part in the pilot.
     """
 
     problems: list[PilotPlantError]
     audiences: dict[str, int]
+    tested: dict[str, int]
 
 
 def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | None = None) -> Examined:
@@ -70,8 +75,13 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | N
         *_of_entitlement(room, charter),
         *_of_line(room, frozen, line),
     ]
-    reached = {arm.name: audiences.units.get(arm.play.audience) for arm in charter.treatments if arm.play}
-    return Examined(problems, {arm: units for arm, units in reached.items() if units is not None})
+    files = {arm.name: arm.play.audience for arm in charter.treatments if arm.play}
+    run = {arm: file for arm, file in files.items() if file in audiences.units}
+    return Examined(
+        problems,
+        {arm: audiences.units[file] for arm, file in run.items()},
+        {arm: audiences.tested[file] for arm, file in run.items()},
+    )
 
 
 def examine_free(room: Room, frozen: Frozen, *, costlier: bool) -> list[PilotPlantError]:
@@ -228,12 +238,14 @@ class _Audiences:
 
     Attributes:
         units: how many units each file selects.
+        tested: how many of them are of the pilot's pool.
     """
 
     def __init__(self, room: Room, frozen: Frozen) -> None:
         self.room, self.frozen = room, frozen
         self.sandbox = read_settings(room.workspace).sandbox
         self.units: dict[str, int] = {}
+        self.tested: dict[str, int] = {}
 
     def run(self, play: Play) -> None:
         """Raises what speaks against the audience: its SQL, nobody in it, or somebody who is not of the population."""
@@ -244,6 +256,17 @@ class _Audiences:
         with scratch_in(workspace.lab) as scratch:
             out = scratch / "units.parquet"
             self.units[play.audience] = select(workspace, self.frozen.snapshot, charter, sql, out, what=what)
+            self.tested[play.audience] = self._tested(out)
+
+    def _tested(self, units: Path) -> int:
+        frozen = self.frozen
+        key = identifier(frozen.snapshot.contract(frozen.promise.charter.population).primary_key)
+        with connect() as connection:
+            row = connection.execute(
+                f"SELECT count(*) FROM {frozen.pool.sql} WHERE {key} IN "
+                f"(SELECT unit FROM read_parquet({file_literal(units)}))"
+            ).fetchone()
+        return int(row[0]) if row else 0
 
 
 def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:

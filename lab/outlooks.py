@@ -92,8 +92,9 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     rows = frozen.pool.units
     days = (charter.time_box.end - charter.time_box.start).days
     slice_ = charter.layer.frac if charter.layer else 1
+    pool_frac = rows / max(1, frozen.snapshot.manifest.tables[charter.population].rows)
     per_day = traffic(past)
-    per_day = None if per_day is None else per_day * float(slice_)
+    per_day = None if per_day is None else per_day * float(slice_) * pool_frac
     available = taking_part(frozen)
     enrolling = ((charter.time_box.enrol_until or charter.time_box.end) - charter.time_box.start).days
     exposed = int(available * (1 - (charter.sample.attrition or 0.0)))

@@ -25,11 +25,11 @@ from shared.eligible import ELIGIBLE
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.intake import retrospective
-from shared.moments import date_time
 from shared.money import Money
 from shared.record import Decided, decisions
 from shared.registration import Registration
 from shared.room import Room
+from shared.times import date_time
 from shared.workspace import Workspace
 
 State = Literal["draft", "running", "ended", "decided"]

@@ -9,7 +9,7 @@ from lab.freezing import Frozen
 from shared.charter import Charter
 from shared.evidence.domain import CONTRIBUTORS_MIN, UNEVEN, contributors, is_uneven
 from shared.metrics import Metric
-from shared.precautions import TESTED_FRAC_MIN
+from shared.precautions import TESTED_FRAC_MIN, WIDER_MAX
 
 SECONDS_PER_DAY = 86_400
 
@@ -37,17 +37,28 @@ def late(charter: Charter, days_max: float) -> Iterator[str]:
         )
 
 
-def narrow(frozen: Frozen, audiences: Mapping[str, int]) -> Iterator[str]:
-    """Arms whose play would reach far fewer units than take part: the effect is measured on all that are exposed."""
+def narrow(frozen: Frozen, tested: Mapping[str, int]) -> Iterator[str]:
+    """Arms whose play would reach few of those who may take part: the effect is measured on all that are exposed."""
     charter = frozen.promise.charter
     units = frozen.pool.units
     files = {arm.name: arm.play.audience for arm in charter.treatments if arm.play}
-    for arm, reached in audiences.items():
+    for arm, reached in tested.items():
         if reached < TESTED_FRAC_MIN * units:
             yield (
                 f"{units:,} units of table `{charter.population}` may take part, and the audience of arm {arm} selects "
-                f"{reached:,} today: say `eligible: {files[arm]}`, so that only those take part, or the effect is "
-                "measured on others as well, which the gate warns of (`audience_tested`)"
+                f"{reached:,} of them today: say `eligible: {files[arm]}`, so that only those take part, or the effect "
+                "is measured on others as well, which the gate warns of (`audience_tested`)"
+            )
+
+
+def wide(frozen: Frozen, audiences: Mapping[str, int]) -> Iterator[str]:
+    """Arms whose play would reach others than those who may take part: nothing will be known of them."""
+    eligible = frozen.promise.eligible
+    for arm, reached in audiences.items() if eligible else ():
+        if eligible and reached > WIDER_MAX * eligible.units:
+            yield (
+                f"the audience of arm {arm} selects {reached:,} units, and {eligible.units:,} are eligible: the "
+                "effect on the others will not be known, which the gate warns of (`audience_tested`)"
             )
 
 

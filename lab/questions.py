@@ -26,9 +26,9 @@ ASKED = {
     "metric": "The metric that decides",
     "minimum_effect": "The smallest difference in it worth scaling",
     "weeks": "How many weeks it runs",
+    "assignment": "Who draws the arms (pilotplant; or source: a web or mail system that reports each customer's arm)",
     "units_per_arm": "How many units each arm needs",
     "media": "What it may spend on media",
-    "assignment": "Who draws the arms (pilotplant; or source: a web or mail system that reports each customer's arm)",
     "requester": "Who asks",
     "owner": "Who decides",
 }

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared.clock import rfc3339
-from shared.moments import date_time
+from shared.times import date_time
 from shared.wording import days
 
 if TYPE_CHECKING:

@@ -175,15 +175,15 @@ _NOTHING = "nothing can be said about "
 def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
     """What an arm showed on one primary metric."""
     metric, effect = pilot.promise.metrics[name], evidence.effect(arm, name)
-    if effect is None or effect.estimate is None or effect.p_adjusted is None:
+    low, high = (None, None) if effect is None else (effect.low, effect.high)
+    if effect is None or effect.estimate is None or effect.p_adjusted is None or low is None or high is None:
         return f"{_NOTHING}{name}: {effect.problem if effect else 'no data'}"
     found = wording.effect(metric, effect)
     if effect.p_adjusted > evidence.alpha:
         return f"no difference in {name} was shown ({found}); that is not proof of none"
     worse = "" if effect.estimate * metric.sign > 0 else ", which is worse"
     went, by = "rose" if effect.estimate > 0 else "fell", wording.amount(metric, effect.estimate)
-    low, high = (wording.number(metric, end) for end in (effect.low, effect.high))
-    return f"{name} {went} by {by} (the data fit {low} to {high}){worse}"
+    return f"{name} {went} by {by} ({wording.ends(metric, low, high)}){worse}"
 
 
 def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:

@@ -10,7 +10,7 @@ from shared.console import counted
 from shared.engines.by_arm import TOGETHER
 from shared.engines.protocol import EARLY
 from shared.evidence.model import Bound, Completeness, Evidence, Loss
-from shared.moments import date_time
+from shared.times import date_time
 
 HOUR_S, HOURS_PER_DAY = 3_600, 24
 NONE = "–"

@@ -20,6 +20,7 @@ from shared.clock import rfc3339
 from shared.errors import BadInput, Refused
 from shared.money import Money
 from shared.room import Room
+from shared.times import date_time
 from shared.workspace import Workspace
 
 Row = sa.Row[tuple[object, ...]]
@@ -159,7 +160,7 @@ def _require_in_time(room: Room, pilot: Pilot, held: Row) -> None:
     deadline = pilot.charter.deadline
     if room.now() >= deadline:
         raise Refused(
-            f"the deadline of {pilot.name} has passed ({deadline:%Y-%m-%d %H:%M} UTC): the {_money(held)} held for "
+            f"the deadline of {pilot.name} has passed ({date_time(deadline)}): the {_money(held)} held for "
             f"`{held.id}` stay bound in full",
             where=f"pilot {pilot.name}",
             expected="what was held to be settled or released before",

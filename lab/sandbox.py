@@ -11,10 +11,10 @@ from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab, read_settings
 from shared.confined import QueryResult, query
 from shared.errors import BadInput, Contained, Refused
-from shared.moments import date_time
 from shared.room import Room
 from shared.snapshot import Snapshot, open_snapshot
 from shared.tabular import require_writable
+from shared.times import date_time
 from shared.workspace import Workspace
 from shared.yamlfile import read_text
 

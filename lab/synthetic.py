@@ -31,11 +31,11 @@ from shared.digests import hex_of
 from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
-from shared.moments import date_time
 from shared.room import Room
 from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier
 from shared.tabular import connect, require_writable, write_table
+from shared.times import date_time
 from shared.workspace import Workspace
 
 if TYPE_CHECKING:

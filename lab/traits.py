@@ -116,11 +116,9 @@ def _no_covariate(frozen: Frozen, _: str, column: Column) -> BadInput | None:
 
 
 def _no_group(frozen: Frozen, said: str, column: Column) -> BadInput | None:
-    charter, path = frozen.promise.charter, frozen.snapshot.table(frozen.promise.charter.population)
+    charter = frozen.promise.charter
     with connect() as connection:
-        row = connection.execute(
-            f"SELECT count(DISTINCT {identifier(column.name)}) FROM read_parquet({file_literal(path)})"
-        ).fetchone()
+        row = connection.execute(f"SELECT count(DISTINCT {identifier(column.name)}) FROM {frozen.pool.sql}").fetchone()
     groups = row[0] if row else 0
     if groups <= GROUPS_MAX:
         return None

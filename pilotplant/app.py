@@ -32,7 +32,7 @@ from shared.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.faults import fault, no_file
 from shared.files import PRIVATE
 from shared.ledger import Head
-from shared.moments import date_time
+from shared.times import date_time
 from shared.workspace import Workspace
 
 NAME = "pilotplant"

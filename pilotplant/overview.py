@@ -15,7 +15,7 @@ from lab.state import open_lab
 from promotion.waiting import measures as promotion_measures
 from shared.clock import rfc3339
 from shared.console import counted, styled, table
-from shared.moments import date_time
+from shared.times import date_time
 from shared.wording import days
 from shared.workspace import Workspace
 

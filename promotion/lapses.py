@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from promotion.nonces import REGISTERED
 from shared.errors import Refused
 from shared.ledger import Entry, legible
-from shared.moments import date_time
 from shared.room import Room
+from shared.times import date_time
 
 LAPSED = "lapsed"
 

@@ -41,7 +41,7 @@ def drawing(entries: Iterable[Entry], promise: Promise, seed: str | None) -> dic
         raise Refused(
             f"pilot {charter.pilot} was registered with another draw of its arms, and that stands",
             where=f"pilot {charter.pilot}",
-            expected="arms, weights, control, population, assignment, cluster, layer and sample as they were first",
+            expected="arms, weights, control, population, eligible, assignment, cluster, layer and sample as at first",
             remedy="put these back as they were, or launch the pilot under a new name",
         )
     moved = remeasured(first.body[MEASURES], what_measures(promise)) if MEASURES in first.body else []

@@ -16,9 +16,9 @@ from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused, Undecided
 from shared.ledger import Entry
 from shared.mail import EXAMPLE, deliver, letter, password_of
-from shared.moments import date_time
 from shared.printable import line
 from shared.room import Room
+from shared.times import date_time
 from shared.webhook import post
 from shared.wording import days
 from shared.workspace import Workspace

@@ -32,10 +32,10 @@ from shared.errors import BadInput, PilotPlantError
 from shared.files import write_atomically
 from shared.finding import Finding, Verdict, alike, blocking, failed_warnings
 from shared.intervals import intervals
-from shared.moments import date_time
 from shared.money import Money
 from shared.page import pages
 from shared.printable import block, quoted
+from shared.times import date_time
 from shared.workspace import Workspace
 
 # What tells whether the data can be believed, on the page of somebody who reads no other.
@@ -48,7 +48,7 @@ REPORT = "report.html"
 MEANS: dict[Verdict, str] = {
     "admit": "may be scaled",
     "refuse": "may not be scaled",
-    "undecided": "cannot be decided on yet",
+    "undecided": "cannot be decided yet",
 }
 # What stands above all else where it failed.
 KILLED = "kill_criteria"
@@ -333,6 +333,11 @@ def _promised(case: Case) -> Section:
                 for one in charter.primaries
             ),
             *(wording.at_most(metrics[rail.metric], rail.metric, rail.margin) for rail in charter.guardrails),
+            *(
+                [f"{eligible.units:,} customers could take part, whom `{charter.eligible}` selects"]
+                if (eligible := case.promise.eligible)
+                else []
+            ),
             f"{charter.sample.units_per_arm:,} units in each arm, from {box.start} to {box.end} ({box.timezone})",
         ),
     )

@@ -547,6 +547,13 @@ class Promise(Part):
     sampled_frac: SampledFrac | None = Field(default=None, exclude_if=lambda frac: frac is None)
     rules: Literal[1, 2, 3] = Field(default=1, exclude_if=lambda rules: rules == 1)
 
+    @model_validator(mode="after")
+    def _lists_who_is_eligible(self) -> Promise:
+        named = self.charter.eligible
+        if (named is None) != (self.eligible is None) or (named is not None and named not in self.files):
+            raise ValueError("a charter that says who is eligible is promised with its SELECT, and with their list")
+        return self
+
     @property
     def digest(self) -> str:
         """The digest that the gate keeps."""

@@ -22,7 +22,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -30,9 +29,9 @@ from shared.clock import rfc3339
 from shared.errors import BadInput, PilotPlantError
 from shared.housekeeping import tidied
 from shared.ledger import Head
-from shared.moments import read_in
 from shared.printable import hidden, json_text, line, quoted
 from shared.team import zone_of
+from shared.times import read_in
 from shared.workspace import Workspace, find_workspace
 
 Line = str | Text | Table
@@ -45,7 +44,8 @@ InTrouble = Annotated[
 PIPE_WIDTH = 120
 # Of so many characters are at most: cells that stay on one line, like a date with its time; words; a header's lines.
 SHORT, WORD, HEADER = 20, 24, 12
-WIDEST = 10_000
+# Blanks between two columns.
+GAP = 2
 # What a shell makes of a process that SIGPIPE has ended: 128 and the signal's number.
 CLOSED_PIPE = 141
 # What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
@@ -166,14 +166,34 @@ def _breaks(text: str, width: int) -> Iterator[int]:
 
 def _print_table(console: Console, grid: Table) -> None:
     """A table, or one block for each of its rows where the table is wider than the terminal."""
-    if Measurement.get(console, console.options.update_width(WIDEST), grid).minimum <= console.width:
+    columns = [[_cell(each) for each in (column.header, *column.cells)] for column in grid.columns]
+    wanted = [max(Text(part).cell_len for cell in cells for part in cell.plain.split("\n")) for cells in columns]
+    widths = _widths(
+        [column.min_width or 1 for column in grid.columns], wanted, console.width - GAP * (len(wanted) - 1)
+    )
+    if widths is not None:
+        for column, width in zip(grid.columns, widths, strict=True):
+            column.width = width
         console.print(grid)
         return
-    names = [" ".join(str(column.header).split()) for column in grid.columns]
-    for first, *cells in zip(*(column.cells for column in grid.columns), strict=True):
+    names = [" ".join(cells[0].plain.split()) for cells in columns]
+    for first, *cells in zip(*(cells[1:] for cells in columns), strict=True):
         console.print(first)
         for name, cell in zip(names[1:], cells, strict=True):
             _print(console, Text(f"  {name}: ").append_text(cell))
+
+
+def _widths(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int] | None:
+    """How wide each column is: those that want little have it, the others share what is left; None for too little."""
+    room, widths = room - sum(least), list(least)
+    if room < 0:
+        return None
+    order = sorted(range(len(least)), key=lambda place: wanted[place] - least[place])
+    for done, place in enumerate(order):
+        more = min(max(0, wanted[place] - least[place]), room // (len(order) - done))
+        widths[place] += more
+        room -= more
+    return widths
 
 
 def _write_json(payload: dict[str, Any]) -> None:
@@ -205,17 +225,15 @@ def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
 
     Names, dates and numbers stand on one line each; sentences take what is left, and are broken between words.
     """
-    grid, shown = (
-        Table(box=None, pad_edge=False, header_style="bold"),
-        [[_cell(value) for value in row] for row in rows],
-    )
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    shown = [[_cell(value) for value in row] for row in rows]
     for column, *cells in zip((_cell(name) for name in columns), *shown, strict=True):
-        longest = max((_longest_word(cell) for cell in (column, *cells)), default=1)
         widest = max((cell.cell_len for cell in cells), default=0)
         if widest <= SHORT:
-            header = textwrap.fill(column.plain, max(widest, HEADER, _longest_word(column)))
-            grid.add_column(Text(header), no_wrap=True, overflow="fold")
+            header = textwrap.wrap(column.plain, max(widest, HEADER, _longest_word(column))) or [""]
+            grid.add_column(Text("\n".join(header)), min_width=max(widest, *map(len, header)), overflow="fold")
         else:
+            longest = max(map(_longest_word, (column, *cells)))
             grid.add_column(column, min_width=min(longest, WORD), overflow="fold")
     for row in shown:
         grid.add_row(*row)

@@ -21,4 +21,5 @@ def eligible_sql(eligible: Eligible, file: Path) -> str:
             expected=f"the content {eligible.digest}",
             remedy="restore it from a backup: a pilot is judged by what was frozen",
         )
-    return f"SELECT unit FROM read_parquet({file_literal(file)})"
+    # Of the list and no other: a column that it lacks would else be looked for in the query around this one.
+    return f"SELECT e.unit FROM read_parquet({file_literal(file)}) e"

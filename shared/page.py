@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from shared.moments import date_time
 from shared.printable import line
+from shared.times import date_time
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,7 +48,7 @@ def pages(package: str) -> Environment:
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
     )
     environment.globals["style"] = STYLE
-    environment.filters |= {"told": told, "plain": plain, "moment": date_time}
+    environment.filters |= {"told": told, "plain": plain, "date_time": date_time}
     return environment
 
 

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # An audience with a smaller share of the units that were tested is another one than the effect was measured on.
 TESTED_FRAC_MIN = 0.8
+# And one of so many times the units that might take part has others in it, of whom nothing is known.
+WIDER_MAX = 1.1
 # What may do harm that no metric of a pilot shows: messages to customers, prices, claims that a law regulates.
 Action = Literal["outbound", "pricing", "regulated_claim"]
 Share = Annotated[Decimal, Field(gt=0, le=1, allow_inf_nan=False)]

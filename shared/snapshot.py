@@ -17,6 +17,7 @@ from shared.contracts import Contract, load_contract
 from shared.digests import digest_json, hex_of
 from shared.errors import BadInput, Refused
 from shared.stamps import has_digest
+from shared.times import date_time, day
 from shared.workspace import Mode, Workspace
 
 MANIFEST = "manifest.json"
@@ -201,7 +202,7 @@ def _raise_if_pruned(workspace: Workspace, identity: str) -> None:
     except (OSError, ValidationError):
         return  # it is missing for another reason
     raise Refused(
-        f"snapshot {identity} of {pruned.published:%Y-%m-%d} was removed on {pruned.pruned:%Y-%m-%d %H:%M} UTC by "
+        f"snapshot {identity} of {day(pruned.published)} was removed on {date_time(pruned.pruned)} by "
         "`pilotplant factory prune`: no open pilot read it any more",
         where=str(workspace.lab / "snapshots" / identity),
         expected="a snapshot that a pilot without a decision reads",

@@ -84,6 +84,14 @@ def between(metric: Metric, found: Between) -> str:
     return f"{pair}: {told}, so {better} is better than {worse}"
 
 
+def ends(metric: Metric, low: float, high: float) -> str:
+    """The ends of an interval in words: `between 5.0 points and 15.0 points`, or `from a fall of … to a rise of …`."""
+    if low * high > 0:
+        less, more = sorted((abs(low), abs(high)))
+        return f"between {amount(metric, less)} and {amount(metric, more)}"
+    return f"from a fall of {amount(metric, low)} to a rise of {amount(metric, high)}"
+
+
 def in_words(metric: Metric, found: Effect, sure: str) -> str:
     """An effect as one would say it; `sure` is the interval's confidence, in per cent."""
     if found.problem is not None or found.estimate is None or found.low is None or found.high is None:

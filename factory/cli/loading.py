@@ -12,7 +12,7 @@ import typer
 from factory.cli.group import app
 from shared.console import Json, Line, counted, emit, progress, session, table
 from shared.errors import Refused, Undecided
-from shared.moments import date_time
+from shared.times import date_time
 
 if TYPE_CHECKING:
     from factory.load import LoadResult

@@ -12,7 +12,7 @@ from factory.cli.group import Name, app, settled
 from shared.clock import parse_rfc3339, rfc3339
 from shared.console import Json, emit, progress, table
 from shared.errors import BadInput, Refused
-from shared.moments import date_time, day
+from shared.times import date_time, day
 
 if TYPE_CHECKING:
     from factory.deployments import FlowRunFacts

@@ -11,7 +11,7 @@ from factory.cli.group import Name, app, settled
 from shared.clock import rfc3339
 from shared.console import InTrouble, Json, emit, session, styled, table
 from shared.errors import BadInput, Refused
-from shared.moments import date_time
+from shared.times import date_time
 
 if TYPE_CHECKING:
     from factory.releases import StateChange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.console import counted
-from shared.moments import date_time
 from shared.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
+from shared.times import date_time
 
 
 def lines(report: PreflightReport) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 from lab.cli.group import Name, app
 from shared.console import Json, Line, counted, emit, progress, session, styled, table
 from shared.errors import Refused
-from shared.moments import date_time
+from shared.times import date_time
 from shared.workspace import Workspace
 
 Final = Annotated[bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")]

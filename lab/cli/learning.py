@@ -9,7 +9,7 @@ import typer
 from lab.cli.group import Name, app
 from shared.console import Json, counted, emit, money, session, styled, table
 from shared.errors import BadInput
-from shared.moments import date_time, day
+from shared.times import date_time, day
 
 
 @app.command(name="list")
@@ -27,14 +27,20 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     due = reminders(found, read_settings(workspace).remind_days, workspace.clock.now())
     rows: list[tuple[Any, ...]] = [
         (line.name + _mark(line.synthetic), line.word or line.state, bar(line.sample_frac),
-         f"{line.exposures:,} of {line.planned_units:,}", f"{line.account.left.amount:,.2f}", line.health)
+         f"{line.exposures:,} of {line.planned_units:,}", str(line.account.left), line.health)
         for line in found
     ]  # fmt: skip
     rows += [(name, "draft", None, None, None, None) for name in waiting]
     grid = table("pilot", "state", "sample", "exposures", "budget left", "health", rows=rows)
     moves = [
         f"{line.name} waits for {line.waits_for}"
-        + ("" if line.days_left is None else f": {days(line.days_left)} left, until {day(line.until)}")
+        + (
+            ""
+            if line.days_left is None
+            else f": overdue since {day(line.until)}"
+            if line.days_left < 0
+            else f": {days(line.days_left)} left, until {day(line.until)}"
+        )
         for line in found
         if line.waits_for
     ]

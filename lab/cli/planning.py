@@ -10,8 +10,8 @@ import typer
 from lab.cli.group import Name, app
 from shared.charter import Charter
 from shared.console import Json, Line, counted, emit, progress, session, styled, table
-from shared.moments import date_time
 from shared.printable import quoted
+from shared.times import date_time
 from shared.workspace import Workspace
 
 
@@ -196,7 +196,7 @@ def _after_launch(charter: Charter) -> str:
     if charter.synthetic:
         return f"pilotplant lab synthesise {name}"
     if charter.assignment == "source":
-        return f"pilotplant lab record {name} FILE: exposures with the arms that the other system drew"
+        return f"pilotplant lab assign {name} --out {name}-units.csv: whom the other system may expose"
     return f"pilotplant lab assign {name} --out {name}-arms.csv"
 
 

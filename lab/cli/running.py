@@ -10,7 +10,7 @@ import typer
 from lab.cli.group import Name, app
 from shared.console import Json, counted, emit, progress, session, table
 from shared.errors import BadInput
-from shared.moments import date_time
+from shared.times import date_time
 
 
 @app.command()
@@ -23,7 +23,7 @@ def assign(
     ] = None,
     as_json: Json = False,
 ) -> Any:
-    """Write which unit gets which arm."""
+    """Write which unit gets which arm; or, where another system draws the arms, which units it may expose."""
     from lab.assigning import assign as draw
 
     out = out or Path(f"{name}-arms.csv")
@@ -31,7 +31,12 @@ def assign(
     emit(
         as_json,
         {"pilot": name, "units": done.units, "per_arm": done.per_arm, "left_out": done.left_out, "file": str(out)},
-        f"{done.units:,} units: " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()),
+        f"{done.units:,} units"
+        + (
+            ": " + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items())
+            if done.per_arm
+            else " may be exposed; the other system draws their arms."
+        ),
         *(f"Left out {counted(count, 'unit')}: {why}" for why, count in done.left_out.items()),
         f"Written to {out}. Ops turn units into customer ids with: "
         f"pilotplant factory resolve {out} --out addressed.csv"

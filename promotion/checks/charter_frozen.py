@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from promotion.case import Case
 from promotion.check import Check, NeverOff, finding
 from promotion.lineage import Objection, against_goalposts, against_versions, amendments
-from shared.candidate import FILES
+from shared.candidate import DATA, FILES
 from shared.clock import parse_rfc3339, rfc3339
+from shared.eligible import ELIGIBLE
 from shared.finding import Finding
 
 
@@ -68,11 +69,13 @@ def _against_files(case: Case) -> Objection | None:
 def _changed(case: Case) -> list[str]:
     """Files of the promise that the candidate does not carry as frozen, and those the promise fails to name."""
     charter, promised, sealed = case.charter, case.promise.files, case.candidate.manifest.files
+    eligible = case.promise.eligible
     needed = {f"contracts/{charter.outcomes}.odcs.yaml"}
     needed |= {*charter.files}
     return sorted(
         {name for name, digest in promised.items() if sealed.get(f"{FILES}/{name}") != digest}
         | (needed - set(promised))
+        | ({ELIGIBLE} if eligible and sealed.get(f"{DATA}/{ELIGIBLE}") != eligible.digest else set())
     )
 
 

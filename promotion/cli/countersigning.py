@@ -11,7 +11,7 @@ import typer
 from promotion.cli.group import app
 from shared.console import Json, emit, passphrase, progress, session
 from shared.errors import BadInput, PilotPlantError, Refused, Undecided
-from shared.moments import date_time
+from shared.times import date_time
 
 # Judging costs time: what the gate could not say is asked again after so many seconds.
 UNSURE_S = 300

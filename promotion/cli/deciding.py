@@ -15,7 +15,7 @@ from promotion.cli.texts import waived_text
 from shared.console import Json, ask, emit, passphrase, progress, session
 from shared.errors import Refused, Undecided
 from shared.finding import failed_warnings
-from shared.moments import date_time
+from shared.times import date_time
 from shared.workspace import Workspace
 
 

@@ -37,7 +37,7 @@ def _because(findings: Sequence[Any]) -> str:
     failed, open_ = ([one.check for one in deciding if one.outcome == word] for word in ("failed", "unevaluable"))
     told = [
         *([f"failed: {', '.join(dict.fromkeys(failed))}"] if failed else []),
-        *([f"could not be answered: {', '.join(dict.fromkeys(open_))}"] if open_ else []),
+        *([f"could not be checked: {', '.join(dict.fromkeys(open_))}"] if open_ else []),
     ]
     waived = len({finding.check for finding in deciding if finding.outcome == "waived"})
     passed = f"all {counted(len({one.check for one in deciding}) - waived, 'check')} that can refuse it have passed"

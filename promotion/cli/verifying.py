@@ -10,7 +10,7 @@ import typer
 from promotion.cli.group import Name, app
 from shared.console import Json, counted, emit, passphrase, session
 from shared.errors import Refused
-from shared.moments import date_time
+from shared.times import date_time
 
 
 @app.command()

@@ -11,7 +11,7 @@ from promotion.cli.group import Looker, Name, app
 from promotion.cli.texts import proposal_text
 from shared.console import Json, emit, progress, session, table
 from shared.errors import PilotPlantError, Undecided
-from shared.moments import date_time
+from shared.times import date_time
 
 TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
 TO_DO = {

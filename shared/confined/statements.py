@@ -190,6 +190,8 @@ class _Reader:
 
     def _check(self, part: dict[str, Any], scope: frozenset[str]) -> None:
         kind = part.get("type")
+        if part.get("sample"):
+            self._refuse(part, "draws rows by chance", "name them by a condition; the gate draws who takes part")
         if "class" in part:
             if part["class"] not in _EXPRESSIONS:
                 self._refuse(part, f"contains {part['class']}", "write plain expressions over columns and values")

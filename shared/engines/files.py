@@ -44,6 +44,7 @@ def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.Du
             ("conflicts", data.conflicts, ""),
             ("traits", data.traits, ""),
             ("pre_period", data.pre_period, ""),
+            ("eligible", data.eligible, ""),
         ):
             if path is not None:
                 source = f"read_parquet({file_literal(path)}, hive_partitioning = false)"

@@ -62,6 +62,7 @@ class PilotData:
             before the pilot; one row per exposed unit that the population knows. None where it names none.
         pre_period: unit and every published column of the population, as it was before the pilot; one row per exposed
             unit that the population knows. None under the first rules.
+        eligible: unit; one row for each that might take part. None where all of the population might.
     """
 
     exposures: Path
@@ -69,11 +70,12 @@ class PilotData:
     conflicts: Path
     traits: Path | None = None
     pre_period: Path | None = None
+    eligible: Path | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> PilotData:
         """The files by their names in a dataset or candidate."""
-        known = (folder / f"{name}.parquet" for name in ("traits", "pre_period"))
+        known = (folder / f"{name}.parquet" for name in ("traits", "pre_period", "eligible"))
         return cls(
             folder / "exposures.parquet",
             folder / "outcomes.parquet",
@@ -84,7 +86,7 @@ class PilotData:
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
-        known = (path for path in (self.traits, self.pre_period) if path is not None)
+        known = (path for path in (self.traits, self.pre_period, self.eligible) if path is not None)
         return (self.exposures, self.outcomes, self.conflicts, *known)
 
 

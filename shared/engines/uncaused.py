@@ -59,7 +59,7 @@ def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) 
             "GROUP BY unit"
         )
         return Uncaused(
-            None if draw is None else _group(connection, _unexposed_sql(connection, draw), chosen),
+            None if draw is None else _group(connection, _unexposed_sql(connection, data, draw), chosen),
             _group(connection, _early_sql(connection), chosen),
         )
 
@@ -82,13 +82,17 @@ def _group(connection: duckdb.DuckDBPyConnection, outcomes: str, metrics: Mappin
     return Group(units, found)
 
 
-def _unexposed_sql(connection: duckdb.DuckDBPyConnection, draw: Draw) -> str:
-    """Units whose exposures were held back are left aside: what became of those is told elsewhere."""
+def _unexposed_sql(connection: duckdb.DuckDBPyConnection, data: PilotData, draw: Draw) -> str:
+    """Units whose exposures were held back are left aside: what became of those is told elsewhere.
+
+    So are those who could not take part: their outcomes are alike in all arms, and would hide what is not.
+    """
     held = "SELECT unit FROM conflicts WHERE unit IS NOT NULL" + (
         " AND kind = 'exposures'" if _told(connection) else ""
     )
+    able = "" if data.eligible is None else " AND unit IN (SELECT unit FROM eligible)"
     return (
-        f"SELECT *, {draw.drawn_sql('unit')} AS _arm FROM outcomes WHERE {draw.takes_part_sql('unit')} "
+        f"SELECT *, {draw.drawn_sql('unit')} AS _arm FROM outcomes WHERE {draw.takes_part_sql('unit')}{able} "
         f"AND unit NOT IN (SELECT unit FROM first UNION ALL {held})"
     )
 

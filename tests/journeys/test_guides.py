@@ -69,7 +69,8 @@ def wrong(text):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_command_that_a_page_names_exists_with_its_options(page):
     text = page.read_text(encoding="utf-8")
-    shown = SPAN.findall(BLOCK.sub("", text).replace("\n", " "))
+    lines = [line.partition("#")[0].strip() for block in BLOCK.findall(text) for line in block.splitlines()]
+    shown = [*SPAN.findall(BLOCK.sub("", text).replace("\n", " ")), *lines]
     assert [problem for problem in map(wrong, shown) if problem] == []
 
 

@@ -12,7 +12,7 @@ from lab.launch import launch
 from lab.state import open_lab
 from promotion.register import register
 from shared.digests import digest_file
-from shared.errors import BadInput, Refused
+from shared.errors import BadInput
 from tests.lab_makers import CARD, PILOT, arm_of, by_arm, draft, units, write_csv
 
 
@@ -67,5 +67,6 @@ def test_a_file_of_another_type_is_not_written(launched, tmp_path):
 def test_where_the_source_draws_the_arms_none_are_drawn(loaded, tmp_path):
     draft(loaded, PILOT, ("assignment: pilotplant", "assignment: source"), (CARD, ""))
     launch(loaded, PILOT, register)
-    with pytest.raises(Refused, match="takes its arms from the system that exposes"):
-        assign(loaded, PILOT, tmp_path / "arms.csv")
+    done = assign(loaded, PILOT, tmp_path / "units.csv")
+    assert (done.units, done.per_arm, done.left_out) == (len(units(loaded)), {}, {})
+    assert (tmp_path / "units.csv").read_text().split() == ["unit", *units(loaded)]

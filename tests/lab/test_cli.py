@@ -33,15 +33,14 @@ def test_check_and_launch_say_whom_it_reaches_and_until_when_to_record(loaded, t
     assert f"pilotplant lab assign {PILOT} --out {PILOT}-arms.csv" in said
 
 
-def test_where_another_system_draws_its_arms_are_asked_for_and_none_are_handed_out(loaded, told):
+def test_where_another_system_draws_it_is_told_whom_it_may_expose(loaded, told):
     told(loaded, "lab", "new", "web-test", "--assignment", "source", "--units-per-arm", "100")
     charter = read_charter(loaded, "web-test")
     # The mail's draft would bound who takes part; here that is up to the other system.
     assert (charter.assignment, charter.sample.attrition) == ("source", None)
     draft(loaded, PILOT, (CARD, ""), ("assignment: pilotplant", "assignment: source"))
     said = told(loaded, "lab", "launch", PILOT)
-    assert f"Next: pilotplant lab record {PILOT} FILE: exposures with the arms that the other system drew" in said
-    assert "lab assign" not in said
+    assert f"Next: pilotplant lab assign {PILOT} --out {PILOT}-units.csv: whom the other system may expose" in said
 
 
 def test_a_bound_on_who_takes_part_is_refused_where_another_system_says_who(loaded, capsys):

@@ -139,7 +139,7 @@ def test_an_audience_far_from_those_who_take_part_is_told(loaded, most, selected
     path = draft(loaded, "autumn-mail").parent / "audience.sql"
     path.write_text(f"SELECT customer_id AS unit FROM customers WHERE recency <= {most}")
     told = [note for note in check(loaded, "autumn-mail").notes if "audience_tested" in note]
-    start = "600 units of table `customers` may take part, and the audience of arm {} selects {} today"
+    start = "600 units of table `customers` may take part, and the audience of arm {} selects {} of them today"
     assert [note.split(":")[0] for note in told] == [start.format(arm, selected) for arm in ("letter", "card")]
 
 

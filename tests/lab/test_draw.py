@@ -10,7 +10,6 @@ import pytest
 
 from lab.amending import amend
 from lab.analysis import analyse
-from lab.assigning import arm_of
 from lab.drafts import check
 from lab.launch import launch
 from lab.pilots import find_pilot, get_pilot
@@ -65,8 +64,8 @@ def test_an_amended_pilot_keeps_its_nonce_and_its_arms(launched):
     amend(launched, PILOT, REASON, register)
     after = get_pilot(open_lab(launched), PILOT)
     assert (after.nonce, after.promise.version) == (before.nonce, 2)
-    assert [arm_of(launched, after, unit) for unit in units(launched)] == [
-        arm_of(launched, before, unit) for unit in units(launched)
+    assert [after.draw(launched).arm(unit) for unit in units(launched)] == [
+        before.draw(launched).arm(unit) for unit in units(launched)
     ]
     assert [entry.body.get("nonce") for entry in registered(launched)] == [NONCE, None]
 

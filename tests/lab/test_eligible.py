@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from fractions import Fraction
 
 import duckdb
 import pytest
+from pydantic import ValidationError
 
+from factory.load import load
+from factory.snapshots import publish
+from lab import eligible
 from lab.amending import amend
 from lab.analysis import analyse
 from lab.assigning import assign
@@ -24,11 +30,27 @@ from lab.synthetic import synthesise
 from pilotplant import app
 from promotion.judging import judge_named
 from promotion.register import register
+from shared.charter import Promise
 from shared.draw import redrawn
 from shared.eligible import ELIGIBLE
+from shared.engines.placement import place
+from shared.engines.protocol import PilotData
+from shared.engines.uncaused import uncaused
 from shared.errors import BadInput, Contained, Refused
 from shared.snapshot import latest_snapshot
-from tests.lab_makers import AFTER, CARD, INSIDE, OWNER, PILOT, draft, row, units, write_csv
+from tests.lab_makers import (
+    AFTER,
+    CARD,
+    INSIDE,
+    OWNER,
+    PILOT,
+    customers_csv,
+    draft,
+    outcomes_only,
+    row,
+    units,
+    write_csv,
+)
 
 FEWER = ("units_per_arm: 150", "units_per_arm: 100")
 SHARED = ("population: customers", "population: customers\neligible: audience.sql")
@@ -128,6 +150,125 @@ def test_the_gate_takes_such_a_pilot_like_any_other(launched, tmp_path):
     assert {name: found[name] for name in asked} == dict.fromkeys(asked, "passed")
 
 
+def test_the_list_is_sealed_and_another_one_is_found(launched, tmp_path):
+    _, arms = arms_of(launched, tmp_path)
+    launched.clock.set(INSIDE)
+    record(launched, PILOT, write_csv(tmp_path / "r.csv", [row(f"e{n}", *each) for n, each in enumerate(arms.items())]))
+    launched.clock.set(AFTER)
+    data = analyse(launched, PILOT).folder / "data"
+    found = duckdb.execute(f"SELECT unit FROM '{data / ELIGIBLE}'").fetchall()
+    assert {unit for (unit,) in found} == recent(launched)
+    pilot = get_pilot(open_lab(launched), PILOT)
+    draw = pilot.draw(launched)
+    assert place(PilotData.in_folder(data), draw, pilot.charter).outside == {"not eligible": 0}
+    # Ten who were exposed are on the sealed list no more.
+    fewer = [unit for (unit,) in found][10:]
+    duckdb.execute(f"COPY (SELECT unnest({fewer!r}) AS unit) TO '{data / ELIGIBLE}' (FORMAT parquet)")
+    assert place(PilotData.in_folder(data), draw, pilot.charter).outside == {"not eligible": 10}
+
+
+def test_outcomes_of_others_do_not_drown_what_became_of_the_unexposed(launched, tmp_path):
+    """As an adversary tried: exposures of visitors of one arm are left out, among the outcomes of all customers."""
+    _, arms = arms_of(launched, tmp_path)
+    hidden = [unit for unit, arm in arms.items() if arm == "control"][:20]
+    launched.clock.set(INSIDE)
+    rows = [row(f"e{n}", unit, arm) for n, (unit, arm) in enumerate(arms.items()) if unit not in hidden]
+    record(launched, PILOT, write_csv(tmp_path / "r.csv", rows))
+    others = [unit for unit in units(launched) if unit not in arms]
+    visits = [row(f"v{n}", unit, "", visit=1) for n, unit in enumerate([*hidden, *others])]
+    record(launched, PILOT, write_csv(tmp_path / "o.csv", outcomes_only(visits)))
+    launched.clock.set(AFTER)
+    data = PilotData.in_folder(analyse(launched, PILOT).folder / "data")
+    pilot = get_pilot(open_lab(launched), PILOT)
+    asked = (pilot.draw(launched), {"visit": pilot.promise.metrics["visit"]})
+    assert uncaused(data, *asked).unexposed.units == {"control": len(hidden)}
+    everybody = uncaused(replace(data, eligible=None), *asked).unexposed.units
+    assert sum(everybody.values()) == len(hidden) + len(others)
+
+
+@pytest.mark.parametrize("cut", ["the same day", "another snapshot"])
+def test_a_launch_that_was_cut_off_goes_on_with_the_list_that_was_registered(drafted, cut):
+    with pytest.raises(KeyboardInterrupt):
+        launch(drafted, PILOT, interrupted)
+    registered = json.loads((drafted.lab / "pilots" / PILOT / "frozen" / "promise.json").read_text())["eligible"]
+    # As if the SELECT asked for a date: it selects others now.
+    frozen = drafted.lab / "pilots" / PILOT / "frozen" / ELIGIBLE
+    shutil.rmtree(drafted.lab / "eligible")
+    before = select_others(drafted) if cut == "another snapshot" else None
+    if before is not None:
+        with pytest.raises(Refused, match="another draw"):
+            launch(drafted, PILOT, register)
+        return
+    assert frozen.exists()
+    assert launch(drafted, PILOT, register).pilot.promise.eligible.digest == registered["digest"]
+    assert not (drafted.lab / "eligible" / PILOT).exists()
+
+
+def interrupted(*words, **more):
+    """The gate takes the promise in, and then the launch is cut off."""
+    register(*words, **more)
+    raise KeyboardInterrupt
+
+
+def select_others(workspace):
+    """Publishes a table of which fewer customers are eligible."""
+    rows = list(csv.DictReader(customers_csv(workspace.root.parent / "c.csv").open(newline="")))
+    for line in rows[:100]:
+        line["recency"] = "9"
+    load(workspace, "customers", write_csv(workspace.root.parent / "later.csv", rows))
+    publish(workspace)
+    return len(rows)
+
+
+def test_a_launch_again_does_not_ask_the_select_again(launched):
+    select_others(launched)
+    first = get_pilot(open_lab(launched), PILOT).promise
+    done = launch(launched, PILOT, register)
+    assert (done.repeated, done.pilot.promise.digest) == (True, first.digest)
+    assert check(launched, PILOT).forecast.sample.population == first.eligible.units
+
+
+def test_a_select_that_is_changed_while_it_runs_is_not_the_one_that_is_frozen(drafted, monkeypatch):
+    path = drafted.pilots / PILOT / "audience.sql"
+    ran = eligible.select
+
+    def and_edited(*words, **more):
+        found = ran(*words, **more)
+        path.write_text(path.read_text().replace("<= 6", "<= 7"))
+        return found
+
+    monkeypatch.setattr(eligible, "select", and_edited)
+    with pytest.raises(Refused, match="was changed while it was being frozen"):
+        launch(drafted, PILOT, register)
+
+
+def test_a_wider_audience_than_was_eligible_is_told_before_the_launch(loaded):
+    draft(loaded, PILOT, ("population: customers", "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
+    (loaded.pilots / PILOT / "who.sql").write_text("SELECT customer_id AS unit FROM customers WHERE recency <= 4")
+    selected = freeze(loaded, PILOT).promise.eligible.units
+    [note] = [note for note in check(loaded, PILOT).notes if "audience_tested" in note]
+    assert f"selects 300 units, and {selected} are eligible" in note
+
+
+def test_a_play_for_others_than_those_who_are_eligible_is_told_though_it_is_as_large(loaded):
+    """Sizes alone would not tell: an audience of as many, of whom few may take part."""
+    draft(loaded, PILOT, ("population: customers", "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
+    (loaded.pilots / PILOT / "who.sql").write_text("SELECT customer_id AS unit FROM customers WHERE recency > 6")
+    [note] = [note for note in check(loaded, PILOT).notes if "audience_tested" in note]
+    assert "selects 0 of them today" in note
+
+
+@pytest.mark.parametrize("without", ["eligible", "files"])
+def test_a_promise_has_the_select_and_its_list_or_neither(launched, without):
+    content = get_pilot(open_lab(launched), PILOT).promise.as_json()
+    if without == "eligible":
+        del content["eligible"]
+    else:
+        del content["files"]["audience.sql"]
+    with pytest.raises(ValidationError, match="promised with its SELECT, and with their list"):
+        Promise.model_validate(content)
+
+
 def test_a_successor_takes_the_select_along(loaded, tmp_path):
     draft(loaded, PILOT, (SHARED[0], "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
     sql = "SELECT customer_id AS unit FROM customers WHERE recency <= 6"
@@ -194,9 +335,11 @@ def test_a_list_that_was_changed_is_refused_wherever_it_is_read(launched, tmp_pa
     ("sql", "error", "said"),
     [
         ("SELECT customer_id AS unit FROM customers WHERE recency < 0", Refused, "`eligible: who.sql` selects nobody"),
-        ("SELECT 'nobody' AS unit", BadInput, "`eligible: who.sql` selects 1 units that are not of table `customers`"),
+        ("SELECT 'nobody' AS unit", BadInput, "`eligible: who.sql` selects 1 unit not of table `customers`"),
         ("DROP TABLE customers", Contained, "exactly one SELECT"),
         ("SELECT customer_id AS unit FROM customers WHERE random() < 0.5", Contained, "random"),
+        ("SELECT customer_id AS unit FROM customers USING SAMPLE 10%", Contained, "draws rows by chance"),
+        ("SELECT customer_id AS unit FROM customers TABLESAMPLE reservoir(9)", Contained, "draws rows by chance"),
     ],
 )
 def test_a_select_that_names_no_units_is_refused_by_check_and_launch(loaded, sql, error, said):

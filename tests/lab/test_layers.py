@@ -11,7 +11,7 @@ import pytest
 
 from factory.snapshots import publish
 from lab.amending import amend
-from lab.assigning import arm_of, assign
+from lab.assigning import assign
 from lab.drafts import check
 from lab.intake import record
 from lab.launch import end, launch
@@ -86,7 +86,7 @@ def test_one_unit_from_python_gets_what_the_batch_says_of_all(loaded, tmp_path):
     with_holdout(loaded)
     pilot = open_pilot(loaded, "one", layered("0.25", "0.75"))
     _, batch = assigned(loaded, "one", tmp_path)
-    assert {unit: arm for unit in units(loaded) if (arm := arm_of(loaded, pilot, unit))} == batch
+    assert {unit: arm for unit in units(loaded) if (arm := pilot.draw(loaded).arm(unit))} == batch
 
 
 def test_named_units_outside_are_left_out_and_counted(loaded, tmp_path):
@@ -150,8 +150,8 @@ def test_a_pilot_is_not_made_longer_into_a_slice_that_another_takes_then(loaded,
     )
     open_pilot(loaded, "two", layered(0, "0.5"), *later)
     loaded.clock.set(INSIDE)
-    unit = next(unit for unit in units(loaded) if arm_of(loaded, pilot, unit))
-    exposure = row("e1", unit, arm_of(loaded, pilot, unit), exposed_at="2026-01-06T09:00:00Z")
+    unit = next(unit for unit in units(loaded) if pilot.draw(loaded).arm(unit))
+    exposure = row("e1", unit, pilot.draw(loaded).arm(unit), exposed_at="2026-01-06T09:00:00Z")
     record(loaded, "one", write_csv(tmp_path / "one.csv", exposures_only([exposure])))
     longer = [("end: 2026-01-19", "end: 2026-01-26"), ("decide_by: 2026-01-26", "decide_by: 2026-02-02")]
     draft(loaded, "one", *first, *longer)
@@ -217,7 +217,7 @@ def test_exposures_of_units_that_take_no_part_are_held_back(loaded, tmp_path, as
     changes = [layered(0, "0.5")] + ([("assignment: pilotplant", "assignment: source")] * (assignment == "source"))
     pilot = open_pilot(loaded, "one", *changes)
     loaded.clock.set(INSIDE)
-    arms = {unit: arm_of(loaded, pilot, unit) for unit in units(loaded)}
+    arms = {unit: pilot.draw(loaded).arm(unit) for unit in units(loaded)}
     rows = [row(f"e{n}", unit, arm or "letter") for n, (unit, arm) in enumerate(arms.items())]
     held = [unit for unit in arms if in_holdout(loaded, unit)]
     outside = [unit for unit in arms if unit not in held and not in_slice(unit, 0, "0.5")]

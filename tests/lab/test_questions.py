@@ -29,8 +29,8 @@ def on_a_terminal(workspace, *options, answers=""):
 
 def test_every_answer_is_taken_and_a_wrong_one_asked_again(loaded):
     answers = [
-        "tv-spot", "journey", "they left", "", "bring: visits", "clicks", "conversion", "0", "0.02", "3", "7", "0.1",
-        "unknown", "50", "12.50", "the shop", "source",
+        "tv-spot", "journey", "they left", "", "bring: visits", "clicks", "conversion", "0", "0.02", "3", "the shop",
+        "source", "7", "0.1", "unknown", "50", "12.50",
         "", "nobody@example.com", "owner@example.com",
     ]  # fmt: skip
     code, out, asked = on_a_terminal(loaded, "autumn", answers="\n".join(answers) + "\n")

@@ -73,7 +73,7 @@ def test_equal_evidence_is_an_equal_page(analysis, tmp_path):
 
 def test_a_winner_rose_and_its_harm_is_ruled_out(analysis):
     assert report.conclusion(analysis.pilot, with_effects(analysis.evidence), "letter") == (
-        "letter: visit rose by 10.0 points (the data fit +5.00 pp to +15.00 pp); harm beyond the margin is ruled out "
+        "letter: visit rose by 10.0 points (between 5.0 points and 15.0 points); harm beyond the margin is ruled out "
         "for every guardrail."
     )
 
@@ -127,7 +127,7 @@ def test_several_primary_metrics_are_told_one_after_the_other(analysis):
     pilot = replace(analysis.pilot, promise=analysis.pilot.promise.model_copy(update={"charter": charter}))
     text = report.conclusion(pilot, with_effects(analysis.evidence), "letter")
     assert text.startswith(
-        "letter: visit rose by 10.0 points (the data fit +5.00 pp to +15.00 pp); nothing can be said about conversion: "
+        "letter: visit rose by 10.0 points (between 5.0 points and 15.0 points); nothing can be said about conversion: "
         "no data;"
     )
 
@@ -143,7 +143,7 @@ def test_no_significant_difference_is_not_proof_of_none(analysis):
 def test_a_loss_is_called_worse(analysis):
     evidence = with_effects(analysis.evidence, estimate=-0.1, low=-0.15, high=-0.05)
     text = report.conclusion(analysis.pilot, evidence, "letter")
-    assert text.startswith("letter: visit fell by 10.0 points (the data fit -15.00 pp to -5.00 pp), which is worse;")
+    assert text.startswith("letter: visit fell by 10.0 points (between 5.0 points and 15.0 points), which is worse;")
 
 
 @pytest.mark.parametrize("p", [0.3, None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from random import Random
 
 import pytest
 from rich.console import Console
@@ -79,6 +80,26 @@ def test_a_table_that_is_too_wide_becomes_a_block_for_each_row(terminal):
     lines = terminal.getvalue().splitlines()
     assert lines[:2] == ["value-of-0-and-0", "  column 1: value-of-1-and-0"]
     assert len(lines) == 2 * 8
+
+
+@pytest.mark.parametrize("columns", [2, 5, 6, 9])
+@pytest.mark.parametrize("lengths", [(3, 20), (19, 20), (20, 60), (60, 200)])
+def test_no_word_of_a_table_is_lost_however_wide_it_is(terminal, columns, lengths):
+    """Cells of some words each, longer ones in every other column; no word is longer than those that stay whole."""
+    rng = Random(columns)
+    cells = [[sentence(rng, lengths[column % 2]) for column in range(columns)] for _ in range(3)]
+    names = [f"a header of column {number}" for number in range(columns)]
+    emit(False, {}, table(*names, rows=cells))
+    said = terminal.getvalue()
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= COLUMNS
+    assert [word for row in cells for cell in row for word in cell.split() if word not in said.split()] == []
+
+
+def sentence(rng, length):
+    words = ""
+    while len(words) < length:
+        words += f" {''.join(rng.choice('abcdefgh') for _ in range(rng.randint(2, 12)))}"
+    return words[1 : length + 1].strip()
 
 
 def test_a_path_is_never_broken(terminal):

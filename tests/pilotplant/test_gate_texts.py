@@ -3,7 +3,7 @@
 from promotion.cli.entries import gist, when
 from promotion.cli.texts import numbers_text
 from shared.finding import Finding
-from shared.moments import date_time
+from shared.times import date_time
 
 
 def test_an_explained_finding_is_one_plain_line():

@@ -49,10 +49,11 @@ from shared.candidate import (
     seal,
     write_json,
 )
-from shared.charter import RULES, Charter, Promise, measured_by
+from shared.charter import RULES, Charter, Eligible, Promise, measured_by
 from shared.clock import parse_rfc3339, rfc3339
 from shared.decision import Word
-from shared.digests import digest_file, digest_json
+from shared.digests import digest_bytes, digest_file, digest_json
+from shared.eligible import ELIGIBLE
 from shared.engines.protocol import PilotData
 from shared.errors import BadInput, Refused
 from shared.evidence.compute import compute
@@ -142,6 +143,7 @@ class Stage:
         texts: Mapping[str, str] | None = None,
         holdout: str = "0",
         rules: Literal[1, 2] = RULES,
+        eligible: Eligible | None = None,
     ) -> tuple[Promise, dict[str, str]]:
         """The promise of a charter, and the texts of the files in it."""
         contracts = {f"contracts/{name}.odcs.yaml": name for name in (charter.outcomes, charter.population)}
@@ -156,7 +158,10 @@ class Stage:
             digests = {name: digest_file(folder / name) for name in content}
         metrics = measured_by(charter, read_metrics(self.workspace))
         holdouts = Decimal(holdout)
-        return Promise(charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, rules=rules), content
+        promise = Promise(
+            charter=charter, metrics=metrics, files=digests, holdout_frac=holdouts, eligible=eligible, rules=rules
+        )
+        return promise, content
 
     def submit(
         self,
@@ -171,6 +176,7 @@ class Stage:
         exposures: str = "SELECT * FROM exposures",
         traits: str | None = None,
         pre_period: str | None = None,
+        eligible: Sequence[str] | None = None,
         rules: Literal[1, 2] = RULES,
         days: int = DAYS,
         conflicts: Mapping[str, int] | None = None,
@@ -190,6 +196,8 @@ class Stage:
 
         `alter` is the hand of a Lab that lies before it seals.
 
+        Where the charter names a SELECT of who is `eligible`, these units are; they are promised and sealed.
+
         The Lab's ledger has gone on by `later` entries, so that of two candidates it is the later one that has more;
         it is the one of `lab` where that is given, and else one that nobody keeps.
 
@@ -200,7 +208,9 @@ class Stage:
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
-        promise, files = self.promise(frozen, texts, holdout, rules)
+        listed = None if eligible is None else _listed(tuple(eligible))
+        said_to_be = None if listed is None else Eligible(units=len(eligible or ()), digest=digest_bytes(listed))
+        promise, files = self.promise(frozen, texts, holdout, rules, said_to_be)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
         launched = earlier[0] if earlier else promise
@@ -225,6 +235,8 @@ class Stage:
                 write_traits(folder / DATA, traits)
             if rules > 1 and not (folder / DATA / "pre_period.parquet").exists():
                 write_pre_period(folder / DATA, pre_period or known_before())
+            if listed is not None:
+                (folder / DATA / ELIGIBLE).write_bytes(listed)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -414,6 +426,16 @@ def known_before(**changes: str) -> str:
     """A query for what is published of each unit, changed in some columns: SQL over its `arm` and number `n`."""
     said = ", ".join(f"{value} AS {name}" for name, value in {**KNOWN, **changes}.items())
     return f"SELECT DISTINCT ON (unit) unit, {said} FROM units"
+
+
+def _listed(units: tuple[str, ...]) -> bytes:
+    """These units as the Lab lists who is eligible."""
+    with TemporaryDirectory() as made, duckdb.connect() as connection:
+        path = Path(made, ELIGIBLE)
+        connection.execute(
+            f"COPY (SELECT unnest($units) AS unit ORDER BY 1) TO '{path}' (FORMAT parquet)", {"units": units}
+        )
+        return path.read_bytes()
 
 
 def write_pre_period(folder: Path, query: str) -> None:

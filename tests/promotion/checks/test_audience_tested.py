@@ -62,3 +62,17 @@ def test_it_is_told_of_the_arm_whose_audience_is_another(stage):
     told = {each.arm: each.outcome for each in judgement.findings if each.check == "audience_tested"}
     assert told == {"letter": "passed", "card": "failed"}
     assert judgement.verdicts == {"letter": "admit", "card": "admit"}
+
+
+@pytest.mark.parametrize(
+    ("audience", "outcome"), [(400, "passed"), (440, "passed"), (441, "failed"), (9_000, "failed")]
+)
+def test_a_play_that_reaches_others_than_who_were_eligible_is_warned_of(stage, ask, audience, outcome):
+    listed = [f"{arm}-{n}" for arm in ("control", "letter") for n in range(200)]
+    run = {"tested": 400, "tested_selected": 400, "audience": audience}
+    charter = stage.charter(eligible="audience.sql").model_dump(mode="json")
+    case = stage.case(charter=charter, eligible=listed, preflight={"at": TRIED, "shadow_run": run})
+    [finding] = ask("audience_tested", case)
+    assert finding.outcome == outcome
+    if outcome == "failed":
+        assert finding.measured == {"audience": audience, "eligible": 400}

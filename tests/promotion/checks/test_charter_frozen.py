@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import duckdb
 import pytest
 
 from promotion.register import register
@@ -111,3 +112,23 @@ def test_a_first_promise_that_was_registered_without_its_draw_fails(stage, ask, 
     monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
     [found] = ask("charter_frozen", stage.case())
     assert (found.outcome, "draws other arms than were registered first" in found.reason) == ("failed", True)
+
+
+# Every unit of the stage, by its arm and number, and one that was never reached.
+LISTED = [*(f"{arm}-{n}" for arm in ("control", "letter") for n in range(200)), "nobody"]
+
+
+@pytest.mark.parametrize("hand", [None, "another list", "no list"])
+def test_the_list_of_who_was_eligible_is_the_promised_one(stage, ask, hand):
+    def alter(folder):
+        path = folder / "data" / "eligible.parquet"
+        path.unlink()
+        if hand == "another list":
+            duckdb.execute(f"COPY (SELECT 'nobody' AS unit) TO '{path}' (FORMAT parquet)")
+
+    charter = stage.charter(eligible="audience.sql").model_dump(mode="json")
+    [found] = ask("charter_frozen", stage.case(charter=charter, eligible=LISTED, alter=alter if hand else None))
+    if hand is None:
+        assert found.outcome == "passed"
+    else:
+        assert (found.outcome, found.measured) == ("failed", ["eligible.parquet"])

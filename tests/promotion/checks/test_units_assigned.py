@@ -219,3 +219,12 @@ def test_a_cluster_outside_the_pilots_slice_fails_whoever_draws_the_arms(stage, 
     outside = sum(not 0.25 <= place("layer:mail", HOUSEHOLDS[unit]) < 0.75 for unit in UNITS)
     told = "exposures of units outside the pilot's slice of its layer"
     assert (found.outcome, found.measured[told]) == ("failed", outside)
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+def test_an_exposure_of_a_unit_that_was_not_eligible_is_found(stage, ask, missing):
+    listed = [f"{arm}-{n}" for arm in ("control", "letter") for n in range(200)][missing:]
+    charter = stage.charter(eligible="audience.sql").model_dump(mode="json")
+    [found] = ask("units_assigned", stage.case(charter=charter, eligible=listed))
+    assert found.outcome == ("failed" if missing else "passed")
+    assert ("3 not eligible" in found.reason) == bool(missing)

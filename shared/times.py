@@ -1,4 +1,7 @@
-"""Moments as people read them, in the team's zone; what is computed, sealed or said in JSON is UTC and says so."""
+"""Moments as people read them, in the team's zone; what is sealed, signed or said in JSON is UTC and says so.
+
+A finding of the gate is signed as it was said, so the times in it are UTC as well.
+"""
 
 from __future__ import annotations
 
