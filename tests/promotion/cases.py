@@ -208,9 +208,8 @@ class Stage:
         With `earlier` versions the charter amends the last of them.
         """
         frozen = charter if isinstance(charter, Charter) else self.charter(**(charter or {}))
-        listed = None if eligible is None else _listed(tuple(eligible))
-        said_to_be = None if listed is None else Eligible(units=len(eligible or ()), digest=digest_bytes(listed))
-        promise, files = self.promise(frozen, texts, holdout, rules, said_to_be)
+        listed, seal_list = _listed(eligible)
+        promise, files = self.promise(frozen, texts, holdout, rules, listed)
         if earlier:
             promise = promise.amending(earlier[-1], AMENDED)
         launched = earlier[0] if earlier else promise
@@ -235,8 +234,7 @@ class Stage:
                 write_traits(folder / DATA, traits)
             if rules > 1 and not (folder / DATA / "pre_period.parquet").exists():
                 write_pre_period(folder / DATA, pre_period or known_before())
-            if listed is not None:
-                (folder / DATA / ELIGIBLE).write_bytes(listed)
+            seal_list(folder / DATA)
             covers = str(head.get("covers_until", rfc3339(ENDS)))
             evidence = compute(promise, PilotData.in_folder(folder / DATA), _moment(covers))
             write_json(folder / EVIDENCE, evidence.as_json())
@@ -428,14 +426,20 @@ def known_before(**changes: str) -> str:
     return f"SELECT DISTINCT ON (unit) unit, {said} FROM units"
 
 
-def _listed(units: tuple[str, ...]) -> bytes:
-    """These units as the Lab lists who is eligible."""
+def _listed(units: Sequence[str] | None) -> tuple[Eligible | None, Callable[[Path], object]]:
+    """What a promise says of these units, and what puts their list into a folder."""
+    if units is None:
+        return None, lambda _: None
     with TemporaryDirectory() as made, duckdb.connect() as connection:
         path = Path(made, ELIGIBLE)
-        connection.execute(
-            f"COPY (SELECT unnest($units) AS unit ORDER BY 1) TO '{path}' (FORMAT parquet)", {"units": units}
-        )
-        return path.read_bytes()
+        query = f"COPY (SELECT unnest($units) AS unit ORDER BY 1) TO '{path}' (FORMAT parquet)"
+        connection.execute(query, {"units": list(units)})
+        content = path.read_bytes()
+    return Eligible(units=len(units), digest=digest_bytes(content)), lambda folder: _put(folder, content)
+
+
+def _put(folder: Path, content: bytes) -> None:
+    (folder / ELIGIBLE).write_bytes(content)
 
 
 def write_pre_period(folder: Path, query: str) -> None:

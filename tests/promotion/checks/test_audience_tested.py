@@ -64,9 +64,7 @@ def test_it_is_told_of_the_arm_whose_audience_is_another(stage):
     assert judgement.verdicts == {"letter": "admit", "card": "admit"}
 
 
-@pytest.mark.parametrize(
-    ("audience", "outcome"), [(400, "passed"), (440, "passed"), (441, "failed"), (9_000, "failed")]
-)
+@pytest.mark.parametrize(("audience", "outcome"), [(400, "passed"), (440, "passed"), (441, "failed")])
 def test_a_play_that_reaches_others_than_who_were_eligible_is_warned_of(stage, ask, audience, outcome):
     listed = [f"{arm}-{n}" for arm in ("control", "letter") for n in range(200)]
     run = {"tested": 400, "tested_selected": 400, "audience": audience}

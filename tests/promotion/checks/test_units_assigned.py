@@ -227,4 +227,4 @@ def test_an_exposure_of_a_unit_that_was_not_eligible_is_found(stage, ask, missin
     charter = stage.charter(eligible="audience.sql").model_dump(mode="json")
     [found] = ask("units_assigned", stage.case(charter=charter, eligible=listed))
     assert found.outcome == ("failed" if missing else "passed")
-    assert ("3 not eligible" in found.reason) == bool(missing)
+    assert ("3 exposures of units not eligible" in found.reason) == bool(missing)
