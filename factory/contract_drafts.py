@@ -61,7 +61,12 @@ _IS_PERSONAL = re.compile(
     )
     + r"|(?:email|vorname|nachname|telefon|strasse|geburtsdatum)$"
 )
-_IS_PLACE = re.compile(_WORDS.format(r"zip|zip_?code|plz|postleitzahl|post_?code|postal_?code"))
+_IS_PLACE = re.compile(
+    _WORDS.format(
+        r"zip|zip_?code|plz|postleitzahl|post_?code|postal_?code|eircode|"
+        r"code_?postal|cp|codigo_postal|cod_?postal|cap|codice_postale|cep|postnr|postnummer|kod_pocztowy"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bo
     goes.
     """
     path = workspace.configs / "contracts" / f"{table}.odcs.yaml"
-    _require_place(table, path, replace_=replace_ or _is_unused_example(workspace, table, path))
+    _require_place(table, path, replace_=replace_ or is_unused_example(workspace, table, path))
     with tempfile.TemporaryDirectory(prefix="pilotplant-draft-") as folder, connect_within(Path(folder)) as connection:
         headers = read_raw(connection, file, "raw", folder=Path(folder))
         rows = _count(connection, "SELECT count(*) FROM raw")
@@ -146,7 +151,7 @@ def _require_place(table: str, path: Path, *, replace_: bool) -> None:
         )
 
 
-def _is_unused_example(workspace: Workspace, table: str, path: Path) -> bool:
+def is_unused_example(workspace: Workspace, table: str, path: Path) -> bool:
     """Whether a contract is the one that every new workspace has, as it came, and no row was loaded by it."""
     example = resources.files("configs") / "contracts" / path.name
     if not (path.is_file() and example.is_file() and path.read_bytes() == example.read_bytes()):

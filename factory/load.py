@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 
+from factory.contract_drafts import is_unused_example
 from factory.state import CONFIRMED, DROPPED, LOADED, loads, open_factory, read_settings, warehouse_path
 from factory.warehouse import (
     PRIMARY_KEY,
@@ -35,7 +36,7 @@ from shared.clock import rfc3339
 from shared.console import counted
 from shared.contracts import Contract
 from shared.digests import digest_file
-from shared.errors import Refused
+from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.quality import quarantine_reasons
 from shared.reading import ROW, read_raw
@@ -91,7 +92,7 @@ def load(workspace: Workspace, table: str, file: Path, *, replace: bool = False,
     with scratch_in(workspace.factory / "scratch") as scratch, connect_within(scratch) as connection:
         present = read_raw(connection, file, FILE, contract.columns, scratch)
         digests = {"file": digest_file(file), "contract": digest_file(contract_path(workspace, table))}
-        _require_contract_columns(contract, file, present)
+        _require_contract_columns(workspace, contract, file, present)
         last = None if replace else _repeated(room, table, digests)
         if last is not None:
             if not dry_run:
@@ -161,9 +162,15 @@ class _Rows:
         )
 
 
-def _require_contract_columns(contract: Contract, file: Path, present: list[str]) -> None:
+def _require_contract_columns(workspace: Workspace, contract: Contract, file: Path, present: list[str]) -> None:
     required = [column.name for column in contract.columns if column.required]
-    require_columns(file, present, required, [c.name for c in contract.columns if not c.required])
+    try:
+        require_columns(file, present, required, [c.name for c in contract.columns if not c.required])
+    except BadInput as error:
+        if is_unused_example(workspace, contract.table, contract_path(workspace, contract.table)):
+            draft = f"pilotplant factory contract {contract.table} {file}"
+            error.remedy = f"the contract is the example's; draft one of this file: {draft}"
+        raise
 
 
 def _require_enough(workspace: Workspace, contract: Contract, rows: _Rows, file: Path) -> None:

@@ -139,13 +139,13 @@ def _write(found: duckdb.DuckDBPyConnection, out: Path) -> Counter[str]:
         with scratch.open("w", encoding="utf-8", newline="") as file:
             scratch.chmod(0o600)
             if out.suffix == ".csv":
-                file.write(csv_text(names, ()))
+                file.write(csv_text(names, (), verbatim=True))
             while batch := found.fetchmany(BATCH_ROWS):
                 counts.update(arm for *_, arm, _subject, _body in batch)
                 if out.suffix == ".csv":
                     for row in batch:
                         _require_no_formula(row)
-                    file.write(csv_text(batch[0], batch[1:]))
+                    file.write(csv_text(batch[0], batch[1:], verbatim=True))
                 else:
                     for row in batch:
                         file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")

@@ -18,6 +18,8 @@ from shared.sql import literal
 from shared.tabular import CSV, PARQUET, connect
 from shared.workspace import Workspace
 
+# What `factory resolve` and `factory messages` call the customers' ids.
+ID = "id"
 # Copies a file with customer ids replaced by units: (workspace, file, out, column, table) -> (rows, rows of strangers).
 Mask = Callable[[Workspace, Path, Path, str, str], tuple[int, int]]
 
@@ -45,14 +47,15 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
     key = next(column for column in contract.columns if column.name == contract.primary_key)
     arms = [arm.name for arm in pilot.charter.arms]
     with connect() as connection:
-        known = Column(name=key.name, type="string", physical=key.physical)
-        present = read_raw(connection, file, "raw", [known])
+        present = read_raw(connection, file, "raw", [Column(name=key.name, type="string", physical=key.physical)])
         masked = "unit" not in present
-        if masked and key.name not in present:
+        # As the contract calls it, or as the Factory's own files do.
+        ids = next((column for column in (key.name, ID) if column in present), None)
+        if masked and ids is None:
             raise BadInput(
                 "the file has neither a column of units nor one of customers' ids",
                 where=str(file),
-                expected=f"a column `unit`, as in the file that `lab assign` writes, or `{key.name}`",
+                expected=f"a column `unit`, as in the file that `lab assign` writes, or `{key.name}` or `{ID}`",
                 remedy=f"call the column that holds the customers' ids `{key.name}`, and record the file again",
             )
         # Nothing that is written freely goes with the units: it could say whose each of them is.
@@ -72,5 +75,5 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
     with scratch_in(pilot.folder) as scratch:
         # Under its own name, by which messages call it; whatever text it was, the copy is a plain one.
         copy = scratch / (file.name if file.suffix.lower() in {CSV, PARQUET} else file.name.split(".")[0] + CSV)
-        _, strangers = mask(workspace, file, copy, key.name, population)
-        yield Results(copy, key.name, strangers)
+        _, strangers = mask(workspace, file, copy, str(ids), population)
+        yield Results(copy, ids, strangers)

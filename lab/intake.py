@@ -16,7 +16,7 @@ import duckdb
 import sqlalchemy as sa
 
 from lab.assigning import population_sql
-from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, USED_AGAIN, Judge, Judged
+from lab.judging import IN_THE_FUTURE, UNKNOWN_ARM, UNKNOWN_UNIT, USED_AGAIN, Judge, Judged
 from lab.personal import Guard
 from lab.pilots import Pilot, last_look, locked_pilot, require_undecided
 from lab.state import batches, open_lab
@@ -34,7 +34,7 @@ from shared.room import Room
 from shared.sql import file_literal, identifier, literal
 from shared.tabular import connect, require_columns, write_table
 from shared.times import date_time
-from shared.typed import typed_sql
+from shared.typed import typed_sql, unreadable
 from shared.workspace import Workspace
 
 Kind = Literal["exposures", "outcomes", "both"]
@@ -45,6 +45,8 @@ _HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
 
 # In fewer exposures a few wrong arms say nothing of the whole file.
 _ARMS_SEEN_MIN = 20
+# Of so many rows not one is told by chance: it is the file that is wrong, and not its rows.
+_UNTOLD_ROWS_MIN = 50
 
 _EXPOSURE = [
     Column(name="event_id", type="string", required=True),
@@ -295,6 +297,7 @@ class _Intake:
             reasons = self._reasons(scratch / "conflicts.parquet")
             self._require_its_time(counts, reasons)
             self._require_its_draw(counts)
+            self._require_known(counts, reasons)
             early = self._early(scratch)
             if before is not None:
                 self._join(self.pilot.folder / before.parts, scratch)
@@ -379,6 +382,26 @@ class _Intake:
             + (f"; in this rehearsal: pilotplant clock {rfc3339(last + timedelta(minutes=1))}"
                if self.room.workspace.mode == "rehearsal" else ", or mend the clock that wrote it"),
         )  # fmt: skip
+
+    def _require_known(self, counts: dict[str, int], reasons: dict[str, int]) -> None:
+        """Raises BadInput for a file of which no row can be told: ids of nobody, or values that are none.
+
+        Kept aside its rows would count as lost for ever where the right file calls its events otherwise.
+        """
+        taken = counts["exposures"] + counts["outcomes"] + sum(judged.duplicates for judged in self.judged.values())
+        rows = sum(reasons.values())
+        untold = {UNKNOWN_UNIT, *(unreadable(column) for kind in self.judged.values() for column in kind.columns)}
+        told = {why: count for why, count in reasons.items() if why in untold}
+        if taken or rows < _UNTOLD_ROWS_MIN or sum(told.values()) < rows:
+            return
+        why, count = max(told.items(), key=lambda each: each[1])
+        raise BadInput(
+            f"no row of this file can be told ({why}: {count:,} of {rows:,}), and nothing was kept",
+            where=f"pilot {self.pilot.name}",
+            expected="the units that `lab assign` writes in a column `unit`, and times like 2026-12-01T15:34:00Z",
+            remedy="where the column `unit` holds customers' own ids, call it `id`; else correct the values, and "
+            "record the file again",
+        )
 
     def _require_its_draw(self, counts: dict[str, int]) -> None:
         """Raises Refused where some rows of a file would count whose arms are not those of this pilot's draw.

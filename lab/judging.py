@@ -27,6 +27,7 @@ from shared.typed import typed_sql, unreadable, value_sql
 IN_THE_FUTURE = "in the future"
 USED_AGAIN = "event id used again with other content"
 UNKNOWN_ARM = "unknown arm"
+UNKNOWN_UNIT = "unknown unit"
 # Never a conflict's reason: a row that says what was said before, word for word.
 _DUPLICATE = ""
 # What a row is told by; everything else of it are its values.
@@ -161,7 +162,7 @@ class Judge:
         if pilot.closes > pilot.ends:
             outside = {"outside the time box": f'"at" < {opens}', AFTER_THE_END: f'"at" >= {ends} AND "at" < {now}'}
         return {
-            "unknown unit": "NOT _known",
+            UNKNOWN_UNIT: "NOT _known",
             **outside,
             "before the gate took in the charter": f'"at" < {deposited}',
             IN_THE_FUTURE: f'"at" >= {now}',

@@ -36,7 +36,12 @@ from shared.times import date_time
 from shared.workspace import Workspace
 
 NAME = "pilotplant"
-FIRST_STEPS = ("factory load customers FILE.csv", "factory publish", "lab new my-first-pilot")
+FIRST_STEPS = (
+    "factory contract customers FILE.csv",
+    "factory load customers FILE.csv",
+    "factory publish",
+    "lab new my-first-pilot",
+)
 # What a shell gives for a command that Ctrl-C has ended.
 INTERRUPTED = 130
 # Typer brings its own copy of click, whose classes it names in part: BadParameter, UsageError, ClickException.

@@ -159,7 +159,10 @@ def _require_entitled(case: Case, wish: Wish) -> None:
         if one.may_waive(wish.check, charter.risk_tier)
         and not acts_for_requester(one.email, charter, case.people, case.now.date())
     ]
-    remedy = f"{' or '.join(able)} may" if able else f"have configs/people.yaml let somebody waive `{wish.check}`"
+    line = f"waives: [{{checks: [{wish.check}], tiers: [{charter.risk_tier}]}}]"
+    remedy = (
+        f"{' or '.join(able)} may" if able else f"put `{line}` beside somebody in configs/people.yaml who did not ask"
+    )
     if person is None or not person.may_waive(wish.check, charter.risk_tier):
         reason = f"{wish.who} may not waive `{wish.check}` at {charter.risk_tier} risk"
     elif acts_for_requester(wish.who, charter, case.people, case.now.date()):

@@ -83,7 +83,9 @@ def find_candidate(workspace: Workspace, name: str) -> Candidate:
         f"no candidate of `{name}` is before the gate",
         where=str(intake_folder(workspace)),
         expected=f"one of: {known}",
-        remedy="restore the gate's intake from a backup" if lost else f"submit it first: pilotplant lab submit {name}",
+        remedy="restore the gate's intake from a backup"
+        if lost
+        else f"once its time box is over: pilotplant lab finish {name}",
     )
 
 

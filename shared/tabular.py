@@ -87,11 +87,14 @@ def write_table(connection: duckdb.DuckDBPyConnection, query: str, out: Path, de
     return int(row[0]) if row else 0
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV, for what is no table of DuckDB's; a cell that a spreadsheet would compute begins with `'`."""
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, verbatim: bool = False) -> str:
+    """Rows as CSV, for what is no table of DuckDB's; a cell that a spreadsheet would compute begins with `'`.
+
+    `verbatim` leaves every text as it is, line breaks too: for a machine that sends it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([cell(value) for value in row] for row in (columns, *rows))
+    writer.writerows(row if verbatim else [cell(value) for value in row] for row in (columns, *rows))
     return text.getvalue()
 
 

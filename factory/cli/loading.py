@@ -263,7 +263,7 @@ def pseudonymise(
 def messages(
     context: typer.Context,
     pilot: Annotated[str, typer.Argument(help="A launched pilot.", metavar="PILOT")],
-    out: Out,
+    out: Annotated[Path, typer.Option(help="The file to write, .csv or .jsonl.")],
     arm: Annotated[str | None, typer.Option(help="One arm; every arm with a message if left out.")] = None,
     address: Annotated[
         str | None,

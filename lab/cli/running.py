@@ -129,7 +129,7 @@ def record(
            + (f"; {counted(results.strangers, 'row')} of nobody in the table." if results.strangers else ".")]
           if results.masked else []),
         *([_hashed(done.hashed)] if done.hashed else []),
-        *([f"{counted(done.cleared, 'row')} that earlier files brought, and that was held back, counts now."]
+        *([f"{counted(done.cleared, 'row')} that had been held back {'counts' if done.cleared == 1 else 'count'} now."]
           if done.cleared else []),
         *([f"Nothing in {file.name} counts; what was held back:"] if done.in_vain else []),
         *(f"Held back {counted(rows, 'row')}: {reason}" for reason, rows in done.conflicts.items()),

@@ -168,3 +168,17 @@ def test_a_text_that_a_sheet_would_compute_goes_into_no_sheet(loaded, tmp_path, 
     assert (code, rows, "begins like a formula" in found["error"]["what"]) == (2, [], True)
     assert not list(tmp_path.glob(".m.csv*"))
     assert written(loaded, tmp_path / "m.jsonl", capsys)[0] == 0
+
+
+def test_a_body_of_several_lines_is_written_as_it_will_be_sent(loaded, tmp_path, capsys):
+    draft(loaded, PILOT)
+    (loaded.pilots / PILOT / "message.txt").write_text(
+        "Dear customer,\n\nwe are near {{ zip_code }}.\nCome, and see.\n"
+    )
+    launch(loaded, PILOT, register)
+    _, _, rows = written(loaded, tmp_path / "m.csv", capsys)
+    written(loaded, tmp_path / "m.jsonl", capsys)
+    whole = {line["unit"]: line["body"] for line in map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())}
+    assert {row["unit"]: row["body"] for row in rows} == whole
+    assert {body.split("\n")[0] for body in whole.values()} == {"Dear customer,"}
+    assert {len(body.split("\n")) for body in whole.values()} == {4}

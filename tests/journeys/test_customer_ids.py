@@ -81,6 +81,14 @@ def test_strangers_are_told_and_held_back(launched, customers, tmp_path, capsys)
     assert [held["reason"] for held in found["quarantined"]] == ["unknown unit"]
 
 
+def test_ids_are_known_by_the_name_that_the_factorys_own_files_give_them(launched, customers, tmp_path, capsys):
+    rows = [
+        {{"customer_id": "id"}.get(name, name): value for name, value in each.items()} for each in reported(customers)
+    ]
+    _, found = recorded(launched, written(tmp_path / "by-id.csv", rows), capsys)
+    assert (found["masked"], found["strangers"], found["quarantined"]) == ("id", 0, [])
+
+
 def test_units_are_taken_as_they_are(launched, customers, tmp_path, capsys):
     with (tmp_path / "arms.csv").open(encoding="utf-8") as file:
         rows = [row(f"e{n}", found["unit"], found["arm"]) for n, found in enumerate(csv.DictReader(file))]

@@ -380,3 +380,22 @@ def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
     # What was taken before may be said again.
     assert spend(recorded, PILOT, parse_amount("40.00"), "printing").repeated
     assert record(recorded, PILOT, odd).repeated
+
+
+UNTOLD = {
+    "customers' own ids": (lambda line: line | {"unit": f"C{line['event_id']}"}, "unknown unit: 1,200 of 1,200"),
+    "times of another form": (lambda line: line | {"exposed_at": "05/01/2026 9h", "at": "?"}, "at is not a timestamp"),
+}
+
+
+@pytest.mark.parametrize(("slip", "why"), UNTOLD.values(), ids=UNTOLD)
+def test_of_a_file_of_which_no_row_can_be_told_nothing_is_kept(inside, tmp_path, slip, why):
+    """The right file may call its events otherwise, and then nothing would clear what was held back of this one."""
+    right = results(inside)
+    with pytest.raises(BadInput, match=why):
+        record(inside, PILOT, write_csv(tmp_path / "wrong.csv", [slip(line) for line in right]))
+    assert counts(inside) == (0, 0, 0)
+    anew = [line | {"event_id": f"m-{line['event_id']}"} for line in right]
+    done = record(inside, PILOT, write_csv(tmp_path / "right.csv", anew))
+    assert (done.exposures, done.outcomes, done.conflicts) == (600, 600, {})
+    assert analyse(inside, PILOT).evidence.health.conflicts == {}
