@@ -211,10 +211,11 @@ def declarations(contract: Contract) -> dict[str, str]:
 
 
 def require_contract(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """Raises BadInput where a loaded table's columns are not its contract's; their order means nothing.
+    """Raises BadInput where a table is not loaded, or its columns are not its contract's; their order means nothing.
 
     Whatever takes a table by its contract asks this first: a classification says nothing about another column.
     """
+    _require([contract.table], tables(connection))
     there, promised = columns_of(connection, contract.table), declarations(contract)
     differences = [
         f"`{name}` is {there.get(name, 'missing')} in the warehouse and {promised.get(name, 'missing')} in the contract"

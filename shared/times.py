@@ -6,7 +6,7 @@ A finding of the gate is signed as it was said, so the times in it are UTC as we
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.clock import parse_rfc3339
@@ -28,6 +28,11 @@ def date_time(moment: datetime | str | None) -> str:
 def day(moment: datetime | str | None) -> str:
     """The day of a moment for people, in the team's zone."""
     return _told(moment, "%Y-%m-%d")
+
+
+def last_day(end: datetime) -> str:
+    """The last day of a time that ends at this moment, in the team's zone: of midnight that before it."""
+    return day(end - timedelta(microseconds=1))
 
 
 def _told(moment: datetime | str | None, form: str) -> str:

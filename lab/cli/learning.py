@@ -9,7 +9,7 @@ import typer
 from lab.cli.group import Name, app
 from shared.console import Json, counted, emit, money, session, styled, table
 from shared.errors import BadInput
-from shared.times import date_time, day
+from shared.times import date_time, day, last_day
 
 
 @app.command(name="list")
@@ -39,7 +39,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
             if line.days_left is None
             else f": overdue since {day(line.until)}"
             if line.days_left < 0
-            else f": {days(line.days_left)} left, until {day(line.until)}"
+            else f": {days(line.days_left)} left, until the end of {last_day(line.until)}"
         )
         for line in found
         if line.waits_for

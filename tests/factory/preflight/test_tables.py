@@ -68,6 +68,17 @@ def test_a_table_that_was_loaded_under_another_contract_is_a_problem(factory, su
     assert all(each.report is None for each in report.quality)
 
 
+def test_a_table_that_was_dropped_is_a_problem_and_no_defect(factory, submit):
+    candidate = submit()
+    with open_warehouse(factory) as connection:
+        connection.execute("DROP TABLE customers")
+    report = preflight(factory, candidate.digest).report
+    told = "table `customers` has not been loaded"
+    assert told in of(report.compatibility).problem
+    assert {told in each.problem for each in report.quality} == {True}
+    assert report.shadow_runs[0].refusals or report.shadow_runs[0].problem
+
+
 def test_a_contract_that_is_gone_is_a_problem(factory, submit):
     candidate = submit()
     (factory.configs / "contracts" / "outcomes.odcs.yaml").unlink()
