@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import timedelta
 from importlib import resources
+from pathlib import Path
 
 import pytest
 import yaml
@@ -67,12 +69,12 @@ def kinds(stage):
     return [entry.kind for entry in open_promotion(stage.workspace).entries("spring-email")]
 
 
-def planned(stage, now=JUDGED):
+def planned(stage, now=JUDGED, check="sample_planned"):
     from shared.intake import find_candidate
 
     case = stage.open(find_candidate(stage.workspace, "spring-email"), now=now)
     judgement = judge(case, read_settings(stage.workspace).policy("standard"))
-    return judgement, [finding for finding in judgement.findings if finding.check == "sample_planned"]
+    return judgement, [finding for finding in judgement.findings if finding.check == check]
 
 
 def test_without_a_waiver_the_gate_refuses(short):
@@ -299,3 +301,20 @@ def test_at_low_risk_arms_drawn_elsewhere_are_warned_of(stage):
     assert [(one.outcome, one.level) for one in judgement.findings if one.check == "randomised"] == [
         ("unevaluable", "warn")
     ]
+
+
+def test_who_vouches_for_arms_that_another_system_drew_does_it_as_the_guide_says(made, tmp_path):
+    """The stage's arms are the source's word."""
+    stage = made.copy(tmp_path / "elsewhere")
+    guide = (Path(__file__).parents[2] / "docs" / "drawn-elsewhere.md").read_text(encoding="utf-8")
+    [command] = [line for line in guide.splitlines() if line.startswith("pilotplant promote waive")]
+    stage.people(
+        {"email": REQUESTER},
+        {"email": OWNER, "decides": {"tiers": ["low", "standard", "high"]}},
+        {"email": WARDEN, "waives": [{"checks": ["randomised"], "tiers": ["standard"]}]},
+    )
+    stage.settings(standard={"randomised": {"level": "block"}})
+    said = {"NAME": "spring-email", "PERSON": WARDEN, "DAY": f"{UNTIL:%Y-%m-%d}"}
+    run(["--workspace", str(stage.workspace.root), *(said.get(word, word) for word in shlex.split(command)[1:])])
+    _, [finding] = planned(stage, check="randomised")
+    assert finding.outcome == "waived"
