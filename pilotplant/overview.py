@@ -115,6 +115,13 @@ def overview(workspace: Workspace) -> Overview:
     )
 
 
+def _next(pilot: dict[str, Any]) -> str | None:
+    """The command of whoever a pilot of the Lab waits for, by what it waits for."""
+    steps = {"(data)": "lab record {} FILE", "(submission)": "lab finish {}", "(decision)": "promote summary {}"}
+    found = next((step for what, step in steps.items() if str(pilot["waits_for"]).endswith(what)), None)
+    return found and f"pilotplant {found.format(pilot['pilot'])}"
+
+
 def waits(
     pilots: list[dict[str, Any]],
     drafted: list[str],
@@ -143,7 +150,7 @@ def waits(
                 "what": p["pilot"],
                 "for": p["waits_for"],
                 "until": p["until"],
-                "next": gate[p["pilot"]]["next"] if p["pilot"] in gate else None,
+                "next": (gate[p["pilot"]]["next"] if p["pilot"] in gate else None) or _next(p),
             }
             for p in pilots
             if p["pilot"] not in signed

@@ -53,7 +53,7 @@ def test_a_pilot_is_undecided_until_the_factory_has_tried_it_and_then_goes_all_t
     assert code == 0
     assert {each["arm"] for each in report["shadow_runs"]} == {"letter", "card"}
     assert not (submitted.factory / "outgoing").exists()
-    assert waiting(submitted) == (None, None)
+    assert waiting(submitted) == (None, f"pilotplant promote summary {PILOT}")
     found, code = said(submitted, "promote", "check", PILOT)
     assert (found["arms"]["letter"], code) == ("admit", 0)
     decided, _ = said(submitted, "promote", "decide", PILOT, "scale", *SCALE)

@@ -1,5 +1,7 @@
 """The overview says whose move it is."""
 
+import pytest
+
 from factory.admission import admit
 from factory.load import load
 from pilotplant.overview import overview, waits
@@ -38,3 +40,17 @@ def test_a_package_that_was_handed_over_waits_for_ops_until_it_is_a_release(tmp_
     load(made, "customers", customers_csv(tmp_path / "customers.csv"))
     admit(made, package)
     assert overview(made).as_json()["waits"] == []
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "step"),
+    [
+        ("asks@example.com (data)", "pilotplant lab record autumn FILE"),
+        ("asks@example.com (submission)", "pilotplant lab finish autumn"),
+        ("owner@example.com (decision)", "pilotplant promote summary autumn"),
+        ("asks@example.com (bills)", None),
+    ],
+)
+def test_whoever_a_pilot_waits_for_reads_the_command(waits_for, step):
+    [found] = waits([{"pilot": "autumn", "waits_for": waits_for, "until": None}], [], [])
+    assert (found["for"], found["next"]) == (waits_for, step)
