@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from factory.state import warehouse_path
 from factory.warehouse import open_warehouse, tables
 from shared.console import counted
 from shared.contracts import COLUMN, Classification, Column, ColumnType, load_new_contract
@@ -156,6 +157,8 @@ def is_unused_example(workspace: Workspace, table: str, path: Path) -> bool:
     example = resources.files("configs") / "contracts" / path.name
     if not (path.is_file() and example.is_file() and path.read_bytes() == example.read_bytes()):
         return False
+    if not warehouse_path(workspace).exists():
+        return True  # to open it would make it
     with open_warehouse(workspace, read_only=True) as warehouse:
         return table not in tables(warehouse)
 

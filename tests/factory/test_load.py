@@ -142,6 +142,15 @@ def test_a_file_that_is_not_as_declared_is_rejected_whole(empty, tmp_path, text,
     assert not (empty.factory / "warehouse.duckdb").exists()
 
 
+@pytest.mark.parametrize("text", ["Kundennummer;Umsatz\n17;3\n", "id,orders\n17,3\n"])
+def test_where_the_examples_contract_stands_in_the_way_it_says_so(empty, tmp_path, text):
+    with pytest.raises(BadInput) as caught:
+        load(empty, "customers", file(tmp_path, text))
+    assert "the contract is the example's; draft one of this file: pilotplant factory contract customers" in str(
+        caught.value.remedy
+    )
+
+
 def test_a_file_in_another_encoding_is_named_with_its_line(empty, tmp_path):
     path = tmp_path / "customers.csv"
     path.write_bytes(GOOD.encode() + "c3,müller@example.com,3,1,Urban\n".encode("latin-1"))
