@@ -19,7 +19,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     from lab.portfolio import drafts_among, lines
     from lab.reminders import reminders
     from lab.state import open_lab, read_settings
-    from shared.wording import bar, days
+    from shared.wording import bar
 
     workspace = session(context).workspace()
     found, past = lines(open_lab(workspace)), imported(open_lab(workspace))
@@ -32,18 +32,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     ]  # fmt: skip
     rows += [(name, "draft", None, None, None, None) for name in waiting]
     grid = table("pilot", "state", "sample", "exposures", "budget left", "health", rows=rows)
-    moves = [
-        f"{line.name} waits for {line.waits_for}"
-        + (
-            ""
-            if line.days_left is None
-            else f": overdue since {day(line.until)}"
-            if line.days_left < 0
-            else f": {days(line.days_left)} left, until the end of {last_day(line.until)}"
-        )
-        for line in found
-        if line.waits_for
-    ]
+    moves = [f"{line.name} waits for {line.waits_for}{_until(line)}" for line in found if line.waits_for]
     moves += [f"{name} waits for you (lab check, lab launch)" for name in waiting]
     emit(
         as_json,
@@ -60,6 +49,17 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
         *(f"Due: {one.told()}" for one in due),
     )
     return found
+
+
+def _until(line: Any) -> str:
+    """Until when whoever a pilot waits for has time, or since when they had."""
+    from shared.wording import days
+
+    if line.until is None:
+        return ""
+    if line.days_left < 0:
+        return f": overdue since {day(line.until)}"
+    return f": {days(line.days_left)} left, until the end of {last_day(line.until)}"
 
 
 @app.command()
