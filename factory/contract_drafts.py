@@ -19,7 +19,7 @@ import duckdb
 import yaml
 
 from factory.state import warehouse_path
-from factory.warehouse import open_warehouse, tables
+from factory.warehouse import contract_path, open_warehouse, tables
 from shared.console import counted
 from shared.contracts import COLUMN, Classification, Column, ColumnType, load_new_contract
 from shared.errors import BadInput
@@ -119,8 +119,8 @@ def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bo
     have, for a file that is no table, and where there is another contract already and `replace_` does not say that it
     goes.
     """
-    path = workspace.configs / "contracts" / f"{table}.odcs.yaml"
-    _require_place(table, path, replace_=replace_ or is_unused_example(workspace, table, path))
+    path = contract_path(workspace, table)
+    _require_place(table, path, replace_=replace_ or is_unused_example(workspace, table))
     with tempfile.TemporaryDirectory(prefix="pilotplant-draft-") as folder, connect_within(Path(folder)) as connection:
         headers = read_raw(connection, file, "raw", folder=Path(folder))
         rows = _count(connection, "SELECT count(*) FROM raw")
@@ -152,8 +152,9 @@ def _require_place(table: str, path: Path, *, replace_: bool) -> None:
         )
 
 
-def is_unused_example(workspace: Workspace, table: str, path: Path) -> bool:
-    """Whether a contract is the one that every new workspace has, as it came, and no row was loaded by it."""
+def is_unused_example(workspace: Workspace, table: str) -> bool:
+    """Whether a table's contract is the one that every new workspace has, as it came, and no row was loaded by it."""
+    path = contract_path(workspace, table)
     example = resources.files("configs") / "contracts" / path.name
     if not (path.is_file() and example.is_file() and path.read_bytes() == example.read_bytes()):
         return False

@@ -167,7 +167,7 @@ def _require_contract_columns(workspace: Workspace, contract: Contract, file: Pa
     try:
         require_columns(file, present, required, [c.name for c in contract.columns if not c.required])
     except BadInput as error:
-        if is_unused_example(workspace, contract.table, contract_path(workspace, contract.table)):
+        if is_unused_example(workspace, contract.table):
             draft = f"pilotplant factory contract {contract.table} {file}"
             error.remedy = f"the contract is the example's; draft one of this file: {draft}"
         raise

@@ -227,11 +227,11 @@ def _drawn(
     draw = Draw.of(pilot.promise, workspace.id, registration.nonce)
     key = identifier(snapshot.contract(charter.population).primary_key)
     cluster = f", CAST({identifier(charter.cluster)} AS VARCHAR) AS cluster" if charter.cluster else ""
-    only = "" if pilot.eligible is None else f" AND unit IN ({eligible_sql(*pilot.eligible)})"
+    able = None if pilot.eligible is None else eligible_sql(*pilot.eligible)
     units = f"SELECT {key} AS unit{cluster} FROM read_parquet({file_literal(snapshot.table(charter.population))})"
     connection.execute(
         f"CREATE TEMP TABLE drawn AS SELECT unit, {draw.drawn_sql('unit')} AS arm FROM ({units}) "
-        f"WHERE {draw.takes_part_sql('unit')}{only}"
+        f"WHERE {draw.takes_part_sql('unit', able=able)}"
     )
 
 

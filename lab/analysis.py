@@ -21,7 +21,7 @@ from lab.traits import known_before, traits_sql
 from shared.candidate import DATA, EVIDENCE, MLFLOW_RUN, write_json
 from shared.clock import parse_rfc3339, rfc3339
 from shared.digests import digest_file, short
-from shared.eligible import ELIGIBLE, eligible_sql
+from shared.eligible import ELIGIBLE, unchanged
 from shared.engines.protocol import EARLY, PilotData
 from shared.errors import Refused
 from shared.evidence.compute import compute
@@ -188,8 +188,7 @@ def _gather(room: Room, pilot: Pilot, folder: Path) -> None:
             connection.execute(f"CREATE TEMP TABLE {part} AS {counted[part]}")
             _copy(connection, part, order, folder)
         if pilot.eligible is not None:
-            eligible_sql(*pilot.eligible)
-            shutil.copyfile(pilot.eligible[1], folder / ELIGIBLE)
+            shutil.copyfile(unchanged(*pilot.eligible), folder / ELIGIBLE)
         for part, columns in known_before(room.workspace, pilot).items():
             known = traits_sql(connection, room.workspace, pilot, columns)
             connection.execute(f"CREATE TEMP TABLE {part} AS {known}")

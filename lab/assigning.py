@@ -12,8 +12,6 @@ from lab.pilots import Pilot, get_pilot
 from lab.state import open_lab
 from shared.contracts import Column
 from shared.digests import digest_file
-from shared.draw import NOT_ELIGIBLE, Draw
-from shared.eligible import eligible_sql
 from shared.errors import BadInput
 from shared.files import scratch_in
 from shared.reading import read_raw
@@ -48,19 +46,21 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
     room = open_lab(workspace)
     pilot = get_pilot(room, name)
     draw, elsewhere = pilot.draw(workspace), pilot.charter.assignment == "source"
+    able = pilot.able
     with connect() as connection, scratch_in(pilot.folder) as scratch:
         connection.execute(f"CREATE TEMP VIEW population AS {population_sql(workspace, pilot)}")
         chosen = "population" if units is None else _named(connection, units, pilot)
         # Drawn once: a text file is written from the Parquet one, and the arms are counted there.
         drawn = out if out.suffix == PARQUET else scratch / "drawn.parquet"
         arm = "" if elsewhere else f", {draw.drawn_sql('unit')} AS arm"
-        total = write_table(connection, f"SELECT unit{arm} FROM {chosen} WHERE {takes_part_sql(pilot, draw)}", drawn)
+        takes_part = draw.takes_part_sql("unit", able=able)
+        total = write_table(connection, f"SELECT unit{arm} FROM {chosen} WHERE {takes_part}", drawn)
         connection.execute(f"CREATE TEMP VIEW drawn AS FROM read_parquet({file_literal(drawn)})")
         if drawn != out:
             write_table(connection, "FROM drawn", out)
         counted = "SELECT arm, count(*) FROM drawn GROUP BY arm"
         counts = {} if elsewhere else dict(connection.execute(counted).fetchall())
-        left_out = _left_out(connection, _hindrances(pilot, draw), chosen, total)
+        left_out = _left_out(connection, draw.hindrances_sql("unit", able=able), chosen, total)
     per_arm = {} if elsewhere else {arm: counts.get(arm, 0) for arm in pilot.charter.weights}
     with room.transaction() as connection_:
         body = {"units": total, "per_arm": per_arm, "left_out": left_out, "file": digest_file(out)}
@@ -71,29 +71,13 @@ def assign(workspace: Workspace, name: str, out: Path, units: Path | None = None
 def population_sql(workspace: Workspace, pilot: Pilot) -> str:
     """A query for every unit of the pilot's population, in the order of the units, as a snapshot's tables are.
 
-    Where arms are drawn by cluster, `cluster` is that column of it, as text; where the charter says who is eligible,
-    `eligible` is whether the unit is.
+    Where arms are drawn by cluster, `cluster` is that column of it, as text.
     """
     snapshot, charter = open_snapshot(workspace, pilot.snapshot), pilot.charter
     key = snapshot.contract(charter.population).primary_key
     cluster = f", CAST({identifier(charter.cluster)} AS VARCHAR) AS cluster" if charter.cluster else ""
-    eligible = ""
-    if pilot.eligible is not None:
-        units = eligible_sql(*pilot.eligible)
-        eligible = f", {identifier(key)} IN ({units}) AS eligible"
     path = snapshot.table(charter.population)
-    return f"SELECT {identifier(key)} AS unit{cluster}{eligible} FROM read_parquet({file_literal(path)})"
-
-
-def takes_part_sql(pilot: Pilot, draw: Draw) -> str:
-    """The condition under which a row of `population_sql` takes part."""
-    return " AND ".join(f"NOT ({condition})" for condition in _hindrances(pilot, draw).values()) or "true"
-
-
-def _hindrances(pilot: Pilot, draw: Draw) -> dict[str, str]:
-    """Each reason for which a row of `population_sql` takes no part, with the condition under which it holds."""
-    eligible = {} if pilot.promise.eligible is None else {NOT_ELIGIBLE: "NOT eligible"}
-    return eligible | draw.hindrances_sql("unit")
+    return f"SELECT {identifier(key)} AS unit{cluster} FROM read_parquet({file_literal(path)})"
 
 
 def _left_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ CONTRACTS = "contracts"
 SOURCE_SINCE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frozen:
     """A promise that could be frozen now.
 
@@ -43,7 +44,7 @@ class Frozen:
     snapshot: Snapshot
     eligible: Path | None = None
 
-    @property
+    @cached_property
     def pool(self) -> Pool:
         """The units that it may draw from."""
         return pool(self.snapshot, self.promise.charter, self.promise.eligible, self.eligible)

@@ -15,7 +15,7 @@ from lab.pilots import Pilot
 from shared.breaches import breaches_sql
 from shared.clock import rfc3339
 from shared.contracts import Column
-from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, NOT_ELIGIBLE
+from shared.draw import AFTER_ENROLMENT, AFTER_THE_END
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED
 from shared.errors import Undecided
 from shared.reading import ROW
@@ -172,10 +172,8 @@ class Judge:
         """What may not be of an exposure: its arm, or that there is one at all."""
         draw = self.pilot.draw(self.room.workspace)
         arms = ", ".join(literal(arm) for arm in self.pilot.charter.weights)
-        rules = {UNKNOWN_ARM: f"arm NOT IN ({arms})"}
-        if self.pilot.promise.eligible is not None:
-            rules[NOT_ELIGIBLE] = "unit NOT IN (SELECT unit FROM population WHERE eligible)"
-        rules |= draw.hindrances_sql("unit", _CLUSTER)
+        hindrances = draw.hindrances_sql("unit", _CLUSTER, self.pilot.able)
+        rules = {UNKNOWN_ARM: f"arm NOT IN ({arms})", **hindrances}
         if self.pilot.charter.assignment == "pilotplant":
             rules[NOT_ASSIGNED] = f"arm IS DISTINCT FROM {draw.drawn_sql('unit', _CLUSTER)}"
         return rules

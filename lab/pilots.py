@@ -21,7 +21,7 @@ from shared.clock import parse_rfc3339, rfc3339
 from shared.contracts import Contract, load_contract
 from shared.digests import digest_bytes, digest_file
 from shared.draw import Draw
-from shared.eligible import ELIGIBLE
+from shared.eligible import ELIGIBLE, eligible_sql
 from shared.errors import BadInput, Refused
 from shared.files import locked
 from shared.intake import retrospective
@@ -133,6 +133,11 @@ class Pilot:
     def eligible(self) -> tuple[Eligible, Path] | None:
         """Who may take part, and the file of them; None where all of the population may."""
         return None if self.promise.eligible is None else (self.promise.eligible, self.frozen / ELIGIBLE)
+
+    @property
+    def able(self) -> str | None:
+        """A query for who may take part; None where all may. Raises Refused where the list was changed."""
+        return None if self.eligible is None else eligible_sql(*self.eligible)
 
     @property
     def contract(self) -> Contract:

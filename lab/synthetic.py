@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.assigning import assign, population_sql, takes_part_sql
+from lab.assigning import assign, population_sql
 from lab.baselines import Known, Unknown, baselines
 from lab.draws import Column, draw, filler, require_drawable
 from lab.freezing import Frozen, frozen_then
@@ -32,7 +32,6 @@ from shared.engines.placement import SYNTHETIC
 from shared.errors import BadInput, Refused
 from shared.files import scratch_in
 from shared.room import Room
-from shared.snapshot import open_snapshot
 from shared.sql import file_literal, identifier
 from shared.tabular import connect, require_writable, write_table
 from shared.times import date_time
@@ -134,10 +133,7 @@ def make_up(
     workspace = room.workspace
     require_writable(out)
     _require_possible(pilot.charter, effects)
-    snapshot = open_snapshot(workspace, pilot.snapshot)
-    eligible = pilot.promise.eligible
-    there = snapshot.manifest.tables[pilot.charter.population].rows if eligible is None else eligible.units
-    _require_so_many(units, there)
+    _require_so_many(units, frozen_then(workspace, pilot).pool.units)
     columns = columns_of(room, pilot, effects, deciding_only=deciding_only)
     opens, last = _window(pilot)
     rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
@@ -271,7 +267,7 @@ def _drawn_units(
     workspace: Workspace, pilot: Pilot, rng: np.random.Generator, wanted: int | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Units and their arms: all that the pilot's assignment reaches, or so many of them."""
-    takes_part = takes_part_sql(pilot, pilot.draw(workspace))
+    takes_part = pilot.draw(workspace).takes_part_sql("unit", able=pilot.able)
     with scratch_in(workspace.lab) as scratch, connect() as connection:
         if pilot.charter.assignment == "pilotplant":
             assign(workspace, pilot.name, scratch / "arms.parquet")

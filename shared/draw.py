@@ -109,9 +109,12 @@ class Draw:
         drawn = unit if self.cluster is None else cluster
         return None if drawn is None or self.against(unit, cluster) else assign(_drawn(self.salt), drawn, self.weights)
 
-    def hindrances_sql(self, unit: str, cluster: str = "cluster") -> dict[str, str]:
-        """Each reason of `against` with the DuckDB condition under which it holds, in the order they are asked."""
-        found = {}
+    def hindrances_sql(self, unit: str, cluster: str = "cluster", able: str | None = None) -> dict[str, str]:
+        """Each reason of `against` with the DuckDB condition under which it holds, in the order they are asked.
+
+        `able`: a query for the units that the charter calls eligible, which is asked first; None where all are.
+        """
+        found = {} if able is None else {NOT_ELIGIBLE: f"{unit} NOT IN ({able})"}
         if self.holdout:
             found[HELD_OUT] = within_sql(workspace_holdout_salt(self.workspace), unit, Fraction(0), self.holdout)
         if self.cluster is not None:
@@ -125,9 +128,9 @@ class Draw:
             found[NOT_SAMPLED] = f"NOT {inside}"
         return found
 
-    def takes_part_sql(self, unit: str, cluster: str = "cluster") -> str:
-        """The DuckDB condition under which the unit takes part."""
-        rules = self.hindrances_sql(unit, cluster)
+    def takes_part_sql(self, unit: str, cluster: str = "cluster", able: str | None = None) -> str:
+        """The DuckDB condition under which the unit takes part; `able` as for `hindrances_sql`."""
+        rules = self.hindrances_sql(unit, cluster, able)
         return " AND ".join(f"NOT ({condition})" for condition in rules.values()) or "true"
 
     def drawn_sql(self, unit: str, cluster: str = "cluster") -> str:

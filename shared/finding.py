@@ -69,13 +69,10 @@ def blocking(findings: Iterable[Finding]) -> list[Finding]:
 
 def alike(findings: Iterable[Finding]) -> list[tuple[str, Finding]]:
     """One of each answer, in their order, with the names of all findings that it is the answer of."""
-    names: dict[tuple[str, str, str, str | None], list[str]] = {}
-    first: dict[tuple[str, str, str, str | None], Finding] = {}
+    answers: dict[tuple[str, str, str, str | None], list[Finding]] = {}
     for one in findings:
-        answer = (one.level, one.outcome, one.reason, one.remedy)
-        first.setdefault(answer, one)
-        names.setdefault(answer, []).append(one.name)
-    return [(", ".join(names[answer]), one) for answer, one in first.items()]
+        answers.setdefault((one.level, one.outcome, one.reason, one.remedy), []).append(one)
+    return [(", ".join(one.name for one in same), same[0]) for same in answers.values()]
 
 
 def remedies(findings: Iterable[Finding]) -> str:

@@ -9,7 +9,7 @@ import duckdb
 
 from shared.charter import Charter
 from shared.clock import rfc3339
-from shared.draw import NOT_ELIGIBLE, Draw
+from shared.draw import Draw
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.sql import identifier, literal
@@ -66,7 +66,7 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
             misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
             outside={
                 why: _exposures(connection, f"({which}) IS NOT FALSE")
-                for why, which in (_not_eligible(data) | draw.hindrances_sql("unit")).items()
+                for why, which in draw.hindrances_sql("unit", able=data.able).items()
             },
             early=number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
@@ -110,11 +110,6 @@ def _misattributed(data: PilotData, draw: Draw) -> str:
         f"SELECT count(*) FROM ({rows}) WHERE unit IS NOT NULL AND reason <> {literal(EARLY)} AND {known} "
         f"AND assigned IS DISTINCT FROM {expected}"
     )
-
-
-def _not_eligible(data: PilotData) -> dict[str, str]:
-    """The condition under which a unit is not of the sealed list, where there is one."""
-    return {} if data.eligible is None else {NOT_ELIGIBLE: "unit NOT IN (SELECT unit FROM eligible)"}
 
 
 def _placed(data: PilotData, cluster: str | None, part: str = "exposures") -> str:

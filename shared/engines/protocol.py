@@ -84,6 +84,11 @@ class PilotData:
         )
 
     @property
+    def able(self) -> str | None:
+        """A query, over the files as views, for the units that might take part; None where all might."""
+        return None if self.eligible is None else "SELECT unit FROM eligible"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
         known = (path for path in (self.traits, self.pre_period, self.eligible) if path is not None)

@@ -90,9 +90,9 @@ def _unexposed_sql(connection: duckdb.DuckDBPyConnection, data: PilotData, draw:
     held = "SELECT unit FROM conflicts WHERE unit IS NOT NULL" + (
         " AND kind = 'exposures'" if _told(connection) else ""
     )
-    able = "" if data.eligible is None else " AND unit IN (SELECT unit FROM eligible)"
+    takes_part = draw.takes_part_sql("unit", able=data.able)
     return (
-        f"SELECT *, {draw.drawn_sql('unit')} AS _arm FROM outcomes WHERE {draw.takes_part_sql('unit')}{able} "
+        f"SELECT *, {draw.drawn_sql('unit')} AS _arm FROM outcomes WHERE {takes_part} "
         f"AND unit NOT IN (SELECT unit FROM first UNION ALL {held})"
     )
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from pilotplant.app import app
+from tests.pasting import paste
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -88,11 +86,7 @@ def test_a_command_that_is_none_is_found(text, said):
 
 def pasted(script, folder, **environment):
     """The script in the shell, in a folder, every command of which must end well."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **environment},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = paste(script, folder, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return done.stdout
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pilotplant.demo.shop import open_shop, write_customers
+from tests.pasting import paste
 
 README = Path(__file__).parent.parent.parent / "README.md"
 FIRST, NEXT = "## Your first pilot", "## Deciding"
@@ -32,16 +30,7 @@ def pasted(tmp_path_factory):
     enters = "cd ../my-team\n"  # from where on the same arms are drawn in every run of this test
     assert enters in script
     script = script.replace(enters, enters + "echo 'nonce_seed: readme' >> configs/gate.yaml\n", 1)
-    return home.parent / "my-team", shell(script.replace(FOREVER, "pilotplant factory admit"), home)
-
-
-def shell(script, folder):
-    """The commands in a shell that stops at the first that fails."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return subprocess.run(
-        ["bash", "-e", "-c", script],
-        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+    return home.parent / "my-team", paste(script.replace(FOREVER, "pilotplant factory admit"), home)
 
 
 def test_it_takes_nine_commands_at_most_from_a_new_workspace_to_the_verdict():
@@ -69,7 +58,7 @@ def with_history(pasted):
 def test_what_two_guides_show_can_be_pasted_next(with_history, guide, name):
     text = (README.parent / "docs" / guide).read_text(encoding="utf-8").split("```")[1]
     assert name in text
-    done = shell(text.replace(name, "spring-offer"), with_history)
+    done = paste(text.replace(name, "spring-offer"), with_history)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
 

@@ -57,6 +57,16 @@ SHARED = ("population: customers", "population: customers\neligible: audience.sq
 REASON = "the plan was made for fewer customers"
 
 
+def played(workspace, out):
+    """Exposes everybody in their arm until the pilot is over; returns the arms."""
+    _, arms = arms_of(workspace, out)
+    workspace.clock.set(INSIDE)
+    rows = [row(f"e{n}", unit, arm) for n, (unit, arm) in enumerate(arms.items())]
+    record(workspace, PILOT, write_csv(out / "results.csv", rows))
+    workspace.clock.set(AFTER)
+    return arms
+
+
 @pytest.fixture
 def drafted(loaded):
     """A workspace whose draft takes only those whom its play's own audience selects."""
@@ -138,10 +148,7 @@ def test_an_exposure_of_anybody_else_is_held_back_with_its_unit(launched, tmp_pa
 
 
 def test_the_gate_takes_such_a_pilot_like_any_other(launched, tmp_path):
-    _, arms = arms_of(launched, tmp_path)
-    launched.clock.set(INSIDE)
-    record(launched, PILOT, write_csv(tmp_path / "r.csv", [row(f"e{n}", *each) for n, each in enumerate(arms.items())]))
-    launched.clock.set(AFTER)
+    played(launched, tmp_path)
     analyse(launched, PILOT)
     submit(launched, PILOT)
     [(_, judgement)] = judge_named(launched, PILOT)
@@ -151,10 +158,7 @@ def test_the_gate_takes_such_a_pilot_like_any_other(launched, tmp_path):
 
 
 def test_the_list_is_sealed_and_another_one_is_found(launched, tmp_path):
-    _, arms = arms_of(launched, tmp_path)
-    launched.clock.set(INSIDE)
-    record(launched, PILOT, write_csv(tmp_path / "r.csv", [row(f"e{n}", *each) for n, each in enumerate(arms.items())]))
-    launched.clock.set(AFTER)
+    played(launched, tmp_path)
     data = analyse(launched, PILOT).folder / "data"
     found = duckdb.execute(f"SELECT unit FROM '{data / ELIGIBLE}'").fetchall()
     assert {unit for (unit,) in found} == recent(launched)
@@ -274,10 +278,7 @@ def test_a_successor_takes_the_select_along(loaded, tmp_path):
     sql = "SELECT customer_id AS unit FROM customers WHERE recency <= 6"
     (loaded.pilots / PILOT / "who.sql").write_text(sql)
     launch(loaded, PILOT, register)
-    _, arms = arms_of(loaded, tmp_path)
-    loaded.clock.set(INSIDE)
-    record(loaded, PILOT, write_csv(tmp_path / "r.csv", [row(f"e{n}", *each) for n, each in enumerate(arms.items())]))
-    loaded.clock.set(AFTER)
+    arms = played(loaded, tmp_path)
     analyse(loaded, PILOT)
     submit(loaded, PILOT)
     words = ["promote", "decide", PILOT, "revise", "--as", OWNER, "--reason", "a shorter letter to the same customers"]
