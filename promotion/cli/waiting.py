@@ -86,7 +86,7 @@ def _left(entry: dict[str, Any]) -> str:
 
 def _warnings(names: list[str] | None) -> str:
     """How many warnings there were when somebody looked last: those that failed, or could not be checked."""
-    return "not checked yet" if names is None else str(len(names)) if names else "none"
+    return "not checked yet" if names is None else f"{len(names)} failed or not checked" if names else "none"
 
 
 @app.command()
