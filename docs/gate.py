@@ -8,9 +8,9 @@ from typing import Any
 
 from generated import settle
 
-from promotion.catalogue import GROUPS, Listed, catalogue
-from promotion.policy import GateSettings
-from shared.yamlfile import read_yaml
+from promotion.gate.catalogue import GROUPS, Listed, catalogue
+from promotion.gate.policy import GateSettings
+from shared.core.yamlfile import read_yaml
 
 PAGE = Path(__file__).with_name("gate.md")
 POLICY = Path(__file__).parents[1] / "configs" / "gate.yaml"

@@ -9,13 +9,13 @@ from generated import settle
 
 from factory.state import FactorySettings
 from lab.state import LabSettings
-from promotion.policy import GateSettings
-from shared.access import AccessSettings
-from shared.charter import Charter
-from shared.metrics import Catalogue
-from shared.people import People
-from shared.schemas import schema_of
-from shared.team import TeamSettings
+from promotion.gate.policy import GateSettings
+from shared.core.schemas import schema_of
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Catalogue
+from shared.experiment.people import People
+from shared.state.access import AccessSettings
+from shared.state.team import TeamSettings
 
 FOLDER = Path(__file__).parents[1] / "configs" / "schemas"
 MODELS = {

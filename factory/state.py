@@ -9,15 +9,15 @@ from typing import Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.assignment import WorkspaceHoldout
-from shared.columns import Moment, Text, Whole
-from shared.confined import Limits, WithoutLandlock
-from shared.confined.settings import BoxLimits
-from shared.ledger import ledger_table
-from shared.people import SignaturesMin
-from shared.room import Room, open_room
-from shared.workspace import Workspace
-from shared.yamlfile import read_yaml
+from shared.core.yamlfile import read_yaml
+from shared.experiment.assignment import WorkspaceHoldout
+from shared.experiment.people import SignaturesMin
+from shared.sandbox import Limits, WithoutLandlock
+from shared.sandbox.settings import BoxLimits
+from shared.state.columns import Moment, Text, Whole
+from shared.state.ledger import ledger_table
+from shared.state.room import Room, open_room
+from shared.state.workspace import Workspace
 
 SCHEMA_VERSION = 1
 ReleaseState = Literal["live", "paused", "retired"]
@@ -178,7 +178,7 @@ def open_factory(workspace: Workspace, *, settled: bool = True) -> Room:
     """The Factory's room, its releases as their permits have them unless that is left to the caller."""
     room = open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
     if settled:
-        from factory.releases import settle  # which reads these tables
+        from factory.releases.releases import settle  # which reads these tables
 
         settle(room)
     return room

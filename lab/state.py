@@ -7,15 +7,15 @@ from typing import Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.columns import Amount, Json, Moment, Text, Whole
-from shared.confined import Limits, WithoutLandlock
-from shared.confined.settings import BoxLimits
-from shared.ledger import ledger_table
-from shared.mail import Smtp
-from shared.money import Money
-from shared.room import Room, open_room
-from shared.workspace import Workspace
-from shared.yamlfile import read_yaml
+from shared.core.money import Money
+from shared.core.yamlfile import read_yaml
+from shared.notify.mail import Smtp
+from shared.sandbox import Limits, WithoutLandlock
+from shared.sandbox.settings import BoxLimits
+from shared.state.columns import Amount, Json, Moment, Text, Whole
+from shared.state.ledger import ledger_table
+from shared.state.room import Room, open_room
+from shared.state.workspace import Workspace
 
 SCHEMA_VERSION = 1
 

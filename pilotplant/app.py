@@ -16,7 +16,13 @@ import typer
 import factory.cli
 import lab.cli
 import promotion.cli
-from shared.console import (
+from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.core.faults import fault, no_file
+from shared.core.files import PRIVATE
+from shared.core.times import date_time
+from shared.state.ledger import Head
+from shared.state.workspace import Workspace
+from shared.ui.console import (  # fmt: skip
     CLOSED_PIPE,
     InTrouble,
     Json,
@@ -27,13 +33,7 @@ from shared.console import (
     require_seen,
     session,
     write,
-)  # fmt: skip
-from shared.errors import BadInput, PilotPlantError, Refused, Undecided
-from shared.faults import fault, no_file
-from shared.files import PRIVATE
-from shared.ledger import Head
-from shared.times import date_time
-from shared.workspace import Workspace
+)
 
 NAME = "pilotplant"
 FIRST_STEPS = (
@@ -99,8 +99,8 @@ def init(
 ) -> Any:
     """Make a workspace; a rehearsal has the keys of all who sign in it from the start."""
     from pilotplant.rehearsal import make_keys
-    from shared.clock import rfc3339
-    from shared.workspace import create
+    from shared.core.clock import rfc3339
+    from shared.state.workspace import create
 
     made, fresh = create(folder, "rehearsal" if rehearsal else "live")
     keys = make_keys(made) if rehearsal else ()
@@ -163,7 +163,7 @@ def verify(
     as_json: Json = False,
 ) -> Any:
     """Verify the ledgers of all three rooms, each against what the others have seen of it, and the gate's record."""
-    from pilotplant.crossing import verify as cross
+    from pilotplant.witnesses import verify as cross
 
     found = cross(session(context).workspace(everything=True), checkpoint)
     emit(
@@ -188,7 +188,7 @@ def clock(
     as_json: Json = False,
 ) -> Any:
     """Show the workspace's time, or set it: in a rehearsal only, where it runs on from there."""
-    from shared.clock import rfc3339
+    from shared.core.clock import rfc3339
 
     workspace = session(context).workspace()
     if moment == "now":
@@ -291,7 +291,7 @@ def _misused(error: Any) -> BadInput:
 
 
 def _moment(text: str) -> datetime:
-    from shared.clock import parse_rfc3339
+    from shared.core.clock import parse_rfc3339
 
     try:
         return parse_rfc3339(text)
@@ -314,19 +314,19 @@ def _crashed(error: Exception, *, as_json: bool) -> int:
 
 
 def _register(*arguments: Any, **options: Any) -> Any:
-    from promotion.register import register
+    from promotion.registry.register import register
 
     return register(*arguments, **options)
 
 
 def _line(*arguments: Any, **options: Any) -> Any:
-    from promotion.line import line
+    from promotion.registry.line import line
 
     return line(*arguments, **options)
 
 
 def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
-    from pilotplant.crossing import ends
+    from pilotplant.witnesses import ends
 
     return ends(workspace)
 
@@ -338,8 +338,8 @@ def _preflight(workspace: Workspace, name: str) -> Any:
 
 
 def _launched(workspace: Workspace, name: str) -> Any:
-    from factory.pilot_messages import Launched
-    from lab.pilots import get_pilot, require_undecided
+    from factory.delivery.pilot_messages import Launched
+    from lab.pilots.pilot import get_pilot, require_undecided
     from lab.state import open_lab
 
     room = open_lab(workspace)
@@ -351,18 +351,18 @@ def _launched(workspace: Workspace, name: str) -> Any:
 
 
 def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:
-    from factory.ids import pseudonymise
+    from factory.warehouse.ids import pseudonymise
 
     return pseudonymise(workspace, file, out, column=column, table=table, keep_strangers=True, hash_events=True)
 
 
 def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:
-    from promotion.cli.checking import asked
+    from promotion.cli.check import asked
 
     return asked(workspace, name)
 
 
 def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
-    from pilotplant.crossing import heads
+    from pilotplant.witnesses import heads
 
     return heads(workspace)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from shared.errors import BadInput
-from shared.provision import Provisioned, provision
+from shared.core.errors import BadInput
+from shared.state.provision import Provisioned, provision
 
 ROOMS = ("lab", "promotion", "factory")
 

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from factory.measures import measures as factory_measures
-from factory.troubles import WENT_WRONG
-from lab.cli.learning import learning
-from lab.portfolio import drafts
-from lab.portfolio import measures as lab_measures
+from factory.runtime.measures import measures as factory_measures
+from factory.runtime.troubles import WENT_WRONG
+from lab.cli.learn import learning
+from lab.overview.portfolio import drafts
+from lab.overview.portfolio import measures as lab_measures
 from lab.state import open_lab
-from promotion.waiting import measures as promotion_measures
-from shared.clock import rfc3339
-from shared.console import counted, styled, table
-from shared.times import date_time
-from shared.wording import days
-from shared.workspace import Workspace
+from promotion.queue.queue import measures as promotion_measures
+from shared.core.clock import rfc3339
+from shared.core.times import date_time
+from shared.state.workspace import Workspace
+from shared.ui.console import counted, styled, table
+from shared.ui.wording import days
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from factory.enrolment import enrol_factory
-from factory.trust import trust
-from promotion.enrolment import enrol
-from shared.keys import FACTORY, GATE
-from shared.people import read_people
-from shared.workspace import Workspace
+from factory.releases.enrolment import enrol_factory
+from factory.releases.trust import trust
+from promotion.keys.enrolment import enrol
+from shared.experiment.people import read_people
+from shared.state.workspace import Workspace
+from shared.trust.keys import FACTORY, GATE
 
 
 def make_keys(workspace: Workspace) -> tuple[str, ...]:

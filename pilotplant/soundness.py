@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from factory import integrity
-from shared.console import counted
-from shared.errors import Damaged, PilotPlantError
-from shared.integrity import database_problems, file_problems
-from shared.room import Room
-from shared.snapshot import open_snapshot
-from shared.workspace import Workspace
+from factory.runtime import integrity
+from shared.core.errors import Damaged, PilotPlantError
+from shared.data.snapshot import open_snapshot
+from shared.state.integrity import database_problems, file_problems
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.ui.console import counted
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from shared.columns import Moment, Text, Whole
-from shared.ledger import ledger_table
-from shared.room import Room, open_room
-from shared.workspace import Workspace
+from shared.state.columns import Moment, Text, Whole
+from shared.state.ledger import ledger_table
+from shared.state.room import Room, open_room
+from shared.state.workspace import Workspace
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +35,6 @@ decisions = sa.Table(
 
 def open_promotion(workspace: Workspace) -> Room:
     """The gate's room."""
-    from promotion.policy import read_settings  # the checks, which the policy has fields for, read these tables
+    from promotion.gate.policy import read_settings  # the checks, which the policy has fields for, read these tables
 
     return open_room("promotion", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.digests import digest_bytes
-from shared.ledger import GENESIS, entry_hash
+from shared.core.digests import digest_bytes
+from shared.state.ledger import GENESIS, entry_hash
 
 # What a table of the long tests calls them.
 FLIPPED = "files, each at start, middle and end"

@@ -23,30 +23,30 @@ from zlib import crc32
 import duckdb
 import pytest
 
-from factory.enrolment import enrol_factory
-from factory.load import load
 from factory.preflight.report import preflight
-from factory.snapshots import publish
-from factory.trust import trust
-from lab import tracking
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.costs import record_costs
-from lab.intake import record
-from lab.launch import end, launch
-from lab.reservations import reserve, settle
-from lab.spending import spend
+from factory.releases.enrolment import enrol_factory
+from factory.releases.trust import trust
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.analysis import tracking
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.costs import record_costs
+from lab.budget.reservations import reserve, settle
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import end, launch
 from lab.state import open_lab
-from lab.submission import submit
-from promotion.enrolment import enrol
-from promotion.register import register
-from shared.assignment import assign
-from shared.clock import rfc3339
-from shared.crashpoints import VARIABLE
-from shared.keys import FACTORY
-from shared.money import parse_amount
-from shared.snapshot import latest_snapshot
-from shared.workspace import Workspace, create, open_workspace
+from promotion.keys.enrolment import enrol
+from promotion.registry.register import register
+from shared.core.clock import rfc3339
+from shared.core.crashpoints import VARIABLE
+from shared.core.money import parse_amount
+from shared.data.snapshot import latest_snapshot
+from shared.experiment.assignment import assign
+from shared.state.workspace import Workspace, create, open_workspace
+from shared.trust.keys import FACTORY
 from tests.makers import allow_small, copy_of
 
 Stage = Literal["loaded", "launched", "recorded", "submitted"]
@@ -305,7 +305,7 @@ HEAVY = [
     "great_expectations",
     "mlflow.tracking",
     "matplotlib.figure",
-    "lab.tracking",
+    "lab.analysis.tracking",
 ]
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(HEAVY)

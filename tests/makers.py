@@ -12,17 +12,17 @@ from typing import Any, Literal
 
 import yaml
 
-from shared.attestation import Predicate, Scope, Signatory, attest
-from shared.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
-from shared.charter import RULES, Charter, Promise, measured_by
-from shared.clock import rfc3339
-from shared.decision import Decision
-from shared.digests import digest_file, hex_of
-from shared.files import scratch_in
-from shared.keys import GATE, KeyStore, write_public
-from shared.metrics import read_metrics
-from shared.registration import Registration
-from shared.workspace import Mode, Workspace, create, open_workspace
+from shared.core.clock import rfc3339
+from shared.core.digests import digest_file, hex_of
+from shared.core.files import scratch_in
+from shared.experiment.charter import RULES, Charter, Promise, measured_by
+from shared.experiment.metrics import read_metrics
+from shared.state.workspace import Mode, Workspace, create, open_workspace
+from shared.trust.attestation import Predicate, Scope, Signatory, attest
+from shared.trust.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
+from shared.trust.decision import Decision
+from shared.trust.keys import GATE, KeyStore, write_public
+from shared.trust.registration import Registration
 
 OWNER = "owner@example.com"
 PASSPHRASE = "correct horse battery"

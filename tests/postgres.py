@@ -18,8 +18,8 @@ from pathlib import Path
 import psycopg
 import yaml
 
-from shared.provision import provision
-from shared.workspace import Workspace
+from shared.state.provision import provision
+from shared.state.workspace import Workspace
 
 OWNER, APP = "pilot_owner", "pilot_app"
 GUARDIAN = """

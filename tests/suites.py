@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from shared import confined
-from shared.charter import Promise
-from shared.confined import landlock
-from shared.contracts import Contract
-from shared.digests import digest_file
+from shared import sandbox
+from shared.core.digests import digest_file
+from shared.data.contracts import Contract
+from shared.data.quality import QualityReport, run_suite
 from shared.engines.protocol import PilotData
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
-from shared.quality import QualityReport, run_suite
+from shared.experiment.charter import Promise
+from shared.sandbox import landlock
 
 
 @contextmanager
@@ -70,10 +70,10 @@ def each_box_once(*modules: ModuleType) -> Iterator[None]:
     Where the kernel confines nothing, and that is told each time, nothing is remembered.
     """
     once = {
-        "audience": _written_once(confined.audience),
-        "check_audience": _checked_once(confined.check_audience),
-        "check_template": _checked_once(confined.check_template),
-        "render": _written_once(confined.render),
+        "audience": _written_once(sandbox.audience),
+        "check_audience": _checked_once(sandbox.check_audience),
+        "check_template": _checked_once(sandbox.check_template),
+        "render": _written_once(sandbox.render),
     }
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:

@@ -51,11 +51,11 @@ def test_a_room_that_imports_another_breaks_the_contract(tmp_path):
 
 
 def test_only_the_tracking_file_imports_mlflow():
-    assert files_importing("mlflow") == {"lab/tracking.py"}
+    assert files_importing("mlflow") == {"lab/analysis/tracking.py"}
 
 
 def test_only_the_quality_file_imports_great_expectations():
-    assert files_importing("great_expectations") == {"shared/quality.py"}
+    assert files_importing("great_expectations") == {"shared/data/quality.py"}
 
 
 def test_prefect_is_imported_in_the_factory_only():
@@ -141,9 +141,9 @@ def test_the_documented_command_line_is_what_the_commands_say():
     assert python("docs/cli.py", "--check", folder=ROOT).returncode == 0
 
 
-CONSOLE, TABLES = "shared/console.py", {"shared/tabular.py", "shared/confined/tables.py"}
+CONSOLE, TABLES = "shared/ui/console.py", {"shared/data/tabular.py", "shared/sandbox/tables.py"}
 # What the confined child says to its parent, and the demo's own shop, are for no reader.
-MACHINES = {"shared/confined/child.py", "pilotplant/demo/shop.py"}
+MACHINES = {"shared/sandbox/child.py", "pilotplant/demo/shop.py"}
 
 
 def calls_of(path: Path) -> set[str]:
@@ -180,6 +180,6 @@ def test_only_two_files_write_sheets():
 def test_only_these_files_make_pages_mails_and_pictures():
     """One environment for every template of a page, one letter for every mail, one writer for every drawing."""
     files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
-    assert {str(p.relative_to(ROOT)) for p in files if "autoescape=True" in p.read_text()} == {"shared/page.py"}
-    assert {str(p.relative_to(ROOT)) for p in files if "EmailMessage()" in p.read_text()} == {"shared/mail.py"}
-    assert {str(p.relative_to(ROOT)) for p in files if "savefig(" in p.read_text()} == {"shared/svg.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "autoescape=True" in p.read_text()} == {"shared/ui/page.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "EmailMessage()" in p.read_text()} == {"shared/notify/mail.py"}
+    assert {str(p.relative_to(ROOT)) for p in files if "savefig(" in p.read_text()} == {"shared/ui/svg.py"}

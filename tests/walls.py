@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.confined import landlock
+from shared.sandbox import landlock
 
 # Landlock came with 5.13 (man 7 landlock).
 SINCE = (5, 13)

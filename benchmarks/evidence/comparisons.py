@@ -11,8 +11,8 @@ from tea_tasting.aggr import Aggregates
 
 from benchmarks.evidence.moments import estimated
 from benchmarks.measure import Line, compared
-from shared.evidence.estimates import differences
-from shared.evidence.moments import Cells
+from shared.stats.estimates import differences
+from shared.stats.moments import Cells
 
 COMPARISONS, TEAS = 20_000, 200
 LIMIT = 0.2

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from benchmarks.evidence.stage import ARMS, COVARIATES, LEVELS, UNITS, asked, connect, write_units
 from benchmarks.measure import Line, compared
+from shared.core.sql import literal
 from shared.engines.scan import moments
-from shared.evidence.adjustment import adjusted, centres, slopes
-from shared.evidence.estimates import Means, Quantity, differences
-from shared.evidence.moments import Cells
-from shared.sql import literal
+from shared.stats.adjustment import adjusted, centres, slopes
+from shared.stats.estimates import Means, Quantity, differences
+from shared.stats.moments import Cells
 
 BARE_MAX, BARE_SEGMENTS_MAX, EXTRA_MIB_MAX = 1.4, 3.5, 500
 TEA_MAX, TEA_SEGMENTS_MAX = 1.0, 0.2

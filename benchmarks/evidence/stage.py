@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 
+from shared.core.sql import literal
 from shared.engines import files
 from shared.engines.sums import Asked
-from shared.evidence.moments import pair
-from shared.sql import literal
+from shared.stats.moments import pair
 
 METRICS = ("visit", "conversion", "clicks", "spend", "refund", "duration")
 COVARIATES = {metric: f"{metric}_before" for metric in METRICS}

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measure import Line, compared, cost_of
-from factory.load import load
-from factory.snapshots import publish
-from shared.sql import MEMORY
-from shared.workspace import create, open_workspace
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from shared.core.sql import MEMORY
+from shared.state.workspace import create, open_workspace
 from tests.makers import copy_of
 
 CUSTOMERS = 10_000_000

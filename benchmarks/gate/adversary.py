@@ -30,7 +30,7 @@ from benchmarks.gate.classes import (
     everywhere,
 )
 from benchmarks.gate.shop import ALPHA, ARM, CONTROL, DAY_S, USUAL, Customers, Habits
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from shared.engines.protocol import NOT_ASSIGNED
 from tests.promotion.cases import known_before
 

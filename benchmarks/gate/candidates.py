@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.gate.classes import OPENS, Held, Pilot, Retold
 from benchmarks.gate.shop import ARM, CONTROL, DAY_S, MARGIN, MINIMUM, PLACES, POWER, Customers, units_planned
-from promotion.gate import judge
-from promotion.policy import read_settings
-from shared.candidate import Candidate
-from shared.errors import PilotPlantError
-from shared.finding import Level, Verdict
+from promotion.gate.gate import judge
+from promotion.gate.policy import read_settings
+from shared.core.errors import PilotPlantError
+from shared.trust.candidate import Candidate
+from shared.trust.finding import Level, Verdict
 from tests.makers import make_charter
 from tests.promotion.cases import LAUNCHED, Stage, audience_of, known_before
 

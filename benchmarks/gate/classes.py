@@ -23,7 +23,7 @@ from benchmarks.gate.shop import (
     drawn,
     units_planned,
 )
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from tests.makers import moment
 
 REQUESTER = "requester@example.com"

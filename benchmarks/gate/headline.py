@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-import promotion.case
+import promotion.gate.case
 from benchmarks.gate import adversary, conventional, implied_by_day, shards
 from benchmarks.gate.candidates import Judged, judged
 from benchmarks.gate.classes import CLASSES, PilotClass
 from benchmarks.gate.implied import DRAWS, admitted
 from benchmarks.gate.picture import draw
 from benchmarks.gate.shop import ALPHA, EFFECT, MARGIN, MINIMUM, NONCE_SEED, POWER, units_planned
-from shared.workspace import create
+from shared.state.workspace import create
 from tests.promotion import cases
 from tests.promotion.cases import LAUNCHED, Stage
 from tests.suites import each_evidence_once
@@ -160,7 +160,7 @@ def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judge
     # Lab and gate compute the same evidence from the same files, which takes much of the time: once is enough here.
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        each_evidence_once(promotion.case, cases),
+        each_evidence_once(promotion.gate.case, cases),
     ):
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)

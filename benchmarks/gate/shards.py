@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.gate.candidates import Judged
-from shared.files import write_atomically
+from shared.core.files import write_atomically
 
 Batch = tuple[str, int, int]
 Row = tuple[bool, Judged]

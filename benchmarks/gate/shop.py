@@ -9,10 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from promotion.nonces import drawn_nonce
-from shared.assignment import boundaries, bucket, pilot_salt
-from shared.evidence.multiplicity import corrected_power
-from shared.evidence.planning import Baseline, units_to_detect, units_to_rule_out
+from promotion.registry.nonces import drawn_nonce
+from shared.experiment.assignment import boundaries, bucket, pilot_salt
+from shared.stats.multiplicity import corrected_power
+from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
 
 ALPHA, POWER, EFFECT, MINIMUM, MARGIN = 0.05, 0.8, 0.05, 0.02, -0.02
 ARM, CONTROL = "letter", "control"

@@ -9,9 +9,9 @@ import duckdb
 
 from benchmarks.lab.stage import CUSTOMERS, launched
 from benchmarks.measure import Line, compared
-from lab.assigning import assign
-from shared.snapshot import latest_snapshot
-from shared.workspace import open_workspace
+from lab.pilots.assignment import assign
+from shared.data.snapshot import latest_snapshot
+from shared.state.workspace import open_workspace
 from tests.lab_makers import PILOT
 
 UNITS = 10_000_000

@@ -9,10 +9,10 @@ import duckdb
 
 from benchmarks.lab.stage import CUSTOMERS, launched
 from benchmarks.measure import Line, compared, cost_of
-from lab.intake import record
-from shared.assignment import assign_sql
-from shared.snapshot import latest_snapshot
-from shared.workspace import Workspace, open_workspace
+from lab.intake.intake import record
+from shared.data.snapshot import latest_snapshot
+from shared.experiment.assignment import assign_sql
+from shared.state.workspace import Workspace, open_workspace
 from tests.lab_makers import INSIDE, PILOT, copy_of, salt_of
 
 EVENTS = 1_000_000

@@ -17,16 +17,16 @@ import sqlalchemy as sa
 
 from benchmarks.measure import HEAD, Line, in_turns
 from lab.state import analyses, batches, candidates, open_lab, pilots, reservations, spend
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.attestation import attest, read_attestation
-from shared.candidate import EVIDENCE, PROMISE, write_json
-from shared.charter import Promise
-from shared.digests import digest_bytes, hex_of
-from shared.keys import GATE, KeyStore
-from shared.record import attestation_path
-from shared.room import Room
-from shared.workspace import Workspace
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.core.digests import digest_bytes, hex_of
+from shared.experiment.charter import Promise
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.attestation import attest, read_attestation
+from shared.trust.candidate import EVIDENCE, PROMISE, write_json
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.record import attestation_path
 from tests.lab_makers import OWNER, PILOT, staged
 
 REPEATS = 7

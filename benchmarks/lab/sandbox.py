@@ -14,12 +14,12 @@ import duckdb
 import sqlalchemy as sa
 
 from benchmarks.measure import FRESH, KIB_PER_MIB, Cost, Line
-from lab.sandbox import run_sql
+from lab.sandbox.sandbox import run_sql
 from lab.state import open_lab, pilots
-from shared.digests import canonical, digest_file
-from shared.snapshot import MANIFEST, PublishedTable, latest_snapshot
-from shared.stamps import SETTLED_NS
-from shared.workspace import Workspace, open_workspace
+from shared.core.digests import canonical, digest_file
+from shared.core.stamps import SETTLED_NS
+from shared.data.snapshot import MANIFEST, PublishedTable, latest_snapshot
+from shared.state.workspace import Workspace, open_workspace
 from tests.lab_makers import PILOT, copy_of, staged
 
 SMALL, LARGE = 100_000, 10_000_000

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import duckdb
 
-from lab.launch import launch
-from promotion.register import register
-from shared.digests import canonical, digest_file
-from shared.snapshot import LATEST, MANIFEST, latest_snapshot
-from shared.workspace import Workspace
+from lab.launch.launch import launch
+from promotion.registry.register import register
+from shared.core.digests import canonical, digest_file
+from shared.data.snapshot import LATEST, MANIFEST, latest_snapshot
+from shared.state.workspace import Workspace
 from tests.lab_makers import CARD, PILOT, copy_of, draft, staged
 
 CUSTOMERS = "customers"

@@ -16,7 +16,7 @@ from benchmarks.gate.candidates import submitted
 from benchmarks.gate.classes import CLASSES
 from benchmarks.gate.shop import NONCE_SEED
 from benchmarks.measure import Cost, Line, in_turns
-from shared.workspace import Workspace, create
+from shared.state.workspace import Workspace, create
 from tests.promotion.cases import LAUNCHED, Recorded, Stage
 
 REPEATS = 5

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from shared.console import progress, session
-from shared.errors import PilotPlantError
-from shared.workspace import Workspace
+from shared.core.errors import PilotPlantError
+from shared.state.workspace import Workspace
+from shared.ui.console import progress, session
 
 app = typer.Typer(name="factory", help="The Factory: run what was approved, and nothing else.", no_args_is_help=True)
 
@@ -22,13 +22,15 @@ Name = Annotated[str, typer.Argument(help="The release's name.", metavar="NAME")
 
 def settled(context: typer.Context, *, everything: bool = False) -> Workspace:
     """The workspace this command works in, its runs that were cut off on record as what they are; see `Session`."""
-    from factory.releases import has_open_runs
+    from factory.releases.releases import has_open_runs
 
     workspace = session(context).workspace(everything=everything)
     # Whatever stands in the way is the command's own to say.
     with suppress(PilotPlantError, OSError):
         if has_open_runs(workspace):
-            from factory.campaign import close_cut_off  # with DuckDB, which nobody should wait for who only looks
+            from factory.delivery.campaign import (
+                close_cut_off,  # with DuckDB, which nobody should wait for who only looks
+            )
 
             for line in close_cut_off(workspace):
                 progress(line)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from factory.campaign import halted
-from factory.releases import get_release, resume_everything, stop_everything, stop_switch
+from factory.delivery.campaign import halted
+from factory.releases.releases import get_release, resume_everything, stop_everything, stop_switch
 from factory.state import releases
-from shared.clock import rfc3339
-from shared.errors import Fault
-from shared.ledger import GENESIS
-from shared.preflight import KillSwitch
-from shared.room import Room
+from shared.core.clock import rfc3339
+from shared.core.errors import Fault
+from shared.state.ledger import GENESIS
+from shared.state.room import Room
+from shared.trust.preflight import KillSwitch
 
 # No release's name: those hold no dots.
 DRILL = "kill.switch.drill"

@@ -8,27 +8,27 @@ from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
 
-from factory.contacts import contacts_of, neighbours, uncounted
-from factory.enrolment import find_key
-from factory.packages import open_arms
 from factory.preflight.kill_switch import try_kill_switch
 from factory.preflight.shadow import shadow_run
 from factory.preflight.tables import compare, quality_of, state_of, tables_read
+from factory.releases.contacts import contacts_of, neighbours, uncounted
+from factory.releases.enrolment import find_key
+from factory.releases.packages import open_arms
 from factory.state import open_factory, read_settings
-from factory.warehouse import open_warehouse, tables, versions
-from shared.candidate import Candidate
-from shared.clock import rfc3339
-from shared.digests import digest_bytes
-from shared.errors import PilotPlantError, Refused, Undecided
-from shared.files import scratch_in, write_atomically
-from shared.intake import digest_named, find_candidate
-from shared.keys import FACTORY, KeyStore
-from shared.package import Sealed
-from shared.preflight import KIND, Contacts, HoldoutShares, PreflightReport, report_path
-from shared.room import Room
-from shared.signed import sign
-from shared.snapshot import latest_id, open_snapshot
-from shared.workspace import Workspace
+from factory.warehouse.warehouse import open_warehouse, tables, versions
+from shared.core.clock import rfc3339
+from shared.core.digests import digest_bytes
+from shared.core.errors import PilotPlantError, Refused, Undecided
+from shared.core.files import scratch_in, write_atomically
+from shared.data.snapshot import latest_id, open_snapshot
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.candidate import Candidate
+from shared.trust.candidates import digest_named, find_candidate
+from shared.trust.keys import FACTORY, KeyStore
+from shared.trust.package import Sealed
+from shared.trust.preflight import KIND, Contacts, HoldoutShares, PreflightReport, report_path
+from shared.trust.signed import sign
 
 PREFLIGHTED = "preflighted"
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from factory.admission import against_policy
-from factory.messages import Composed, compose
+from factory.delivery.messages import Composed, compose
+from factory.releases.admission import against_policy
 from factory.state import read_settings
-from factory.warehouse import contract_of, open_warehouse
-from shared.assignment import held_out, within, workspace_holdout_salt
-from shared.contracts import Contract
-from shared.errors import Contained, PilotPlantError
-from shared.package import Sealed
-from shared.preflight import PersonalData, ShadowRun
-from shared.pseudonym import PREFIX, PSEUDONYM_HEX
-from shared.sql import file_literal, identifier, literal
-from shared.workspace import Workspace
+from factory.warehouse.warehouse import contract_of, open_warehouse
+from shared.core.errors import Contained, PilotPlantError
+from shared.core.sql import file_literal, identifier, literal
+from shared.data.contracts import Contract
+from shared.data.pseudonym import PREFIX, PSEUDONYM_HEX
+from shared.experiment.assignment import held_out, within, workspace_holdout_salt
+from shared.state.workspace import Workspace
+from shared.trust.package import Sealed
+from shared.trust.preflight import PersonalData, ShadowRun
 
 # An address as people write it; RFC 5322 allows more, and none of that is in use.
 ADDRESS = r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"

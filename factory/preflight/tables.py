@@ -9,19 +9,19 @@ from typing import Literal
 import sqlalchemy as sa
 import yaml
 
-from factory.masked_contract import masked_contract
 from factory.state import loads
-from factory.warehouse import contract_of, export, export_masked, open_warehouse, require_contract, versions
-from shared.compatibility import changes
-from shared.contracts import Contract, load_contract, parse_contract
-from shared.digests import digest_bytes, digest_file
-from shared.errors import PilotPlantError
-from shared.package import Sealed
-from shared.preflight import Comparison, TableQuality, TableState
-from shared.quality import run_suite
-from shared.room import Room
-from shared.sql import identifier
-from shared.workspace import Workspace
+from factory.warehouse.masked_contract import masked_contract
+from factory.warehouse.warehouse import contract_of, export, export_masked, open_warehouse, require_contract, versions
+from shared.core.digests import digest_bytes, digest_file
+from shared.core.errors import PilotPlantError
+from shared.core.sql import identifier
+from shared.data.compatibility import changes
+from shared.data.contracts import Contract, load_contract, parse_contract
+from shared.data.quality import run_suite
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.package import Sealed
+from shared.trust.preflight import Comparison, TableQuality, TableState
 
 
 def tables_read(arms: list[Sealed], loaded: list[str]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.console import counted
-from shared.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
-from shared.times import date_time
+from shared.core.times import date_time
+from shared.trust.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
+from shared.ui.console import counted
 
 
 def lines(report: PreflightReport) -> list[str]:

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from shared.clock import rfc3339
-from shared.errors import BadInput
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput
 
 CUSTOMERS = 64_000
 SEED = 2008

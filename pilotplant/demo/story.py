@@ -20,10 +20,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from pilotplant.demo.shop import Shop, open_shop, write_customers, write_results
-from shared.console import emit, styled
-from shared.errors import BadInput, PilotPlantError, Refused
-from shared.files import write_atomically
-from shared.workspace import Workspace, open_workspace
+from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.core.files import write_atomically
+from shared.state.workspace import Workspace, open_workspace
+from shared.ui.console import emit, styled
 
 OWNER = "owner@example.com"
 GOOD, BROKEN = "spring-mail", "womens-mail"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shared.times import date_time
+from shared.core.times import date_time
 
 
 def when(at: Any) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shared.console import Line, counted, styled, table
-from shared.finding import alike
+from shared.trust.finding import alike
+from shared.ui.console import Line, counted, styled, table
 
 MARKS = {
     "passed": ("passed", "green"),

@@ -10,13 +10,13 @@ import duckdb
 import numpy as np
 from scipy.stats import chi2_contingency
 
-from shared.clock import rfc3339
-from shared.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE
+from shared.core.clock import rfc3339
+from shared.core.sql import identifier, json_path, literal
 from shared.engines.by_arm import Scope
 from shared.engines.files import number
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
-from shared.metrics import Metric
-from shared.sql import identifier, json_path, literal
+from shared.experiment.draw import AFTER_ENROLMENT, AFTER_THE_END, CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE
+from shared.experiment.metrics import Metric
 
 # Whom the pilot leaves alone is no loss of it.
 NO_PART = (HELD_OUT, CLUSTERLESS, OUTSIDE_SLICE, NOT_SAMPLED)

@@ -11,19 +11,19 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
+from shared.core.sql import identifier, literal
+from shared.engines.by_arm_queries import by_arm
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
 from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
 from shared.engines.scan import extremes, moments
 from shared.engines.sums import Asked
-from shared.engines.told_by_arm import by_arm
 from shared.engines.unit_table import UNITS, make_unit_table
 from shared.evidence.model import QuantileMoments
-from shared.evidence.moments import Cells, Pair
-from shared.evidence.quantiles import ranks
-from shared.metrics import Metric
-from shared.sql import identifier, literal
+from shared.experiment.metrics import Metric
+from shared.stats.moments import Cells, Pair
+from shared.stats.quantiles import ranks
 
 US_PER_S = 1_000_000
 _Found = tuple[Cells, Cells, dict[str, Cells]]

@@ -10,9 +10,9 @@ from functools import cache
 
 import duckdb
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
+from shared.core.sql import file_literal, literal
 from shared.engines.protocol import PilotData
-from shared.sql import file_literal, literal
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 from shared.engines.protocol import SIZE, Question, covariate, early_of, late_of, per_of, value_of
-from shared.evidence.moments import Pair, pair
+from shared.stats.moments import Pair, pair
 
 
 @dataclass(frozen=True, slots=True)

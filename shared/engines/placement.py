@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from shared.charter import Charter
-from shared.clock import rfc3339
-from shared.draw import Draw
+from shared.core.clock import rfc3339
+from shared.core.sql import identifier, literal
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
-from shared.sql import identifier, literal
+from shared.experiment.charter import Charter
+from shared.experiment.draw import Draw
 
 # What the id of every made-up event begins with; no pilot of real units takes one in, and the gate looks again.
 SYNTHETIC = "synthetic-"

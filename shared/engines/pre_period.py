@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shared.core.errors import BadInput
+from shared.core.sql import identifier
 from shared.engines.files import opened
 from shared.engines.protocol import PilotData
-from shared.errors import BadInput
-from shared.sql import identifier
 
 Array = NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared.charter import Promise
 from shared.engines.by_arm import ByArm, Scope
 from shared.evidence.model import QuantileMoments
-from shared.evidence.moments import Cells
-from shared.metrics import Metric
+from shared.experiment.charter import Promise
+from shared.experiment.metrics import Metric
+from shared.stats.moments import Cells
 
 # Why intake held a row back: of units in two arms nothing counts, and health tells how many rows there were.
 IN_TWO_ARMS = "unit in two arms"

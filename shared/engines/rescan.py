@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.engines.sums import Asked, centred, mean, product, split
-from shared.evidence.moments import Array, Cells
+from shared.stats.moments import Array, Cells
 
 # The largest n (mean - pivot)^2 over the sum of squared deviations with which no more than three digits are lost.
 CONDITION_MAX = 1e3

@@ -17,7 +17,7 @@ import numpy as np
 
 from shared.engines.rescan import conditioned
 from shared.engines.sums import Asked, Sums, deviation, of_flags, product, split
-from shared.evidence.moments import Array, Cells
+from shared.stats.moments import Array, Cells
 
 # Rows at a table's beginning from which pivots and the number of levels are guessed; a wrong guess costs time alone.
 SAMPLE = 2_000

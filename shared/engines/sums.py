@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.moments import Array, Cells, Pair, grouped, summed
+from shared.stats.moments import Array, Cells, Pair, grouped, summed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.draw import Draw
+from shared.core.sql import identifier, json_path, literal
 from shared.engines.files import opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.engines.unit_table import number_sql
-from shared.metrics import Metric
-from shared.sql import identifier, json_path, literal
+from shared.experiment.draw import Draw
+from shared.experiment.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)

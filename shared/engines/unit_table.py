@@ -9,14 +9,14 @@ from typing import Any
 
 import duckdb
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
+from shared.core.sql import identifier, literal
 from shared.engines.attribution import attribute, everything
 from shared.engines.by_arm import OUTCOMES
 from shared.engines.layout import Layout
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED, Question
-from shared.expressions import Expression
-from shared.metrics import Metric
-from shared.sql import identifier, literal
+from shared.experiment.expressions import Expression
+from shared.experiment.metrics import Metric
 
 UNITS = "unit_values"
 US = timedelta(microseconds=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from shared.charter import Charter
 from shared.engines.protocol import Summary
-from shared.evidence import follow_up, losses, outages
 from shared.evidence.contrasts import Contrasts
 from shared.evidence.effects import effects
+from shared.evidence.health import follow_up, losses, outages
 from shared.evidence.model import Completeness, Effect
-from shared.evidence.yardsticks import Yardstick
-from shared.metrics import Metric
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Metric
+from shared.stats.test_methods import Yardstick
 
 Estimated = tuple[Contrasts, Yardstick]
 

@@ -7,19 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 
-from shared.charter import Charter, Promise
-from shared.clock import rfc3339
-from shared.digests import digest_file
+from shared.core.clock import rfc3339
+from shared.core.digests import digest_file
 from shared.engines.by_arm import TOGETHER
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, per_of, value_of
-from shared.evidence.agenda import Agenda, agenda
-from shared.evidence.between import between
+from shared.evidence.arm_comparison import between
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import effects
+from shared.evidence.health.context import Seen
+from shared.evidence.health.sample_ratios import sample_ratio
+from shared.evidence.health.symptoms import symptoms
 from shared.evidence.information import information
 from shared.evidence.kill_criteria import read_by
+from shared.evidence.looks import Agenda, agenda
 from shared.evidence.model import (
     AnyMoments,
     ArmEvidence,
@@ -29,12 +31,10 @@ from shared.evidence.model import (
     RatioMoments,
 )
 from shared.evidence.over_time import days, looks
-from shared.evidence.sample_ratios import sample_ratio
-from shared.evidence.seen import Seen
 from shared.evidence.segments import segment_effects
-from shared.evidence.symptoms import symptoms
-from shared.evidence.yardsticks import FixedHorizon, Yardstick, yardstick_of
-from shared.metrics import Metric
+from shared.experiment.charter import Charter, Promise
+from shared.experiment.metrics import Metric
+from shared.stats.test_methods import FixedHorizon, Yardstick, yardstick_of
 
 
 def compute(

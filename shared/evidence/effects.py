@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.charter import Charter
 from shared.evidence.contrasts import Contrasts
 from shared.evidence.model import Effect, Part
-from shared.evidence.multiplicity import holm
-from shared.evidence.yardsticks import Yardstick
-from shared.metrics import Metric
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Metric
+from shared.stats.multiplicity import holm
+from shared.stats.test_methods import Yardstick
 
 
 def part_of(charter: Charter, name: str) -> Part:

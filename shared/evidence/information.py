@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.charter import Charter
 from shared.engines.protocol import Summary, value_of
 from shared.evidence.effects import part_of
+from shared.experiment.charter import Charter
 
 
 def information(charter: Charter, summaries: Sequence[Summary]) -> tuple[float, ...]:

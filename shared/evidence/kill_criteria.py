@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.charter import Charter, KillCriterion, Promise
 from shared.evidence.model import DayEffect, Effect, Evidence, LookEffect
-from shared.metrics import Metric
+from shared.experiment.charter import Charter, KillCriterion, Promise
+from shared.experiment.metrics import Metric
 
 AnyEffect = Effect | LookEffect | DayEffect
 

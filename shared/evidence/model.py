@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.digests import digest_json
+from shared.core.digests import digest_json
 
 # Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation of the arms' sizes.
 RATIO_P_MIN = 0.001
@@ -100,7 +100,7 @@ class QuantileMoments(_Record):
         n: units.
         quantile: which one.
         value: the unit's value at that rank.
-        low, high: the values at the ranks that enclose it with 95 %, see `shared.evidence.quantiles`.
+        low, high: the values at the ranks that enclose it with 95 %, see `shared.stats.quantiles`.
     """
 
     n: int

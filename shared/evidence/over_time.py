@@ -6,18 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from shared.charter import Charter
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from shared.engines.protocol import Summary
-from shared.evidence.agenda import Agenda
 from shared.evidence.contrasts import Contrasts, Estimator, compared_with_first
 from shared.evidence.effects import part_of
+from shared.evidence.health.sample_ratios import of_groups
+from shared.evidence.looks import Agenda
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
-from shared.evidence.moments import Array, Cells
-from shared.evidence.sample_ratios import of_groups
-from shared.evidence.tails import t_of, z_of
-from shared.evidence.yardsticks import FixedHorizon, GroupSequential, Yardstick, yardstick_of
-from shared.sample_plan import AlwaysValid
+from shared.experiment.charter import Charter
+from shared.experiment.sample_plan import AlwaysValid
+from shared.stats.moments import Array, Cells
+from shared.stats.tails import t_of, z_of
+from shared.stats.test_methods import FixedHorizon, GroupSequential, Yardstick, yardstick_of
 
 
 def looks(

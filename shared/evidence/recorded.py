@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.evidence import quantiles
-from shared.evidence.estimates import Means, Quantity, means, stacked
 from shared.evidence.model import AnyMoments, Moments, RatioMoments
-from shared.evidence.moments import Cells
+from shared.stats import quantiles
+from shared.stats.estimates import Means, Quantity, means, stacked
+from shared.stats.moments import Cells
 
 
 def recorded(found: Sequence[AnyMoments]) -> Means:

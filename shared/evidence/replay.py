@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evidence.estimates import UNITS_MIN, degrees
-from shared.evidence.spending import Schedule, Spending
-from shared.evidence.tails import t_of, z_of
-from shared.evidence.yardsticks import SEQUENCE_UNITS_MIN, AlwaysValid
+from shared.stats.alpha_spending import Schedule, Spending
+from shared.stats.estimates import UNITS_MIN, degrees
+from shared.stats.tails import t_of, z_of
+from shared.stats.test_methods import SEQUENCE_UNITS_MIN, AlwaysValid
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 from shared.engines.protocol import Summary
 from shared.evidence.contrasts import Estimator, compared_with_first, reasons
 from shared.evidence.model import SegmentEffect
-from shared.evidence.multiplicity import benjamini_hochberg
-from shared.evidence.yardsticks import FixedHorizon
+from shared.stats.multiplicity import benjamini_hochberg
+from shared.stats.test_methods import FixedHorizon
 
 
 def segment_effects(estimator: Estimator, summary: Summary) -> tuple[SegmentEffect, ...]:

@@ -16,8 +16,8 @@ from unittest.mock import patch
 import time_machine
 
 from pilotplant.app import _exit_code
-from shared.clock import rfc3339
-from shared.workspace import MARK, open_workspace
+from shared.core.clock import rfc3339
+from shared.state.workspace import MARK, open_workspace
 
 # Private keys lie outside a live workspace, each encrypted with its holder's passphrase.
 PASSPHRASES = {

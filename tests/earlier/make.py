@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shared.digests import digest_json
+from shared.core.digests import digest_json
 from tests.earlier.hand import Hand
 from tests.earlier.pilots import (
     END,

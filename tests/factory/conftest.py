@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from factory import admission, messages
-from factory.admission import admit
-from factory.load import load
-from shared.workspace import Workspace
+from factory.delivery import messages
+from factory.releases import admission
+from factory.releases.admission import admit
+from factory.warehouse.load import load
+from shared.state.workspace import Workspace
 from tests.makers import at_work, customers_csv, make_package, make_workspace
 from tests.suites import each_box_once
 

@@ -8,11 +8,11 @@ from base64 import b64decode, b64encode
 
 import pytest
 
-from factory.admission import admit
-from factory.releases import list_releases
+from factory.releases.admission import admit
+from factory.releases.releases import list_releases
 from factory.state import inbox, open_factory
-from shared.digests import canonical
-from shared.errors import PilotPlantError, Refused
+from shared.core.digests import canonical
+from shared.core.errors import PilotPlantError, Refused
 from tests.makers import OWNER, RELEASE, make_charter, make_package, set_factory
 
 

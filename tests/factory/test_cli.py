@@ -11,12 +11,13 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from factory import campaign, processes
 from factory.cli import app
-from factory.measures import measures
-from shared.attestation import PriorRecord, Promised
-from shared.console import Session
-from shared.errors import BadInput, Refused
+from factory.delivery import campaign
+from factory.runtime import processes
+from factory.runtime.measures import measures
+from shared.core.errors import BadInput, Refused
+from shared.trust.attestation import PriorRecord, Promised
+from shared.ui.console import Session
 from tests.makers import OCCURRENCE, RELEASE, at_work, customers_csv, make_package
 
 HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "duckdb", "scipy", "pyarrow")
@@ -161,7 +162,7 @@ def test_text_for_people_names_the_next_step(workspace):
 @pytest.mark.parametrize("arguments", [["--help"], ["status"], ["releases"], ["pause", RELEASE], ["show", RELEASE]])
 def test_looking_and_stopping_import_nothing_heavy(released, arguments):
     script = (
-        "import sys\nfrom pathlib import Path\nfrom factory.cli import app\nfrom shared.console import Session\n"
+        "import sys\nfrom pathlib import Path\nfrom factory.cli import app\nfrom shared.ui.console import Session\n"
         f"app({arguments!r}, obj=Session(Path({str(released.root)!r}), print), standalone_mode=False)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
@@ -174,7 +175,7 @@ def test_looking_and_stopping_import_nothing_heavy(released, arguments):
 def test_up_ends_in_order_when_told_and_leaves_what_the_next_one_clears_when_killed(workspace):
     mark = str(workspace.factory / "prefect")
     script = (
-        "from pathlib import Path\nfrom factory.cli import app\nfrom shared.console import Session\n"
+        "from pathlib import Path\nfrom factory.cli import app\nfrom shared.ui.console import Session\n"
         f"app(['up', '--port', '0', '--json'], obj=Session(Path({str(workspace.root)!r}), print))"
     )
 

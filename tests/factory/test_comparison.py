@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from factory.comparison import SHOWN, Order, judge, reasons_against
-from factory.deployments import FLOW, POOL, Deployment, code_folder, pool_template
-from factory.incidents import KIND
+from factory.runtime.deployments import FLOW, POOL, Deployment, code_folder, pool_template
+from factory.runtime.drift import SHOWN, Order, judge, reasons_against
+from factory.runtime.incidents import KIND
 from factory.state import open_factory
-from shared.workspace import open_workspace
+from shared.state.workspace import open_workspace
 from tests.makers import RELEASE
 
 OURS, THEIRS, RUN = (UUID(int=number) for number in (1, 2, 3))
@@ -42,7 +42,7 @@ def deployment(workspace, **parts):
         "flow_id": OURS,
         "parameters": {"workspace": str(workspace.root), "release": RELEASE},
         "schedules": [schedule()],
-        "entrypoint": "factory/flows/campaign.py:campaign",
+        "entrypoint": "factory/runtime/flows/campaign.py:campaign",
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(code_folder())}}],
         "tags": ["arm:letter", "pilot:spring-email", "pilotplant"],
         "version": "abc",

@@ -13,15 +13,15 @@ from threading import Thread
 
 import pytest
 
-from factory import admission
-from factory.admission import admit
-from factory.campaign import run_occurrence
-from factory.channels.file import outgoing
-from factory.contacts import against_contacts
-from factory.packages import verify
-from factory.releases import list_releases
-from shared.errors import Refused, Undecided
-from shared.finding import Finding
+from factory.delivery.campaign import run_occurrence
+from factory.delivery.channels.file import outgoing
+from factory.releases import admission
+from factory.releases.admission import admit
+from factory.releases.contacts import against_contacts
+from factory.releases.packages import verify
+from factory.releases.releases import list_releases
+from shared.core.errors import Refused, Undecided
+from shared.trust.finding import Finding
 from tests.makers import OCCURRENCE, at_work, make_charter, make_package, set_factory
 
 # Each for all customers, at the same moment of every day but for the last.

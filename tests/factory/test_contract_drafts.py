@@ -7,13 +7,13 @@ import json
 import duckdb
 import pytest
 
-from factory.contract_drafts import draft_contract
-from factory.load import load
-from factory.snapshots import publish
+from factory.warehouse.contract_drafts import draft_contract
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
 from pilotplant.app import _exit_code
-from shared.contracts import load_new_contract
-from shared.errors import BadInput
-from shared.workspace import create
+from shared.core.errors import BadInput
+from shared.data.contracts import load_new_contract
+from shared.state.workspace import create
 
 ROWS = 600
 

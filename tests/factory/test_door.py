@@ -7,8 +7,8 @@ import base64
 
 import pytest
 
-from factory.door import Door, refusal
-from factory.server import PrefectServer
+from factory.runtime.door import Door, refusal
+from factory.runtime.server import PrefectServer
 
 ORIGIN = "http://127.0.0.1:4200"
 PASSWORD = "pilotplant:s3cret"

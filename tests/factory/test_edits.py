@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-from factory import deployments, processes
-from factory.deployments import ENTRYPOINT, TAG
-from factory.edits import GONE, TWICE, edits
-from factory.plant import Plant
-from factory.releases import pause
-from shared.workspace import open_workspace
+from factory.releases.releases import pause
+from factory.runtime import deployments, processes
+from factory.runtime.deployments import ENTRYPOINT, TAG
+from factory.runtime.edits import GONE, TWICE, edits
+from factory.runtime.plant import Plant
+from shared.state.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package
 
 pytestmark = [pytest.mark.proof, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from factory.enrolment import enrol_factory, find_key
+from factory.releases.enrolment import enrol_factory, find_key
 from factory.state import open_factory
-from shared.errors import BadInput, Refused
-from shared.keys import FACTORY, KeyStore
-from shared.preflight import public_key_path
-from shared.workspace import create
+from shared.core.errors import BadInput, Refused
+from shared.state.workspace import create
+from shared.trust.keys import FACTORY, KeyStore
+from shared.trust.preflight import public_key_path
 
 
 @pytest.fixture

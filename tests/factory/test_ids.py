@@ -4,11 +4,11 @@ import duckdb
 import pytest
 import yaml
 
-from factory.ids import pseudonymise, resolve
-from factory.load import load
-from factory.masking import pseudonym_key
-from shared.errors import BadInput
-from shared.pseudonym import pseudonym
+from factory.warehouse.ids import pseudonymise, resolve
+from factory.warehouse.load import load
+from factory.warehouse.mask import pseudonym_key
+from shared.core.errors import BadInput
+from shared.data.pseudonym import pseudonym
 from tests.makers import make_workspace
 
 TEXTS = "customer_id,email,recency,history,zip_code\n007,c1@example.com,3,10.5,Urban\nc2,c2@example.com,12,0,Rural\n"

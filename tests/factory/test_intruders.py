@@ -19,11 +19,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from factory import deployments, incidents, processes
-from factory.deployments import POOL
-from factory.plant import Plant
+from factory.runtime import deployments, incidents, processes
+from factory.runtime.deployments import POOL
+from factory.runtime.plant import Plant
 from factory.state import open_factory
-from shared.workspace import open_workspace
+from shared.state.workspace import open_workspace
 from tests.listening import ports_of
 from tests.makers import RELEASE, make_charter, make_package
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from factory.journal import journal, moment_of
-from factory.load import load
-from factory.releases import pause, resume, resume_all, stop_all
-from factory.run_now import run_now
+from factory.releases.releases import pause, resume, resume_all, stop_all
+from factory.runtime.journal import journal, moment_of
+from factory.runtime.run_now import run_now
 from factory.state import open_factory
-from shared.errors import BadInput
+from factory.warehouse.load import load
+from shared.core.errors import BadInput
 from tests.makers import RELEASE, at_work, customers_csv
 
 NOW = datetime(2026, 2, 2, 9, 10, tzinfo=UTC)

@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from factory.load import load
-from factory.measures import measures
-from factory.snapshots import publish
+from factory.runtime.measures import measures
 from factory.state import open_factory, warehouse_path
-from factory.tables import list_tables
-from factory.warehouse import (
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from factory.warehouse.tables import list_tables
+from factory.warehouse.warehouse import (
     PRIMARY_KEY,
     columns_of,
     count,
@@ -26,9 +26,9 @@ from factory.warehouse import (
     require_contract,
 )
 from pilotplant.app import _exit_code
-from shared.clock import parse_rfc3339
-from shared.contracts import Column, Contract
-from shared.errors import BadInput, Refused
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.data.contracts import Column, Contract
 from tests.makers import customers_csv, make_workspace
 
 HEAD = "customer_id,email,recency,history,zip_code\n"
@@ -182,7 +182,7 @@ def test_a_parquet_file_is_loaded_like_a_csv(empty, tmp_path):
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("point", ["factory.load._store", "factory.load._remember"])
+@pytest.mark.parametrize("point", ["factory.warehouse.load._store", "factory.warehouse.load._remember"])
 def test_a_load_killed_before_it_was_recorded_is_finished_by_the_same_command(empty, tmp_path, point):
     path = file(tmp_path, GOOD + "c3,c3@example.com,13,1,Urban\n")
     module, name = point.rsplit(".", 1)
@@ -206,7 +206,8 @@ module.load(open_workspace(Path({str(empty.root)!r})), "customers", Path({str(pa
 def test_two_loads_at_once_wait_for_each_other(empty, tmp_path):
     files = [file(tmp_path, HEAD + f"d{n},d{n}@example.com,3,1,Urban\n", f"{n}.csv") for n in range(3)]
     script = (
-        "import sys; from pathlib import Path; from factory.load import load; from shared.workspace import *; "
+        "import sys; from pathlib import Path; from factory.warehouse.load import load; "
+        "from shared.state.workspace import *; "
         "load(open_workspace(Path(sys.argv[1])), 'customers', Path(sys.argv[2]))"
     )
     started = [
@@ -487,7 +488,7 @@ def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected
 
 def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch):
     load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
-    monkeypatch.setattr("factory.warehouse.MEMORY", "1MB")
+    monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "1MB")
     code = _exit_code(
         ["--workspace", str(strict.root), "factory", "load", "customers",
          str(customers_csv(tmp_path / "more.csv", rows=300_000))]
@@ -508,8 +509,8 @@ def test_no_key_is_twice_in_a_table_without_an_index(strict, tmp_path):
 
 def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict, tmp_path, monkeypatch):
     """Of 400,000 rows their texts alone are more than the 64 MB that each database has."""
-    monkeypatch.setattr("shared.tabular.MEMORY", "64MB")
-    monkeypatch.setattr("factory.warehouse.MEMORY", "64MB")
+    monkeypatch.setattr("shared.data.tabular.MEMORY", "64MB")
+    monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "64MB")
     result = load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=400_000))
     assert (result.new, publish(strict).rows) == (400_000, {"customers": 400_000})
 

@@ -7,12 +7,12 @@ import csv
 import pytest
 import yaml
 
-from factory.load import load
-from factory.masked_contract import PSEUDONYM, REDACTED, masked_contract
-from factory.snapshots import publish
-from shared.contracts import Column, load_contract
-from shared.quality import run_suite
-from shared.snapshot import latest_snapshot
+from factory.warehouse.load import load
+from factory.warehouse.masked_contract import PSEUDONYM, REDACTED, masked_contract
+from factory.warehouse.snapshots import publish
+from shared.data.contracts import Column, load_contract
+from shared.data.quality import run_suite
+from shared.data.snapshot import latest_snapshot
 from tests.makers import make_workspace
 
 MEMBERS = """\

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from factory.masking import KEY_DRAWN, generalised, generalised_sql, masked_sql, pseudonym_key, published
 from factory.state import open_factory
-from shared.contracts import Column, Contract
-from shared.digests import digest_bytes
-from shared.errors import BadInput, Refused
-from shared.generalisation import Generalisation
-from shared.pseudonym import pseudonym, pseudonym_sql
+from factory.warehouse.mask import KEY_DRAWN, generalised, generalised_sql, masked_sql, pseudonym_key, published
+from shared.core.digests import digest_bytes
+from shared.core.errors import BadInput, Refused
+from shared.data.contracts import Column, Contract
+from shared.data.generalisation import Generalisation
+from shared.data.pseudonym import pseudonym, pseudonym_sql
 from tests.makers import make_workspace
 
 KEY = bytes(range(32))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from factory.admission import admit
-from factory.packages import verify
-from shared.errors import Refused
-from shared.keys import GATE, PublicKey, write_public
-from shared.package import Verified
-from shared.workspace import Workspace
+from factory.releases.admission import admit
+from factory.releases.packages import verify
+from shared.core.errors import Refused
+from shared.state.workspace import Workspace
+from shared.trust.keys import GATE, PublicKey, write_public
+from shared.trust.package import Verified
 from tests.makers import OWNER, keys_of, make_charter, make_package, make_workspace
 
 

@@ -9,14 +9,15 @@ from datetime import timedelta
 
 import pytest
 
-from factory import campaign, permits
-from factory.admission import admit
-from factory.campaign import close_cut_off, run_occurrence
-from factory.channels.file import outgoing
-from factory.measures import measures
-from factory.releases import list_releases, pause, resume, resume_all, stop_all
+from factory.delivery import campaign
+from factory.delivery.campaign import close_cut_off, run_occurrence
+from factory.delivery.channels.file import outgoing
+from factory.releases import permits
+from factory.releases.admission import admit
+from factory.releases.releases import list_releases, pause, resume, resume_all, stop_all
+from factory.runtime.measures import measures
 from factory.state import open_factory
-from shared.errors import BadInput, Damaged, PilotPlantError, Refused
+from shared.core.errors import BadInput, Damaged, PilotPlantError, Refused
 from tests.makers import OCCURRENCE, RELEASE, at_work, make_charter, make_package, set_factory
 
 OTHER = "autumn-email-letter"
@@ -118,7 +119,7 @@ def locked(workspace):
 @pytest.mark.parametrize("condition", [without_server, in_its_place, locked])
 @pytest.mark.parametrize("how", ["stop-all", "pause"])
 def test_a_stop_holds_whatever_keeps_the_database_from_being_written(released, condition, how, monkeypatch):
-    monkeypatch.setattr("shared.db.BUSY_TIMEOUT_MS", 500)
+    monkeypatch.setattr("shared.state.db.BUSY_TIMEOUT_MS", 500)
     with condition(released):
         change = stop_all(released, reason="complaints") if how == "stop-all" else pause(released, RELEASE, reason="no")
         assert (change.recorded, "could not be recorded" in change.said) == (False, True)

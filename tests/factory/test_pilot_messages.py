@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from factory.pilot_messages import WRITTEN
+from factory.delivery.pilot_messages import WRITTEN
 from factory.state import open_factory
-from lab.launch import launch
-from lab.pilots import get_pilot
+from lab.launch.launch import launch
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from promotion.register import register
-from shared.record import receipt_path
+from promotion.registry.register import register
+from shared.trust.record import receipt_path
 from tests.lab_makers import AFTER, AUDIENCE, CARD, PILOT, customers_csv, draft, stage_copy
 
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from factory import receipts
-from factory.admission import admit
+from factory.releases import receipts
+from factory.releases.admission import admit
 from factory.state import open_factory
-from shared.errors import BadInput, Refused
-from shared.receipt import read_receipt, receipt_path, receipts_folder
+from shared.core.errors import BadInput, Refused
+from shared.trust.receipt import read_receipt, receipt_path, receipts_folder
 from tests.makers import RELEASE, make_charter, make_package
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from factory.admission import admit
-from factory.releases import list_releases, pause, resume, resume_all, show_release, stop_all
+from factory.releases.admission import admit
+from factory.releases.releases import list_releases, pause, resume, resume_all, show_release, stop_all
 from factory.state import open_factory
-from shared.errors import BadInput, Refused
+from shared.core.errors import BadInput, Refused
 from tests.makers import RELEASE, at_work, make_charter, make_package, set_factory
 
 

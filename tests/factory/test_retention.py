@@ -13,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from factory import permits, retention
 from factory.cli import app
-from factory.load import load
-from factory.retention import Discard, Found, Keep, Pruning, Remove, Restore, plan, prune
-from factory.snapshots import publish
+from factory.releases import permits
 from factory.state import open_factory
-from shared.console import Session
-from shared.errors import BadInput, Refused
-from shared.snapshot import latest_snapshot, open_snapshot
-from shared.usage import SnapshotUser, Usage, declare
-from shared.workspace import open_workspace
+from factory.warehouse import retention
+from factory.warehouse.load import load
+from factory.warehouse.retention import Discard, Found, Keep, Pruning, Remove, Restore, plan, prune
+from factory.warehouse.snapshots import publish
+from shared.core.errors import BadInput, Refused
+from shared.data.snapshot import latest_snapshot, open_snapshot
+from shared.state.workspace import open_workspace
+from shared.trust.usage import SnapshotUser, Usage, declare
+from shared.ui.console import Session
 from tests.makers import customers_csv, moment
 
 NOBODY = Usage({}, ())

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from factory import deployments, processes
-from factory.channels.file import outgoing
-from factory.plant import Plant
-from factory.releases import pause, resume, show_release, stop_all
+from factory.delivery.channels.file import outgoing
+from factory.releases.releases import pause, resume, show_release, stop_all
+from factory.runtime import deployments, processes
+from factory.runtime.plant import Plant
 from factory.state import open_factory
-from shared.errors import BadInput, PilotPlantError, Refused, Undecided
-from shared.workspace import open_workspace
+from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.state.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package, set_factory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

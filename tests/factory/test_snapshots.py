@@ -6,14 +6,14 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from factory.load import load
-from factory.masking import pseudonym_key
-from factory.snapshots import publish
 from factory.state import open_factory
-from factory.warehouse import export, open_warehouse
-from shared.errors import BadInput, Refused
-from shared.pseudonym import pseudonym
-from shared.snapshot import latest_snapshot, open_snapshot
+from factory.warehouse.load import load
+from factory.warehouse.mask import pseudonym_key
+from factory.warehouse.snapshots import publish
+from factory.warehouse.warehouse import export, open_warehouse
+from shared.core.errors import BadInput, Refused
+from shared.data.pseudonym import pseudonym
+from shared.data.snapshot import latest_snapshot, open_snapshot
 from tests.makers import customers_csv, make_workspace
 
 
@@ -127,7 +127,7 @@ def test_a_table_that_was_not_loaded_since_is_not_even_read(two_tables, tmp_path
     read = []
     real = export
     monkeypatch.setattr(
-        "factory.snapshots.export", lambda w, query, path: (read.append(path.stem), real(w, query, path))
+        "factory.warehouse.snapshots.export", lambda w, query, path: (read.append(path.stem), real(w, query, path))
     )
     load_orders(two_tables, tmp_path, 8)
     publish(two_tables)
@@ -186,7 +186,7 @@ def test_without_links_every_snapshot_has_files_of_its_own(two_tables, tmp_path,
 
     before = latest_snapshot(two_tables)
     load_orders(two_tables, tmp_path, 8)
-    monkeypatch.setattr("factory.snapshots.Path.hardlink_to", refuse)
+    monkeypatch.setattr("factory.warehouse.snapshots.Path.hardlink_to", refuse)
     after = publish(two_tables)
     assert after.shared == ()
     assert inode(two_tables, after.snapshot, "customers") != inode(two_tables, before.id, "customers")

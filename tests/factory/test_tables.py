@@ -4,13 +4,13 @@ import duckdb
 import pytest
 import yaml
 
-from factory import integrity
-from factory.load import load
-from factory.snapshots import publish
+from factory.runtime import integrity
 from factory.state import open_factory
-from factory.tables import drop, list_tables
-from factory.warehouse import open_warehouse
-from shared.errors import BadInput, Refused
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from factory.warehouse.tables import drop, list_tables
+from factory.warehouse.warehouse import open_warehouse
+from shared.core.errors import BadInput, Refused
 from tests.makers import make_workspace
 
 GOOD = "customer_id,email,recency,history,zip_code\nc1,c1@example.com,3,10.5,Urban\nc2,c2@example.com,12,0,Rural\n"

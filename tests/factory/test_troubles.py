@@ -12,16 +12,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from factory import permits, pulse
-from factory.measures import measures
-from factory.packages import package_folder
-from factory.releases import list_releases, pause, resume, show_release, stop_all
-from factory.run_now import run_now
+from factory.releases import permits
+from factory.releases.packages import package_folder
+from factory.releases.releases import list_releases, pause, resume, show_release, stop_all
+from factory.runtime import pulse
+from factory.runtime.measures import measures
+from factory.runtime.run_now import run_now
+from factory.runtime.troubles import troubles
 from factory.state import open_factory, runs, warehouse_path
-from factory.troubles import troubles
 from pilotplant import app
-from shared import faults
-from shared.clock import parse_rfc3339, rfc3339
+from shared.core import faults
+from shared.core.clock import parse_rfc3339, rfc3339
 from tests.makers import RELEASE, at_work, make_package, make_workspace
 
 HOUR = timedelta(hours=1)
@@ -72,7 +73,7 @@ def test_a_plant_that_was_killed_is_down_since_it_was_last_seen(workspace):
     run_now(workspace, RELEASE)
     script = (
         "import fcntl, sys, time; from pathlib import Path; from factory import pulse; "
-        "from shared.workspace import open_workspace; w = open_workspace(Path(sys.argv[1])); "
+        "from shared.state.workspace import open_workspace; w = open_workspace(Path(sys.argv[1])); "
         "pulse.home(w).mkdir(parents=True, exist_ok=True); s = pulse.lock_path(w).open('w'); "
         "fcntl.flock(s, fcntl.LOCK_EX); pulse.begin(w); print('up', flush=True); time.sleep(60)"
     )

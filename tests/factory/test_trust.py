@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from factory.trust import trust
-from shared.errors import BadInput, Refused
-from shared.keys import GATE, read_public, write_public
+from factory.releases.trust import trust
+from shared.core.errors import BadInput, Refused
+from shared.trust.keys import GATE, read_public, write_public
 from tests.makers import OWNER, keys_of
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from factory.admission import admit
-from factory.campaign import run_occurrence
-from factory.channels.file import outgoing
-from factory.releases import list_releases
-from shared.confined import landlock
-from shared.errors import Undecided
+from factory.delivery.campaign import run_occurrence
+from factory.delivery.channels.file import outgoing
+from factory.releases.admission import admit
+from factory.releases.releases import list_releases
+from shared.core.errors import Undecided
+from shared.sandbox import landlock
 from tests.makers import OCCURRENCE, RELEASE, make_package
 
 

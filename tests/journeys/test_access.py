@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from factory.admission import admit
-from factory.run_now import run_now
+from factory.releases.admission import admit
+from factory.runtime.run_now import run_now
 from pilotplant.app import _exit_code
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.access import HAND_OVER, close
-from shared.files import scratch_in, settle
-from shared.workspace import create, open_workspace
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.core.files import scratch_in, settle
+from shared.state.access import HAND_OVER, close
+from shared.state.workspace import create, open_workspace
 from tests.lab_makers import OWNER, PILOT, stage_copy, staged
 from tests.makers import moment
 from tests.walls import require_setpriv

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from factory.admission import admit
-from factory.packages import package_folder
 from factory.preflight.report import preflight
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.pilots import get_pilot
+from factory.releases.admission import admit
+from factory.releases.packages import package_folder
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.launch.amendment import amend
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.register import register
-from promotion.verification import verify
-from shared.candidate import open_candidate
+from promotion.audit.verification import verify
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.registry.register import register
+from shared.trust.candidate import open_candidate
 from tests.lab_makers import AFTER, OWNER, PILOT, REASON, draft, stage_copy
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import promotion.case
-from lab import obstacles
+import promotion.gate.case
+from lab.launch import preconditions
 from pilotplant import app
-from promotion.checks import outlier_influence
-from shared.keys import KeyStore
-from shared.workspace import Workspace
+from promotion.gate.checks.effects import outlier_influence
+from shared.state.workspace import Workspace
+from shared.trust.keys import KeyStore
 from tests.lab_makers import (
     AFTER,
     CARD,
@@ -846,9 +846,9 @@ CASES = [*CHARTERS, *AUDIENCES, *CONFIGS, *RECORDS, *LABS, *GATE, *FACTORY]
 def _each_once() -> Iterator[None]:
     """The mistakes lie elsewhere than in what is judged."""
     with (
-        each_box_once(obstacles),
-        each_suite_once(promotion.case),
-        each_evidence_once(promotion.case, outlier_influence),
+        each_box_once(preconditions),
+        each_suite_once(promotion.gate.case),
+        each_evidence_once(promotion.gate.case, outlier_influence),
     ):
         yield
 

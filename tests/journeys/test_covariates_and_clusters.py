@@ -9,28 +9,28 @@ from collections import Counter
 import duckdb
 import pytest
 
-from factory.load import load
-from factory.snapshots import publish
-from lab.analysis import analyse
-from lab.assigning import assign
-from lab.drafts import check
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import get_pilot
-from lab.spending import spend
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.spend_ledger import spend
+from lab.charters.drafts import check
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
-from lab.synthetic import Planted, synthesise
-from promotion.case import Case
-from promotion.checks import units_assigned
-from promotion.judging import judge_named
-from promotion.register import register
+from lab.synthetic.synthetic import Planted, synthesise
+from promotion.gate.case import Case
+from promotion.gate.checks.sample import units_assigned
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.assignment import bucket
-from shared.candidate import open_candidate
-from shared.errors import Refused
-from shared.money import parse_amount
-from shared.snapshot import latest_snapshot
+from shared.core.errors import Refused
+from shared.core.money import parse_amount
+from shared.data.snapshot import latest_snapshot
+from shared.experiment.assignment import bucket
+from shared.trust.candidate import open_candidate
 from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, write_csv
 from tests.makers import copy_of
 

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lab.accounts import account
-from lab.amending import amend
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import find_pilot
-from lab.portfolio import drafts, lines
-from lab.spending import spend
+from lab.budget.accounts import account
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
+from lab.overview.portfolio import drafts, lines
+from lab.pilots.pilot import find_pilot
 from lab.state import metadata as lab_tables
 from lab.state import open_lab
-from promotion.register import register
+from promotion.registry.register import register
 from promotion.state import metadata as gate_tables
 from promotion.state import open_promotion
-from shared.crashpoints import VARIABLE, Point
-from shared.digests import digest_file
-from shared.money import parse_amount
-from shared.room import Room
-from shared.workspace import Workspace, open_workspace
+from shared.core.crashpoints import VARIABLE, Point
+from shared.core.digests import digest_file
+from shared.core.money import parse_amount
+from shared.state.room import Room
+from shared.state.workspace import Workspace, open_workspace
 from tests.lab_makers import (
     CARD,
     PILOT,

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from factory.admission import admit
-from factory.load import load
-from factory.receipts import problems as receipt_problems
-from factory.releases import list_releases
+from factory.releases.admission import admit
+from factory.releases.receipts import problems as receipt_problems
+from factory.releases.releases import list_releases
+from factory.releases.trust import trust
 from factory.state import open_factory
-from factory.trust import trust
+from factory.warehouse.load import load
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from pilotplant.crossing import verify
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.handover import package_path
-from promotion.reception import receptions
+from pilotplant.witnesses import verify
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.decisions.handover import package_path
+from promotion.queue.reception import receptions
 from promotion.state import open_promotion
-from shared.crashpoints import VARIABLE, Point
-from shared.decision import Word
-from shared.keys import GATE
-from shared.receipt import read_receipt, receipt_path
-from shared.record import attestation_path
-from shared.workspace import open_workspace
+from shared.core.crashpoints import VARIABLE, Point
+from shared.state.workspace import open_workspace
+from shared.trust.decision import Word
+from shared.trust.keys import GATE
+from shared.trust.receipt import read_receipt, receipt_path
+from shared.trust.record import attestation_path
 from tests.lab_makers import run_child
 from tests.makers import OWNER, RELEASE, customers_csv
 from tests.promotion.cases import INSIGHT, LAUNCHED, REASON, Stage
@@ -42,8 +42,8 @@ PILOT, SUCCESSOR = "spring-email", "spring-email-2"
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """A pilot before the gate of a workspace whose Factory has its table, and trusts gate and owner."""
-    from promotion.enrolment import enrol
-    from shared.workspace import create
+    from promotion.keys.enrolment import enrol
+    from shared.state.workspace import create
 
     root = tmp_path_factory.mktemp("before")
     workspace, _ = create(root / "workspace", "rehearsal")

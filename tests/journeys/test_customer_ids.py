@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from factory.ids import MASKED, resolve
 from factory.state import open_factory
-from lab.assigning import assign
-from lab.launch import launch
+from factory.warehouse.ids import MASKED, resolve
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
 from pilotplant.app import _exit_code
-from promotion.register import register
+from promotion.registry.register import register
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, row, stage_copy
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.assignment import held_out
+from shared.experiment.assignment import held_out
 from tests.pasting import paste
 from tests.real_data import FOLDER, on_real_data
 

@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import yaml
 
-from lab.freezing import freeze
-from shared.charter import Promise
-from shared.digests import digest_json
-from shared.workspace import open_workspace
+from lab.pilots.promise import freeze
+from shared.core.digests import digest_json
+from shared.experiment.charter import Promise
+from shared.state.workspace import open_workspace
 from tests.earlier.make import PACKED, promises
 from tests.earlier.opened import ARCHIVES, opened
 from tests.earlier.pilots import LATER_END, OWNER, PILOTS, read_arms

@@ -17,12 +17,12 @@ import pytest
 import typer.main
 import yaml
 
-from factory.admission import admit
-from factory.run_now import run_now
+from factory.releases.admission import admit
+from factory.runtime.run_now import run_now
 from pilotplant.app import _exit_code, app
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.workspace import Workspace, open_workspace
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.state.workspace import Workspace, open_workspace
 from tests.lab_makers import OWNER, PILOT, results, staged, write_csv
 from tests.makers import moment
 from tests.walls import fill, remount, small_disk

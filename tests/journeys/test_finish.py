@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from lab.analysis import latest
-from lab.pilots import get_pilot
+from lab.analysis.analysis import latest
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from promotion.judging import judge_named
-from shared.intake import latest as candidates
-from shared.workspace import Workspace
+from promotion.queue.judgements import judge_named
+from shared.state.workspace import Workspace
+from shared.trust.candidates import latest as candidates
 from tests.lab_makers import AFTER, PILOT, stage_copy
 
 

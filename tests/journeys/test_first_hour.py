@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from lab.pilots import get_pilot
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from shared.contracts import load_contract
-from shared.workspace import open_workspace
+from shared.data.contracts import load_contract
+from shared.state.workspace import open_workspace
 
 CUSTOMERS = 9_000
 NAMES = ["Kundennummer", "E-Mail", "Vorname", "Umsatz 2025 (€)", "Letzter Kauf", "PLZ", "Newsletter", "order"]

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from lab.budget import committed
-from lab.portfolio import lines
+from lab.budget.budget import committed
+from lab.overview.portfolio import lines
 from lab.state import open_lab
 from promotion.state import open_promotion
-from shared.assignment import assign
+from shared.experiment.assignment import assign
 from tests.lab_makers import (
     CARD,
     STARTS,

@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 from factory.preflight.report import preflight
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.intake import record
-from lab.launch import launch
-from lab.submission import submit
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
 from pilotplant.app import _exit_code
-from promotion.register import register
-from shared import yamlfile
+from promotion.registry.register import register
+from shared.core import yamlfile
 from tests.fakes import post_office
 from tests.hostile import WRITTEN, forged_lines, hostile_signs
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, draft, results, stage_copy, write_csv
@@ -167,7 +167,7 @@ def test_the_report_and_its_pictures_hold_nothing_that_acts(frozen):
 
 
 def test_the_notebooks_parameters_and_tags_hold_nothing_that_acts(frozen):
-    from lab.tracking import _client
+    from lab.analysis.tracking import _client
 
     client = _client(frozen)
     [experiment] = [each for each in client.search_experiments() if each.name == PILOT]
@@ -216,7 +216,7 @@ def test_a_sheet_from_the_sandbox_holds_no_formula(frozen, capsys, tmp_path, suf
 def test_a_decision_and_what_it_exports_hold_nothing_that_acts(frozen, capsys, tmp_path, request):
     import shutil
 
-    from shared.workspace import open_workspace
+    from shared.state.workspace import open_workspace
 
     shutil.copytree(frozen.root, tmp_path / "workspace")
     workspace = open_workspace(tmp_path / "workspace")

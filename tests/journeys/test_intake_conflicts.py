@@ -11,18 +11,18 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lab.assigning import assign, population_sql
-from lab.judging import Judge
-from lab.pilots import get_pilot
+from lab.intake.judgement import Judge
+from lab.pilots.assignment import assign, population_sql
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant import app
-from shared.clock import rfc3339
-from shared.contracts import Column
-from shared.errors import Undecided
-from shared.reading import read_raw
-from shared.tabular import connect
-from shared.typed import typed_sql
-from shared.workspace import Workspace
+from shared.core.clock import rfc3339
+from shared.core.errors import Undecided
+from shared.data.contracts import Column
+from shared.data.readers import read_raw
+from shared.data.tabular import connect
+from shared.data.typed import typed_sql
+from shared.state.workspace import Workspace
 from tests.lab_makers import (
     AFTER,
     CARD,

@@ -8,15 +8,15 @@ import pytest
 import time_machine
 import yaml
 
-from factory.masking import pseudonym_key
-from lab.pilots import get_pilot
+from factory.warehouse.mask import pseudonym_key
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code, run
-from shared.assignment import assign
-from shared.errors import BadInput, Refused
-from shared.keys import passphrase_variable
-from shared.pseudonym import pseudonym
-from shared.workspace import open_workspace
+from shared.core.errors import BadInput, Refused
+from shared.data.pseudonym import pseudonym
+from shared.experiment.assignment import assign
+from shared.state.workspace import open_workspace
+from shared.trust.keys import passphrase_variable
 
 LAUNCH = datetime(2026, 3, 2, 8, tzinfo=UTC)
 START, END = datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 17, tzinfo=UTC)

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from pilotplant import app
-from shared.assignment import assign
-from shared.snapshot import latest_snapshot
-from shared.workspace import Workspace, open_workspace
+from shared.data.snapshot import latest_snapshot
+from shared.experiment.assignment import assign
+from shared.state.workspace import Workspace, open_workspace
 from tests.lab_makers import (
     AFTER,
     BEFORE,

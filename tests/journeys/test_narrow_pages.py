@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from lab.pilots import get_pilot
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code
 from tests import walls

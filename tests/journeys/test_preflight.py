@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pilotplant.app import run
-from shared.intake import find_candidate
-from shared.preflight import report_path
+from shared.trust.candidates import find_candidate
+from shared.trust.preflight import report_path
 from tests.lab_makers import OWNER, PILOT, stage_copy
 
 SCALE = ["--arm", "letter", "--as", OWNER, "--reason", "visits rise far beyond chance"]

@@ -8,18 +8,18 @@ from random import Random
 import pytest
 import yaml
 
-from factory.load import load
 from factory.preflight.report import preflight
-from factory.snapshots import publish
-from lab.analysis import analyse
-from lab.intake import record
-from lab.launch import launch
-from lab.submission import submit
-from promotion.judging import judge_named
-from promotion.register import register
-from shared.assignment import assign
-from shared.clock import rfc3339
-from shared.errors import BadInput
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput
+from shared.experiment.assignment import assign
 from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, units, write_csv
 from tests.random_contracts import Made, made
 

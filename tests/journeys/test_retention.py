@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from factory.load import load
-from factory.snapshots import publish
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
 from pilotplant import app
-from shared.snapshot import latest_snapshot
+from shared.data.snapshot import latest_snapshot
 from tests.lab_makers import AFTER, DEADLINE, OWNER, PILOT, customers_csv, stage_copy
 
 STOP = ["stop", "--as", OWNER, "--reason", "nothing in it for us", "--insight", "letters do it"]

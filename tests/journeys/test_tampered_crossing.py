@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from factory.admission import admit
-from factory.load import load
-from factory.packages import verify as verify_package
-from factory.trust import trust
+from factory.releases.admission import admit
+from factory.releases.packages import verify as verify_package
+from factory.releases.trust import trust
+from factory.warehouse.load import load
 from lab.state import open_lab
-from pilotplant.crossing import heads
-from pilotplant.crossing import verify as verify_all
-from promotion.checkpoint import take
-from promotion.enrolment import enrol
-from promotion.verification import verify as verify_gate
-from shared.errors import PilotPlantError
-from shared.keys import GATE
-from shared.receipt import receipts_folder
-from shared.workspace import create
+from pilotplant.witnesses import heads
+from pilotplant.witnesses import verify as verify_all
+from promotion.audit.checkpoint import take
+from promotion.audit.verification import verify as verify_gate
+from promotion.keys.enrolment import enrol
+from shared.core.errors import PilotPlantError
+from shared.state.workspace import create
+from shared.trust.keys import GATE
+from shared.trust.receipt import receipts_folder
 from tests.forgery import FLIPPED, flipped
 from tests.makers import OWNER, customers_csv
 from tests.promotion.cases import LAUNCHED, Stage

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pilotplant.app import run
-from shared.workspace import open_workspace
+from shared.state.workspace import open_workspace
 from tests.forgery import FLIPPED, flipped
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, customers_csv, draft, results, seed_draws, write_csv
 from tests.makers import allow_small

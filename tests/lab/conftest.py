@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lab import obstacles
-from shared.workspace import Workspace
+from lab.launch import preconditions
+from shared.state.workspace import Workspace
 from tests.lab_makers import stage_copy
 from tests.suites import each_box_once
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _each_box_once() -> Iterator[None]:
-    with each_box_once(obstacles):
+    with each_box_once(preconditions):
         yield
 
 

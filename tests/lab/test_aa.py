@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lab.aa import CERTIFIED, certificates, certify
-from lab.analysis import analyse, latest
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import get_pilot
+from lab.analysis.aa import CERTIFIED, certificates, certify
+from lab.analysis.analysis import analyse, latest
+from lab.analysis.submission import submit
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
 from pilotplant import app
-from promotion.register import register
-from shared.candidate import AA
-from shared.errors import BadInput, Refused
-from shared.evidence.rerandomise import coins
-from shared.snapshot import latest_snapshot
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
+from shared.data.snapshot import latest_snapshot
+from shared.stats.rerandomisation import coins
+from shared.trust.candidate import AA
 from tests.lab_makers import (
     AFTER,
     CUSTOMERS,
@@ -218,7 +218,7 @@ def test_a_certificate_that_was_changed_is_none_and_is_made_again(submitted):
 
 
 def do_certify(root):
-    from shared.workspace import open_workspace
+    from shared.state.workspace import open_workspace
 
     certify(open_workspace(root), PILOT, times=QUICK)
 

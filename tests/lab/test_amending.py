@@ -8,25 +8,25 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from lab import intake
-from lab.amending import Amended, amend
-from lab.analysis import analyse
-from lab.intake import record
-from lab.launch import end, launch
-from lab.pilots import get_pilot, locked_pilot
-from lab.sandbox import run_sql
-from lab.spending import spend
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.spend_ledger import spend
+from lab.intake import intake
+from lab.intake.intake import record
+from lab.launch.amendment import Amended, amend
+from lab.launch.launch import end, launch
+from lab.pilots.pilot import get_pilot, locked_pilot
+from lab.sandbox.sandbox import run_sql
 from lab.state import open_lab, pilots
-from lab.submission import submit
 from pilotplant.app import _exit_code
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.register import register
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.registry.register import register
 from promotion.state import open_promotion, promises
-from shared.digests import digest_file
-from shared.errors import BadInput, Refused
-from shared.money import parse_amount
-from shared.register import Receipt
+from shared.core.digests import digest_file
+from shared.core.errors import BadInput, Refused
+from shared.core.money import parse_amount
+from shared.trust.register import Receipt
 from tests.lab_makers import (
     AFTER,
     CARD,

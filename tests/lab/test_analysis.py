@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from lab.analysis import analyse, is_current, latest
-from lab.intake import record
-from lab.launch import end
-from lab.pilots import get_pilot
+from lab.analysis.analysis import analyse, is_current, latest
+from lab.intake.intake import record
+from lab.launch.launch import end
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from shared.digests import digest_file
-from shared.errors import BadInput, Refused
+from shared.core.digests import digest_file
+from shared.core.errors import BadInput, Refused
 from tests.lab_makers import (
     AFTER,
     INSIDE,
@@ -101,9 +101,9 @@ def test_the_order_in_which_files_came_does_not_matter(launched, analysed, tmp_p
 
 
 def test_a_last_digit_that_differs_does_not_make_another_analysis(submitted, monkeypatch):
-    import lab.analysis
+    import lab.analysis.analysis
 
-    real = lab.analysis.compute
+    real = lab.analysis.analysis.compute
 
     def otherwise(*arguments):
         evidence = real(*arguments)
@@ -114,7 +114,7 @@ def test_a_last_digit_that_differs_does_not_make_another_analysis(submitted, mon
         )  # fmt: skip
         return evidence.model_copy(update={"arms": arms})
 
-    monkeypatch.setattr(lab.analysis, "compute", otherwise)
+    monkeypatch.setattr(lab.analysis.analysis, "compute", otherwise)
     before = len(open_lab(submitted).entries())
     assert analyse(submitted, PILOT).repeated
     assert len(open_lab(submitted).entries()) == before

@@ -7,12 +7,12 @@ import csv
 import duckdb
 import pytest
 
-from lab.assigning import assign
-from lab.launch import launch
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
 from lab.state import open_lab
-from promotion.register import register
-from shared.digests import digest_file
-from shared.errors import BadInput
+from promotion.registry.register import register
+from shared.core.digests import digest_file
+from shared.core.errors import BadInput
 from tests.lab_makers import CARD, PILOT, arm_of, by_arm, draft, units, write_csv
 
 

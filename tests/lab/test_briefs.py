@@ -12,13 +12,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.briefs import TEMPLATES, brief, filled, flow_scalar
-from lab.drafts import CHARTER, charter_text, check, new
-from lab.freezing import read_charter
-from shared.charter import Charter
-from shared.errors import BadInput
-from shared.printable import hidden
-from shared.yamlfile import read_yaml
+from lab.charters.briefs import TEMPLATES, brief, filled, flow_scalar
+from lab.charters.drafts import CHARTER, charter_text, check, new
+from lab.pilots.promise import read_charter
+from shared.core.errors import BadInput
+from shared.core.printable import hidden
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
 
 # What nobody can see is refused where it is typed and where a file is read.
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=60).filter(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from lab.chances import Design, Ending, Rail, _path, chances, judge
-from shared.evidence.detection import AtAnyTime, AtLooks
-from shared.evidence.planning import Arms, Baseline, power, power_to_rule_out
-from shared.evidence.prior import Prior
-from shared.sample_plan import AlwaysValid, GroupSequential
+from lab.forecast.simulation import Design, Ending, Rail, _path, chances, judge
+from shared.experiment.sample_plan import AlwaysValid, GroupSequential
+from shared.stats.detection import AtAnyTime, AtLooks
+from shared.stats.power import Arms, Baseline, power, power_to_rule_out
+from shared.stats.prior import Prior
 from tests.proof.forecast import brier_skill, calibration_error, simulate
 
 SHARE, SPEND = Baseline(0.1, 0.09, "share"), Baseline(10.0, 400.0)

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from lab.freezing import read_charter
-from lab.intake import record
+from lab.intake.intake import record
+from lab.pilots.promise import read_charter
 from pilotplant import app
 from tests.lab_makers import AFTER, CARD, OWNER, PILOT, REASON, STARTS, draft, exposures_only, results, write_csv
 

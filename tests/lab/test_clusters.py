@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway
 
-from lab.clusters import Spread, likeness, spread_of, taking_part
-from lab.freezing import freeze
-from shared.metrics import Metric
+from lab.pilots.clusters import Spread, likeness, spread_of, taking_part
+from lab.pilots.promise import freeze
+from shared.experiment.metrics import Metric
 from tests.lab_makers import CARD, PILOT, draft
 
 SPENT = Metric(kind="mean", column="spend", unit="USD", history="history")

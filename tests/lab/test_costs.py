@@ -10,14 +10,14 @@ from decimal import Decimal
 
 import pytest
 
-from lab.costs import record_costs
-from lab.pilots import entries, get_pilot
-from lab.reservations import reserve
-from lab.spending import spend
+from lab.budget.costs import record_costs
+from lab.budget.reservations import reserve
+from lab.budget.spend_ledger import spend
+from lab.pilots.pilot import entries, get_pilot
 from lab.state import open_lab
 from pilotplant import app
-from shared.crashpoints import Point
-from shared.errors import BadInput, Refused
+from shared.core.crashpoints import Point
+from shared.core.errors import BadInput, Refused
 from tests.lab_makers import AFTER, PILOT, do_record_costs, run_child, write_csv
 
 COSTS = [

@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from lab.briefs import brief
-from lab.drafts import check, new
-from lab.freezing import read_charter
-from lab.launch import launch
-from promotion.register import register
-from shared.errors import BadInput, Refused
+from lab.charters.briefs import brief
+from lab.charters.drafts import check, new
+from lab.launch.launch import launch
+from lab.pilots.promise import read_charter
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
 from tests.lab_makers import OWNER, PILOT, REQUESTER, draft
 
 ASSUMED = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 20}, conversion: {mean: 0.1}}, ")

@@ -8,19 +8,19 @@ import json
 import duckdb
 import pytest
 
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.drafts import check
-from lab.launch import launch
-from lab.pilots import find_pilot, get_pilot
-from lab.preview import preview
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.charters.drafts import check
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
+from lab.launch.preview import preview
+from lab.pilots.pilot import find_pilot, get_pilot
 from lab.state import open_lab
-from lab.submission import submit
-from promotion.register import register
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.crashpoints import VARIABLE, Point
-from shared.draw import Draw
-from shared.errors import Refused
+from shared.core.crashpoints import VARIABLE, Point
+from shared.core.errors import Refused
+from shared.experiment.draw import Draw
 from tests.lab_makers import (
     AFTER,
     CARD,
@@ -52,7 +52,7 @@ def test_before_its_launch_no_command_draws_anybody(loaded, monkeypatch):
 
     for name in ("arm", "drawn_sql"):
         monkeypatch.setattr(Draw, name, drawn)
-    monkeypatch.setattr("shared.assignment.bucket", drawn)
+    monkeypatch.setattr("shared.experiment.assignment.bucket", drawn)
     draft(loaded, PILOT, (CARD, ""))
     check(loaded, PILOT)
     assert preview(loaded, PILOT).renderings

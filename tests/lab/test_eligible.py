@@ -12,32 +12,32 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from factory.load import load
-from factory.snapshots import publish
-from lab import eligible
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.assigning import assign
-from lab.drafts import check
-from lab.freezing import freeze
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import get_pilot
-from lab.sampling import sampled_frac
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.charters.drafts import check
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
+from lab.pilots import eligibility
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
+from lab.pilots.promise import freeze
+from lab.pilots.sample import sampled_frac
 from lab.state import open_lab
-from lab.submission import submit
-from lab.synthetic import synthesise
+from lab.synthetic.synthetic import synthesise
 from pilotplant import app
-from promotion.judging import judge_named
-from promotion.register import register
-from shared.charter import Promise
-from shared.draw import redrawn
-from shared.eligible import ELIGIBLE
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Contained, Refused
+from shared.data.snapshot import latest_snapshot
 from shared.engines.placement import place
 from shared.engines.protocol import PilotData
 from shared.engines.uncaused import uncaused
-from shared.errors import BadInput, Contained, Refused
-from shared.snapshot import latest_snapshot
+from shared.experiment.charter import Promise
+from shared.experiment.draw import redrawn
+from shared.experiment.eligibility import ELIGIBLE
 from tests.lab_makers import (
     AFTER,
     CARD,
@@ -234,14 +234,14 @@ def test_a_launch_again_does_not_ask_the_select_again(launched):
 
 def test_a_select_that_is_changed_while_it_runs_is_not_the_one_that_is_frozen(drafted, monkeypatch):
     path = drafted.pilots / PILOT / "audience.sql"
-    ran = eligible.select
+    ran = eligibility.select
 
     def and_edited(*words, **more):
         found = ran(*words, **more)
         path.write_text(path.read_text().replace("<= 6", "<= 7"))
         return found
 
-    monkeypatch.setattr(eligible, "select", and_edited)
+    monkeypatch.setattr(eligibility, "select", and_edited)
     with pytest.raises(Refused, match="was changed while it was being frozen"):
         launch(drafted, PILOT, register)
 

@@ -9,21 +9,21 @@ from datetime import date, timedelta
 import duckdb
 import pytest
 
-from lab.analysis import analyse
-from lab.clashes import clashes
-from lab.drafts import check
-from lab.forecast import _prior, forecast
-from lab.forecast_text import lines
-from lab.freezing import freeze
-from lab.intake import record
-from lab.launch import launch
-from lab.precedents import precedents
+from lab.analysis.analysis import analyse
+from lab.charters.drafts import check
+from lab.forecast.forecast import _prior, forecast
+from lab.forecast.past_pilots import precedents
+from lab.forecast.text import lines
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.pilots.clashes import clashes
+from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant import app
-from promotion.register import register
-from shared.errors import BadInput
-from shared.evidence.prior import PILOTS_MIN
-from shared.snapshot import LiveRelease
+from promotion.registry.register import register
+from shared.core.errors import BadInput
+from shared.data.snapshot import LiveRelease
+from shared.stats.prior import PILOTS_MIN
 from tests.lab_makers import (
     AFTER,
     CARD,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.freezing import freeze
-from shared.errors import Refused
+from lab.pilots.promise import freeze
+from shared.core.errors import Refused
 from tests.lab_makers import PILOT
 
 

@@ -8,14 +8,14 @@ from decimal import Decimal
 
 import pytest
 
-from lab.accounts import Account
-from lab.analysis import analyse, latest
-from lab.health import Counts, health
-from lab.pilots import get_pilot
-from lab.portfolio import lines
+from lab.analysis.analysis import analyse, latest
+from lab.analysis.health import Counts, health
+from lab.budget.accounts import Account
+from lab.overview.portfolio import lines
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from shared.charter import KillCriterion
-from shared.money import Money
+from shared.core.money import Money
+from shared.experiment.charter import KillCriterion
 from tests.lab_makers import AFTER, PILOT, STARTS
 
 

@@ -8,16 +8,16 @@ from functools import partial
 import duckdb
 import pytest
 
-from lab import launch as launching
-from lab.analysis import analyse
-from lab.assigning import assign
-from lab.freezing import freeze
-from lab.intake import parts, record
-from lab.launch import launch
-from lab.pilots import get_pilot
+from lab.analysis.analysis import analyse
+from lab.intake.intake import parts, record
+from lab.launch import launch as launching
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
+from lab.pilots.promise import freeze
 from lab.state import open_lab
-from promotion.register import register
-from shared.draw import AFTER_ENROLMENT
+from promotion.registry.register import register
+from shared.experiment.draw import AFTER_ENROLMENT
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, exposures_only, outcomes_only, results, write_csv
 
 OUTSIDE = "2025-01-07T09:00:00Z"
@@ -98,7 +98,7 @@ def test_what_was_lost_is_told_by_arm_in_the_evidence_and_on_the_report(inside, 
 
 def test_under_the_rules_of_an_earlier_build_only_the_reason_is_sealed(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(launching, "freeze", partial(freeze, rules=1))
-    monkeypatch.setattr("promotion.register.RULES", 1)
+    monkeypatch.setattr("promotion.registry.register.RULES", 1)
     launch(loaded, PILOT, register)
     loaded.clock.set(INSIDE)
     assign(loaded, PILOT, tmp_path / "arms.parquet")

@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab.analysis import analyse
-from lab.drafts import check
-from lab.insights import find_insight, insights, repeats, same_context, words
-from lab.intake import record
-from lab.launch import launch
-from lab.linking import say
-from lab.pilots import get_pilot
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.charters.drafts import check
+from lab.insights.insights import find_insight, insights, repeats, same_context, words
+from lab.insights.links import say
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
 from pilotplant import app
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.register import register
-from shared.clock import rfc3339
-from shared.errors import BadInput, Refused
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.registry.register import register
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Refused
 from tests.lab_makers import (
     CARD,
     DEADLINE,
@@ -215,7 +215,7 @@ def test_words_are_those_that_carry_meaning():
 
 
 def test_arms_that_lost_units_teach_nothing_of_an_effect(pair, monkeypatch):
-    from lab import insights as module
+    from lab.insights import insights as module
 
     [before, *_] = [each for each in insights(open_lab(pair)) if each.effect is not None]
     monkeypatch.setattr(module, "RATIO_P_MIN", 1.1)  # as if chance could explain no arms of any size

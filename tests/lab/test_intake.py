@@ -9,20 +9,20 @@ from zlib import crc32
 import duckdb
 import pytest
 
-from lab.analysis import analyse
-from lab.intake import parts, record, require_some_kind
-from lab.launch import end
-from lab.pilots import get_pilot
-from lab.portfolio import lines
-from lab.reservations import reserve
-from lab.sandbox import run_sql
-from lab.spending import spend
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.reservations import reserve
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import parts, record, require_some_kind
+from lab.launch.launch import end
+from lab.overview.portfolio import lines
+from lab.pilots.pilot import get_pilot
+from lab.sandbox.sandbox import run_sql
 from lab.state import open_lab
-from lab.submission import submit
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.errors import BadInput, Refused
-from shared.money import parse_amount
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.core.errors import BadInput, Refused
+from shared.core.money import parse_amount
 from tests.lab_makers import (
     AFTER,
     INSIDE,

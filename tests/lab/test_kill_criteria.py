@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from lab.analysis import analyse
-from lab.intake import record
-from lab.launch import launch
+from lab.analysis.analysis import analyse
+from lab.intake.intake import record
+from lab.launch.launch import launch
 from pilotplant.app import _exit_code
-from promotion.register import register
+from promotion.registry.register import register
 from tests.lab_makers import INSIDE, PILOT, draft, results, write_csv
 
 KILL = ("secondary: [conversion]", "secondary: [conversion]\nkill_criteria: [{metric: visit, worse_than: -0.05}]")

@@ -11,28 +11,28 @@ import duckdb
 import pytest
 
 from factory.preflight.report import preflight
-from lab.analysis import analyse
-from lab.costs import record_costs
-from lab.intake import record
-from lab.launch import end, launch
-from lab.portfolio import lines
-from lab.reminders import reminders
-from lab.sandbox import run_sql
-from lab.spending import spend
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.costs import record_costs
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import record
+from lab.launch.launch import end, launch
+from lab.overview.portfolio import lines
+from lab.overview.reminders import reminders
+from lab.sandbox.sandbox import run_sql
 from lab.state import open_lab
-from lab.submission import submit
 from pilotplant.app import _exit_code
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.judging import judge_named
-from promotion.register import register
-from shared.charter import Charter
-from shared.clock import rfc3339
-from shared.draw import AFTER_THE_END
-from shared.errors import BadInput, Contained, Refused
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Contained, Refused
+from shared.core.money import parse_amount
+from shared.core.yamlfile import read_yaml
 from shared.evidence.compute import compute
-from shared.money import parse_amount
-from shared.yamlfile import read_yaml
+from shared.experiment.charter import Charter
+from shared.experiment.draw import AFTER_THE_END
 from tests.lab_makers import (
     AFTER,
     DEADLINE,
@@ -324,7 +324,7 @@ def test_a_look_that_was_cut_off_after_it_may_have_been_seen_closes_the_pilot(gr
     rows = results(graced)
     put(graced, tmp_path, rows[:300])
     graced.clock.set(ENDS + timedelta(hours=1))
-    monkeypatch.setattr("lab.analysis._remember", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("lab.analysis.analysis._remember", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         analyse(graced, PILOT, final=True)
     monkeypatch.undo()

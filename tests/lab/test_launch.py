@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lab.freezing import freeze
-from lab.launch import end, launch
-from lab.pilots import find_pilot, get_pilot, locked_pilot
+from lab.launch.launch import end, launch
+from lab.pilots.pilot import find_pilot, get_pilot, locked_pilot
+from lab.pilots.promise import freeze
 from lab.state import open_lab, pilots
-from promotion.register import register
+from promotion.registry.register import register
 from promotion.state import open_promotion, promises
-from shared.digests import digest_file
-from shared.errors import BadInput, Refused
-from shared.files import settle
-from shared.snapshot import latest_snapshot
-from shared.usage import SnapshotUser, Usage, usage
-from shared.workspace import Workspace
+from shared.core.digests import digest_file
+from shared.core.errors import BadInput, Refused
+from shared.core.files import settle
+from shared.data.snapshot import latest_snapshot
+from shared.state.workspace import Workspace
+from shared.trust.usage import SnapshotUser, Usage, usage
 from tests.lab_makers import (
     BEFORE,
     CARD,
@@ -237,7 +237,9 @@ def test_launching_again_writes_down_what_got_lost_whatever_the_draft_has_become
 def test_a_snapshot_that_is_set_aside_during_a_launch_stops_it(loaded, monkeypatch):
     """The Factory is pruning, and has not yet looked who needs what."""
     folder = latest_snapshot(loaded).folder
-    monkeypatch.setattr("lab.launch.declare", lambda *_: folder.rename(folder.with_name(f".pruned.{folder.name}")))
+    monkeypatch.setattr(
+        "lab.launch.launch.declare", lambda *_: folder.rename(folder.with_name(f".pruned.{folder.name}"))
+    )
     with pytest.raises(BadInput, match="missing"):
         launch(loaded, PILOT, register)
     assert find_pilot(open_lab(loaded), PILOT) is None

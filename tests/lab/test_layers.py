@@ -9,20 +9,20 @@ from fractions import Fraction
 import duckdb
 import pytest
 
-from factory.snapshots import publish
-from lab.amending import amend
-from lab.assigning import assign
-from lab.drafts import check
-from lab.intake import record
-from lab.launch import end, launch
-from lab.layers import free_slices
-from lab.pilots import get_pilot
+from factory.warehouse.snapshots import publish
+from lab.charters.drafts import check
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import end, launch
+from lab.pilots.assignment import assign
+from lab.pilots.layers import free_slices
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from promotion.register import register
-from shared.assignment import within
-from shared.charter import Layer
-from shared.errors import Refused
-from shared.snapshot import latest_snapshot
+from promotion.registry.register import register
+from shared.core.errors import Refused
+from shared.data.snapshot import latest_snapshot
+from shared.experiment.assignment import within
+from shared.experiment.charter import Layer
 from tests.lab_makers import (
     CARD,
     INSIDE,

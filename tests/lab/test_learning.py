@@ -8,14 +8,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.learning import Closed, Quarter, closed, numbers, report, velocity
-from lab.portfolio import lines
+from lab.overview.portfolio import lines
+from lab.overview.velocity import Closed, Quarter, closed, numbers, report, velocity
 from lab.state import open_lab
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.errors import BadInput
-from shared.money import Money
-from shared.record import decisions
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.core.errors import BadInput
+from shared.core.money import Money
+from shared.trust.record import decisions
 from tests.lab_makers import DEADLINE, OWNER, PILOT
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from lab.amending import amend
-from lab.drafts import check
-from lab.launch import launch
-from lab.pilots import find_pilot, get_pilot
+from lab.charters.drafts import check
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
+from lab.pilots.pilot import find_pilot, get_pilot
 from lab.state import open_lab
-from promotion.line import line
-from promotion.register import register
+from promotion.registry.line import line
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.errors import BadInput
-from shared.line import Uncarried
+from shared.core.errors import BadInput
+from shared.experiment.line import Uncarried
 from tests.lab_makers import AUDIENCE, CARD, MESSAGE, draft
 
 AGAIN = "autumn-mail"

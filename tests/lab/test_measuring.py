@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.drafts import check
-from lab.freezing import freeze
-from lab.measuring import unmeasurable, unwatched
-from shared.contracts import load_contract
+from lab.charters.drafts import check
+from lab.launch.metric_columns import unmeasurable, unwatched
+from lab.pilots.promise import freeze
+from shared.data.contracts import load_contract
 from tests.lab_makers import CARD, PILOT, draft
 
 RATIO = """\

@@ -10,15 +10,15 @@ from importlib import resources
 import duckdb
 import pytest
 
-from factory.snapshots import publish
-from lab.drafts import check
-from lab.freezing import freeze
-from lab.launch import launch
-from lab.obstacles import examine
+from factory.warehouse.snapshots import publish
+from lab.charters.drafts import check
+from lab.launch.launch import launch
+from lab.launch.preconditions import examine
+from lab.pilots.promise import freeze
 from lab.state import open_lab
-from promotion.register import register
-from shared.errors import BadInput, Refused
-from shared.snapshot import Snapshot
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
+from shared.data.snapshot import Snapshot
 from tests.lab_makers import CARD, PILOT, draft
 
 

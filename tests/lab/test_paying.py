@@ -1,8 +1,8 @@
 import pytest
 
-from lab.paying import paying
-from shared.charter import Promise
-from shared.metrics import Metric
+from lab.charters.break_even import paying
+from shared.experiment.charter import Promise
+from shared.experiment.metrics import Metric
 from tests.makers import make_charter
 
 VISIT = Metric(kind="proportion", column="visit", unit="share of customers")

@@ -11,15 +11,15 @@ import stat
 import duckdb
 import pytest
 
-from lab.costs import record_costs
-from lab.intake import parts, record
-from lab.pilots import entries, get_pilot
-from lab.reservations import reserve
-from lab.spending import spend
+from lab.budget.costs import record_costs
+from lab.budget.reservations import reserve
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import parts, record
+from lab.pilots.pilot import entries, get_pilot
 from lab.state import open_lab
-from shared.charter import RULES
-from shared.errors import BadInput, Refused
-from shared.money import parse_amount
+from shared.core.errors import BadInput, Refused
+from shared.core.money import parse_amount
+from shared.experiment.charter import RULES
 from tests.lab_makers import INSIDE, PILOT, exposures_only, outcomes_only, results, row, write_csv
 
 ADDRESSES = [f"c{n:06d}@example.com" for n in range(1, 201)]
@@ -204,6 +204,6 @@ def test_what_a_cost_was_for_names_nobody_whatever_the_policy_is(inside, policy)
 
 def test_a_pilot_of_an_earlier_build_takes_what_it_took(inside, tmp_path, monkeypatch):
     """New rules bind promises from this build on: nobody's daily file is refused in the middle of a running pilot."""
-    monkeypatch.setattr("lab.personal.SINCE", RULES + 1)
+    monkeypatch.setattr("lab.pilots.personal_data.SINCE", RULES + 1)
     done = record(inside, PILOT, write_csv(tmp_path / "all.csv", with_addresses(results(inside))))
     assert (done.exposures, done.hashed) == (600, 0)

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from lab.insights import insights
-from lab.launch import end
-from lab.portfolio import drafts, lines, measures
+from lab.insights.insights import insights
+from lab.launch.launch import end
+from lab.overview.portfolio import drafts, lines, measures
 from lab.state import open_lab
-from promotion.decision import decide
-from promotion.drafting import Asked
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
 from tests.lab_makers import AFTER, DEADLINE, INSIDE, PILOT, draft
 
 INSIGHT = "Letters bring visits, and cards do not."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from lab.preview import SHOWN, preview
-from shared.errors import BadInput, Contained, Refused
-from shared.snapshot import latest_snapshot
+from lab.launch.preview import SHOWN, preview
+from shared.core.errors import BadInput, Contained, Refused
+from shared.data.snapshot import latest_snapshot
 from tests.lab_makers import CARD, PILOT, draft
 
 

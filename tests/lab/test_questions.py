@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lab.freezing import read_charter
+from lab.pilots.promise import read_charter
 
 COMMAND = (sys.executable, "-m", "pilotplant")
 

@@ -7,17 +7,17 @@ import duckdb
 import pytest
 import yaml
 
-from lab.assigning import assign
-from lab.intake import ROW, _require_real, record
-from lab.launch import launch
-from lab.pilots import get_pilot
-from lab.rehearsing import rehearse, usual
+from lab.intake.intake import ROW, _require_real, record
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.synthetic import Planted
+from lab.synthetic.rehearsal import rehearse, usual
+from lab.synthetic.synthetic import Planted
 from pilotplant.app import _exit_code
-from promotion.register import register
-from shared.errors import BadInput, Refused
-from shared.intake import latest
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
+from shared.trust.candidates import latest
 from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, draft, row, write_csv
 
 ASSUMED = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 4}, conversion: {mean: 0.1}}, ")

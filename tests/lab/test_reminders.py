@@ -8,16 +8,16 @@ from decimal import Decimal
 
 import pytest
 
-from lab.analysis import analyse
-from lab.portfolio import lines
-from lab.reminders import reminders
-from lab.reservations import reserve
-from lab.spending import spend
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.reservations import reserve
+from lab.budget.spend_ledger import spend
+from lab.overview.portfolio import lines
+from lab.overview.reminders import reminders
 from lab.state import open_lab
-from lab.submission import submit
 from pilotplant import app
-from promotion.decision import decide
-from promotion.drafting import Asked
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
 from tests.lab_makers import AFTER, DEADLINE, ENDS, INSIDE, OWNER, PILOT, REQUESTER
 
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from lab import report
-from lab.analysis import latest
-from lab.pilots import get_pilot
+from lab.analysis import report
+from lab.analysis.analysis import latest
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from shared.charter import KillCriterion, Primary
+from shared.core.money import Money
 from shared.evidence.model import Effect, SampleRatio
-from shared.money import Money
+from shared.experiment.charter import KillCriterion, Primary
 from tests.lab_makers import AFTER, PILOT, STARTS, staged
 
 COST = Money(amount="40.00", currency="USD")

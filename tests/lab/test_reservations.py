@@ -9,19 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.accounts import account
-from lab.booking import Wish
-from lab.budget import committed
-from lab.pilots import get_pilot
-from lab.reservations import release, reserve, settle
-from lab.spending import spend
+from lab.analysis.submission import submit
+from lab.budget.accounts import account
+from lab.budget.bookings import Wish
+from lab.budget.budget import committed
+from lab.budget.reservations import release, reserve, settle
+from lab.budget.spend_ledger import spend
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
 from pilotplant import app
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.candidate import open_candidate
-from shared.errors import BadInput, Refused
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.core.errors import BadInput, Refused
+from shared.trust.candidate import open_candidate
 from tests.lab_makers import (
     AFTER,
     DEADLINE,

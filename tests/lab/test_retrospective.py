@@ -14,19 +14,19 @@ import pytest
 import yaml
 from scipy.stats import chisquare, norm, ttest_ind, ttest_ind_from_stats
 
-from lab.drafts import check, new
-from lab.forecast import forecast
-from lab.freezing import freeze
-from lab.insights import insights
-from lab.launch import launch
-from lab.likeness import similar
-from lab.pilots import get_pilot
-from lab.precedents import elsewhere
-from lab.retrospective.keeping import bring_in, find_retrospective, retrospectives
+from lab.charters.drafts import check, new
+from lab.forecast.forecast import forecast
+from lab.forecast.past_pilots import elsewhere
+from lab.insights.insights import insights
+from lab.insights.retrospective.store import bring_in, find_retrospective, retrospectives
+from lab.insights.similarity import similar
+from lab.launch.launch import launch
+from lab.pilots.pilot import get_pilot
+from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from promotion.register import register
-from shared.errors import BadInput, Refused
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
 from shared.evidence.model import RATIO_P_MIN
 from tests.lab_makers import PILOT, draft
 

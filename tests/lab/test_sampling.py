@@ -7,21 +7,21 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import norm, poisson
 
-from lab.amending import amend
-from lab.analysis import analyse
-from lab.assigning import assign
-from lab.drafts import check
-from lab.freezing import freeze
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import get_pilot
-from lab.sampling import sampled_frac
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.charters.drafts import check
+from lab.intake.intake import record
+from lab.launch.amendment import amend
+from lab.launch.launch import launch
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
+from lab.pilots.promise import freeze
+from lab.pilots.sample import sampled_frac
 from lab.state import open_lab
-from lab.submission import submit
-from promotion.judging import judge_named
-from promotion.register import register
-from shared.draw import SAMPLED, redrawn
-from shared.errors import Refused
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
+from shared.core.errors import Refused
+from shared.experiment.draw import SAMPLED, redrawn
 from tests.lab_makers import AFTER, INSIDE, PILOT, draft, row, units, write_csv
 from tests.makers import make_charter
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.drafts import check
-from lab.sandbox import run_sql, run_sql_file
+from lab.charters.drafts import check
+from lab.sandbox.sandbox import run_sql, run_sql_file
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from shared import stamps
-from shared.confined import landlock
-from shared.errors import BadInput, Contained, Refused, Undecided
-from shared.snapshot import latest_snapshot
+from shared.core import stamps
+from shared.core.errors import BadInput, Contained, Refused, Undecided
+from shared.data.snapshot import latest_snapshot
+from shared.sandbox import landlock
 from tests.lab_makers import PILOT, by_arm
 from tests.makers import copy_of
 

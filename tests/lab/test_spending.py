@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from lab import accounts
-from lab.launch import end
-from lab.pilots import entries, get_pilot
-from lab.spending import spend
+from lab.budget import accounts
+from lab.budget.spend_ledger import spend
+from lab.launch.launch import end
+from lab.pilots.pilot import entries, get_pilot
 from lab.state import open_lab
-from shared.errors import BadInput, Refused
-from shared.money import parse_amount
+from shared.core.errors import BadInput, Refused
+from shared.core.money import parse_amount
 from tests.lab_makers import AFTER, PILOT, STARTS, Step, copy_of, do_spend, run_child, start_child
 
 

@@ -7,19 +7,19 @@ from decimal import Decimal
 
 import pytest
 
-from lab.analysis import analyse, latest
-from lab.assigning import assign
-from lab.intake import record
-from lab.launch import end
-from lab.pilots import get_pilot
-from lab.reservations import release, reserve
-from lab.spending import spend
+from lab.analysis.analysis import analyse, latest
+from lab.analysis.submission import submit
+from lab.budget.reservations import release, reserve
+from lab.budget.spend_ledger import spend
+from lab.intake.intake import record
+from lab.launch.launch import end
+from lab.pilots.assignment import assign
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
 from promotion.state import open_promotion
-from shared.errors import Refused
-from shared.ledger import GENESIS
-from shared.money import parse_amount
+from shared.core.errors import Refused
+from shared.core.money import parse_amount
+from shared.state.ledger import GENESIS
 from tests.lab_makers import (
     AFTER,
     PILOT,

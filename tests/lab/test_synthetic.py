@@ -10,25 +10,25 @@ import duckdb
 import numpy as np
 import pytest
 
-from lab.analysis import analyse
-from lab.baselines import Known
-from lab.draws import Column, draw, filler, require_drawable
-from lab.intake import record
-from lab.launch import launch
-from lab.pilots import get_pilot
-from lab.spending import spend
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.budget.spend_ledger import spend
+from lab.forecast.baselines import Known
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.submission import submit
-from lab.synthetic import Planted, planted, synthesise
+from lab.synthetic.draws import Column, draw, filler, require_drawable
+from lab.synthetic.synthetic import Planted, planted, synthesise
 from pilotplant import app
-from promotion.judging import judge_named
-from promotion.register import register
-from shared import contracts
-from shared.assignment import assign
-from shared.clock import parse_rfc3339
-from shared.errors import BadInput, Refused
-from shared.evidence.planning import Baseline
-from shared.money import parse_amount
+from promotion.queue.judgements import judge_named
+from promotion.registry.register import register
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.core.money import parse_amount
+from shared.data import contracts
+from shared.experiment.assignment import assign
+from shared.stats.power import Baseline
 from tests.lab_makers import AFTER, ENDS, INSIDE, PILOT, STARTS, arm_of, draft, salt_of, write_csv
 
 SYNTHETIC = ("population: customers", "population: customers\nsynthetic: true")

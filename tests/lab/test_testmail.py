@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
-from lab.preview import Rendering
+from lab.launch.preview import Rendering
+from lab.launch.testmail import message, send_test
 from lab.state import open_lab
-from lab.testmail import message, send_test
-from shared.errors import BadInput, Refused
-from shared.mail import Smtp
+from shared.core.errors import BadInput, Refused
+from shared.notify.mail import Smtp
 from tests.fakes import Post, free_port, post_office
 from tests.lab_makers import CARD, OWNER, PILOT, draft
 

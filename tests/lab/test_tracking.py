@@ -9,11 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from lab.analysis import analyse, latest
-from lab.pilots import get_pilot
+from lab.analysis.analysis import analyse, latest
+from lab.analysis.tracking import store_uri
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from lab.tracking import store_uri
-from shared.digests import digest_file
+from shared.core.digests import digest_file
 from tests.lab_makers import AFTER, OWNER, PILOT, copy_of, fingerprint, staged
 
 
@@ -112,7 +112,7 @@ def test_an_analysis_that_was_cut_off_before_it_was_recorded_leaves_one_run(reco
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("lab.analysis._remember", cut)
+        patched.setattr("lab.analysis.analysis._remember", cut)
         with pytest.raises(KeyboardInterrupt):
             analyse(recorded, PILOT)
     done = analyse(recorded, PILOT)

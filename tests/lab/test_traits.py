@@ -7,21 +7,21 @@ import csv
 import duckdb
 import pytest
 
-from factory.load import load
-from factory.snapshots import publish
-from lab.analysis import analyse
-from lab.freezing import freeze
-from lab.intake import record
-from lab.launch import launch
-from lab.obstacles import examine
-from lab.pilots import get_pilot
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.analysis.analysis import analyse
+from lab.analysis.pre_period import GROUPS_MAX, traits_sql
+from lab.analysis.submission import submit
+from lab.intake.intake import record
+from lab.launch.launch import launch
+from lab.launch.preconditions import examine
+from lab.pilots.pilot import get_pilot
+from lab.pilots.promise import freeze
 from lab.state import open_lab
-from lab.submission import submit
-from lab.traits import GROUPS_MAX, traits_sql
-from promotion.register import register
-from shared.candidate import open_candidate
-from shared.errors import BadInput, Refused
-from shared.snapshot import Snapshot, latest_snapshot
+from promotion.registry.register import register
+from shared.core.errors import BadInput, Refused
+from shared.data.snapshot import Snapshot, latest_snapshot
+from shared.trust.candidate import open_candidate
 from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, draft, results, write_csv
 
 NAMED = "population: customers\ncovariates: [history, recency]\nsegments: [zip_code]\nstrata: zip_code"

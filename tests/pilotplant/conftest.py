@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from factory.admission import admit
-from promotion.decision import decide
-from promotion.drafting import Asked
-from shared.workspace import open_workspace
+from factory.releases.admission import admit
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from shared.state.workspace import open_workspace
 from tests.lab_makers import OWNER, PILOT, staged
 
 

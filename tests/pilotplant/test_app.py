@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pilotplant.app import _exit_code, run
-from shared.clock import parse_rfc3339
-from shared.workspace import create, open_workspace
+from shared.core.clock import parse_rfc3339
+from shared.state.workspace import create, open_workspace
 
 
 @pytest.fixture

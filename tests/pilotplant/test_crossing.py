@@ -11,13 +11,13 @@ import pytest
 from factory.state import open_factory
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from pilotplant.crossing import heads, verify
-from promotion.checkpoint import take
+from pilotplant.witnesses import heads, verify
+from promotion.audit.checkpoint import take
 from promotion.state import open_promotion
-from shared.anchors import anchors, head_of
-from shared.errors import Refused
-from shared.ledger import Entry, Head
-from shared.workspace import open_workspace
+from shared.core.errors import Refused
+from shared.state.anchors import anchors, head_of
+from shared.state.ledger import Entry, Head
+from shared.state.workspace import open_workspace
 from tests import forgery
 
 

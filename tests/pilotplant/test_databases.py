@@ -10,8 +10,8 @@ import pytest
 from lab.state import open_lab
 from pilotplant.app import _exit_code
 from pilotplant.databases import ROOMS, prepare
-from shared.errors import BadInput
-from shared.workspace import create
+from shared.core.errors import BadInput
+from shared.state.workspace import create
 from tests.postgres import APP, OWNER, on_postgres
 
 

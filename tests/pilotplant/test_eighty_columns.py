@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from pilotplant import app
-from shared import console
-from shared.console import emit, table
+from shared.ui import console
+from shared.ui.console import emit, table
 from tests.lab_makers import PILOT, draft, stage_copy
 
 COLUMNS = 80

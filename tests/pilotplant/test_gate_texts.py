@@ -2,8 +2,8 @@
 
 from promotion.cli.entries import gist, when
 from promotion.cli.texts import numbers_text
-from shared.finding import Finding
-from shared.times import date_time
+from shared.core.times import date_time
+from shared.trust.finding import Finding
 
 
 def test_an_explained_finding_is_one_plain_line():

@@ -2,10 +2,10 @@
 
 import pytest
 
-from factory.admission import admit
-from factory.load import load
+from factory.releases.admission import admit
+from factory.warehouse.load import load
 from pilotplant.overview import overview, waits
-from shared.workspace import create
+from shared.state.workspace import create
 from tests.makers import OCCURRENCE, customers_csv, make_package, make_workspace
 
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from factory.server import choose_port
-from shared.errors import BadInput
-from shared.workspace import create
+from factory.runtime.server import choose_port
+from shared.core.errors import BadInput
+from shared.state.workspace import create
 
 COMMAND = [sys.executable, "-m", "pilotplant"]
 

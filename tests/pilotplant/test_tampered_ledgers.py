@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from factory.state import open_factory
 from lab.state import open_lab
-from pilotplant.crossing import heads, verify
-from promotion.checkpoint import take
+from pilotplant.witnesses import heads, verify
+from promotion.audit.checkpoint import take
 from promotion.state import open_promotion
-from shared.db import connect
-from shared.workspace import open_workspace
+from shared.state.db import connect
+from shared.state.workspace import open_workspace
 from tests.postgres import OWNER, on_postgres
 
 pytestmark = pytest.mark.proof

@@ -20,19 +20,42 @@ import duckdb
 import pytest
 import yaml
 
-from factory.enrolment import enrol_factory
-from promotion.carrying import Decided
-from promotion.case import Case
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.enrolment import enrol, find_key
-from promotion.gate import Judgement, judge
-from promotion.nonces import registrations
-from promotion.policy import read_settings
-from promotion.register import register
+from factory.releases.enrolment import enrol_factory
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.decisions.execution import Decided
+from promotion.gate.case import Case
+from promotion.gate.gate import Judgement, judge
+from promotion.gate.policy import read_settings
+from promotion.keys.enrolment import enrol, find_key
+from promotion.registry.nonces import registrations
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.aa import BINS, AaCertificate, AaMetric, AaQuestion, AaSource, each_confidence, interval, verdict
-from shared.candidate import (
+from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.digests import digest_bytes, digest_file, digest_json
+from shared.core.errors import BadInput, Refused
+from shared.core.files import scratch_in
+from shared.core.money import Money
+from shared.engines.protocol import PilotData
+from shared.evidence.compute import compute
+from shared.experiment.charter import RULES, Charter, Eligible, Promise, measured_by
+from shared.experiment.eligibility import ELIGIBLE
+from shared.experiment.metrics import read_metrics
+from shared.experiment.people import Tier
+from shared.state.ledger import GENESIS, Entry, Head, entry_hash
+from shared.state.room import Room
+from shared.state.workspace import Workspace, open_workspace
+from shared.trust.aa_certificate import (
+    BINS,
+    AaCertificate,
+    AaMetric,
+    AaQuestion,
+    AaSource,
+    each_confidence,
+    interval,
+    verdict,
+)
+from shared.trust.candidate import (
     AA,
     AMENDMENTS,
     DATA,
@@ -49,24 +72,10 @@ from shared.candidate import (
     seal,
     write_json,
 )
-from shared.charter import RULES, Charter, Eligible, Promise, measured_by
-from shared.clock import parse_rfc3339, rfc3339
-from shared.decision import Word
-from shared.digests import digest_bytes, digest_file, digest_json
-from shared.eligible import ELIGIBLE
-from shared.engines.protocol import PilotData
-from shared.errors import BadInput, Refused
-from shared.evidence.compute import compute
-from shared.excerpt import Excerpt, excerpt
-from shared.files import scratch_in
-from shared.keys import FACTORY
-from shared.ledger import GENESIS, Entry, Head, entry_hash
-from shared.metrics import read_metrics
-from shared.money import Money
-from shared.people import Tier
-from shared.registration import Registration
-from shared.room import Room
-from shared.workspace import Workspace, open_workspace
+from shared.trust.decision import Word
+from shared.trust.excerpt import Excerpt, excerpt
+from shared.trust.keys import FACTORY
+from shared.trust.registration import Registration
 from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, copy_of, make_charter, moment
 from tests.promotion.preflights import passing, put
 
@@ -265,7 +274,7 @@ class Stage:
             register(self.workspace, promise, Head(0, GENESIS), texts=texts)
             return
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("promotion.register.RULES", promise.rules)
+            patch.setattr("promotion.registry.register.RULES", promise.rules)
             register(self.workspace, promise, Head(0, GENESIS), texts=texts)
 
     def registration(self, promise: Promise) -> Registration | None:

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-import promotion.case
-from promotion.case import Case
-from promotion.checks import CHECKS, outlier_influence
-from promotion.enrolment import enrol
-from promotion.gate import _ask
-from shared.candidate import Candidate, write_json
-from shared.finding import Finding
-from shared.keys import GATE
-from shared.workspace import Mode, Workspace, create
+import promotion.gate.case
+from promotion.gate.case import Case
+from promotion.gate.checks import CHECKS
+from promotion.gate.checks.effects import outlier_influence
+from promotion.gate.gate import _ask
+from promotion.keys.enrolment import enrol
+from shared.state.workspace import Mode, Workspace, create
+from shared.trust.candidate import Candidate, write_json
+from shared.trust.finding import Finding
+from shared.trust.keys import GATE
 from tests.makers import OWNER, allow_small
 from tests.promotion import cases
 from tests.promotion.cases import LAUNCHED, Stage
@@ -27,7 +28,7 @@ from tests.suites import each_evidence_once, each_suite_once
 
 @pytest.fixture(scope="session", autouse=True)
 def _each_once() -> Iterator[None]:
-    with each_suite_once(promotion.case), each_evidence_once(promotion.case, outlier_influence, cases):
+    with each_suite_once(promotion.gate.case), each_evidence_once(promotion.gate.case, outlier_influence, cases):
         yield
 
 
@@ -35,7 +36,7 @@ def _each_once() -> Iterator[None]:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     with pytest.MonkeyPatch.context() as patch:
         # Its identity draws the holdout: the same units in every run.
-        patch.setattr("shared.workspace.secrets.token_hex", lambda size: "2026" * (size // 2))
+        patch.setattr("shared.state.workspace.secrets.token_hex", lambda size: "2026" * (size // 2))
         workspace, _ = create(tmp_path_factory.mktemp("prepared") / "workspace", "rehearsal")
     allow_small(workspace).clock.set(LAUNCHED)
     for name in (GATE, OWNER):

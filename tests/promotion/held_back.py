@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from shared.sql import literal
+from shared.core.sql import literal
 from tests.promotion.cases import DAYS, EXPOSED, GOOD, Recorded, _write_data
 
 # A unit's number within its arm, as `_write_data` counts them.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from shared.candidate import Candidate
-from shared.clock import rfc3339
-from shared.files import write_atomically
-from shared.intake import digest_named
-from shared.keys import FACTORY, KeyStore
-from shared.ledger import GENESIS
-from shared.preflight import KIND, PreflightReport, report_path
-from shared.quality import Breach, QualityReport
-from shared.signed import sign
-from shared.workspace import Workspace
+from shared.core.clock import rfc3339
+from shared.core.files import write_atomically
+from shared.data.quality import Breach, QualityReport
+from shared.state.ledger import GENESIS
+from shared.state.workspace import Workspace
+from shared.trust.candidate import Candidate
+from shared.trust.candidates import digest_named
+from shared.trust.keys import FACTORY, KeyStore
+from shared.trust.preflight import KIND, PreflightReport, report_path
+from shared.trust.signed import sign
 
 ROWS = 200
 CONTRACT = "sha256:" + "c" * 64

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.audit import audit, moment_of
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.keyring import keys_folder
-from shared.attestation import read_attestation
-from shared.clock import rfc3339
-from shared.errors import BadInput
-from shared.keys import read_public
-from shared.record import attestation_path
+from promotion.audit.audit import audit, moment_of
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.keys.keyring import keys_folder
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput
+from shared.trust.attestation import read_attestation
+from shared.trust.keys import read_public
+from shared.trust.record import attestation_path
 from tests.makers import OWNER
 from tests.promotion.cases import JUDGED, REASON, Stage
 

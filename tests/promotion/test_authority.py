@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.authority import Objection, Right, deciders, right_to_decide
-from promotion.enrolment import enrol
-from promotion.policy import read_settings
-from promotion.standing import occasion
+from promotion.audit.verification import verify
+from promotion.gate.authority import Objection, Right, deciders, right_to_decide
+from promotion.gate.policy import read_settings
+from promotion.gate.standing import occasion
+from promotion.keys.enrolment import enrol
+from promotion.queue.queue import waiting
 from promotion.state import open_promotion
-from promotion.verification import verify
-from promotion.waiting import waiting
-from shared.clock import parse_rfc3339
-from shared.decision import StandIn
-from shared.errors import BadInput, Refused
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.trust.decision import StandIn
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED
 

@@ -3,17 +3,17 @@ import json
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.carrying import Act, OnDisk, steps
-from promotion.decision import preview
-from promotion.drafting import Asked
-from promotion.handover import package_path
-from promotion.proposing import Proposed
+from promotion.decisions.decision import preview
+from promotion.decisions.draft import Asked
+from promotion.decisions.execution import Act, OnDisk, steps
+from promotion.decisions.handover import package_path
+from promotion.decisions.proposal import Proposed
 from promotion.state import open_promotion
-from shared.decision import Decision
-from shared.digests import digest_file
-from shared.errors import Refused, Undecided
-from shared.keys import KeyStore
-from shared.record import attestation_path
+from shared.core.digests import digest_file
+from shared.core.errors import Refused, Undecided
+from shared.trust.decision import Decision
+from shared.trust.keys import KeyStore
+from shared.trust.record import attestation_path
 from tests.makers import OWNER, RELEASE
 from tests.promotion.cases import GOOD, INSIGHT, REASON, Recorded
 

@@ -6,10 +6,10 @@ import yaml
 from typer.testing import CliRunner
 
 from pilotplant.app import app
-from promotion.catalogue import GROUPS, catalogue
-from promotion.checks import CHECKS
-from promotion.policy import read_settings
-from shared.errors import BadInput
+from promotion.gate.catalogue import GROUPS, catalogue
+from promotion.gate.checks import CHECKS
+from promotion.gate.policy import read_settings
+from shared.core.errors import BadInput
 
 TESTS = Path(__file__).with_name("checks")
 

@@ -10,17 +10,17 @@ import pytest
 import yaml
 
 from pilotplant.app import _exit_code
-from promotion.checkpoint import read_checkpoint, take
-from promotion.enrolment import enrol
-from promotion.revocation import revoke
+from promotion.audit.checkpoint import read_checkpoint, take
+from promotion.audit.verification import verify
+from promotion.keys.enrolment import enrol
+from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.clock import rfc3339
-from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore
-from shared.ledger import Head
-from shared.signed import sign
-from shared.workspace import open_workspace
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.state.ledger import Head
+from shared.state.workspace import open_workspace
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.signed import sign
 from tests.promotion.cases import Stage
 
 LAB = Head(7, "sha256:" + "7" * 64)

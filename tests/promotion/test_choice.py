@@ -7,19 +7,19 @@ import json
 import pytest
 import yaml
 
-from factory.load import load
-from factory.snapshots import publish
-from lab.drafts import check
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.charters.drafts import check
 from pilotplant.app import _exit_code
-from promotion.decision import preview
-from promotion.drafting import Asked
-from promotion.enrolment import enrol
-from promotion.proposing import Proposed
-from promotion.summary import summarise
-from shared.charter import Charter
-from shared.clock import rfc3339
-from shared.errors import BadInput, Refused
-from shared.yamlfile import read_yaml
+from promotion.decisions.decision import preview
+from promotion.decisions.draft import Asked
+from promotion.decisions.proposal import Proposed
+from promotion.keys.enrolment import enrol
+from promotion.queue.summary import summarise
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
 from tests.makers import OWNER, customers_csv, moment
 from tests.promotion.cases import REASON, Recorded
 

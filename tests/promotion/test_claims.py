@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.claims import Claim, against, parse
-from promotion.recording import recorded
+from promotion.decisions.claims import Claim, against, parse
+from promotion.decisions.transaction import recorded
 from promotion.state import open_promotion
-from shared.clock import rfc3339
-from shared.errors import BadInput, Refused, Undecided
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Refused, Undecided
 from shared.evidence.model import Effect
 from tests.makers import OWNER, moment
 from tests.promotion.cases import GOOD, REASON, Recorded

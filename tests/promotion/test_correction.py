@@ -10,22 +10,22 @@ import pytest
 import time_machine
 import yaml
 
-from factory.releases import stop_all
+from factory.releases.releases import stop_all
+from factory.releases.trust import trust
 from factory.state import open_factory
-from factory.trust import trust
 from lab.state import open_lab
-from pilotplant.crossing import ends, verify
-from promotion.correction import correct, countersign_clock
-from promotion.enrolment import enrol
-from promotion.revocation import revoke
+from pilotplant.witnesses import ends, verify
+from promotion.keys.clock_correction import correct, countersign_clock
+from promotion.keys.enrolment import enrol
+from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
-from shared.clock import rfc3339
-from shared.correction import Correction, corrections_folder
-from shared.digests import canonical
-from shared.errors import BadInput, PilotPlantError, Refused
-from shared.keys import GATE
-from shared.order import CORRECTED, OutOfOrder
-from shared.workspace import create, open_workspace
+from shared.core.clock import rfc3339
+from shared.core.digests import canonical
+from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.state.order import CORRECTED, OutOfOrder
+from shared.state.workspace import create, open_workspace
+from shared.trust.clock_correction import Correction, corrections_folder
+from shared.trust.keys import GATE
 from tests.makers import PASSPHRASE
 
 BEGAN = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -278,9 +278,9 @@ def test_a_changed_correction_is_not_taken(team):
 def test_a_correction_of_another_workspace_is_none(team):
     said = Correction(workspace="0" * 16, mode="live", at=rfc3339(RIGHT), reason=WHY,
                       ledgers={"lab": {"seq": 1, "hash": "sha256:" + "1" * 64}})  # fmt: skip
-    from shared.correction import distrust, parse_correction
-    from shared.keys import KeyStore
-    from shared.signed import sign
+    from shared.trust.clock_correction import distrust, parse_correction
+    from shared.trust.keys import KeyStore
+    from shared.trust.signed import sign
 
     store = KeyStore(team.workspace, PASSPHRASE)
     raw = sign("clock-correction", said.model_dump(mode="json"), [store.signer(name) for name in (GATE, ONE, OTHER)])

@@ -12,30 +12,30 @@ from datetime import timedelta
 
 import pytest
 
-from factory.packages import verify as factory_verify
-from factory.trust import trust
+from factory.releases.packages import verify as factory_verify
+from factory.releases.trust import trust
 from pilotplant.app import _exit_code
 from pilotplant.overview import overview
-from promotion.countersigning import countersign
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.enrolment import enrol, enrolled_key
-from promotion.keyring import keys_folder
-from promotion.proposing import Proposed
-from promotion.reminding import reminders
-from promotion.revocation import revoke
-from promotion.silence import settle
+from promotion.audit.verification import verify
+from promotion.decisions.countersignature import countersign
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.decisions.proposal import Proposed
+from promotion.decisions.silence import settle
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.keyring import keys_folder
+from promotion.keys.revocation import revoke
+from promotion.queue.queue import waiting
+from promotion.queue.reminders import reminders
+from promotion.queue.summary import summarise
 from promotion.state import open_promotion
-from promotion.summary import summarise
-from promotion.verification import verify
-from promotion.waiting import waiting
-from shared.attestation import attest, parse_attestation
-from shared.clock import parse_rfc3339
-from shared.crashpoints import VARIABLE, Point
-from shared.digests import canonical
-from shared.errors import Refused
-from shared.keys import GATE, KeyStore, read_public
-from shared.workspace import open_workspace
+from shared.core.clock import parse_rfc3339
+from shared.core.crashpoints import VARIABLE, Point
+from shared.core.digests import canonical
+from shared.core.errors import Refused
+from shared.state.workspace import open_workspace
+from shared.trust.attestation import attest, parse_attestation
+from shared.trust.keys import GATE, KeyStore, read_public
 from tests.lab_makers import run_child
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON, Stage

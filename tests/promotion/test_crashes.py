@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.enrolment import enrol, enrolled_key
-from promotion.keyring import keyring
-from promotion.revocation import revoke
-from promotion.silence import settle
+from promotion.audit.verification import verify
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.decisions.silence import settle
+from promotion.decisions.waiver import Wish, waive
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.keyring import keyring
+from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
-from promotion.verification import verify
-from promotion.waiving import Wish, waive
-from shared.crashpoints import VARIABLE, Point
-from shared.keys import KeyStore
-from shared.workspace import open_workspace
+from shared.core.crashpoints import VARIABLE, Point
+from shared.state.workspace import open_workspace
+from shared.trust.keys import KeyStore
 from tests.lab_makers import run_child
 from tests.makers import OWNER, moment
 from tests.promotion.cases import REASON

@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from promotion.enrolment import enrol
+from promotion.audit.verification import verify
+from promotion.keys.enrolment import enrol
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.candidate import DATA
-from shared.keys import GATE
-from shared.record import decisions
+from shared.trust.candidate import DATA
+from shared.trust.keys import GATE
+from shared.trust.record import decisions
 from tests.lab_makers import start_child
 from tests.makers import OWNER
 from tests.postgres import on_postgres

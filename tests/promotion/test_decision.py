@@ -5,24 +5,24 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from factory.load import load
-from factory.snapshots import publish
-from lab.drafts import check
-from promotion.checks import CHECKS
-from promotion.decision import decide
-from promotion.drafting import Asked, require_word
-from promotion.enrolment import enrol
-from promotion.keyring import keys_folder
+from factory.warehouse.load import load
+from factory.warehouse.snapshots import publish
+from lab.charters.drafts import check
+from promotion.audit.verification import verify
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked, require_word
+from promotion.gate.checks import CHECKS
+from promotion.keys.enrolment import enrol
+from promotion.keys.keyring import keys_folder
+from promotion.registry.succession import successor_name
 from promotion.state import open_promotion
-from promotion.succession import successor_name
-from promotion.verification import verify
-from shared.attestation import read_attestation
-from shared.charter import Charter
-from shared.clock import parse_rfc3339
-from shared.errors import BadInput, Refused, Undecided
-from shared.keys import KeyStore, read_public
-from shared.record import attestation_path
-from shared.yamlfile import read_yaml
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput, Refused, Undecided
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
+from shared.trust.attestation import read_attestation
+from shared.trust.keys import KeyStore, read_public
+from shared.trust.record import attestation_path
 from tests.lab_makers import Step, run_child, start_child
 from tests.makers import OWNER, customers_csv, moment
 from tests.promotion.cases import GOOD, INSIGHT, JUDGED, REASON, Recorded, do_decide

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import zeta
 
-from promotion.discovery import GAMMA_EXPONENT, GAMMA_SCALE, gamma, level, wealth
+from promotion.registry.online_fdr import GAMMA_EXPONENT, GAMMA_SCALE, gamma, level, wealth
 
 # The example of onlineFDR's `LORD(sample.df, random=FALSE)` (Robertson et al. 2019, its reference page): bound 0.05,
 # initial wealth 0.005; p-values, levels, discoveries.

@@ -8,15 +8,15 @@ from datetime import timedelta
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.checks import CHECKS
-from promotion.early import SILENT, hidden
-from promotion.judging import judge_named, promises
-from promotion.policy import read_settings
+from promotion.audit.verification import verify
+from promotion.decisions.waiver import Wish, waive
+from promotion.gate.blinding import SILENT, hidden
+from promotion.gate.checks import CHECKS
+from promotion.gate.policy import read_settings
+from promotion.queue.judgements import judge_named, promises
 from promotion.state import open_promotion
-from promotion.verification import verify
-from promotion.waiving import Wish, waive
-from shared.clock import rfc3339
-from shared.errors import Refused
+from shared.core.clock import rfc3339
+from shared.core.errors import Refused
 from tests.makers import OWNER, moment
 from tests.promotion.cases import ENDS, JUDGED, REASON
 

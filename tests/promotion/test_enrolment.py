@@ -1,12 +1,12 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from factory.enrolment import enrol_factory
-from promotion.enrolment import enrol, enrolled_ids, enrolled_key, find_key
-from promotion.keyring import keys_folder
+from factory.releases.enrolment import enrol_factory
+from promotion.keys.enrolment import enrol, enrolled_ids, enrolled_key, find_key
+from promotion.keys.keyring import keys_folder
 from promotion.state import open_promotion
-from shared.errors import BadInput, Refused
-from shared.keys import FACTORY, GATE, KeyStore, write_public
+from shared.core.errors import BadInput, Refused
+from shared.trust.keys import FACTORY, GATE, KeyStore, write_public
 from tests.makers import OWNER
 
 SECRET = "a long and winding phrase"
@@ -178,7 +178,7 @@ def test_a_live_key_without_a_passphrase_is_bad_input(live, nothing):
 
 
 def test_two_workspaces_do_not_share_their_live_keys(live, tmp_path):
-    from shared.workspace import create
+    from shared.state.workspace import create
 
     other, _ = create(tmp_path / "other", "live")
     keys = {enrol(workspace, OWNER, passphrase=SECRET).key.key_id for workspace in (live, other)}

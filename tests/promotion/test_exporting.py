@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.checkpoint import take
-from promotion.enrolment import enrol
-from promotion.exporting import export
-from promotion.outside import Outside, _recomputed, verify_outside
-from promotion.receipts import KIND as RECEIPT
-from promotion.receipts import parse_receipt
-from promotion.revocation import revoke
+from promotion.audit.checkpoint import take
+from promotion.audit.export import export
+from promotion.audit.outsider import Outside, _recomputed, verify_outside
+from promotion.keys.enrolment import enrol
+from promotion.keys.revocation import revoke
+from promotion.registry.receipts import KIND as RECEIPT
+from promotion.registry.receipts import parse_receipt
 from promotion.state import open_promotion
-from shared.digests import canonical, digest_json
-from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore
-from shared.ledger import entry_hash
-from shared.package import open_package
-from shared.record import receipts_folder
-from shared.signed import sign
-from shared.workspace import create
+from shared.core.digests import canonical, digest_json
+from shared.core.errors import BadInput, Refused
+from shared.state.ledger import entry_hash
+from shared.state.workspace import create
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.package import open_package
+from shared.trust.record import receipts_folder
+from shared.trust.signed import sign
 from tests.makers import OWNER
 from tests.promotion.cases import REASON, Stage
 

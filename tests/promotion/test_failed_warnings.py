@@ -9,8 +9,8 @@ import yaml
 
 from pilotplant.app import _exit_code
 from promotion.state import open_promotion
-from shared.attestation import Predicate
-from shared.finding import Finding, failed_warnings
+from shared.trust.attestation import Predicate
+from shared.trust.finding import Finding, failed_warnings
 from tests.makers import OWNER
 from tests.promotion.cases import GOOD, REASON, Recorded
 from tests.promotion.checks.test_portfolio_fdr import busy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.fingerprint import fingerprint, read_fingerprint
-from shared.errors import BadInput
+from promotion.registry.fingerprint import fingerprint, read_fingerprint
+from shared.core.errors import BadInput
 from tests.makers import AUDIENCE, TEMPLATE
 
 OTHER = {

@@ -4,16 +4,16 @@ import json
 import pytest
 import sqlalchemy as sa
 
-import promotion.gate
-from promotion.check import Check, Rule, finding
-from promotion.checks import CHECKS
-from promotion.gate import EXIT_CODES, Judgement, fold, judge
-from promotion.policy import Policy, read_settings
-from shared.candidate import EVIDENCE
-from shared.charter import RULES
-from shared.errors import BadInput, Refused, Undecided
-from shared.finding import Finding
-from shared.quality import run_suite
+import promotion.gate.gate
+from promotion.gate.check import Check, Rule, finding
+from promotion.gate.checks import CHECKS
+from promotion.gate.gate import EXIT_CODES, Judgement, fold, judge
+from promotion.gate.policy import Policy, read_settings
+from shared.core.errors import BadInput, Refused, Undecided
+from shared.data.quality import run_suite
+from shared.experiment.charter import RULES
+from shared.trust.candidate import EVIDENCE
+from shared.trust.finding import Finding
 from tests.promotion.cases import GOOD, JUDGED, Recorded, levels
 
 OUTCOMES = ("passed", "failed", "unevaluable", "waived")
@@ -63,7 +63,7 @@ def ask_only(stage, monkeypatch):
         checks = tuple(
             Check(f"check{number}", "?", "nothing", Rule, run, since=since) for number, run in enumerate(runs)
         )
-        monkeypatch.setattr(promotion.gate, "CHECKS", checks)
+        monkeypatch.setattr(promotion.gate.gate, "CHECKS", checks)
         return judge(stage.case(), Policy(tier="standard", rules={check.name: rule for check in checks}))
 
     return judged
@@ -219,8 +219,8 @@ def test_trap_an_empty_suite(stage):
 
 
 def test_trap_a_suite_of_which_nothing_was_evaluated(stage, monkeypatch):
-    monkeypatch.setattr("shared.quality._rules", lambda *_: ())
-    monkeypatch.setattr("promotion.case.run_suite", run_suite)  # whose answers other tests may remember
+    monkeypatch.setattr("shared.data.quality._rules", lambda *_: ())
+    monkeypatch.setattr("promotion.gate.case.run_suite", run_suite)  # whose answers other tests may remember
     judgement = stage.judge()
     assert (judgement.verdict, outcomes(judgement)["data_quality"]) == ("undecided", "unevaluable")
 

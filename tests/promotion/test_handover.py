@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from promotion.handover import hand_over
-from shared.errors import Refused
+from promotion.decisions.handover import hand_over
+from shared.core.errors import Refused
 
 
 @pytest.fixture

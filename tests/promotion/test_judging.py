@@ -4,8 +4,8 @@ import pytest
 import typer
 
 from pilotplant.app import run
-from promotion.judging import judge_named
-from shared.errors import BadInput
+from promotion.queue.judgements import judge_named
+from shared.core.errors import BadInput
 from tests.promotion.cases import GOOD, Recorded
 
 WEAK = {**GOOD, "letter": Recorded(visits=24)}

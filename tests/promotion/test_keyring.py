@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from factory.trust import trust
-from promotion.enrolment import enrol, enrolled_key
-from promotion.keyring import keyring, keys_folder
-from promotion.revocation import revoke
+from factory.releases.trust import trust
+from promotion.audit.verification import verify
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.keyring import keyring, keys_folder
+from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.attestation import read_attestation
-from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, read_public, write_public
-from shared.record import attestation_path
+from shared.core.errors import BadInput, Refused
+from shared.trust.attestation import read_attestation
+from shared.trust.keys import GATE, KeyStore, read_public, write_public
+from shared.trust.record import attestation_path
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED
 
@@ -55,8 +55,8 @@ def test_what_was_signed_before_a_rotation_still_verifies_and_the_new_key_signs_
     stage.workspace.clock.set(LATER)
     done = enrol(stage.workspace, OWNER, rotate=True)
     stage.submit(charter={"pilot": "autumn-email"})
-    from promotion.decision import decide
-    from promotion.drafting import Asked
+    from promotion.decisions.decision import decide
+    from promotion.decisions.draft import Asked
 
     stage.workspace.clock.set(LATER + timedelta(days=1))
     second = decide(stage.workspace, "autumn-email", Asked("scale", OWNER, "visits rise by far more"))

@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 import yaml
 
-from promotion.line import fates, line, read_line, recorded_line
-from promotion.register import register
-from promotion.silence import settle
+from promotion.decisions.silence import settle
+from promotion.queue.summary import summarise
+from promotion.registry.line import fates, line, read_line, recorded_line
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from promotion.summary import summarise
-from shared.errors import BadInput
-from shared.ledger import GENESIS, Head
-from shared.line import Before, Line, Uncarried
+from shared.core.errors import BadInput
+from shared.experiment.line import Before, Line, Uncarried
+from shared.state.ledger import GENESIS, Head
 from tests.makers import AUDIENCE, OWNER, TEMPLATE
 from tests.promotion.cases import JUDGED, LAUNCHED
 

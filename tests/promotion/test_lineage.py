@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from promotion.cli.entries import gist
-from promotion.register import register
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.candidate import AMENDMENTS
-from shared.errors import Refused
-from shared.ledger import GENESIS, Head
+from shared.core.errors import Refused
+from shared.state.ledger import GENESIS, Head
+from shared.trust.candidate import AMENDMENTS
 from tests.makers import OWNER
 from tests.promotion.cases import AMENDED, ENDS, EXPOSED, INSIGHT, LAUNCHED
 

@@ -12,8 +12,8 @@ import pytest
 import rfc8785
 
 from pilotplant.app import _exit_code
-from promotion.log import COLUMNS, Log, read_log
-from shared.ledger import Entry
+from promotion.audit.log import COLUMNS, Log, read_log
+from shared.state.ledger import Entry
 from tests.hostile import WRITTEN, hostile_signs
 from tests.promotion.cases import Stage
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import yaml
 
-from promotion.nonces import REGISTERED, drawn_nonce
-from promotion.policy import read_settings
-from promotion.register import register
+from promotion.gate.policy import read_settings
+from promotion.registry.nonces import REGISTERED, drawn_nonce
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.assignment import pilot_salt
-from shared.charter import Promise
-from shared.crashpoints import VARIABLE, Point
-from shared.draw import Draw
-from shared.errors import BadInput, Refused
-from shared.ledger import GENESIS, Head
-from shared.metrics import Metric
-from shared.workspace import create, open_workspace
+from shared.core.crashpoints import VARIABLE, Point
+from shared.core.errors import BadInput, Refused
+from shared.experiment.assignment import pilot_salt
+from shared.experiment.charter import Promise
+from shared.experiment.draw import Draw
+from shared.experiment.metrics import Metric
+from shared.state.ledger import GENESIS, Head
+from shared.state.workspace import create, open_workspace
 from tests.lab_makers import run_child
 from tests.makers import make_charter
 from tests.promotion.cases import Stage

@@ -15,30 +15,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import CryptoSigner
 
-from promotion import attesting, carrying, countersigning, decision
-from promotion.countersigning import countersign
-from promotion.decision import decide, preview
-from promotion.drafting import Asked, draft_decision
-from promotion.enrolment import enrol, enrolled_key
-from promotion.intake import open_case
-from promotion.intent import judge_case
-from promotion.policy import read_settings
-from promotion.proposing import propose, verdict_for
-from promotion.reminding import reminders
-from promotion.revocation import revoke
-from promotion.silence import settle
+from promotion.audit.verification import verify
+from promotion.decisions import attestation, countersignature, decision, execution
+from promotion.decisions.countersignature import countersign
+from promotion.decisions.decision import decide, preview
+from promotion.decisions.draft import Asked, draft_decision
+from promotion.decisions.intent import judge_case
+from promotion.decisions.proposal import propose, verdict_for
+from promotion.decisions.silence import settle
+from promotion.decisions.waiver import Wish, waive
+from promotion.gate.policy import read_settings
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.revocation import revoke
+from promotion.queue.intake import open_case
+from promotion.queue.queue import measures, waiting
+from promotion.queue.reminders import reminders
+from promotion.queue.summary import summarise
 from promotion.state import open_promotion
-from promotion.summary import summarise
-from promotion.verification import verify
-from promotion.waiting import measures, waiting
-from promotion.waiving import Wish, waive
-from shared.clock import rfc3339
-from shared.errors import BadInput, Fault, Refused
-from shared.intake import find_candidate
-from shared.keys import GATE, KeyStore
-from shared.proposal import SECOND as SECOND_SIGNATURE
-from shared.proposal import SecondSignature
-from shared.signed import sign
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput, Fault, Refused
+from shared.trust.candidates import find_candidate
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.proposal import SECOND as SECOND_SIGNATURE
+from shared.trust.proposal import SecondSignature
+from shared.trust.signed import sign
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON
 from tests.promotion.test_countersigning import (  # noqa: F401 - fixtures among them
@@ -247,9 +247,9 @@ def test_what_was_signed_before_a_rotation_is_signed_after_it(signed):  # noqa: 
 
 def test_the_gate_records_nothing_that_a_factory_would_not_believe(stage, monkeypatch):
     stage.submit()
-    real = attesting.attest
+    real = attestation.attest
     monkeypatch.setattr(
-        attesting, "attest", lambda candidate, predicate, signers: real(candidate, predicate, signers[:1])
+        attestation, "attest", lambda candidate, predicate, signers: real(candidate, predicate, signers[:1])
     )
     with pytest.raises(Refused, match=f"would not be believed: its decision owner {OWNER} has not signed it"):
         stage.decide("scale")
@@ -300,7 +300,7 @@ def test_the_gate_signs_no_word_that_was_taken_back_while_it_judged_and_goes_on_
     insight = "letters are not read in autumn"
     with gate_away(signed):
         decide(signed.workspace, "autumn-email", Asked("stop", OWNER, REASON, insight=insight))
-    real = countersigning._attestable
+    real = countersignature._attestable
 
     def meanwhile(room, found):
         if found.proposal.proposal.pilot == PILOT:
@@ -308,23 +308,23 @@ def test_the_gate_signs_no_word_that_was_taken_back_while_it_judged_and_goes_on_
                 signed.decide("stop")
         return real(room, found)
 
-    monkeypatch.setattr(countersigning, "_attestable", meanwhile)
+    monkeypatch.setattr(countersignature, "_attestable", meanwhile)
     found = {one.pilot: one for one in countersign(signed.workspace, None)}
     assert (found[PILOT].state, found["autumn-email"].state) == ("waits", "signed")
     assert "another proposal has just taken the place" in found[PILOT].problem.what
-    monkeypatch.setattr(countersigning, "_attestable", real)
+    monkeypatch.setattr(countersignature, "_attestable", real)
     assert countersign(signed.workspace, None)[0].decided.decision.word == "stop"
 
 
 def test_two_that_countersign_at_once_both_say_that_it_is_signed(signed, monkeypatch):  # noqa: F811
-    real = countersigning.require_allowed
+    real = countersignature.require_allowed
 
     def meanwhile(*arguments):
-        monkeypatch.setattr(countersigning, "require_allowed", real)
+        monkeypatch.setattr(countersignature, "require_allowed", real)
         countersign(signed.workspace, None)
         return real(*arguments)
 
-    monkeypatch.setattr(countersigning, "require_allowed", meanwhile)
+    monkeypatch.setattr(countersignature, "require_allowed", meanwhile)
     [done] = countersign(signed.workspace, None)
     assert (done.state, done.decided.repeated) == ("signed", True)
     assert kinds(signed) == ["registered", "proposed", "decided"]
@@ -334,15 +334,15 @@ def test_two_that_countersign_at_once_both_say_that_it_is_signed(signed, monkeyp
 
 
 def test_what_is_signed_and_not_carried_out_says_so_and_is_finished_by_the_next(signed, monkeypatch):  # noqa: F811
-    real = carrying.hand_over
+    real = execution.hand_over
 
     def full(*_):
         raise Fault("the disk is full", remedy="make room there")
 
-    monkeypatch.setattr(carrying, "hand_over", full)
+    monkeypatch.setattr(execution, "hand_over", full)
     [done] = countersign(signed.workspace, None)
     assert (done.state, done.as_json()["problem"]["what"]) == ("unfinished", "the disk is full")
-    monkeypatch.setattr(carrying, "hand_over", real)
+    monkeypatch.setattr(execution, "hand_over", real)
     assert [one.state for one in countersign(signed.workspace, None)] == ["signed"]
     assert len(packages(signed)) == 1
     assert countersign(signed.workspace, None) == []
@@ -352,7 +352,7 @@ def test_what_nobody_has_foreseen_stops_no_other(signed, monkeypatch):  # noqa: 
     def broken(*_):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(countersigning, "judge_case", broken)
+    monkeypatch.setattr(countersignature, "judge_case", broken)
     [done] = countersign(signed.workspace, None)
     assert (done.state, done.problem.what) == ("waits", "a defect: ZeroDivisionError: division by zero")
 

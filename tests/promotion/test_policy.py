@@ -1,10 +1,10 @@
 import pytest
 import yaml
 
-from promotion.checks import CHECKS
-from promotion.policy import read_settings
-from shared.errors import BadInput
-from shared.workspace import create
+from promotion.gate.checks import CHECKS
+from promotion.gate.policy import read_settings
+from shared.core.errors import BadInput
+from shared.state.workspace import create
 
 # A workspace without a history has nothing to certify; the reasons of the others stand in docs/gate.md.
 WARNED_OF = {

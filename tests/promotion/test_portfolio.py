@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from pilotplant.app import app
-from promotion.discovery import level
-from promotion.portfolio import next_place, place_of, portfolio
-from promotion.register import register
+from promotion.registry.online_fdr import level
+from promotion.registry.portfolio import next_place, place_of, portfolio
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.charter import Source
-from shared.ledger import GENESIS, Entry, Head
+from shared.experiment.charter import Source
+from shared.state.ledger import GENESIS, Entry, Head
 from tests.promotion.cases import GOOD, LAUNCHED, Recorded
 
 

@@ -12,14 +12,14 @@ from statsmodels.stats.meta_analysis import combine_effects
 from typer.testing import CliRunner
 
 from promotion.cli import app
-from promotion.decision import decide
-from promotion.drafting import Asked
-from promotion.judging import promises
-from promotion.promised import past_pilots
-from shared.attestation import Predicate
-from shared.candidate import EVIDENCE
-from shared.console import Session
-from shared.evidence.prior import PILOTS_MIN
+from promotion.decisions.decision import decide
+from promotion.decisions.draft import Asked
+from promotion.gate.promised import past_pilots
+from promotion.queue.judgements import promises
+from shared.stats.prior import PILOTS_MIN
+from shared.trust.attestation import Predicate
+from shared.trust.candidate import EVIDENCE
+from shared.ui.console import Session
 from tests.makers import OWNER
 from tests.promotion.cases import GOOD, INSIGHT, REASON, Recorded
 

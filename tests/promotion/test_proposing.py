@@ -8,20 +8,20 @@ from datetime import timedelta
 
 import pytest
 
-from factory.packages import verify as factory_verify
-from factory.trust import trust
+from factory.releases.packages import verify as factory_verify
+from factory.releases.trust import trust
 from pilotplant.app import run
-from promotion.decision import Decided
-from promotion.enrolment import enrol, enrolled_key
-from promotion.keyring import keys_folder
-from promotion.proposing import Proposed
-from promotion.revocation import revoke
+from promotion.audit.verification import verify
+from promotion.decisions.decision import Decided
+from promotion.decisions.proposal import Proposed
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.keyring import keys_folder
+from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.attestation import attest, parse_attestation
-from shared.digests import canonical
-from shared.errors import Refused
-from shared.keys import GATE, KeyStore, read_public
+from shared.core.digests import canonical
+from shared.core.errors import Refused
+from shared.trust.attestation import attest, parse_attestation
+from shared.trust.keys import GATE, KeyStore, read_public
 from tests.makers import OWNER, moment
 from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded, Stage
 

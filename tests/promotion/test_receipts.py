@@ -4,19 +4,19 @@ import json
 
 import pytest
 
-from promotion.checkpoint import take
-from promotion.enrolment import enrol
-from promotion.nonces import registrations
-from promotion.receipts import KIND, parse_receipt
-from promotion.register import register
+from promotion.audit.checkpoint import take
+from promotion.audit.verification import verify
+from promotion.keys.enrolment import enrol
+from promotion.registry.nonces import registrations
+from promotion.registry.receipts import KIND, parse_receipt
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.charter import Source
-from shared.digests import canonical
-from shared.keys import GATE, KeyStore
-from shared.ledger import GENESIS, Head
-from shared.record import receipt_path, receipts_folder
-from shared.signed import sign
+from shared.core.digests import canonical
+from shared.experiment.charter import Source
+from shared.state.ledger import GENESIS, Head
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.record import receipt_path, receipts_folder
+from shared.trust.signed import sign
 from tests.makers import OWNER, PASSPHRASE
 from tests.promotion.cases import Stage
 

@@ -4,12 +4,12 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from promotion.register import register
+from promotion.registry.register import register
 from promotion.state import open_promotion, promises
-from shared.charter import RULES, Source
-from shared.errors import Refused
-from shared.ledger import GENESIS, Head
-from shared.order import OutOfOrder
+from shared.core.errors import Refused
+from shared.experiment.charter import RULES, Source
+from shared.state.ledger import GENESIS, Head
+from shared.state.order import OutOfOrder
 from tests.promotion.cases import LAUNCHED
 
 LAB = Head(7, "sha256:" + "7" * 64)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import promotion.checks
-from promotion.checks import CHECKS
-from promotion.gate import judge
-from promotion.policy import Policy, read_settings
-from promotion.waivers import POOR
-from shared.clock import rfc3339
+import promotion.gate.checks
+from promotion.gate.checks import CHECKS
+from promotion.gate.gate import judge
+from promotion.gate.policy import Policy, read_settings
+from promotion.gate.waivers import POOR
+from shared.core.clock import rfc3339
 from tests.makers import moment
 from tests.promotion.cases import EXPOSED, GOOD, JUDGED, LAUNCHED, Recorded
 
@@ -87,7 +87,7 @@ def calls(tree):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(promotion.checks.__file__).parent.glob("[!_]*.py")), ids=lambda path: path.stem
+    "path", sorted(Path(promotion.gate.checks.__file__).parent.glob("[!_]*.py")), ids=lambda path: path.stem
 )
 def test_no_check_can_say_no_without_saying_what_would_help(path):
     """Also where no case of ours gets it to: the source of every finding but a pass names a remedy."""

@@ -9,14 +9,14 @@ import signal
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.enrolment import enrol
-from promotion.policy import read_settings
-from promotion.reminding import remind, reminders
+from promotion.audit.verification import verify
+from promotion.gate.policy import read_settings
+from promotion.keys.enrolment import enrol
+from promotion.queue.reminders import remind, reminders
 from promotion.state import open_promotion
-from promotion.verification import verify
-from shared.crashpoints import VARIABLE, Point
-from shared.errors import BadInput
-from shared.workspace import open_workspace
+from shared.core.crashpoints import VARIABLE, Point
+from shared.core.errors import BadInput
+from shared.state.workspace import open_workspace
 from tests.fakes import dropping, free_port, post_office, webhook
 from tests.lab_makers import run_child
 from tests.makers import OWNER, moment

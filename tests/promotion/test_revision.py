@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pilotplant.app import _exit_code
-from promotion.revision import at, parse_changes, unmade
-from promotion.verification import verify
-from shared.charter import Charter
-from shared.decision import Decision
-from shared.errors import BadInput
-from shared.yamlfile import read_yaml
+from promotion.audit.verification import verify
+from promotion.registry.revision import at, parse_changes, unmade
+from shared.core.errors import BadInput
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
+from shared.trust.decision import Decision
 from tests.makers import OWNER
 from tests.promotion.cases import REASON
 

@@ -8,16 +8,16 @@ from datetime import timedelta
 import pytest
 
 from pilotplant.app import run
-from promotion import recording
-from promotion.audit import audit
-from promotion.judging import judge_named
-from promotion.lapses import lapses
-from promotion.log import read_log
-from promotion.silence import settle
+from promotion.audit.audit import audit
+from promotion.audit.log import read_log
+from promotion.audit.verification import verify
+from promotion.decisions import transaction
+from promotion.decisions.silence import settle
+from promotion.queue.judgements import judge_named
+from promotion.queue.queue import measures, undecided, waiting
+from promotion.registry.lapses import lapses
 from promotion.state import open_promotion
-from promotion.verification import verify
-from promotion.waiting import measures, undecided, waiting
-from shared.errors import Refused
+from shared.core.errors import Refused
 from tests.makers import OWNER, moment
 from tests.promotion.cases import Recorded
 
@@ -106,14 +106,14 @@ def test_a_decision_that_was_drafted_in_time_is_not_recorded_after_the_lapse(sta
     """The gate judges for a while: what has lapsed meanwhile is refused within the transaction that decides."""
     stage.submit()
     stage.workspace.clock.set(DEADLINE - timedelta(hours=1))
-    record = recording.record
+    record = transaction.record
 
     def slow(*arguments):
         stage.workspace.clock.set(LATER)
         settle(room(stage))
         return record(*arguments)
 
-    monkeypatch.setattr("promotion.attesting.record", slow)
+    monkeypatch.setattr("promotion.decisions.attestation.record", slow)
     with pytest.raises(Refused, match="silence was"):
         stage.decide("stop")
     assert kinds(stage) == ["registered", "lapsed"]
@@ -213,6 +213,6 @@ def test_a_pilot_that_continues_it_ends_the_mention(late):
 
 
 def test_an_entry_of_an_earlier_build_says_nothing_of_the_arms(late, monkeypatch):
-    monkeypatch.setattr("promotion.silence._verdicts", lambda _: {})
+    monkeypatch.setattr("promotion.decisions.silence._verdicts", lambda _: {})
     settle(room(late))
     assert lapses(room(late))["spring-email"].missed == []

@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 import yaml
 
-from promotion.succession import with_comments
-from shared.charter import Charter
+from promotion.registry.succession import with_comments
+from shared.experiment.charter import Charter
 from tests.makers import make_charter
 
 WRITTEN = """\

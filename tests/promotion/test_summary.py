@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import pytest
 
 from pilotplant.app import _exit_code, run
-from promotion.decision import Decided
+from promotion.decisions.decision import Decided
+from promotion.queue.summary import summarise, write_page
 from promotion.state import open_promotion
-from promotion.summary import summarise, write_page
-from shared.clock import rfc3339
-from shared.errors import BadInput
+from shared.core.clock import rfc3339
+from shared.core.errors import BadInput
 from tests.makers import OWNER, moment
 from tests.promotion.cases import AMENDED, GOOD, LAUNCHED, Recorded
 from tests.promotion.checks.test_kill_criteria import BOUGHT, COLLAPSE

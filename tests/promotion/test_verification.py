@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.keyring import keys_folder
-from promotion.verification import verify
-from shared.attestation import parse_attestation
-from shared.candidate import open_candidate
-from shared.digests import canonical
-from shared.errors import BadInput
-from shared.record import attestation_path
+from promotion.audit.verification import verify
+from promotion.keys.keyring import keys_folder
+from shared.core.digests import canonical
+from shared.core.errors import BadInput
+from shared.trust.attestation import parse_attestation
+from shared.trust.candidate import open_candidate
+from shared.trust.record import attestation_path
 from tests import forgery
 from tests.promotion.cases import Stage
 
@@ -203,7 +203,7 @@ def test_a_workspace_whose_mark_was_changed_to_live_is_found(decided):
     path.write_text(path.read_text().replace("rehearsal", "live"))
     # Whoever does that takes the rehearsal's seed out as well, which a live workspace refuses.
     policy.write_text(policy.read_text().replace("nonce_seed: stage\n", ""))
-    from shared.workspace import open_workspace
+    from shared.state.workspace import open_workspace
 
     [problem] = verify(open_workspace(decided.workspace.root)).problems
     assert problem.startswith("the promotion ledger: entry 1 cannot be believed")

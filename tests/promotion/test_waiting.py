@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.waiting import measures, waiting
-from shared.clock import rfc3339
+from promotion.queue.queue import measures, waiting
+from shared.core.clock import rfc3339
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED
 

@@ -11,24 +11,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from factory.packages import verify as factory_verify
-from factory.trust import trust
+from factory.releases.packages import verify as factory_verify
+from factory.releases.trust import trust
 from pilotplant.app import run
-from promotion.enrolment import enrol, enrolled_key
-from promotion.gate import judge
-from promotion.keyring import keys_folder
-from promotion.policy import read_settings
-from promotion.revocation import revoke
+from promotion.audit.verification import verify
+from promotion.decisions.waiver import Wish, waive
+from promotion.gate.gate import judge
+from promotion.gate.policy import read_settings
+from promotion.keys.enrolment import enrol, enrolled_key
+from promotion.keys.keyring import keys_folder
+from promotion.keys.revocation import revoke
+from promotion.queue.queue import measures
 from promotion.state import open_promotion
-from promotion.verification import verify
-from promotion.waiting import measures
-from promotion.waiving import Wish, waive
-from shared.attestation import attest, parse_attestation
-from shared.clock import parse_rfc3339, rfc3339
-from shared.errors import BadInput, Refused
-from shared.finding import Finding
-from shared.keys import GATE, KeyStore, read_public
-from shared.waiver import SignedWaiver
+from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.errors import BadInput, Refused
+from shared.trust.attestation import attest, parse_attestation
+from shared.trust.finding import Finding
+from shared.trust.keys import GATE, KeyStore, read_public
+from shared.trust.waiver import SignedWaiver
 from tests.makers import OWNER, moment
 from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded, Stage
 
@@ -70,7 +70,7 @@ def kinds(stage):
 
 
 def planned(stage, now=JUDGED, check="sample_planned"):
-    from shared.intake import find_candidate
+    from shared.trust.candidates import find_candidate
 
     case = stage.open(find_candidate(stage.workspace, "spring-email"), now=now)
     judgement = judge(case, read_settings(stage.workspace).policy("standard"))

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from factory.admission import admit
-from factory.load import load
-from factory.releases import show_release
+from factory.releases.admission import admit
+from factory.releases.releases import show_release
 from factory.state import open_factory
-from shared.workspace import Workspace
+from factory.warehouse.load import load
+from shared.state.workspace import Workspace
 from tests.makers import OCCURRENCE, RELEASE, customers_csv, make_package, make_workspace
 
 SEED, STORMS, KILLS_EACH, CUSTOMERS = 7, 30, 2, 5_000

@@ -10,12 +10,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from shared.engines.protocol import SIZE
-from shared.evidence.domain import outside
-from shared.evidence.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Quantity, differences, means, relative
-from shared.evidence.moments import Cells
-from shared.evidence.multiplicity import benjamini_hochberg, corrected_power, holm
-from shared.evidence.planning import Baseline, units_to_detect, units_to_rule_out
-from shared.evidence.quantiles import SPREAD_MIN
+from shared.stats.domain import outside
+from shared.stats.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Quantity, differences, means, relative
+from shared.stats.moments import Cells
+from shared.stats.multiplicity import benjamini_hochberg, corrected_power, holm
+from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
+from shared.stats.quantiles import SPREAD_MIN
 from tests.proof import simulated as sim
 from tests.proof.simulated import CLUSTERED, RATIO, VALUE, arms, of_quantile, over_strata, pasts, plain, with_covariates
 

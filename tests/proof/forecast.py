@@ -13,19 +13,20 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lab.chances import Design, Ending, Rail, chances
-from promotion.checks import guardrails, primary_effect, sample_planned
-from promotion.gate import Judgement
-from shared.charter import Charter
+from lab.forecast.simulation import Design, Ending, Rail, chances
+from promotion.gate.checks.effects import guardrails, primary_effect
+from promotion.gate.checks.sample import sample_planned
+from promotion.gate.gate import Judgement
 from shared.engines.protocol import value_of
 from shared.evidence.contrasts import Estimator
 from shared.evidence.effects import effects as judged
 from shared.evidence.model import ArmEvidence, Effect, Moments
-from shared.evidence.moments import Cells, pair
-from shared.evidence.planning import Baseline
-from shared.evidence.prior import PILOTS_MIN, Prior, default_harm, empirical_prior
-from shared.evidence.yardsticks import FixedHorizon
-from shared.metrics import Metric
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Metric
+from shared.stats.moments import Cells, pair
+from shared.stats.power import Baseline
+from shared.stats.prior import PILOTS_MIN, Prior, default_harm, empirical_prior
+from shared.stats.test_methods import FixedHorizon
 from tests.makers import make_charter
 
 SEED, PILOTS, DRAWS, BINS = 20260102, 6_000, 3_000, 10
@@ -262,8 +263,8 @@ def _page(found: list[Forecasted]) -> str:
         f"# The forecast's calibration\n\n`make proof`; seed {SEED}, {len(found):,} simulated pilots: one to three",
         "treatments, 500 to 12,000 units per arm, a share or a heavy-tailed mean as primary metric and the other as",
         "guardrail, both rules of what is worthwhile, effects from a law of each pilot's own. The forecast",
-        f"(`lab/chances.py`, {DRAWS:,} draws) sees a past control arm and a prior. Then customers are drawn, and the",
-        "gate's own checks judge the evidence computed from them. Predicted is the chance that an arm may scale.\n",
+        f"(`lab/forecast/simulation.py`, {DRAWS:,} draws) sees a past control arm and a prior. Then customers",
+        "are drawn, and the gate's own checks judge the evidence computed from them. Predicted is the chance that an arm may scale.\n",
         f"Promised: expected calibration error below {ECE_MAX}, and a Brier skill above 0 against the base rate.\n",
         "| pilots | | base rate | calibration error | Brier score | Brier skill |\n|---|---|---|---|---|---|",
     ]

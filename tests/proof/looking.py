@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.evidence.estimates import degrees
+from shared.stats.estimates import degrees
 
 Array = np.ndarray
 # What one arm's new units add: their sum and sum of squares about the law's mean, one number per pilot.

@@ -16,9 +16,9 @@ PROJECT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 # Beside the tests in its own file; what a check asks of several candidates or persons is tested with them.
 ALSO = {
-    "promotion/gate.py": ["test_gate.py", "test_judging.py", "test_waiving.py"],
-    "promotion/checks/charter_frozen.py": ["test_lineage.py"],
-    "promotion/checks/owner_entitled.py": ["test_authority.py"],
+    "promotion/gate/gate.py": ["test_gate.py", "test_judging.py", "test_waiving.py"],
+    "promotion/gate/checks/promise/charter_frozen.py": ["test_lineage.py"],
+    "promotion/gate/checks/value/owner_entitled.py": ["test_authority.py"],
 }
 MOST = 0.05
 
@@ -40,7 +40,7 @@ class Module:
 
 def prove() -> tuple[str, bool]:
     """The page, and whether fewer than one in twenty of all mutants that can be told apart live on."""
-    paths = ["promotion/gate.py", *(f"promotion/checks/{path.name}" for path in _checks())]
+    paths = ["promotion/gate/gate.py", *(f"promotion/checks/{path.name}" for path in _checks())]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         modules = list(pool.map(held, paths))
     return _page(modules), _share(modules) < MOST

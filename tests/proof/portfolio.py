@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from promotion.discovery import Gamma, gamma, level
+from promotion.registry.online_fdr import Gamma, gamma, level
 
 HISTORIES, YEARS, SEED = 20_000, 3, 20_261_127
 ALPHA, POWER = 0.05, 0.8
@@ -79,7 +79,7 @@ def simulated(per_year: int, true: float, bound: float | None, by: Gamma) -> Fou
 
 
 def _within(p: Table, scaled: NDArray[np.bool_], bound: float, lag: int, by: Gamma) -> NDArray[np.bool_]:
-    """What is scaled under a bound; each history's levels are those of `promotion.discovery.level`."""
+    """What is scaled under a bound; each history's levels are those of `promotion.registry.online_fdr.level`."""
     histories, pilots = p.shape
     shares = np.array([by(place) for place in range(1, pilots + 1)])
     levels = np.tile(bound / 2 * shares, (histories, 1))

@@ -15,9 +15,9 @@ import pandas as pd
 import yaml
 from scipy.stats import binomtest, t
 
-from lab.retrospective.keeping import Kept, bring_in
-from shared.evidence.prior import Prior, empirical_prior
-from shared.workspace import create
+from lab.insights.retrospective.store import Kept, bring_in
+from shared.state.workspace import create
+from shared.stats.prior import Prior, empirical_prior
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

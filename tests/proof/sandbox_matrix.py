@@ -12,9 +12,9 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shared.confined import Limits, query
-from shared.confined.box import ENVIRONMENT, Box, opened
-from shared.errors import Contained
+from shared.core.errors import Contained
+from shared.sandbox import Limits, query
+from shared.sandbox.box import ENVIRONMENT, Box, opened
 from tests.shared.confined.attacks import ATTACKS, Attack
 from tests.shared.confined.scene import MARK, VARIABLE, Scene, scene_in
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.evidence.detection import AtAnyTime, AtLooks
-from shared.evidence.planning import Baseline, units_to_detect, units_to_rule_out
-from shared.evidence.spending import Schedule, Spending
-from shared.evidence.yardsticks import SEQUENCE_UNITS_MIN, AlwaysValid, FixedHorizon, GroupSequential, Yardstick
+from shared.stats.alpha_spending import Schedule, Spending
+from shared.stats.detection import AtAnyTime, AtLooks
+from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
+from shared.stats.test_methods import SEQUENCE_UNITS_MIN, AlwaysValid, FixedHorizon, GroupSequential, Yardstick
 from tests.proof.looking import Effects, Law, gamma_spend, lognormal_spend, normal, pilots, share
 
 SEED, PILOTS, ALPHA, POWER = 20260104, 20_000, 0.05, 0.8

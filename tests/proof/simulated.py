@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from shared.engines.protocol import SIZE
-from shared.evidence.adjustment import adjusted, centres, slopes, stratified
-from shared.evidence.estimates import Means, Quantity, means
-from shared.evidence.moments import Cells
-from shared.evidence.quantiles import enclosed, ranks
+from shared.stats.adjustment import adjusted, centres, slopes, stratified
+from shared.stats.estimates import Means, Quantity, means
+from shared.stats.moments import Cells
+from shared.stats.quantiles import enclosed, ranks
 from tests.shared.cells import drawn_cells
 
 Rows = dict[str, np.ndarray]

@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from shared.confined import child, landlock, tables
-from shared.confined.statements import admit_sandbox
+from shared.sandbox import child, landlock, tables
+from shared.sandbox.statements import admit_sandbox
 from tests.shared.confined.scene import MARK
 
 # What an unconfined layer gets instead of limits, so that the matrix outlives it.

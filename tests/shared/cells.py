@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.evidence.moments import Cells, pair
+from shared.stats.moments import Cells, pair
 
 
 def cells_of(columns, **keys):

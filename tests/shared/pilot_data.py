@@ -6,9 +6,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.charter import RULES, Promise
 from shared.engines.protocol import PilotData
-from shared.metrics import Metric
+from shared.experiment.charter import RULES, Promise
+from shared.experiment.metrics import Metric
 from tests.makers import make_charter
 
 VISIT = Metric(kind="proportion", column="visit", unit="share of customers")

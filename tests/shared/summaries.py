@@ -7,7 +7,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from shared.engines.protocol import Delay, Summary
-from shared.evidence.moments import Cells, pair
+from shared.stats.moments import Cells, pair
 
 
 def cells_of(columns, **keys):

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from shared.aa import AaCertificate, each_confidence, interval, verdict
+from shared.trust.aa_certificate import AaCertificate, each_confidence, interval, verdict
 
 
 def certificate(false=50, times=1_000, **changes):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.amendment import broken, changes, extends, protected
-from shared.charter import Charter, Promise
-from shared.metrics import Metric
+from shared.experiment.amendment import broken, changes, extends, protected
+from shared.experiment.charter import Charter, Promise
+from shared.experiment.metrics import Metric
 from tests.makers import make_charter
 
 METRICS = {

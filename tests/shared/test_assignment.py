@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from shared.assignment import (
+from shared.experiment.assignment import (
     BUCKETS,
     assign,
     assign_sql,

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.assignment import (
+from shared.experiment.assignment import (
     assign,
     assign_sql,
     bucket,
@@ -24,8 +24,8 @@ from shared.assignment import (
     within,
     within_sql,
 )
-from shared.charter import Layer
-from shared.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
+from shared.experiment.charter import Layer
+from shared.experiment.draw import CLUSTERLESS, HELD_OUT, OUTSIDE_SLICE, Draw
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "assignment.md").read_text(encoding="utf-8")
 WORKSPACE = "0011223344556677"

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from shared.attestation import Predicate, attest, parse_attestation, read_attestation
-from shared.digests import canonical
-from shared.errors import BadInput
-from shared.keys import GATE, KeyStore
-from shared.workspace import create
+from shared.core.digests import canonical
+from shared.core.errors import BadInput
+from shared.state.workspace import create
+from shared.trust.attestation import Predicate, attest, parse_attestation, read_attestation
+from shared.trust.keys import GATE, KeyStore
 from tests.makers import signed_for
 
 OWNER, OTHER = "owner@example.com", "other@example.com"

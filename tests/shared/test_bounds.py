@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bounds import Bounds, Level, never_negative, objections, read_bounds
-from shared.charter import Promise
-from shared.contracts import Contract, load_contract
-from shared.errors import BadInput
-from shared.metrics import Metric
-from shared.workspace import create
+from shared.core.errors import BadInput
+from shared.data.contracts import Contract, load_contract
+from shared.experiment.bounds import Bounds, Level, never_negative, objections, read_bounds
+from shared.experiment.charter import Promise
+from shared.experiment.metrics import Metric
+from shared.state.workspace import create
 from tests.makers import make_charter
 
 BOUNDS = Bounds()
@@ -190,7 +190,7 @@ def test_by_kind_or_by_contract_a_metric_is_never_below_zero(tmp_path):
 
 
 def test_lab_and_gate_read_the_same_bounds(tmp_path):
-    from promotion.policy import read_settings
+    from promotion.gate.policy import read_settings
 
     workspace = create(tmp_path / "team", "live")[0]
     for tier in ("low", "standard", "high"):

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from shared.candidate import MANIFEST, Spend, open_candidate, read_json, seal, write_json
-from shared.digests import canonical, digest_bytes
-from shared.errors import BadInput
+from shared.core.digests import canonical, digest_bytes
+from shared.core.errors import BadInput
+from shared.trust.candidate import MANIFEST, Spend, open_candidate, read_json, seal, write_json
 
 CONTENT = {
     "promise.json": b'{"schema_version":1}',

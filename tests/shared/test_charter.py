@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.charter import Charter, Layer, Promise, TimeBox, measured_by
-from shared.errors import BadInput
-from shared.metrics import Catalogue, Metric
-from shared.printable import hidden
-from shared.yamlfile import read_yaml
+from shared.core.errors import BadInput
+from shared.core.printable import hidden
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter, Layer, Promise, TimeBox, measured_by
+from shared.experiment.metrics import Catalogue, Metric
 from tests.makers import make_charter
 
 PLAY = make_charter().model_dump(mode="json")["arms"][1]["play"]

@@ -10,8 +10,8 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clock import Clock, parse_rfc3339, rfc3339
-from shared.errors import BadInput, Refused
+from shared.core.clock import Clock, parse_rfc3339, rfc3339
+from shared.core.errors import BadInput, Refused
 
 REAL = datetime(2026, 2, 2, 9, tzinfo=UTC)
 

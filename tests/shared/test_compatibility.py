@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.compatibility import changes
-from shared.contracts import Column, Contract, load_contract
-from shared.generalisation import Generalisation
+from shared.data.compatibility import changes
+from shared.data.contracts import Column, Contract, load_contract
+from shared.data.generalisation import Generalisation
 
 KEY = Column("id", "string", required=True, unique=True, classification="identifier")
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from shared import console
-from shared.console import crashed, emit, fail, progress, require_seen, styled, table
-from shared.errors import BadInput, PilotPlantError
+from shared.core.errors import BadInput, PilotPlantError
+from shared.ui import console
+from shared.ui.console import crashed, emit, fail, progress, require_seen, styled, table
 from tests.hostile import HOSTILE, forged_lines, hostile_signs
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\x1b\x9b\u202e[]/<")), max_size=20)

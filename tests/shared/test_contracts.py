@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.contracts import Column, load_contract, parse_contract
-from shared.errors import BadInput
+from shared.core.errors import BadInput
+from shared.data.contracts import Column, load_contract, parse_contract
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "contracts"
 SMALL = """\

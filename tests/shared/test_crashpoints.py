@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from shared.crashpoints import VARIABLE, Point, reach
+from shared.core.crashpoints import VARIABLE, Point, reach
 
-CODE = "from shared.crashpoints import Point, reach; reach(Point.SPEND_WRITTEN); print('alive')"
+CODE = "from shared.core.crashpoints import Point, reach; reach(Point.SPEND_WRITTEN); print('alive')"
 
 
 @pytest.mark.parametrize(

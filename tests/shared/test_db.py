@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from shared.db import open_database
-from shared.errors import BadInput, PilotPlantError
+from shared.core.errors import BadInput, PilotPlantError
+from shared.state.db import open_database
 
 PROJECT = Path(__file__).parents[2]
 PROCESSES, INCREMENTS = 4, 200

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.digests import canonical, digest_bytes, digest_file, digest_json, hex_of, short
+from shared.core.digests import canonical, digest_bytes, digest_file, digest_json, hex_of, short
 
 # FIPS 180-4 examples (NIST, "SHA256.pdf"), and the digest of nothing.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

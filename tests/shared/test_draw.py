@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from shared.assignment import assign, boundaries, bucket, pilot_salt, sample_salt, within, within_sql
-from shared.charter import Layer, Promise
-from shared.draw import CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE, SAMPLED, Draw, redrawn, what_draws
-from shared.errors import Refused
+from shared.core.errors import Refused
+from shared.experiment.assignment import assign, boundaries, bucket, pilot_salt, sample_salt, within, within_sql
+from shared.experiment.charter import Layer, Promise
+from shared.experiment.draw import CLUSTERLESS, HELD_OUT, NOT_SAMPLED, OUTSIDE_SLICE, SAMPLED, Draw, redrawn, what_draws
 from tests.makers import make_charter
 
 UNITS = [f"u_{number:032x}" for number in range(20_000)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.expressions import CHARACTERS_MAX, parse_expression
+from shared.experiment.expressions import CHARACTERS_MAX, parse_expression
 
 ROW = {"spend": 7.5, "visit": 3, "channel": "web"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.files import scratch_in, settle, settle_verified, write_atomically, write_once
+from shared.core.files import scratch_in, settle, settle_verified, write_atomically, write_once
 
 PROJECT = Path(__file__).parents[2]
 SIZE = 4_000_000

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.formats import date_format, string_pattern
+from shared.data.formats import date_format, string_pattern
 
 
 @pytest.mark.parametrize(

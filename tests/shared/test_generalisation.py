@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.contracts import load_contract
-from shared.errors import BadInput
-from shared.generalisation import Generalisation
+from shared.core.errors import BadInput
+from shared.data.contracts import load_contract
+from shared.data.generalisation import Generalisation
 
 CONTRACT = """\
 apiVersion: v3.1.0

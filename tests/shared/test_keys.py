@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from shared.errors import BadInput, Refused
-from shared.keys import GATE, KeyStore, PublicKey, read_public, write_public
-from shared.workspace import create
+from shared.core.errors import BadInput, Refused
+from shared.state.workspace import create
+from shared.trust.keys import GATE, KeyStore, PublicKey, read_public, write_public
 
 OWNER = "owner@example.com"
 PASSPHRASE = "correct horse battery"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import shared.mail
-from shared.errors import Refused, Undecided
-from shared.mail import Smtp, deliver
+import shared.notify.mail
+from shared.core.errors import Refused, Undecided
+from shared.notify.mail import Smtp, deliver
 from tests.fakes import dropping, free_port, post_office
 from tests.hostile import HOSTILE, hostile_signs
 
@@ -60,7 +60,7 @@ def test_a_line_that_breaks_before_the_answer_leaves_it_unknown():
 )
 def test_no_text_adds_a_header_to_a_letter_or_acts_in_it(text):
     """A line break in a subject would begin a header of its own (RFC 5322, 2.2)."""
-    mail = shared.mail.letter(
+    mail = shared.notify.mail.letter(
         sender="gate@example.com", to="owner@example.com", subject=text, body=text, key="k", headers={"X-Unit": text}
     )
     parsed = email.message_from_bytes(mail.as_bytes(), policy=email.policy.default)
@@ -74,7 +74,7 @@ def test_no_text_adds_a_header_to_a_letter_or_acts_in_it(text):
 
 def test_a_hostile_letter_arrives_with_everything_shown():
     with post_office() as post:
-        mail = shared.mail.letter(
+        mail = shared.notify.mail.letter(
             sender="gate@example.com", to="owner@example.com", subject=HOSTILE, body=HOSTILE, key="k"
         )
         smtp = Smtp(host="127.0.0.1", port=post.port, security="none", sender="gate@example.com")

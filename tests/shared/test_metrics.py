@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
 
 
 def metric(**content):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.errors import BadInput
-from shared.money import Money, parse_amount
+from shared.core.errors import BadInput
+from shared.core.money import Money, parse_amount
 
 amounts = st.decimals(-(10**12), 10**12, places=2, allow_nan=False, allow_infinity=False)
 

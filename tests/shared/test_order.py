@@ -10,14 +10,14 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ledger
-from shared.clock import rfc3339
-from shared.errors import Undecided
-from shared.ledger import Dated
-from shared.order import BEGUN, CORRECTED, TOLERANCE, OutOfOrder, dated, problems
-from shared.provision import provision
-from shared.room import open_room
-from shared.workspace import create
+from shared.core.clock import rfc3339
+from shared.core.errors import Undecided
+from shared.state import ledger
+from shared.state.ledger import Dated
+from shared.state.order import BEGUN, CORRECTED, TOLERANCE, OutOfOrder, dated, problems
+from shared.state.provision import provision
+from shared.state.room import open_room
+from shared.state.workspace import create
 from tests.postgres import APP, OWNER
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.page import pages
+from shared.ui.page import pages
 from tests.hostile import HOSTILE, forged_lines, hostile_signs
 
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\x1b\x9b\u202e<>&\"'")), max_size=20)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from shared.errors import BadInput
-from shared.money import Money
-from shared.people import People, read_people
-from shared.workspace import create
+from shared.core.errors import BadInput
+from shared.core.money import Money
+from shared.experiment.people import People, read_people
+from shared.state.workspace import create
 
 
 def people(*entries):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts import Column
-from shared.personal import ADDRESS, TELEPHONE, kept_sql, personal, personal_sql
+from shared.data.contracts import Column
+from shared.data.personal_data import ADDRESS, TELEPHONE, kept_sql, personal, personal_sql
 
 PAGE = Path(__file__).parents[2] / "docs" / "personal-data.md"
 ROWS = re.findall(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.play import Play, Schedule
+from shared.experiment.play import Play, Schedule
 from tests.makers import make_charter
 
 PLAY = make_charter().play("letter").model_dump(mode="json")

@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from lab.precautions import unguarded
-from shared.charter import Promise
-from shared.precautions import Review, Rollout
+from lab.charters.precautions import unguarded
+from shared.experiment.charter import Promise
+from shared.experiment.precautions import Review, Rollout
 from tests.makers import CAREFUL, make_charter
 
 ROLLOUT = CAREFUL["rollout"]

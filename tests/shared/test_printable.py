@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.printable import block, cell, hidden, json_text, line, quoted
+from shared.core.printable import block, cell, hidden, json_text, line, quoted
 from tests.hostile import HOSTILE, hostile_signs
 
 # All of Unicode, lone surrogates too, and more often than chance the signs that act.

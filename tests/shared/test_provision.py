@@ -15,12 +15,12 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from shared import ledger
-from shared.db import open_database
-from shared.errors import BadInput, PilotPlantError, Refused
-from shared.provision import provision
-from shared.room import open_room
-from shared.workspace import create
+from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.state import ledger
+from shared.state.db import open_database
+from shared.state.provision import provision
+from shared.state.room import open_room
+from shared.state.workspace import create
 from tests.postgres import APP, OWNER
 
 PROJECT = Path(__file__).parents[2]
@@ -228,7 +228,7 @@ def test_a_server_that_goes_away_leaves_nothing_of_a_transaction(postgres, datab
 
 def test_a_transaction_that_waits_too_long_says_so(postgres, database, tmp_path, monkeypatch):
     room = opened(postgres.url(database, APP), tmp_path)
-    monkeypatch.setattr("shared.db.BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr("shared.state.db.BUSY_TIMEOUT_MS", 200)
     with room.transaction(), pytest.raises(PilotPlantError, match="another command has held the database"):
         room.entries()
 

@@ -15,11 +15,11 @@ import duckdb
 import pytest
 import sqlalchemy
 
-from shared import quality
-from shared.breaches import breaches_sql
-from shared.contracts import Column, Contract
-from shared.errors import BadInput, Undecided
-from shared.quality import Breach, QualityReport, column_rules, quarantine_reasons, run_suite
+from shared.core.errors import BadInput, Undecided
+from shared.data import quality
+from shared.data.breaches import breaches_sql
+from shared.data.contracts import Column, Contract
+from shared.data.quality import Breach, QualityReport, column_rules, quarantine_reasons, run_suite
 
 KEY = Column("id", "string", required=True, unique=True)
 GOOD = QualityReport(rows=5, minimum_rows=1, expected=3, evaluated=3, breaches=(), problems=())

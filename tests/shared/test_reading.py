@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.contracts import Column
-from shared.errors import BadInput
-from shared.reading import read_raw
-from shared.tabular import connect, write_table
+from shared.core.errors import BadInput
+from shared.data.contracts import Column
+from shared.data.readers import read_raw
+from shared.data.tabular import connect, write_table
 
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 

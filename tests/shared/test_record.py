@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.attestation import Predicate, attest
-from shared.keys import GATE, KeyStore
-from shared.record import attestation_path, decisions
-from shared.workspace import create
+from shared.state.workspace import create
+from shared.trust.attestation import Predicate, attest
+from shared.trust.keys import GATE, KeyStore
+from shared.trust.record import attestation_path, decisions
 from tests.makers import signed_for
 
 CANDIDATE, OTHER = "sha256:" + "ab" * 32, "sha256:" + "cd" * 32

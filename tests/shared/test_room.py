@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from shared.db import open_database
-from shared.errors import Refused
-from shared.ledger import Head, ledger_table
-from shared.room import open_room
-from shared.workspace import MARK, create, open_workspace
+from shared.core.errors import Refused
+from shared.state.db import open_database
+from shared.state.ledger import Head, ledger_table
+from shared.state.room import open_room
+from shared.state.workspace import MARK, create, open_workspace
 
 
 def opened(workspace):

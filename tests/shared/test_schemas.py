@@ -16,15 +16,15 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from factory.state import FactorySettings
-from lab.briefs import TEMPLATES, Brief, filled
-from lab.drafts import charter_text
+from lab.charters.briefs import TEMPLATES, Brief, filled
+from lab.charters.drafts import charter_text
 from lab.state import LabSettings
-from promotion.policy import GateSettings
-from shared.charter import Charter
-from shared.metrics import Catalogue
-from shared.people import People
-from shared.schemas import attributes
-from shared.workspace import create
+from promotion.gate.policy import GateSettings
+from shared.core.schemas import attributes
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Catalogue
+from shared.experiment.people import People
+from shared.state.workspace import create
 from tests.lab_makers import CHARTER
 
 CONFIGS = Path(str(resources.files("configs")))

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from shared.digests import canonical
-from shared.errors import BadInput
-from shared.keys import KeyStore
-from shared.signed import parse, sign
-from shared.workspace import create
+from shared.core.digests import canonical
+from shared.core.errors import BadInput
+from shared.state.workspace import create
+from shared.trust.keys import KeyStore
+from shared.trust.signed import parse, sign
 
 CONTENT = {"schema_version": 1, "number": 3, "name": "ü"}
 

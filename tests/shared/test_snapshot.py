@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.digests import canonical, digest_bytes, digest_file
-from shared.errors import BadInput, Refused
-from shared.snapshot import LiveRelease, PublishedTable, SnapshotManifest, latest_snapshot, open_snapshot
-from shared.workspace import create
+from shared.core.digests import canonical, digest_bytes, digest_file
+from shared.core.errors import BadInput, Refused
+from shared.data.snapshot import LiveRelease, PublishedTable, SnapshotManifest, latest_snapshot, open_snapshot
+from shared.state.workspace import create
 
 CONTRACT = Path(__file__).parents[2] / "configs" / "contracts" / "customers.odcs.yaml"
 DATA = b"PAR1 customers"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared import stamps
-from shared.digests import digest_file
-from shared.stamps import has_digest, witness
+from shared.core import stamps
+from shared.core.digests import digest_file
+from shared.core.stamps import has_digest, witness
 
 SIZE = 4 * 2**20
 

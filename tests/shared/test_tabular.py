@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.printable import cell
-from shared.reading import read_raw
-from shared.sql import identifier
-from shared.tabular import connect, csv_text, require_columns, write_table
+from shared.core.errors import BadInput
+from shared.core.printable import cell
+from shared.core.sql import identifier
+from shared.data.readers import read_raw
+from shared.data.tabular import connect, csv_text, require_columns, write_table
 
 
 @pytest.fixture

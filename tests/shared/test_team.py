@@ -5,12 +5,12 @@ import json
 import pytest
 import yaml
 
-from lab.drafts import new
-from lab.freezing import read_charter
+from lab.charters.drafts import new
+from lab.pilots.promise import read_charter
 from pilotplant.app import _exit_code
-from shared.clock import parse_rfc3339
-from shared.errors import BadInput
-from shared.team import read_team
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput
+from shared.state.team import read_team
 from tests.lab_makers import stage_copy
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from shared.contracts import Column
-from shared.tabular import connect
-from shared.typed import typed_sql, unreadable_sql
+from shared.data.contracts import Column
+from shared.data.tabular import connect
+from shared.data.typed import typed_sql, unreadable_sql
 
 
 def typed(kind, text, **said):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.usage import SnapshotUser, declare, usage
-from shared.workspace import create
+from shared.state.workspace import create
+from shared.trust.usage import SnapshotUser, declare, usage
 
 NOW = datetime(2026, 2, 2, 9, tzinfo=UTC)
 

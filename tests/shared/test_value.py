@@ -3,8 +3,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from shared.charter import Promise
-from shared.value import Value
+from shared.experiment.charter import Promise
+from shared.experiment.value import Value
 from tests.makers import make_charter
 
 VALUE = {"worth": 2.5, "units_per_month": 1_000, "running": {"media": 100, "ai": 20.25}, "set_up": 60, "months": 12}

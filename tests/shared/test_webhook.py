@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared import webhook as hooks
-from shared.errors import Refused, Undecided
+from shared.core.errors import Refused, Undecided
+from shared.notify import webhook as hooks
 from tests.fakes import free_port, webhook
 
 SETTING = "configs/gate.yaml, `notify.webhook`"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared import wording
 from shared.evidence.model import Effect
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
+from shared.ui import wording
 from tests.shared.pilot_data import SPEND, VISIT
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from shared.errors import BadInput, Refused
-from shared.metrics import read_metrics
-from shared.workspace import MARK, create, find_workspace, open_workspace
+from shared.core.errors import BadInput, Refused
+from shared.experiment.metrics import read_metrics
+from shared.state.workspace import MARK, create, find_workspace, open_workspace
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from shared.charter import Charter
-from shared.contracts import Document
-from shared.errors import BadInput
-from shared.metrics import Catalogue
-from shared.yamlfile import read_document, read_text, read_yaml
+from shared.core.errors import BadInput
+from shared.core.yamlfile import read_document, read_text, read_yaml
+from shared.data.contracts import Document
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import Catalogue
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METRICS = """\

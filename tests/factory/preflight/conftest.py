@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from factory.contacts import contacts_of, neighbours
-from factory.enrolment import enrol_factory
-from factory.masked_contract import masked_contract
-from factory.messages import select
-from factory.packages import open_arms
+from factory.delivery.messages import select
 from factory.preflight import tables
 from factory.preflight.report import Preflight, preflight
 from factory.preflight.shadow import shadow_run
-from factory.snapshots import publish
-from shared.candidate import Candidate
-from shared.files import scratch_in
-from shared.preflight import Contacts, ShadowRun
-from shared.workspace import Workspace
+from factory.releases.contacts import contacts_of, neighbours
+from factory.releases.enrolment import enrol_factory
+from factory.releases.packages import open_arms
+from factory.warehouse.masked_contract import masked_contract
+from factory.warehouse.snapshots import publish
+from shared.core.files import scratch_in
+from shared.state.workspace import Workspace
+from shared.trust.candidate import Candidate
+from shared.trust.preflight import Contacts, ShadowRun
 from tests.makers import at_work, make_candidate
 from tests.suites import each_suite_once
 

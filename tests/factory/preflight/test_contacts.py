@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from factory.admission import admit
-from factory.channels.file import outgoing
-from factory.releases import list_releases, pause
-from factory.run_now import run_now
-from shared.errors import BadInput
+from factory.delivery.channels.file import outgoing
+from factory.releases.admission import admit
+from factory.releases.releases import list_releases, pause
+from factory.runtime.run_now import run_now
+from shared.core.errors import BadInput
 from tests.makers import OCCURRENCE, make_charter, make_package
 
 # customers_csv: recency goes round from 1 to 12, so that n twelfths of the customers have one of at most n.

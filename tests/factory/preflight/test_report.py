@@ -7,15 +7,15 @@ import shutil
 import pytest
 import sqlalchemy as sa
 
-from factory.enrolment import find_key
 from factory.preflight.report import preflight
+from factory.releases.enrolment import find_key
 from factory.state import open_factory
-from factory.warehouse import open_warehouse
-from shared.digests import digest_bytes, digest_file
-from shared.errors import BadInput, Refused
-from shared.keys import FACTORY, KeyStore
-from shared.preflight import parse_report, report_path
-from shared.workspace import create
+from factory.warehouse.warehouse import open_warehouse
+from shared.core.digests import digest_bytes, digest_file
+from shared.core.errors import BadInput, Refused
+from shared.state.workspace import create
+from shared.trust.keys import FACTORY, KeyStore
+from shared.trust.preflight import parse_report, report_path
 from tests.makers import RELEASE
 
 

@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import pytest
 
-from factory.admission import admit
-from factory.campaign import run_occurrence
-from factory.load import load
-from factory.masked_contract import masked_contract
-from factory.masking import pseudonym_key
+from factory.delivery.campaign import run_occurrence
 from factory.preflight.report import preflight
-from shared.assignment import held_out
-from shared.pseudonym import pseudonym
+from factory.releases.admission import admit
+from factory.warehouse.load import load
+from factory.warehouse.mask import pseudonym_key
+from factory.warehouse.masked_contract import masked_contract
+from shared.data.pseudonym import pseudonym
+from shared.experiment.assignment import held_out
 from tests.makers import NONCE, OCCURRENCE, RELEASE, make_candidate, make_charter, make_package, set_factory
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import yaml
 
-from factory.load import load
-from factory.masked_contract import masked_contract
 from factory.preflight.report import preflight
-from factory.warehouse import open_warehouse
+from factory.warehouse.load import load
+from factory.warehouse.masked_contract import masked_contract
+from factory.warehouse.warehouse import open_warehouse
 from tests.makers import customers_csv, moment
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from promotion.case import Case
-from shared.finding import Finding
+from promotion.gate.case import Case
+from shared.trust.finding import Finding
 
 APPROVE = "APPROVE" in os.environ
 FINDINGS = Path(__file__).with_name("findings")

@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.aa import AaSource
-from shared.candidate import AA
 from shared.evidence.model import Part
+from shared.trust.aa_certificate import AaSource
+from shared.trust.candidate import AA
 from tests.promotion.cases import JUDGED
 
 # A certificate that was made from other data, so that its age counts.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.register import register
-from shared.charter import Charter
-from shared.ledger import GENESIS, Head
-from shared.line import Uncarried
-from shared.yamlfile import read_yaml
+from promotion.registry.register import register
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
+from shared.experiment.line import Uncarried
+from shared.state.ledger import GENESIS, Head
 from tests.makers import TEMPLATE
 
 

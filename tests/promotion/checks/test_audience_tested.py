@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from promotion.gate import judge
-from promotion.policy import read_settings
+from promotion.gate.gate import judge
+from promotion.gate.policy import read_settings
 from tests.promotion.cases import GOOD, TRIED, Recorded
 from tests.promotion.preflights import passing, put
 

@@ -1,4 +1,4 @@
-from shared.candidate import MANIFEST, open_candidate, write_json
+from shared.trust.candidate import MANIFEST, open_candidate, write_json
 
 
 def test_an_untouched_candidate_passes(stage, ask):

@@ -3,8 +3,8 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from promotion.register import register
-from shared.ledger import GENESIS, Head
+from promotion.registry.register import register
+from shared.state.ledger import GENESIS, Head
 from tests.promotion.cases import EXPOSED, GOOD, LAUNCHED, Recorded
 
 MICROSECOND = timedelta(microseconds=1)
@@ -91,7 +91,7 @@ def test_a_version_that_draws_other_arms_than_were_registered_first_fails(stage,
     first = stage.promise(stage.charter())[0]
     stage.workspace.clock.set(LAUNCHED)
     register(stage.workspace, first, Head(0, GENESIS))
-    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    monkeypatch.setattr("promotion.registry.register.drawing", lambda *_: {})
     [found] = ask("charter_frozen", stage.case(charter=changes, earlier=[first], registered=LAUNCHED + MICROSECOND))
     assert (found.outcome, "draws other arms than were registered first" in found.reason) == ("failed", True)
     assert next(iter(changes)) in found.reason
@@ -101,7 +101,7 @@ def test_a_version_that_measures_otherwise_than_was_registered_first_fails(stage
     first = stage.promise(stage.charter())[0]
     stage.workspace.clock.set(LAUNCHED)
     register(stage.workspace, first, Head(0, GENESIS))
-    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    monkeypatch.setattr("promotion.registry.register.drawing", lambda *_: {})
     changed = {"guardrails": [], "covariates": ["recency"]}
     [found] = ask("charter_frozen", stage.case(charter=changed, earlier=[first], registered=LAUNCHED + MICROSECOND))
     assert found.outcome == "failed"
@@ -109,7 +109,7 @@ def test_a_version_that_measures_otherwise_than_was_registered_first_fails(stage
 
 
 def test_a_first_promise_that_was_registered_without_its_draw_fails(stage, ask, monkeypatch):
-    monkeypatch.setattr("promotion.register.drawing", lambda *_: {})
+    monkeypatch.setattr("promotion.registry.register.drawing", lambda *_: {})
     [found] = ask("charter_frozen", stage.case())
     assert (found.outcome, "draws other arms than were registered first" in found.reason) == ("failed", True)
 

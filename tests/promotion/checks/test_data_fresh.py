@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from tests.promotion.cases import JUDGED, TRIED
 
 

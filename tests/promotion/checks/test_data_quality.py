@@ -1,7 +1,7 @@
 import pytest
 
-from shared.draw import AFTER_THE_END
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
+from shared.experiment.draw import AFTER_THE_END
 
 
 def test_outcomes_that_keep_their_contract_pass(stage, ask):

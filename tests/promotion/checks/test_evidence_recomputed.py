@@ -1,6 +1,6 @@
 import pytest
 
-from promotion.checks.evidence_recomputed import differences
+from promotion.gate.checks.effects.evidence_recomputed import differences
 
 
 def test_honest_evidence_passes(stage, ask):

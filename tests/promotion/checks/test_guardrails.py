@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from promotion.checks.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
+from promotion.gate.checks.effects.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
 from tests.promotion.cases import GOOD, Recorded
 
 

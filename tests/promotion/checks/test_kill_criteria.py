@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from promotion.checks.primary_effect import DESCRIPTIVE
+from promotion.gate.checks.effects.primary_effect import DESCRIPTIVE
 from shared.evidence.compute import compute
 from shared.evidence.kill_criteria import answers
 from tests.promotion.cases import GOOD, LOOKS, Recorded
@@ -38,7 +38,7 @@ def test_a_collapse_of_conversions_by_82_per_cent_is_refused_though_visits_rose(
 
 
 def test_no_policy_makes_it_a_warning_and_nobody_waives_it(stage):
-    from promotion.checks import CHECKS
+    from promotion.gate.checks import CHECKS
 
     [check] = [check for check in CHECKS if check.name == "kill_criteria"]
     assert (check.since, check.rule().level, check.rule().waivable) == (2, "block", False)
@@ -49,8 +49,8 @@ def test_no_policy_makes_it_a_warning_and_nobody_waives_it(stage):
 def test_a_pilot_of_an_earlier_build_is_not_asked(stage):
     case = stage.case(charter=COLLAPSE, outcomes=BOUGHT)
     case.__dict__["promise"] = case.promise.model_copy(update={"rules": 1})
-    from promotion.gate import judge
-    from promotion.policy import read_settings
+    from promotion.gate.gate import judge
+    from promotion.gate.policy import read_settings
 
     judged = judge(case, read_settings(stage.workspace).policy("standard"))
     assert "kill_criteria" not in {found.check for found in judged.findings}

@@ -6,10 +6,10 @@ import duckdb
 import pytest
 from scipy.stats import binomtest, mannwhitneyu
 
-from promotion.checks.data_quality import DataQualityRule
-from promotion.nonces import drawn_nonce
-from shared.draw import AFTER_ENROLMENT, HELD_OUT, Draw
+from promotion.gate.checks.data.data_quality import DataQualityRule
+from promotion.registry.nonces import drawn_nonce
 from shared.engines.protocol import EARLY
+from shared.experiment.draw import AFTER_ENROLMENT, HELD_OUT, Draw
 from tests.promotion.cases import GOOD, Recorded
 from tests.promotion.held_back import NUMBER, held_back
 

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.candidate import SPEND, read_json, write_json
-from shared.charter import RULES
+from shared.experiment.charter import RULES
+from shared.trust.candidate import SPEND, read_json, write_json
 from tests.promotion.cases import DAYS, EXPOSED, GOOD, TRIED, _write_data
 
 WITH_ORDERS = "SELECT *, '555-123-4567' AS order_no FROM outcomes"
@@ -106,7 +106,7 @@ def test_rows_that_cannot_be_read_are_no_pass(ask, stage):
 
 
 def test_a_promise_of_an_earlier_build_is_asked_of_its_messages_alone(ask, monkeypatch, stage):
-    monkeypatch.setattr("promotion.checks.no_personal_data.RECORDED_SINCE", RULES + 1)
+    monkeypatch.setattr("promotion.gate.checks.release.no_personal_data.RECORDED_SINCE", RULES + 1)
     found = ask("no_personal_data", stage.case())
     assert [finding.arm for finding in found] == ["letter"]
 

@@ -1,11 +1,11 @@
 import pytest
 import yaml
 
-from promotion.discovery import level
-from promotion.policy import read_settings
-from promotion.register import register
+from promotion.gate.policy import read_settings
+from promotion.registry.online_fdr import level
+from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.ledger import GENESIS, Head
+from shared.state.ledger import GENESIS, Head
 from tests.promotion.cases import GOOD, LAUNCHED, Recorded
 
 

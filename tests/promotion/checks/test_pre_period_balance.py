@@ -151,7 +151,7 @@ def test_too_few_customers_are_unevaluable(found):
 
 
 def test_too_few_draws_to_fail_by_are_no_policy():
-    from promotion.checks.pre_period_balance import PrePeriodBalanceRule
+    from promotion.gate.checks.sample.pre_period_balance import PrePeriodBalanceRule
 
     with pytest.raises(ValueError, match="at least 2000 do"):
         PrePeriodBalanceRule(rerandomisations=1_999)

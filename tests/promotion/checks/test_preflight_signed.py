@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.enrolment import keys_folder
-from shared.errors import BadInput
-from shared.keys import FACTORY, GATE, KeyStore, write_public
-from shared.preflight import report_path
+from promotion.keys.enrolment import keys_folder
+from shared.core.errors import BadInput
+from shared.trust.keys import FACTORY, GATE, KeyStore, write_public
+from shared.trust.preflight import report_path
 from tests.makers import OWNER
 from tests.promotion.cases import JUDGED, TRIED
 from tests.promotion.preflights import passing, put

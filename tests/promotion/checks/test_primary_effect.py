@@ -3,7 +3,7 @@ import math
 import pytest
 import yaml
 
-from promotion.checks.primary_effect import DESCRIPTIVE, NEXT_LOOK
+from promotion.gate.checks.effects.primary_effect import DESCRIPTIVE, NEXT_LOOK
 from tests.promotion.cases import GOOD, Recorded
 
 # Exact in binary: 50 of 200 against 100 of 200 is a difference of 1/4.

@@ -1,6 +1,6 @@
 import pytest
 
-from promotion.case import Case
+from promotion.gate.case import Case
 from tests.promotion.cases import Recorded
 from tests.promotion.checks.test_units_assigned import NONCE, as_drawn
 

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from shared.charter import Charter
-from shared.yamlfile import read_yaml
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
 
 UNITS, EFFECT = "sample.units_per_arm=20", "primary.minimum_effect=0.1"
 

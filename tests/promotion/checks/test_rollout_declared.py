@@ -1,6 +1,6 @@
 import pytest
 
-from promotion.policy import read_settings
+from promotion.gate.policy import read_settings
 from tests.makers import make_charter
 
 ROLLOUT = {

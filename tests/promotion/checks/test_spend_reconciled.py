@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from shared.candidate import write_json
-from shared.excerpt import excerpt
-from shared.ledger import GENESIS, Head
+from shared.state.ledger import GENESIS, Head
+from shared.trust.candidate import write_json
+from shared.trust.excerpt import excerpt
 from tests.promotion.cases import chained
 
 PILOT = "spring-email"

@@ -2,13 +2,13 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.case import Case
+from promotion.gate.case import Case
 from promotion.state import open_promotion
-from shared.charter import Source
-from shared.clock import rfc3339
-from shared.excerpt import Excerpt
-from shared.order import CORRECTED
-from shared.workspace import create
+from shared.core.clock import rfc3339
+from shared.experiment.charter import Source
+from shared.state.order import CORRECTED
+from shared.state.workspace import create
+from shared.trust.excerpt import Excerpt
 from tests.promotion.cases import JUDGED, LAUNCHED
 
 BACK = {"a day": timedelta(days=1), "three weeks": timedelta(weeks=3), "a year": timedelta(days=365)}
@@ -38,7 +38,7 @@ def case(stage, tmp_path):
 
 
 def _take_in(found, at):
-    """The gate's own entry, as `promotion.register` writes it."""
+    """The gate's own entry, as `promotion.registry.register` writes it."""
     room = found.room
     with room.transaction() as connection:
         room._append(connection, "registered", found.charter.pilot, {"promise": found.promise.digest}, at)

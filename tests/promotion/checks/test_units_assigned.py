@@ -3,7 +3,7 @@ import hashlib
 import duckdb
 import pytest
 
-from shared.assignment import assign
+from shared.experiment.assignment import assign
 from tests.promotion.cases import ENDS, LAUNCHED
 
 WEIGHTS = {"control": 1, "letter": 1}

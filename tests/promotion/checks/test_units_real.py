@@ -1,6 +1,6 @@
-from promotion.case import Case
+from promotion.gate.case import Case
 from promotion.state import open_promotion
-from shared.workspace import create
+from shared.state.workspace import create
 from tests.promotion.cases import JUDGED
 
 

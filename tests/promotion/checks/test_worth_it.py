@@ -2,7 +2,7 @@ from statistics import NormalDist
 
 import pytest
 
-from promotion.policy import read_settings
+from promotion.gate.policy import read_settings
 from tests.promotion.cases import GOOD, Recorded
 
 VALUE = {"worth": "2.00", "units_per_month": 10_000, "running": {"media": "300.00"}}

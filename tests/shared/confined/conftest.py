@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.confined import Limits
+from shared.sandbox import Limits
 from tests.walls import require_landlock
 
 SECRET = "the secret outside the box"

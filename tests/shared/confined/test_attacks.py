@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.confined import Limits, query
-from shared.errors import Contained
+from shared.core.errors import Contained
+from shared.sandbox import Limits, query
 from tests.shared.confined.attacks import ATTACKS, DOES_NOT_RUN
 from tests.shared.confined.scene import scene_in
 from tests.walls import require_landlock

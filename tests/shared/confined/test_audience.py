@@ -4,8 +4,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from shared.confined import audience, check_audience
-from shared.errors import BadInput, Contained
+from shared.core.errors import BadInput, Contained
+from shared.sandbox import audience, check_audience
 
 ORDINARY = """
 -- customers who bought much, best first

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from shared import confined
-from shared.confined import box as box_module
-from shared.confined import landlock
-from shared.errors import Contained, PilotPlantError, Undecided
+from shared import sandbox
+from shared.core.errors import Contained, PilotPlantError, Undecided
+from shared.sandbox import box as box_module
+from shared.sandbox import landlock
 
 CALLS = {
-    "audience": lambda folder: confined.audience("SELECT 1 AS unit", {}, folder / "out", where="x"),
-    "query": lambda _: confined.query("SELECT 1", {}, database=None, out=None, where="x"),
-    "check_audience": lambda _: confined.check_audience("SELECT 1 AS unit", [], where="x"),
-    "check_template": lambda _: confined.check_template("x", "y", [], where="x"),
+    "audience": lambda folder: sandbox.audience("SELECT 1 AS unit", {}, folder / "out", where="x"),
+    "query": lambda _: sandbox.query("SELECT 1", {}, database=None, out=None, where="x"),
+    "check_audience": lambda _: sandbox.check_audience("SELECT 1 AS unit", [], where="x"),
+    "check_template": lambda _: sandbox.check_template("x", "y", [], where="x"),
 }
 
 
@@ -31,7 +31,7 @@ def test_without_landlock_nothing_is_run(monkeypatch, tmp_path, call):
     assert not list(tmp_path.iterdir())
 
 
-BARE = "from shared.confined import landlock; landlock.available = lambda: 0; from shared.confined import child; "
+BARE = "from shared.sandbox import landlock; landlock.available = lambda: 0; from shared.sandbox import child; "
 
 
 def test_where_it_is_accepted_the_rest_of_the_box_stands_and_every_run_says_what_does_not(world, monkeypatch, capsys):
@@ -40,7 +40,7 @@ def test_where_it_is_accepted_the_rest_of_the_box_stands_and_every_run_says_what
 
     def run(sql):
         options = {"where": "x", "limits": world.tight, "without_landlock": "accept"}
-        return confined.query(sql, world.tables, database=None, out=None, **options)
+        return sandbox.query(sql, world.tables, database=None, out=None, **options)
 
     assert run("SELECT count(*) FROM customers").rows == [[100]]
     for sql in ("COPY customers TO 'x.csv'", f"FROM read_text('{world.canary}')", "SELECT sleep_ms(60000)"):
@@ -57,9 +57,9 @@ def test_a_child_that_finds_no_landlock_does_nothing_unless_that_is_accepted(wor
 
 def test_accepting_its_absence_never_switches_landlock_off(world, monkeypatch):
     task = f"child.SQL['query'] = lambda job: {{'rows': open({str(world.canary)!r}).read()}}; child.main()"
-    _instead_of_the_child(monkeypatch, f"from shared.confined import child; {task}")
+    _instead_of_the_child(monkeypatch, f"from shared.sandbox import child; {task}")
     with pytest.raises(PilotPlantError, match="PermissionError"):
-        confined.query("SELECT 1", {}, database=None, out=None, where="x", without_landlock="accept")
+        sandbox.query("SELECT 1", {}, database=None, out=None, where="x", without_landlock="accept")
 
 
 def test_nothing_of_the_environment_enters_the_box(world, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_child_that_hangs_is_killed_with_all_its_children(world, monkeypatch):
         f"pathlib.Path({str(pid_file)!r}).write_text(str(p.pid)); time.sleep(60)",
     )
     with pytest.raises(Contained, match=r"stopped after 0\.5 s"):
-        confined.query("SELECT 1", {}, database=None, out=None, where="x", limits=confined.Limits(seconds=0.5))
+        sandbox.query("SELECT 1", {}, database=None, out=None, where="x", limits=sandbox.Limits(seconds=0.5))
     grandchild = Path(f"/proc/{pid_file.read_text()}/stat")
     for _ in range(50):
         if not grandchild.exists() or grandchild.read_text().split()[2] == "Z":
@@ -119,7 +119,7 @@ def test_an_input_that_changed_under_way_is_told(world, monkeypatch):
     mine.write_bytes(world.tables["customers"].read_bytes())
     _instead_of_the_child(monkeypatch, f"open({str(mine)!r}, 'ab').write(b'x')")
     with pytest.raises(Contained, match="an input changed"):
-        confined.query("SELECT 1", {"mine": mine}, database=None, out=None, where="x")
+        sandbox.query("SELECT 1", {"mine": mine}, database=None, out=None, where="x")
 
 
 def test_the_child_ends_with_its_parent(world):
@@ -177,6 +177,6 @@ def _wait_for(condition):
 
 def test_a_child_brings_along_none_of_the_parents_libraries():
     """It is started for every query: SQLAlchemy and the command line's libraries would triple the time of that."""
-    script = "import sys, shared.confined.child; print(*sorted({'sqlalchemy', 'typer', 'pydantic'} & set(sys.modules)))"
+    script = "import sys, shared.sandbox.child; print(*sorted({'sqlalchemy', 'typer', 'pydantic'} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.split() == []

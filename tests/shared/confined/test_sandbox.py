@@ -7,9 +7,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from shared.confined import Limits, query
-from shared.confined.statements import admit_sandbox
-from shared.errors import Contained, PilotPlantError, Refused
+from shared.core.errors import Contained, PilotPlantError, Refused
+from shared.sandbox import Limits, query
+from shared.sandbox.statements import admit_sandbox
 
 
 def run(world, sql, **options):

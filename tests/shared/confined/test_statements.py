@@ -5,8 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shared.confined.statements import admit_audience, audience_functions
-from shared.errors import Contained
+from shared.core.errors import Contained
+from shared.sandbox.statements import admit_audience, audience_functions
 
 LISTED = Path(__file__).parent / "audience_functions.txt"
 

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.confined import Limits, check_template, render
-from shared.errors import BadInput, Contained
+from shared.core.errors import BadInput, Contained
+from shared.sandbox import Limits, check_template, render
 
 BODY = """Dear {{ name }},
 {% if segment == 1 %}thank you{% else %}welcome{% endif %} since {{ since.strftime('%d.%m.%Y') }} – grüße 🙂
@@ -149,14 +149,14 @@ def test_an_error_while_rendering_names_row_and_line(world):
 def test_many_rows_are_rendered_in_chunks_to_the_same_messages(world, monkeypatch):
     render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail")
     whole = pq.read_table(world.out)
-    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 7)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 7)
     assert render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail") == 100
     assert pq.read_table(world.out).equals(whole)
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 5])
 def test_an_error_in_a_later_chunk_names_the_row_of_the_whole_and_leaves_nothing(world, monkeypatch, chunk):
-    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", chunk)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", chunk)
     error = refusal(world, "in\n\n{{ city }}")
     assert error.what == "row 6: a variable that is printed is NULL"
     assert not list(world.out.parent.glob(f".{world.out.name}*"))
@@ -168,7 +168,7 @@ def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
     limits = Limits(seconds=1)
     with pytest.raises(Contained, match="stopped after 1 s"):
         render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits)
-    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 10)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 10)
     assert render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow.parquet as pq
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from shared.engines.protocol import (
     IN_TWO_ARMS,
     LEVELS_MAX,
@@ -28,8 +28,8 @@ from shared.engines.protocol import (
     value_of,
 )
 from shared.evidence.model import QuantileMoments
-from shared.evidence.moments import Cells, pair
-from shared.evidence.quantiles import ranks
+from shared.stats.moments import Cells, pair
+from shared.stats.quantiles import ranks
 from tests.shared.engines.reference_by_arm import Attribution
 
 

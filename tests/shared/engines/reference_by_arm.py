@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter, defaultdict
 
-from shared.clock import rfc3339
+from shared.core.clock import rfc3339
 from shared.engines.attribution import CROSSED, NO_PART, SEEN_TWICE
 from shared.engines.by_arm import ANY, TOGETHER, ByArm, Spread, Trimmed
 from shared.engines.protocol import EARLY

@@ -11,11 +11,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.draw import HELD_OUT
 from shared.engines.by_arm import Scope
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED, Question
-from shared.metrics import Metric
+from shared.experiment.draw import HELD_OUT
+from shared.experiment.metrics import Metric
 from tests.shared.engines.agreement import assert_agree
 from tests.shared.engines.reference import Reference
 from tests.shared.engines.rows import moment, write_rows

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.engines.early import early_outcomes
+from shared.engines.before_exposure import early_outcomes
 from shared.engines.protocol import EARLY
 from tests.shared.pilot_data import pilot_data, with_traits
 

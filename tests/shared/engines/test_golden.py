@@ -10,7 +10,7 @@ import yaml
 
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Question
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
 from tests.shared.engines.reference import Reference
 from tests.shared.engines.rows import moment, write_rows
 

@@ -16,11 +16,11 @@ from scipy import stats
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Question, per_of, value_of
 from shared.evidence.compute import compute
-from shared.evidence.estimates import differences
 from shared.evidence.model import Evidence, Moments, QuantileMoments, RatioMoments
-from shared.evidence.quantiles import ranks
 from shared.evidence.recorded import recorded
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
+from shared.stats.estimates import differences
+from shared.stats.quantiles import ranks
 from tests.shared.pilot_data import EARLY, LATE, pilot_data, promised, two_arms
 
 DAY = "2026-01-{:02} 00:00:00+00"

@@ -12,7 +12,7 @@ import pytest
 
 from shared.engines.scan import CELLS_MAX, SAMPLE, _packed, extremes, moments
 from shared.engines.sums import Asked
-from shared.evidence.moments import pair
+from shared.stats.moments import pair
 
 N = 6_000
 RNG = np.random.default_rng(11)

@@ -12,17 +12,9 @@ import tea_tasting as tt
 from scipy import stats
 
 from shared.engines.protocol import SIZE
-from shared.evidence.adjustment import adjusted, centres, poststratified, slopes, stratified
-from shared.evidence.estimates import (
-    CLUSTERS_MIN,
-    UNITS_PER_COVARIATE,
-    Means,
-    Quantity,
-    differences,
-    means,
-    relative,
-)
-from shared.evidence.problems import Problem
+from shared.stats.adjustment import adjusted, centres, poststratified, slopes, stratified
+from shared.stats.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Means, Quantity, differences, means, relative
+from shared.stats.problems import Problem
 from tests.shared.cells import cells_of, drawn_cells
 
 ALPHA = 0.05

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.evidence.agenda import agenda
+from shared.evidence.looks import agenda
 from tests.makers import make_charter
 
 INSTANT = timedelta(microseconds=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2, kstest, norm
 
-from shared.evidence.balance import FURTHER_ENOUGH, balance
+from shared.stats.balance import FURTHER_ENOUGH, balance
 
 HALVES = (1, 1)
 TIMES = 4_000

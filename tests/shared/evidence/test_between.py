@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shared import wording
 from shared.evidence.compute import compute
 from shared.evidence.model import Between
+from shared.ui import wording
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, with_traits
 
 RNG = np.random.default_rng(20261130)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.evidence.moments import Cells, pair
+from shared.stats.moments import Cells, pair
 
 COLUMNS = ("x", "y")
 PAIRS = (("x", "x"), ("x", "y"), ("y", "y"))

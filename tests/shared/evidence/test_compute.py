@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from shared.digests import digest_file
+from shared.core.digests import digest_file
 from shared.engines.protocol import IN_TWO_ARMS, PilotData
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
 from tests.makers import make_charter
 from tests.real_data import FOLDER, on_real_data
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, two_arms, with_traits

@@ -9,13 +9,7 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
-from shared.evidence.confidence_sequences import (
-    age_when_tightest,
-    p_one_sided,
-    p_two_sided,
-    radius,
-    radius_one_sided,
-)
+from shared.stats.confidence_sequences import age_when_tightest, p_one_sided, p_two_sided, radius, radius_one_sided
 
 ALPHAS = (0.2, 0.05, 0.01, 1e-4)
 

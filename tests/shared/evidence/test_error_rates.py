@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.evidence.estimates import differences
+from shared.stats.estimates import differences
 from tests.proof import simulated
 from tests.proof.error_rate_lines import ALPHA, Line, Outcome, lines
 from tests.proof.error_rates import simulate

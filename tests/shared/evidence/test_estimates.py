@@ -16,7 +16,8 @@ from statsmodels.stats.proportion import test_proportions_2indep as proportions
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from shared.engines.protocol import SIZE
-from shared.evidence.estimates import (
+from shared.stats.decision_rule import Shortfall, shortfall
+from shared.stats.estimates import (
     CLUSTERS_MIN,
     Differences,
     Means,
@@ -27,9 +28,8 @@ from shared.evidence.estimates import (
     reason,
     relative,
 )
-from shared.evidence.moments import Cells
-from shared.evidence.problems import Problem, words
-from shared.evidence.rule import Shortfall, shortfall
+from shared.stats.moments import Cells
+from shared.stats.problems import Problem, words
 from tests.shared.cells import cells_of, drawn_cells
 
 ALPHA = 0.05

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from shared.engines.protocol import SIZE
-from shared.evidence.adjustment import adjusted, centres, poststratified, slopes
-from shared.evidence.estimates import Quantity, differences, means, relative
-from shared.evidence.moments import Cells
-from shared.evidence.problems import Problem
-from shared.evidence.rule import Shortfall, harm_ruled_out, shortfall
+from shared.stats.adjustment import adjusted, centres, poststratified, slopes
+from shared.stats.decision_rule import Shortfall, harm_ruled_out, shortfall
+from shared.stats.estimates import Quantity, differences, means, relative
+from shared.stats.moments import Cells
+from shared.stats.problems import Problem
 from tests.shared.cells import drawn_cells
 
 PILOTS, SEED, ALPHA = 10_000, 20260310, 0.05

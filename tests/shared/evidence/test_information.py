@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.clock import parse_rfc3339
+from shared.core.clock import parse_rfc3339
 from shared.evidence.compute import compute
-from shared.evidence.spending import Schedule
+from shared.stats.alpha_spending import Schedule
 from tests.shared.pilot_data import pilot_data, promised
 
 RNG = np.random.default_rng(20260109)

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from shared.engines.by_arm import TOGETHER, ByArm
 from shared.engines.protocol import EARLY
-from shared.evidence.losses import losses, uneven, uneven_ones
+from shared.evidence.health.losses import losses, uneven, uneven_ones
 
 HALF = {"control": 0.5, "letter": 0.5}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
-from shared.evidence.multiplicity import benjamini_hochberg, corrected_power, holm
+from shared.stats.multiplicity import benjamini_hochberg, corrected_power, holm
 
 families = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 METHODS = [(holm, "holm"), (benjamini_hochberg, "fdr_bh")]

@@ -12,7 +12,7 @@ from scipy.stats import hypergeom
 from shared.engines.by_arm import ANY
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Question
-from shared.evidence.outages import down, fewer, outages
+from shared.evidence.health.outages import down, fewer, outages
 from tests.shared.pilot_data import promised, two_arms
 
 ARMS, DAYS = ("control", "letter"), 14

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shared.clock import parse_rfc3339
+from shared.core.clock import parse_rfc3339
 from shared.evidence.compute import compute
 from tests.shared.pilot_data import pilot_data, promised
 

@@ -12,17 +12,9 @@ from scipy.stats import multivariate_normal, norm
 from statsmodels.stats.power import NormalIndPower, TTestIndPower, zt_ind_solve_power
 from statsmodels.stats.proportion import power_proportions_2indep
 
-from shared.evidence.detection import AtAnyTime, AtEnd, AtLooks, detection_of
-from shared.evidence.planning import (
-    Arms,
-    Baseline,
-    detectable,
-    power,
-    power_to_rule_out,
-    units_to_detect,
-    units_to_rule_out,
-)
-from shared.sample_plan import SamplePlan
+from shared.experiment.sample_plan import SamplePlan
+from shared.stats.detection import AtAnyTime, AtEnd, AtLooks, detection_of
+from shared.stats.power import Arms, Baseline, detectable, power, power_to_rule_out, units_to_detect, units_to_rule_out
 
 SPEND = Baseline(mean=1.0, variance=4.0)
 VISIT = Baseline(mean=0.1, variance=0.09, kind="share")

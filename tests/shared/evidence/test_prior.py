@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 from statsmodels.stats.meta_analysis import combine_effects
 
-from shared.evidence.prior import PILOTS_MIN, Prior, default_harm, default_prior, empirical_prior
+from shared.stats.prior import PILOTS_MIN, Prior, default_harm, default_prior, empirical_prior
 
 RNG = np.random.default_rng(7)
 ERRORS = RNG.uniform(0.5, 2, 25)

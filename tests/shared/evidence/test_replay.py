@@ -13,8 +13,8 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm, t
 
 from shared.evidence.replay import Series, first_crossing, replay_any_time, replay_looks, series_of
-from shared.evidence.spending import Schedule
-from shared.evidence.yardsticks import SEQUENCE_UNITS_MIN
+from shared.stats.alpha_spending import Schedule
+from shared.stats.test_methods import SEQUENCE_UNITS_MIN
 
 REAL = os.environ.get("PILOTPLANT_REAL_DATA")
 on_real_data = pytest.mark.skipif(not REAL, reason="PILOTPLANT_REAL_DATA does not name the folder of real data")

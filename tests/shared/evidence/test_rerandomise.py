@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shared.evidence.rerandomise import CONTROL, TREATED, coins, p_values, splits
+from shared.stats.rerandomisation import CONTROL, TREATED, coins, p_values, splits
 
 TIMES, SEED = 2_000, 7
 PAIRS = [("a", "a"), ("b", "b"), ("a", "b")]

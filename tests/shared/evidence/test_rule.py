@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from shared.evidence.multiplicity import holm
-from shared.evidence.rule import Shortfall, harm_ruled_out, shortfall
+from shared.stats.decision_rule import Shortfall, harm_ruled_out, shortfall
+from shared.stats.multiplicity import holm
 
 GOOD = {"estimate": 0.03, "interval": (0.01, 0.05), "p_adjusted": 0.01, "p_worthwhile": 0.01}
 

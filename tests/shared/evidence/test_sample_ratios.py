@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from shared.evidence.health.sample_ratios import mismatched, of_groups, sample_ratio, thin_ones_together
 from shared.evidence.model import RATIO_P_MIN, SampleRatio
-from shared.evidence.sample_ratios import mismatched, of_groups, sample_ratio, thin_ones_together
 from tests.real_data import FOLDER, on_real_data
 
 NOTHING = SampleRatio(chi2=None, p=None, deviation=None)

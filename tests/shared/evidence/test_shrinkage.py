@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from shared.evidence.prior import Prior, default_prior, empirical_prior
-from shared.evidence.shrinkage import promised
+from shared.stats.prior import Prior, default_prior, empirical_prior
+from shared.stats.shrinkage import promised
 
 ALPHA = 0.05
 

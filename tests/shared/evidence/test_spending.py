@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
-from shared.evidence.spending import Schedule
+from shared.stats.alpha_spending import Schedule
 
 FIVE = ((0.2, 0.4, 0.6, 0.8, 1.0), (200.0, 400.0, 600.0, 800.0, 1_000.0))
 UNEVEN = ((0.15, 0.5, 0.6, 1.0), (100.0, 700.0, 750.0, 2_000.0))

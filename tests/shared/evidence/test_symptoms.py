@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import ttest_ind
 
 from shared.engines.protocol import covariate, early_of, late_of, per_of, value_of
+from shared.evidence.health.context import Seen
+from shared.evidence.health.symptoms import CHECKS, symptoms
 from shared.evidence.model import Effect, SegmentEffect
-from shared.evidence.seen import Seen
-from shared.evidence.symptoms import CHECKS, symptoms
-from shared.metrics import Metric
+from shared.experiment.metrics import Metric
 from tests.makers import make_charter
 from tests.shared.summaries import summary_of
 

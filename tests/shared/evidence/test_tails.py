@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from shared.evidence.tails import t_of, z_of
+from shared.stats.tails import t_of, z_of
 
 
 @pytest.mark.parametrize("df", [2, 5, 30.5, 1_000, 1e6])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, t, ttest_ind_from_stats
 
-from shared.evidence.spending import Schedule
-from shared.evidence.yardsticks import AlwaysValid, EveryLook, FixedHorizon, GroupSequential, yardstick_of
-from shared.sample_plan import SamplePlan
+from shared.experiment.sample_plan import SamplePlan
+from shared.stats.alpha_spending import Schedule
+from shared.stats.test_methods import AlwaysValid, EveryLook, FixedHorizon, GroupSequential, yardstick_of
 from tests.proof import looking, sequential
 
 SHARES, INFORMATION = (0.3, 0.6, 1.0), (3_000.0, 6_000.0, 10_000.0)

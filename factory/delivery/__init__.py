@@ -1,0 +1,1 @@
+"""Messages: who gets which words, and through which channel."""

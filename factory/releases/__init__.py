@@ -1,0 +1,1 @@
+"""Releases: admitted packages, trusted keys, permits and receipts."""

@@ -1,0 +1,104 @@
+"""Receipts: each follows from the Factory's ledger, so that one that is missing or damaged is simply written again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.core.digests import PREFIX, hex_of
+from shared.core.errors import PilotPlantError
+from shared.core.files import write_atomically
+from shared.state.ledger import Entry, legible
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.receipt import Receipt, receipt_path, receipts_folder
+
+ADMITTED = "admitted"
+REFUSED = "refused_package"
+_PACKAGE = re.compile(r"[0-9a-f]{64}")
+
+
+def lay_out(room: Room) -> list[Path]:
+    """Writes every receipt that is not there as the ledger has it; returns which were written."""
+    written = []
+    for receipt in expected(room).values():
+        path = receipt_path(room.workspace, receipt.package)
+        if not _holds(path, receipt):
+            write_atomically(path, receipt.as_bytes())
+            written.append(path)
+    return written
+
+
+def problems(room: Room) -> list[str]:
+    """Every receipt that is not, to the byte, what the ledger says of its package, in words that name it."""
+    wanted, found = expected(room), []
+    for package, receipt in wanted.items():
+        path = receipt_path(room.workspace, package)
+        if not path.exists():
+            found.append(f"receipt {_short(path)}: it is missing; `pilotplant factory admit` writes it again")
+        elif not _holds(path, receipt):
+            found.append(f"receipt {_short(path)}: it was changed after it was written ({path.name})")
+    known = {receipt_path(room.workspace, package) for package in wanted}
+    strangers = sorted(set(receipts_folder(room.workspace).glob("[!.]*")) - known)
+    return found + [f"receipt {path.name}: the Factory's ledger knows nothing of it" for path in strangers]
+
+
+def expected(room: Room) -> dict[str, Receipt]:
+    """By package, the receipt that follows from the last entry on it: once admitted it stays admitted."""
+    with room.transaction() as connection:
+        told = legible(connection, room.entries_table)
+    found: dict[str, Receipt] = {}
+    for receipt in _each(told, room.workspace):
+        before = found.get(receipt.package)
+        if before is None or before.outcome == "refused":
+            found[receipt.package] = receipt
+    return found
+
+
+def _each(told: list[Entry], workspace: Workspace) -> Iterator[Receipt]:
+    """A receipt for each entry on a package; an entry that says something else is `pilotplant verify`'s to name."""
+    for entry in told:
+        try:
+            if entry.kind == ADMITTED:
+                yield _admitted(entry, workspace)
+            elif entry.kind == REFUSED and _PACKAGE.fullmatch(entry.subject):
+                yield _refused(entry, workspace)
+        except (PilotPlantError, KeyError, ValueError, TypeError):
+            continue
+
+
+def _admitted(entry: Entry, workspace: Workspace) -> Receipt:
+    return Receipt(
+        workspace=workspace.id,
+        mode=workspace.mode,
+        package=entry.body["package"],
+        outcome="admitted",
+        attestation=entry.body["attestation"],
+        release=entry.subject,
+        at=entry.at,
+        ledger={"seq": entry.seq, "hash": entry.hash},
+    )
+
+
+def _refused(entry: Entry, workspace: Workspace) -> Receipt:
+    return Receipt(
+        workspace=workspace.id,
+        mode=workspace.mode,
+        package=PREFIX + hex_of(entry.subject),
+        outcome="refused",
+        reasons=tuple(entry.body["reasons"]),
+        at=entry.at,
+        ledger={"seq": entry.seq, "hash": entry.hash},
+    )
+
+
+def _holds(path: Path, receipt: Receipt) -> bool:
+    try:
+        return path.read_bytes() == receipt.as_bytes()
+    except OSError:
+        return False
+
+
+def _short(path: Path) -> str:
+    return path.stem[:12]

@@ -1,0 +1,433 @@
+"""Releases: what was admitted, and the states that people move it through."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from factory.releases import permits
+from factory.state import ReleaseState, open_factory, releases, runs, switches
+from shared.core.clock import rfc3339
+from shared.core.digests import hex_of
+from shared.core.errors import BadInput, Fault, PilotPlantError, Refused, Undecided
+from shared.core.faults import fault
+from shared.experiment.charter import Promise
+from shared.experiment.metrics import Metric
+from shared.experiment.play import Play
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.attestation import Promised, read_attestation
+
+STOP_ALL = "stop-all"
+# Why a release rests whose permit is gone, where nothing else says it.
+NOT_RECORDED = "it was stopped while that could not be recorded"
+# What keeps a stop from being recorded, and must not keep it from holding.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_UNREACHABLE = (PilotPlantError, sa.exc.SQLAlchemyError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One row of the releases.
+
+    Attributes:
+        package: the candidate's digest.
+        attestation: the digest of the envelope it was admitted with.
+        epoch: raised by every change of state; work that began under another epoch does not count.
+        expires: after this moment it no longer runs.
+    """
+
+    name: str
+    package: str
+    attestation: str
+    pilot: str
+    arm: str
+    state: ReleaseState
+    epoch: int
+    admitted_at: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One occurrence of a release, as far as it came; see `factory.state.runs`."""
+
+    release: str
+    occurrence: str
+    state: str
+    attempts: int
+    started_at: str
+    ended_at: str | None
+    audience: int | None
+    held_out: int | None
+    messages: int | None
+    file: str | None
+    file_digest: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That a release was paused.
+
+    Attributes:
+        at: when, RFC 3339.
+        by: the machine's account that did it; None where an earlier build did not keep it.
+    """
+
+    at: str
+    by: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        """For people, as the end of a sentence."""
+        by = f" by {self.by}" if self.by else ""
+        return f"paused since {self.at}{by}: {self.reason or 'no reason was given'}"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What a change of state came to.
+
+    Attributes:
+        releases: those that changed; empty where there was nothing to do.
+        said: one sentence about it.
+        recorded: whether the database has it; if not, the next command that can write sees to that.
+    """
+
+    state: str
+    releases: tuple[str, ...]
+    said: str
+    recorded: bool = True
+
+
+def list_releases(workspace: Workspace) -> list[Release]:
+    """Every release, by name."""
+    with open_factory(workspace).transaction() as connection:
+        found = [_release(row) for row in connection.execute(sa.select(releases).order_by(releases.c.name))]
+    return [permitted(workspace, release) for release in found]
+
+
+def get_release(connection: sa.Connection, name: str) -> Release:
+    """The release of that name; raises BadInput naming those there are."""
+    row = connection.execute(sa.select(releases).where(releases.c.name == name)).first()
+    if row is None:
+        known = connection.execute(sa.select(releases.c.name).order_by(releases.c.name)).scalars().all()
+        raise BadInput(
+            f"there is no release `{name}`",
+            expected="one of: " + (", ".join(known) or "(none admitted yet)"),
+            remedy="correct the name, or bring its package in with `pilotplant factory admit`",
+        )
+    return _release(row)
+
+
+def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
+    """A release with its runs, the latest occurrence first."""
+    with open_factory(workspace).transaction() as connection:
+        release = get_release(connection, name)
+        query = sa.select(runs).where(runs.c.release == name).order_by(runs.c.occurrence.desc())
+        return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def has_open_runs(workspace: Workspace) -> bool:
+    """Whether any run has begun and not ended, by what is on record."""
+    with open_factory(workspace).transaction() as connection:
+        return (
+            connection.execute(sa.select(runs.c.release).where(runs.c.state == "started").limit(1)).first() is not None
+        )
+
+
+def play_of(workspace: Workspace, release: Release) -> Play:
+    """The release's play as its package says now, for display and schedules; a run verifies before it believes it.
+
+    Raises BadInput where the package is gone or damaged.
+    """
+    path = workspace.factory / "inbox" / hex_of(release.package) / "candidate" / "promise.json"
+    try:
+        return Promise.model_validate_json(path.read_bytes()).charter.play(release.arm)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"the package of release {release.name} is missing or damaged",
+            where=str(path),
+            remedy="restore it from a backup, or have the pilot promoted again; until then the release does not run",
+        ) from error
+
+
+def promised_by(workspace: Workspace, release: Release) -> tuple[tuple[Promised, ...], dict[str, Metric]] | None:
+    """What the release promised, with the metrics it is told in, as its package says now; None where that is damaged.
+
+    A package of before promises nothing.
+    """
+    folder = workspace.factory / "inbox" / hex_of(release.package)
+    try:
+        attestation = read_attestation(folder / "attestation.json")
+        promise = Promise.model_validate_json((folder / "candidate" / "promise.json").read_bytes())
+    except (BadInput, OSError, ValueError):
+        return None
+    promised = attestation.predicate.promised
+    return (promised, promise.metrics) if all(one.metric in promise.metrics for one in promised) else None
+
+
+def permitted(workspace: Workspace, release: Release) -> Release:
+    """The release as things stand: without a permit it is paused, whatever the database could be told."""
+    if release.state == "live" and not permits.has(workspace, release.name):
+        return replace(release, state="paused")
+    return release
+
+
+def stopped(workspace: Workspace, connection: sa.Connection) -> str | None:
+    """Why everything is stopped as things stand; None where it is not."""
+    recorded = stop_switch(connection)
+    return NOT_RECORDED if recorded is None and not permits.has(workspace, permits.ALL) else recorded
+
+
+def stop_switch(connection: sa.Connection) -> str | None:
+    """Why everything is stopped by the database; None where it is not."""
+    return connection.execute(sa.select(switches.c.reason).where(switches.c.name == STOP_ALL)).scalar_one_or_none()
+
+
+def settle(room: Room) -> None:
+    """Brings database and permits together: what one of them stops is stopped in both. Nobody is asked to wait for it.
+
+    Where the disk takes neither, everything is left as it is; `permitted` and `stopped` say how things stand.
+    """
+    with suppress(Fault, OSError), room.transaction() as connection:
+        live, switch = _in_state(connection, "live"), stop_switch(connection)
+        permits.begin(room, connection, [release.name for release in live], stopped=switch is not None)
+        if switch is None and not permits.has(room.workspace, permits.ALL):
+            stop_everything(room, connection, NOT_RECORDED)
+        for release in _in_state(connection, "live"):
+            if not permits.has(room.workspace, release.name):
+                _move(room, connection, release, "paused", NOT_RECORDED)
+        _take_what_is_stopped(room.workspace, connection)
+
+
+def _take_what_is_stopped(workspace: Workspace, connection: sa.Connection) -> None:
+    live = {release.name for release in _in_state(connection, "live")}
+    for name in permits.held(workspace) - live:
+        permits.take(workspace, name)
+    if stop_switch(connection) is not None:
+        permits.take(workspace, permits.ALL)
+
+
+def pause(workspace: Workspace, name: str, *, reason: str) -> StateChange:
+    """Stops a release from running until it is resumed, also where no database can be written.
+
+    Raises Undecided where neither its permit can be taken nor the database written.
+    """
+    if not _NAME.fullmatch(name):  # a permit of another name may be one for everything
+        raise BadInput(f"`{name}` is no release's name", remedy="name one of: pilotplant factory releases")
+    hindered: OSError | None = None
+    taken = False
+    try:
+        taken = permits.take(workspace, name)
+    except OSError as error:
+        hindered = error
+    try:
+        return _pause(workspace, name, reason)
+    except _UNREACHABLE as error:
+        if hindered is not None:
+            raise _not_stopped(f"release {name} is not paused", hindered, error) from error
+        if not taken and not _rests(workspace, name):
+            raise
+        return _unrecorded("paused", f"release {name} is paused: it has no permit to run any more", error)
+
+
+def _pause(workspace: Workspace, name: str, reason: str) -> StateChange:
+    room = open_factory(workspace, settled=False)
+    with room.transaction() as connection:
+        release = get_release(connection, name)
+        if release.state == "paused":
+            return StateChange("paused", (), f"release {name} is paused already; nothing was changed")
+        _refuse_retired(release)
+        _move(room, connection, release, "paused", reason)
+    return StateChange(
+        "paused", (name,), f"release {name} is paused; `pilotplant factory resume {name}` starts it again"
+    )
+
+
+def resume(workspace: Workspace, name: str, *, reason: str) -> StateChange:
+    """Lets a paused release run again; raises Refused while everything is stopped."""
+    room = open_factory(workspace)
+    with room.transaction() as connection:
+        release = get_release(connection, name)
+        stopped = stop_switch(connection)
+        if stopped is not None:
+            raise Refused(
+                f"everything is stopped: {stopped}",
+                where=f"release {name}",
+                remedy="when the cause is gone, lift the stop with `pilotplant factory resume --all`",
+            )
+        if release.state == "live":
+            return StateChange("live", (), f"release {name} is live already; nothing was changed")
+        _refuse_retired(release)
+        _move(room, connection, release, "live", reason)
+        # Last, and before anybody else sees the database's word: what has a permit is never to be paused in it.
+        permits.give(workspace, name)
+    return StateChange("live", (name,), f"release {name} is live again")
+
+
+def stop_all(workspace: Workspace, *, reason: str) -> StateChange:
+    """Stops everything in one step, also where no database can be written; nothing is sent from here on.
+
+    Raises Undecided where neither the permit can be taken nor the database written.
+    """
+    hindered: OSError | None = None
+    try:
+        permits.stop(workspace)
+    except OSError as error:
+        hindered = error
+    try:
+        room = open_factory(workspace, settled=False)
+        with room.transaction() as connection:
+            return stop_everything(room, connection, reason)
+    except _UNREACHABLE as error:
+        if hindered is not None:
+            raise _not_stopped("nothing is stopped for good", hindered, error) from error
+        return _unrecorded("stopped", "everything is stopped: no run has a permit any more", error)
+
+
+def _rests(workspace: Workspace, name: str) -> bool:
+    """Whether a release that is known lost its permit before."""
+    try:
+        return any((each.name, each.state) == (name, "paused") for each in list_releases(workspace))
+    except _UNREACHABLE:
+        return False
+
+
+def _unrecorded(state: str, said: str, error: Exception) -> StateChange:
+    why = getattr(fault(error) or error, "what", str(error))
+    return StateChange(
+        state,
+        (),
+        f"{said}. This could not be recorded ({why}); the next command that can write does it",
+        recorded=False,
+    )
+
+
+def _not_stopped(what: str, hindered: OSError, error: Exception) -> Undecided:
+    reasons = {getattr(fault(each) or each, "what", str(each)) for each in (hindered, error)}
+    return Undecided(
+        f"{what}: {'; '.join(sorted(reasons))}",
+        where=str(hindered.filename),
+        expected="a disk or a database that can be written",
+        remedy="no run begins while neither can be written. Give the command again at once when one of them can",
+    )
+
+
+def stop_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
+    """What `stop_all` does, within a transaction of the caller's."""
+    since = connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar_one_or_none()
+    live = _in_state(connection, "live")
+    if since is not None and not live:
+        return StateChange("stopped", (), f"everything has been stopped since {since}; nothing was changed")
+    if since is None:
+        connection.execute(switches.insert().values(name=STOP_ALL, since=rfc3339(room.now()), reason=reason))
+    for release in live:
+        _move(room, connection, release, "paused", reason)
+    # The epochs tell `resume --all` which releases nobody has touched since.
+    epochs = {release.name: release.epoch + 1 for release in live}
+    body = {"reason": reason, "releases": epochs, "by": account()}
+    room.write(connection, "stopped_all", STOP_ALL, body, halts=True)
+    names = tuple(epochs)
+    said = f"everything is stopped ({len(names)} paused now); `pilotplant factory resume --all` lifts it"
+    return StateChange("stopped", names, said)
+
+
+def resume_all(workspace: Workspace, *, reason: str) -> StateChange:
+    """Lifts the stop switch; releases that it paused, and nobody touched since, run again."""
+    room = open_factory(workspace)
+    with room.transaction() as connection:
+        change = resume_everything(room, connection, reason)
+        if stop_switch(connection) is None:
+            permits.give(workspace, *change.releases, permits.ALL)
+        return change
+
+
+def resume_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:
+    """What `resume_all` does, within a transaction of the caller's."""
+    if stop_switch(connection) is None:
+        return StateChange("live", (), "nothing is stopped; single releases are resumed by name")
+    connection.execute(switches.delete().where(switches.c.name == STOP_ALL))
+    stopped = _paused_by_stop(room, connection)
+    back = [release for release in _in_state(connection, "paused") if stopped.get(release.name) == release.epoch]
+    for release in back:
+        _move(room, connection, release, "live", reason)
+    names = tuple(release.name for release in back)
+    room.write(connection, "resumed_all", STOP_ALL, {"reason": reason, "releases": list(names), "by": account()})
+    left = [release.name for release in _in_state(connection, "paused")]
+    still = f"; still paused, as before the stop: {', '.join(left)}" if left else ""
+    return StateChange("live", names, f"the stop is lifted; live again: {', '.join(names) or 'none'}{still}")
+
+
+def _paused_by_stop(room: Room, connection: sa.Connection) -> dict[str, int]:
+    """The releases that the present stop paused, with their epochs since."""
+    import json
+
+    table = room.entries_table
+    found: dict[str, int] = {}
+    for row in connection.execute(sa.select(table).where(table.c.subject == STOP_ALL).order_by(table.c.seq)):
+        found = {**found, **json.loads(row.body)["releases"]} if row.kind == "stopped_all" else {}
+    return found
+
+
+def _in_state(connection: sa.Connection, state: ReleaseState) -> list[Release]:
+    query = sa.select(releases).where(releases.c.state == state).order_by(releases.c.name)
+    return [_release(row) for row in connection.execute(query)]
+
+
+def _move(room: Room, connection: sa.Connection, release: Release, state: ReleaseState, reason: str) -> None:
+    epoch = release.epoch + 1
+    connection.execute(releases.update().where(releases.c.name == release.name).values(state=state, epoch=epoch))
+    body = {"from": release.state, "to": state, "epoch": epoch, "reason": reason, "by": account()}
+    halts = state == "paused"
+    room.write(connection, "paused" if halts else "resumed", release.name, body, halts=halts)
+
+
+def account() -> str:
+    """The machine's account that gives a command, for the record: it says who was there, and proves nothing."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def why_paused(room: Room, name: str) -> Pause | None:
+    """Who paused a release last, when and why, as the ledger says; None where it never was."""
+    import json
+
+    table = room.entries_table
+    query = sa.select(table.c.at, table.c.body).where(table.c.subject == name, table.c.kind == "paused")
+    with room.transaction() as connection:
+        row = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).first()
+    if row is None:
+        return None
+    body = json.loads(row.body)
+    return Pause(row.at, body.get("by"), body.get("reason") or None)
+
+
+def _refuse_retired(release: Release) -> None:
+    if release.state == "retired":
+        raise Refused(f"release {release.name} is retired, for ever", remedy="have the pilot promoted under a new name")
+
+
+def _release(row: Any) -> Release:
+    return Release(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def next_occurrence(workspace: Workspace, release: Release, now: datetime) -> datetime | None:
+    """When a live release runs next; None for any other, and where its package cannot be read."""
+    if release.state != "live":
+        return None
+    try:
+        return play_of(workspace, release).schedule.next(now)
+    except BadInput:
+        return None

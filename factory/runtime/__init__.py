@@ -1,0 +1,1 @@
+"""Releases at work under Prefect, and how they are doing."""

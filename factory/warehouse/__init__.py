@@ -1,0 +1,1 @@
+"""The Factory's tables: loaded through contracts, masked, published as snapshots."""

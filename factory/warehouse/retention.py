@@ -1,0 +1,232 @@
+"""Retention: which snapshots go, and how, so that no pilot that still needs one loses it.
+
+A plan is a list of steps; a dry run prints the very steps that the real run takes. Before a snapshot is removed it is
+set aside under a hidden name, and only then is it asked for the last time who needs it: a launch in that moment either
+finds the snapshot gone and stops, or is found here and gets it back. An interrupted run is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from factory.state import open_factory, read_settings, snapshots
+from factory.warehouse.snapshots import one_at_a_time, snapshots_root
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import BadInput
+from shared.core.files import sync_folder, write_atomically
+from shared.core.times import date_time
+from shared.data.snapshot import PRUNED, Pruned, latest_id, pruned_path
+from shared.state.room import Room
+from shared.state.workspace import Workspace
+from shared.trust.usage import Usage, usage
+
+ASIDE = ".pruned."
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The snapshot stays, for this reason."""
+
+    snapshot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The snapshot goes: it is set aside, asked for once more, entered in the ledger, and deleted."""
+
+    snapshot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """An interrupted run had set the snapshot aside, and it is needed."""
+
+    snapshot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The snapshot was removed, and what an interrupted run left of it goes."""
+
+    snapshot: str
+    why: str
+
+
+Step = Keep | Remove | Restore | Discard
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A snapshot on disk.
+
+    Attributes:
+        published: RFC 3339; None where the Factory's books do not have it (any more).
+        there: whether it lies under its own name.
+        aside: whether it, or what is left of it, was set aside.
+    """
+
+    snapshot: str
+    published: str | None
+    there: bool
+    aside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What was done, or would be in a dry run.
+
+    Attributes:
+        steps: in the order they were taken; a snapshot that was asked for at the last moment is kept.
+        unclear: what could not be read, so that nothing was removed.
+        freed_bytes: what the disk has, or would have, back; files that another snapshot shares stay.
+    """
+
+    steps: tuple[Step, ...]
+    unclear: tuple[str, ...]
+    freed_bytes: int
+
+
+def prune(workspace: Workspace, *, keep: int | None = None, dry_run: bool = False) -> Pruning:
+    """Removes snapshots that no undecided pilot reads, but never the `keep` newest, nor the latest.
+
+    `keep` is the settings' number if left out. Where it is unclear who needs what, everything is kept.
+    """
+    room = open_factory(workspace)
+    kept = keep if keep is not None else read_settings(workspace).snapshots.keep
+    if kept < 1:
+        raise BadInput(f"--keep {kept} would remove the latest snapshot", where="--keep", expected="1 or more")
+    with one_at_a_time(workspace):
+        found, needed = _found(room), usage(workspace, room.now())
+        latest, unclear = _latest(workspace) if found else (None, ())
+        needed = Usage(needed.users, needed.unclear + unclear)
+        steps = plan(found, latest, needed, kept)
+        freed = _freed_bytes(workspace, steps)
+        if not dry_run:
+            steps = tuple(_take(room, step) for step in steps)
+    return Pruning(steps, needed.unclear, freed)
+
+
+def plan(found: Sequence[Found], latest: str | None, needed: Usage, keep: int) -> tuple[Step, ...]:
+    """What is to be done about each snapshot, newest first."""
+    ordered = sorted(found, key=lambda each: (each.published or "", each.snapshot), reverse=True)
+    newest = {each.snapshot for each in ordered[:keep] if each.published}
+    return tuple(step for each in ordered for step in _steps(each, _why_kept(each, latest, newest, needed)))
+
+
+def _why_kept(each: Found, latest: str | None, newest: set[str], needed: Usage) -> str | None:
+    if each.snapshot == latest:
+        return "it is the latest"
+    if users := needed.users.get(each.snapshot):
+        said = ", ".join(f"{user.pilot} (until {date_time(user.deadline)})" for user in users)
+        return f"undecided pilots read it: {said}"
+    if needed.unclear:
+        return "it is unclear whether a pilot reads it"
+    if each.there and each.published is None:
+        return "it is not in the Factory's books: its publication was cut off, or they were restored from a backup"
+    return "it is one of the newest" if each.snapshot in newest else None
+
+
+def _why_removed(each: Found) -> str:
+    at = date_time(each.published) if each.published else "at an unknown time"
+    return f"published {at}, and no undecided pilot reads it"
+
+
+def _steps(each: Found, why_kept: str | None) -> Iterator[Step]:
+    if each.aside and (each.there or each.published is None):
+        yield Discard(each.snapshot, "an interrupted run left it behind")
+        if not each.there:
+            return
+    elif each.aside and why_kept is not None:
+        yield Restore(each.snapshot, why_kept)
+        return
+    yield Keep(each.snapshot, why_kept) if why_kept else Remove(each.snapshot, _why_removed(each))
+
+
+def _found(room: Room) -> list[Found]:
+    root = snapshots_root(room.workspace)
+    with room.transaction() as connection:
+        books = {row.id: row.at for row in connection.execute(sa.select(snapshots))}
+    folders = {path.name for path in root.glob("*") if path.is_dir() and path.name != PRUNED}
+    there = {name for name in folders if not name.startswith(".")}
+    aside = {name.removeprefix(ASIDE) for name in folders if name.startswith(ASIDE)}
+    return [Found(name, books.get(name), name in there, name in aside) for name in sorted(there | aside)]
+
+
+def _latest(workspace: Workspace) -> tuple[str | None, tuple[str, ...]]:
+    try:
+        latest = latest_id(workspace)
+    except BadInput as error:
+        return None, (f"{error.where}: {error.what}; `pilotplant factory publish` writes it again",)
+    return latest, () if latest else ("no snapshot is the latest; `pilotplant factory publish` makes one",)
+
+
+def _take(room: Room, step: Step) -> Step:
+    """Takes one step; returns what was done, which is a Keep where somebody asked for the snapshot just now."""
+    there, aside = _places(room.workspace, step.snapshot)
+    match step:
+        case Remove():
+            return _remove(room, step, there, aside)
+        case Restore():
+            _bring_back(room.workspace, step.snapshot)
+        case Discard():
+            shutil.rmtree(aside)
+    return step
+
+
+def _remove(room: Room, step: Remove, there: Path, aside: Path) -> Step:
+    _write_down(room, step.snapshot)
+    if there.exists():
+        there.rename(aside)
+        sync_folder(aside.parent)
+    needed = usage(room.workspace, room.now())
+    if needed.unclear or step.snapshot in needed.users:
+        _bring_back(room.workspace, step.snapshot)
+        return Keep(step.snapshot, "a pilot that is being launched reads it")
+    with room.transaction() as connection:
+        connection.execute(sa.delete(snapshots).where(snapshots.c.id == step.snapshot))
+        room.write(connection, "pruned", step.snapshot, {"why": step.why})
+    shutil.rmtree(aside)
+    return step
+
+
+def _write_down(room: Room, snapshot: str) -> None:
+    """Leaves word for the Lab; it is read only where the snapshot itself is gone."""
+    with room.transaction() as connection:
+        at = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == snapshot)).scalar_one()
+    pruned = Pruned(id=snapshot, published=parse_rfc3339(at), pruned=room.now())
+    write_atomically(pruned_path(room.workspace, snapshot), pruned.model_dump_json() + "\n")
+
+
+def _bring_back(workspace: Workspace, snapshot: str) -> None:
+    there, aside = _places(workspace, snapshot)
+    aside.rename(there)
+    sync_folder(there.parent)
+    pruned_path(workspace, snapshot).unlink(missing_ok=True)
+
+
+def _places(workspace: Workspace, snapshot: str) -> tuple[Path, Path]:
+    root = snapshots_root(workspace)
+    return root / snapshot, root / f"{ASIDE}{snapshot}"
+
+
+def _freed_bytes(workspace: Workspace, steps: Sequence[Step]) -> int:
+    """The size of the files whose every name goes."""
+    names: dict[tuple[int, int], int] = {}
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    for step in steps:
+        there, aside = _places(workspace, step.snapshot)
+        gone = {Remove: (there, aside), Discard: (aside,)}.get(type(step), ())
+        for path in (path for folder in gone for path in folder.glob("*")):
+            stat = path.stat()
+            file = stat.st_dev, stat.st_ino
+            names[file] = names.get(file, 0) + 1
+            sizes[file] = stat.st_nlink, stat.st_size
+    return sum(size for file, (links, size) in sizes.items() if links == names[file])

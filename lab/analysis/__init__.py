@@ -1,0 +1,1 @@
+"""Analyses, reports, the A/A certificate, and the sealed candidate."""

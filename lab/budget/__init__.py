@@ -1,0 +1,1 @@
+"""The Lab's money: budget, reservations, spend and costs."""

@@ -1,0 +1,1 @@
+"""What a plan means before anything is spent."""

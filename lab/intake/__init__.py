@@ -1,0 +1,1 @@
+"""Exposures and outcomes on their way in, judged row by row."""

@@ -1,0 +1,1 @@
+"""The Lab at a glance: portfolio, learning velocity and reminders."""

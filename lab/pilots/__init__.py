@@ -1,0 +1,1 @@
+"""Pilots as they are launched: the frozen promise, who takes part, and which arm."""

@@ -1,0 +1,1 @@
+"""SQL over a pilot's own data, confined."""

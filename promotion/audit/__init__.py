@@ -1,0 +1,1 @@
+"""What others can verify: ledgers, attestations, checkpoints and exported packages."""

@@ -1,0 +1,134 @@
+"""Whose signatures count: keys are enrolled, rotated and revoked."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promotion.cli.group import DATES, app
+from shared.state.workspace import Workspace
+from shared.ui.console import Json, emit, passphrase, session
+
+
+@app.command()
+def enrol(
+    context: typer.Context,
+    owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
+    public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Make or register the key with which somebody signs."""
+    from promotion.keys.enrolment import enrol as register
+    from shared.experiment.people import known
+    from shared.trust.keys import FACTORY, GATE
+
+    workspace = session(context).workspace()
+    owner = owner if owner in {GATE, FACTORY} else known(workspace, owner) or owner
+    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
+    done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
+    emit(
+        as_json,
+        {
+            "owner": owner,
+            "key_id": done.key.key_id,
+            "file": str(done.file),
+            "repeated": done.repeated,
+            "replaces": done.replaces,
+        },
+        f"{owner}: key {done.key.key_id} {'was enrolled before' if done.repeated else 'is enrolled'}."
+        + (
+            " It is a rehearsal's key: not encrypted, and trusted nowhere else."
+            if workspace.mode == "rehearsal"
+            else ""
+        ),
+        *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
+        *_private(workspace, owner, given=public is not None),
+        "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
+        if owner == FACTORY
+        else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
+    )
+    return done
+
+
+def _private(workspace: Workspace, owner: str, *, given: bool) -> list[str]:
+    """Where the private half of a key lies that was made here."""
+    from shared.trust.keys import FACTORY, KeyStore
+
+    store = KeyStore(workspace)
+    if given or owner == FACTORY or not store.has(owner):
+        return []
+    kept = "" if workspace.mode == "rehearsal" else "; it opens with the passphrase alone, which is kept nowhere"
+    return [f"Its private half is {store.path(owner)}{kept}."]
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    key_id: Annotated[str, typer.Argument(help="The key's id, or eight characters or more of it.", metavar="KEY_ID")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="From when on nothing it signed is believed, UTC; now if left out.", formats=DATES),
+    ] = None,
+    as_json: Json = False,
+) -> Any:
+    """Revoke a key: what it signs from then on is believed nowhere."""
+    from promotion.keys.revocation import revoke as withdraw
+
+    done = withdraw(session(context).workspace(), key_id, reason, since=since.replace(tzinfo=UTC) if since else None)
+    key = done.key
+    emit(
+        as_json,
+        {"owner": key.name, "key_id": key.key_id, "since": key.revoked_since, "reason": done.reason,
+         "repeated": done.repeated},
+        f"{key.name}: key {key.key_id} {'was revoked before' if done.repeated else 'is revoked'}.",
+        f"What it signed from {key.revoked_since} on is not believed.",
+        "A Factory that reads this gate's records refuses it from its next run on; elsewhere add its id to `revoked` in"
+        " configs/factory.yaml.",
+        f"A new key: pilotplant promote enrol {key.name} --rotate",
+    )  # fmt: skip
+    return done
+
+
+@app.command("correct-clock")
+def correct_clock(
+    context: typer.Context,
+    who: Annotated[str, typer.Option("--as", help="Who signs: one of two persons who decide on pilots.")],
+    reason: Annotated[str | None, typer.Option(help="Why the clock was wrong; said by the first who signs.")] = None,
+    as_json: Json = False,
+) -> Any:
+    """Sign that this machine's clock ran ahead and is right now.
+
+    With a second person's signature, and the gate's (`promote countersign`), the rooms go on.
+    """
+    from promotion.keys.clock_correction import correct
+    from shared.trust.keys import GATE, passphrase_variable
+
+    here = session(context)
+    workspace = here.workspace()
+    ends, unread = here.ends(workspace)
+    done = correct(
+        workspace, who, reason, ends, passphrase=passphrase(workspace, who),
+        gate_passphrase=os.environ.get(passphrase_variable(GATE)),
+    )  # fmt: skip
+    said = done.correction
+    emit(
+        as_json,
+        {"schema_version": 1, **done.as_json(), "not_covered": unread},
+        f"The clock is corrected: time goes on from {said.at}." if done.state == "signed"
+        else f"{'It was signed' if done.repeated else 'Signed'} by {' and '.join(done.persons)}. "
+        + ("The gate has to sign." if done.state == "agreed" else "A second person has to sign."),
+        f"Why it was wrong: {said.reason}",
+        *(f"{name}: up to entry {head.seq} it may be dated ahead of that." for name, head in said.ledgers.items()),
+        *(f"{name}: NOT COVERED ({why})" for name, why in unread.items()),
+        "Nothing that was written is changed. Each room takes the correction with the next thing that it writes."
+        if done.state == "signed"
+        else "Within a day, for ops: pilotplant promote countersign" if done.state == "agreed"
+        else "Within a day: pilotplant promote correct-clock --as EMAIL",
+    )  # fmt: skip
+    return done

@@ -1,0 +1,1 @@
+"""Decisions: drafted, proposed, signed, carried out, or made by silence."""

@@ -1,0 +1,1 @@
+"""The gate itself: a case, its checks, the policy, and the verdict."""

@@ -1,0 +1,81 @@
+"""What a check of the gate is: a question, what it reads, its policy, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from promotion.gate.case import Case
+from shared.trust.finding import Finding, Level, Outcome
+
+
+class Rule(BaseModel):
+    """A check's policy; each check adds its thresholds, with defaults and their source.
+
+    Attributes:
+        level: `block` decides the verdict, `warn` is only printed.
+        waivable: whether whom configs/people.yaml entitles may waive it for a candidate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level = "block"
+    waivable: bool = True
+
+
+class NeverOff(Rule):
+    """The policy of a check without which nothing else can be believed: it always blocks, and nobody waives it."""
+
+    level: Literal["block"] = "block"
+    waivable: Literal[False] = False
+
+
+class NeverWaived(Rule):
+    """The policy of a check whose answer is what the pilot was for: it may be made a warning, and nobody waives it."""
+
+    waivable: Literal[False] = False
+
+
+Group = Literal["evidence", "schema quality", "decision owner", "value and risk"]
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[AnyRule]):
+    """One check.
+
+    Attributes:
+        name: as in findings and `configs/gate.yaml`.
+        question: what it answers, for people.
+        reads: what of a case it looks at.
+        rule: the type of its policy.
+        run: yields at least one finding; raising means that it could not be evaluated.
+        group: what of a pilot it concerns.
+        since: the rules from which on it binds; a promise made under earlier ones is not asked.
+    """
+
+    name: str
+    question: str
+    reads: str
+    rule: type[AnyRule]
+    run: Callable[[Case, AnyRule], Iterable[Finding]]
+    group: Group = "evidence"
+    since: int = 1
+
+
+def finding(
+    outcome: Outcome,
+    reason: str,
+    *,
+    arm: str | None = None,
+    measured: Any = None,
+    threshold: Any = None,
+    remedy: str | None = None,
+) -> Finding:
+    """A finding without its check's name and level, which the gate fills in."""
+    return Finding(
+        check="", arm=arm, outcome=outcome, measured=measured, threshold=threshold, reason=reason, remedy=remedy
+    )

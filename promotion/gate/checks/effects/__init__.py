@@ -1,0 +1,1 @@
+"""Checks of the effects: recomputed, better where promised, not harmful, not chance."""

@@ -1,0 +1,141 @@
+"""The gate's policy, from `configs/gate.yaml`: per risk tier, each check's level and thresholds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+from promotion.gate.check import Rule
+from promotion.gate.checks import CHECKS
+from shared.core.digests import digest_json
+from shared.core.errors import BadInput
+from shared.core.yamlfile import read_yaml
+from shared.experiment.people import SignaturesMin, Tier
+from shared.notify.mail import Smtp
+from shared.notify.webhook import require_safe
+from shared.state.workspace import Workspace
+
+_CLOSED = ConfigDict(frozen=True, extra="forbid")
+
+# One field per check, so that a misspelt one is an error that lists the right names.
+_FIELDS: Any = {check.name: (check.rule, check.rule()) for check in CHECKS}
+Rules: Any = create_model("Rules", __config__=_CLOSED, **_FIELDS)
+
+
+class Tiers(BaseModel):
+    """The rules of each tier; what is not said there is the check's default."""
+
+    model_config = _CLOSED
+
+    low: Rules = Rules()
+    standard: Rules = Rules()
+    high: Rules = Rules()
+
+
+class PortfolioSettings(BaseModel):
+    """What holds for all pilots together.
+
+    Attributes:
+        bound: the largest expected share of false ones among all that are scaled within their level; 0.2 costs a team
+            of 20 to 40 pilots a year the least power of what may still be called a bound (docs/proof/portfolio.md).
+    """
+
+    model_config = _CLOSED
+
+    bound: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Notify(BaseModel):
+    """How people are told, other than by mail.
+
+    Attributes:
+        webhook: where each reminder is posted as JSON; https, or http on this machine.
+    """
+
+    model_config = _CLOSED
+
+    webhook: Annotated[str, AfterValidator(require_safe)] | None = None
+
+
+class GateSettings(BaseModel):
+    """`configs/gate.yaml`.
+
+    Attributes:
+        database: an SQLAlchemy URL.
+        valid_days: how long a package may run after its decision.
+        remind_days: how many days before its deadline a decision is shown as due.
+        early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
+        signatures_min: how many persons sign a decision, by risk tier.
+        portfolio: what holds for all pilots together.
+        nonce_seed: draws the nonces of a rehearsal, so that the same names get the same arms; None draws new ones.
+        smtp: the mail server for `promote remind --send`; None where there is none.
+        notify: what is told instead of by mail.
+        tiers: see there.
+    """
+
+    model_config = _CLOSED
+
+    schema_version: Literal[1]
+    database: str
+    valid_days: int = Field(default=180, ge=1, le=3650)
+    remind_days: int = Field(default=3, ge=0)
+    early_results: Literal["hidden", "shown"] = "hidden"
+    signatures_min: SignaturesMin = SignaturesMin()
+    portfolio: PortfolioSettings = PortfolioSettings()
+    nonce_seed: str | None = Field(default=None, min_length=1)
+    smtp: Smtp | None = None
+    notify: Notify = Notify()
+    tiers: Tiers = Tiers()
+
+    def policy(self, tier: Tier) -> Policy:
+        """What applies to a pilot of that tier."""
+        rules = getattr(self.tiers, tier)
+        return Policy(
+            tier=tier,
+            rules={check.name: getattr(rules, check.name) for check in CHECKS},
+            signatures_min=self.signatures_min.of(tier),
+        )
+
+
+class Policy(BaseModel):
+    """The rules of one tier.
+
+    Attributes:
+        signatures_min: how many persons sign a decision.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tier: Tier
+    rules: dict[str, Rule]
+    signatures_min: int = 2
+
+    @property
+    def digest(self) -> str:
+        """What an attestation names; the ledger's entry of the decision holds the policy itself."""
+        return digest_json(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Every rule with its level and thresholds."""
+        rules = {name: rule.model_dump(mode="json") for name, rule in self.rules.items()}
+        return {
+            "schema_version": 1,
+            "tier": self.tier,
+            "rules": rules,
+            "signatures_min": self.signatures_min,
+        }
+
+
+def read_settings(workspace: Workspace) -> GateSettings:
+    """The workspace's gate settings; raises BadInput for a seed of the draws in a live workspace."""
+    path = workspace.configs / "gate.yaml"
+    settings = read_yaml(path, GateSettings)
+    if settings.nonce_seed is not None and workspace.mode == "live":
+        raise BadInput(
+            "`nonce_seed` would let somebody choose which customers get which arm",
+            where=str(path),
+            expected="no `nonce_seed` in a live workspace; it is for rehearsals",
+            remedy="take the line out: the gate draws each pilot's nonce itself",
+        )
+    return settings

@@ -1,0 +1,1 @@
+"""The keys of decision owners, of the Factory and of the gate."""

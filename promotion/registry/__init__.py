@@ -1,0 +1,1 @@
+"""What the gate registered: promises, nonces, lines, and the error rate that all pilots share."""

@@ -1,0 +1,106 @@
+"""Revision: the fields of a charter that an owner wants changed, named so that a successor can be held to them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from shared.core.digests import canonical
+from shared.core.errors import BadInput
+from shared.experiment.charter import Charter
+
+# What names the successor and its place in the line is not the owner's to choose.
+KEPT = ("schema_version", "pilot", "follows")
+MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field, as a path like `sample.units_per_arm` or `arms.1.weight`, and its new value."""
+
+    path: str
+    value: Any
+
+    def __str__(self) -> str:
+        """As it is typed, and signed."""
+        return f"{self.path}={canonical(self.value).decode()}"
+
+
+def parse_changes(texts: Sequence[str], charter: Charter) -> tuple[Change, ...]:
+    """The changes as they are typed; raises BadInput for one that names no field, changes nothing, or cannot be."""
+    before = charter.model_dump(mode="json")
+    found = tuple(_parse(text, before) for text in texts)
+    if found:
+        try:
+            Charter.model_validate(applied(before, found))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise BadInput(
+                f"the charter would not hold together: {where}: {problem['msg']}",
+                where="--change",
+                remedy="give that field a value that it takes, or name what else has to change with it",
+            ) from error
+    return found
+
+
+def applied(content: dict[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
+    """A charter's content with the changes made in it."""
+    made = copy.deepcopy(content)
+    for change in changes:
+        *above, last = change.path.split(".")
+        inner: Any = made
+        for part in above:
+            inner = inner[int(part)] if isinstance(inner, list) else inner.setdefault(part, {})
+        inner[int(last) if isinstance(inner, list) else last] = change.value
+    return made
+
+
+def at(content: Any, path: str) -> Any:
+    """The value at a path; MISSING where there is none."""
+    found = content
+    for part in path.split("."):
+        if isinstance(found, dict) and part in found:
+            found = found[part]
+        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            return MISSING
+    return found
+
+
+def unmade(changes: Sequence[str], before: Charter, after: Charter) -> list[str]:
+    """The paths of the changes that were named, as they were signed, whose field is what it was."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    paths = (change.partition("=")[0] for change in changes)
+    return [path for path in paths if at(new, path) == at(old, path)]
+
+
+def _parse(text: str, before: dict[str, Any]) -> Change:
+    path, found, given = text.partition("=")
+    path, value = path.strip(), _value(given)
+    known = at(before, path)
+    if not found or known is MISSING or path.split(".")[0] in KEPT:
+        fields = ", ".join(name for name in before if name not in KEPT)
+        raise BadInput(
+            f"`{text}` names no field of the charter that can be changed",
+            where="--change",
+            expected=f"FIELD=VALUE, like sample.units_per_arm=4000; fields: {fields}",
+        )
+    if value == known:
+        raise BadInput(f"`{path}` is {given.strip()} already", where="--change", remedy="name what is to be different")
+    return Change(path, value)
+
+
+def _value(given: str) -> Any:
+    try:
+        value = yaml.safe_load(given)
+        canonical(value)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise BadInput(f"`{given}` is no value", where="--change", expected="a number, a word, or YAML") from error
+    return value

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, time, money, digests, files, YAML, SQL quoting."""

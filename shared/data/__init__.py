@@ -1,0 +1,1 @@
+"""Tables: contracts, quality, masking, files as other tools write them, and snapshots."""

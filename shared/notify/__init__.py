@@ -1,0 +1,1 @@
+"""Ways to reach the team's own people: mail and webhook."""

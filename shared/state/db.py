@@ -1,0 +1,248 @@
+"""Databases of the rooms: SQLite made safe for several processes, or PostgreSQL; transactions go one after another."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.core.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
+from shared.core.faults import fault
+from shared.state.columns import Whole
+
+# How long a process waits for another one's transaction before it gives up.
+BUSY_TIMEOUT_MS = 30_000
+# Every transaction on PostgreSQL holds this advisory lock of its database; any fixed number would do.
+ROOM_LOCK = 5_317_429
+# What PostgreSQL says where role, password or database are not as the URL has them; libpq gives no code for these.
+_NOT_AS_DECLARED = ("authentication failed", "no password supplied", "does not exist")
+_POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg"}
+_EXPECTED = "like sqlite:///var/lab/lab.db, or postgresql://lab_app@db.example.com/lab"
+
+
+def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) -> sa.Engine:
+    """An engine with the room's tables in place.
+
+    `url` may name a SQLite file relative to `root`, whose tables are made at need; on PostgreSQL
+    `shared.state.provision` makes them. Raises BadInput for a URL that cannot be used
+    or a database that was not prepared, and PilotPlantError
+    where the server is away, or the tables were written by a newer release.
+    """
+    engine = connect(url, root)
+    prepare(engine, metadata, version=version)
+    return engine
+
+
+def prepare(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> None:
+    """Makes a SQLite file's tables at need, or raises where those on PostgreSQL are not there; see `open_database`."""
+    with translated(engine), engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            make_tables(connection, metadata, version=version)
+        else:
+            _require_tables(connection, metadata, version)
+
+
+def is_empty(engine: sa.Engine) -> bool:
+    """Whether a SQLite file is not there, or holds no table; PostgreSQL says itself what was not prepared."""
+    file = sqlite_file(engine)
+    if file is None:
+        return False
+    if not file.exists() or not file.stat().st_size:
+        return True
+    with translated(engine), engine.begin() as connection:
+        return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+
+
+def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
+    """Makes whatever tables are missing, and writes down their version, or raises PilotPlantError for another one."""
+    schema = version_table(metadata)
+    metadata.create_all(connection)
+    found = connection.execute(sa.select(schema.c.version)).scalar()
+    if found is None:
+        connection.execute(schema.insert().values(version=version))
+    else:
+        _require_version(connection, found, version)
+
+
+def version_table(metadata: sa.MetaData) -> sa.Table:
+    """The table that says by which version of the tables a database was made."""
+    return sa.Table("schema", metadata, sa.Column("version", Whole, nullable=False), extend_existing=True)
+
+
+def shown(engine: sa.Engine) -> str:
+    """A database's URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def translated(engine: sa.Engine) -> Iterator[None]:
+    """Says in words what the machine or PostgreSQL has against a statement; what else is raised passes through."""
+    try:
+        yield
+    except Damaged as error:
+        # A value that is none of its column's type does not know in which database it lies.
+        error.where = error.where or _place(engine)
+        raise
+    except sa.exc.DBAPIError as error:
+        told = _fault(error, engine) or _told(error, engine)
+        if told is None:
+            raise
+        raise told from error
+
+
+def sqlite_file(engine: sa.Engine) -> Path | None:
+    """The file of a SQLite database; None for another one."""
+    return Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+
+
+def _fault(error: sa.exc.DBAPIError, engine: sa.Engine) -> Fault | None:
+    return fault(error, _place(engine))
+
+
+def _place(engine: sa.Engine) -> str:
+    file = sqlite_file(engine)
+    return str(file) if file else shown(engine)
+
+
+def _told(error: sa.exc.DBAPIError, engine: sa.Engine) -> PilotPlantError | None:
+    if engine.dialect.name != "postgresql":
+        return None
+    from psycopg import errors
+
+    said = str(error.orig).split("\n")[0]
+    secret = engine.url.password
+    said = said.replace(str(secret), "***") if secret else said
+    if isinstance(error.orig, errors.InsufficientPrivilege):
+        return Refused(
+            f"the database does not let this role do that: {said}",
+            where=shown(engine),
+            remedy="give the role its rights anew: pilotplant init-database",
+        )
+    if isinstance(error.orig, errors.LockNotAvailable):
+        return PilotPlantError(
+            f"another command has held the database for more than {BUSY_TIMEOUT_MS // 1000} seconds",
+            where=shown(engine),
+            remedy="wait for it to end, then give the same command again",
+        )
+    if not isinstance(error.orig, errors.OperationalError):
+        return None
+    if any(phrase in said for phrase in _NOT_AS_DECLARED):
+        return BadInput(
+            f"the database does not let us in: {said}",
+            where=shown(engine),
+            remedy="put role and database of `database` in configs/ right; the password may stand in ~/.pgpass",
+        )
+    return PilotPlantError(
+        f"the database is not reachable: {said}",
+        where=shown(engine),
+        remedy="see that the server runs and this machine may connect; then give the same command again, which "
+        "finishes what was cut off",
+    )
+
+
+def _require_tables(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:
+    schema = version_table(metadata)
+    missing = sorted(set(metadata.tables) - set(sa.inspect(connection).get_table_names()))
+    if missing:
+        raise BadInput(
+            "the database was not prepared for this room"
+            if schema.name in missing
+            else f"the database lacks tables of this release: {', '.join(missing)}",
+            where=shown(connection.engine),
+            remedy="have its owner run: pilotplant init-database ROOM --role ROLE",
+        )
+    _require_version(connection, connection.execute(sa.select(schema.c.version)).scalar(), version)
+
+
+def _require_version(connection: sa.Connection, found: int | None, version: int) -> None:
+    if found != version:
+        raise PilotPlantError(
+            f"the database is of schema version {found}, this release reads version {version}",
+            where=shown(connection.engine),
+            remedy="use the release that wrote it, or upgrade this one",
+        )
+
+
+def connect(url: str, root: Path) -> sa.Engine:
+    """An engine whose transactions go one after another; raises BadInput for a URL that cannot be used."""
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in _POSTGRESQL:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            # Each statement sees what was committed before it, and the lock of `_begin_alone` lets nothing in between.
+            engine = sa.create_engine(parsed, poolclass=sa.NullPool, isolation_level="READ COMMITTED")
+            sa.event.listen(engine, "begin", _begin_alone)
+            return engine
+        if parsed.get_backend_name() != "sqlite" or not parsed.database:
+            raise ValueError("it names no file and no server")
+        path = root / parsed.database
+        # NullPool: commands are short, and a connection must not outlive a fork or a removed workspace.
+        engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise BadInput(f"`{_shown(url)}` is not a database URL", expected=_EXPECTED) from error
+    except ImportError as error:
+        raise BadInput(
+            f"the database of `{_shown(url)}` needs a driver that is not installed: {error.name}",
+            remedy="install it, or name another driver in the URL",
+        ) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except NotADirectoryError as error:
+        raise BadInput(f"`{_shown(url)}` lies below a file", where=str(path), expected=_EXPECTED) from error
+    sa.event.listen(engine, "do_connect", _opened)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _shown(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
+
+
+def _opened(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
+    return open_sqlite(Path(arguments[0]), **options)
+
+
+def open_sqlite(path: Path, **options: Any) -> sqlite3.Connection:
+    """A SQLite file to write, or only to read where the disk lets nobody write; raises sqlite3.Error."""
+    try:
+        return _settled(sqlite3.connect(path, **options))
+    except sqlite3.OperationalError as error:
+        if not _readable(path, fault(error, str(path))):
+            raise
+        return _settled(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", **{**options, "uri": True}))
+
+
+def _readable(path: Path, found: Fault | None) -> bool:
+    """Whether a file that cannot be opened to write may be read as it lies: no log beside it holds what it lacks."""
+    log = path.with_name(f"{path.name}-wal")
+    unused = not log.exists() or not log.stat().st_size
+    return found is not None and not isinstance(found, Damaged) and path.is_file() and unused
+
+
+def _settled(connection: sqlite3.Connection) -> sqlite3.Connection:
+    # The driver's own transaction handling loses updates silently under concurrent writers.
+    connection.isolation_level = None
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        # Whether its log can be opened shows only now.
+        connection.execute("SELECT count(*) FROM sqlite_schema")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_alone(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ROOM_LOCK})")

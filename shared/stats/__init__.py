@@ -1,0 +1,1 @@
+"""Statistics of moments: estimates, tests, power, multiplicity, shrinkage; neither charter nor rows."""

@@ -1,0 +1,1 @@
+"""How commands, pages and plots speak to people."""

@@ -1,0 +1,73 @@
+"""Pages for people: one self-contained HTML file each, in one style, everything escaped that is not ours.
+
+A text stands on one line, and what cannot be seen in it is shown (`shared/core/printable.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from shared.core.printable import line
+from shared.core.times import date_time
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+# As messages write them: `a name`, and *a word* that stands out.
+_CODE, _STRESSED = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w*])\*([A-Za-z]+)\*(?![\w*])")
+STYLE = """
+  :root { color-scheme: light; --ink: #1b1b1b; --soft: #555; --line: #d9d9d9; --note: #fff7e0; }
+  body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 62rem; margin: 2rem auto;
+         padding: 0 1rem; }
+  h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+  .soft { color: var(--soft); } .note { background: var(--note); border: 1px solid var(--line); padding: .6rem .9rem; }
+  table { border-collapse: collapse; width: 100%; }
+  th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
+           vertical-align: top; }
+  td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+  figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
+  code { font-size: .85rem; overflow-wrap: anywhere; }
+  @media (max-width: 40rem) {
+    body { margin: 1rem auto; } th, td { padding-right: .6rem; }
+    /* What is wider than a telephone is moved sideways by itself: the names of the rows stay, the page stands still. */
+    table:has(thead) { display: block; overflow-x: auto; }
+    table:has(thead) :is(th, td):first-child { position: sticky; left: 0; background: #fff; }
+    figure svg { max-width: none; min-width: 34rem; }
+  }
+  @media print { body { margin: 0; max-width: none; } }
+"""
+
+
+def pages(package: str) -> Environment:
+    """Where a package's page templates are rendered, with `style` in their reach; an unknown name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
+    )
+    environment.globals["style"] = STYLE
+    environment.filters |= {"told": told, "plain": plain, "date_time": date_time}
+    return environment
+
+
+def _finished(value: Any) -> Any:
+    """What a template prints; `style` and pictures come marked as safe, and stay as they are."""
+    return line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def told(text: str) -> Markup:
+    """A sentence of ours: what is code or stands out on a terminal does so here, without the signs that say it there.
+
+    What somebody else has written is shown as it is.
+    """
+    from markupsafe import Markup, escape
+
+    coded = _CODE.sub(r"<code>\1</code>", str(escape(line(text))))
+    return Markup(_STRESSED.sub(r"<em>\1</em>", coded))  # noqa: S704 - escaped, and the tags are ours
+
+
+def plain(text: str) -> str:
+    """The same where no tags can stand, as in a title."""
+    return _STRESSED.sub(r"\1", _CODE.sub(r"\1", text))
