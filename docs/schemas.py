@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generated import settle
 
-from factory.state import FactorySettings
+from factory.state.settings import FactorySettings
 from lab.state import LabSettings
 from promotion.gate.policy import GateSettings
 from shared.core.schemas import schema_of

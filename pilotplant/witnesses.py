@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from factory.releases import receipts
-from factory.state import open_factory
+from factory.state.room import open_factory
 from lab.state import open_lab
 from pilotplant.soundness import soundness
 from promotion.audit import verification

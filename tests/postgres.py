@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import yaml
 
-from shared.state.provision import provision
+from pilotplant.databases import prepare
 from shared.state.workspace import Workspace
 
 OWNER, APP = "pilot_owner", "pilot_app"
@@ -92,16 +92,11 @@ def start() -> Server:
 
 def on_postgres(workspace: Workspace, server: Server, *rooms: str) -> dict[str, str]:
     """Moves rooms that were never opened to databases of their own; returns the databases' names by room."""
-    import factory.state
-    import lab.state
-    import promotion.state
-
-    states = {"lab": lab.state, "promotion": promotion.state, "factory": factory.state}
     files = {"lab": "lab.yaml", "promotion": "gate.yaml", "factory": "factory.yaml"}
     made = {}
-    for room in rooms or tuple(states):
+    for room in rooms or tuple(files):
         made[room] = server.database(room)
-        provision(server.url(made[room], OWNER), states[room].metadata, APP, version=states[room].SCHEMA_VERSION)
+        prepare(room, server.url(made[room], OWNER), APP)
         path = workspace.configs / files[room]
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "database": server.url(made[room], APP)}))
     return made

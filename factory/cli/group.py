@@ -28,9 +28,7 @@ def settled(context: typer.Context, *, everything: bool = False) -> Workspace:
     # Whatever stands in the way is the command's own to say.
     with suppress(PilotPlantError, OSError):
         if has_open_runs(workspace):
-            from factory.delivery.campaign import (
-                close_cut_off,  # with DuckDB, which nobody should wait for who only looks
-            )
+            from factory.runtime.campaign import close_cut_off
 
             for line in close_cut_off(workspace):
                 progress(line)

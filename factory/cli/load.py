@@ -126,9 +126,10 @@ def _told(result: LoadResult) -> Iterator[str]:
 @app.command()
 def drop(context: typer.Context, name: Table, dry_run: DryRun = False, as_json: Json = False) -> Any:
     """Remove a table that no release reads from the warehouse, with what was held back of it."""
+    from factory.releases.packages import readers
     from factory.warehouse.tables import drop as remove
 
-    gone = remove(session(context).workspace(), name, dry_run=dry_run)
+    gone = remove(session(context).workspace(), name, readers=readers, dry_run=dry_run)
     verb = "would go" if dry_run else "went"
     emit(
         as_json,

@@ -29,7 +29,7 @@ def up(
 ) -> Any:
     """Start Prefect and a worker, and keep schedules in step with the releases until Ctrl-C."""
     from factory.runtime.plant import Plant, until_told
-    from factory.state import open_factory
+    from factory.state.room import open_factory
 
     runs: list[FlowRunFacts] = []
     workspace = settled(context, everything=True)
@@ -71,7 +71,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show a release with its runs."""
     from factory.releases.releases import next_occurrence, promised_by, show_release, why_paused
-    from factory.state import open_factory
+    from factory.state.room import open_factory
     from shared.ui import wording
 
     workspace = settled(context)

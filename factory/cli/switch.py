@@ -14,7 +14,7 @@ from shared.core.times import date_time
 from shared.ui.console import InTrouble, Json, emit, session, styled, table
 
 if TYPE_CHECKING:
-    from factory.releases.releases import StateChange
+    from factory.state.states import StateChange
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 

@@ -12,7 +12,7 @@ import duckdb
 
 from factory.delivery.channels.file import Message, outgoing, write_partial
 from factory.delivery.sent import leave_alone
-from factory.state import limits, read_settings
+from factory.state.settings import limits, read_settings
 from factory.warehouse.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.core.digests import digest_file
 from shared.core.sql import file_literal, identifier, literal

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import duckdb
 
-from factory.releases.releases import stopped
-from factory.state import limits, open_factory, read_settings
+from factory.state.room import open_factory
+from factory.state.settings import limits, read_settings
+from factory.state.states import stopped
 from factory.warehouse.warehouse import contract_of, export_masked, identities, open_warehouse, tables
 from shared.core.digests import digest_bytes, digest_file
 from shared.core.errors import BadInput, Refused

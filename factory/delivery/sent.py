@@ -10,7 +10,9 @@ import duckdb
 import sqlalchemy as sa
 
 from factory.delivery.channels.file import outgoing, read_back
-from factory.state import open_factory, read_settings, runs
+from factory.state.room import open_factory
+from factory.state.settings import read_settings
+from factory.state.tables import runs
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Undecided
 from shared.core.sql import file_literal, literal

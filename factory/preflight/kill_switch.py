@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from factory.delivery.campaign import halted
-from factory.releases.releases import get_release, resume_everything, stop_everything, stop_switch
-from factory.state import releases
+from factory.runtime.campaign import halted
+from factory.state.states import get_release, resume_everything, stop_everything, stop_switch
+from factory.state.tables import releases
 from shared.core.clock import rfc3339
 from shared.core.errors import Fault
 from shared.state.ledger import GENESIS

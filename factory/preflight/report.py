@@ -14,7 +14,8 @@ from factory.preflight.tables import compare, quality_of, state_of, tables_read
 from factory.releases.contacts import contacts_of, neighbours, uncounted
 from factory.releases.enrolment import find_key
 from factory.releases.packages import open_arms
-from factory.state import open_factory, read_settings
+from factory.state.room import open_factory
+from factory.state.settings import read_settings
 from factory.warehouse.warehouse import open_warehouse, tables, versions
 from shared.core.clock import rfc3339
 from shared.core.digests import digest_bytes

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from factory.delivery.messages import Composed, compose
 from factory.releases.admission import against_policy
-from factory.state import read_settings
+from factory.state.settings import read_settings
 from factory.warehouse.warehouse import contract_of, open_warehouse
 from shared.core.errors import Contained, PilotPlantError
 from shared.core.sql import file_literal, identifier, literal

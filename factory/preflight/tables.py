@@ -9,7 +9,7 @@ from typing import Literal
 import sqlalchemy as sa
 import yaml
 
-from factory.state import loads
+from factory.state.tables import loads
 from factory.warehouse.masked_contract import masked_contract
 from factory.warehouse.warehouse import contract_of, export, export_masked, open_warehouse, require_contract, versions
 from shared.core.digests import digest_bytes, digest_file

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.releases import permits
 from factory.releases.contacts import against_contacts
 from factory.releases.packages import against_holdout, package_folder, verify
-from factory.releases.receipts import ADMITTED, REFUSED, lay_out
+from factory.releases.receipts import REFUSED, lay_out
 from factory.releases.releases import list_releases
-from factory.state import inbox, open_factory, read_settings, releases, snapshots
+from factory.state import permits
+from factory.state.room import open_factory
+from factory.state.settings import inbox, read_settings
+from factory.state.tables import ADMITTED, releases, snapshots
 from factory.warehouse.snapshots import PUBLISHED
 from factory.warehouse.warehouse import contract_of, open_warehouse, tables
 from shared.core.clock import parse_rfc3339, rfc3339

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from factory.delivery.messages import select
 from factory.releases.packages import package_folder, verify
-from factory.releases.releases import Release, list_releases
-from factory.state import FactorySettings, read_settings
+from factory.releases.releases import list_releases
+from factory.state.settings import FactorySettings, read_settings
+from factory.state.states import Release
 from shared.core.sql import file_literal
 from shared.data.tabular import connect
 from shared.state.workspace import Workspace

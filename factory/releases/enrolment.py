@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.errors import Refused
 from shared.state.room import Room
 from shared.state.workspace import Workspace

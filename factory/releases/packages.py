@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from factory.releases.releases import list_releases
 from factory.releases.trust import published_keys
-from factory.state import FactorySettings, inbox, open_factory, read_settings, releases
+from factory.state.room import open_factory
+from factory.state.settings import FactorySettings, inbox, read_settings
+from factory.state.tables import releases
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import hex_of
 from shared.core.errors import PilotPlantError, Refused
@@ -139,3 +144,19 @@ def _against_origin(workspace: Workspace, candidate: Candidate) -> list[str]:
     if manifest.workspace != workspace.id:
         reasons.append(f"it was sealed in another workspace ({manifest.workspace})")
     return reasons
+
+
+def readers(workspace: Workspace, table: str) -> Iterator[str]:
+    """The releases that may read a table; one whose package is damaged may read anything."""
+    for release in list_releases(workspace):
+        if release.state == "retired":
+            continue
+        package = open_package(package_folder(workspace, release.package))
+        promise, candidate = package.promise, package.candidate
+        if promise is None or candidate is None:
+            yield f"perhaps release {release.name}, whose package is damaged"
+            continue
+        sealed = Sealed(release.name, release.arm, candidate, promise)
+        named = {promise.charter.population, *promise.charter.sources}
+        if table in named or re.search(rf"\b{re.escape(table)}\b", sealed.text(sealed.play.audience), re.IGNORECASE):
+            yield f"release {release.name}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from factory.state.tables import ADMITTED
 from shared.core.digests import PREFIX, hex_of
 from shared.core.errors import PilotPlantError
 from shared.core.files import write_atomically
@@ -14,7 +15,6 @@ from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.receipt import Receipt, receipt_path, receipts_folder
 
-ADMITTED = "admitted"
 REFUSED = "refused_package"
 _PACKAGE = re.compile(r"[0-9a-f]{64}")
 

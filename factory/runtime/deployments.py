@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory.releases.releases import Release, list_releases, play_of, stopped
-from factory.state import open_factory
+from factory.releases.releases import list_releases, play_of
+from factory.state.room import open_factory
+from factory.state.states import Release, stopped
 from shared.core.clock import rfc3339, whole_minute
 from shared.core.digests import short
 from shared.core.errors import BadInput

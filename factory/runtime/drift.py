@@ -19,7 +19,7 @@ from factory.runtime.deployments import (
     pool_template,
 )
 from factory.runtime.incidents import PREFECT, Incident, record
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.clock import parse_rfc3339
 from shared.experiment.play import Schedule
 from shared.state.workspace import Workspace

@@ -6,8 +6,9 @@ import duckdb
 import sqlalchemy as sa
 
 from factory.releases.packages import package_folder
-from factory.releases.receipts import ADMITTED
-from factory.state import releases, standing, warehouse_path
+from factory.state.room import standing
+from factory.state.settings import warehouse_path
+from factory.state.tables import ADMITTED, releases
 from factory.warehouse.warehouse import open_warehouse, tables
 from shared.core.errors import Damaged
 from shared.core.faults import fault

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from factory.releases.releases import STOP_ALL
-from factory.state import CONFIRMED, DROPPED, LOADED, open_factory
+from factory.state.room import open_factory
+from factory.state.states import STOP_ALL
+from factory.state.tables import CONFIRMED, DROPPED, LOADED
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput
 from shared.state.ledger import legible

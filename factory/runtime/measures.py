@@ -8,11 +8,14 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from factory.releases.releases import Pause, Release, list_releases, next_occurrence, why_paused
-from factory.releases.releases import stopped as why_stopped
+from factory.releases.releases import Pause, list_releases, next_occurrence, why_paused
 from factory.runtime.pulse import Pulse, read
 from factory.runtime.troubles import Trouble, troubles
-from factory.state import inbox, loads, open_factory, releases, runs
+from factory.state.room import open_factory
+from factory.state.settings import inbox
+from factory.state.states import Release
+from factory.state.states import stopped as why_stopped
+from factory.state.tables import loads, releases, runs
 from shared.core.digests import PREFIX
 from shared.state.room import Room
 from shared.state.workspace import Workspace

@@ -20,7 +20,8 @@ from factory.runtime.edits import edits, put_pool_right, put_right
 from factory.runtime.foreign import remove_foreign
 from factory.runtime.incidents import PREFECT, Incident
 from factory.runtime.server import PrefectServer, choose_port
-from factory.state import open_factory, read_settings
+from factory.state.room import open_factory
+from factory.state.settings import read_settings
 from shared.core.errors import PilotPlantError, Undecided
 from shared.core.times import date_time
 from shared.experiment.play import Schedule

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from factory.delivery.campaign import RunResult, run_occurrence
-from factory.releases.releases import get_release, play_of
-from factory.state import open_factory
+from factory.releases.releases import play_of
+from factory.runtime.campaign import RunResult, run_occurrence
+from factory.state.room import open_factory
+from factory.state.states import get_release
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Refused
 from shared.state.workspace import Workspace

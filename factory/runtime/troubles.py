@@ -11,10 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from factory.releases.packages import package_folder, verify
-from factory.releases.receipts import ADMITTED
-from factory.releases.releases import NOT_RECORDED, STOP_ALL, Release, list_releases, play_of, stopped, why_paused
+from factory.releases.releases import list_releases, play_of, why_paused
 from factory.runtime import pulse
-from factory.state import TOO_LATE, inbox, open_factory, runs, switches, warehouse_path
+from factory.state.room import open_factory
+from factory.state.settings import inbox, warehouse_path
+from factory.state.states import NOT_RECORDED, STOP_ALL, Release, stopped
+from factory.state.tables import ADMITTED, TOO_LATE, runs, switches
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import PREFIX
 from shared.core.errors import PilotPlantError

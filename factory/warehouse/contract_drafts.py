@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import yaml
 
-from factory.state import warehouse_path
+from factory.state.settings import warehouse_path
 from factory.warehouse.warehouse import contract_path, open_warehouse, tables
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically

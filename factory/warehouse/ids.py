@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.mask import pseudonym_key
 from factory.warehouse.warehouse import contract_of, identities
 from shared.core.digests import digest_file

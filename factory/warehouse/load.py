@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 
-from factory.state import CONFIRMED, DROPPED, LOADED, loads, open_factory, read_settings, warehouse_path
+from factory.state.room import open_factory
+from factory.state.settings import read_settings, warehouse_path
+from factory.state.tables import CONFIRMED, DROPPED, LOADED, loads
 from factory.warehouse.contract_drafts import is_unused_example
 from factory.warehouse.warehouse import (
     PRIMARY_KEY,

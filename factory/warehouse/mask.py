@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.sql import identifier
 from shared.data.contracts import Column, Contract, Value
 from shared.data.generalisation import Generalisation

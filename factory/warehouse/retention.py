@@ -14,7 +14,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.state import open_factory, read_settings, snapshots
+from factory.state.room import open_factory
+from factory.state.settings import read_settings
+from factory.state.tables import snapshots
 from factory.warehouse.snapshots import one_at_a_time, snapshots_root
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput

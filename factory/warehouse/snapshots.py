@@ -16,7 +16,9 @@ import duckdb
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from factory.state import exports, open_factory, read_settings, releases, snapshots
+from factory.state.room import open_factory
+from factory.state.settings import read_settings
+from factory.state.tables import exports, releases, snapshots
 from factory.warehouse.mask import masked_sql, pseudonym_key
 from factory.warehouse.masked_contract import masked_contract
 from factory.warehouse.warehouse import contract_of, export, open_warehouse, require_contract, tables, versions

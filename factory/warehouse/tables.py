@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import duckdb
 import sqlalchemy as sa
 
-from factory.releases.packages import package_folder
-from factory.releases.releases import list_releases
-from factory.state import DROPPED, loads, open_factory, standing, warehouse_path
+from factory.state.room import open_factory, standing
+from factory.state.settings import warehouse_path
+from factory.state.tables import DROPPED, loads
 from factory.warehouse.warehouse import (
     QUARANTINE,
     Held,
@@ -25,7 +24,8 @@ from factory.warehouse.warehouse import (
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.sql import identifier
 from shared.state.workspace import Workspace
-from shared.trust.package import Sealed, open_package
+
+Readers = Callable[[Workspace, str], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,11 @@ def list_tables(workspace: Workspace, only: str | None = None) -> list[TableFact
     return []
 
 
-def drop(workspace: Workspace, table: str, *, dry_run: bool = False) -> Dropped:
+def drop(workspace: Workspace, table: str, *, readers: Readers, dry_run: bool = False) -> Dropped:
     """Removes a table and its quarantine from the warehouse; snapshots keep what they have of it.
 
-    Raises BadInput for a table that is not loaded, and Refused where a release that is not retired may read it.
+    `readers` tells which releases may read it. Raises BadInput for a table that is not loaded, and Refused where there
+    is one.
     """
     room = open_factory(workspace)
     if not warehouse_path(workspace).exists():
@@ -87,9 +88,9 @@ def drop(workspace: Workspace, table: str, *, dry_run: bool = False) -> Dropped:
         # A drop that was cut off has taken the table, and not written so.
         if table not in known and table not in standing(room):
             raise _not_loaded(table, known)
-        if readers := list(_readers(workspace, table)):
+        if reading := list(readers(workspace, table)):
             raise Refused(
-                f"table `{table}` is read by {', '.join(readers)}",
+                f"table `{table}` is read by {', '.join(reading)}",
                 where="the Factory's releases",
                 remedy=f"correct the table in place: pilotplant factory load {table} FILE --replace --dry-run",
             )
@@ -129,22 +130,6 @@ def _quarantines(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
         "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [QUARANTINE]
     ).fetchall()
     return {name for (name,) in rows}
-
-
-def _readers(workspace: Workspace, table: str) -> Iterator[str]:
-    """The releases that may read a table; one whose package is damaged may read anything."""
-    for release in list_releases(workspace):
-        if release.state == "retired":
-            continue
-        package = open_package(package_folder(workspace, release.package))
-        promise, candidate = package.promise, package.candidate
-        if promise is None or candidate is None:
-            yield f"perhaps release {release.name}, whose package is damaged"
-            continue
-        sealed = Sealed(release.name, release.arm, candidate, promise)
-        named = {promise.charter.population, *promise.charter.sources}
-        if table in named or re.search(rf"\b{re.escape(table)}\b", sealed.text(sealed.play.audience), re.IGNORECASE):
-            yield f"release {release.name}"
 
 
 def _not_loaded(table: str, known: list[str]) -> BadInput:

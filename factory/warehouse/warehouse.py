@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from factory.state import warehouse_path
+from factory.state.settings import warehouse_path
 from factory.warehouse.mask import masked_sql, pseudonym_key
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.faults import fault

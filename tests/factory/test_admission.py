@@ -10,7 +10,8 @@ import pytest
 
 from factory.releases.admission import admit
 from factory.releases.releases import list_releases
-from factory.state import inbox, open_factory
+from factory.state.room import open_factory
+from factory.state.settings import inbox
 from shared.core.digests import canonical
 from shared.core.errors import PilotPlantError, Refused
 from tests.makers import OWNER, RELEASE, make_charter, make_package, set_factory

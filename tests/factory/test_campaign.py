@@ -16,13 +16,13 @@ from hashlib import sha256
 import pytest
 import time_machine
 
-from factory.delivery import campaign
-from factory.delivery.campaign import run_occurrence
 from factory.delivery.channels.file import outgoing
 from factory.releases.admission import admit
 from factory.releases.releases import pause, resume, show_release, stop_all
+from factory.runtime import campaign
+from factory.runtime.campaign import run_occurrence
 from factory.runtime.run_now import run_now
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.load import load
 from factory.warehouse.mask import pseudonym_key
 from shared.core.clock import rfc3339
@@ -78,7 +78,7 @@ def run_and_die(workspace, body):
 import os, signal
 from datetime import datetime
 from pathlib import Path
-import factory.delivery.campaign as campaign
+import factory.runtime.campaign as campaign
 from factory.channels import file as channel
 from shared.workspace import open_workspace
 def die(*_args, **_kwargs):
@@ -197,7 +197,7 @@ def test_concurrent_runs_send_once_and_the_others_say_so(released):
 def test_concurrent_processes_send_once(released):
     script = (
         "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
-        "from factory.delivery.campaign import run_occurrence\nfrom shared.state.workspace import open_workspace\n"
+        "from factory.runtime.campaign import run_occurrence\nfrom shared.state.workspace import open_workspace\n"
         f"print(run_occurrence(open_workspace(Path({str(released.root)!r})), {RELEASE!r}, "
         f"datetime.fromisoformat({OCCURRENCE.isoformat()!r})).state)"
     )

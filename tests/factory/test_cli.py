@@ -12,8 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from factory.cli import app
-from factory.delivery import campaign
-from factory.runtime import processes
+from factory.runtime import campaign, processes
 from factory.runtime.measures import measures
 from shared.core.errors import BadInput, Refused
 from shared.trust.attestation import PriorRecord, Promised

@@ -11,7 +11,7 @@ import pytest
 from factory.runtime.deployments import FLOW, POOL, Deployment, code_folder, pool_template
 from factory.runtime.drift import SHOWN, Order, judge, reasons_against
 from factory.runtime.incidents import KIND
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.state.workspace import open_workspace
 from tests.makers import RELEASE
 

@@ -13,13 +13,13 @@ from threading import Thread
 
 import pytest
 
-from factory.delivery.campaign import run_occurrence
 from factory.delivery.channels.file import outgoing
 from factory.releases import admission
 from factory.releases.admission import admit
 from factory.releases.contacts import against_contacts
 from factory.releases.packages import verify
 from factory.releases.releases import list_releases
+from factory.runtime.campaign import run_occurrence
 from shared.core.errors import Refused, Undecided
 from shared.trust.finding import Finding
 from tests.makers import OCCURRENCE, at_work, make_charter, make_package, set_factory

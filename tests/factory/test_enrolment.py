@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from factory.releases.enrolment import enrol_factory, find_key
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.errors import BadInput, Refused
 from shared.state.workspace import create
 from shared.trust.keys import FACTORY, KeyStore

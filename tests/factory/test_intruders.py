@@ -22,7 +22,7 @@ import pytest
 from factory.runtime import deployments, incidents, processes
 from factory.runtime.deployments import POOL
 from factory.runtime.plant import Plant
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.state.workspace import open_workspace
 from tests.listening import ports_of
 from tests.makers import RELEASE, make_charter, make_package

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from factory.runtime.measures import measures
-from factory.state import open_factory, warehouse_path
+from factory.state.room import open_factory
+from factory.state.settings import warehouse_path
 from factory.warehouse.load import load
 from factory.warehouse.snapshots import publish
 from factory.warehouse.tables import list_tables

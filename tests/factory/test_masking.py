@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.mask import KEY_DRAWN, generalised, generalised_sql, masked_sql, pseudonym_key, published
 from shared.core.digests import digest_bytes
 from shared.core.errors import BadInput, Refused

@@ -9,14 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from factory.delivery import campaign
-from factory.delivery.campaign import close_cut_off, run_occurrence
 from factory.delivery.channels.file import outgoing
-from factory.releases import permits
 from factory.releases.admission import admit
 from factory.releases.releases import list_releases, pause, resume, resume_all, stop_all
+from factory.runtime import campaign
+from factory.runtime.campaign import close_cut_off, run_occurrence
 from factory.runtime.measures import measures
-from factory.state import open_factory
+from factory.state import permits
+from factory.state.room import open_factory
 from shared.core.errors import BadInput, Damaged, PilotPlantError, Refused
 from tests.makers import OCCURRENCE, RELEASE, at_work, make_charter, make_package, set_factory
 

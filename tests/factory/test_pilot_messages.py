@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from factory.delivery.pilot_messages import WRITTEN
-from factory.state import open_factory
+from factory.state.room import open_factory
 from lab.launch.launch import launch
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab

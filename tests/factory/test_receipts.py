@@ -4,7 +4,7 @@ import pytest
 
 from factory.releases import receipts
 from factory.releases.admission import admit
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.errors import BadInput, Refused
 from shared.trust.receipt import read_receipt, receipt_path, receipts_folder
 from tests.makers import RELEASE, make_charter, make_package

@@ -6,7 +6,7 @@ import pytest
 
 from factory.releases.admission import admit
 from factory.releases.releases import list_releases, pause, resume, resume_all, show_release, stop_all
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.errors import BadInput, Refused
 from tests.makers import RELEASE, at_work, make_charter, make_package, set_factory
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from factory.cli import app
-from factory.releases import permits
-from factory.state import open_factory
+from factory.state import permits
+from factory.state.room import open_factory
 from factory.warehouse import retention
 from factory.warehouse.load import load
 from factory.warehouse.retention import Discard, Found, Keep, Pruning, Remove, Restore, plan, prune

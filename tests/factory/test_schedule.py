@@ -15,7 +15,7 @@ from factory.delivery.channels.file import outgoing
 from factory.releases.releases import pause, resume, show_release, stop_all
 from factory.runtime import deployments, processes
 from factory.runtime.plant import Plant
-from factory.state import open_factory
+from factory.state.room import open_factory
 from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.state.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package, set_factory

@@ -6,7 +6,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.load import load
 from factory.warehouse.mask import pseudonym_key
 from factory.warehouse.snapshots import publish

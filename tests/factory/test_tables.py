@@ -4,8 +4,9 @@ import duckdb
 import pytest
 import yaml
 
+from factory.releases.packages import readers
 from factory.runtime import integrity
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.load import load
 from factory.warehouse.snapshots import publish
 from factory.warehouse.tables import drop, list_tables
@@ -117,9 +118,9 @@ def test_where_no_table_can_be_published_nothing_is(two):
 
 
 def test_a_dropped_table_is_gone_with_its_quarantine_and_may_come_again(two, tmp_path):
-    assert drop(two, "people", dry_run=True).rows == 2
+    assert drop(two, "people", readers=readers, dry_run=True).rows == 2
     assert [facts.table for facts in list_tables(two)] == ["customers", "people"]
-    assert drop(two, "people").rows == 2
+    assert drop(two, "people", readers=readers).rows == 2
     assert [facts.table for facts in list_tables(two)] == ["customers"]
     assert list(publish(two).rows) == ["customers"]
     assert integrity.problems(open_factory(two)) == []
@@ -130,7 +131,7 @@ def test_a_drop_that_was_cut_off_is_finished_by_the_same_command(two):
     with open_warehouse(two) as warehouse:
         warehouse.execute("DROP TABLE people")
     assert integrity.problems(open_factory(two)) != []
-    assert drop(two, "people").rows == 0
+    assert drop(two, "people", readers=readers).rows == 0
     assert integrity.problems(open_factory(two)) == []
 
 
@@ -143,7 +144,7 @@ def test_a_table_that_is_not_loaded_is_named_with_those_that_are(two, act):
 
 def test_a_table_that_a_release_reads_stays(one_release):
     with pytest.raises(Refused, match="read by release spring-email-letter"):
-        drop(one_release, "customers")
+        drop(one_release, "customers", readers=readers)
 
 
 def test_a_workspace_without_tables_lists_none(tmp_path):

@@ -12,14 +12,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from factory.releases import permits
 from factory.releases.packages import package_folder
 from factory.releases.releases import list_releases, pause, resume, show_release, stop_all
 from factory.runtime import pulse
 from factory.runtime.measures import measures
 from factory.runtime.run_now import run_now
 from factory.runtime.troubles import troubles
-from factory.state import open_factory, runs, warehouse_path
+from factory.state import permits
+from factory.state.room import open_factory
+from factory.state.settings import warehouse_path
+from factory.state.tables import runs
 from pilotplant import app
 from shared.core import faults
 from shared.core.clock import parse_rfc3339, rfc3339

@@ -2,10 +2,10 @@
 
 import pytest
 
-from factory.delivery.campaign import run_occurrence
 from factory.delivery.channels.file import outgoing
 from factory.releases.admission import admit
 from factory.releases.releases import list_releases
+from factory.runtime.campaign import run_occurrence
 from shared.core.errors import Undecided
 from shared.sandbox import landlock
 from tests.makers import OCCURRENCE, RELEASE, make_package

@@ -14,7 +14,7 @@ from factory.releases.admission import admit
 from factory.releases.receipts import problems as receipt_problems
 from factory.releases.releases import list_releases
 from factory.releases.trust import trust
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.load import load
 from lab.state import open_lab
 from pilotplant.app import _exit_code

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.ids import MASKED, resolve
 from lab.launch.launch import launch
 from lab.pilots.assignment import assign

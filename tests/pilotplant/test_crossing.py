@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from lab.state import open_lab
 from pilotplant.app import _exit_code
 from pilotplant.witnesses import heads, verify

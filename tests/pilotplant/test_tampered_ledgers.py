@@ -10,7 +10,7 @@ import shutil
 import pytest
 import sqlalchemy as sa
 
-from factory.state import open_factory
+from factory.state.room import open_factory
 from lab.state import open_lab
 from pilotplant.witnesses import heads, verify
 from promotion.audit.checkpoint import take

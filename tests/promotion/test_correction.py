@@ -12,7 +12,7 @@ import yaml
 
 from factory.releases.releases import stop_all
 from factory.releases.trust import trust
-from factory.state import open_factory
+from factory.state.room import open_factory
 from lab.state import open_lab
 from pilotplant.witnesses import ends, verify
 from promotion.keys.clock_correction import correct, countersign_clock

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from factory.releases.admission import admit
 from factory.releases.releases import show_release
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.load import load
 from shared.state.workspace import Workspace
 from tests.makers import OCCURRENCE, RELEASE, customers_csv, make_package, make_workspace

@@ -264,7 +264,8 @@ def _page(found: list[Forecasted]) -> str:
         "treatments, 500 to 12,000 units per arm, a share or a heavy-tailed mean as primary metric and the other as",
         "guardrail, both rules of what is worthwhile, effects from a law of each pilot's own. The forecast",
         f"(`lab/forecast/simulation.py`, {DRAWS:,} draws) sees a past control arm and a prior. Then customers",
-        "are drawn, and the gate's own checks judge the evidence computed from them. Predicted is the chance that an arm may scale.\n",
+        "are drawn, and the gate's own checks judge the evidence computed from them. Predicted is the chance that an",
+        "arm may scale.\n",
         f"Promised: expected calibration error below {ECE_MAX}, and a Brier skill above 0 against the base rate.\n",
         "| pilots | | base rate | calibration error | Brier score | Brier skill |\n|---|---|---|---|---|---|",
     ]

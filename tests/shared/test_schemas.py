@@ -15,7 +15,7 @@ from jinja2 import Environment
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from factory.state import FactorySettings
+from factory.state.settings import FactorySettings
 from lab.charters.briefs import TEMPLATES, Brief, filled
 from lab.charters.drafts import charter_text
 from lab.state import LabSettings

@@ -11,7 +11,7 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from factory.delivery.campaign import run_occurrence
+from factory.runtime.campaign import run_occurrence
 from shared.core.clock import Clock, parse_rfc3339, whole_minute
 from shared.core.printable import line
 from shared.state.workspace import open_workspace

@@ -7,7 +7,7 @@ import pytest
 from factory.preflight import kill_switch
 from factory.preflight.kill_switch import try_kill_switch
 from factory.releases.releases import list_releases, pause, stop_all
-from factory.state import open_factory
+from factory.state.room import open_factory
 from tests.makers import RELEASE, at_work
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from factory.preflight.report import preflight
 from factory.releases.enrolment import find_key
-from factory.state import open_factory
+from factory.state.room import open_factory
 from factory.warehouse.warehouse import open_warehouse
 from shared.core.digests import digest_bytes, digest_file
 from shared.core.errors import BadInput, Refused

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import pytest
 
-from factory.delivery.campaign import run_occurrence
 from factory.preflight.report import preflight
 from factory.releases.admission import admit
+from factory.runtime.campaign import run_occurrence
 from factory.warehouse.load import load
 from factory.warehouse.mask import pseudonym_key
 from factory.warehouse.masked_contract import masked_contract

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from factory.releases.receipts import ADMITTED
+from factory.state.tables import ADMITTED
 from shared.core.errors import BadInput
 from shared.core.files import scratch_in, settle, sync_folder, write_atomically
 from shared.state.room import Room

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 from factory.delivery.channels import file as channel
 from factory.delivery.messages import Prepared, prepare
 from factory.releases.packages import package_folder, verify
-from factory.releases.releases import Release, get_release, permitted, stopped
-from factory.state import TOO_LATE, open_factory, runs
+from factory.state.room import open_factory
+from factory.state.states import Release, get_release, permitted, stopped
+from factory.state.tables import TOO_LATE, runs
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Fault, PilotPlantError
 from shared.experiment.play import Schedule
