@@ -9,8 +9,8 @@ from typing import Any
 from factory.runtime.measures import measures as factory_measures
 from factory.runtime.troubles import WENT_WRONG
 from lab.cli.learn import learning
+from lab.overview.measures import measures as lab_measures
 from lab.overview.portfolio import drafts
-from lab.overview.portfolio import measures as lab_measures
 from lab.state import open_lab
 from promotion.queue.queue import measures as promotion_measures
 from shared.core.clock import rfc3339

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from factory.runtime.campaign import halted
-from factory.state.states import get_release, resume_everything, stop_everything, stop_switch
+from factory.state.states import get_release, halted, resume_everything, stop_everything, stop_switch
 from factory.state.tables import releases
 from shared.core.clock import rfc3339
 from shared.core.errors import Fault

@@ -21,7 +21,7 @@ from factory.delivery.channels import file as channel
 from factory.delivery.messages import Prepared, prepare
 from factory.releases.packages import package_folder, verify
 from factory.state.room import open_factory
-from factory.state.states import Release, get_release, permitted, stopped
+from factory.state.states import Release, get_release, halted, permitted, stopped
 from factory.state.tables import TOO_LATE, runs
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Fault, PilotPlantError
@@ -178,16 +178,6 @@ def _settled(attempt: _Attempt, row: sa.Row[Any] | None) -> RunResult | None:
 def _stopped(attempt: _Attempt, stopped: str | None) -> RunResult | None:
     why = halted(attempt.release, stopped)
     return None if why is None else _close(attempt, "skipped", why)
-
-
-def halted(release: Release, stopped: str | None) -> str | None:
-    """Why a release does not run as things stand, `stopped` being why everything is; None where it runs."""
-    if stopped is not None:
-        return f"everything is stopped: {stopped}"
-    if release.state != "live":
-        hint = f"; `pilotplant factory resume {release.name}` starts it again" if release.state == "paused" else ""
-        return f"the release is {release.state}{hint}"
-    return None
 
 
 def _verified(attempt: _Attempt) -> Verified | RunResult:

@@ -189,3 +189,13 @@ def account() -> str:
 def release_of(row: Any) -> Release:
     """The release in a row of its table."""
     return Release(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def halted(release: Release, stopped: str | None) -> str | None:
+    """Why a release does not run as things stand, `stopped` being why everything is; None where it runs."""
+    if stopped is not None:
+        return f"everything is stopped: {stopped}"
+    if release.state != "live":
+        hint = f"; `pilotplant factory resume {release.name}` starts it again" if release.state == "paused" else ""
+        return f"the release is {release.state}{hint}"
+    return None

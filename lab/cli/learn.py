@@ -206,7 +206,7 @@ def report(
     as_json: Json = False,
 ) -> Any:
     """Say how well the Lab learns: decisions, days to a decision, insights and their cost, and a plot over time."""
-    from lab.overview.portfolio import measures
+    from lab.overview.measures import measures
     from lab.overview.velocity import report as tell
     from lab.state import open_lab
 

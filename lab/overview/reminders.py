@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lab.overview.portfolio import Line
 from shared.core.clock import rfc3339
 from shared.core.times import date_time
 from shared.ui.wording import days
-
-if TYPE_CHECKING:
-    from lab.overview.portfolio import Line
 
 # From here on the next cost may be the one that is refused.
 NEARLY_SPENT_FRAC = Decimal("0.9")

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal, get_args
 
-from lab.overview.portfolio import SECONDS_PER_DAY, Line, lines, per_insight
+from lab.overview.measures import per_insight
+from lab.overview.portfolio import SECONDS_PER_DAY, Line, lines
 from lab.state import read_settings
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput

@@ -8,7 +8,8 @@ import pytest
 
 from lab.insights.insights import insights
 from lab.launch.launch import end
-from lab.overview.portfolio import drafts, lines, measures
+from lab.overview.measures import measures
+from lab.overview.portfolio import drafts, lines
 from lab.state import open_lab
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
