@@ -16,6 +16,7 @@ from shared.state.columns import Amount, Json, Moment, Text, Whole
 from shared.state.ledger import ledger_table
 from shared.state.room import Room, open_room
 from shared.state.workspace import Workspace
+from shared.trust import clock_correction
 
 SCHEMA_VERSION = 1
 
@@ -165,4 +166,11 @@ def read_settings(workspace: Workspace) -> LabSettings:
 
 def open_lab(workspace: Workspace) -> Room:
     """The Lab's room."""
-    return open_room("lab", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+    return open_room(
+        "lab",
+        workspace,
+        read_settings(workspace).database,
+        metadata,
+        version=SCHEMA_VERSION,
+        corrections=clock_correction,
+    )

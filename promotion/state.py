@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from promotion.settings import read_registry_settings
 from shared.state.columns import Moment, Text, Whole
 from shared.state.ledger import ledger_table
 from shared.state.room import Room, open_room
 from shared.state.workspace import Workspace
+from shared.trust import clock_correction
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +37,11 @@ decisions = sa.Table(
 
 def open_promotion(workspace: Workspace) -> Room:
     """The gate's room."""
-    from promotion.gate.policy import read_settings  # the checks, which the policy has fields for, read these tables
-
-    return open_room("promotion", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+    return open_room(
+        "promotion",
+        workspace,
+        read_registry_settings(workspace).database,
+        metadata,
+        version=SCHEMA_VERSION,
+        corrections=clock_correction,
+    )

@@ -9,11 +9,19 @@ from factory.state.states import settle
 from factory.state.tables import DROPPED, LOADED, SCHEMA_VERSION, metadata
 from shared.state.room import Room, open_room
 from shared.state.workspace import Workspace
+from shared.trust import clock_correction
 
 
 def open_factory(workspace: Workspace, *, settled: bool = True) -> Room:
     """The Factory's room, its releases as their permits have them unless that is left to the caller."""
-    room = open_room("factory", workspace, read_settings(workspace).database, metadata, version=SCHEMA_VERSION)
+    room = open_room(
+        "factory",
+        workspace,
+        read_settings(workspace).database,
+        metadata,
+        version=SCHEMA_VERSION,
+        corrections=clock_correction,
+    )
     if settled:
         settle(room)
     return room

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.core.exact import WorkspaceHoldout
 from shared.core.yamlfile import read_yaml
-from shared.experiment.assignment import WorkspaceHoldout
 from shared.experiment.people import SignaturesMin
 from shared.sandbox import Limits, WithoutLandlock
 from shared.sandbox.settings import BoxLimits

@@ -22,8 +22,8 @@ from factory.state.settings import warehouse_path
 from factory.warehouse.warehouse import contract_path, open_warehouse, tables
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically
-from shared.core.sql import identifier
-from shared.data.contracts import COLUMN, Classification, Column, ColumnType, load_new_contract
+from shared.core.sql import COLUMN, identifier
+from shared.data.contracts import Classification, Column, ColumnType, load_new_contract
 from shared.data.personal_data import personal_sql
 from shared.data.readers import pointed_sql, read_raw
 from shared.data.tabular import connect_within

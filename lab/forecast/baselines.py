@@ -12,11 +12,11 @@ from lab.pilots.promise import CONTRACTS, Frozen
 from shared.core.sql import identifier
 from shared.data.contracts import load_contract
 from shared.data.tabular import connect
-from shared.evidence.model import Moments
 from shared.experiment.bounds import Level, never_negative
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
 from shared.stats.power import Baseline
+from shared.stats.summaries import Moments
 from shared.ui.console import counted
 
 # Kinds whose mean and spread over units can be said beforehand.

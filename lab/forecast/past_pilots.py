@@ -17,13 +17,14 @@ from lab.pilots.pilot import Pilot, all_pilots
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
 from shared.core.money import Money
-from shared.evidence.model import RATIO_P_MIN, ArmEvidence, Evidence, Moments
+from shared.evidence.model import RATIO_P_MIN, ArmEvidence, Evidence
 from shared.evidence.recorded import recorded
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
 from shared.state.room import Room
 from shared.stats.estimates import Means, differences
 from shared.stats.problems import Problem
+from shared.stats.summaries import Moments
 
 SECONDS_PER_DAY = 86_400
 

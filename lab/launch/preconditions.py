@@ -22,6 +22,7 @@ from lab.state import read_settings
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import scratch_in
 from shared.core.sql import file_literal, identifier
+from shared.core.times import is_everywhere
 from shared.core.yamlfile import read_text
 from shared.data.contracts import Column, ColumnType, Contract, load_contract
 from shared.data.tabular import connect
@@ -30,7 +31,7 @@ from shared.experiment.bounds import Objection, objections, read_bounds
 from shared.experiment.charter import Arm, Charter
 from shared.experiment.line import Uncarried, require_carried
 from shared.experiment.people import read_people
-from shared.experiment.play import Play, is_everywhere
+from shared.experiment.play import Play
 from shared.sandbox import check_template
 from shared.state.room import Room
 from shared.trust.register import LineOf

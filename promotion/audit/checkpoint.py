@@ -11,8 +11,8 @@ from typing import Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from promotion.decisions.signatures import gate_signer
 from promotion.keys.keyring import keyring, keys_folder
+from promotion.registry.receipts import gate_signer
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import BadInput, PilotPlantError, Refused

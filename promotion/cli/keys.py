@@ -24,6 +24,8 @@ def enrol(
 ) -> Any:
     """Make or register the key with which somebody signs."""
     from promotion.keys.enrolment import enrol as register
+    from promotion.registry.receipts import sign_waiting
+    from promotion.state import open_promotion
     from shared.experiment.people import known
     from shared.trust.keys import FACTORY, GATE
 
@@ -31,6 +33,8 @@ def enrol(
     owner = owner if owner in {GATE, FACTORY} else known(workspace, owner) or owner
     secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
     done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
+    if owner == GATE:
+        sign_waiting(open_promotion(workspace), secret)
     emit(
         as_json,
         {

@@ -18,12 +18,12 @@ from promotion.decisions.handover import is_handed_over, package_path
 from promotion.decisions.intent import Judged, authority_of, judge_case, require_allowed
 from promotion.decisions.pending import DECLINED, PROPOSED, Pending, decline, last_pending, require_last
 from promotion.decisions.proposal import to_type, verdict_for
-from promotion.decisions.signatures import gate_signer
 from promotion.decisions.silence import settle
 from promotion.decisions.transaction import recorded
+from promotion.gate.case import open_case
 from promotion.gate.policy import read_settings
-from promotion.queue.intake import open_case
 from promotion.registry.lapses import lapses
+from promotion.registry.receipts import gate_signer
 from promotion.state import decisions, open_promotion
 from shared.core.crashpoints import Point, reach
 from shared.core.errors import PilotPlantError, Refused, Undecided

@@ -10,11 +10,13 @@ from promotion.decisions.draft import Asked
 from promotion.decisions.execution import Decided, OnDisk, Step, carry_out, look, steps
 from promotion.decisions.intent import ToRepeat, ToSign, intend
 from promotion.decisions.proposal import Proposed, propose, second, told, verdict_for
-from promotion.decisions.signatures import gate_opens, gate_signer, require_here, signatory, signer_of
+from promotion.decisions.signatures import signatory
 from promotion.decisions.silence import settle
 from promotion.decisions.transaction import row_of
 from promotion.gate.choice import choice
 from promotion.keys.enrolment import enrolled_key
+from promotion.keys.signers import gate_opens, require_here, signer_of
+from promotion.registry.receipts import gate_signer
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.state.workspace import Workspace

@@ -10,9 +10,7 @@ from promotion.registry.revision import parse_changes
 from promotion.registry.succession import successor_name
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput
-from shared.trust.decision import Decision, StandIn, Word
-
-REASON_MIN = 10
+from shared.trust.decision import REASON_MIN, Decision, StandIn, Word
 
 
 @dataclass(frozen=True, slots=True)

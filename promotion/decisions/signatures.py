@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
-from securesystemslib.signer import CryptoSigner
 
 from promotion.decisions.pending import Pending
 from promotion.decisions.proposal import verdict_for
@@ -18,70 +15,16 @@ from promotion.gate.gate import Judgement
 from promotion.gate.policy import GateSettings
 from promotion.gate.promised import past_pilots, promised
 from promotion.gate.waivers import recorded_waivers
-from promotion.keys.enrolment import enrolled_key
-from promotion.registry.receipts import sign_outstanding
 from promotion.state import decisions
 from shared.core.clock import rfc3339
 from shared.core.digests import digest_bytes
-from shared.core.errors import BadInput, PilotPlantError, Refused
-from shared.state.room import Room
-from shared.state.workspace import Workspace
+from shared.core.errors import BadInput
 from shared.trust.attestation import Predicate, Scope, Signatory
 from shared.trust.candidate import EVIDENCE
 from shared.trust.decision import Decision
 from shared.trust.finding import Finding, failed_warnings
-from shared.trust.keys import GATE, KeyStore, passphrase_variable
+from shared.trust.keys import GATE
 from shared.trust.waiver import SignedWaiver
-
-
-def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> CryptoSigner:
-    """Signs as a person or the gate; raises Refused where the private key is not the one that is enrolled."""
-    enrolled = enrolled_key(workspace, name)
-    signer = KeyStore(workspace, passphrase).signer(name)
-    if signer.public_key.keyid != enrolled.key_id:
-        raise Refused(
-            f"the private key of {name} is not the one that is enrolled",
-            where=f"the key of {name}",
-            expected=f"key {enrolled.key_id}",
-            remedy="sign with the enrolled key, on the machine where it was made",
-        )
-    return signer
-
-
-def gate_signer(room: Room, passphrase: str | None) -> CryptoSigner:
-    """Signs as the gate, after signing every receipt that waits for it; raises as `signer_of` does."""
-    signer = signer_of(room.workspace, GATE, passphrase)
-    sign_outstanding(room, signer)
-    return signer
-
-
-def gate_opens(workspace: Workspace, passphrase: str | None) -> bool:
-    """Whether the gate's private key is on this machine, and needs nobody's answer to open."""
-    store = KeyStore(workspace)
-    return store.has(GATE) and bool(passphrase or not store.needs_passphrase)
-
-
-def sign_without_asking(room: Room) -> None:
-    """Signs the receipts that wait, where the gate's key is here and opens without a question; else they go on waiting.
-
-    A key that is not enrolled, or does not open, is told of by the command that has to sign with it.
-    """
-    workspace = room.workspace
-    passphrase = os.environ.get(passphrase_variable(GATE))
-    if not gate_opens(workspace, passphrase):
-        return
-    with suppress(PilotPlantError, OSError):
-        gate_signer(room, passphrase)
-
-
-def require_here(workspace: Workspace, name: str) -> None:
-    """Raises Refused where `signer_of` would, whatever the passphrase: no key is enrolled, or it is not here."""
-    store = KeyStore(workspace)
-    if store.needs_passphrase:
-        enrolled_key(workspace, name)
-        store.require(name)
-    else:
-        signer_of(workspace, name, None)
 
 
 def signatory(who: str, key_id: str, at: datetime, reason: str | None = None) -> Signatory:

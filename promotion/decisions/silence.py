@@ -8,11 +8,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from promotion.decisions.pending import Pending, last_in, last_pending
-from promotion.gate.case import Case
+from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import fold, judge
 from promotion.gate.policy import read_settings
-from promotion.queue.intake import open_case
 from promotion.registry.lapses import LAPSED, Lapse, lapse_of, lapses_in
 from promotion.state import decisions
 from shared.core.clock import rfc3339

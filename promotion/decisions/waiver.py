@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from promotion.decisions.draft import REASON_MIN
-from promotion.decisions.signatures import require_here, signer_of
 from promotion.gate.authority import acts_for_requester
 from promotion.gate.blinding import SILENT, hidden
-from promotion.gate.case import Case
+from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import judge
 from promotion.gate.policy import GateSettings, Policy, read_settings
 from promotion.gate.waivers import POOR, WAIVED, standing, waivers_of
-from promotion.queue.intake import open_case
+from promotion.keys.signers import require_here, signer_of
 from promotion.state import open_promotion
 from shared.core.clock import rfc3339
 from shared.core.crashpoints import Point, reach
@@ -22,6 +20,7 @@ from shared.core.errors import BadInput, Refused
 from shared.state import ledger
 from shared.state.workspace import Workspace
 from shared.trust.candidates import find_candidate
+from shared.trust.decision import REASON_MIN
 from shared.trust.finding import Finding
 from shared.trust.signed import parse, sign
 from shared.trust.waiver import WAIVER, SignedWaiver, Waiver, read_waiver

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from promotion.gate.facts.preflight import Believed, read_preflight
+from promotion.keys.enrolment import enrolled_key
 from promotion.registry.nonces import REGISTERED, registrations
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import PREFIX
@@ -169,8 +170,6 @@ class Case:
     @cached_property
     def preflight(self) -> Believed:
         """What the Factory found when it tried the candidate; raises Undecided where no report can be believed."""
-        from promotion.keys.enrolment import enrolled_key  # which opens the room by the policy, which names every check
-
         workspace = self.room.workspace
         return read_preflight(workspace, self.candidate, lambda: enrolled_key(workspace, FACTORY))
 
@@ -193,3 +192,8 @@ class Case:
     def people(self) -> People:
         """Who is known."""
         return read_people(self.room.workspace)
+
+
+def open_case(room: Room, candidate: Candidate) -> Case:
+    """The case of a candidate, now."""
+    return Case(room, candidate, room.now())

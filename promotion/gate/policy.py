@@ -8,9 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from promotion.gate.check import Rule
 from promotion.gate.checks import CHECKS
+from promotion.settings import RegistrySettings, read_as
 from shared.core.digests import digest_json
-from shared.core.errors import BadInput
-from shared.core.yamlfile import read_yaml
 from shared.experiment.people import SignaturesMin, Tier
 from shared.notify.mail import Smtp
 from shared.notify.webhook import require_safe
@@ -33,19 +32,6 @@ class Tiers(BaseModel):
     high: Rules = Rules()
 
 
-class PortfolioSettings(BaseModel):
-    """What holds for all pilots together.
-
-    Attributes:
-        bound: the largest expected share of false ones among all that are scaled within their level; 0.2 costs a team
-            of 20 to 40 pilots a year the least power of what may still be called a bound (docs/proof/portfolio.md).
-    """
-
-    model_config = _CLOSED
-
-    bound: float = Field(default=0.2, gt=0, lt=1)
-
-
 class Notify(BaseModel):
     """How people are told, other than by mail.
 
@@ -58,17 +44,14 @@ class Notify(BaseModel):
     webhook: Annotated[str, AfterValidator(require_safe)] | None = None
 
 
-class GateSettings(BaseModel):
+class GateSettings(RegistrySettings):
     """`configs/gate.yaml`.
 
     Attributes:
-        database: an SQLAlchemy URL.
         valid_days: how long a package may run after its decision.
         remind_days: how many days before its deadline a decision is shown as due.
         early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
         signatures_min: how many persons sign a decision, by risk tier.
-        portfolio: what holds for all pilots together.
-        nonce_seed: draws the nonces of a rehearsal, so that the same names get the same arms; None draws new ones.
         smtp: the mail server for `promote remind --send`; None where there is none.
         notify: what is told instead of by mail.
         tiers: see there.
@@ -76,14 +59,10 @@ class GateSettings(BaseModel):
 
     model_config = _CLOSED
 
-    schema_version: Literal[1]
-    database: str
     valid_days: int = Field(default=180, ge=1, le=3650)
     remind_days: int = Field(default=3, ge=0)
     early_results: Literal["hidden", "shown"] = "hidden"
     signatures_min: SignaturesMin = SignaturesMin()
-    portfolio: PortfolioSettings = PortfolioSettings()
-    nonce_seed: str | None = Field(default=None, min_length=1)
     smtp: Smtp | None = None
     notify: Notify = Notify()
     tiers: Tiers = Tiers()
@@ -129,13 +108,4 @@ class Policy(BaseModel):
 
 def read_settings(workspace: Workspace) -> GateSettings:
     """The workspace's gate settings; raises BadInput for a seed of the draws in a live workspace."""
-    path = workspace.configs / "gate.yaml"
-    settings = read_yaml(path, GateSettings)
-    if settings.nonce_seed is not None and workspace.mode == "live":
-        raise BadInput(
-            "`nonce_seed` would let somebody choose which customers get which arm",
-            where=str(path),
-            expected="no `nonce_seed` in a live workspace; it is for rehearsals",
-            remedy="take the line out: the gate draws each pilot's nonce itself",
-        )
-    return settings
+    return read_as(workspace, GateSettings)

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 from securesystemslib.signer import CryptoSigner
 
-from promotion.decisions.draft import REASON_MIN
-from promotion.decisions.signatures import gate_opens, signer_of
 from promotion.keys.enrolment import enrolled_key
 from promotion.keys.keyring import recorded_ring
+from promotion.keys.signers import gate_opens, signer_of
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import hex_of
@@ -34,6 +33,7 @@ from shared.trust.clock_correction import (
     parse_correction,
     trusted,
 )
+from shared.trust.decision import REASON_MIN
 from shared.trust.keys import GATE
 from shared.trust.signed import canonical_envelope, sign
 

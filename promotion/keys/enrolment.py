@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from promotion.keys.keyring import ENROLLED, Keyring, keyring, keys_folder, lay_out
-from promotion.registry.receipts import sign_outstanding
 from promotion.state import open_promotion
 from shared.core.crashpoints import Point, reach
-from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.core.errors import BadInput, Refused
 from shared.core.yamlfile import read_yaml
 from shared.experiment.people import read_people
 from shared.state import ledger
@@ -56,13 +54,7 @@ def enrol(
     """
     room = open_promotion(workspace)
     store = KeyStore(workspace, passphrase)
-    done = _enrol(room, name, store, public, rotate=rotate, undated=undated and workspace.mode == "rehearsal")
-    if name == GATE:
-        with suppress(PilotPlantError):  # its private half may be elsewhere, or not open: then receipts go on waiting
-            signer = store.signer(GATE)
-            if signer.public_key.keyid == done.key.key_id:
-                sign_outstanding(room, signer)
-    return done
+    return _enrol(room, name, store, public, rotate=rotate, undated=undated and workspace.mode == "rehearsal")
 
 
 def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotate: bool, undated: bool) -> Enrolled:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from promotion.decisions.silence import settle
 from promotion.gate.blinding import SILENT, hidden, masked
-from promotion.gate.case import Case
+from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import Judgement, judge
 from promotion.gate.policy import read_settings
 from promotion.gate.promised import past_pilots, promised
-from promotion.queue.intake import open_case
 from promotion.queue.looks import note
 from promotion.queue.queue import undecided
 from promotion.state import open_promotion

@@ -12,11 +12,10 @@ from promotion.decisions.pending import last_pending
 from promotion.decisions.proposal import Proposed, proposed, said, to_type
 from promotion.decisions.silence import settle
 from promotion.gate.authority import deciders
-from promotion.gate.case import Case
+from promotion.gate.case import Case, open_case
 from promotion.gate.policy import GateSettings, read_settings
 from promotion.gate.standing import occasion
 from promotion.gate.waivers import WAIVED
-from promotion.queue.intake import open_case
 from promotion.queue.looks import warnings_seen
 from promotion.queue.reception import Reception, receptions
 from promotion.registry.lapses import lapses, missed

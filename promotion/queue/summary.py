@@ -16,6 +16,7 @@ from promotion.decisions.transaction import recorded
 from promotion.gate.blinding import hidden
 from promotion.gate.case import Case
 from promotion.gate.choice import admitted_pairs, choice
+from promotion.gate.facts.lineage import amendments
 from promotion.gate.failed_warnings import told as warnings_told
 from promotion.gate.gate import Judgement
 from promotion.gate.policy import read_settings
@@ -23,7 +24,6 @@ from promotion.gate.standing import occasion
 from promotion.queue.judgements import judge_named, promises
 from promotion.registry.lapses import lapses
 from promotion.registry.line import fates, recorded_line
-from promotion.registry.lineage import amendments
 from promotion.registry.succession import successor_name
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, PilotPlantError
@@ -400,7 +400,7 @@ def _before(case: Case) -> Section:
 def _attempts(case: Case) -> list[str]:
     """Which attempt it is by the gate's register, and what became of those before it."""
     try:
-        found = recorded_line(case)
+        found = recorded_line(case.registrations, case.candidate.manifest.promise)
     except PilotPlantError:
         return []  # the checks say why
     if found is None or not found.before:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from promotion.gate.case import Case
 from promotion.registry.fingerprint import Fingerprint, fingerprint, read_fingerprint
 from promotion.registry.lapses import lapses
 from promotion.registry.nonces import REGISTERED
@@ -65,10 +64,9 @@ def read_line(entry: Entry) -> Line:
     return Line(tuple(Before(**each) for each in entry.body[LINE]["before"]))
 
 
-def recorded_line(case: Case) -> Line | None:
-    """The line that the case's promise was registered in; None where the gate was not shown its files then."""
-    promise = case.candidate.manifest.promise
-    taken = (entry for entry in case.registrations if entry.body["promise"] == promise and LINE in entry.body)
+def recorded_line(registered: Iterable[Entry], promise: str) -> Line | None:
+    """The line that the promise of a digest was registered in; None where the gate was not shown its files then."""
+    taken = (entry for entry in registered if entry.body["promise"] == promise and LINE in entry.body)
     return next((read_line(entry) for entry in taken), None)
 
 

@@ -6,21 +6,24 @@ whatever the gate signs next. What is signed is what the ledger says, and the sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from promotion.keys.keyring import keyring
+from promotion.keys.signers import gate_opens, signer_of
 from promotion.registry.nonces import registrations
 from shared.core.clock import parse_rfc3339
-from shared.core.errors import BadInput
+from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import write_atomically
 from shared.state.ledger import Entry
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.keys import GATE, PublicKey
+from shared.trust.keys import GATE, PublicKey, passphrase_variable
 from shared.trust.record import receipt_path
 from shared.trust.registration import KIND, Registration
 from shared.trust.signed import Signed, parse, sign
@@ -42,6 +45,25 @@ def sign_outstanding(room: Room, signer: CryptoSigner) -> None:
     if unsigned and not room.problems():
         for one in unsigned:
             write_atomically(receipt_path(workspace, one.promise), sign(KIND, one.as_json(), [signer]))
+
+
+def gate_signer(room: Room, passphrase: str | None) -> CryptoSigner:
+    """Signs as the gate, after signing every receipt that waits for it; raises as `signer_of` does."""
+    signer = signer_of(room.workspace, GATE, passphrase)
+    sign_outstanding(room, signer)
+    return signer
+
+
+def sign_waiting(room: Room, passphrase: str | None = None) -> None:
+    """Signs the receipts that wait, where the gate's key is here and opens without a question; else they go on waiting.
+
+    A key that is not enrolled, or does not open, is told of by the command that has to sign with it.
+    """
+    passphrase = passphrase or os.environ.get(passphrase_variable(GATE))
+    if not gate_opens(room.workspace, passphrase):
+        return
+    with suppress(PilotPlantError, OSError):
+        gate_signer(room, passphrase)
 
 
 def waiting(workspace: Workspace, entries: Iterable[Entry]) -> list[Registration]:

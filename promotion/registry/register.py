@@ -7,13 +7,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from promotion.decisions.signatures import sign_without_asking
-from promotion.gate.facts.dates import ORDER_REMEDY, against_order
-from promotion.gate.policy import read_settings
+from promotion.registry.dates import ORDER_REMEDY, against_order
 from promotion.registry.fingerprint import Fingerprint, fingerprint
 from promotion.registry.line import LINE, entry_of, line_of
 from promotion.registry.nonces import NONCE, REGISTERED, drawing, first_registered
 from promotion.registry.portfolio import next_place, place_of
+from promotion.registry.receipts import sign_waiting
+from promotion.settings import read_registry_settings
 from promotion.state import open_promotion, promises
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.crashpoints import Point, reach
@@ -49,14 +49,14 @@ def register(
     known_by = None if texts is None or promise.rules == 1 else fingerprint(promise, texts)
     room = open_promotion(workspace)
     receipt = _taken_in(room, promise, lab, before, known_by)
-    sign_without_asking(room)
+    sign_waiting(room)
     return receipt
 
 
 def _taken_in(
     room: Room, promise: Promise, lab: Head, before: datetime | None, known_by: Fingerprint | None
 ) -> Receipt:
-    workspace, settings = room.workspace, read_settings(room.workspace)
+    workspace, settings = room.workspace, read_registry_settings(room.workspace)
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:

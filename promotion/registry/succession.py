@@ -9,7 +9,7 @@ import copy
 import io
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from promotion.gate.case import Case
 from promotion.registry.revision import applied, parse_changes
 from shared.core.errors import PilotPlantError, Refused
 from shared.core.files import scratch_in, settle
@@ -43,10 +42,9 @@ def spent_by(charter: Charter) -> float:
     return charter.sample.alpha + (charter.line.alpha_spent if charter.line else 0.0)
 
 
-def opened_by(case: Case) -> Entry | None:
-    """The gate's decision that opened a case's pilot, or None."""
-    pilot = case.candidate.manifest.pilot
-    decided = (entry for entry in case.room.entries() if entry.kind == "decided")
+def opened_by(entries: Iterable[Entry], pilot: str) -> Entry | None:
+    """The gate's decision that opened a pilot as the successor of another one, or None."""
+    decided = (entry for entry in entries if entry.kind == "decided")
     return next((e for e in decided if e.body["decision"].get("successor") == pilot), None)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 # Beyond 2^53 an integer is not exact as a double, which is how Great Expectations passes its bounds on.
 EXACT = 2**53
@@ -21,3 +22,5 @@ def exact(value: Any) -> int | float:
 
 
 Number = Annotated[int | float, PlainValidator(exact)]
+# The share of all units that no pilot and no release of a workspace touches.
+WorkspaceHoldout = Annotated[Decimal, Field(ge=0, lt=1, allow_inf_nan=False)]

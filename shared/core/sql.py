@@ -6,6 +6,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+# What a column may be called, in contracts and wherever one is named.
+COLUMN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 # How much of a table of any size DuckDB holds in memory; what is larger goes to the disk.
 MEMORY = "512MiB"
 

@@ -43,6 +43,7 @@ from pydantic import (
 
 from shared.core.errors import BadInput
 from shared.core.exact import Number, exact
+from shared.core.sql import COLUMN
 from shared.core.yamlfile import read_yaml
 from shared.data.formats import date_format, string_pattern
 from shared.data.generalisation import Generalisation
@@ -51,8 +52,6 @@ ColumnType = Literal["string", "integer", "number", "boolean", "date", "timestam
 Classification = Literal["identifier", "personal", "restricted", "public"]
 Value = str | int | float | bool
 HOURS_PER_DAY = 24
-# What a column may be called, here and wherever it is named.
-COLUMN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 
 _DUCKDB_TYPES: dict[ColumnType, str] = {
     "string": "VARCHAR",

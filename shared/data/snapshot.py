@@ -14,10 +14,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import digest_json, hex_of
 from shared.core.errors import BadInput, Refused
+from shared.core.exact import WorkspaceHoldout
 from shared.core.stamps import has_digest
 from shared.core.times import date_time, day
 from shared.data.contracts import Contract, load_contract
-from shared.experiment.assignment import WorkspaceHoldout
 from shared.state.workspace import Mode, Workspace
 
 MANIFEST = "manifest.json"

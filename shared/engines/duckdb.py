@@ -16,14 +16,14 @@ from shared.core.sql import identifier, literal
 from shared.engines.by_arm_queries import by_arm
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
-from shared.engines.protocol import LEVELS_MAX, SIZE, Delay, PilotData, Question, Summary, value_of
+from shared.engines.protocol import LEVELS_MAX, Delay, PilotData, Question, Summary, value_of
 from shared.engines.scan import extremes, moments
 from shared.engines.sums import Asked
 from shared.engines.unit_table import UNITS, make_unit_table
-from shared.evidence.model import QuantileMoments
 from shared.experiment.metrics import Metric
-from shared.stats.moments import Cells, Pair
+from shared.stats.moments import SIZE, Cells, Pair
 from shared.stats.quantiles import ranks
+from shared.stats.summaries import QuantileMoments
 
 US_PER_S = 1_000_000
 _Found = tuple[Cells, Cells, dict[str, Cells]]

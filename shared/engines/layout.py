@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from shared.engines.protocol import SIZE, Question, covariate, early_of, late_of, per_of, value_of
-from shared.stats.moments import Pair, pair
+from shared.engines.protocol import Question, covariate, early_of, late_of, per_of, value_of
+from shared.stats.moments import SIZE, Pair, pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shared.engines.by_arm import ByArm, Scope
-from shared.evidence.model import QuantileMoments
 from shared.experiment.charter import Promise
 from shared.experiment.metrics import Metric
 from shared.stats.moments import Cells
+from shared.stats.summaries import QuantileMoments
 
 # Why intake held a row back: of units in two arms nothing counts, and health tells how many rows there were.
 IN_TWO_ARMS = "unit in two arms"
@@ -20,8 +20,6 @@ NOT_ASSIGNED = "not the arm that was assigned"
 EARLY = "outcome before its unit's first exposure"
 # A column with more levels is no segment but an identifier, and each level would be an effect of its own.
 LEVELS_MAX = 100
-# The column that holds a cluster's units, where clusters were drawn.
-SIZE = "size"
 
 
 def value_of(metric: str) -> str:

@@ -11,7 +11,7 @@ from shared.core.clock import rfc3339
 from shared.core.digests import digest_file
 from shared.engines.by_arm import TOGETHER
 from shared.engines.duckdb import DuckDB
-from shared.engines.protocol import SIZE, Engine, PilotData, Question, Summary, per_of, value_of
+from shared.engines.protocol import Engine, PilotData, Question, Summary, per_of, value_of
 from shared.evidence.arm_comparison import between
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
@@ -22,18 +22,13 @@ from shared.evidence.health.symptoms import symptoms
 from shared.evidence.information import information
 from shared.evidence.kill_criteria import read_by
 from shared.evidence.looks import Agenda, agenda
-from shared.evidence.model import (
-    AnyMoments,
-    ArmEvidence,
-    Evidence,
-    Health,
-    Moments,
-    RatioMoments,
-)
+from shared.evidence.model import ArmEvidence, Evidence, Health
 from shared.evidence.over_time import days, looks
 from shared.evidence.segments import segment_effects
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.metrics import Metric
+from shared.stats.moments import SIZE
+from shared.stats.summaries import AnyMoments, Moments, RatioMoments
 from shared.stats.test_methods import FixedHorizon, Yardstick, yardstick_of
 
 

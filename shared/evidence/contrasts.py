@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.engines.protocol import SIZE, Summary, covariate, per_of, value_of
-from shared.evidence.model import QuantileMoments
+from shared.engines.protocol import Summary, covariate, per_of, value_of
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
 from shared.stats import quantiles
 from shared.stats.adjustment import adjusted, slopes, stratified
 from shared.stats.estimates import Differences, Means, Quantity, differences, lifts, means, reason
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
+from shared.stats.summaries import QuantileMoments
 
 Array = NDArray[np.float64]
 NO_QUANTILE = QuantileMoments(n=0, quantile=0.5, value=np.nan, low=np.nan, high=np.nan)

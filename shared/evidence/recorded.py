@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.evidence.model import AnyMoments, Moments, RatioMoments
 from shared.stats import quantiles
 from shared.stats.estimates import Means, Quantity, means, stacked
 from shared.stats.moments import Cells
+from shared.stats.summaries import AnyMoments, Moments, RatioMoments
 
 
 def recorded(found: Sequence[AnyMoments]) -> Means:

@@ -20,8 +20,6 @@ from shared.core.sql import literal
 
 HEX_DIGITS = 13
 BUCKETS = 16**HEX_DIGITS
-# The share of all units that no pilot and no release of a workspace touches.
-WorkspaceHoldout = Annotated[Decimal, Field(ge=0, lt=1, allow_inf_nan=False)]
 # The share of the units that could take part in a pilot which are drawn to.
 SampledFrac = Annotated[Decimal, Field(gt=0, lt=1, allow_inf_nan=False)]
 

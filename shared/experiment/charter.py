@@ -14,12 +14,14 @@ from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, 
 from shared.core.clock import YEARS
 from shared.core.digests import digest_json
 from shared.core.errors import BadInput
+from shared.core.exact import WorkspaceHoldout
 from shared.core.money import Amount, Money
-from shared.data.contracts import COLUMN
-from shared.experiment.assignment import SampledFrac, WorkspaceHoldout
+from shared.core.sql import COLUMN
+from shared.core.times import TimeZone
+from shared.experiment.assignment import SampledFrac
 from shared.experiment.metrics import Catalogue, Metric
 from shared.experiment.people import Tier
-from shared.experiment.play import FileName, Play, TimeZone
+from shared.experiment.play import FileName, Play
 from shared.experiment.sample_plan import Part, SamplePlan
 from shared.experiment.value import Value
 

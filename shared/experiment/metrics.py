@@ -8,9 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shared.core.digests import digest_json
 from shared.core.errors import BadInput
-from shared.core.sql import identifier
+from shared.core.sql import COLUMN, identifier
 from shared.core.yamlfile import read_yaml
-from shared.data.contracts import COLUMN
 from shared.experiment.expressions import Expression, parse_expression
 from shared.state.workspace import Workspace
 

@@ -8,11 +8,12 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import takewhile
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.core.times import TimeZone
 from shared.experiment.precautions import Action, Review, Rollout
 
 CRON_FIELDS = 5
@@ -33,29 +34,12 @@ def _cron(text: str) -> str:
     return text
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no such time zone; expected a name like Europe/Berlin or UTC") from error
-    return name
-
-
-def is_everywhere(zone: str) -> bool:
-    """Whether a time zone is one for Python, DuckDB and Prefect alike, and on every machine.
-
-    `localtime`, and names below `posix/` and `right/`, are files of this machine's tz database and no names of it.
-    """
-    return zone in available_timezones() and zone != "localtime"
-
-
 def _file_name(name: str) -> str:
     if name.startswith(("/", ".")) or ".." in name or "\\" in name:
         raise ValueError("files lie beside the charter: a plain name like audience.sql")
     return name
 
 
-TimeZone = Annotated[str, AfterValidator(_zone)]
 FileName = Annotated[str, Field(min_length=1), AfterValidator(_file_name)]
 
 

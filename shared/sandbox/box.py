@@ -22,6 +22,7 @@ from typing import Any, Literal
 from shared.core import faults
 from shared.core.errors import BadInput, Contained, PilotPlantError, Undecided
 from shared.core.files import PRIVATE, scratch_in
+from shared.core.printable import line
 from shared.core.stamps import Witness, witness
 from shared.sandbox import landlock
 
@@ -85,9 +86,8 @@ class Box:
             PilotPlantError: the box itself broke.
         """
         if not ensure_available(self.without_landlock):
-            from shared.ui.console import progress  # not for the child, which imports this module as well
-
-            progress(f"Not confined by the kernel, which has no Landlock; the configuration accepts that ({where}).")
+            said = f"Not confined by the kernel, which has no Landlock; the configuration accepts that ({where})."
+            print(line(said), file=sys.stderr)  # noqa: T201 - whoever calls from a program has no console
         before = [_witness(path, where) for path in inputs]
         job |= {"task": task, "limits": dataclasses.asdict(limits), "own": str(self.own), "parent": os.getpid()}
         job |= {"read": [str(path) for path in inputs], "without_landlock": self.without_landlock}

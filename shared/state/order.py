@@ -6,12 +6,14 @@ and ran ahead, two persons sign that it was (`shared.trust.clock_correction`), a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Refused, Undecided
-from shared.state.ledger import Dated
+from shared.state.ledger import Dated, Entry
+from shared.state.workspace import Workspace
 
 # More than a clock in good order is ever put back: NTP steps it where it is an eighth of a second off (RFC 5905,
 # section 11.3, STEPT), and a leap second is one. Less than there is between two commands that somebody types.
@@ -23,6 +25,18 @@ REMEDY = (
     "put this machine's clock right (`timedatectl`). If it is right, and was ahead before: two persons sign that with "
     "`pilotplant promote correct-clock`"
 )
+
+
+class Corrections(Protocol):
+    """What knows corrections of the clock: they are signed, and nothing here reads signatures."""
+
+    def due(
+        self, workspace: Workspace, room: str, chain: Callable[[], list[Entry]], now: datetime
+    ) -> dict[str, Any] | None:
+        """The body of the entry by which time goes on after the chain; None where nobody has signed for it."""
+
+    def problem(self, entry: Entry, chain: list[Entry], workspace: Workspace, room: str) -> str | None:
+        """What is wrong with an entry of that kind, `chain` being what stands before it; None for nothing."""
 
 
 class OutOfOrder(Refused):

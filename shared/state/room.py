@@ -22,7 +22,7 @@ from shared.core.files import write_atomically
 from shared.state import ledger, order
 from shared.state.db import connect, is_empty, prepare, shown, translated
 from shared.state.ledger import Entry, Head
-from shared.state.order import BEGUN, CORRECTED, OutOfOrder, dated, moment_of
+from shared.state.order import BEGUN, CORRECTED, Corrections, OutOfOrder, dated, moment_of
 from shared.state.provision import rights_over_ledger
 from shared.state.workspace import Workspace
 
@@ -46,12 +46,14 @@ class Room:
         workspace: whose room it is.
         engine: its database.
         entries_table: its ledger.
+        corrections: what knows corrections of the clock, which are signed.
     """
 
     name: str
     workspace: Workspace
     engine: sa.Engine
     entries_table: sa.Table
+    corrections: Corrections
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -107,19 +109,12 @@ class Room:
 
     def _corrected(self, connection: sa.Connection, now: datetime) -> bool:
         """Whether a correction of the clock was there to be taken, and was."""
-        from shared.trust.clock_correction import (  # signatures, which a room that only reads has no use for
-            corrections,
-            covers,
+        body = self.corrections.due(
+            self.workspace, self.name, lambda: ledger.entries(connection, self.entries_table), now
         )
-
-        found = corrections(self.workspace, self.name)
-        chain = ledger.entries(connection, self.entries_table) if found else []
-        for each in found:
-            if covers(each.correction, self.name, chain, now) is None:
-                body = {"correction": each.signed.digest, "envelope": each.as_json()}
-                self._append(connection, CORRECTED, self.name, body, now)
-                return True
-        return False
+        if body is not None:
+            self._append(connection, CORRECTED, self.name, body, now)
+        return body is not None
 
     def _append(self, connection: sa.Connection, kind: str, subject: str, body: dict[str, Any], at: datetime) -> Head:
         return ledger.append(connection, self.entries_table, at=at, kind=kind, subject=subject, body=body)
@@ -150,11 +145,12 @@ class Room:
         """Entries by which time goes on from another moment, and which nobody could sign."""
         if not ledger.has_kind(connection, self.entries_table, CORRECTED):
             return []
-        from shared.trust.clock_correction import entry_problem
-
         chain = ledger.legible(connection, self.entries_table)
         asked = [(number, entry) for number, entry in enumerate(chain) if entry.kind == CORRECTED]
-        judged = ((entry, entry_problem(entry, chain[:number], self.workspace, self.name)) for number, entry in asked)
+        judged = (
+            (entry, self.corrections.problem(entry, chain[:number], self.workspace, self.name))
+            for number, entry in asked
+        )
         return [
             f"{self._ledger}: entry {entry.seq} corrects the clock, and {wrong}" for entry, wrong in judged if wrong
         ]
@@ -164,7 +160,9 @@ class Room:
         return self.workspace.clock.now()
 
 
-def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, *, version: int) -> Room:
+def open_room(
+    name: str, workspace: Workspace, url: str, metadata: sa.MetaData, *, version: int, corrections: Corrections
+) -> Room:
     """The room with its tables, and its ledger begun.
 
     Raises Refused where the ledger is another workspace's or room's, was emptied or replaced, or is a live one that its
@@ -176,7 +174,7 @@ def open_room(name: str, workspace: Workspace, url: str, metadata: sa.MetaData, 
     if lived and is_empty(engine):
         raise _emptied(name, engine)
     prepare(engine, metadata, version=version)
-    room = Room(name, workspace, engine, metadata.tables["ledger"])
+    room = Room(name, workspace, engine, metadata.tables["ledger"], corrections)
     with room.transaction() as connection:
         if engine.dialect.name == "postgresql" and workspace.mode == "live":
             _require_append_only(connection, name)

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.core.times import TimeZone
 from shared.core.yamlfile import read_yaml
-from shared.experiment.play import TimeZone
 from shared.state.workspace import Workspace
 
 FILE = "team.yaml"

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from shared.engines.protocol import SIZE
-from shared.stats.moments import Array, Cells
+from shared.stats.moments import SIZE, Array, Cells
 from shared.stats.problems import Problem, first, words
 
 UNITS_MIN = 2

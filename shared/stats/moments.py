@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Pair = tuple[str, str]
+# The column that holds a cluster's units, where clusters were drawn.
+SIZE = "size"
 
 
 def pair(one: str, other: str) -> Pair:

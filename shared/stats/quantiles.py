@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from shared.evidence.model import QuantileMoments
 from shared.stats.estimates import UNITS_MIN, Means
 from shared.stats.problems import Problem, first
+from shared.stats.summaries import QuantileMoments
 
 # The normal distribution's 97.5 % point: ranks that enclose the quantile with 95 %.
 Z = 1.959963984540054

@@ -7,6 +7,7 @@ correction on time is counted from what was signed. Each room takes it into its 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,6 +106,16 @@ def corrections(workspace: Workspace, room: str) -> list[SignedCorrection]:
     return found
 
 
+def due(workspace: Workspace, room: str, chain: Callable[[], list[Entry]], now: datetime) -> dict[str, Any] | None:
+    """The body of the entry by which time goes on in a room after its `chain`; None where nobody has signed for it."""
+    found = corrections(workspace, room)
+    entries = chain() if found else []
+    for each in found:
+        if covers(each.correction, room, entries, now) is None:
+            return {"correction": each.signed.digest, "envelope": each.as_json()}
+    return None
+
+
 def trusted(workspace: Workspace, room: str, *, at: datetime | None = None) -> list[PublicKey]:
     """The public keys that a room believes: the Factory those it has pinned, the other two those the gate publishes.
 
@@ -163,7 +174,7 @@ def taken(entry: Entry) -> SignedCorrection:
     return parse_correction(canonical(entry.body["envelope"]), where=f"entry {entry.seq}")
 
 
-def entry_problem(entry: Entry, chain: list[Entry], workspace: Workspace, room: str) -> str | None:
+def problem(entry: Entry, chain: list[Entry], workspace: Workspace, room: str) -> str | None:
     """What is wrong with a ledger's entry of a correction, `chain` being what stands before it; None for nothing."""
     try:
         found, at = taken(entry), parse_rfc3339(entry.at)

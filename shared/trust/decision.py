@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Word = Literal["scale", "revise", "stop"]
+REASON_MIN = 10
 
 
 class _Record(BaseModel):

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from cryptography.hazmat.primitives import serialization as ser
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Mode, Workspace
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import serialization as ser
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from securesystemslib.signer import CryptoSigner, Key
 
 Role = Literal["gate", "owner", "factory"]
 GATE = "gate"
@@ -59,6 +61,9 @@ class PublicKey(BaseModel):
 
     def verifier(self) -> Key:
         """The key as signatures are checked with; raises BadInput where id and key do not belong together."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from securesystemslib.signer import SSlibKey
+
         key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
         if key.keyid != self.key_id:
             raise BadInput(f"the key of {self.name} does not match its key_id", remedy="pin the key's record anew")
@@ -118,6 +123,9 @@ class KeyStore:
 
         With `as_next` it waits beside the one that is in use, until `settle_next`.
         """
+        from cryptography.hazmat.primitives import serialization as ser
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         encryption = self._encryption(name)
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, encryption)
@@ -128,6 +136,8 @@ class KeyStore:
 
     def signer(self, name: str) -> CryptoSigner:
         """Signs as `name`; raises Refused where the key is not here or the passphrase is wrong."""
+        from securesystemslib.signer import CryptoSigner
+
         return CryptoSigner(self._load(name))
 
     def public(self, name: str, role: Role) -> PublicKey:
@@ -147,6 +157,9 @@ class KeyStore:
         self._next_path(name).replace(self._path(name))
 
     def _load(self, name: str, path: Path | None = None) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives import serialization as ser
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         path = path or self._path(name)
         _require_file(name, path)
         try:
@@ -162,6 +175,9 @@ class KeyStore:
         return key
 
     def _record(self, name: str, role: Role, key: Ed25519PrivateKey) -> PublicKey:
+        from cryptography.hazmat.primitives import serialization as ser
+        from securesystemslib.signer import SSlibKey
+
         public = key.public_key()
         raw = public.public_bytes(ser.Encoding.Raw, ser.PublicFormat.Raw).hex()
         return PublicKey(
@@ -191,6 +207,8 @@ class KeyStore:
         return self.passphrase.encode()
 
     def _encryption(self, name: str) -> ser.KeySerializationEncryption:
+        from cryptography.hazmat.primitives import serialization as ser
+
         secret = self._secret(name)
         if secret is not None and len(self.passphrase or "") < PASSPHRASE_MIN:
             raise BadInput(

@@ -79,8 +79,8 @@ import os, signal
 from datetime import datetime
 from pathlib import Path
 import factory.runtime.campaign as campaign
-from factory.channels import file as channel
-from shared.workspace import open_workspace
+from factory.delivery.channels import file as channel
+from shared.state.workspace import open_workspace
 def die(*_args, **_kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 {body}

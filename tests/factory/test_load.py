@@ -191,7 +191,7 @@ def test_a_load_killed_before_it_was_recorded_is_finished_by_the_same_command(em
 import os, signal
 from pathlib import Path
 import {module} as module
-from shared.workspace import open_workspace
+from shared.state.workspace import open_workspace
 module.{name} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 module.load(open_workspace(Path({str(empty.root)!r})), "customers", Path({str(path)!r}))
 """

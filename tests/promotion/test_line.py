@@ -170,7 +170,8 @@ def test_what_became_of_each_attempt_stands_on_the_owners_page(stage):
     stage.workspace.clock.set(LAUNCHED)
     take_in(stage, "dropped", **follows("spring-email", 0.05))
     candidate = stage.submit(charter={"pilot": "autumn", **follows("dropped", 0.1)}, texts=SAME)
-    found = recorded_line(stage.open(candidate))
+    case = stage.open(candidate)
+    found = recorded_line(case.registrations, case.candidate.manifest.promise)
     assert fates(open_promotion(stage.workspace), found) == [
         "spring-email (stopped)", "dropped (no results ever came before the gate)",
     ]  # fmt: skip

@@ -24,10 +24,10 @@ from promotion.decisions.intent import judge_case
 from promotion.decisions.proposal import propose, verdict_for
 from promotion.decisions.silence import settle
 from promotion.decisions.waiver import Wish, waive
+from promotion.gate.case import open_case
 from promotion.gate.policy import read_settings
 from promotion.keys.enrolment import enrol, enrolled_key
 from promotion.keys.revocation import revoke
-from promotion.queue.intake import open_case
 from promotion.queue.queue import measures, waiting
 from promotion.queue.reminders import reminders
 from promotion.queue.summary import summarise

@@ -23,8 +23,8 @@ CHILD = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from factory.campaign import run_occurrence
-from shared.workspace import open_workspace
+from factory.runtime.campaign import run_occurrence
+from shared.state.workspace import open_workspace
 print("ready", flush=True)
 run_occurrence(open_workspace(Path(sys.argv[1])), sys.argv[2], datetime.fromisoformat(sys.argv[3]))
 """

@@ -9,10 +9,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtri
 
-from shared.engines.protocol import SIZE
 from shared.stats.domain import outside
 from shared.stats.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Quantity, differences, means, relative
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
 from shared.stats.multiplicity import benjamini_hochberg, corrected_power, holm
 from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
 from shared.stats.quantiles import SPREAD_MIN

@@ -20,12 +20,13 @@ from promotion.gate.gate import Judgement
 from shared.engines.protocol import value_of
 from shared.evidence.contrasts import Estimator
 from shared.evidence.effects import effects as judged
-from shared.evidence.model import ArmEvidence, Effect, Moments
+from shared.evidence.model import ArmEvidence, Effect
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
 from shared.stats.moments import Cells, pair
 from shared.stats.power import Baseline
 from shared.stats.prior import PILOTS_MIN, Prior, default_harm, empirical_prior
+from shared.stats.summaries import Moments
 from shared.stats.test_methods import FixedHorizon
 from tests.makers import make_charter
 

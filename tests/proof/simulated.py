@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from shared.engines.protocol import SIZE
 from shared.stats.adjustment import adjusted, centres, slopes, stratified
 from shared.stats.estimates import Means, Quantity, means
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
 from shared.stats.quantiles import enclosed, ranks
 from tests.shared.cells import drawn_cells
 

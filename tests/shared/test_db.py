@@ -20,7 +20,7 @@ OPEN = """
 import sys
 from pathlib import Path
 import sqlalchemy as sa
-from shared.db import open_database
+from shared.state.db import open_database
 metadata = sa.MetaData()
 counter = sa.Table("counter", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer))
 print("ready", flush=True)

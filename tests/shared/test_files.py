@@ -21,7 +21,7 @@ SEED = 20260202
 WRITER = """
 import sys
 from pathlib import Path
-from shared.files import write_atomically
+from shared.core.files import write_atomically
 path, size = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 while True:

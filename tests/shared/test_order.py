@@ -18,6 +18,7 @@ from shared.state.order import BEGUN, CORRECTED, TOLERANCE, OutOfOrder, dated, p
 from shared.state.provision import provision
 from shared.state.room import open_room
 from shared.state.workspace import create
+from shared.trust import clock_correction
 from tests.postgres import APP, OWNER
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -42,7 +43,7 @@ def opened(request, tmp_path):
             database = server.database()
             provision(server.url(database, OWNER), tables(), APP, version=1)
             url = server.url(database, APP)
-        return open_room(name, create(tmp_path / mode, mode)[0], url, tables(), version=1)
+        return open_room(name, create(tmp_path / mode, mode)[0], url, tables(), version=1, corrections=clock_correction)
 
     return opener
 

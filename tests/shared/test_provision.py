@@ -21,6 +21,7 @@ from shared.state.db import open_database
 from shared.state.provision import provision
 from shared.state.room import open_room
 from shared.state.workspace import create
+from shared.trust import clock_correction
 from tests.postgres import APP, OWNER
 
 PROJECT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ def database(postgres):
 
 
 def opened(url, tmp_path, mode="live", name="lab"):
-    return open_room(name, create(tmp_path / mode, mode)[0], url, tables(), version=1)
+    return open_room(name, create(tmp_path / mode, mode)[0], url, tables(), version=1, corrections=clock_correction)
 
 
 def test_a_live_room_opens_and_its_ledger_grows(postgres, database, tmp_path):
@@ -236,10 +237,12 @@ def test_a_transaction_that_waits_too_long_says_so(postgres, database, tmp_path,
 WRITE = """
 import sys
 from pathlib import Path
-from shared.room import open_room
-from shared.workspace import open_workspace
+from shared.state.room import open_room
+from shared.trust import clock_correction
+from shared.state.workspace import open_workspace
 from tests.shared.test_provision import tables
-room = open_room("lab", open_workspace(Path(sys.argv[1])), sys.argv[2], tables(), version=1)
+workspace = open_workspace(Path(sys.argv[1]))
+room = open_room("lab", workspace, sys.argv[2], tables(), version=1, corrections=clock_correction)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[3])):

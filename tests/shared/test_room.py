@@ -15,13 +15,14 @@ from shared.state.db import open_database
 from shared.state.ledger import Head, ledger_table
 from shared.state.room import open_room
 from shared.state.workspace import MARK, create, open_workspace
+from shared.trust import clock_correction
 
 
 def opened(workspace):
     metadata = sa.MetaData()
     ledger_table(metadata)
     sa.Table("things", metadata, sa.Column("name", sa.String))
-    return open_room("lab", workspace, "sqlite:///var/lab/lab.db", metadata, version=1)
+    return open_room("lab", workspace, "sqlite:///var/lab/lab.db", metadata, version=1, corrections=clock_correction)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.evidence.model import Moments
 from shared.experiment.metrics import Metric
+from shared.stats.summaries import Moments
 
 
 class _Record(BaseModel):

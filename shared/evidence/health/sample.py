@@ -8,13 +8,13 @@ from typing import Any
 
 from scipy.special import ndtr
 
-from shared.engines.protocol import SIZE, covariate, per_of
+from shared.engines.protocol import covariate, per_of
 from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.health.context import Seen
 from shared.evidence.health.sample_ratios import DEVIATION_FLOOR, mismatched, of_groups, thin_ones_together
 from shared.evidence.model import RATIO_P_MIN, Symptom
 from shared.stats.estimates import Quantity, means
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
 
 # GrowthBook's default for the same question.
 MULTIPLE_FRAC_MAX = 0.01

@@ -5,8 +5,8 @@ import pytest
 from promotion.gate.checks.promise.promise_reasonable import _doubt
 from promotion.gate.gate import judge
 from promotion.gate.policy import read_settings
-from shared.evidence.model import Moments, QuantileMoments, RatioMoments
 from shared.experiment.bounds import Bounds
+from shared.stats.summaries import Moments, QuantileMoments, RatioMoments
 from tests.promotion.cases import GOOD, GUARDRAIL, PRIMARY, Recorded
 
 # The policy as it stands without a workspace's own word; the tests' workspaces take smaller pilots.

@@ -6,7 +6,7 @@ import sys
 SETUP = """
 import ctypes, os, signal, socket, subprocess, sys
 from pathlib import Path
-from shared.confined import landlock
+from shared.sandbox import landlock
 own, given, canary = map(Path, sys.argv[1:])
 listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
 landlock.restrict(read=[given], own=[own, Path("/nowhere")])

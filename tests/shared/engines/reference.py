@@ -18,7 +18,6 @@ from shared.engines.protocol import (
     IN_TWO_ARMS,
     LEVELS_MAX,
     NOT_ASSIGNED,
-    SIZE,
     Delay,
     Summary,
     covariate,
@@ -27,9 +26,9 @@ from shared.engines.protocol import (
     per_of,
     value_of,
 )
-from shared.evidence.model import QuantileMoments
-from shared.stats.moments import Cells, pair
+from shared.stats.moments import SIZE, Cells, pair
 from shared.stats.quantiles import ranks
+from shared.stats.summaries import QuantileMoments
 from tests.shared.engines.reference_by_arm import Attribution
 
 

@@ -18,8 +18,8 @@ from shared.engines.by_arm import Scope
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import IN_TWO_ARMS, PilotData, Question, value_of
 from shared.evidence.health.losses import bounds
-from shared.evidence.model import Moments
 from shared.experiment.metrics import Metric
+from shared.stats.summaries import Moments
 from tests.shared.engines.rows import moment, write_rows
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, two_arms
 

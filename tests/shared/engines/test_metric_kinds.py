@@ -16,11 +16,12 @@ from scipy import stats
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Question, per_of, value_of
 from shared.evidence.compute import compute
-from shared.evidence.model import Evidence, Moments, QuantileMoments, RatioMoments
+from shared.evidence.model import Evidence
 from shared.evidence.recorded import recorded
 from shared.experiment.metrics import Metric
 from shared.stats.estimates import differences
 from shared.stats.quantiles import ranks
+from shared.stats.summaries import Moments, QuantileMoments, RatioMoments
 from tests.shared.pilot_data import EARLY, LATE, pilot_data, promised, two_arms
 
 DAY = "2026-01-{:02} 00:00:00+00"

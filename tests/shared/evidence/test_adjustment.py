@@ -11,9 +11,9 @@ import statsmodels.api as sm
 import tea_tasting as tt
 from scipy import stats
 
-from shared.engines.protocol import SIZE
 from shared.stats.adjustment import adjusted, centres, poststratified, slopes, stratified
 from shared.stats.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Means, Quantity, differences, means, relative
+from shared.stats.moments import SIZE
 from shared.stats.problems import Problem
 from tests.shared.cells import cells_of, drawn_cells
 

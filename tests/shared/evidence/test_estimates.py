@@ -15,7 +15,6 @@ from scipy import stats
 from statsmodels.stats.proportion import test_proportions_2indep as proportions
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from shared.engines.protocol import SIZE
 from shared.stats.decision_rule import Shortfall, shortfall
 from shared.stats.estimates import (
     CLUSTERS_MIN,
@@ -28,7 +27,7 @@ from shared.stats.estimates import (
     reason,
     relative,
 )
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
 from shared.stats.problems import Problem, words
 from tests.shared.cells import cells_of, drawn_cells
 

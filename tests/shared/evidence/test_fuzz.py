@@ -10,11 +10,10 @@ import warnings
 import numpy as np
 import pytest
 
-from shared.engines.protocol import SIZE
 from shared.stats.adjustment import adjusted, centres, poststratified, slopes
 from shared.stats.decision_rule import Shortfall, harm_ruled_out, shortfall
 from shared.stats.estimates import Quantity, differences, means, relative
-from shared.stats.moments import Cells
+from shared.stats.moments import SIZE, Cells
 from shared.stats.problems import Problem
 from tests.shared.cells import drawn_cells
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.evidence.model import Moments
+from shared.stats.summaries import Moments
 
 NONE = Moments(n=0, mean=0.0, m2=0.0)
 samples = st.lists(st.floats(-1e6, 1e6), max_size=30)

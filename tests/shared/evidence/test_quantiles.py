@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shared.evidence.model import QuantileMoments
 from shared.stats.estimates import differences
 from shared.stats.problems import Problem
 from shared.stats.quantiles import enclosed, means, ranks
+from shared.stats.summaries import QuantileMoments
 
 
 def quantile_of(values, quantile):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.evidence.model import Moments, QuantileMoments, RatioMoments
 from shared.evidence.recorded import recorded
 from shared.stats.estimates import Quantity, means
 from shared.stats.problems import Problem
 from shared.stats.quantiles import means as quantile_means
+from shared.stats.summaries import Moments, QuantileMoments, RatioMoments
 from tests.shared.cells import drawn_cells
 
 RNG = np.random.default_rng(20260309)

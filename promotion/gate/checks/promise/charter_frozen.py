@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverOff, finding
-from promotion.registry.lineage import Objection, against_goalposts, against_versions, amendments
+from promotion.gate.facts.lineage import Objection, against_goalposts, against_versions, amendments
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.experiment.eligibility import ELIGIBLE
 from shared.trust.candidate import DATA, FILES

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
 from shared.data.contracts import load_contract
-from shared.evidence.model import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.experiment.bounds import SINCE, Bounds, Level, never_negative, objections
+from shared.stats.summaries import AnyMoments, Moments, QuantileMoments, RatioMoments
 from shared.trust.finding import Finding
 
 MEASURED = "measured in the control"

@@ -7,7 +7,7 @@ from typing import Any
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverWaived, finding
-from promotion.gate.facts.dates import ORDER_REMEDY, SINCE, against_order
+from promotion.registry.dates import ORDER_REMEDY, SINCE, against_order
 from shared.core.clock import rfc3339
 from shared.state.ledger import Dated
 from shared.state.order import problems
