@@ -64,7 +64,7 @@ def new(
     """Write a draft charter with its files, to be edited; on a terminal, ask for what no option says."""
     from lab.charters.briefs import assumption, brief
     from lab.charters.drafts import new as draft
-    from lab.charters.questions import asked
+    from lab.cli.questions import asked
 
     workspace = session(context).workspace()
     given = brief(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from promotion.audit.checkpoint import read_checkpoint
 from promotion.decisions.pending import problems as pending_problems
-from promotion.gate.facts.preflight import verify_report
+from promotion.gate.preflight import verify_report
 from promotion.keys.keyring import keyring, keys_folder, records
 from promotion.registry.nonces import registrations
 from promotion.registry.receipts import receipt_doubts, waiting

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from promotion.gate.facts.preflight import Believed, read_preflight
+from promotion.gate.preflight import Believed, read_preflight
 from promotion.keys.enrolment import enrolled_key
 from promotion.registry.nonces import REGISTERED, registrations
 from shared.core.clock import parse_rfc3339

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from promotion.gate.case import Case
 from promotion.gate.check import finding
-from promotion.gate.facts.preflight import remedy
+from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
 from promotion.gate.facts.per_arm import by_arm
-from promotion.gate.facts.preflight import remedy
+from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 from shared.trust.preflight import Contacts
 

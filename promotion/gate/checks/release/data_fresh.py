@@ -9,7 +9,7 @@ from pydantic import Field
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
-from promotion.gate.facts.preflight import SECONDS_PER_DAY, remedy
+from promotion.gate.preflight import SECONDS_PER_DAY, remedy
 from shared.core.clock import parse_rfc3339
 from shared.trust.finding import Finding
 from shared.trust.preflight import TableState

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
-from promotion.gate.facts.preflight import remedy
+from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 
 

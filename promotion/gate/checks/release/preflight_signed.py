@@ -9,7 +9,7 @@ from pydantic import Field
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverOff, finding
-from promotion.gate.facts.preflight import DAYS_MAX, remedy
+from promotion.gate.preflight import DAYS_MAX, remedy
 from shared.trust.finding import Finding
 from shared.ui import wording
 
