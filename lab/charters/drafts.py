@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.charters.break_even import paying
 from lab.charters.briefs import Brief, block_scalar, filled, flow_scalar, guardrails, one_line, starter, values
-from lab.charters.sizing import Said, Sizing, sized, unknown
+from lab.charters.sample_size import Said, Sizing, sized, unknown
 from lab.insights.insights import repeats
 from lab.insights.similarity import similar_pilots
 from lab.launch.preconditions import Examined, examine

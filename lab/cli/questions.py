@@ -9,7 +9,7 @@ import typer
 
 from lab.charters.briefs import TEMPLATES, Brief, assumption, brief, filled, starter
 from lab.charters.drafts import charter_text, planned, require_free
-from lab.charters.sizing import unknown
+from lab.charters.sample_size import unknown
 from lab.state import read_settings
 from shared.experiment.metrics import read_metrics
 from shared.experiment.people import read_people

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from promotion.audit.checkpoint import read_checkpoint
-from promotion.decisions.pending import problems as pending_problems
+from promotion.decisions.pending_decision import problems as pending_problems
 from promotion.gate.preflight import verify_report
 from promotion.keys.keyring import keyring, keys_folder, records
 from promotion.registry.nonces import registrations

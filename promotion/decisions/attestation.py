@@ -9,7 +9,7 @@ from securesystemslib.signer import CryptoSigner
 
 from promotion.decisions.execution import Decided, carry_out
 from promotion.decisions.intent import Judged
-from promotion.decisions.pending import Pending
+from promotion.decisions.pending_decision import Pending
 from promotion.decisions.signatures import predicate_of, signatory, signed_before
 from promotion.decisions.transaction import record
 from shared.core.crashpoints import Point, reach

@@ -13,7 +13,7 @@ from promotion.gate.policy import read_settings
 from shared.core.errors import BadInput, Refused, Undecided
 from shared.evidence.model import Effect
 from shared.experiment.charter import Charter
-from shared.ui import wording
+from shared.ui import numbers
 
 Direction = Literal["more", "less", "no-difference", "could-not-tell"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -140,5 +140,5 @@ def _numbers(case: Case, claim: Claim) -> list[str]:
     if effect is None or effect.low is None or effect.high is None:
         return []
     may_be_none = claim.direction in {"more", "less"} and effect.low <= 0 <= effect.high
-    told = wording.effect(case.promise.metrics[claim.metric], effect)
+    told = numbers.effect(case.promise.metrics[claim.metric], effect)
     return [told + (", which may be chance" if may_be_none else "")]

@@ -16,7 +16,7 @@ from promotion.decisions.attestation import Attestable, NotBelieved
 from promotion.decisions.execution import Decided, carry_out
 from promotion.decisions.handover import is_handed_over, package_path
 from promotion.decisions.intent import Judged, authority_of, judge_case, require_allowed
-from promotion.decisions.pending import DECLINED, PROPOSED, Pending, decline, last_pending, require_last
+from promotion.decisions.pending_decision import DECLINED, PROPOSED, Pending, decline, last_pending, require_last
 from promotion.decisions.proposal import to_type, verdict_for
 from promotion.decisions.silence import settle
 from promotion.decisions.transaction import recorded

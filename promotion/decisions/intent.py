@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from promotion.decisions.claims import taught
 from promotion.decisions.draft import Asked, draft_decision, require_reason
-from promotion.decisions.pending import Pending, last_pending, why_void
+from promotion.decisions.pending_decision import Pending, last_pending, why_void
 from promotion.decisions.proposal import require_second, verdict_for
 from promotion.decisions.transaction import recorded
 from promotion.gate.authority import Objection, Occasion, Right, right_to_decide
 from promotion.gate.blinding import hidden, masked
 from promotion.gate.case import Case, open_case
+from promotion.gate.decision_findings import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.gate.gate import EXIT_CODES, Judgement, judge
 from promotion.gate.policy import GateSettings, Policy, read_settings
-from promotion.gate.standing import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.keys.keyring import Keyring, recorded_ring
 from promotion.registry.lapses import require_open
 from promotion.registry.succession import require_free

@@ -12,7 +12,15 @@ from typing import Literal
 import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner
 
-from promotion.decisions.pending import PROPOSED, SECONDED, Pending, last_in, last_pending, require_last, why_void
+from promotion.decisions.pending_decision import (
+    PROPOSED,
+    SECONDED,
+    Pending,
+    last_in,
+    last_pending,
+    require_last,
+    why_void,
+)
 from promotion.decisions.transaction import require_undecided
 from promotion.gate.authority import Occasion, against, second_signers
 from promotion.gate.case import Case

@@ -8,7 +8,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from promotion.decisions.pending import Pending
+from promotion.decisions.pending_decision import Pending
 from promotion.decisions.proposal import verdict_for
 from promotion.gate.case import Case
 from promotion.gate.gate import Judgement

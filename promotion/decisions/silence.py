@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from promotion.decisions.pending import Pending, last_in, last_pending
+from promotion.decisions.pending_decision import Pending, last_in, last_pending
 from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import fold, judge

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promotion.decisions.pending import require_last
+from promotion.decisions.pending_decision import require_last
 from promotion.gate.case import Case
 from promotion.gate.policy import Policy
 from promotion.registry.lapses import require_open

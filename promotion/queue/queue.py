@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promotion.decisions.pending import last_pending
+from promotion.decisions.pending_decision import last_pending
 from promotion.decisions.proposal import Proposed, proposed, said, to_type
 from promotion.decisions.silence import settle
 from promotion.gate.authority import deciders
 from promotion.gate.case import Case, open_case
+from promotion.gate.decision_findings import occasion
 from promotion.gate.policy import GateSettings, read_settings
-from promotion.gate.standing import occasion
 from promotion.gate.waivers import WAIVED
 from promotion.queue.looks import warnings_seen
 from promotion.queue.reception import Reception, receptions

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_effectsize
 
 from lab.charters.briefs import TEMPLATES, assumption, brief
 from lab.charters.drafts import check, new
-from lab.charters.sizing import rounded_down, rounded_up
+from lab.charters.sample_size import rounded_down, rounded_up
 from lab.launch.launch import launch
 from lab.pilots.promise import read_charter
 from promotion.registry.register import register
@@ -163,14 +163,14 @@ def test_numbers_are_rounded_to_the_side_that_keeps_the_plan():
 
 @pytest.mark.parametrize("customers", [3, 20, 26])
 def test_a_table_that_is_too_small_for_any_test_is_told_so(loaded, monkeypatch, customers):
-    monkeypatch.setattr("lab.charters.sizing.taking_part", lambda _frozen: customers)
+    monkeypatch.setattr("lab.charters.sample_size.taking_part", lambda _frozen: customers)
     charter, sizing = drafted(loaded, assume=KNOWN)
     assert "too few for any test: take a larger table" in sizing.missing[-1]
     assert charter.primary.minimum_effect == 0.01
 
 
 def test_no_share_is_asked_to_rise_beyond_one(loaded, monkeypatch):
-    monkeypatch.setattr("lab.charters.sizing.taking_part", lambda _frozen: 60)
+    monkeypatch.setattr("lab.charters.sample_size.taking_part", lambda _frozen: 60)
     charter, sizing = drafted(loaded, assume=KNOWN | {"visit": Assumption(mean=0.97)})
     assert charter.primary.minimum_effect < 0.03
     assert any(why.startswith("visit needs") for why in sizing.missing)

@@ -6,8 +6,8 @@ import pytest
 
 from promotion.audit.verification import verify
 from promotion.gate.authority import Objection, Right, deciders, right_to_decide
+from promotion.gate.decision_findings import occasion
 from promotion.gate.policy import read_settings
-from promotion.gate.standing import occasion
 from promotion.keys.enrolment import enrol
 from promotion.queue.queue import waiting
 from promotion.state import open_promotion
