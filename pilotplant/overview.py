@@ -17,7 +17,7 @@ from shared.core.clock import rfc3339
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
 from shared.ui.console import counted, styled, table
-from shared.ui.numbers import days
+from shared.ui.phrases import days
 
 
 @dataclass(frozen=True, slots=True)

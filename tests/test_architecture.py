@@ -1,14 +1,23 @@
 """The house as DESIGN draws it: who imports whom, what loads early, and whose the four names are."""
 
 import ast
+import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("pilotplant", "lab", "promotion", "factory", "shared")
+MODULES_MAX = 20
+# Words of the field that end like what somebody does: of signing, sequential tests, imports, and MLflow.
+NOUNS = {"alpha_spending", "blinding", "finding", "keyring", "mapping", "tracking"}
 HEAVY = ("mlflow", "prefect", "great_expectations", "pandas")
 
 
@@ -39,15 +48,76 @@ def test_import_linter_keeps_every_contract():
     assert done.returncode == 0, done.stdout
 
 
-def test_a_room_that_imports_another_breaks_the_contract(tmp_path):
-    """The contract above can fail: the same configuration over a copy with one forbidden import."""
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ("state.py", "import factory.state.tables\n"),
+        ("pilots/clusters.py", "import lab.budget.budget\n"),
+        ("launch/launch.py", "import typer\n"),
+    ],
+    ids=["another room", "a layer above", "a terminal"],
+)
+def test_a_forbidden_import_breaks_a_contract(tmp_path, where, text):
+    """The contracts above can fail: the same configuration over a copy with one forbidden import."""
     for room in set(ROOMS) - {"lab"}:
         (tmp_path / room).symlink_to(ROOT / room)
-    (tmp_path / "lab").mkdir()
-    (tmp_path / "lab" / "__init__.py").write_text("import factory.state\n")
+    shutil.copytree(ROOT / "lab", tmp_path / "lab")
+    (tmp_path / "lab" / where).write_text(text)
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     done = python("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache", folder=tmp_path)
     assert "BROKEN" in done.stdout
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module with those of ours that it imports: at the top, inside functions, and for type checking alone."""
+    paths = {module_of(path): path for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    return {
+        name: {each for each in dotted_imports(path) if each in paths and each != name} for name, path in paths.items()
+    }
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def dotted_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node."""
+    names = sorted(edges)
+    place = {name: number for number, name in enumerate(names)}
+    pairs = [(place[one], place[other]) for one in names for other in edges[one]]
+    matrix = csr_matrix(([1] * len(pairs), tuple(zip(*pairs, strict=True))), shape=(len(names), len(names)))
+    labels = connected_components(matrix, connection="strong")[1]
+    groups = [[names[n] for n in np.flatnonzero(labels == label)] for label in np.unique(labels)]
+    return [group for group in groups if len(group) > 1]
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    edges = graph()
+    assert len(edges) > 400
+    # A package that names its modules for whoever imports it is not a circle of theirs.
+    own = {name: {each for each in found if not each.startswith(f"{name}.")} for name, found in edges.items()}
+    assert circles(own) == []
+    assert circles({**own, "lab.state": own["lab.state"] | {"lab.cli.run"}}), "one import is enough to make a circle"
+
+
+def test_no_folder_holds_more_modules_than_one_can_overlook():
+    folders = Counter(path.parent for room in ROOMS for path in (ROOT / room).rglob("*.py") if path.stem[0] != "_")
+    assert {str(folder.relative_to(ROOT)): held for folder, held in folders.items() if held > MODULES_MAX} == {}
+
+
+def test_modules_are_nouns():
+    names = {path.stem for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert {name for name in names if name.endswith("ing")} == NOUNS
 
 
 def test_only_the_tracking_file_imports_mlflow():

@@ -72,7 +72,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show a release with its runs."""
     from factory.releases.releases import next_occurrence, promised_by, show_release, why_paused
     from factory.state.room import open_factory
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     workspace = settled(context)
     release, runs = show_release(workspace, name)
@@ -97,7 +97,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
         *([f"It is {pause}."] if pause else []),
         f"Package {release.package}, admitted {date_time(release.admitted_at)}, expires {date_time(release.expires)}.",
-        *(f"Promised: {numbers.promise(metrics[one.metric], one)}." for one in promised),
+        *(f"Promised: {phrases.promise(metrics[one.metric], one)}." for one in promised),
         *(["What it promised cannot be read: its package is missing or damaged."] if found is None else []),
         f"Next run: {date_time(upcoming)}.",
         table("occurrence", "state", "tries", "messages written", "held out", "file", "reason", rows=rows),

@@ -14,7 +14,7 @@ from shared.evidence.conclusions import kept
 from shared.evidence.kill_criteria import Answer, met
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
 from shared.experiment.charter import Charter, Guardrail
-from shared.ui import numbers
+from shared.ui import phrases
 from shared.ui.page import pages
 
 PAGE = "report.html"
@@ -26,8 +26,8 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
     for name, picture in drawn.items():
         (folder / name).write_text(picture, encoding="utf-8")
     environment = pages("lab")
-    environment.filters["p_value"] = numbers.p_value
-    environment.filters["share"] = numbers.share
+    environment.filters["p_value"] = phrases.p_value
+    environment.filters["share"] = phrases.share
     page = environment.get_template("report.html.j2").render(
         pilot=pilot,
         charter=pilot.charter,
@@ -35,7 +35,7 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         metrics=pilot.promise.metrics,
         rows=[_row(pilot, effect) for effect in evidence.effects],
         conclusions=[conclusion(pilot, evidence, arm.name) for arm in pilot.charter.treatments],
-        level=numbers.level,
+        level=phrases.level,
         pictures={Path(name).stem: picture[picture.index("<svg") :] for name, picture in drawn.items()},
         segments=[_segment_row(pilot, found) for found in evidence.segments],
         looks=[_look_row(pilot, look, effect) for look in evidence.looks for effect in look.effects],
@@ -57,7 +57,7 @@ def warnings(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
     found, ratio = killed(pilot, evidence, running=running), evidence.health.sample_ratio
     if ratio.p is not None and ratio.p < RATIO_P_MIN:
         found.append(
-            f"Do not trust these effects: the arms' sizes are not those that were planned (p {numbers.p_value(ratio.p)}"
+            f"Do not trust these effects: the arms' sizes are not those that were planned (p {phrases.p_value(ratio.p)}"
             "); units were lost or added on the way, and whoever is missing may be different from the rest."
         )
     if pilot.ended_at is not None:
@@ -77,7 +77,7 @@ def killed(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
 
 def _killed(pilot: Pilot, answer: Answer, *, running: bool) -> str:
     name = answer.criterion.metric
-    told = f"Arm {answer.arm} does harm: {numbers.kill_criterion(pilot.promise.metrics[name], answer)}"
+    told = f"Arm {answer.arm} does harm: {phrases.kill_criterion(pilot.promise.metrics[name], answer)}"
     close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {name}"'
     return told + (close if running else ".")
 
@@ -178,12 +178,12 @@ def _shown(pilot: Pilot, evidence: Evidence, arm: str, name: str) -> str:
     low, high = (None, None) if effect is None else (effect.low, effect.high)
     if effect is None or effect.estimate is None or effect.p_adjusted is None or low is None or high is None:
         return f"{_NOTHING}{name}: {effect.problem if effect else 'no data'}"
-    found = numbers.effect(metric, effect)
+    found = phrases.effect(metric, effect)
     if effect.p_adjusted > evidence.alpha:
         return f"no difference in {name} was shown ({found}); that is not proof of none"
     worse = "" if effect.estimate * metric.sign > 0 else ", which is worse"
-    went, by = "rose" if effect.estimate > 0 else "fell", numbers.amount(metric, effect.estimate)
-    return f"{name} {went} by {by} ({numbers.ends(metric, low, high)}){worse}"
+    went, by = "rose" if effect.estimate > 0 else "fell", phrases.amount(metric, effect.estimate)
+    return f"{name} {went} by {by} ({phrases.ends(metric, low, high)}){worse}"
 
 
 def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> bool:
@@ -196,10 +196,10 @@ def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:
     metric = pilot.promise.metrics[effect.metric]
     return {
         "effect": effect,
-        "estimate": numbers.number(metric, effect.estimate),
-        "interval": numbers.interval(metric, effect.low, effect.high),
-        "bound": numbers.number(metric, effect.bound),
-        "margin": numbers.number(metric, effect.margin),
+        "estimate": phrases.number(metric, effect.estimate),
+        "interval": phrases.interval(metric, effect.low, effect.high),
+        "bound": phrases.number(metric, effect.bound),
+        "margin": phrases.number(metric, effect.margin),
     }
 
 
@@ -207,8 +207,8 @@ def _segment_row(pilot: Pilot, found: SegmentEffect) -> dict[str, Any]:
     metric = pilot.promise.metrics[found.metric]
     return {
         "found": found,
-        "estimate": numbers.number(metric, found.estimate),
-        "interval": numbers.interval(metric, found.low, found.high),
+        "estimate": phrases.number(metric, found.estimate),
+        "interval": phrases.interval(metric, found.low, found.high),
     }
 
 
@@ -217,6 +217,6 @@ def _look_row(pilot: Pilot, look: Look, effect: LookEffect) -> dict[str, Any]:
     return {
         "look": look,
         "effect": effect,
-        "estimate": numbers.number(metric, effect.estimate),
-        "interval": numbers.interval(metric, effect.low, effect.high),
+        "estimate": phrases.number(metric, effect.estimate),
+        "interval": phrases.interval(metric, effect.low, effect.high),
     }

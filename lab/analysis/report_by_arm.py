@@ -9,7 +9,7 @@ from shared.core.times import date_time
 from shared.engines.by_arm import TOGETHER
 from shared.engines.protocol import EARLY
 from shared.evidence.model import Bound, Completeness, Evidence, Loss
-from shared.ui import numbers
+from shared.ui import phrases
 from shared.ui.console import counted
 
 HOUR_S, HOURS_PER_DAY = 3_600, 24
@@ -71,7 +71,7 @@ def _loss(loss: Loss) -> str:
 
 def _bound(pilot: Pilot, bound: Bound) -> str:
     metric = pilot.promise.metrics[bound.metric]
-    low, high = numbers.number(metric, bound.low), numbers.number(metric, bound.high)
+    low, high = phrases.number(metric, bound.low), phrases.number(metric, bound.high)
     return (
         f"{bound.arm}: one arm lost {100 * bound.frac:.2f} % more of its customers. Whoever they were, the effect on "
         f"{bound.metric} lies between {low} and {high} (Lee 2009)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.experiment.charter import Promise
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 def paying(promise: Promise) -> Iterator[str]:
@@ -18,7 +18,7 @@ def paying(promise: Promise) -> Iterator[str]:
     primary = charter.primary
     metric = promise.metrics[primary.metric]
     least = value.break_even
-    told = f"it pays from {primary.metric} {numbers.number(metric, metric.sign * least)} on"
+    told = f"it pays from {primary.metric} {phrases.number(metric, metric.sign * least)} on"
     if least > primary.minimum_effect:
         yield (
             f"{told}, and `minimum_effect` is less: an arm between the two wins, and does not pay "

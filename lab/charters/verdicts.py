@@ -12,7 +12,7 @@ from lab.forecast.simulation import Ending
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
 from shared.state.workspace import Mode
-from shared.ui import numbers
+from shared.ui import phrases
 
 # Below these chances, however large the effect is, up to three times the least that is worth it.
 SURELY_NOT, PROBABLY_NOT = 0.1, 0.5
@@ -96,10 +96,10 @@ def _short(found: Forecast, metrics: Mapping[str, Metric]) -> list[str]:
 def _needs(charter: Charter, outlook: Outlook, metric: Metric, smallest: int) -> str:
     asked = charter.primary_of(outlook.metric)
     if asked is not None:
-        aim = f"show {numbers.number(metric, metric.sign * asked.minimum_effect)}"
+        aim = f"show {phrases.number(metric, metric.sign * asked.minimum_effect)}"
     else:
         margin = next(rail.margin for rail in charter.guardrails if rail.metric == outlook.metric)
-        aim = f"rule out {numbers.number(metric, margin)}"
+        aim = f"rule out {phrases.number(metric, margin)}"
     needed = (
         "more units than there can be"
         if outlook.units_needed is None
@@ -119,10 +119,10 @@ def _likely(found: Forecast, chances: Chances, metrics: Mapping[str, Metric]) ->
         if abs(effect) <= 2 * least * (1 + 1e-9) and curve.scale[n] >= best / 2
     ]
     at = likely[-1] if likely else curve.scale.index(best)
-    twice = numbers.number(metric, curve.effects[at])
+    twice = phrases.number(metric, curve.effects[at])
     return (
         f"An arm with an effect of {twice} is scaled in {100 * curve.scale[at]:.0f} pilots of 100, one with "
-        f"just {numbers.number(metric, metric.sign * least)} in {100 * chances.minimum[Ending.SCALE]:.0f}"
+        f"just {phrases.number(metric, metric.sign * least)} in {100 * chances.minimum[Ending.SCALE]:.0f}"
     )
 
 

@@ -55,13 +55,13 @@ def analyse(
 
 def _found(done: Any, warned: list[str]) -> list[Line]:
     """What an analysis shows: what must be read first, effects, units, and where the report is."""
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     metrics, evidence = done.pilot.promise.metrics, done.evidence
     health = evidence.health
     worrying = [symptom for symptom in health.symptoms if symptom.state == "warning"]
     rows = [
-        (e.arm, e.metric, e.part, numbers.effect(metrics[e.metric], e), numbers.share(e.relative), numbers.p_value(e.p))
+        (e.arm, e.metric, e.part, phrases.effect(metrics[e.metric], e), phrases.share(e.relative), phrases.p_value(e.p))
         for e in evidence.effects
     ]
     return [
@@ -71,7 +71,7 @@ def _found(done: Any, warned: list[str]) -> list[Line]:
         table("arm", "metric", "part", "difference [95 %]" if evidence.alpha == 0.05 else "difference", "lift", "p",  # noqa: PLR2004
               rows=rows),
         "Units: " + ", ".join(f"{arm.arm} {arm.units:,}" for arm in evidence.arms)
-        + f"; sample ratio p {numbers.p_value(health.sample_ratio.p)}; in two arms: {health.multiple_units}",
+        + f"; sample ratio p {phrases.p_value(health.sample_ratio.p)}; in two arms: {health.multiple_units}",
         *(styled(f"Look at this: {symptom.told}") for symptom in worrying),
         *([_unasked(evidence)] if _unasked(evidence) else []),
         f"Report: {done.report}",

@@ -78,22 +78,22 @@ def _many(done: Any) -> list[Line]:
 
 
 def _told(shown: Any) -> str:
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     found = shown.clearest
     if found is None:
         return "cannot be evaluated"
-    return f"{found.arm}: {found.metric} {numbers.effect(shown.test.metrics[found.metric], found)}"
+    return f"{found.arm}: {found.metric} {phrases.effect(shown.test.metrics[found.metric], found)}"
 
 
 def finished_text(kept: Any) -> list[Line]:
     """One finished test for people: its arms, effects, and what speaks against it."""
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     shown, test = kept.shown, kept.test
     rows = [
-        (e.arm, e.metric, e.part, numbers.effect(test.metrics[e.metric], e), numbers.share(e.relative),
-         numbers.p_value(e.p))
+        (e.arm, e.metric, e.part, phrases.effect(test.metrics[e.metric], e), phrases.share(e.relative),
+         phrases.p_value(e.p))
         for e in shown.effects
     ]  # fmt: skip
     when = f"{test.started or '?'} to {test.ended or '?'}" if test.started or test.ended else "dates not known"

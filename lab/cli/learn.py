@@ -19,7 +19,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     from lab.overview.reminders import reminders
     from lab.pilots.pilot import imported
     from lab.state import open_lab, read_settings
-    from shared.ui.numbers import bar
+    from shared.ui.phrases import bar
 
     workspace = session(context).workspace()
     found, past = lines(open_lab(workspace)), imported(open_lab(workspace))
@@ -53,7 +53,7 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
 
 def _until(line: Any) -> str:
     """Until when whoever a pilot waits for has time, or since when they had."""
-    from shared.ui.numbers import days
+    from shared.ui.phrases import days
 
     if line.until is None:
         return ""

@@ -10,7 +10,7 @@ from lab.forecast.simulation import DRAWS, Ending
 from shared.core.money import Money
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
-from shared.ui import numbers
+from shared.ui import phrases
 
 ENDINGS = {
     Ending.SCALE: "may scale",
@@ -31,7 +31,7 @@ def metric_rows(found: Forecast, metrics: dict[str, Metric]) -> list[MetricRow]:
 
 def chance_rows(found: Chances, charter: Charter, metric: Metric) -> list[tuple[str, ...]]:
     """One row per assumption on the true effect, under `CHANCE_COLUMNS`."""
-    least = numbers.number(metric, metric.sign * charter.primary.minimum_effect)
+    least = phrases.number(metric, metric.sign * charter.primary.minimum_effect)
     given = {"as expected": found.expected, "none": found.none, f"{least}, the least worth it": found.minimum}
     return [(said, *(_per_cent(chances[ending]) for ending in ENDINGS)) for said, chances in given.items()]
 
@@ -56,8 +56,8 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
 
 def _metric_row(found: Forecast, outlook: Outlook, metric: Metric) -> MetricRow:
     known = outlook.baseline
-    today = numbers.level(metric, known.baseline.mean) if known else "–"
-    least = numbers.number(metric, outlook.detectable) if outlook.part != "guardrail" else "–"
+    today = phrases.level(metric, known.baseline.mean) if known else "–"
+    least = phrases.number(metric, outlook.detectable) if outlook.part != "guardrail" else "–"
     needed = (
         "–"
         if outlook.units_needed is None
@@ -101,16 +101,16 @@ def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:
         return "–"
     asked = charter.primary_of(outlook.metric)
     if asked is not None:
-        aim = f"to find {numbers.number(metric, metric.sign * asked.minimum_effect)}"
+        aim = f"to find {phrases.number(metric, metric.sign * asked.minimum_effect)}"
     else:
         margin = next(rail.margin for rail in charter.guardrails if rail.metric == outlook.metric)
-        aim = f"to rule out {numbers.number(metric, margin)}"
+        aim = f"to rule out {phrases.number(metric, margin)}"
     return f"{_per_cent(outlook.power)} {aim}"
 
 
 def _expectation(found: Chances, metric: Metric) -> str:
     prior = found.prior
-    around = f"around {numbers.number(metric, prior.mean)}, give or take {numbers.number(metric, prior.sd)[1:]}"
+    around = f"around {phrases.number(metric, prior.mean)}, give or take {phrases.number(metric, prior.sd)[1:]}"
     if prior.after is not None:
         return f"Expected effects: {around}, by what {prior.after} has shown, which this pilot continues."
     if prior.pilots:

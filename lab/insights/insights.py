@@ -28,7 +28,7 @@ from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidate import EVIDENCE, open_candidate
 from shared.trust.record import SILENCE, Decided, decisions
-from shared.ui import numbers
+from shared.ui import phrases
 
 Direction = Literal["rose", "fell", "no difference shown", "unknown"]
 # Half of the words of what is believed in common (Dice 1945, "Measures of the amount of ecologic association").
@@ -145,7 +145,7 @@ class Insight:
         """Metric and effect, for people."""
         if self.effect is None:
             return f"{self.metric}: not known"
-        return f"{self.metric} {self.direction}: {numbers.effect(self.definition, self.effect)} ({self.effect.arm})"
+        return f"{self.metric} {self.direction}: {phrases.effect(self.definition, self.effect)} ({self.effect.arm})"
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""

@@ -13,7 +13,7 @@ from typing import Any
 from lab.overview.portfolio import Line
 from shared.core.clock import rfc3339
 from shared.core.times import date_time
-from shared.ui.numbers import days
+from shared.ui.phrases import days
 
 # From here on the next cost may be the one that is refused.
 NEARLY_SPENT_FRAC = Decimal("0.9")

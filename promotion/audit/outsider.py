@@ -24,7 +24,7 @@ from shared.trust import package as packages
 from shared.trust.attestation import Attestation
 from shared.trust.keys import PublicKey, record_bytes
 from shared.trust.package import Package
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 @dataclass(slots=True)
@@ -284,7 +284,7 @@ def _recomputed(package: Package, result: Outside, *, asked: bool) -> None:
         result.problems.append(f"evidence.json: it cannot be computed again ({error})")
         return
     if found:
-        result.problems.append(f"evidence.json: it does not follow from the sealed data: {numbers.first_of(found)}")
+        result.problems.append(f"evidence.json: it does not follow from the sealed data: {phrases.first_of(found)}")
     else:
         result.verified.append("evidence: computed again from the sealed data, with the same numbers")
 

@@ -110,7 +110,7 @@ def _told(case: Any, judgement: Any, *, passed: bool) -> list[Line]:
     from promotion.gate.failed_warnings import told
     from promotion.queue.judgements import promises
     from shared.trust.finding import failed_warnings
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     metrics, warned = case.promise.metrics, failed_warnings(judgement.findings)
     return [
@@ -121,7 +121,7 @@ def _told(case: Any, judgement: Any, *, passed: bool) -> list[Line]:
         *told(judgement.findings),
         *remedies_text(warned),
         *(
-            f"{arm}: {numbers.promise(metrics[one.metric], one)}"
+            f"{arm}: {phrases.promise(metrics[one.metric], one)}"
             for arm, each in promises(case).items()
             for one in each
         ),

@@ -167,7 +167,7 @@ def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | Non
 def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
     """What was decided and signed, what it promises, and what comes after it."""
     from promotion.gate.failed_warnings import told
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     decision, predicate = done.decision, done.attestation.predicate
     signed = " and ".join(one.name for one in predicate.signatories if one.role == "owner")
@@ -188,7 +188,7 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
         f"{name}: {decision.word} was decided before, at {date_time(decision.at)}; nothing new was signed."
         if done.repeated
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
-        *(f"{decision.arm}: {numbers.promise(done.metrics[one.metric], one)}" for one in predicate.promised),
+        *(f"{decision.arm}: {phrases.promise(done.metrics[one.metric], one)}" for one in predicate.promised),
         *waived_text(predicate.findings),
         *told(predicate.findings),
         f"Attestation: {done.attestation.digest}",

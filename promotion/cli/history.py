@@ -20,12 +20,12 @@ def portfolio_(context: typer.Context, as_json: Json = False) -> Any:
     from promotion.gate.policy import read_settings
     from promotion.registry.portfolio import portfolio
     from promotion.state import open_promotion
-    from shared.ui import numbers
+    from shared.ui import phrases
 
     workspace = session(context).workspace()
     found = portfolio(open_promotion(workspace).entries(), read_settings(workspace).portfolio.bound)
     rows = [
-        (each.place.number, each.pilot, when(each.at), f"{each.place.level:.4f}", numbers.p_value(each.p), each.state)
+        (each.place.number, each.pilot, when(each.at), f"{each.place.level:.4f}", phrases.p_value(each.p), each.state)
         for each in found.tested
     ]
     emit(

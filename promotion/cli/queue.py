@@ -77,7 +77,7 @@ def _whom(entry: dict[str, Any]) -> str:
 
 def _left(entry: dict[str, Any]) -> str:
     """How long whoever it waits for has; what waits for the gate was signed in time."""
-    from shared.ui.numbers import days
+    from shared.ui.phrases import days
 
     if entry["proposed"] and entry["proposed"]["awaits"] == "gate":
         return "signed in time"

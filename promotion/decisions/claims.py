@@ -13,7 +13,7 @@ from promotion.gate.policy import read_settings
 from shared.core.errors import BadInput, Refused, Undecided
 from shared.evidence.model import Effect
 from shared.experiment.charter import Charter
-from shared.ui import numbers
+from shared.ui import phrases
 
 Direction = Literal["more", "less", "no-difference", "could-not-tell"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -116,9 +116,9 @@ def _require_supported(case: Case, claim: Claim) -> None:
     least = _least(case.charter, claim.metric)
     why = against(claim, effect, least)
     if why is not None:
-        [numbers] = _numbers(case, claim)
+        [phrases] = _numbers(case, claim)
         raise Refused(
-            f"the evidence contradicts `{claim.told}`: {numbers}; {why}",
+            f"the evidence contradicts `{claim.told}`: {phrases}; {why}",
             where=f"pilot {case.charter.pilot}, --claim",
             expected="a claim that the interval allows",
             remedy=f"claim {claim.arm}:{claim.metric}={shows(effect, least)}, which is what the numbers show",
@@ -140,5 +140,5 @@ def _numbers(case: Case, claim: Claim) -> list[str]:
     if effect is None or effect.low is None or effect.high is None:
         return []
     may_be_none = claim.direction in {"more", "less"} and effect.low <= 0 <= effect.high
-    told = numbers.effect(case.promise.metrics[claim.metric], effect)
+    told = phrases.effect(case.promise.metrics[claim.metric], effect)
     return [told + (", which may be chance" if may_be_none else "")]

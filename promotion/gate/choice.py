@@ -8,7 +8,7 @@ from promotion.gate.blinding import hidden
 from promotion.gate.case import Case
 from promotion.gate.policy import read_settings
 from shared.evidence.model import Between
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 def admitted_pairs(case: Case, admitted: Collection[str]) -> list[Between]:
@@ -20,7 +20,7 @@ def admitted_pairs(case: Case, admitted: Collection[str]) -> list[Between]:
 
 def choice(case: Case, admitted: Collection[str]) -> list[str]:
     """The same in words, for whoever has to choose; nothing where there is nothing to choose from."""
-    told = [numbers.between(case.promise.metrics[one.metric], one) for one in admitted_pairs(case, admitted)]
+    told = [phrases.between(case.promise.metrics[one.metric], one) for one in admitted_pairs(case, admitted)]
     if told and case.charter.sample.looks.method != "fixed":
         told.append("Arms are compared with each other by intervals for one look, whatever the charter agreed on.")
     return told

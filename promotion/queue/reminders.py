@@ -21,7 +21,7 @@ from shared.state import ledger
 from shared.state.ledger import Entry
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.ui.numbers import days
+from shared.ui.phrases import days
 
 Stage = Literal["decide", "sign"]
 Told = Literal["no", "sent", "failed", "unknown"]

@@ -33,7 +33,7 @@ from shared.core.printable import block, quoted
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
 from shared.trust.finding import Finding, Verdict, alike, blocking, failed_warnings
-from shared.ui import numbers
+from shared.ui import phrases
 from shared.ui.console import counted
 from shared.ui.intervals import intervals
 from shared.ui.page import pages
@@ -322,7 +322,7 @@ def _parts(case: Case, judgement: Judgement, early: str | None) -> tuple[Section
 def _promised(case: Case) -> Section:
     charter, metrics = case.charter, case.promise.metrics
     said, box = charter.hypothesis, charter.time_box
-    least = {one.metric: numbers.amount(metrics[one.metric], one.minimum_effect) for one in charter.primaries}
+    least = {one.metric: phrases.amount(metrics[one.metric], one.minimum_effect) for one in charter.primaries}
     return Section(
         "What was promised",
         (
@@ -332,7 +332,7 @@ def _promised(case: Case) -> Section:
                 f" ({WORTH[one.worthwhile]}), beyond chance at {100 * charter.alpha:g} %"
                 for one in charter.primaries
             ),
-            *(numbers.at_most(metrics[rail.metric], rail.metric, rail.margin) for rail in charter.guardrails),
+            *(phrases.at_most(metrics[rail.metric], rail.metric, rail.margin) for rail in charter.guardrails),
             *(
                 [f"{eligible.units:,} customers could take part, whom `{charter.eligible}` selects"]
                 if (eligible := case.promise.eligible)
@@ -347,7 +347,7 @@ def _found(case: Case, judgement: Judgement, effects: tuple[str, ...]) -> Sectio
     """Effects, what to expect of them, guardrails and health; what is hidden is said once, above."""
     told = [one for one in judgement.findings if one.check in {"guardrails", *HEALTH} and one.outcome != "unevaluable"]
     expected = [
-        f"{arm}: {numbers.promise(case.promise.metrics[one.metric], one)}"
+        f"{arm}: {phrases.promise(case.promise.metrics[one.metric], one)}"
         for arm, each in promises(case).items()
         for one in each
     ]
@@ -361,7 +361,7 @@ def _effects(case: Case) -> tuple[str, ...]:
     except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
         return ("the effects cannot be computed from what was submitted",)
     return tuple(
-        f"{arm.name}: {numbers.in_words(case.promise.metrics[primary.metric], effect, sure)}"
+        f"{arm.name}: {phrases.in_words(case.promise.metrics[primary.metric], effect, sure)}"
         for arm in case.charter.treatments
         for primary in case.charter.primaries
         if (effect := evidence.effect(arm.name, primary.metric)) is not None

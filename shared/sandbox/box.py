@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import logging
 import os
 import select
 import shutil
@@ -22,7 +23,6 @@ from typing import Any, Literal
 from shared.core import faults
 from shared.core.errors import BadInput, Contained, PilotPlantError, Undecided
 from shared.core.files import PRIVATE, scratch_in
-from shared.core.printable import line
 from shared.core.stamps import Witness, witness
 from shared.sandbox import landlock
 
@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
+_log = logging.getLogger(__name__)
 _START_S = 15.0  # what an interpreter with its imports may take on a busy machine (0.3 s on an idle one)
 
 
@@ -86,8 +87,9 @@ class Box:
             PilotPlantError: the box itself broke.
         """
         if not ensure_available(self.without_landlock):
-            said = f"Not confined by the kernel, which has no Landlock; the configuration accepts that ({where})."
-            print(line(said), file=sys.stderr)  # noqa: T201 - whoever calls from a program has no console
+            _log.warning(
+                "Not confined by the kernel, which has no Landlock; the configuration accepts that (%s).", where
+            )
         before = [_witness(path, where) for path in inputs]
         job |= {"task": task, "limits": dataclasses.asdict(limits), "own": str(self.own), "parent": os.getpid()}
         job |= {"read": [str(path) for path in inputs], "without_landlock": self.without_landlock}

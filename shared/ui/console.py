@@ -7,6 +7,7 @@ one line. A text of several lines is `quoted`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -119,6 +120,22 @@ def stdout() -> Console:
 def progress(text: str) -> None:
     """One line about long work, on stderr."""
     _stderr().print(Text(line(text), style="dim"))
+
+
+class _Progress(logging.Handler):
+    """What rooms log while a command runs is a line about its work."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress(record.getMessage())
+
+
+def _show_log() -> None:
+    log = logging.getLogger("shared")
+    log.addHandler(_Progress(logging.WARNING))
+    log.propagate = False
+
+
+_show_log()
 
 
 def emit(as_json: bool, payload: dict[str, Any], *lines: Line) -> None:

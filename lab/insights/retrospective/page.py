@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.insights.retrospective.effects import Shown
 from shared.evidence.model import Effect
-from shared.ui import numbers
+from shared.ui import phrases
 from shared.ui.intervals import intervals
 from shared.ui.page import pages
 
@@ -18,8 +18,8 @@ DRAWN_MAX = 40
 def render(shown: Shown, at: str) -> str:
     """The page of a test that was brought in at a moment, RFC 3339."""
     environment = pages("lab")
-    environment.filters["p_value"] = numbers.p_value
-    environment.filters["share"] = numbers.share
+    environment.filters["p_value"] = phrases.p_value
+    environment.filters["share"] = phrases.share
     return environment.get_template("retrospective.html.j2").render(
         test=shown.test,
         shown=shown,
@@ -33,8 +33,8 @@ def _row(shown: Shown, effect: Effect) -> dict[str, Any]:
     metric = shown.test.metrics[effect.metric]
     return {
         "effect": effect,
-        "estimate": numbers.number(metric, effect.estimate),
-        "interval": numbers.interval(metric, effect.low, effect.high),
+        "estimate": phrases.number(metric, effect.estimate),
+        "interval": phrases.interval(metric, effect.low, effect.high),
     }
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from shared.evidence.compute import compute
 from shared.evidence.model import Between
-from shared.ui import numbers
+from shared.ui import phrases
 from tests.shared.pilot_data import EARLY, LATE, SPEND, VISIT, pilot_data, promised, with_traits
 
 RNG = np.random.default_rng(20261130)
@@ -101,12 +101,12 @@ def test_what_cannot_be_compared_says_why(tmp_path, spent, problem):
 )
 def test_the_better_one_is_named_or_that_neither_is(metric, low, high, told):
     found = Between(arm="card", other="letter", metric="visit", estimate=(low + high) / 2, low=low, high=high)
-    assert told in numbers.between(metric, found)
+    assert told in phrases.between(metric, found)
 
 
 def test_what_cannot_be_compared_is_said_in_words():
     found = Between(arm="card", other="letter", metric="visit", problem="arm card has no outcome at all")
     assert (
-        numbers.between(VISIT, found)
+        phrases.between(VISIT, found)
         == "card against letter cannot be compared in visit: arm card has no outcome at all"
     )

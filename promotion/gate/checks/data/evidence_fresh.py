@@ -12,7 +12,7 @@ from promotion.gate.check import Check, Rule, finding
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.experiment.bounds import EVIDENCE_DAYS_MAX
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 SECONDS_PER_DAY = 86_400
 
@@ -47,12 +47,12 @@ def _run(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:
     elif days > rule.days_max:
         yield finding(
             "failed",
-            f"the data ended {numbers.ago(days)}, and may speak of customers as they no longer are",
+            f"the data ended {phrases.ago(days)}, and may speak of customers as they no longer are",
             remedy="run the pilot again; decide sooner after its end",
             **compared,
         )
     else:
-        yield finding("passed", f"the data ended {numbers.ago(days)}", **compared)
+        yield finding("passed", f"the data ended {phrases.ago(days)}", **compared)
 
 
 CHECK = Check(

@@ -13,7 +13,7 @@ from shared.evidence.conclusions import wins
 from shared.evidence.health.losses import lost_share
 from shared.evidence.model import Bound, Completeness
 from shared.trust.finding import Finding, Level
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 class LossBoundsRule(Rule):
@@ -50,7 +50,7 @@ def _of_arm(case: Case, told: Completeness, arm: str, name: str) -> Finding:
         reason = f"{max(shares, key=lambda each: shares[each])} lost too much for any bound of {name} to be told"
         return finding("unevaluable", reason, arm=arm, remedy="lose fewer, and run the pilot again")
     primary, effect = case.charter.primary_of(name), case.evidence.effect(arm, name)
-    words = f"between {numbers.number(metric, found.low)} and {numbers.number(metric, found.high)}"
+    words = f"between {phrases.number(metric, found.low)} and {phrases.number(metric, found.high)}"
     loser = max(shares, key=lambda each: shares[each])
     told_of = f"{loser} lost {100 * found.frac:.2f} % more; whoever these were, the effect on {name} lies {words}"
     compared: dict[str, Any] = {"measured": _measured(found), "threshold": 0.0}

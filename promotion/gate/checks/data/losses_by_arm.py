@@ -17,7 +17,7 @@ from shared.evidence.health import losses
 from shared.evidence.health.missing_data import lost_words
 from shared.evidence.model import Completeness, Effect
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 from shared.ui.console import counted
 
 MEND_IDS = "mend the ids or the values of these outcomes at their source, and run the pilot again"
@@ -75,7 +75,7 @@ def _uneven(told: Completeness, rule: LossesByArmRule) -> Iterator[Finding]:
         worst = min(uneven, key=lambda loss: (loss.p, loss.what))
         yield finding(
             "failed",
-            f"{lost_words(worst)} (p {numbers.p_value(worst.p)})",
+            f"{lost_words(worst)} (p {phrases.p_value(worst.p)})",
             measured=_measured(told),
             threshold=_threshold(rule),
             remedy=MEND,
@@ -93,7 +93,7 @@ def _uncaused(case: Case, told: Completeness, rule: LossesByArmRule) -> Iterator
         if test.p < p_min:
             yield finding(
                 "failed",
-                f"{test.reason} (p {numbers.p_value(test.p)})",
+                f"{test.reason} (p {phrases.p_value(test.p)})",
                 arm=test.arm,
                 measured={"units": dict(test.units), "p": test.p},
                 threshold=p_min,
@@ -205,7 +205,7 @@ def _said(case: Case, effect: Effect, later: Effect | None) -> str:
     metric, part = case.promise.metrics[effect.metric], "a win" if effect.part == "primary" else "kept"
     if later is None or later.problem is not None:
         return f"{effect.metric} cannot be compared: {later.problem if later else 'no data'}"
-    return f"{effect.metric} is {numbers.effect(metric, later)}, not {numbers.effect(metric, effect)}: no longer {part}"
+    return f"{effect.metric} is {phrases.effect(metric, later)}, not {phrases.effect(metric, effect)}: no longer {part}"
 
 
 def _alike(told: Completeness, rule: LossesByArmRule) -> Finding:

@@ -15,7 +15,7 @@ from shared.evidence.health import follow_up
 from shared.evidence.health.missing_data import apart_words
 from shared.evidence.model import FollowUp, TimeOfDay
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 class TimeAtRiskRule(Rule):
@@ -75,7 +75,7 @@ def _of_arm(
         worst = min(apart, key=lambda one: one.p or 0.0)
         return finding(
             "failed",
-            f"{apart_words(worst, control)} (p {numbers.p_value(worst.p)}): that alone can make a difference",
+            f"{apart_words(worst, control)} (p {phrases.p_value(worst.p)}): that alone can make a difference",
             remedy="expose the arms at the same times, drawn anew for each unit, and run the pilot again",
             **compared,
         )

@@ -10,7 +10,7 @@ from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverOff, finding
 from shared.evidence.model import Evidence
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 # DESIGN: counts exactly, floats to 1e-9; more would trip over the order in which threads add up.
 TOLERANCE = 1e-9
@@ -21,7 +21,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     if differing:
         yield finding(
             "failed",
-            f"the submitted evidence does not follow from the sealed data: {numbers.first_of(differing)}",
+            f"the submitted evidence does not follow from the sealed data: {phrases.first_of(differing)}",
             measured=differing,
             threshold=TOLERANCE,
             remedy="analyse and submit again with this release; if it differs again, report it",

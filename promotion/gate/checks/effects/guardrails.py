@@ -11,7 +11,7 @@ from shared.evidence.conclusions import kept
 from shared.experiment.charter import Guardrail
 from shared.experiment.metrics import Metric
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
@@ -29,7 +29,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
 def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
     alpha, metric = case.charter.guardrail_alpha, case.promise.metrics[rail.metric]
     effect = case.evidence.effect(arm, rail.metric)
-    limit = numbers.at_most(metric, "it", rail.margin)
+    limit = phrases.at_most(metric, "it", rail.margin)
     threshold = {"margin": rail.margin, "alpha": alpha}
     if effect is None or effect.bound is None or effect.p_non_inferior is None or effect.margin != rail.margin:
         return finding(
@@ -59,7 +59,7 @@ def _of_arm(case: Case, arm: str, rail: Guardrail) -> Finding:
 
 def _at_worst(metric: Metric, name: str, bound: float) -> str:
     """The end of the interval on the bad side: what the metric rose by at least, or may have fallen by."""
-    by, up = numbers.amount(metric, bound), metric.sign > 0
+    by, up = phrases.amount(metric, bound), metric.sign > 0
     if bound * metric.sign >= 0:
         return f"{name} {'rose' if up else 'fell'} by at least {by}"
     return f"{name} may have {'fallen' if up else 'risen'} by {by}"

@@ -11,7 +11,7 @@ from promotion.gate.checks.effects.primary_effect import DESCRIPTIVE, NEXT_LOOK
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.evidence.kill_criteria import Answer, answers
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
@@ -29,7 +29,7 @@ def _of_arm(case: Case, answer: Answer) -> Finding:
         "measured": {"estimate": answer.estimate, "low": answer.low, "high": answer.high, "look": answer.at},
         "threshold": {"metric": answer.criterion.metric, "worse_than": answer.criterion.worse_than},
     }
-    told = numbers.kill_criterion(metric, answer)
+    told = phrases.kill_criterion(metric, answer)
     if answer.met:
         return finding(
             "failed", told, remedy="stop, and keep the insight: the charter said that this closes it", **said

@@ -10,7 +10,7 @@ from promotion.gate.check import Check, Rule, finding
 from promotion.registry.portfolio import CHECK as NAME
 from promotion.registry.portfolio import Place, place_of
 from shared.trust.finding import Finding, Level
-from shared.ui import numbers
+from shared.ui import phrases
 
 # The rules from which on an arm that went the wrong way is no gain, however small its p-value.
 DIRECTED_SINCE = 3
@@ -50,7 +50,7 @@ def _of_arm(case: Case, arm: str, place: Place) -> Finding:
         reason = f"{told}, and the p-value of the primary metric cannot be computed, or only describes"
         remedy = "record more data in this arm and the control, and submit at a look that the charter agreed on"
         return finding("unevaluable", reason, arm=arm, measured={"p": None}, threshold=threshold, remedy=remedy)
-    reason = f"{told}, and its p is {numbers.p_value(p)}"
+    reason = f"{told}, and its p is {phrases.p_value(p)}"
     worse = _worse(case, arm) if case.promise.rules >= DIRECTED_SINCE else []
     if worse:
         return finding(

@@ -12,7 +12,7 @@ from shared.evidence.model import Effect
 from shared.experiment.charter import Primary
 from shared.stats.decision_rule import Shortfall, Worthwhile, shortfall
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 OTHERS_LEFT = (
     "{} leaves out units without an outcome, and in this arm these are more or fewer than in the control: who is left "
@@ -48,7 +48,7 @@ def _of_arm(case: Case, arm: str, primary: Primary) -> Finding:
         return finding(
             "unevaluable", OTHERS_LEFT.format(primary.metric), arm=arm, threshold=threshold, remedy=COUNT_ALL
         )
-    told = f"{primary.metric} {numbers.effect(metric, effect)}, adjusted p {numbers.p_value(effect.p_adjusted)}"
+    told = f"{primary.metric} {phrases.effect(metric, effect)}, adjusted p {phrases.p_value(effect.p_adjusted)}"
     measured = {"estimate": effect.estimate, "low": effect.low, "high": effect.high, "p_adjusted": effect.p_adjusted}
     against = _against(effect, metric.sign, alpha, primary.minimum_effect, primary.worthwhile)
     if against is None and case.evidence.method == "group_sequential" and not still_worthwhile(effect, metric, primary):

@@ -12,7 +12,7 @@ from promotion.gate.check import Check, Rule, finding
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.evidence.model import SegmentEffect
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 class SegmentsUnharmedRule(Rule):
@@ -95,8 +95,8 @@ def _named(part: SegmentEffect) -> str:
 
 
 def _told(case: Case, part: SegmentEffect) -> str:
-    number = numbers.number(case.promise.metrics[part.metric], part.estimate or 0.0)
-    return f"{_named(part)} ({part.metric} {number}, adjusted p {numbers.p_value(part.p_adjusted)})"
+    number = phrases.number(case.promise.metrics[part.metric], part.estimate or 0.0)
+    return f"{_named(part)} ({part.metric} {number}, adjusted p {phrases.p_value(part.p_adjusted)})"
 
 
 CHECK = Check(

@@ -11,7 +11,7 @@ from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverOff, finding
 from promotion.gate.preflight import DAYS_MAX, remedy
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 
 class PreflightRule(NeverOff):
@@ -41,7 +41,7 @@ def _run(case: Case, rule: PreflightRule) -> Iterator[Finding]:
             **compared,
         )
     else:
-        yield finding("passed", f"the Factory tried this candidate {numbers.ago(age)}, and signed it", **compared)
+        yield finding("passed", f"the Factory tried this candidate {phrases.ago(age)}, and signed it", **compared)
 
 
 CHECK = Check(

@@ -10,7 +10,7 @@ from pydantic import Field
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
 from shared.trust.finding import Finding
-from shared.ui.numbers import p_value
+from shared.ui.phrases import p_value
 
 
 class SampleRatioRule(Rule):

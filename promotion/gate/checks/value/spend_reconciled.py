@@ -10,7 +10,7 @@ from promotion.gate.facts.spend_ledger import Booked, booked, differences
 from shared.state.ledger import Head
 from shared.trust.excerpt import Excerpt
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 AGAIN = "submit the pilot again: pilotplant lab submit {}"
 REPAIR = "run `pilotplant promote verify`, restore the Lab's ledger from a backup, and submit the pilot again"
@@ -24,7 +24,7 @@ def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
         yield finding("unevaluable", reason, remedy="nothing mends this candidate: launch a new pilot")
     elif broken := chain.broken():
         yield finding(
-            "failed", f"the Lab's ledger was altered: {numbers.first_of(broken)}", measured=broken, remedy=REPAIR
+            "failed", f"the Lab's ledger was altered: {phrases.first_of(broken)}", measured=broken, remedy=REPAIR
         )
     elif gap := _uncovered(case, chain):
         yield finding("unevaluable", gap, remedy=again)
@@ -67,7 +67,7 @@ def _compared(case: Case, account: Booked, again: str) -> Finding:
     found = [f"`{key}` is twice in the Lab's ledger" for key in account.twice]
     found += differences(account.costs, case.spend.entries)
     if found:
-        reason = f"the costs in the candidate are not those of the Lab's ledger: {numbers.first_of(found)}"
+        reason = f"the costs in the candidate are not those of the Lab's ledger: {phrases.first_of(found)}"
         return finding("failed", reason, measured=found, threshold=[], remedy=again)
     if account.held:
         held = ", ".join(f"{money} for `{key}`" for key, money in sorted(account.held.items()))

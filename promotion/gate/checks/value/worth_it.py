@@ -11,7 +11,7 @@ from promotion.gate.facts.stakes import stakes
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from promotion.gate.promised import Past, past_pilots, promised
 from shared.trust.finding import Finding
-from shared.ui import numbers
+from shared.ui import phrases
 
 # Whose effects per unit add up over units; the gain of a ratio or of a quantile does not.
 ADDS_UP = ("proportion", "mean", "count")
@@ -60,7 +60,7 @@ def _of_arm(case: Case, arm: str, past: list[Past]) -> Finding:
     compared: dict[str, Any] = {"arm": arm, "measured": expected.as_json(), "threshold": expected.cost.as_json()}
     if expected.pays:
         return finding("passed", f"it is expected to bring {expected}", **compared)
-    least = numbers.number(metric, metric.sign * charter.value.break_even)
+    least = phrases.number(metric, metric.sign * charter.value.break_even)
     return finding(
         "failed",
         f"it is expected to bring {expected}, which does not pay: that takes {charter.primary.metric} {least}",
