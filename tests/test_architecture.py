@@ -1,9 +1,11 @@
 """The house as DESIGN draws it: who imports whom, what loads early, and whose the four names are."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +120,26 @@ def test_no_folder_holds_more_modules_than_one_can_overlook():
 def test_modules_are_nouns():
     names = {path.stem for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert {name for name in names if name.endswith("ing")} == NOUNS
+
+
+def test_the_page_names_every_folder_and_no_other():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"\*\*`([a-z_/]+)/`\*\*", page))
+    holding = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert described == {str(folder) for folder in holding if len(folder.parts) > 1}
+
+
+def test_the_picture_draws_the_layers_that_are_kept():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    kept = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    drawn = dict(re.findall(r"^  subgraph (\w+)\[.*?\n(.*?)^  end", page, re.MULTILINE | re.DOTALL))
+    for contract in kept:
+        if contract["type"] == "layers" and (room := "".join(contract.get("containers", ()))):
+            boxes = [set(box.split(" · ")) for box in re.findall(r'\["([a-z ·]+)"\]', drawn[room])]
+            layers = [set(layer.split(" | ")) for layer in contract["layers"]]
+            if room == "promotion":  # one box, for both are small and one stands on the other
+                layers[-2:] = [layers[-2] | layers[-1]]
+            assert [box for box in boxes if box != {"sandbox"}] == layers, room
 
 
 def test_only_the_tracking_file_imports_mlflow():
