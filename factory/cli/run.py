@@ -115,7 +115,7 @@ def run(
     as_json: Json = False,
 ) -> Any:
     """Run a release now, at the moment of its schedule that is due, without Prefect."""
-    from factory.runtime.run_now import run_now
+    from factory.runtime.campaign import run_now
 
     result = run_now(settled(context), name, _occurrence(occurrence))
     if result.state == "refused":

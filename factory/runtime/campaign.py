@@ -20,11 +20,12 @@ import sqlalchemy as sa
 from factory.delivery.channels import file as channel
 from factory.delivery.messages import Prepared, prepare
 from factory.releases.packages import package_folder, verify
+from factory.releases.releases import play_of
 from factory.state.room import open_factory
 from factory.state.states import Release, get_release, halted, permitted, stopped
 from factory.state.tables import TOO_LATE, runs
 from shared.core.clock import parse_rfc3339, rfc3339
-from shared.core.errors import Fault, PilotPlantError
+from shared.core.errors import Fault, PilotPlantError, Refused
 from shared.experiment.play import Schedule
 from shared.state.room import Room
 from shared.state.workspace import Workspace
@@ -361,3 +362,23 @@ def _one_at_a_time(workspace: Workspace, *, wait: bool = True) -> Iterator[None]
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def run_now(workspace: Workspace, name: str, occurrence: datetime | None = None) -> RunResult:
+    """Runs the occurrence that is due, which is the latest one; `occurrence` names another.
+
+    Raises Refused where there has been none since the release was admitted.
+    """
+    with open_factory(workspace).transaction() as connection:
+        release = get_release(connection, name)
+    if occurrence is None:
+        schedule, now = play_of(workspace, release).schedule, workspace.clock.now()
+        occurrence = schedule.latest(now)
+        if workspace.mode == "live" and occurrence < parse_rfc3339(release.admitted_at):
+            raise Refused(
+                f"no moment of its schedule has come since release {name} was admitted, at {release.admitted_at}",
+                where=f"the schedule `{schedule.cron}` ({schedule.timezone})",
+                expected=f"a run at {rfc3339(schedule.next(now))}",
+                remedy="wait for it; nothing was recorded",
+            )
+    return run_occurrence(workspace, name, occurrence)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.charters.break_even import paying
 from lab.charters.briefs import Brief, block_scalar, filled, flow_scalar, guardrails, one_line, starter, values
 from lab.charters.sample_size import Said, Sizing, sized, unknown
 from lab.insights.insights import repeats
@@ -23,11 +23,12 @@ from shared.core.files import scratch_in, settle
 from shared.core.sql import plain_identifier
 from shared.core.yamlfile import read_yaml
 from shared.experiment.bounds import evidence_days_max
-from shared.experiment.charter import NAME_PATTERN, Charter
+from shared.experiment.charter import NAME_PATTERN, Charter, Promise
 from shared.experiment.line import Uncarried
 from shared.experiment.metrics import Metric, read_metrics
 from shared.state.workspace import Workspace
 from shared.trust.register import LineOf
+from shared.ui import phrases
 
 if TYPE_CHECKING:
     from lab.charters.verdicts import Verdict
@@ -205,3 +206,23 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     plot = chart.write(workspace, found, metrics[charter.primary.metric])
     said = verdict(found, metrics, launches=not examined.problems, mode=workspace.mode)
     return Check(name, examined.problems, notes, found, metrics, examined.audiences, plot, said)
+
+
+def paying(promise: Promise) -> Iterator[str]:
+    """What is worth knowing before launch: the gain that pays, and whether a smaller one would count as worthwhile."""
+    charter, value = promise.charter, promise.charter.value
+    if value is None:
+        if charter.risk_tier == "high":
+            yield "it does not say what a gain is worth (`value`): the gate's policy may ask for that at high risk"
+        return
+    primary = charter.primary
+    metric = promise.metrics[primary.metric]
+    least = value.break_even
+    told = f"it pays from {primary.metric} {phrases.number(metric, metric.sign * least)} on"
+    if least > primary.minimum_effect:
+        yield (
+            f"{told}, and `minimum_effect` is less: an arm between the two wins, and does not pay "
+            f"({value.cost_per_month:,.2f} {charter.budget.currency} a month)"
+        )
+    else:
+        yield f"{told}, and the smallest effect worth scaling is not less"

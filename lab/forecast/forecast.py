@@ -14,7 +14,7 @@ from lab.forecast.past_pilots import Past, Precedent, cost_per_unit, elsewhere, 
 from lab.forecast.power import Outlook, Sample, outlook_of, sample_of, with_days_needed
 from lab.forecast.simulation import DRAWS, Design, Ending, Rail, chances
 from lab.insights.similarity import Similar, similar
-from lab.pilots.clashes import clashes
+from lab.pilots.layers import clashes
 from lab.pilots.promise import Frozen
 from shared.core.digests import hex_of
 from shared.core.money import Money

@@ -15,7 +15,6 @@ from shared.engines.files import number
 from shared.engines.protocol import EARLY, Question
 from shared.engines.unit_table import UNITS, number_sql
 from shared.experiment.metrics import Metric
-from shared.stats.lee import excess, trimmed_mean
 
 US_PER_S, US_PER_DAY = 1_000_000, 86_400_000_000
 
@@ -253,3 +252,18 @@ def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
     return rows
+
+
+def excess(kept: float, other_kept: float) -> float:
+    """The share of an arm to be trimmed, from the shares of both that were kept; zero where it kept no more."""
+    return max(0.0, (kept - other_kept) / kept) if kept > 0 else 0.0
+
+
+def trimmed_mean(n: int, total: float, frac: float, cut: float, edge: float) -> float:
+    """The mean of n values without a share of them at one end.
+
+    `cut` is the sum of as many whole values at that end as the share holds, `edge` the next one, which goes in part:
+    bounds then do not depend on how ties are broken.
+    """
+    gone = frac * n
+    return (total - cut - (gone - int(gone)) * edge) / (n - gone)

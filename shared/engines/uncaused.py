@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.sql import identifier, json_path, literal
-from shared.engines.files import opened
+from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.engines.unit_table import number_sql
 from shared.experiment.draw import Draw
@@ -128,3 +128,50 @@ def _value(metric: Metric) -> str:
     if metric.kind == "mean":
         return f"sum({value})"
     return f"count_if({value} > 0)" if metric.kind == "count" else f"CAST(bool_or({value} > 0) AS INTEGER)"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyOutcomes:
+    """How much came before.
+
+    Attributes:
+        drawn: units (or clusters, where these were drawn) per arm, without those seen in two.
+        early: of these, such as have an outcome from before the first exposure; of a cluster any of its units.
+        before, after: outcomes of these.
+    """
+
+    drawn: Mapping[str, int]
+    early: Mapping[str, int]
+    before: int
+    after: int
+
+
+def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes:
+    """Counts them in the sealed data: those that analysis set aside as conflicts, and any that it did not."""
+    with opened(data) as connection:
+        known = cluster is not None and data.traits is not None
+        of = f"any_value(CAST({identifier(cluster or '')} AS VARCHAR))" if known else "any_value(unit)"
+        connection.execute(f"""
+            CREATE TEMP VIEW groups AS
+            SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit
+        """)
+        connection.execute("""
+            CREATE TEMP TABLE first AS SELECT e.*, g.drawn FROM (
+                SELECT unit, any_value(arm) AS arm, min("at") AS "at" FROM exposures GROUP BY unit
+                HAVING count(DISTINCT arm) = 1
+            ) e JOIN groups g USING (unit) WHERE g.drawn IS NOT NULL
+        """)
+        connection.execute(f"""
+            CREATE TEMP TABLE told AS
+            SELECT unit, o."at" < f."at" AS before FROM outcomes o JOIN first f USING (unit)
+            UNION ALL SELECT unit, true FROM conflicts JOIN first USING (unit) WHERE reason = {literal(EARLY)}
+        """)
+        counts = "SELECT arm, count(DISTINCT drawn) FROM first {} GROUP BY arm ORDER BY arm"
+        return EarlyOutcomes(
+            drawn=dict(connection.execute(counts.format("")).fetchall()),
+            early=dict(
+                connection.execute(counts.format("WHERE unit IN (SELECT unit FROM told WHERE before)")).fetchall()
+            ),
+            before=number(connection, "SELECT count(*) FROM told WHERE before"),
+            after=number(connection, "SELECT count(*) FROM told WHERE NOT before"),
+        )

@@ -12,18 +12,16 @@ from shared.core.digests import digest_file
 from shared.engines.by_arm import TOGETHER
 from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Engine, PilotData, Question, Summary, per_of, value_of
-from shared.evidence.arm_comparison import between
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
-from shared.evidence.effects import effects
+from shared.evidence.effects import between, effects
 from shared.evidence.health.context import Seen
 from shared.evidence.health.sample_ratios import sample_ratio
 from shared.evidence.health.symptoms import symptoms
-from shared.evidence.information import information
 from shared.evidence.kill_criteria import read_by
 from shared.evidence.looks import Agenda, agenda
 from shared.evidence.model import ArmEvidence, Evidence, Health
-from shared.evidence.over_time import days, looks
+from shared.evidence.over_time import days, information, looks
 from shared.evidence.segments import segment_effects
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.metrics import Metric

@@ -18,7 +18,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.core.errors import BadInput
+from shared.core.errors import BadInput, PilotPlantError
+from shared.core.files import SCRATCH, remove_abandoned
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
 
@@ -232,3 +233,27 @@ def _named(paths: list[Path], root: Path) -> str:
     first = paths[0].relative_to(root) if paths[0].is_relative_to(root) else paths[0]
     place = str(first) if str(first) != "." else str(root)
     return place if len(paths) == 1 else f"{place} and {len(paths) - 1:,} more"
+
+
+# Where work in progress lies: in a room, in one of its folders, beside a pilot's, or with a draft.
+_PLACES = ("var/*", "var/*/*", "var/lab/*/*", "var/lab/pilots/*/*", "pilots")
+
+
+def tidied(workspace: Workspace, *, everything: bool = False) -> list[str]:
+    """What people should hear of it; nothing where all was well. It never keeps a command from its work."""
+    said: list[str] = []
+    # A disk that cannot be written, and another account's folders, are left as they are.
+    with suppress(OSError):
+        try:
+            said += close(workspace, everything=everything).lines(workspace.root)
+        except PilotPlantError as error:
+            said.append(f"Who may reach this workspace was not checked: {error}")
+    with suppress(OSError):
+        _remove_abandoned(workspace)
+    return said
+
+
+def _remove_abandoned(workspace: Workspace) -> None:
+    left = {found for place in _PLACES for found in workspace.root.glob(f"{place}/{SCRATCH}*")}
+    for parent in {found.parent for found in left}:
+        remove_abandoned(parent)

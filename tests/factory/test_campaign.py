@@ -20,8 +20,7 @@ from factory.delivery.channels.file import outgoing
 from factory.releases.admission import admit
 from factory.releases.releases import pause, resume, show_release, stop_all
 from factory.runtime import campaign
-from factory.runtime.campaign import run_occurrence
-from factory.runtime.run_now import run_now
+from factory.runtime.campaign import run_now, run_occurrence
 from factory.state.room import open_factory
 from factory.warehouse.load import load
 from factory.warehouse.mask import pseudonym_key

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from factory.releases.releases import pause, resume, resume_all, stop_all
+from factory.runtime.campaign import run_now
 from factory.runtime.journal import journal, moment_of
-from factory.runtime.run_now import run_now
 from factory.state.room import open_factory
 from factory.warehouse.load import load
 from shared.core.errors import BadInput

@@ -15,8 +15,8 @@ import pytest
 from factory.releases.packages import package_folder
 from factory.releases.releases import list_releases, pause, resume, show_release, stop_all
 from factory.runtime import pulse
+from factory.runtime.campaign import run_now
 from factory.runtime.measures import measures
-from factory.runtime.run_now import run_now
 from factory.runtime.troubles import troubles
 from factory.state import permits
 from factory.state.room import open_factory

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from factory.releases.admission import admit
-from factory.runtime.run_now import run_now
+from factory.runtime.campaign import run_now
 from pilotplant.app import _exit_code
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked

@@ -18,7 +18,7 @@ import typer.main
 import yaml
 
 from factory.releases.admission import admit
-from factory.runtime.run_now import run_now
+from factory.runtime.campaign import run_now
 from pilotplant.app import _exit_code, app
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked

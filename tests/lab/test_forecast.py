@@ -16,7 +16,7 @@ from lab.forecast.past_pilots import precedents
 from lab.forecast.text import lines
 from lab.intake.intake import record
 from lab.launch.launch import launch
-from lab.pilots.clashes import clashes
+from lab.pilots.layers import clashes
 from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant import app

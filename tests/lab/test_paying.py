@@ -1,6 +1,6 @@
 import pytest
 
-from lab.charters.break_even import paying
+from lab.charters.drafts import paying
 from shared.experiment.charter import Promise
 from shared.experiment.metrics import Metric
 from tests.makers import make_charter

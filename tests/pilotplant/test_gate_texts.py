@@ -1,6 +1,6 @@
 """What the gate's commands print for people."""
 
-from promotion.cli.entries import gist, when
+from promotion.cli.history import gist, when
 from promotion.cli.texts import numbers_text
 from shared.core.times import date_time
 from shared.trust.finding import Finding

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.cli.entries import gist
+from promotion.cli.history import gist
 from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.errors import Refused

@@ -9,7 +9,7 @@ import pytest
 from factory.delivery.channels.file import outgoing
 from factory.releases.admission import admit
 from factory.releases.releases import list_releases, pause
-from factory.runtime.run_now import run_now
+from factory.runtime.campaign import run_now
 from shared.core.errors import BadInput
 from tests.makers import OCCURRENCE, make_charter, make_package
 

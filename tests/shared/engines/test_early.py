@@ -1,7 +1,7 @@
 import pytest
 
-from shared.engines.before_exposure import early_outcomes
 from shared.engines.protocol import EARLY
+from shared.engines.uncaused import early_outcomes
 from tests.shared.pilot_data import pilot_data, with_traits
 
 MORNING, NOON, EVENING = (f"2026-01-05 {hour:02}:00:00+00" for hour in (8, 12, 18))

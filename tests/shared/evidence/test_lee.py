@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.stats.lee import excess, trimmed_mean
+from shared.engines.by_arm_queries import excess, trimmed_mean
 
 
 def test_the_excess_is_the_share_to_be_trimmed_for_both_to_have_kept_as_much():

@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
-from shared.engines.before_exposure import EarlyOutcomes, early_outcomes
+from shared.engines.uncaused import EarlyOutcomes, early_outcomes
 from shared.evidence.health.sample_ratios import EXPECTED_MIN
 from shared.trust.finding import Finding
 
