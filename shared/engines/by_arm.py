@@ -60,7 +60,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """What is left of a metric's mean in both arms where one of them is trimmed, see `shared.stats.lee`.
+    """What is left of a metric's mean in both arms where one of them is trimmed, see `by_arm_queries`.
 
     Attributes:
         frac: the share of the arm with fewer losses that is trimmed.
