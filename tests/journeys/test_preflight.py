@@ -63,6 +63,20 @@ def test_a_pilot_is_undecided_until_the_factory_has_tried_it_and_then_goes_all_t
     assert any(line.startswith("preflight report") for line in verified["verified"])
 
 
+def test_the_gate_is_told_how_many_of_those_that_were_tested_the_play_would_reach(submitted):
+    """All 600 customers took part; half of them, by their recency, are the play's audience."""
+    report, _ = said(submitted, "factory", "preflight", PILOT)
+    runs = report["shadow_runs"]
+    assert [(run["tested"], run["tested_selected"], run["audience"]) for run in runs] == [(600, 300, 300)] * 2
+    found, _ = said(submitted, "promote", "check", PILOT)
+    told = {each["arm"]: each for each in found["findings"] if each["check"] == "audience_tested"}
+    assert {arm: (each["outcome"], each["level"]) for arm, each in told.items()} == {
+        "letter": ("failed", "warn"), "card": ("failed", "warn"),
+    }  # fmt: skip
+    reached = "of 600 units that the pilot was tried on the play would reach 300 (50 %), of 300 in all"
+    assert all(reached in each["reason"] for each in told.values())
+
+
 def test_what_changed_in_the_factory_since_the_launch_is_refused_by_name(submitted):
     contract = submitted.configs / "contracts" / "customers.odcs.yaml"
     text = contract.read_text()

@@ -10,7 +10,19 @@ import pytest
 from lab.intake.intake import record
 from lab.pilots.promise import read_charter
 from pilotplant import app
-from tests.lab_makers import AFTER, CARD, OWNER, PILOT, REASON, STARTS, draft, exposures_only, results, write_csv
+from tests.lab_makers import (
+    AFTER,
+    CARD,
+    INSIDE,
+    OWNER,
+    PILOT,
+    REASON,
+    STARTS,
+    draft,
+    exposures_only,
+    results,
+    write_csv,
+)
 
 
 @pytest.fixture
@@ -54,6 +66,20 @@ def test_arms_are_written_to_a_file_that_names_the_pilot(launched, told, tmp_pat
     monkeypatch.chdir(tmp_path)
     told(launched, "lab", "assign", PILOT)
     assert (tmp_path / f"{PILOT}-arms.csv").read_text().startswith("unit,arm\n")
+
+
+def test_what_an_analysis_warns_of_in_one_arm_names_it(launched, told, tmp_path):
+    """Of the card's 182 units all visit but every tenth, of the control's 222 every tenth alone: 163/182 - 23/222."""
+    launched.clock.set(INSIDE)
+    rows = [line | {"visit": 1 - line["visit"]} if line["arm"] == "card" else line for line in results(launched)]
+    record(launched, PILOT, write_csv(tmp_path / "rows.csv", rows))
+    launched.clock.set(AFTER)
+    said = " ".join(told(launched, "lab", "analyse", PILOT).split())
+    warning = "the effect on visit is 15.8 times the one worth scaling; look for a mistake in the data first (card)"
+    assert f"Look at this: {warning}" in said
+    assert "(letter)" not in said
+    [page] = (launched.lab / "pilots" / PILOT / "analyses").glob("*/report.html")
+    assert f"<strong>Look at this:</strong> {warning}" in page.read_text()
 
 
 def test_warnings_stand_before_the_numbers(launched, told, tmp_path):

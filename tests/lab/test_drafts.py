@@ -181,6 +181,18 @@ def test_arms_that_are_planned_too_uneven_for_the_test_are_told(loaded, weight, 
     ]
 
 
+def test_a_control_that_is_planned_far_smaller_is_told_with_what_a_low_risk_would_mean(loaded):
+    """Of 600 units one in nine is the control's; spend of 5 with an sd of 20 rests on 25 of 425 of these."""
+    changes = (UNEVEN[0], UNEVEN[1].format(0.25)), ("population", "risk_tier: low\npopulation")
+    draft(loaded, "autumn-mail", ASSUMED, *changes)
+    told = [note for note in check(loaded, "autumn-mail").notes if "`domain`" in note and "carry spend" in note]
+    assert told == [
+        f"arm {arm} and the control are planned more than 2 : 1, and about 4 units of the smaller one would carry "
+        "spend, where 200 are needed: the gate's `domain` would warn of it"
+        for arm in ("letter", "card")
+    ]
+
+
 def test_arms_that_are_planned_two_to_one_are_not(loaded):
     draft(loaded, "autumn-mail", ASSUMED, (UNEVEN[0], UNEVEN[1].format(2)))
     assert not [note for note in check(loaded, "autumn-mail").notes if "`domain`" in note]

@@ -11,11 +11,12 @@ import pytest
 
 from lab.analysis.analysis import analyse
 from lab.charters.drafts import check
-from lab.forecast.forecast import _prior, forecast
+from lab.forecast import forecast
+from lab.forecast.forecast import _prior
 from lab.forecast.past_pilots import precedents
-from lab.forecast.text import lines
+from lab.forecast.text import lines, metric_rows
 from lab.intake.intake import record
-from lab.launch.launch import launch
+from lab.launch import launch
 from lab.pilots.layers import clashes
 from lab.pilots.promise import freeze
 from lab.state import open_lab
@@ -160,6 +161,39 @@ def test_numbers_are_those_of_the_plan(loaded):
     assert sum(chances["expected"].values()) == pytest.approx(1)
     assert chances["prior"] == {"mean": 0.0, "sd": 0.05, "df": None, "pilots": 0}
     assert chances["no_effect"]["scale"] < chances["expected"]["scale"] < 1
+
+
+RAIL = "guardrails:\n  - {metric: spend, margin: -0.9}\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "each", "units", "said"),
+    [
+        # One guardrail: each test misses one time in ten, so that both succeed four times in five.
+        ((), "90 %", 1_461,
+         "Units needed: for a primary metric and the guardrail to succeed together with the planned power of 80 %, "
+         "each test needs 90 %."),
+        # Two: one time in fifteen. (1.96 + 1.5011)^2 * (.16 + .1875) / .05^2.
+        (((RAIL, RAIL + "  - {metric: conversion, margin: -0.2}\n"), ("[conversion]", "[]")), "93 %", 1_665,
+         "Units needed: for a primary metric and the 2 guardrails to succeed together with the planned power of 80 %, "
+         "each test needs 93 %."),
+        # A plan of 90 % misses one time in twenty. (1.96 + 1.6449)^2 * (.16 + .1875) / .05^2.
+        ((("sample: {", "sample: {power: 0.9, "),), "95 %", 1_806,
+         "Units needed: for a primary metric and the guardrail to succeed together with the planned power of 90 %, "
+         "each test needs 95 %."),
+        # Without a guardrail the test has the planned power itself. (1.96 + 0.8416)^2 * (.16 + .1875) / .05^2.
+        (((RAIL, ""), ("[conversion]", "[conversion, spend]")), "80 %", 1_091, None),
+    ],
+)  # fmt: skip
+def test_units_needed_are_told_with_the_power_that_they_are_for(loaded, changes, each, units, said):
+    draft(loaded, PILOT, ASSUME, (CARD, ""), *changes)
+    found = check(loaded, PILOT)
+    [needed] = [row[-1] for row in metric_rows(found.forecast, found.metrics) if row[0] == "visit"]
+    number, _, power = needed.partition(" for ")
+    assert (int(number.replace(",", "")), power) == (pytest.approx(units, abs=3), each)
+    assert [line for line in lines(found.forecast, found.metrics) if line.startswith("Units needed")] == (
+        [said] if said else []
+    )
 
 
 def test_the_same_charter_gives_the_same_forecast_and_plot_and_another_one_another(loaded):

@@ -151,6 +151,25 @@ def test_the_command_takes_a_claim_and_refuses_a_false_one(stage, capsys):
     assert (code, "Insight kept: letter: visit more; +20.00 pp" in told.out) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("arms", "claim", "shown"),
+    [
+        (GOOD, "visit=less", "more"),
+        (WORSE, "visit=could-not-tell", "less"),
+        (SAME, "visit=no-difference", "could-not-tell"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_evidence_contradicts_and_takes_what_it_suggests(stage, capsys, arms, claim, shown):
+    stage.submit(arms=arms)
+    code, told = said(stage, capsys, "--claim", claim, "--dry-run")
+    assert (code, "the evidence contradicts" in told.err) == (3, True)
+    suggested = f"letter:visit={shown}"
+    assert f"claim {suggested}, which is what the numbers show" in " ".join(told.err.split())
+    code, told = said(stage, capsys, "--claim", suggested, "--dry-run")
+    assert (code, "Nothing was signed or written" in told.out) == (0, True)
+    assert recorded(open_promotion(stage.workspace), "spring-email") is None
+
+
 def test_nobody_is_asked_where_nobody_can_answer(stage, capsys):
     stage.submit()
     code, told = said(stage, capsys)

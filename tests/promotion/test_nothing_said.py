@@ -11,6 +11,8 @@ WITH_ZEROS = "SELECT * REPLACE (CASE WHEN visit = 1 THEN spend ELSE 0 END AS spe
 WITHOUT = "SELECT * FROM outcomes WHERE visit = 1"
 PILOTS = {
     "41 clicks in all": ({"control": Recorded(1_000, 10), "letter": Recorded(1_000, 31)}, 0.01, -0.02),
+    "60 clicks in all": ({"control": Recorded(800, 12), "letter": Recorded(800, 48)}, 0.01, -0.03),
+    "one in four": ({"control": Recorded(240, 36), "letter": Recorded(240, 84)}, 0.05, -0.3),
     "some": ({"control": Recorded(400, 40), "letter": Recorded(400, 120)}, 0.05, -0.2),
     "most": ({"control": Recorded(200, 150), "letter": Recorded(200, 190)}, 0.05, -0.5),
 }

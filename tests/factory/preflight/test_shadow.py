@@ -52,6 +52,17 @@ def test_those_that_were_tested_are_looked_for_in_the_audience(factory, shadowed
     assert (run.tested, run.tested_selected, run.held_out > 0) == (len(audience), len(audience), True)
 
 
+@pytest.mark.parametrize(
+    ("months", "reached"),
+    # Of 200 customers 17 have each of the first eight recencies, and 16 each of the last four; six are in the audience.
+    [(range(6, 12), 0), (range(12), 102), (range(5, 8), 17)],
+)
+def test_of_those_that_were_tested_outside_the_audience_none_is_reached(factory, shadowed, months, reached):
+    key = pseudonym_key(factory)
+    run = shadowed(exposed=[pseudonym(key, f"c{number:05}") for number in range(200) if number % 12 in months])
+    assert (run.tested, run.tested_selected) == (sum(number % 12 in months for number in range(200)), reached)
+
+
 def test_exposures_that_cannot_be_read_say_nothing(shadowed, tmp_path):
     assert shadowed().tested is None
     (tmp_path / "exposures.parquet").write_text("not Parquet")

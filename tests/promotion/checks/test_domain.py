@@ -32,6 +32,26 @@ def test_arms_of_more_than_two_to_one_fail_where_few_units_carry_a_metric(stage,
     assert found.measured["outside"] == (["visit", "spend"] if outcome == "failed" else [])
 
 
+@pytest.mark.parametrize(
+    ("weight", "units", "visits", "told"),
+    [
+        # A share rests on the visits that the smaller arm has by the lesser share of both; spend of 1 or 3 on 4/5.
+        ("3", (600, 200), (60, 60), "(600 and 200 units), and in the smaller one too few units carry "
+                                   "visit (20 of 200 that it takes), spend (160 of 200 that it takes)"),
+        ("4", (1_200, 300), (600, 90), "(1,200 and 300 units), and in the smaller one too few units carry "
+                                      "visit (90 of 200 that it takes)"),
+        ("0.25", (150, 600), (75, 480), "(150 and 600 units), and in the smaller one too few units carry "
+                                       "visit (75 of 200 that it takes), spend (120 of 200 that it takes)"),
+    ],
+)  # fmt: skip
+def test_it_says_how_large_the_arms_are_and_how_many_units_carry_a_metric_and_should(
+    stage, ask, weight, units, visits, told
+):
+    arms = {arm: Recorded(*both) for arm, *both in zip(("control", "letter"), units, visits, strict=True)}
+    [found] = ask("domain", stage.case(charter=uneven(stage, weight), arms=arms))
+    assert (found.outcome, told in found.reason) == ("failed", True)
+
+
 def test_a_smaller_arm_in_which_many_carry_the_metric_passes(stage, ask):
     arms = {"control": Recorded(units=900, visits=630), "letter": Recorded(units=300, visits=210)}
     charter = {**uneven(stage, "3"), "guardrails": [{"metric": "spend", "margin": -0.5}]}

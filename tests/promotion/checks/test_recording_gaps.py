@@ -22,3 +22,16 @@ def test_outcomes_of_one_day_are_unevaluable(stage, ask):
     one = """SELECT * FROM outcomes WHERE CAST("at" AS DATE) = DATE '2026-01-09'"""
     [found] = ask("recording_gaps", stage.case(outcomes=one))
     assert (found.outcome, found.reason) == ("unevaluable", "there are outcomes of fewer than two days")
+
+
+# What a mail brings dies away: all but two answer on its day, these nine days later.
+DYING = """SELECT * REPLACE (CASE WHEN unit IN ('letter-7', 'control-7') THEN "at" + INTERVAL 9 DAY
+           ELSE "at" END AS "at") FROM outcomes"""
+
+
+@pytest.mark.parametrize(
+    ("exposure", "days", "outcome"), [("once", 1, "passed"), ("repeated", 1, "failed"), ("once", 4, "failed")]
+)
+def test_after_a_mail_that_goes_out_once_silence_is_no_gap(stage, ask, exposure, days, outcome):
+    case = stage.case(charter={"exposure": exposure}, days=days, outcomes=DYING)
+    assert [each.outcome for each in ask("recording_gaps", case)] == [outcome]

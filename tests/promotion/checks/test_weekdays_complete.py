@@ -39,6 +39,33 @@ def test_a_mail_that_goes_out_on_one_day_is_asked_for_no_weekday(stage, ask):
     assert found.measured == {"exposures_per_unit": 1.0, "days": pytest.approx(199 / 86_400, abs=1e-9)}
 
 
+NUMBER = "CAST(split_part(unit, '-', 2) AS INTEGER)"
+# What it brings comes in from Tuesday on, and on no weekend.
+SINCE = f"[0, 1, 2, 3, 6, 7, 8, 9, 10][1 + {NUMBER} % 9]"
+BROUGHT = f"SELECT * REPLACE (TIMESTAMPTZ '2026-01-06 20:00:00+00' + to_days({SINCE}) AS \"at\") FROM outcomes"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"days": 2},
+        # It had bounced for one in twenty.
+        {
+            "exposures": f"""SELECT * FROM exposures UNION ALL SELECT event_id || '-again', unit, arm,
+                          "at" + INTERVAL 1 HOUR FROM exposures WHERE {NUMBER} % 20 = 0"""
+        },
+    ],
+    ids=["one day", "two days", "bounced"],
+)
+def test_a_mail_that_goes_out_once_is_admitted_where_it_says_so(stage, changes):
+    stage.settings()
+    once, often = (stage.judge(charter=charter, outcomes=BROUGHT, **{"days": 1, **changes}) for charter in (ONCE, {}))
+    assert (once.verdict, often.verdict) == ("admit", "refuse")
+    refused = {each.check for each in often.findings if (each.level, each.outcome) == ("block", "failed")}
+    assert refused == {"weekdays_complete"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -167,6 +167,30 @@ def test_a_weekday_that_never_was_is_named_once_the_time_box_is_over():
     assert told.state == "unevaluable"
 
 
+# A mail goes out within two hours, and what it brings dies away.
+MAILED = {"first_exposure": "2026-01-05T09:00:00Z", "last_exposure": "2026-01-05T11:00:00Z"}
+DYING = {"2026-01-05": 300, "2026-01-06": 20, "2026-01-15": 3}
+
+
+@pytest.mark.parametrize("check", ["recording_gaps", "weekdays_complete"])
+@pytest.mark.parametrize(
+    ("exposure", "exposed", "state"),
+    [
+        ("once", {}, "good"),
+        ("once", {"exposures": len(ARM) + 40}, "good"),  # one in twenty had bounced, and was sent again
+        ("once", {"last_exposure": "2026-01-07T08:59:59Z"}, "good"),
+        ("repeated", {}, "warning"),
+        # Whoever says once, and does otherwise, is asked like all.
+        ("once", {"exposures": 2 * len(ARM)}, "warning"),
+        ("once", {"last_exposure": "2026-01-08T09:00:00Z"}, "warning"),
+    ],
+)
+def test_of_a_mail_that_goes_out_once_no_later_day_is_asked_for(check, exposure, exposed, state):
+    summary = summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=DYING, **{**MAILED, **exposed})
+    [told] = found(check, seen(summary, charter={"exposure": exposure}))
+    assert told.state == state
+
+
 # Each unit met it twice.
 AGAIN = {"exposures": 2 * len(ARM)}
 
@@ -199,7 +223,37 @@ def test_without_units_exposed_early_enough_novelty_cannot_be_asked():
     assert told.state == "unevaluable"
 
 
-@pytest.mark.parametrize("often", [1.0, 1.4])
+UNEVEN = np.repeat(["control", "letter"], [1_800, 200])
+ON_LETTER = {
+    "novelty": seen(summary_of(
+        ARM, {value_of("spend"): NOISE}, **AGAIN,
+        tenure=(ARM, {early_of("spend"): NOISE + (ARM == "letter"), late_of("spend"): MORE}),
+    )),
+    "outlier_influence": seen(
+        summary_of(ARM, {value_of("spend"): np.append(NOISE[:-1], 5_000.0)}), effects=[effect(12.5)]
+    ),
+    "improbably_good": seen(effects=[effect(2.0)]),
+    "metrics_vary": seen(effects=[silent("the metric does not vary")]),
+    "test_domain": seen(summary_of(UNEVEN, {value_of("spend"): (np.arange(2_000) % 10 == 0).astype(float)})),
+    "segment_reversals": seen(effects=[effect(0.5)], segments=[
+        SegmentEffect(segment="zip_code", level="Rural", arm="letter", metric="spend", units=(200, 200),
+                      estimate=-0.4, low=-0.6, high=-0.2, p=0.001, p_adjusted=0.01)
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", ON_LETTER)
+def test_what_is_told_of_one_arm_names_it(check):
+    [told] = found(check, ON_LETTER[check])
+    assert (told.state, told.arm, told.told) == ("warning", "letter", f"{told.reason} (letter)")
+
+
+def test_an_arm_that_is_named_is_not_named_twice():
+    [told] = found("metrics_vary", seen(effects=[silent("arm letter has no outcome at all")]))
+    assert told.told == "arm letter has no outcome at all"
+
+
+@pytest.mark.parametrize("often", [1.0, 1.2, 1.4])
 def test_what_units_saw_once_does_not_wear_off(often):
     letter = ARM == "letter"
     tenure = (ARM, {early_of("spend"): NOISE + 1.0 * letter, late_of("spend"): MORE + 0.1 * letter})
@@ -233,6 +287,28 @@ def test_one_unit_that_inflates_its_own_arms_noise_is_found_nevertheless(rules, 
     assert told.state == ("warning" if turned else state)
     assert told.measured == pytest.approx(float(np.delete(values, at)[np.delete(ARM, at) == "letter"].mean()) -
                                           _without_its_extreme(arms[1]))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gain", "where", "more", "state"),
+    [
+        # All others lose a tenth, and one unit of the control makes that 1.16: less than what its own noise allows.
+        (-0.1, "control", 424, "warning"),
+        (3.0, "letter", 400, "warning"), (-3.0, "letter", -400, "warning"), (3.0, "control", -400, "warning"),
+        (3.0, "letter", 100, "good"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_moves_an_effect_without_turning_it_is_found_in_either_arm(gain, where, more, state):
+    values = 3 * np.tile(NOISE[:UNITS], 2) + np.where(ARM == "letter", gain, 0.0)
+    values[np.argmax(where == ARM)] += more
+    letter, control = values[ARM == "letter"], values[ARM == "control"]
+    estimate = float(letter.mean() - control.mean())
+    se = math.sqrt((letter.var(ddof=1) + control.var(ddof=1)) / UNITS)
+    [told] = found("outlier_influence",
+                   seen(summary_of(ARM, {value_of("spend"): values}), effects=[effect(estimate, se)]))  # fmt: skip
+    left = _without_its_extreme(letter) - _without_its_extreme(control)
+    assert left * estimate > 0
+    assert (told.state, told.measured, told.threshold) == (state, pytest.approx(left), pytest.approx(estimate))
 
 
 def _without_its_extreme(values):
