@@ -74,7 +74,7 @@ def trust(
         f"Its id is {key.key_id}; "
         + (
             "compare it with what `promote enrol gate` printed."
-            if name == GATE
+            if key.name == GATE
             else f"ask {key.name} whether it is theirs."
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.core.errors import BadInput, Refused
+from shared.experiment.people import same_person
 from shared.state.workspace import Workspace
 from shared.trust.keys import PublicKey, read_public, record_name, write_public
 
@@ -18,6 +19,7 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
     that it took that one's place, or `replace` says so.
     """
     current, ended = _enrolled(workspace, name)
+    name = current.name
     current.verifier()
     if current.mode != workspace.mode:
         raise Refused(
@@ -85,7 +87,8 @@ def _enrolled(workspace: Workspace, name: str) -> tuple[PublicKey, list[PublicKe
     """The key of a name, and those whose place it took."""
     held = published_keys(workspace)
     known = sorted({key.name for key in held})
-    current = [key for key in held if key.name == name and key.ends is None]
+    named = [key for key in held if same_person(key.name, name)]
+    current = [key for key in named if key.ends is None]
     if len(current) != 1:
         raise BadInput(
             f"no key of {name} is enrolled",
@@ -93,4 +96,4 @@ def _enrolled(workspace: Workspace, name: str) -> tuple[PublicKey, list[PublicKe
             expected="one of: " + (", ".join(known) or "(none yet)"),
             remedy=f"make one with `pilotplant promote enrol {name}`",
         )
-    return current[0], [key for key in held if key.name == name and key.ends is not None]
+    return current[0], [key for key in named if key.ends is not None]

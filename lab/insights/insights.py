@@ -23,7 +23,7 @@ from shared.core.digests import digest_file, hex_of
 from shared.core.errors import BadInput
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence
 from shared.experiment.charter import Charter
-from shared.experiment.metrics import Metric
+from shared.experiment.metrics import Metric, read_metrics
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidate import EVIDENCE, open_candidate
@@ -186,11 +186,16 @@ class Repeat:
 
 
 def insights(room: Room, query: str = "", *, tag: str | None = None, metric: str | None = None) -> list[Insight]:
-    """What decided pilots taught, newest first; with a query only those that contain every word of it."""
-    asked = query.lower().split()
+    """What decided pilots taught, newest first; with a query only those that contain every word of it.
+
+    Raises BadInput for a metric that neither the catalogue nor any insight has.
+    """
+    asked, found = query.lower().split(), _all(room)
+    if metric is not None and all(insight.metric != metric for insight in found):
+        read_metrics(room.workspace).get(metric)
     return [
         insight
-        for insight in _all(room)
+        for insight in found
         if (tag is None or tag in insight.tags)
         and (metric is None or metric == insight.metric)
         and all(word in _text(insight) for word in asked)

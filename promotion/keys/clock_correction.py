@@ -93,7 +93,7 @@ def correct(
     ahead.
     """
     _require_live(workspace)
-    _require_entitled(workspace, who)
+    who = _entitled(workspace, who)
     room = open_promotion(workspace)
     proposed = _proposed(workspace, room, ends)
     signer = signer_of(workspace, who, passphrase)
@@ -122,7 +122,7 @@ def countersign_clock(workspace: Workspace, ends: Mapping[str, End], passphrase:
     if proposed is None or len(persons) < PERSONS_MIN:
         return None
     for who in persons:
-        _require_entitled(workspace, who)
+        _entitled(workspace, who)
     return _sign(workspace, proposed, [signer_of(workspace, GATE, passphrase)])
 
 
@@ -223,7 +223,8 @@ def _require_live(workspace: Workspace) -> None:
         )
 
 
-def _require_entitled(workspace: Workspace, who: str) -> None:
+def _entitled(workspace: Workspace, who: str) -> str:
+    """The address as configs/people.yaml spells it; raises Refused for somebody who decides nothing, or has no key."""
     person = read_people(workspace).get(who)
     if person.decides is None:
         raise Refused(
@@ -231,7 +232,8 @@ def _require_entitled(workspace: Workspace, who: str) -> None:
             where="configs/people.yaml",
             remedy="have two persons sign who decide on pilots (`decides`)",
         )
-    enrolled_key(workspace, who)
+    enrolled_key(workspace, person.email)
+    return person.email
 
 
 def _place(workspace: Workspace, name: str) -> Path:

@@ -151,7 +151,7 @@ class Catalogue(BaseModel):
                 f"there is no metric `{name}`",
                 where="configs/metrics.yaml",
                 expected="one of: " + ", ".join(sorted(self.metrics)),
-                remedy="correct the name in the charter, or define the metric there",
+                remedy="correct the name, or define the metric there",
             )
         return self.metrics[name]
 

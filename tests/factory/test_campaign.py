@@ -24,6 +24,7 @@ from factory.runtime.campaign import run_now, run_occurrence
 from factory.state.room import open_factory
 from factory.warehouse.load import load
 from factory.warehouse.mask import pseudonym_key
+from pilotplant.app import _exit_code
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Contained, PilotPlantError, Refused
 from shared.data.pseudonym import pseudonym
@@ -418,6 +419,26 @@ def test_outside_its_moment_a_run_by_hand_says_so_and_records_nothing(live):
     with time_machine.travel(OCCURRENCE + timedelta(minutes=40), tick=False), pytest.raises(Refused) as caught:
         run_now(live, RELEASE)
     assert caught.value.what.startswith(f"no moment of its schedule has come since release {RELEASE} was admitted")
+    assert open_factory(live).entries() == entries
+
+
+@pytest.mark.parametrize(
+    ("cron", "after"),
+    [
+        ("20 9 * * 1", timedelta(days=6)),  # on Mondays, of which no other has come
+        ("0 9 1 * *", timedelta(days=20)),  # on the first of a month
+        ("29 9 * * *", timedelta(seconds=1)),  # a minute before its admission
+    ],
+)
+def test_whatever_the_schedule_is_nothing_is_run_of_before_the_admission(live, capsys, cron, after):
+    set_factory(live, contacts_per_week=21)
+    admitted(live, "autumn-email", ADMITTED, cron=cron)
+    entries = open_factory(live).entries()
+    with time_machine.travel(ADMITTED + after, tick=False):
+        assert _exit_code(["--workspace", str(live.root), "factory", "run", "autumn-email-letter"]) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no moment of its schedule has come since release autumn-email-letter was admitted" in said
+    assert show_release(live, "autumn-email-letter")[1] == []
     assert open_factory(live).entries() == entries
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from factory.releases.packages import package_folder
-from factory.releases.releases import list_releases, pause, resume, show_release, stop_all
+from factory.releases.releases import list_releases, pause, resume, resume_all, show_release, stop_all
 from factory.runtime import pulse
 from factory.runtime.campaign import run_now
 from factory.runtime.measures import measures
@@ -143,6 +143,21 @@ def test_a_moment_that_nobody_began_is_overdue(up):
     assert "it will not go out any more" in trouble.next
 
 
+@pytest.mark.parametrize("before", ["ran", "paused and resumed", "stopped and lifted"])
+def test_a_moment_that_nobody_began_is_overdue_whatever_was_before_it(up, before):
+    run_now(up, RELEASE)
+    up.clock.set(NEXT_DAY - HOUR)
+    if before == "paused and resumed":
+        pause(up, RELEASE, reason="a typo")
+        resume(up, RELEASE, reason="corrected")
+    elif before == "stopped and lifted":
+        stop_all(up, reason="complaints")
+        resume_all(up, reason="answered")
+    assert told(up) == []
+    up.clock.set(NEXT_DAY)
+    assert told(up) == [(RELEASE, "overdue since 2026-02-03T09:00:00Z: nothing has begun that run")]
+
+
 def test_a_run_that_was_too_late_to_go_out_stays_a_trouble(up):
     up.clock.set(NEXT_DAY + HOUR)
     assert run_now(up, RELEASE).state == "skipped"
@@ -242,6 +257,22 @@ def test_who_paused_a_release_and_why_is_told(up):
     assert measures(up).releases[0].paused is None
 
 
+@pytest.mark.parametrize("words", [["status"], ["factory", "status"], ["factory", "show", RELEASE]])
+@pytest.mark.parametrize("everything", [False, True])
+def test_whoever_looks_reads_who_paused_it_and_why(up, capsys, words, everything):
+    run_now(up, RELEASE)
+    if everything:
+        stop_all(up, reason="complaints")
+    else:
+        pause(up, RELEASE, reason="a typo")
+    assert app._exit_code(["--workspace", str(up.root), *words]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    [paused] = [release.paused for release in measures(up).releases]
+    assert paused.by
+    assert str(paused).endswith(": complaints" if everything else ": a typo")
+    assert " ".join(str(paused).split()) in told
+
+
 @pytest.mark.parametrize("command", [["status"], ["factory", "status"]])
 def test_monitoring_gets_exit_code_3_where_something_is_in_trouble(up, capsys, command):
     words = ["--workspace", str(up.root), *command]
@@ -254,6 +285,28 @@ def test_monitoring_gets_exit_code_3_where_something_is_in_trouble(up, capsys, c
     assert app._exit_code([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found.get("factory", found)["troubles"] == []
+
+
+def _refused(workspace):
+    (package_folder(workspace, show_release(workspace, RELEASE)[0].package) / "attestation.json").write_text("{}")
+    assert run_now(workspace, RELEASE).state == "refused"
+
+
+@pytest.mark.parametrize("command", [["status"], ["factory", "status"]])
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [
+        (lambda workspace: stop_all(workspace, reason="complaints"), "everything is stopped"),
+        (lambda workspace: pulse.end(workspace, OSError("no room")), "no room"),
+        (_refused, "was refused: "),
+    ],
+    ids=["stopped", "down", "refused"],
+)
+def test_monitoring_hears_of_each_trouble_and_reads_what_it_is(workspace, capsys, command, happens, said):
+    pulse.home(workspace).mkdir(parents=True, exist_ok=True)
+    happens(workspace)
+    assert app._exit_code(["--workspace", str(workspace.root), *command, "--check"]) == 3
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_warehouse_that_is_gone_or_is_none_any_more_is_told(up):

@@ -807,9 +807,54 @@ GATE = [
         "nobody is known as",
         "people.yaml",
     ),
+    *(
+        Case(
+            f"{words[0]}-as-somebody-unknown",
+            "submitted",
+            ["promote", *words, "--as", "stranger@example.com"],
+            BAD,
+            "nobody is known as stranger@example.com",
+            "people.yaml",
+        )
+        for words in (
+            ["queue"],
+            ["check", PILOT],
+            ["summary", PILOT],
+            ["decide", PILOT, *STOP[:1], *STOP[3:]],
+            ["waive", PILOT, "novelty", "--reason", "it is known by now", "--until", "2026-12-31"],
+        )
+    ),
+    Case(
+        "log-of-an-unknown-pilot",
+        "submitted",
+        ["promote", "log", "sprng-mail"],
+        BAD,
+        "the gate's ledger has no entry on `sprng-mail`",
+        "promote log",
+    ),
+    Case("an-unknown-check", "submitted", ["promote", "checks", "luck"], BAD, "there is no check `luck`", ""),
+    Case("verify-an-unknown-candidate", "submitted", ["promote", "verify", "sha256:" + "0" * 64], BAD, "", ""),
+    Case(
+        "insights-on-an-unknown-metric",
+        "submitted",
+        ["lab", "insights", "--metric", "vist"],
+        BAD,
+        "there is no metric `vist`",
+        "metrics.yaml",
+    ),
+    Case("show-an-unknown-pilot", "submitted", ["lab", "show", "sprng-mail"], BAD, "there is no pilot sprng-mail", ""),
 ]
 
 FACTORY = [
+    Case(
+        "log-of-an-unknown-release",
+        "submitted",
+        ["factory", "log", "--release", "sprng-mail-letter"],
+        BAD,
+        "there is no release `sprng-mail-letter`",
+        "ledger",
+    ),
+    Case("tables-of-another-name", "submitted", ["factory", "tables", "custmers"], BAD, "custmers", ""),
     Case(
         "load-an-unknown-table",
         "loaded",

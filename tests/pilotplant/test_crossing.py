@@ -157,6 +157,7 @@ def test_verify_says_what_is_sound_inside(workspace):
     for part in ("the lab database", "the promotion database", "the factory database", "the Lab's notebook"):
         assert f"{part}: sound inside" in told
     assert "the warehouse: as it was loaded" in told
+    assert "the releases' packages: as they were attested" in told
     assert "snapshots: 1 snapshot, each as published" in told
 
 
@@ -217,3 +218,19 @@ def test_verify_finds_a_release_that_its_table_has_lost(workspace):
     connection.close()
     (problem,) = verify(workspace).problems
     assert "the ledger has it, and the table of releases has not" in problem
+
+
+@pytest.mark.parametrize("file", ["message.txt", "promise.json", "attestation.json", None])
+def test_verify_finds_a_release_whose_copy_in_the_inbox_was_changed_or_is_gone(workspace, file):
+    """The gate's own candidate is whole; what runs is the copy."""
+    (package,) = (workspace.factory / "inbox").glob("[!.]*")
+    if file is None:
+        shutil.rmtree(package)
+    else:
+        path = next(package.rglob(file))
+        path.write_bytes(path.read_bytes()[:-2])
+    found = verify(workspace)
+    told = [problem for problem in found.problems if problem.startswith("release spring-mail-letter: ")]
+    assert any((file or "").removesuffix(".json") in problem for problem in told), found.problems
+    assert not any(line.startswith("the releases' packages") for line in found.verified)
+    assert _exit_code(["--workspace", str(workspace.root), "verify"]) == 3

@@ -36,6 +36,20 @@ def test_a_stream_that_is_closed_takes_nothing_and_breaks_nothing(rehearsal, clo
     assert b"Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("promote enrol owner@example.com", "set PILOTPLANT_PASSPHRASE for a service"),
+        ("promote enrol gate", "set PILOTPLANT_GATE_PASSPHRASE for a service"),
+        ("factory enrol", "set PILOTPLANT_FACTORY_PASSPHRASE for a service"),
+    ],
+)
+def test_where_nobody_can_be_asked_a_command_says_what_it_would_have_asked(tmp_path, words, said):
+    live = create(tmp_path / "live", "live")[0].root
+    ended = shell(f"{sys.executable} -m pilotplant {words} <&-", live, PILOTPLANT_KEYS=str(tmp_path / "keys"))
+    assert (ended.returncode, said in " ".join(ended.stderr.decode().split())) == (2, True)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_a_terminal_of_another_encoding_is_shown_what_it_can_show(rehearsal, encoding):
     plain = shell(f"{sys.executable} -m pilotplant status", rehearsal, PYTHONIOENCODING=encoding, PYTHONUTF8="0")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from factory.releases.packages import verify as verify_package
+from factory.releases.trust import trust
+from pilotplant.app import _exit_code
 from promotion.audit.verification import verify
+from promotion.decisions.transaction import recorded
 from promotion.gate.authority import Objection, Right, deciders, right_to_decide
 from promotion.gate.decision_findings import occasion
 from promotion.gate.policy import read_settings
@@ -14,8 +20,9 @@ from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.trust.decision import StandIn
+from shared.trust.keys import GATE
 from tests.makers import OWNER, moment
-from tests.promotion.cases import JUDGED
+from tests.promotion.cases import INSIGHT, JUDGED, REASON
 
 REQUESTER, DEPUTY, OTHER = "requester@example.com", "deputy@example.com", "other@example.com"
 DECIDES = {"tiers": ["low", "standard", "high"]}
@@ -159,3 +166,39 @@ def test_people_who_cannot_be_told_apart_or_found_are_bad_input(stage, persons, 
     stage.people(*persons)
     with pytest.raises(BadInput, match=said):
         stage.decide("stop")
+
+
+OTHERS = ("Owner@Example.com", "OWNER@EXAMPLE.COM", "owner@Example.COM")
+
+
+@pytest.mark.parametrize("spelt", OTHERS)
+def test_whoever_writes_their_address_in_capitals_is_the_same_person_to_every_command(stage, capsys, spelt):
+    stage.submit()
+    here = ["--workspace", str(stage.workspace.root)]
+    assert _exit_code([*here, "promote", "queue", "--as", spelt, "--json"]) == 0
+    assert [one["pilot"] for one in json.loads(capsys.readouterr().out)["candidates"]] == ["spring-email"]
+    assert _exit_code([*here, "promote", "enrol", spelt]) == 0
+    assert "was enrolled before" in capsys.readouterr().out
+    assert _exit_code([*here, "factory", "trust", spelt]) == 0
+    words = ["promote", "decide", "spring-email", "stop", "--as", spelt, "--reason", REASON, "--insight", INSIGHT]
+    assert _exit_code([*here, *words]) == 0
+    assert recorded(open_promotion(stage.workspace), "spring-email").predicate.decision.owner == OWNER
+
+
+@pytest.mark.parametrize("spelt", OTHERS)
+def test_an_owner_whom_the_charter_spells_otherwise_decides_it_and_the_factory_takes_it(stage, spelt):
+    stage.submit(charter={"owner": spelt})
+    assert [one["deciders"] for one in waiting(stage.workspace, owner=OWNER)] == [[OWNER]]
+    stage.decide("scale")
+    for who in (GATE, OWNER):
+        trust(stage.workspace, who)
+    [package] = (stage.workspace.factory / "inbox").glob("[!.]*")
+    assert verify_package(stage.workspace, package, now=JUDGED).release == "spring-email-letter"
+
+
+@pytest.mark.parametrize("spelt", ["Requester@Example.com", "REQUESTER@EXAMPLE.COM", "requester@EXAMPLE.com"])
+def test_nobody_decides_on_their_own_request_by_another_spelling(stage, spelt):
+    found = asked(stage, OWNER, person(OWNER), requester=OWNER.upper())
+    assert found.reason == f"{OWNER} would decide on their own request"
+    found = asked(stage, REQUESTER, {"email": REQUESTER, "decides": {"tiers": ["standard"]}}, owner=spelt)
+    assert found.reason == f"{REQUESTER} would decide on their own request"

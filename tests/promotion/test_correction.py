@@ -127,6 +127,14 @@ def test_every_room_takes_the_correction_once_and_verifies(team):
     assert sum("its clock was corrected" in line for line in found.verified) == len(ROOMS)
 
 
+@pytest.mark.parametrize("spelt", [ONE.upper(), "Owner@Example.com", "owner@EXAMPLE.com"])
+def test_whoever_writes_their_address_in_capitals_signs_as_the_same_person(team, spelt):
+    assert team.sign(spelt).persons == (ONE,)
+    again = team.sign(ONE)
+    assert (again.state, again.persons, again.repeated) == ("proposed", (ONE,), True)
+    assert team.sign(OTHER.upper()).persons == (ONE, OTHER)
+
+
 def test_only_the_rooms_that_are_ahead_are_corrected(prepared):
     team = Team(prepared, wrong=("factory",))
     assert set(team.sign(ONE).correction.ledgers) == {"factory"}

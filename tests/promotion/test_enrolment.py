@@ -1,7 +1,11 @@
+import re
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from factory.releases.enrolment import enrol_factory
+from pilotplant.app import _exit_code
 from promotion.keys.enrolment import enrol, enrolled_ids, enrolled_key, find_key
 from promotion.keys.keyring import keys_folder
 from promotion.state import open_promotion
@@ -183,3 +187,47 @@ def test_two_workspaces_do_not_share_their_live_keys(live, tmp_path):
     other, _ = create(tmp_path / "other", "live")
     keys = {enrol(workspace, OWNER, passphrase=SECRET).key.key_id for workspace in (live, other)}
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize("name", [OWNER, GATE])
+@pytest.mark.parametrize("rotate", [False, True])
+def test_a_short_passphrase_enrols_nobody(live, name, rotate):
+    held = [enrol(live, name, passphrase=SECRET).key.key_id] if rotate else []
+    before = kinds(live)
+    with pytest.raises(BadInput, match="the passphrase has 7 characters"):
+        enrol(live, name, passphrase="hunter2", rotate=rotate)
+    assert list(enrolled_ids(open_promotion(live)).values()) == held
+    assert kinds(live) == before
+
+
+def test_the_factory_makes_no_key_with_a_short_passphrase_either(live):
+    with pytest.raises(BadInput, match="the passphrase has 7 characters"):
+        enrol_factory(live, passphrase="hunter2")
+    assert not KeyStore(live).has(FACTORY)
+
+
+@pytest.mark.parametrize(("words", "name"), [([OWNER], OWNER), ([GATE], GATE), ([OWNER, "--rotate"], OWNER)])
+@pytest.mark.parametrize("mode", ["live", "rehearsal"])
+def test_whoever_is_enrolled_reads_where_their_private_key_lies(
+    make_stage, tmp_path, monkeypatch, capsys, mode, words, name
+):
+    monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
+    for variable in ("PILOTPLANT_PASSPHRASE", "PILOTPLANT_GATE_PASSPHRASE"):
+        monkeypatch.setenv(variable, SECRET)
+    workspace = make_stage(mode).workspace
+    if "--rotate" in words:
+        enrol(workspace, name, passphrase=SECRET)
+    assert _exit_code(["--workspace", str(workspace.root), "promote", "enrol", *words]) == 0
+    told = capsys.readouterr().out
+    [place] = re.findall(r"Its private half is (.+\.pem)", told)
+    signer = load_pem_private_key(Path(place).read_bytes(), SECRET.encode() if mode == "live" else None)
+    raw = signer.public_key().public_bytes_raw().hex()
+    assert raw == enrolled_key(workspace, name).public
+    assert ("opens with the passphrase alone" in told) == (mode == "live")
+
+
+def test_of_a_key_that_was_made_elsewhere_no_place_is_told(fresh, tmp_path, capsys):
+    record = write_public(tmp_path / "elsewhere", KeyStore(fresh).create(OWNER, "owner"))
+    KeyStore(fresh).path(OWNER).unlink()
+    assert _exit_code(["--workspace", str(fresh.root), "promote", "enrol", OWNER, "--public", str(record)]) == 0
+    assert "private half" not in capsys.readouterr().out

@@ -18,6 +18,7 @@ from promotion.queue.queue import measures, undecided, waiting
 from promotion.registry.lapses import lapses
 from promotion.state import open_promotion
 from shared.core.errors import Refused
+from shared.trust.candidates import digest_named
 from tests.makers import OWNER, moment
 from tests.promotion.cases import Recorded
 
@@ -199,6 +200,29 @@ def test_of_several_arms_those_are_told_that_the_evidence_was_for(stage):
     stage.workspace.clock.set(LATER)
     [found] = settle(room(stage))
     assert (found.missed, found.verdicts["letter"]) == (["card"], "refuse")
+
+
+@pytest.mark.parametrize("missed", [["letter"], ["card"], ["card", "letter"]])
+def test_status_names_every_arm_that_was_missed_until_a_pilot_continues_it(stage, capsys, missed):
+    visits = {arm: Recorded(visits=60 if arm in missed else 20) for arm in ("letter", "card")}
+    candidate = stage.submit(charter={"arms": stage.three_arms()}, arms={"control": Recorded(), **visits})
+    stage.workspace.clock.set(LATER)
+    here = ["--workspace", str(stage.workspace.root), "status"]
+    run(here)
+    told = " ".join(capsys.readouterr().out.split())
+    arms = " and arm ".join(missed)
+    assert f"Missed: spring-email: lapsed, which is *stop*: {OWNER} did not decide before" in told
+    assert f"although the evidence was for arm {arms}; to try it again: a new charter that `follows`" in told
+    run([*here, "--json"])
+    [found] = json.loads(capsys.readouterr().out)["promotion"]["missed"]
+    assert (found["pilot"], found["candidate"]) == ("spring-email", digest_named(candidate))
+    continued = stage.charter(
+        pilot="summer-email", follows={"pilot": "spring-email", "change": "an owner with time", "alpha_spent": 0.05}
+    )
+    promise, files = stage.promise(continued)
+    stage.register(promise, {name: text.encode() for name, text in files.items()})
+    run(here)
+    assert "Missed" not in capsys.readouterr().out
 
 
 def test_a_pilot_that_continues_it_ends_the_mention(late):

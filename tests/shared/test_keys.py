@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from shared.core.errors import BadInput, Refused
 from shared.state.workspace import create
-from shared.trust.keys import GATE, KeyStore, PublicKey, read_public, write_public
+from shared.trust.keys import FACTORY, GATE, KeyStore, PublicKey, read_public, write_public
 
 OWNER = "owner@example.com"
 PASSPHRASE = "correct horse battery"
@@ -97,6 +97,33 @@ def test_a_live_key_does_not_open_with_another_passphrase(live):
 def test_a_live_key_is_not_made_without_a_passphrase(live, passphrase):
     with pytest.raises(BadInput, match="need a passphrase"):
         KeyStore(live.workspace, passphrase).create(OWNER, "owner")
+
+
+@pytest.mark.parametrize("passphrase", ["a", "hunter2", "password", "1234567890", "fourteen signs"])
+@pytest.mark.parametrize(("name", "role"), [(OWNER, "owner"), (GATE, "gate"), (FACTORY, "factory")])
+def test_a_live_key_is_not_made_with_a_short_passphrase(live, passphrase, name, role):
+    with pytest.raises(BadInput, match=f"the passphrase has {len(passphrase)} characters") as caught:
+        KeyStore(live.workspace, passphrase).create(name, role)
+    assert "at least 15" in caught.value.expected
+    assert not list(live.folder.glob("*.pem"))
+
+
+def test_fifteen_characters_are_enough_and_a_rehearsal_needs_none(live, rehearsal):
+    store = KeyStore(live.workspace, "fifteen letters")
+    store.create(OWNER, "owner")
+    assert store.signer(OWNER).public_key.keyid == store.public(OWNER, "owner").key_id
+    rehearsal.create(OWNER, "owner")
+
+
+def test_a_key_that_was_made_with_a_short_passphrase_before_opens_with_it_still(live):
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"hunter2"),
+    )
+    live.create(OWNER, "owner")
+    live.path(OWNER).write_bytes(pem)
+    assert KeyStore(live.workspace, "hunter2").signer(OWNER)
 
 
 def test_a_rehearsal_key_says_so_in_its_record(rehearsal):

@@ -32,6 +32,18 @@ def test_prices_and_regulated_claims_need_a_known_reviewer_who_does_not_ask(stag
     assert (found.outcome, found.remedy is None) == (outcome, outcome == "passed")
 
 
+@pytest.mark.parametrize("by", [REQUESTER.upper(), "Requester@Example.com", "requester@EXAMPLE.com"])
+def test_who_asks_is_no_other_person_in_capitals(stage, ask, by):
+    [found] = ask("human_step", stage.case(charter=charter(actions=["pricing"], review={"by": by})))
+    assert (found.outcome, "is who asks for it" in found.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize("by", [OWNER.upper(), "Owner@Example.com", "owner@EXAMPLE.com"])
+def test_a_reviewer_in_capitals_is_known(stage, ask, by):
+    [found] = ask("human_step", stage.case(charter=charter(actions=["pricing"], review={"by": by})))
+    assert found.outcome == "passed"
+
+
 def test_the_policy_says_for_what_and_whether_the_requester_may_look(stage, ask):
     plain = stage.case()
     [found] = ask("human_step", plain, reviewed=["outbound"])

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
+from shared.experiment.people import same_person
 from shared.experiment.play import Play
 from shared.experiment.precautions import Action
 from shared.trust.finding import Finding
@@ -53,10 +54,10 @@ def _of_arm(case: Case, rule: HumanStepRule, arm: str, play: Play) -> Finding:
     if play.review is None:
         return finding("failed", f"{told}, and nobody is named who looks before", remedy=NAME_ONE, **compared)
     by = play.review.by
-    if by not in {person.email for person in case.people.people}:
+    if case.people.find(by) is None:
         reason = f"{told}, and {by}, who is to look, is not in configs/people.yaml"
         return finding("failed", reason, remedy=f"add {by} there, or {NAME_ONE}", **compared)
-    if rule.separate_requester and by == case.charter.requester:
+    if rule.separate_requester and same_person(by, case.charter.requester):
         reason = f"{told}, and {by}, who is to look, is who asks for it"
         return finding("failed", reason, remedy=NAME_ONE, **compared)
     return finding("passed", f"{told}, and {by} is named to look before each {play.review.before}", **compared)
