@@ -20,7 +20,7 @@ from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.faults import fault, no_file
 from shared.core.files import PRIVATE
 from shared.core.times import date_time
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.state.workspace import Workspace
 from shared.ui.console import (  # fmt: skip
     CLOSED_PIPE,

@@ -22,7 +22,8 @@ from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import Damaged, Fault, PilotPlantError, Refused
 from shared.state.anchors import ROOMS, anchors, head_of
-from shared.state.ledger import Head, Witness, legible
+from shared.state.chain import Head, Witness
+from shared.state.ledger import legible
 from shared.state.order import CORRECTED
 from shared.state.room import Room
 from shared.state.workspace import Workspace

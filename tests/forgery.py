@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from shared.core.digests import digest_bytes
-from shared.state.ledger import GENESIS, entry_hash
+from shared.state.chain import GENESIS, entry_hash
 
 # What a table of the long tests calls them.
 FLIPPED = "files, each at start, middle and end"

@@ -8,7 +8,7 @@ from factory.state.states import get_release, halted, resume_everything, stop_ev
 from factory.state.tables import releases
 from shared.core.clock import rfc3339
 from shared.core.errors import Fault
-from shared.state.ledger import GENESIS
+from shared.state.chain import GENESIS
 from shared.state.room import Room
 from shared.trust.preflight import KillSwitch
 

@@ -10,7 +10,8 @@ from factory.state.tables import ADMITTED
 from shared.core.digests import PREFIX, hex_of
 from shared.core.errors import PilotPlantError
 from shared.core.files import write_atomically
-from shared.state.ledger import Entry, legible
+from shared.state.chain import Entry
+from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.receipt import Receipt, receipt_path, receipts_folder

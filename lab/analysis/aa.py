@@ -21,7 +21,8 @@ from shared.data.snapshot import Snapshot, latest_snapshot
 from shared.engines.protocol import per_of, value_of
 from shared.experiment.charter import Promise
 from shared.experiment.metrics import Metric, read_metrics
-from shared.state.ledger import Head, entries
+from shared.state.chain import Head
+from shared.state.ledger import entries
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.stats.moments import Array, Pair, pair

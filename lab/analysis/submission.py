@@ -17,7 +17,7 @@ from shared.core.clock import rfc3339
 from shared.core.digests import hex_of
 from shared.core.errors import Refused
 from shared.core.files import scratch_in
-from shared.state.ledger import GENESIS, Entry, Head
+from shared.state.chain import GENESIS, Entry, Head
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidate import (

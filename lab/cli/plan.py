@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab.cli.group import Name, app
 from shared.core.printable import quoted
 from shared.core.times import date_time
-from shared.experiment.charter import Charter
 from shared.state.workspace import Workspace
 from shared.ui.console import Json, Line, counted, emit, progress, session, styled, table
+
+if TYPE_CHECKING:
+    from shared.experiment.charter import Charter
 
 
 @app.command()

@@ -15,7 +15,8 @@ from promotion.state import decisions, open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import hex_of
 from shared.core.errors import BadInput
-from shared.state.ledger import Entry, legible
+from shared.state.chain import Entry
+from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.attestation import Attestation, parse_attestation

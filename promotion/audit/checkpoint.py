@@ -19,7 +19,8 @@ from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_once
 from shared.core.yamlfile import read_yaml
 from shared.state.anchors import HeadRecord
-from shared.state.ledger import Entry, Head, Witness, legible
+from shared.state.chain import Entry, Head, Witness
+from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Mode, Workspace
 from shared.trust.keys import GATE, PublicKey, narrowed

@@ -13,7 +13,7 @@ from promotion.keys.keyring import ENROLLED, REVOKED
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical, digest_json
 from shared.core.errors import BadInput
-from shared.state.ledger import GENESIS, Entry, Head, entry_hash
+from shared.state.chain import GENESIS, Entry, Head, entry_hash
 from shared.state.room import GENESIS_KIND
 from shared.state.workspace import Mode, Workspace
 

@@ -17,7 +17,7 @@ from promotion.state import open_promotion
 from shared.core.errors import BadInput, Refused
 from shared.core.files import scratch_in, settle, write_atomically
 from shared.core.printable import line
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.workspace import Workspace
 from shared.trust.attestation import Attestation
 from shared.trust.candidates import candidates, find_candidate

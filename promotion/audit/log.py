@@ -11,7 +11,8 @@ from promotion.state import open_promotion
 from shared.core.digests import canonical
 from shared.core.errors import BadInput
 from shared.data.tabular import csv_text
-from shared.state.ledger import Entry, legible
+from shared.state.chain import Entry
+from shared.state.ledger import legible
 from shared.state.workspace import Workspace
 
 SCHEMA_VERSION = 1

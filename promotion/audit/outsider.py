@@ -19,7 +19,7 @@ from shared.core.digests import hex_of, short
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.yamlfile import read_yaml
 from shared.experiment.draw import Draw
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.trust import package as packages
 from shared.trust.attestation import Attestation
 from shared.trust.keys import PublicKey, record_bytes

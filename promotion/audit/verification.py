@@ -19,7 +19,8 @@ from promotion.state import decisions, open_promotion, promises
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import PREFIX, digest_bytes, hex_of
 from shared.core.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
-from shared.state.ledger import Entry, Head, Witness, legible
+from shared.state.chain import Entry, Head, Witness
+from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.attestation import Attestation, read_attestation

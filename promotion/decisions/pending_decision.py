@@ -24,7 +24,7 @@ from shared.core.digests import canonical
 from shared.core.errors import PilotPlantError, Refused
 from shared.experiment.people import same_person
 from shared.state import ledger
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.order import TOLERANCE
 from shared.state.room import Room
 from shared.trust.candidates import digest_named

@@ -22,7 +22,7 @@ from shared.evidence.model import Evidence
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.draw import Draw
 from shared.experiment.people import People, read_people
-from shared.state.ledger import Entry, Head
+from shared.state.chain import Entry, Head
 from shared.state.room import Room
 from shared.state.workspace import Mode
 from shared.trust.candidate import Candidate, Spend

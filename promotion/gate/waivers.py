@@ -10,7 +10,7 @@ from promotion.gate.check import Rule
 from promotion.keys.keyring import keyring
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.room import Room
 from shared.trust.finding import Finding
 from shared.trust.keys import PublicKey

@@ -19,7 +19,7 @@ from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
 from shared.experiment.people import read_people, same_person
 from shared.state import ledger
-from shared.state.ledger import Dated, Head
+from shared.state.chain import Dated, Head
 from shared.state.order import TOLERANCE
 from shared.state.room import Room
 from shared.state.workspace import Workspace

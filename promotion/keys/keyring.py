@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.workspace import Mode, Workspace
 from shared.trust.keys import PublicKey, Role, record_bytes, record_name, write_public
 

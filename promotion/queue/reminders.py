@@ -18,7 +18,7 @@ from shared.core.times import date_time
 from shared.notify.mail import EXAMPLE, deliver, letter, password_of
 from shared.notify.webhook import post
 from shared.state import ledger
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.ui.phrases import days

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from promotion.registry.nonces import REGISTERED
 from shared.core.errors import Refused
 from shared.core.times import date_time
-from shared.state.ledger import Entry, legible
+from shared.state.chain import Entry
+from shared.state.ledger import legible
 from shared.state.room import Room
 
 LAPSED = "lapsed"

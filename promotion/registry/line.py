@@ -12,7 +12,7 @@ from promotion.registry.nonces import REGISTERED
 from promotion.state import open_promotion
 from shared.experiment.charter import Promise
 from shared.experiment.line import Before, Line, Why
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidates import latest

@@ -15,7 +15,7 @@ from shared.experiment.amendment import remeasured, what_measures
 from shared.experiment.charter import Promise
 from shared.experiment.draw import what_draws
 from shared.state.anchors import HeadRecord
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.workspace import Mode
 from shared.trust.registration import NONCE_BYTES, Registration
 

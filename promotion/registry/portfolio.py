@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from promotion.registry.nonces import REGISTERED
 from promotion.registry.online_fdr import level, wealth
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.trust.attestation import Attestation
 
 DECIDED = "decided"

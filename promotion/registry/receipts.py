@@ -20,7 +20,7 @@ from promotion.registry.nonces import registrations
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import write_atomically
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.keys import GATE, PublicKey, passphrase_variable

@@ -21,7 +21,7 @@ from shared.core.errors import Refused
 from shared.experiment.charter import RULES, Promise
 from shared.experiment.line import require_carried
 from shared.state import ledger
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.register import Receipt, TooLate

@@ -24,7 +24,7 @@ from shared.core.files import scratch_in, settle
 from shared.core.printable import block, line
 from shared.core.yamlfile import read_yaml
 from shared.experiment.charter import Charter
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.workspace import Workspace
 from shared.trust.candidate import Candidate
 from shared.trust.candidates import digest_named

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.state.ledger import Entry, Head, Witness
+from shared.state.chain import Entry, Head, Witness
 
 ROOMS = ("lab", "promotion", "factory")
 # Under which word an entry of one room names the head of another, where it does not say `ledgers`.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared.core.clock import rfc3339
-from shared.core.digests import canonical, digest_bytes, digest_json
-
-GENESIS = "sha256:" + "0" * 64
-
+from shared.core.digests import canonical, digest_bytes
+from shared.state.chain import GENESIS, Dated, Entry, Head, Witness, entry_hash
 
 # What SQLite's triggers refuse. INSERT OR REPLACE would delete a row without firing a trigger on deletion.
 _REFUSED = {
@@ -22,47 +19,6 @@ _REFUSED = {
     "ledger_no_replace": "INSERT ON ledger WHEN EXISTS"
     " (SELECT 1 FROM ledger WHERE seq >= NEW.seq OR prev = NEW.prev OR hash = NEW.hash)",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a chain: how many entries, and the last one's hash."""
-
-    seq: int
-    hash: str
-
-    def as_json(self) -> dict[str, Any]:
-        """As candidates and attestations carry it, to witness the chain from outside."""
-        return {"seq": self.seq, "hash": self.hash}
-
-
-@dataclass(frozen=True, slots=True)
-class Witness(Head):
-    """A head that was seen from outside, and where; `by` is empty where that need not be said."""
-
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a ledger; `hash` covers everything else, the body by its digest and `prev` included."""
-
-    seq: int
-    at: str
-    kind: str
-    subject: str
-    body: dict[str, Any]
-    prev: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dated:
-    """What of an entry the order of time is about."""
-
-    seq: int
-    at: str
-    kind: str
 
 
 def ledger_table(metadata: sa.MetaData) -> sa.Table:
@@ -94,14 +50,6 @@ def append(
     row = {"seq": seq, "at": moment, "kind": kind, "subject": subject, "prev": last.hash, "hash": hashed}
     connection.execute(table.insert().values({**row, "body": text.decode()}))
     return Head(seq, hashed)
-
-
-def entry_hash(*, seq: int, at: str, kind: str, subject: str, body: str, prev: str) -> str:
-    """An entry's hash; `body` is the digest of the body's canonical form.
-
-    So that a chain can be shown to others and followed by them without what its entries say.
-    """
-    return digest_json({"seq": seq, "at": at, "kind": kind, "subject": subject, "body": body, "prev": prev})
 
 
 def head(connection: sa.Connection, table: sa.Table) -> Head:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import Refused, Undecided
-from shared.state.ledger import Dated, Entry
+from shared.state.chain import Dated, Entry
 from shared.state.workspace import Workspace
 
 # More than a clock in good order is ever put back: NTP steps it where it is an eighth of a second off (RFC 5905,

@@ -20,8 +20,8 @@ from shared.core.digests import canonical
 from shared.core.errors import Refused
 from shared.core.files import write_atomically
 from shared.state import ledger, order
+from shared.state.chain import Entry, Head
 from shared.state.db import connect, is_empty, prepare, shown, translated
-from shared.state.ledger import Entry, Head
 from shared.state.order import BEGUN, CORRECTED, Corrections, OutOfOrder, dated, moment_of
 from shared.state.provision import rights_over_ledger
 from shared.state.workspace import Workspace

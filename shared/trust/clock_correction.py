@@ -21,7 +21,7 @@ from shared.core.errors import BadInput, PilotPlantError
 from shared.core.yamlfile import read_yaml
 from shared.experiment.people import same_person
 from shared.state.anchors import HeadRecord
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from shared.state.order import CORRECTED, TOLERANCE
 from shared.state.workspace import Mode, Workspace
 from shared.trust.keys import PublicKey

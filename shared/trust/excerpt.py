@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.core.digests import digest_json
-from shared.state.ledger import Entry, Head, entry_hash
+from shared.state.chain import Entry, Head, entry_hash
 
 # The kinds of entries that make up what a pilot has cost: their bodies hold a key, an amount and what it was for.
 BOOKINGS = ("reserved", "settled", "released", "spent")

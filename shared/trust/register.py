@@ -13,7 +13,7 @@ from typing import Protocol
 from shared.core.errors import Refused
 from shared.experiment.charter import Promise
 from shared.experiment.line import Line
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.state.workspace import Workspace
 
 

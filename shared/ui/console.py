@@ -31,7 +31,7 @@ from shared.core.errors import BadInput, PilotPlantError
 from shared.core.printable import hidden, json_text, line, quoted
 from shared.core.times import read_in
 from shared.state.access import tidied
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.state.team import zone_of
 from shared.state.workspace import Workspace, find_workspace
 

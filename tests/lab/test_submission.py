@@ -19,7 +19,7 @@ from lab.state import open_lab
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.core.money import parse_amount
-from shared.state.ledger import GENESIS
+from shared.state.chain import GENESIS
 from tests.lab_makers import (
     AFTER,
     PILOT,

@@ -16,7 +16,7 @@ from promotion.audit.checkpoint import take
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.state.anchors import anchors, head_of
-from shared.state.ledger import Entry, Head
+from shared.state.chain import Entry, Head
 from shared.state.workspace import open_workspace
 from tests import forgery
 

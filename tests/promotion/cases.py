@@ -42,7 +42,7 @@ from shared.experiment.charter import RULES, Charter, Eligible, Promise, measure
 from shared.experiment.eligibility import ELIGIBLE
 from shared.experiment.metrics import read_metrics
 from shared.experiment.people import Tier
-from shared.state.ledger import GENESIS, Entry, Head, entry_hash
+from shared.state.chain import GENESIS, Entry, Head, entry_hash
 from shared.state.room import Room
 from shared.state.workspace import Workspace, open_workspace
 from shared.trust.aa_certificate import (

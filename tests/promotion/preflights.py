@@ -8,7 +8,7 @@ from typing import Any
 from shared.core.clock import rfc3339
 from shared.core.files import write_atomically
 from shared.data.quality import Breach, QualityReport
-from shared.state.ledger import GENESIS
+from shared.state.chain import GENESIS
 from shared.state.workspace import Workspace
 from shared.trust.candidate import Candidate
 from shared.trust.candidates import digest_named

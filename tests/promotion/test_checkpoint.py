@@ -17,7 +17,7 @@ from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Refused
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.state.workspace import open_workspace
 from shared.trust.keys import GATE, KeyStore
 from shared.trust.signed import sign

@@ -22,7 +22,7 @@ from promotion.registry.receipts import parse_receipt
 from promotion.state import open_promotion
 from shared.core.digests import canonical, digest_json
 from shared.core.errors import BadInput, Refused
-from shared.state.ledger import entry_hash
+from shared.state.chain import entry_hash
 from shared.state.workspace import create
 from shared.trust.keys import GATE, KeyStore
 from shared.trust.package import open_package

@@ -14,7 +14,7 @@ from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.errors import BadInput
 from shared.experiment.line import Before, Line, Uncarried
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from tests.makers import AUDIENCE, OWNER, TEMPLATE
 from tests.promotion.cases import JUDGED, LAUNCHED
 

@@ -10,7 +10,7 @@ from promotion.cli.history import gist
 from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.errors import Refused
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from shared.trust.candidate import AMENDMENTS
 from tests.makers import OWNER
 from tests.promotion.cases import AMENDED, ENDS, EXPOSED, INSIGHT, LAUNCHED

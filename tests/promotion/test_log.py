@@ -13,7 +13,7 @@ import rfc8785
 
 from pilotplant.app import _exit_code
 from promotion.audit.log import COLUMNS, Log, read_log
-from shared.state.ledger import Entry
+from shared.state.chain import Entry
 from tests.hostile import WRITTEN, hostile_signs
 from tests.promotion.cases import Stage
 

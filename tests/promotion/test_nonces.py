@@ -17,7 +17,7 @@ from shared.experiment.assignment import pilot_salt
 from shared.experiment.charter import Promise
 from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from shared.state.workspace import create, open_workspace
 from tests.lab_makers import run_child
 from tests.makers import make_charter

@@ -11,7 +11,7 @@ from promotion.registry.portfolio import next_place, place_of, portfolio
 from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.experiment.charter import Source
-from shared.state.ledger import GENESIS, Entry, Head
+from shared.state.chain import GENESIS, Entry, Head
 from tests.promotion.cases import GOOD, LAUNCHED, Recorded
 
 

@@ -13,7 +13,7 @@ from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.digests import canonical
 from shared.experiment.charter import Source
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from shared.trust.keys import GATE, KeyStore
 from shared.trust.record import receipt_path, receipts_folder
 from shared.trust.signed import sign

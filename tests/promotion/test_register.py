@@ -8,7 +8,7 @@ from promotion.registry.register import register
 from promotion.state import open_promotion, promises
 from shared.core.errors import Refused
 from shared.experiment.charter import RULES, Source
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from shared.state.order import OutOfOrder
 from tests.promotion.cases import LAUNCHED
 

@@ -14,8 +14,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.state import ledger
+from shared.state.chain import GENESIS, Head
 from shared.state.db import open_database
-from shared.state.ledger import GENESIS, Head
 
 AT = datetime(2026, 2, 2, 9, tzinfo=UTC)
 COLUMNS = ("seq", "at", "kind", "subject", "body", "prev", "hash")

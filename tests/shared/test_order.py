@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.core.clock import rfc3339
 from shared.core.errors import Undecided
 from shared.state import ledger
-from shared.state.ledger import Dated
+from shared.state.chain import Dated
 from shared.state.order import BEGUN, CORRECTED, TOLERANCE, OutOfOrder, dated, problems
 from shared.state.provision import provision
 from shared.state.room import open_room

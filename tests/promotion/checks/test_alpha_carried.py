@@ -8,7 +8,7 @@ from promotion.registry.register import register
 from shared.core.yamlfile import read_yaml
 from shared.experiment.charter import Charter
 from shared.experiment.line import Uncarried
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from tests.makers import TEMPLATE
 
 

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from promotion.registry.register import register
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from tests.promotion.cases import EXPOSED, GOOD, LAUNCHED, Recorded
 
 MICROSECOND = timedelta(microseconds=1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.state.ledger import GENESIS
+from shared.state.chain import GENESIS
 from tests.promotion.cases import TRIED
 
 

@@ -5,7 +5,7 @@ from promotion.gate.policy import read_settings
 from promotion.registry.online_fdr import level
 from promotion.registry.register import register
 from promotion.state import open_promotion
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from tests.promotion.cases import GOOD, LAUNCHED, Recorded
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared.state.ledger import GENESIS, Head
+from shared.state.chain import GENESIS, Head
 from shared.trust.candidate import write_json
 from shared.trust.excerpt import excerpt
 from tests.promotion.cases import chained

@@ -9,7 +9,7 @@ from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverWaived, finding
 from promotion.registry.dates import ORDER_REMEDY, SINCE, against_order
 from shared.core.clock import rfc3339
-from shared.state.ledger import Dated
+from shared.state.chain import Dated
 from shared.state.order import problems
 from shared.trust.finding import Finding
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from promotion.gate.case import Case
 from promotion.gate.check import Check, NeverWaived, finding
 from promotion.gate.facts.spend_ledger import Booked, booked, differences
-from shared.state.ledger import Head
+from shared.state.chain import Head
 from shared.trust.excerpt import Excerpt
 from shared.trust.finding import Finding
 from shared.ui import phrases
