@@ -155,7 +155,10 @@ def rows_sql(paths: list[Path], columns: list[Column]) -> str:
 
 
 def standing_sql(room: Room, pilot: Pilot) -> str:
-    """A query for the rows held back whose event no later file has brought so that it was accepted."""
+    """A query for the rows held back whose event no later file has brought so that it was accepted.
+
+    A row that several files brought, word for word, is one row.
+    """
 
     def numbered(part: str, columns: str) -> str:
         found = [f"SELECT {columns}, {number} AS batch FROM read_parquet({file_literal(path)})"
@@ -171,7 +174,8 @@ def standing_sql(room: Room, pilot: Pilot) -> str:
     )
     return (
         f"SELECT {names} FROM ({held}) c WHERE reason = {literal(USED_AGAIN)} OR NOT EXISTS ("
-        f"SELECT 1 FROM ({accepted}) a WHERE a.kind = c.kind AND a.event_id = c.event_id AND a.batch > c.batch)"
+        f"SELECT 1 FROM ({accepted}) a WHERE a.kind = c.kind AND a.event_id = c.event_id AND a.batch > c.batch) "
+        f"QUALIFY event_id IS NULL OR batch = max(batch) OVER (PARTITION BY {names})"
     )
 
 

@@ -191,14 +191,14 @@ class Judge:
             return 0
         self._run(f"""
             CREATE OR REPLACE TEMP TABLE first_said AS
-            SELECT event_id, min({ROW}) AS row, arg_min(said, {ROW}) AS said FROM (
-                SELECT event_id, {said} AS said, -1 AS {ROW} FROM known_{kind} UNION ALL
+            SELECT event_id, min({ROW}) AS _first, arg_min(_said, {ROW}) AS _said FROM (
+                SELECT event_id, {said} AS _said, -1 AS {ROW} FROM known_{kind} UNION ALL
                 SELECT event_id, {said}, {ROW} FROM judged_{kind} WHERE _reason IS NULL
             ) SEMI JOIN repeated USING (event_id) GROUP BY event_id""")
         self._run(f"""
             UPDATE judged_{kind} AS j
-            SET _reason = CASE WHEN f.said = {said} THEN {literal(_DUPLICATE)} ELSE {literal(USED_AGAIN)} END
-            FROM first_said f WHERE f.event_id = j.event_id AND f.row <> j.{ROW} AND _reason IS NULL""")
+            SET _reason = CASE WHEN f._said = {said} THEN {literal(_DUPLICATE)} ELSE {literal(USED_AGAIN)} END
+            FROM first_said f WHERE f.event_id = j.event_id AND f._first <> j.{ROW} AND _reason IS NULL""")
         return self._count(f"judged_{kind} WHERE _reason = {literal(_DUPLICATE)}")
 
     def _judge_two_arms(self) -> None:

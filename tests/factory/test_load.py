@@ -238,6 +238,17 @@ def test_a_load_with_fewer_columns_leaves_the_others_as_they_were(empty, tmp_pat
     ]  # fmt: skip
 
 
+def test_a_parquet_file_with_fewer_columns_leaves_the_others_under_a_key_of_several(empty, tmp_path):
+    import duckdb
+
+    orders(empty, [*ORDERS, {"name": "note", "logicalType": "string"}])
+    load(empty, "orders", file(tmp_path, "order_id,line,amount,note\n1,1,10,first\n1,2,20,second\n", "orders.csv"))
+    fewer = tmp_path / "fewer.parquet"
+    duckdb.execute(f"COPY (SELECT 2 AS line, 1 AS order_id, 'new' AS note) TO '{fewer}' (FORMAT parquet)")
+    assert load(empty, "orders", fewer).kept == ("amount",)
+    assert rows(empty, "FROM orders ORDER BY 1, 2") == [(1, 1, 10.0, "first"), (1, 2, 20.0, "new")]
+
+
 def test_a_file_of_keys_alone_adds_rows_and_changes_none(empty, tmp_path):
     with_columns(contract_file(empty), lambda columns: [{**c, "required": bool(c.get("primaryKey"))} for c in columns])
     load(empty, "customers", file(tmp_path, GOOD))
@@ -257,6 +268,14 @@ def test_more_bad_rows_than_the_settings_allow_are_refused_with_the_reasons(stri
     assert caught.value.what.startswith("2 of 11 rows would be quarantined (18.2%)")
     assert "recency must be between 1 and 12 (2 rows: 10, 11)" in caught.value.remedy
     assert not (strict.factory / "warehouse.duckdb").exists()
+
+
+@pytest.mark.parametrize(("value", "why"), [("soon", "recency is not an integer"), ("", "recency must not be missing")])
+def test_rows_that_cannot_be_read_or_lack_a_value_count_among_the_bad_ones(strict, tmp_path, value, why):
+    lines = [f"c{n},c{n}@example.com,{value if n < 3 else 3},1,Urban" for n in range(9)]
+    with pytest.raises(Refused, match="3 of 9 rows would be quarantined") as caught:
+        load(strict, "customers", file(tmp_path, HEAD + "\n".join(lines)))
+    assert f"{why} (3 rows: 1, 2, 3)" in caught.value.remedy.replace("a integer", "an integer")
 
 
 def test_a_key_that_is_none_is_doubted(strict, tmp_path):
@@ -294,6 +313,13 @@ def test_of_a_key_of_several_columns_only_both_together_are_doubled(empty, tmp_p
     orders(empty)
     result = load(empty, "orders", file(tmp_path, LINES + "2,1,31\n", "orders.csv"))
     assert (result.accepted, result.reasons) == (2, {"order_id, line must be unique together": 2})
+
+
+def test_of_a_key_of_several_columns_a_row_clears_what_was_held_back_of_both_together(empty, tmp_path):
+    orders(empty)
+    load(empty, "orders", file(tmp_path, LINES + "2,2,x\n2,3,x\n", "orders.csv"))
+    load(empty, "orders", file(tmp_path, "order_id,line,amount\n2,3,40\n", "more.csv"))
+    assert rows(empty, "SELECT row FROM quarantine.orders") == [(4,)]
 
 
 @pytest.mark.parametrize("name", ["content", "raw", "row", "reasons", "file", "held", "g", "q", "excluded", "reason"])

@@ -127,6 +127,17 @@ def test_a_dropped_table_is_gone_with_its_quarantine_and_may_come_again(two, tmp
     assert not load(two, "people", tmp_path / "customers.csv").repeated
 
 
+def test_a_dropped_table_takes_what_was_held_back_of_it_along_and_of_no_other(two, tmp_path):
+    settings = two.configs / "factory.yaml"
+    settings.write_text(settings.read_text() + "quarantined_frac_max: 0.7\n")
+    bad = file(tmp_path, GOOD + "c3,c3@example.com,99,1,Urban\n", "bad.csv")
+    for table in ("customers", "people"):
+        load(two, table, bad)
+    assert drop(two, "people").quarantined == 1
+    load(two, "people", tmp_path / "customers.csv")
+    assert [(facts.table, facts.quarantined) for facts in list_tables(two)] == [("customers", 1), ("people", 0)]
+
+
 def test_a_drop_that_was_cut_off_is_finished_by_the_same_command(two):
     with open_warehouse(two) as warehouse:
         warehouse.execute("DROP TABLE people")
@@ -165,3 +176,4 @@ def test_what_was_held_back_is_told_with_the_rows_of_its_file(two, tmp_path):
 def test_a_parquet_file_replaces_as_a_csv_does(two, tmp_path):
     duckdb.execute(f"COPY (FROM read_csv('{tmp_path / 'customers.csv'}') LIMIT 1) TO '{tmp_path / 'one.parquet'}'")
     assert load(two, "customers", tmp_path / "one.parquet", replace=True).gone == 1
+    assert rows(two, "SELECT customer_id FROM customers") == [("c1",)]

@@ -14,6 +14,7 @@ from factory.warehouse.snapshots import publish
 from lab.analysis.analysis import analyse
 from lab.analysis.submission import submit
 from lab.intake.intake import record
+from lab.intake.judgement import USED_AGAIN
 from lab.launch.launch import launch
 from promotion.queue.judgements import judge_named
 from promotion.registry.register import register
@@ -49,6 +50,11 @@ def test_a_contract_goes_the_whole_way_or_is_refused_as_it_is_read(workspace, tm
     workspace.clock.set(AFTER)
     found = analyse(workspace, PILOT)
     assert {effect.metric for effect in found.evidence.effects} >= {"visit", *contracts.metrics}
+    require_every_answer(workspace)
+
+
+def require_every_answer(workspace) -> None:
+    """Takes an analysed pilot before the gate, which has to answer whatever it asks."""
     submit(workspace, PILOT)
     preflight(workspace, PILOT)
     [(_, judgement)] = judge_named(workspace, PILOT)
@@ -114,3 +120,63 @@ def test_what_could_not_go_the_whole_way_is_refused_at_the_launch(workspace, cha
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(BadInput, match=said):
         launch(workspace, PILOT, register)
+
+
+# Names that our SQL has for its own columns where it reads outcomes, after one that it has not.
+OURS = ("plain", "day", "row", "said", "held", "one", "since", "first_at", "entity", "v0")
+
+
+def test_outcomes_may_have_columns_with_names_of_ours(workspace, tmp_path):
+    found = measured(workspace, tmp_path, dict.fromkeys(OURS, "integer"), {name: ("proportion", name) for name in OURS})
+    for effects in (found.effects, found.completeness.everything):
+        told = {effect.metric: effect.model_dump(exclude={"metric"}) for effect in effects if effect.metric in OURS}
+        assert told == dict.fromkeys(OURS, told["plain"])
+
+
+@pytest.mark.parametrize("kind", ["proportion", "mean", "count"])
+def test_a_boolean_is_measured_as_the_number_that_it_is(workspace, tmp_path, kind):
+    metrics = {"flagged": (kind, "flag"), "numbered": (kind, "number")}
+    found = measured(workspace, tmp_path, {"flag": "boolean", "number": "integer"}, metrics)
+    flagged, numbered = (found.effect("letter", name).model_dump(exclude={"metric"}) for name in metrics)
+    assert flagged == numbered
+
+
+def measured(workspace, tmp_path, columns, metrics):
+    """The evidence of a pilot whose outcomes have these columns too, each one where its customer visited and else zero.
+
+    Some outcomes are held back, some come again, one says something else then, and one lies before its exposure.
+    """
+    path = workspace.configs / "contracts" / "outcomes.odcs.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["schema"][0]["properties"] += [
+        {"name": name, "logicalType": kind, "required": True} for name, kind in columns.items()
+    ]
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    path = workspace.configs / "metrics.yaml"
+    catalogue = yaml.safe_load(path.read_text())
+    catalogue["metrics"] |= {
+        name: {"kind": kind, "column": column, "unit": "x"} for name, (kind, column) in metrics.items()
+    }
+    path.write_text(yaml.safe_dump(catalogue, sort_keys=False))
+    guards = "".join(f"  - {{metric: {name}, margin: -0.9}}\n" for name in metrics)
+    draft(
+        workspace, PILOT, (CARD, ""), ("units_per_arm: 150", "units_per_arm: 60"), ("secondary:", f"{guards}secondary:")
+    )
+    launch(workspace, PILOT, register)
+    workspace.clock.set(INSIDE)
+    rows = []
+    for number, unit in enumerate(units(workspace)[:240]):
+        visit = int(number % 3 == 0)
+        came = STARTS + timedelta(days=number > 0 and 1 + number % 12, hours=10)
+        told = {"visit": visit, "conversion": 0, "spend": 10.0 * visit} | dict.fromkeys(columns, visit)
+        rows.append(
+            row(f"e-{number}", unit, assign(salt_of(), unit, {"control": 1, "letter": 1}), at=rfc3339(came)) | told
+        )
+    record(workspace, PILOT, write_csv(tmp_path / "first.csv", [r | {"spend": -1} for r in rows[:9]] + rows[9:200]))
+    again = [rows[190] | {"spend": 7.5}, *rows[191:]]
+    done = record(workspace, PILOT, write_csv(tmp_path / "second.csv", again))
+    assert (done.outcomes, done.duplicates, done.conflicts) == (40, 19, {USED_AGAIN: 1})
+    workspace.clock.set(AFTER)
+    found = analyse(workspace, PILOT)
+    require_every_answer(workspace)
+    return found.evidence

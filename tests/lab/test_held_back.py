@@ -129,3 +129,20 @@ def test_after_the_enrolment_no_unit_begins_and_one_that_had_begun_may_go_on(loa
     ]
     done = record(loaded, PILOT, write_csv(tmp_path / "exposures.csv", rows))
     assert (done.exposures, done.conflicts) == (2, {AFTER_ENROLMENT: 1})
+
+
+def test_who_went_on_after_the_enrolment_counts_once_the_file_comes_again_after_its_beginning(loaded, tmp_path):
+    draft(loaded, PILOT, (CARD, ""), ENROLLING)
+    launch(loaded, PILOT, register)
+    loaded.clock.set(INSIDE)
+    assign(loaded, PILOT, tmp_path / "arms.parquet")
+    [(unit, arm)] = duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}' LIMIT 1").fetchall()
+    begins, goes_on = (
+        {"event_id": event, "unit": unit, "arm": arm, "at": at}
+        for event, at in (("begins", "2026-01-11T23:59:59Z"), ("goes-on", "2026-01-14T09:00:00Z"))
+    )
+    file = write_csv(tmp_path / "second.csv", [goes_on])
+    assert record(loaded, PILOT, file).conflicts == {AFTER_ENROLMENT: 1}
+    record(loaded, PILOT, write_csv(tmp_path / "first.csv", [begins]))
+    again = record(loaded, PILOT, file)
+    assert (again.repeated, again.exposures, again.conflicts) == (False, 1, {})
