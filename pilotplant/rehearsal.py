@@ -5,6 +5,8 @@ from __future__ import annotations
 from factory.releases.enrolment import enrol_factory
 from factory.releases.trust import trust
 from promotion.keys.enrolment import enrol
+from promotion.registry.receipts import sign_waiting
+from promotion.state import open_promotion
 from shared.experiment.people import read_people
 from shared.state.workspace import Workspace
 from shared.trust.keys import FACTORY, GATE
@@ -20,6 +22,7 @@ def make_keys(workspace: Workspace) -> tuple[str, ...]:
     for name in signers:
         enrol(workspace, name, undated=True)
         trust(workspace, name)
+    sign_waiting(open_promotion(workspace))
     enrol_factory(workspace)
     enrol(workspace, FACTORY, undated=True)
     return (*signers, FACTORY)

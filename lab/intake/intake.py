@@ -39,6 +39,8 @@ from shared.trust.record import decisions
 
 Kind = Literal["exposures", "outcomes", "both"]
 PARTS = ("exposures", "outcomes", "conflicts")
+# A file that was read again keeps what its earlier readings brought, each under its digest, this, and a number.
+_EARLIER = "#"
 EXPOSED_AT = "exposed_at"
 # Of rows that are held back; under rules 1 only why they are.
 _HELD = ("kind", "event_id", "unit", "reason", "arm", "assigned", "at", "said")
@@ -138,12 +140,12 @@ def _repeated(before: sa.Row[tuple[Any, ...]]) -> Recorded:
 
 
 def parts(room: Room, pilot: Pilot, part: str) -> list[Path]:
-    """The Parquet files of one kind of every batch that counts."""
+    """The Parquet files of one kind of every batch that counts; what a file was held back of counts as read last."""
+    query = sa.select(batches.c.parts).where(batches.c.pilot == pilot.name).order_by(batches.c.id)
+    if part == "conflicts":
+        query = query.where(batches.c.file_digest.not_like(f"%{_EARLIER}%"))
     with room.transaction() as connection:
-        folders = connection.execute(
-            sa.select(batches.c.parts).where(batches.c.pilot == pilot.name).order_by(batches.c.id)
-        ).scalars()
-        return [pilot.folder / folder / f"{part}.parquet" for folder in folders]
+        return [pilot.folder / folder / f"{part}.parquet" for folder in connection.execute(query).scalars()]
 
 
 def rows_sql(paths: list[Path], columns: list[Column]) -> str:
@@ -246,9 +248,17 @@ def _require_real(connection: duckdb.DuckDBPyConnection, file: Path, pilot: Pilo
 
 
 def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[Any, ...]] | None:
-    query = sa.select(batches).where(batches.c.pilot == pilot, batches.c.kind == kind, batches.c.file_digest == digest)
+    """The last reading of a file, with what all of its readings brought; None where it was never read."""
+    c = batches.c
+    readings = sa.and_(
+        c.pilot == pilot, c.kind == kind, sa.or_(c.file_digest == digest, c.file_digest.like(f"{digest}{_EARLIER}%"))
+    )
+    whole = [
+        sa.select(sa.func.sum(n)).where(readings).scalar_subquery().label(n.name) for n in (c.exposures, c.outcomes)
+    ]
+    last = sa.select(c.id, c.duplicates, c.conflicts, *whole).where(readings, c.file_digest == digest)
     with room.transaction() as connection:
-        return connection.execute(query).first()
+        return connection.execute(last).first()
 
 
 @dataclass
@@ -287,7 +297,8 @@ class _Intake:
     def keep(self, kind: Kind, digest: str, before: sa.Row[tuple[Any, ...]] | None) -> Recorded:
         """Writes the parts and then, in one transaction, the batch that makes them count.
 
-        `before` is what the same file came to earlier; what was accepted of it then stays.
+        `before` is what the same file came to earlier; what was accepted of it then stays where it came, so that it
+        clears nothing that was held back after it.
         """
         home = self.pilot.folder / "events"
         folder = home / f"{short(digest)}-{kind}"
@@ -303,8 +314,6 @@ class _Intake:
             self._require_its_draw(counts)
             self._require_known(counts, reasons)
             early = self._early(scratch)
-            if before is not None:
-                self._join(self.pilot.folder / before.parts, scratch)
             reach(Point.RECORD_COPIED)
             # Parts of a record that was cut off do not count, and another file may have come in since.
             shutil.rmtree(folder, ignore_errors=True)
@@ -314,21 +323,16 @@ class _Intake:
         with self.room.transaction() as connection:
             result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early,
                               hashed=self.hashed, cleared=self._clear(connection, before))  # fmt: skip
-            values = {"at": rfc3339(self.room.now()), "parts": str(folder.relative_to(self.pilot.folder)),
-                      "exposures": result.exposures, "outcomes": result.outcomes, "duplicates": duplicates,
-                      "conflicts": reasons}  # fmt: skip
-            if before is None:
-                made = {"pilot": self.pilot.name, "kind": kind, "file_digest": digest}
-                connection.execute(batches.insert().values(**made, **values))
-            else:
-                whole = {
-                    "exposures": before.exposures + result.exposures,
-                    "outcomes": before.outcomes + result.outcomes,
-                }
-                # It comes last now, so that what it brings clears what was held back of any other.
-                last = connection.execute(sa.select(sa.func.max(batches.c.id))).scalar_one() + 1
-                this = sa.update(batches).where(batches.c.id == before.id)
-                connection.execute(this.values(**values | whole, id=last))
+            if before is not None:
+                earlier = sa.update(batches).where(batches.c.id == before.id)
+                connection.execute(earlier.values(file_digest=f"{digest}{_EARLIER}{before.id}", conflicts={}))
+            connection.execute(
+                batches.insert().values(
+                    pilot=self.pilot.name, kind=kind, file_digest=digest, at=rfc3339(self.room.now()),
+                    parts=str(folder.relative_to(self.pilot.folder)), exposures=result.exposures,
+                    outcomes=result.outcomes, duplicates=duplicates, conflicts=reasons,
+                )
+            )  # fmt: skip
             body = {"kind": kind, "file": digest, "exposures": result.exposures, "outcomes": result.outcomes,
                     "duplicates": result.duplicates, "conflicts": reasons}  # fmt: skip
             body |= {"hashed": self.hashed} if self.hashed else {}
@@ -336,17 +340,8 @@ class _Intake:
             body |= {"cleared": result.cleared} if result.cleared else {}
             self.room.write(connection, "recorded", self.pilot.name, body)
             reach(Point.RECORD_WRITTEN)
-        if before is not None:
-            shutil.rmtree(self.pilot.folder / before.parts, ignore_errors=True)
         reach(Point.RECORD_RECORDED)
         return result
-
-    def _join(self, earlier: Path, scratch: Path) -> None:
-        """Puts what was accepted of the file earlier before what is accepted of it now."""
-        for part in ("exposures", "outcomes"):
-            both = rows_sql([earlier / f"{part}.parquet", scratch / f"{part}.parquet"], part_columns(part, self.pilot))
-            write_table(self.connection, both, scratch / f"{part}.joined.parquet")
-            (scratch / f"{part}.joined.parquet").replace(scratch / f"{part}.parquet")
 
     def _clear(self, connection: sa.Connection, before: sa.Row[tuple[Any, ...]] | None) -> int:
         """Takes what was held back of other files, and is accepted now, off their account; returns how many rows."""

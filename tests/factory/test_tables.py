@@ -1,5 +1,7 @@
 """Tables that were loaded wrongly: seen, replaced, dropped, and in nobody else's way."""
 
+from functools import partial
+
 import duckdb
 import pytest
 import yaml
@@ -146,7 +148,7 @@ def test_a_drop_that_was_cut_off_is_finished_by_the_same_command(two):
     assert integrity.problems(open_factory(two)) == []
 
 
-@pytest.mark.parametrize("act", [drop, list_tables])
+@pytest.mark.parametrize("act", [partial(drop, readers=readers), list_tables], ids=["drop", "list"])
 def test_a_table_that_is_not_loaded_is_named_with_those_that_are(two, act):
     with pytest.raises(BadInput) as caught:
         act(two, "persons")

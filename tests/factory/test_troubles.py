@@ -74,7 +74,7 @@ def test_a_plant_that_was_stopped_is_down_since_then(workspace):
 def test_a_plant_that_was_killed_is_down_since_it_was_last_seen(workspace):
     run_now(workspace, RELEASE)
     script = (
-        "import fcntl, sys, time; from pathlib import Path; from factory import pulse; "
+        "import fcntl, sys, time; from pathlib import Path; from factory.runtime import pulse; "
         "from shared.state.workspace import open_workspace; w = open_workspace(Path(sys.argv[1])); "
         "pulse.home(w).mkdir(parents=True, exist_ok=True); s = pulse.lock_path(w).open('w'); "
         "fcntl.flock(s, fcntl.LOCK_EX); pulse.begin(w); print('up', flush=True); time.sleep(60)"

@@ -400,6 +400,24 @@ def test_a_file_that_is_read_again_clears_nothing_that_contradicts_it(launched, 
     assert analyse(launched, PILOT).evidence.health.conflicts == held
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"arm": "leaflet"}, {"unit": "nobody"}, {"at": "2025-01-06T10:00:00Z"}],
+    ids=["another arm", "an unknown unit", "another year"],
+)
+def test_a_file_that_is_read_again_clears_only_what_it_brings_anew(launched, tmp_path, wrong):
+    """What it had brought before came before the row that is wrong, and corrects nothing."""
+    content, file = mostly_to_come(launched, tmp_path)
+    record(launched, PILOT, file)
+    held = record(launched, PILOT, write_csv(tmp_path / "other.csv", [line | wrong for line in content[:5]])).conflicts
+    assert sum(held.values()) == 5
+    launched.clock.set(INSIDE)
+    again = record(launched, PILOT, file)
+    assert (again.exposures, again.cleared, again.conflicts) == (550, 0, {})
+    assert analyse(launched, PILOT).evidence.health.conflicts == held
+    assert counts(launched)[0] == 600
+
+
 @pytest.mark.parametrize("word", ["stop", "revise"])
 def test_a_decided_pilot_takes_no_more_data_and_costs(recorded, tmp_path, word):
     recorded.clock.set(INSIDE)

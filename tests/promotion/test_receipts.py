@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pilotplant import app
+from pilotplant.rehearsal import make_keys
 from promotion.audit.checkpoint import take
 from promotion.audit.verification import verify
 from promotion.keys.enrolment import enrol
@@ -66,7 +68,14 @@ def test_without_a_key_it_waits_until_the_gate_has_one(make_stage):
     path = registered(stage)
     assert not path.exists()
     assert receipts_of(stage)[0].startswith("receipts: 1 registration waiting for the gate's signature")
-    enrol(stage.workspace, GATE)
+    assert app._exit_code(["--workspace", str(stage.workspace.root), "promote", "enrol", GATE]) == 0
+    assert parse_receipt(path).content["pilot"] == "spring-email"
+
+
+def test_a_rehearsal_that_makes_its_keys_signs_what_waits(make_stage):
+    stage = make_stage("rehearsal")
+    path = registered(stage)
+    make_keys(stage.workspace)
     assert parse_receipt(path).content["pilot"] == "spring-email"
 
 
