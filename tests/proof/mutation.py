@@ -40,7 +40,7 @@ class Module:
 
 def prove() -> tuple[str, bool]:
     """The page, and whether fewer than one in twenty of all mutants that can be told apart live on."""
-    paths = ["promotion/gate/gate.py", *(f"promotion/checks/{path.name}" for path in _checks())]
+    paths = ["promotion/gate/gate.py", *(str(path.relative_to(PROJECT)) for path in _checks())]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         modules = list(pool.map(held, paths))
     return _page(modules), _share(modules) < MOST
@@ -74,7 +74,7 @@ def held(path: str) -> Module:
 
 
 def _checks() -> list[Path]:
-    return sorted(path for path in (PROJECT / "promotion" / "checks").glob("*.py") if path.name != "__init__.py")
+    return sorted((PROJECT / "promotion" / "gate" / "checks").glob("*/[!_]*.py"))
 
 
 def _key(change: dict[str, Any]) -> tuple[str, str, str]:
