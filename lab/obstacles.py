@@ -28,7 +28,7 @@ from shared.errors import BadInput, PilotPlantError, Refused
 from shared.files import scratch_in
 from shared.line import Uncarried, require_carried
 from shared.people import read_people
-from shared.play import Play, is_everywhere
+from shared.play import Play, is_everywhere, is_scheduled
 from shared.register import LineOf
 from shared.room import Room
 from shared.sql import file_literal, identifier
@@ -271,13 +271,22 @@ class _Audiences:
 
 def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     charter, now = frozen.promise.charter, room.now()
-    zones = [charter.time_box.timezone, *(arm.play.schedule.timezone for arm in charter.treatments if arm.play)]
+    schedules = [arm.play.schedule for arm in charter.treatments if arm.play]
+    zones = [charter.time_box.timezone, *(schedule.timezone for schedule in schedules)]
     for zone in dict.fromkeys(zones):
         if not is_everywhere(zone):
             yield BadInput(
                 f"`timezone: {zone}` means something on this machine only",
                 where=_place(charter),
                 expected="a name of the tz database, like Europe/Berlin or UTC",
+                remedy="correct it there",
+            )
+    for cron in dict.fromkeys(schedule.cron for schedule in schedules):
+        if not is_scheduled(cron):
+            yield BadInput(
+                f"no release would ever run by the schedule `{cron}`",
+                where=_place(charter),
+                expected="five cron fields whose day of the month comes by itself, and without `W`",
                 remedy="correct it there",
             )
     if now >= charter.time_box.starts + timedelta(days=1):

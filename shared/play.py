@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from itertools import takewhile
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -33,6 +34,20 @@ def _cron(text: str) -> str:
     return text
 
 
+def is_scheduled(cron: str) -> bool:
+    """Whether Prefect makes runs of a schedule that is one for us.
+
+    Its croniter is older: it knows no `W`, and gives up where the day of the month never comes, whatever the weekday.
+    """
+    if re.search(r"\dw|w\d", cron.lower()):
+        return False
+    try:
+        croniter(" ".join([*cron.split()[:-1], "*"])).get_next()
+    except CroniterBadDateError:
+        return False
+    return True
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -46,7 +61,15 @@ def is_everywhere(zone: str) -> bool:
 
     `localtime`, and names below `posix/` and `right/`, are files of this machine's tz database and no names of it.
     """
-    return zone in available_timezones() and zone != "localtime"
+    return zone in available_timezones() and zone in _of_the_engine()
+
+
+@cache
+def _of_the_engine() -> frozenset[str]:
+    """DuckDB brings a tz database of its own."""
+    import duckdb
+
+    return frozenset(name for (name,) in duckdb.sql("SELECT name FROM pg_timezone_names()").fetchall())
 
 
 def _file_name(name: str) -> str:
