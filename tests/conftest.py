@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+import zoneinfo
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +46,19 @@ def on_disk():
     """A folder on the machine's disk, for what is not so in memory."""
     with TemporaryDirectory(prefix="pilotplant-", dir="/var/tmp") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def zones_of_this_machine(tmp_path):
+    """Files of time zones that are no names of the tz database: three that many machines have, and one of our own."""
+    content = resources.files("tzdata.zoneinfo").joinpath("Europe", "Berlin").read_bytes()
+    for name in ("localtime", "posix/Europe/Berlin", "right/UTC", "Office"):
+        path = tmp_path / "zoneinfo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    zoneinfo.reset_tzpath([str(tmp_path / "zoneinfo")])
+    yield
+    zoneinfo.reset_tzpath()
 
 
 @pytest.hookimpl(trylast=True)

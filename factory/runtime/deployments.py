@@ -150,14 +150,17 @@ def deploy(workspace: Workspace, wanted: Deployment) -> str | None:
 
     Returns why Prefect does not take it, and None where it does.
     """
+    from prefect.deployments.runner import DeploymentApplyError
     from prefect.exceptions import PrefectHTTPStatusError
 
     try:
         _deploy(workspace, wanted)
-    except PrefectHTTPStatusError as error:
-        if error.response.status_code not in _NOT_TAKEN:
+    except (DeploymentApplyError, PrefectHTTPStatusError) as error:
+        # Of a deployment that is new, what the server answers is the cause of an error of Prefect's own.
+        answer = error.__cause__ if isinstance(error, DeploymentApplyError) else error
+        if not (isinstance(answer, PrefectHTTPStatusError) and answer.response.status_code in _NOT_TAKEN):
             raise  # the server's own trouble, which passes
-        return f"Prefect does not take its schedule: {error.response.text}"
+        return f"Prefect does not take its schedule: {answer.response.text}"
     except ValueError as error:  # pydantic's errors are some
         return f"Prefect does not take its schedule: {str(error).splitlines()[0]}"
     return None

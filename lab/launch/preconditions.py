@@ -31,7 +31,7 @@ from shared.experiment.bounds import Objection, objections, read_bounds
 from shared.experiment.charter import Arm, Charter
 from shared.experiment.line import Uncarried, require_carried
 from shared.experiment.people import read_people
-from shared.experiment.play import Play
+from shared.experiment.play import Play, is_scheduled
 from shared.sandbox import check_template
 from shared.state.room import Room
 from shared.trust.register import LineOf
@@ -272,13 +272,22 @@ class _Audiences:
 
 def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     charter, now = frozen.promise.charter, room.now()
-    zones = [charter.time_box.timezone, *(arm.play.schedule.timezone for arm in charter.treatments if arm.play)]
+    schedules = [arm.play.schedule for arm in charter.treatments if arm.play]
+    zones = [charter.time_box.timezone, *(schedule.timezone for schedule in schedules)]
     for zone in dict.fromkeys(zones):
         if not is_everywhere(zone):
             yield BadInput(
                 f"`timezone: {zone}` means something on this machine only",
                 where=_place(charter),
                 expected="a name of the tz database, like Europe/Berlin or UTC",
+                remedy="correct it there",
+            )
+    for cron in dict.fromkeys(schedule.cron for schedule in schedules):
+        if not is_scheduled(cron):
+            yield BadInput(
+                f"no release would ever run by the schedule `{cron}`",
+                where=_place(charter),
+                expected="five cron fields whose day of the month comes by itself, and without `W`",
                 remedy="correct it there",
             )
     if now >= charter.time_box.starts + timedelta(days=1):

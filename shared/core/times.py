@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -64,4 +65,12 @@ def is_everywhere(zone: str) -> bool:
 
     `localtime`, and names below `posix/` and `right/`, are files of this machine's tz database and no names of it.
     """
-    return zone in available_timezones() and zone != "localtime"
+    return zone in available_timezones() and zone in _of_the_engine()
+
+
+@cache
+def _of_the_engine() -> frozenset[str]:
+    """DuckDB brings a tz database of its own."""
+    import duckdb
+
+    return frozenset(name for (name,) in duckdb.sql("SELECT name FROM pg_timezone_names()").fetchall())

@@ -42,6 +42,7 @@ _SIGNATURES = {
     b"%PDF": "this is a PDF document: export the table itself as CSV",
 }
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_NO_TITLE = "the header must be the first line: delete what stands above it"
 _EXPORT_UTF8 = "export it again as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8)"
 # Numbers of which the sign between the digits says what it is, and such of which it does not.
 _DECIMAL = r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*"
@@ -327,12 +328,14 @@ def _crooked(path: Path, text: _Text, error: Exception | None) -> BadInput:
     """Why a text is no table: the first line that has another number of values than the header."""
     with text.path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=text.delimiter, strict=True)
-        begins = 1
+        begins, first = 1, True
         try:
             for number, row in enumerate(reader):
                 values, wanted = len(row), len(text.header)
-                if number > text.lines_before and row and values != wanted:
-                    return _of_line(path, begins, values, wanted, text, first=number == text.lines_before + 1)
+                if number > text.lines_before and row:
+                    if values != wanted:
+                        return _of_line(path, begins, values, wanted, text, first=first)
+                    first = False
                 begins = reader.line_num + 1
         except csv.Error as problem:
             return BadInput(
@@ -354,7 +357,7 @@ def _of_line(path: Path, line: int, values: int, wanted: int, text: _Text, *, fi
     return BadInput(
         f"the line has {values} value{'s' * (values != 1)}, and the header {wanted} column{'s' * (wanted != 1)}",
         where=f"{path}, line {line}",
-        remedy="the header must be the first line: delete what stands above it"
+        remedy=_NO_TITLE
         if title
         else f"put values that hold {sign} in double quotes, and write an empty value between two {sign} where none is",
     )
@@ -497,9 +500,10 @@ def _described(path: Path, plain: Path, text: IO[str]) -> _Text:
 
 def _delimiter(path: Path, text: str) -> str:
     """The sign that parts the header's columns; raises BadInput where two of them could."""
-    line = "".join(text.splitlines()[0].split('"')[::2])
-    there = {sign: line.count(sign) for sign in DELIMITERS if sign in line}
+    lines = text.splitlines()
+    there = _signs(lines[0])
     if not there:
+        _refuse_title(path, lines)
         return ","
     most = max(there.values())
     found = [sign for sign, count in there.items() if count == most]
@@ -510,6 +514,27 @@ def _delimiter(path: Path, text: str) -> str:
             remedy="put the names that hold such a sign in double quotes",
         )
     return found[0]
+
+
+def _signs(line: str) -> dict[str, int]:
+    """How often each sign that could part columns stands in a line, outside of quotes."""
+    plain = "".join(line.split('"')[::2])
+    return {sign: plain.count(sign) for sign in DELIMITERS if sign in plain}
+
+
+def _refuse_title(path: Path, lines: Sequence[str]) -> None:
+    """Raises BadInput where the first line has one column, and the next one that says anything seems to have more.
+
+    Of commas `_crooked` tells: they part such a file.
+    """
+    number, line = next(((number, line) for number, line in enumerate(lines[1:], 2) if line.strip()), (0, ""))
+    sign = next((DELIMITERS[sign] for sign in _signs(line) if sign != ","), None)
+    if sign is not None:
+        raise BadInput(
+            f"this line has {sign}, and the header has none",
+            where=f"{path}, line {number}",
+            remedy=f"{_NO_TITLE}; if it is one column's name, put values that hold {sign} in double quotes",
+        )
 
 
 def _signed(path: Path) -> str | None:

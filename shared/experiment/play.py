@@ -34,6 +34,20 @@ def _cron(text: str) -> str:
     return text
 
 
+def is_scheduled(cron: str) -> bool:
+    """Whether Prefect makes runs of a schedule that is one for us.
+
+    Its croniter is older: it knows no `W`, and gives up where the day of the month never comes, whatever the weekday.
+    """
+    if re.search(r"\dw|w\d", cron.lower()):
+        return False
+    try:
+        croniter(" ".join([*cron.split()[:-1], "*"])).get_next()
+    except CroniterBadDateError:
+        return False
+    return True
+
+
 def _file_name(name: str) -> str:
     if name.startswith(("/", ".")) or ".." in name or "\\" in name:
         raise ValueError("files lie beside the charter: a plain name like audience.sql")

@@ -20,8 +20,9 @@ Mode = Literal["live", "rehearsal"]
 MARK = "workspace.json"
 # What a team's repository should not hold: the rooms' data, and lists of units or customers with their arms.
 IGNORED = ("var/", "*arms.csv", "addressed*.csv")
-# A path's part after `?` is taken for options, and `\\` for a folder's end.
-_MISREAD = ("?", "\\")
+# What follows `?` in a path is taken for options, `\\` for a folder's end, `[` and `*` for patterns, and what stands on
+# both sides of `=` for a column and its value in all files below.
+_MISREAD = ("?", "\\", "[", "*", "=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _require_name(root: Path) -> None:
         raise BadInput(
             f"the folder has `{sign}` in its name, or in that of one above it, which DuckDB takes for something else",
             where=str(root),
-            expected=f"a path without {' and '.join(_MISREAD)}",
+            expected=f"a path without {' '.join(_MISREAD)}",
             remedy="choose another folder, or rename this one",
         )
 

@@ -328,6 +328,37 @@ def test_what_the_box_stops_is_a_failed_run_with_its_reason(workspace):
     assert traces(workspace) == []
 
 
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ({"rows": 99}, "the result has more than 99 rows"), ({"seconds": 0.01}, "it was stopped after 0.01 s"),
+        ({"rows": 99, "seconds": 600}, "the result has more than 99 rows"),
+    ],
+)  # fmt: skip
+def test_what_a_run_may_use_is_the_factorys_own_setting(released, box, said):
+    """The audience has 100 units."""
+    set_factory(released, box=box)
+    with pytest.raises(Contained) as caught:
+        run_occurrence(released, RELEASE, OCCURRENCE)
+    assert caught.value.what == said
+    assert caught.value.remedy.endswith("or have `box` in configs/factory.yaml raised")
+    set_factory(released, box={"rows": 20_000_000, "seconds": 600})
+    assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
+
+
+def test_a_release_to_many_is_rendered_in_chunks_each_with_all_that_the_setting_says(workspace, monkeypatch):
+    """All messages to a thousand customers take more than 1 MB, and those to fifty of them less."""
+    load(workspace, "customers", customers_csv(workspace.root.with_name("more.csv"), rows=2_000))
+    template = "{% for i in range(400) %}{{ (i * 48271 + history * 100) ** 2 % 2147483647 }}{% endfor %}"
+    make_package(workspace, template=template)
+    set_factory(workspace, box={"disk_mb": 1})
+    admit(workspace)
+    with pytest.raises(Contained, match="it wrote more than 1 MB"):
+        run_occurrence(workspace, RELEASE, OCCURRENCE)
+    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 50)
+    assert run_occurrence(workspace, RELEASE, OCCURRENCE).state == "done"
+
+
 def test_an_empty_audience_is_a_run_without_messages(workspace):
     make_package(workspace, audience="SELECT customer_id AS unit FROM customers WHERE recency > 12")
     admit(workspace)

@@ -29,7 +29,9 @@ from factory.warehouse.warehouse import (
 from pilotplant.app import _exit_code
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
+from shared.data import quality
 from shared.data.contracts import Column, Contract
+from shared.data.tabular import connect_within
 from tests.makers import customers_csv, make_workspace
 
 HEAD = "customer_id,email,recency,history,zip_code\n"
@@ -407,10 +409,18 @@ def test_what_a_contract_says_and_nobody_would_keep_is_refused(empty, tmp_path, 
         load(empty, "orders", file(tmp_path, LINES, "orders.csv"))
 
 
-def test_a_format_of_texts_is_kept(empty, tmp_path):
-    orders(empty, [*ORDERS, {"name": "mail", "logicalType": "string", "logicalTypeOptions": {"format": "email"}}])
-    text = "order_id,line,mail\n1,1,a@example.com\n1,2,b.example.com\n"
-    assert load(empty, "orders", file(tmp_path, text, "orders.csv")).reasons == {"mail must be a email": 1}
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "said"),
+    [
+        ("email", "a@example.com", "b.example.com", "be a email"),
+        ("uuid", "123e4567-e89b-12d3-a456-426614174000", "123e4567", "be a uuid"),
+        ("ipv4", "192.0.2.255", "192.0.2.256", "be a ipv4"),
+    ],
+)
+def test_a_format_of_texts_is_kept(empty, tmp_path, name, good, bad, said):
+    orders(empty, [*ORDERS, {"name": "mark", "logicalType": "string", "logicalTypeOptions": {"format": name}}])
+    text = f"order_id,line,mark\n1,1,{good}\n1,2,{bad}\n"
+    assert load(empty, "orders", file(tmp_path, text, "orders.csv")).reasons == {f"mark must {said}": 1}
 
 
 def contract_file(workspace):
@@ -513,7 +523,9 @@ def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected
         export_masked(strict, ["customers"], tmp_path / "twice")
 
 
-def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["shared.tabular", "shared.quality", "factory.warehouse"])
+def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch, place):
+    """Whatever reads the file, judges its rows or keeps them is held to what it is given."""
     load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
     monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "1MB")
     code = _exit_code(
@@ -526,12 +538,20 @@ def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path,
         assert count(warehouse, "customers") == 200
 
 
+def test_publishing_is_held_to_its_memory_too(strict, tmp_path, monkeypatch):
+    load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=300_000))
+    monkeypatch.setattr("factory.warehouse.MEMORY", "1MB")
+    assert _exit_code(["--workspace", str(strict.root), "factory", "publish"]) == 4
+    monkeypatch.undo()
+    assert list(strict.lab.glob("snapshots/[!.]*")) == []
+
+
 def test_no_key_is_twice_in_a_table_without_an_index(strict, tmp_path):
     for rows in (200, 150, 201):
         load(strict, "customers", customers_csv(tmp_path / f"{rows}.csv", rows=rows))
     with open_warehouse(strict, read_only=True) as warehouse:
         assert warehouse.execute("SELECT count(*), count(DISTINCT customer_id) FROM customers").fetchone() == (201, 201)
-        assert not warehouse.execute("FROM duckdb_indexes()").fetchall()
+        assert not has_index(warehouse, "customers")
 
 
 def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict, tmp_path, monkeypatch):
@@ -540,6 +560,18 @@ def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict
     monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "64MB")
     result = load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=400_000))
     assert (result.new, publish(strict).rows) == (400_000, {"customers": 400_000})
+
+
+def test_what_holds_a_table_of_any_size_has_half_a_gibibyte(strict, tmp_path):
+    """Reading a file, judging its rows, and the warehouse itself: each has so much and spills the rest to a folder."""
+    asked = "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
+    data = tmp_path / "one.parquet"
+    with connect_within(tmp_path) as reading, open_warehouse(strict) as warehouse:
+        reading.execute(f"COPY (SELECT 1 AS x) TO '{data}' (FORMAT parquet)")
+        with quality._opened(data, tmp_path) as table:
+            found = [each.execute(asked).fetchone() for each in (reading, warehouse, table.connection)]
+    assert [limit for limit, _ in found] == ["512.0 MiB"] * 3
+    assert all(str(folder).startswith(str(tmp_path)) for _, folder in found)
 
 
 def test_tables_that_differ_in_capitals_only_are_refused(workspace, tmp_path):

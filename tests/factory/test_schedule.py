@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,7 +23,7 @@ from tests.makers import RELEASE, make_charter, make_package, set_factory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 OTHER = "autumn-email-letter"
-YEARLY = "winter-email-letter"
+YEARLY, YEARLY_CRON = "winter-email-letter", "0 0 1 1 *"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_stop_all_rests_every_schedule_and_a_resume_wakes_its_own(plant):
 
 def test_a_schedule_that_is_far_away_is_not_waited_for_and_goes_with_its_package(plant):
     stop_all(plant.workspace, reason="complaints")
-    make_package(plant.workspace, charter=make_charter("winter-email", cron="0 0 1 1 *"))
+    make_package(plant.workspace, charter=make_charter("winter-email", cron=YEARLY_CRON))
     assert plant.reconcile().admission.admitted == (YEARLY,)
     plan = next(plan for plan in plant.deployed if plan.release == YEARLY)
     assert plan.paused  # everything is stopped: what comes in meanwhile rests too
@@ -97,6 +98,26 @@ def test_a_schedule_that_is_far_away_is_not_waited_for_and_goes_with_its_package
     shutil.rmtree(plant.workspace.factory / "inbox" / release.package.removeprefix("sha256:"))
     round_ = plant.reconcile()
     assert (round_.removed, list(round_.broken)) == ((YEARLY,), [YEARLY])
+
+
+def test_a_release_that_prefect_does_not_take_stands_in_no_other_s_way(plant, zones_of_this_machine):
+    """Such a package is from an earlier build: none of today's promises names a zone of one machine alone."""
+    plant.reconcile()
+    before = {*plant.deployed}
+    for pilot, zone in (("a-zone", "posix/Europe/Berlin"), ("b-zone", "Office"), ("c-email", "UTC")):
+        play = {"schedule": {"cron": YEARLY_CRON, "timezone": zone}}
+        make_package(plant.workspace, charter=make_charter(pilot, play=play))
+    round_ = plant.reconcile()
+    assert sorted(round_.admission.admitted) == ["a-zone-letter", "b-zone-letter", "c-email-letter"]
+    assert [plan.release for plan in round_.changed] == ["c-email-letter"]
+    refused = {name for name, why in round_.broken.items() if why.startswith("Prefect does not take its schedule")}
+    assert refused == {"a-zone-letter", "b-zone-letter"}
+    assert before < {*plant.deployed}
+    [plan] = round_.changed
+    with plant._prefect():
+        for cron in ("0 9 * * R", "H 9 * * *", "0 9 * *"):
+            why = deployments.deploy(plant.workspace, replace(plan, release="d-email-letter", cron=cron))
+            assert why.startswith("Prefect does not take its schedule")
 
 
 def test_a_second_plant_of_the_workspace_is_refused(plant):

@@ -71,6 +71,50 @@ def test_each_obstacle_is_found_and_says_what_to_do(loaded, change, error, told)
     assert all(problem.remedy or problem.expected for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("sandbox", "told"), [("{rows: 299}", "more than 299 rows"), ("{seconds: 0.01}", "stopped after 0.01 s")]
+)
+def test_an_audience_may_use_what_the_labs_settings_say(loaded, sandbox, told):
+    """The audience has 300 units."""
+    draft(loaded, PILOT, (CARD, ""))
+    path = loaded.configs / "lab.yaml"
+    before = path.read_text()
+    path.write_text(re.sub("(?m)^sandbox:.*$", f"sandbox: {sandbox}", before))
+    [found] = problems(loaded)
+    assert told in found.what
+    assert found.remedy.endswith("or have `sandbox` in configs/lab.yaml raised")
+    path.write_text(re.sub("(?m)^sandbox:.*$", "sandbox: {rows: 20000000, seconds: 600}", before))
+    assert problems(loaded) == []
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posix/Europe/Berlin", "right/UTC", "Office"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("end: 2026-01-19}", "end: 2026-01-19, timezone: ZONE}"),
+        ('cron: "0 9 * * 1"}', 'cron: "0 9 * * 1", timezone: ZONE}'),
+    ],
+    ids=["time box", "schedule"],
+)
+def test_a_zone_of_this_machine_alone_is_not_launched(loaded, zones_of_this_machine, place, zone):
+    """DuckDB could not analyse such a pilot, nor Prefect schedule its play."""
+    old, new = place
+    draft(loaded, PILOT, (CARD, ""), (old, new.replace("ZONE", zone)))
+    assert [found.what for found in problems(loaded)] == [f"`timezone: {zone}` means something on this machine only"]
+
+
+@pytest.mark.parametrize("cron", ["0 9 15W * *", "0 9 w20 * *", "0 9 31 2 1", "30 8-18/2 30-31 FEB mon-fri"])
+def test_a_schedule_of_which_prefect_makes_no_runs_is_not_launched(loaded, cron):
+    draft(loaded, PILOT, (CARD, ""), ('cron: "0 9 * * 1"', f'cron: "{cron}"'))
+    assert [found.what for found in problems(loaded)] == [f"no release would ever run by the schedule `{cron}`"]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Argentina/Buenos_Aires", "Etc/GMT+12", "CET", "UTC"])
+def test_a_zone_of_the_tz_database_is_launched(loaded, zone):
+    draft(loaded, PILOT, (CARD, ""), ("end: 2026-01-19}", f"end: 2026-01-19, timezone: {zone}}}"))
+    assert problems(loaded) == []
+
+
 def test_what_the_snapshot_publishes_may_be_named(loaded):
     named = "population: customers\ncovariates: [history, recency]\nsegments: [zip_code]\nsources: [customers]"
     draft(loaded, PILOT, (CARD, ""), ("population: customers", named))

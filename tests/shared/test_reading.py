@@ -99,6 +99,29 @@ def test_a_title_above_the_header_is_called_so(file):
     assert "delete what stands above it" in refused(file, "Report of January\na,b\n1,2\n").remedy
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "said"),
+    [
+        ("Report of January\na,b\n1,2\n", 2, "delete what stands above it"),
+        ("Orders\n\na;b;c\n1;2;3\n", 3, "delete what stands above it"),
+        ('"Exported by Ann, 2026-01-05"\r\na,b,c\r\n1,2,3\r\n', 2, "delete what stands above it"),
+        ("\n\na\tb\n1\t2\n", 3, "delete what stands above it"),
+        ("\n\n\na,b\n1,2\n", 4, "delete what stands above it"),
+        ("Report of January\na|b\n1|2\n", 2, "delete what stands above it"),
+        ("note\nbought; came back\n", 2, "put values that hold semicolons in double quotes"),
+        ("Report,,\na,b,c\n1,2,3\n", 1, "a title above the header"),
+    ],
+)
+def test_a_title_above_the_header_is_named_with_the_line_and_what_to_delete(file, content, line, said):
+    error = refused(file, content)
+    assert (error.where, said in error.remedy) == (f"{file}, line {line}", True)
+
+
+@pytest.mark.parametrize("content", ['note\n"bought; came back"\n', '"note"\n"a|b"\n', 'note\n\n"a\tb"\n'])
+def test_a_sign_within_quotes_makes_no_title_of_a_header(file, content):
+    assert read(file, content)[0] == ["note"]
+
+
 def test_a_quote_that_is_not_closed_is_found_where_it_begins(file):
     assert refused(file, 'a,b\n1,2\n3,"x\n5,6\n').where == f"{file}, from line 3"
 

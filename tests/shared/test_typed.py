@@ -45,7 +45,8 @@ def test_a_text_of_its_columns_type_is_its_value(kind, text, value):
         ("timestamp", "3/4/26 09:00"), ("timestamp", "2026-03-04 09:00 BST"), ("timestamp", "2026-03-04 09:00 EST"),
         ("timestamp", "2026-03-04 09:00 Europe/Berlin"), ("timestamp", "2026-03-04 25:00"), ("timestamp", "1772614800"),
         ("timestamp", "2026-05-14 11:23+99"), ("timestamp", "2026-05-14 11:23:00 -15:00"),
-        ("integer", "1_000"), ("integer", "0x10"), ("integer", "0b1"), ("number", "1_000.5"), ("number", "0x1p3"),
+        ("integer", "1_000"), ("integer", "-2_000_000"), ("number", "1_000.5"), ("integer", "0x10"), ("integer", "0b1"),
+        ("number", "0x1p3"),
         ("integer", "1e-3"), ("number", "12 000"), ("number", "€ 5"), ("number", "5 %"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,22 @@ def test_a_workspace_never_changes_its_mode(tmp_path, one, other):
     create(tmp_path / "team", one)
     with pytest.raises(Refused, match=f"this is a {one} workspace"):
         create(tmp_path / "team", other)
+
+
+@pytest.mark.parametrize("sign", ["[", "*", "?", "\\", "="])
+@pytest.mark.parametrize("place", ["{}", "above {}/team", "a{0}1]b{0}c/team"])
+def test_a_folder_whose_name_would_be_misread_is_refused_and_not_made(tmp_path, sign, place):
+    root = tmp_path / place.format(sign)
+    with pytest.raises(BadInput, match=f"the folder has `{re.escape(sign)}` in its name"):
+        create(root, "rehearsal")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sign", ["[", "*", "?", "\\", "="])
+def test_a_workspace_that_was_moved_into_such_a_folder_is_not_opened(workspace, sign):
+    moved = workspace.root.rename(workspace.root.with_name(f"team {sign}1]"))
+    with pytest.raises(BadInput, match=f"the folder has `{re.escape(sign)}` in its name"):
+        open_workspace(moved)
 
 
 def test_two_workspaces_have_different_ids(tmp_path):

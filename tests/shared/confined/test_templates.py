@@ -13,6 +13,12 @@ BODY = """Dear {{ name }},
 {% if segment == 1 %}thank you{% else %}welcome{% endif %} since {{ since.strftime('%d.%m.%Y') }} – grüße 🙂
 {% for i in range(3) %}{{ loop.index * 2 }}{{ ', ' if not loop.last }}{% endfor %} {{ (city or 'hier')|upper }}"""
 
+# Some 40 kB for each customer, that do not pack well.
+DIGITS = (
+    "{% for b in range(0, 4000, 1000) %}{% for i in range(999) %}"
+    "{{ (i + b) * 48271 * since.toordinal() % 2147483647 }}{% endfor %}{% endfor %}"
+)
+
 
 def refusal(world, body, subject="Hello {{ name }}", limits=None):
     with pytest.raises(Contained) as caught:
@@ -113,9 +119,7 @@ def test_a_template_without_end_is_stopped_by_the_limit_it_hit(world, body, limi
 
 
 def test_texts_that_fill_the_disk_are_stopped(world):
-    digits = "{% for i in range(999) %}{{ (i + b) * 48271 * since.toordinal() % 2147483647 }}{% endfor %}"
-    body = f"{{% for b in range(0, 4000, 1000) %}}{digits}{{% endfor %}}"
-    error = refusal(world, body, limits=replace(world.tight, seconds=20, disk_mb=1))
+    error = refusal(world, DIGITS, limits=replace(world.tight, seconds=20, disk_mb=1))
     assert error.what == "it was stopped: it wrote more than 1 MB"
 
 
@@ -170,6 +174,14 @@ def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
         render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits)
     monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 10)
     assert render(slow, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
+
+
+def test_the_limit_of_the_disk_is_one_for_a_chunk(world, monkeypatch):
+    """The texts of ten customers take less than half of what those of a hundred may not exceed."""
+    limits = replace(world.tight, seconds=100, disk_mb=1)
+    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 10)
+    assert render(DIGITS, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
+    assert world.out.stat().st_size > 2**20
 
 
 def test_more_rows_than_are_allowed_are_refused_with_the_setting_that_allows_them(world):
