@@ -523,7 +523,7 @@ def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected
         export_masked(strict, ["customers"], tmp_path / "twice")
 
 
-@pytest.mark.parametrize("place", ["shared.tabular", "shared.quality", "factory.warehouse"])
+@pytest.mark.parametrize("place", ["shared.data.tabular", "shared.data.quality", "factory.warehouse.warehouse"])
 def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch, place):
     """Whatever reads the file, judges its rows or keeps them is held to what it is given."""
     load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
