@@ -355,7 +355,7 @@ def test_a_release_to_many_is_rendered_in_chunks_each_with_all_that_the_setting_
     admit(workspace)
     with pytest.raises(Contained, match="it wrote more than 1 MB"):
         run_occurrence(workspace, RELEASE, OCCURRENCE)
-    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 50)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 50)
     assert run_occurrence(workspace, RELEASE, OCCURRENCE).state == "done"
 
 

@@ -527,7 +527,7 @@ def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected
 def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch, place):
     """Whatever reads the file, judges its rows or keeps them is held to what it is given."""
     load(strict, "customers", customers_csv(tmp_path / "customers.csv"))
-    monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "1MB")
+    monkeypatch.setattr(f"{place}.MEMORY", "1MB")
     code = _exit_code(
         ["--workspace", str(strict.root), "factory", "load", "customers",
          str(customers_csv(tmp_path / "more.csv", rows=300_000))]
@@ -540,7 +540,7 @@ def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path,
 
 def test_publishing_is_held_to_its_memory_too(strict, tmp_path, monkeypatch):
     load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=300_000))
-    monkeypatch.setattr("factory.warehouse.MEMORY", "1MB")
+    monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "1MB")
     assert _exit_code(["--workspace", str(strict.root), "factory", "publish"]) == 4
     monkeypatch.undo()
     assert list(strict.lab.glob("snapshots/[!.]*")) == []

@@ -179,7 +179,7 @@ def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
 def test_the_limit_of_the_disk_is_one_for_a_chunk(world, monkeypatch):
     """The texts of ten customers take less than half of what those of a hundred may not exceed."""
     limits = replace(world.tight, seconds=100, disk_mb=1)
-    monkeypatch.setattr("shared.confined.calls.CHUNK_ROWS", 10)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 10)
     assert render(DIGITS, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
     assert world.out.stat().st_size > 2**20
 
