@@ -189,6 +189,7 @@ def blocks(heading: str, until: str) -> str:
     return "\n".join(block.strip("\n") for block in section.split("```")[1::2])
 
 
+@pytest.mark.proof
 def test_what_the_readme_tries_after_the_demo_does_what_it_says(synthetic, tmp_path):
     shutil.copytree(synthetic["workspace"], tmp_path / "demo" / "rehearsal", symlinks=True)
     (tmp_path / "my-team").mkdir()
