@@ -11,12 +11,11 @@ import pytest
 
 from lab.analysis.analysis import analyse
 from lab.charters.drafts import check
-from lab.forecast import forecast
-from lab.forecast.forecast import _prior
+from lab.forecast.forecast import _prior, forecast
 from lab.forecast.past_pilots import precedents
 from lab.forecast.text import lines, metric_rows
 from lab.intake.intake import record
-from lab.launch import launch
+from lab.launch.launch import launch
 from lab.pilots.layers import clashes
 from lab.pilots.promise import freeze
 from lab.state import open_lab
