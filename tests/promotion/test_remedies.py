@@ -87,7 +87,7 @@ def calls(tree):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(promotion.gate.checks.__file__).parent.glob("[!_]*.py")), ids=lambda path: path.stem
+    "path", sorted(Path(promotion.gate.checks.__file__).parent.glob("*/[!_]*.py")), ids=lambda path: path.stem
 )
 def test_no_check_can_say_no_without_saying_what_would_help(path):
     """Also where no case of ours gets it to: the source of every finding but a pass names a remedy."""
