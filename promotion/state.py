@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from promotion.settings import read_registry_settings
+from promotion.settings import read_room_settings
 from shared.state.columns import Moment, Text, Whole
 from shared.state.ledger import ledger_table
 from shared.state.room import Room, open_room
@@ -40,7 +40,7 @@ def open_promotion(workspace: Workspace) -> Room:
     return open_room(
         "promotion",
         workspace,
-        read_registry_settings(workspace).database,
+        read_room_settings(workspace).database,
         metadata,
         version=SCHEMA_VERSION,
         corrections=clock_correction,

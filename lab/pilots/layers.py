@@ -1,4 +1,4 @@
-"""Layers: which running pilots may touch the same units, and which slices of a layer are free."""
+"""Layers: which running pilots may touch the same units, which slices are free, and who else reaches the same units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done: all pilots together, the ledger, and who had decided what by a date."""
+"""What was done: all pilots together, the ledger, and who had decided what by a date; entries as people read them."""
 
 from __future__ import annotations
 

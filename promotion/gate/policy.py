@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from promotion.gate.check import Rule
 from promotion.gate.checks import CHECKS
-from promotion.settings import RegistrySettings, read_as
+from promotion.settings import RoomSettings, read_as
 from shared.core.digests import digest_json
-from shared.experiment.people import SignaturesMin, Tier
-from shared.notify.mail import Smtp
-from shared.notify.webhook import require_safe
+from shared.experiment.people import Tier
 from shared.state.workspace import Workspace
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
@@ -32,39 +30,9 @@ class Tiers(BaseModel):
     high: Rules = Rules()
 
 
-class Notify(BaseModel):
-    """How people are told, other than by mail.
+class GateSettings(RoomSettings):
+    """`configs/gate.yaml`."""
 
-    Attributes:
-        webhook: where each reminder is posted as JSON; https, or http on this machine.
-    """
-
-    model_config = _CLOSED
-
-    webhook: Annotated[str, AfterValidator(require_safe)] | None = None
-
-
-class GateSettings(RegistrySettings):
-    """`configs/gate.yaml`.
-
-    Attributes:
-        valid_days: how long a package may run after its decision.
-        remind_days: how many days before its deadline a decision is shown as due.
-        early_results: whether results are shown before the charter's look: its end, or a look that was agreed on.
-        signatures_min: how many persons sign a decision, by risk tier.
-        smtp: the mail server for `promote remind --send`; None where there is none.
-        notify: what is told instead of by mail.
-        tiers: see there.
-    """
-
-    model_config = _CLOSED
-
-    valid_days: int = Field(default=180, ge=1, le=3650)
-    remind_days: int = Field(default=3, ge=0)
-    early_results: Literal["hidden", "shown"] = "hidden"
-    signatures_min: SignaturesMin = SignaturesMin()
-    smtp: Smtp | None = None
-    notify: Notify = Notify()
     tiers: Tiers = Tiers()
 
     def policy(self, tier: Tier) -> Policy:

@@ -13,7 +13,7 @@ from promotion.registry.line import LINE, entry_of, line_of
 from promotion.registry.nonces import NONCE, REGISTERED, drawing, first_registered
 from promotion.registry.portfolio import next_place, place_of
 from promotion.registry.receipts import sign_waiting
-from promotion.settings import read_registry_settings
+from promotion.settings import read_room_settings
 from promotion.state import open_promotion, promises
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.crashpoints import Point, reach
@@ -56,7 +56,7 @@ def register(
 def _taken_in(
     room: Room, promise: Promise, lab: Head, before: datetime | None, known_by: Fingerprint | None
 ) -> Receipt:
-    workspace, settings = room.workspace, read_registry_settings(room.workspace)
+    workspace, settings = room.workspace, read_room_settings(room.workspace)
     with room.transaction() as connection:
         row = connection.execute(sa.select(promises).where(promises.c.digest == promise.digest)).first()
         if row is not None:

@@ -1,4 +1,4 @@
-"""Effects over time: at each look that was agreed on, and day by day."""
+"""Effects over time: at each look that was agreed on, day by day, and how much of a look the one before had seen."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Folders of the rooms are 0700 and their files 0600, whatever the umask was. Where the rooms work as different accounts
 of one group, the folders by which they hand over to each other are 2770 and their files 0660; `shared.core.files`
-writes what lies below a folder with the setgid bit accordingly.
+writes what lies below a folder with the setgid bit accordingly. Each command begins with this, and with removing what
+killed commands left.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ import yaml
 
 from promotion.gate.checks import CHECKS
 from promotion.gate.policy import read_settings
+from promotion.state import open_promotion
 from shared.core.errors import BadInput
 from shared.state.workspace import create
 
@@ -94,3 +95,21 @@ def test_a_package_is_valid_for_a_day_at_least_and_ten_years_at_most(stage, days
     path.write_text(path.read_text().replace("valid_days: 180", f"valid_days: {days}"))
     with pytest.raises(BadInput, match="valid_days"):
         read_settings(stage.workspace)
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"portfolo": {"bound": 0.1}}, "portfolio"),
+        ({"nonce_sed": "ours"}, "nonce_seed"),
+        ({"portfolio": {"bound": 2}}, "bound"),
+        ({"valid_days": 0}, "valid_days"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_found_when_the_room_is_opened(stage, said, named):
+    """A promise is registered under these, for ever: a misspelt one may not be passed over for its default."""
+    path = stage.workspace.configs / "gate.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **said}))
+    with pytest.raises(BadInput) as refused:
+        open_promotion(stage.workspace)
+    assert named in str(refused.value)
