@@ -321,11 +321,11 @@ class _Intake:
         reach(Point.RECORD_KEPT)
         duplicates = sum(judged.duplicates for judged in self.judged.values())
         with self.room.transaction() as connection:
-            result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early,
-                              hashed=self.hashed, cleared=self._clear(connection, before))  # fmt: skip
             if before is not None:
                 earlier = sa.update(batches).where(batches.c.id == before.id)
                 connection.execute(earlier.values(file_digest=f"{digest}{_EARLIER}{before.id}", conflicts={}))
+            result = Recorded(counts["exposures"], counts["outcomes"], duplicates, reasons, early=early,
+                              hashed=self.hashed, cleared=self._clear(connection))  # fmt: skip
             connection.execute(
                 batches.insert().values(
                     pilot=self.pilot.name, kind=kind, file_digest=digest, at=rfc3339(self.room.now()),
@@ -343,14 +343,14 @@ class _Intake:
         reach(Point.RECORD_RECORDED)
         return result
 
-    def _clear(self, connection: sa.Connection, before: sa.Row[tuple[Any, ...]] | None) -> int:
+    def _clear(self, connection: sa.Connection) -> int:
         """Takes what was held back of other files, and is accepted now, off their account; returns how many rows."""
         accepted = " UNION ALL ".join(
             f"SELECT {literal(kind)} AS kind, event_id FROM judged_{kind} WHERE _reason IS NULL" for kind in self.judged
         )
         cleared = 0
         for row in connection.execute(sa.select(batches).where(batches.c.pilot == self.pilot.name)).all():
-            if not row.conflicts or (before is not None and row.id == before.id):
+            if not row.conflicts:
                 continue
             held = file_literal(self.pilot.folder / row.parts / "conflicts.parquet")
             gone = dict(
