@@ -25,7 +25,6 @@ from lab.pilots.promise import Frozen, frozen_then
 from lab.state import open_lab
 from lab.synthetic.draws import Column, draw, filler, require_drawable
 from shared.core.clock import rfc3339
-from shared.core.digests import hex_of
 from shared.core.errors import BadInput, Refused
 from shared.core.files import scratch_in
 from shared.core.sql import file_literal, identifier
@@ -33,7 +32,9 @@ from shared.core.times import date_time
 from shared.data import contracts
 from shared.data.tabular import connect, require_writable, write_table
 from shared.engines.placement import SYNTHETIC
+from shared.experiment.assignment import bucket
 from shared.experiment.charter import Charter
+from shared.experiment.draw import Draw
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 KEYS = ("event_id", "unit", "at")
 # An outcome follows within a day of its exposure, and the last day of the time box is left to record them in.
 OUTCOME_WITHIN = LEFT_TO_RECORD = timedelta(days=1)
-SEED_DIGITS = 16
 # Kinds of metric that a column is drawn for; the others are computed from what was drawn.
 _DRAWN = {"proportion", "mean"}
 
@@ -136,7 +136,7 @@ def make_up(
     _require_so_many(units, frozen_then(workspace, pilot).pool.units)
     columns = columns_of(room, pilot, effects, deciding_only=deciding_only)
     opens, last = _window(pilot)
-    rng = np.random.default_rng([seed, int(hex_of(pilot.promise.digest)[:SEED_DIGITS], 16)])
+    rng = _generator(pilot.draw(workspace), seed)
     chosen, arms = _drawn_units(workspace, pilot, rng, units)
     times = _times(rng, len(chosen), opens, last)
     rows = _rows(f"{mark}{pilot.name}", chosen, arms, times, columns, rng)
@@ -151,6 +151,11 @@ def make_up(
         last=max(times[1]),
         ends=pilot.ends,
     )
+
+
+def _generator(drawn: Draw, seed: int) -> np.random.Generator:
+    """The same results for the same arms and seed, whenever the pilot's snapshot was published."""
+    return np.random.default_rng([seed, bucket(drawn.salt or "", "results")])
 
 
 def _require_synthetic(pilot: Pilot) -> None:

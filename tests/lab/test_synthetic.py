@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from factory.warehouse.snapshots import publish
 from lab.analysis.analysis import analyse
 from lab.analysis.submission import submit
 from lab.budget.spend_ledger import spend
@@ -30,6 +31,7 @@ from shared.data import contracts
 from shared.experiment.assignment import assign
 from shared.stats.power import Baseline
 from tests.lab_makers import AFTER, ENDS, INSIDE, PILOT, STARTS, arm_of, draft, salt_of, write_csv
+from tests.makers import copy_of
 
 SYNTHETIC = ("population: customers", "population: customers\nsynthetic: true")
 ASSUME = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, sd: 10}, conversion: {mean: 0.1}}, ")
@@ -76,6 +78,19 @@ def test_the_same_seed_gives_the_same_file_and_another_one_another(made_up, tmp_
     for file, seed in zip(files, (1, 1, 2), strict=True):
         synthesise(made_up, PILOT, file, effects=[VISITS], seed=seed)
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+
+
+def test_results_are_those_of_the_arms_whenever_their_snapshot_was_published(loaded, tmp_path):
+    written = []
+    for workspace in (loaded, copy_of(loaded, tmp_path / "later")):
+        draft(workspace, PILOT, SYNTHETIC, ASSUME)
+        publish(workspace)
+        launched = launch(workspace, PILOT, register).pilot.promise
+        synthesise(workspace, PILOT, tmp_path / "made-up.csv", effects=[VISITS])
+        written.append((launched.source, [row["visit"] for row in read(tmp_path / "made-up.csv")]))
+    (first, values), (second, again) = written
+    assert first != second
+    assert values == again
 
 
 def test_every_event_is_marked_assigned_inside_the_time_box_and_after_its_exposure(made_up, tmp_path):
