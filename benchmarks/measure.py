@@ -21,10 +21,13 @@ _SAY_PEAK = "\nimport sys; sys.stderr.write(open('/proc/self/status').read())"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one piece of work took: wall-clock seconds of the call alone, and the process's peak memory in MiB."""
+    """What one piece of work took: wall-clock seconds of the call alone, and the process's peak memory in MiB.
+
+    Work of several processes has no peak: it is None.
+    """
 
     seconds: float
-    peak_mib: float
+    peak_mib: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Line:
 
     @property
     def holds(self) -> bool:
-        slim = self.extra_mib is None or self.ours.peak_mib - self.theirs.peak_mib <= self.extra_mib
+        ours, theirs = self.ours.peak_mib, self.theirs.peak_mib
+        slim = self.extra_mib is None or (ours is not None and theirs is not None and ours - theirs <= self.extra_mib)
         return slim and (self.limit is None or self.ratio <= self.limit)
 
     def as_markdown(self) -> str:
@@ -60,8 +64,8 @@ class Line:
         limit += "" if self.extra_mib is None else f", +{self.extra_mib:g} MiB"
         said = "" if self.limit is None else "holds" if self.holds else "**does not hold**"
         return (
-            f"| {self.what} | {self.peer} | {self.ratio:.2f}x | {limit} | {self.ours.peak_mib:,.0f} MiB | "
-            f"{self.theirs.peak_mib:,.0f} MiB | {said} |"
+            f"| {self.what} | {self.peer} | {self.ratio:.2f}x | {limit} | {_mib(self.ours)} | {_mib(self.theirs)} | "
+            f"{said} |"
         )
 
 
@@ -137,5 +141,10 @@ def _kib(status: str) -> int:
     return int(found[1])
 
 
+def _mib(cost: Cost) -> str:
+    return "–" if cost.peak_mib is None else f"{cost.peak_mib:,.0f} MiB"
+
+
 def _median(costs: list[Cost]) -> Cost:
-    return Cost(median(cost.seconds for cost in costs), median(cost.peak_mib for cost in costs))
+    peaks = [cost.peak_mib for cost in costs if cost.peak_mib is not None]
+    return Cost(median(cost.seconds for cost in costs), median(peaks) if peaks else None)

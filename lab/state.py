@@ -18,7 +18,7 @@ from shared.state.room import Room, open_room
 from shared.state.workspace import Workspace
 from shared.trust import clock_correction
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 ledger = ledger_table(metadata)

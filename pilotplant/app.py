@@ -144,6 +144,46 @@ def init_database(
 
 
 @app.command()
+def migrate(
+    context: typer.Context,
+    rooms: Annotated[
+        list[str] | None, typer.Argument(help="lab, promotion or factory; all three without one.", metavar="[ROOM]...")
+    ] = None,
+    owner_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A room's PostgreSQL database as its owner reaches it; kept nowhere. May be given for each room.",
+            metavar="ROOM=URL",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Bring the rooms' databases to this release's schema; each is kept as it was before, and changed whole or not."""
+    from pilotplant import databases
+
+    workspace = session(context).workspace()
+    owners = {}
+    for said in owner_url or ():
+        room, equals, url = said.partition("=")
+        if not equals:
+            raise BadInput("an owner's URL names its room", where="--owner-url", expected="ROOM=URL, with room lab, "
+                           "promotion or factory")  # fmt: skip
+        owners[room] = url
+    asked = tuple(dict.fromkeys(rooms or ()))
+    found = databases.planned(workspace, asked) if dry_run else databases.migrate(workspace, asked, owners)
+    behind = [one for one in found if one.migration.steps]
+    emit(
+        as_json,
+        {"rooms": [one.as_json() for one in found], "dry_run": dry_run},
+        *(line for one in found for line in one.lines()),
+        *(["Nothing was changed; without --dry-run it is done."] if dry_run and behind else []),
+        *([f"See that every ledger still verifies: {NAME} verify"] if behind and not dry_run else []),
+    )
+    return found
+
+
+@app.command()
 def status(context: typer.Context, check: InTrouble = False, as_json: Json = False) -> Any:
     """Show both environments, each by its own measures, what is in trouble, and what waits for whom."""
     from factory.cli.group import settled

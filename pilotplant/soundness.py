@@ -15,7 +15,7 @@ from factory.runtime import integrity
 from shared.core.errors import Damaged, PilotPlantError
 from shared.core.faults import fault
 from shared.data.snapshot import open_snapshot
-from shared.state.db import open_sqlite, sqlite_file, translated
+from shared.state.db import open_sqlite, sqlite_file
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.ui.console import counted
@@ -92,7 +92,7 @@ def database_problems(room: Room) -> list[str]:
     if problems:
         return problems
     try:
-        with translated(room.engine), room.engine.begin() as connection:
+        with room.read() as connection:
             for table in room.entries_table.metadata.sorted_tables:
                 for _ in connection.execution_options(yield_per=10_000).execute(sa.select(table)):
                     pass

@@ -61,7 +61,7 @@ def heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
         if isinstance(room, PilotPlantError):
             unread[name] = room.what
             continue
-        with room.transaction() as connection:
+        with room.read() as connection:
             found[name] = room.head(connection)
         problems = room.problems()
         if problems:
@@ -129,11 +129,10 @@ def _gate(
 def _corrections(room: Room) -> list[str]:
     """Each time that a clock was corrected, with who signed it and why."""
     found = []
-    for entry in room.entries(room.name):
-        if entry.kind == CORRECTED:
-            signed, keys = taken(entry), trusted(room.workspace, room.name, at=parse_rfc3339(entry.at))
-            by, why = " and ".join(signed.persons(keys)), signed.correction.reason
-            found.append(f"the {room.name} ledger: its clock was corrected at {entry.at} by {by}: {why}")
+    for entry in room.entries(room.name, kinds=[CORRECTED]):
+        signed, keys = taken(entry), trusted(room.workspace, room.name, at=parse_rfc3339(entry.at))
+        by, why = " and ".join(signed.persons(keys)), signed.correction.reason
+        found.append(f"the {room.name} ledger: its clock was corrected at {entry.at} by {by}: {why}")
     return found
 
 
@@ -179,7 +178,7 @@ def _seen(workspace: Workspace, opened: dict[str, Room | PilotPlantError]) -> di
 
 def _anchored(name: str, room: Room) -> dict[str, list[Witness]]:
     try:
-        with room.transaction() as connection:
+        with room.read() as connection:
             return anchors(f"the {name} ledger", legible(connection, room.entries_table))
     except _UNREADABLE:
         return {}  # `_hold` says why

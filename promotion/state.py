@@ -11,7 +11,9 @@ from shared.state.room import Room, open_room
 from shared.state.workspace import Workspace
 from shared.trust import clock_correction
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Entries of the ledger: a promise was taken in; an owner's decision was signed.
+REGISTERED, DECIDED = "registered", "decided"
 
 metadata = sa.MetaData()
 ledger = ledger_table(metadata)

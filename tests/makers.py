@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import sqlalchemy as sa
 import yaml
 
 from shared.core.clock import rfc3339
@@ -17,6 +18,7 @@ from shared.core.digests import digest_file, hex_of
 from shared.core.files import scratch_in
 from shared.experiment.charter import RULES, Charter, Promise, measured_by
 from shared.experiment.metrics import read_metrics
+from shared.state.db import connect, prepare
 from shared.state.workspace import Mode, Workspace, create, open_workspace
 from shared.trust.attestation import Predicate, Scope, Signatory, attest
 from shared.trust.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
@@ -59,6 +61,13 @@ def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
         write_public(workspace.promotion / "keys", record)
         write_public(workspace.configs / "trusted_keys", record)
     return workspace
+
+
+def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) -> sa.Engine:
+    """A database with its tables, which are made in a SQLite file."""
+    engine = connect(url, root)
+    prepare(engine, metadata, version=version)
+    return engine
 
 
 def copy_of(template: Workspace, target: Path) -> Workspace:

@@ -123,7 +123,7 @@ def _require_out(workspace: Workspace, out: Path) -> None:
 
 
 def _require_not_stopped(workspace: Workspace) -> None:
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         why = stopped(workspace, connection)
     if why is not None:
         raise Refused(

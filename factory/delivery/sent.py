@@ -39,7 +39,7 @@ def sent_within_a_week(workspace: Workspace, release: str, occurrence: datetime)
         runs.c.occurrence < rfc3339(occurrence + week),
         sa.not_(sa.and_(runs.c.release == release, runs.c.occurrence == rfc3339(occurrence))),
     )
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         rows = connection.execute(query.order_by(runs.c.occurrence, runs.c.release)).all()
     found = []
     for row in rows:

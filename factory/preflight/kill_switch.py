@@ -58,7 +58,7 @@ def _row(room: Room) -> dict[str, object]:
 
 def _state(room: Room) -> tuple[str | None, tuple[tuple[str, str, int], ...], str]:
     """The switch, every release's state and epoch, and the ledger's end."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         query = sa.select(releases.c.name, releases.c.state, releases.c.epoch).order_by(releases.c.name)
         rows = tuple((row.name, row.state, row.epoch) for row in connection.execute(query))
         return stop_switch(connection), rows, room.head(connection).hash

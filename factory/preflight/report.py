@@ -89,7 +89,7 @@ def _report(room: Room, candidate: Candidate, arms: list[Sealed], scratch: Path)
     charter = arms[0].promise.charter
     with open_warehouse(workspace, read_only=True) as warehouse:
         read = tables_read(arms, tables(warehouse))
-    with room.transaction() as connection:
+    with room.read() as connection:
         head = room.head(connection)
     compared = [compare(workspace, arms[0], table, warehouse=True) for table in read]
     compared.append(compare(workspace, arms[0], charter.outcomes, warehouse=False))

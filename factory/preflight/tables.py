@@ -34,7 +34,7 @@ def tables_read(arms: list[Sealed], loaded: list[str]) -> list[str]:
 
 def state_of(room: Room, table: str) -> TableState:
     """When a table was loaded last, and how long that lasts."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         query = sa.select(loads.c.at).where(loads.c.table == table).order_by(loads.c.id.desc()).limit(1)
         loaded_at = connection.execute(query).scalar()
     with open_warehouse(room.workspace, read_only=True) as warehouse:

@@ -153,7 +153,7 @@ def _judge(room: Room, folder: Path) -> Verified | list[str]:
 
 def _against_neighbours(room: Room, package: Verified) -> list[str]:
     """Why the package does not go with the releases that are there now."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         reasons = _against_books(connection, room, package)
     if reasons:
         return reasons
@@ -193,12 +193,12 @@ def _against_source(workspace: Workspace, package: Sealed) -> list[str]:
     if source is None or workspace.mode == "rehearsal":
         return []
     room = open_factory(workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         query = sa.select(snapshots.c.at).where(snapshots.c.id == source.id)
         at = connection.execute(query).scalar_one_or_none()
     if at is None:
         # One that was pruned since is known from the ledger alone.
-        published = [entry.at for entry in room.entries(source.id) if entry.kind == PUBLISHED]
+        published = [entry.at for entry in room.entries(source.id, kinds=[PUBLISHED])]
         if not published:
             return [f"the promise was made on snapshot {source.id}, which this Factory never published"]
         at = published[0]
@@ -289,7 +289,7 @@ def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:
 
 def _admitted_as(room: Room, digest: str) -> tuple[str, str] | None:
     """The release of a package with the attestation it was admitted by, or None."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         row = connection.execute(sa.select(releases).where(releases.c.package == digest)).first()
     return (row.name, row.attestation) if row else None
 

@@ -57,5 +57,5 @@ def find_key(workspace: Workspace) -> PublicKey | None:
 
 def _known(room: Room) -> str | None:
     """The id of the Factory's key, as its ledger has it."""
-    entries = [entry for entry in room.entries(FACTORY) if entry.kind == ENROLLED]
+    entries = room.entries(FACTORY, kinds=[ENROLLED])
     return str(entries[-1].body["key_id"]) if entries else None

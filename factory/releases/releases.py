@@ -76,14 +76,14 @@ class Pause:
 
 def list_releases(workspace: Workspace) -> list[Release]:
     """Every release, by name."""
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         found = [release_of(row) for row in connection.execute(sa.select(releases).order_by(releases.c.name))]
     return [permitted(workspace, release) for release in found]
 
 
 def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
     """A release with its runs, the latest occurrence first."""
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         release = get_release(connection, name)
         query = sa.select(runs).where(runs.c.release == name).order_by(runs.c.occurrence.desc())
         return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
@@ -91,7 +91,7 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
 
 def has_open_runs(workspace: Workspace) -> bool:
     """Whether any run has begun and not ended, by what is on record."""
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         return (
             connection.execute(sa.select(runs.c.release).where(runs.c.state == "started").limit(1)).first() is not None
         )
@@ -104,7 +104,7 @@ def play_of(workspace: Workspace, release: Release) -> Play:
     """
     path = workspace.factory / "inbox" / hex_of(release.package) / "candidate" / "promise.json"
     try:
-        return Promise.model_validate_json(path.read_bytes()).charter.play(release.arm)
+        return Promise.stored(path.read_bytes()).charter.play(release.arm)
     except (OSError, ValueError) as error:
         raise BadInput(
             f"the package of release {release.name} is missing or damaged",
@@ -121,7 +121,7 @@ def promised_by(workspace: Workspace, release: Release) -> tuple[tuple[Promised,
     folder = workspace.factory / "inbox" / hex_of(release.package)
     try:
         attestation = read_attestation(folder / "attestation.json")
-        promise = Promise.model_validate_json((folder / "candidate" / "promise.json").read_bytes())
+        promise = Promise.stored((folder / "candidate" / "promise.json").read_bytes())
     except (BadInput, OSError, ValueError):
         return None
     promised = attestation.predicate.promised
@@ -249,7 +249,7 @@ def why_paused(room: Room, name: str) -> Pause | None:
 
     table = room.entries_table
     query = sa.select(table.c.at, table.c.body).where(table.c.subject == name, table.c.kind == "paused")
-    with room.transaction() as connection:
+    with room.read() as connection:
         row = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).first()
     if row is None:
         return None

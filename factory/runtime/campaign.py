@@ -93,7 +93,7 @@ def run_occurrence(
         # A clock that is behind what was written already says of nothing whether it is due.
         room.moment(connection)
     with _one_at_a_time(workspace):
-        with room.transaction() as connection:
+        with room.read() as connection:
             now = permitted(workspace, get_release(connection, release))
             attempt = _Attempt(room, now, occurrence.astimezone(UTC), flow_run)
             row, everything = _row(connection, attempt), stopped(workspace, connection)
@@ -108,7 +108,7 @@ def close_cut_off(workspace: Workspace) -> list[str]:
     One that nobody is at work on has failed, unless its file is there. Running that occurrence again begins anew.
     """
     room = open_factory(workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         left = connection.execute(sa.select(runs).where(runs.c.state == "started")).all()
     said = []
     for row in left:
@@ -118,7 +118,7 @@ def close_cut_off(workspace: Workspace) -> list[str]:
 
 
 def _close_cut_off(room: Room, release: str, occurrence: datetime) -> str | None:
-    with room.transaction() as connection:
+    with room.read() as connection:
         attempt = _Attempt(room, get_release(connection, release), occurrence, None)
         row = _row(connection, attempt)
     if row is None or row.state != "started":
@@ -126,7 +126,7 @@ def _close_cut_off(room: Room, release: str, occurrence: datetime) -> str | None
     _clear(attempt)
     if _settled(attempt, row) is None:
         _record_failure(attempt, PilotPlantError("its process was killed before anything was sent"))
-    with room.transaction() as connection:
+    with room.read() as connection:
         state = _row(connection, attempt).state  # type: ignore[union-attr]  # nobody removes rows
     return f"the run of {release} at {rfc3339(occurrence)} was cut off; on record it is {state} now"
 
@@ -369,7 +369,7 @@ def run_now(workspace: Workspace, name: str, occurrence: datetime | None = None)
 
     Raises Refused where there has been none since the release was admitted.
     """
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         release = get_release(connection, name)
     if occurrence is None:
         schedule, now = play_of(workspace, release).schedule, workspace.clock.now()

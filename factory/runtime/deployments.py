@@ -84,7 +84,7 @@ def all_planned(workspace: Workspace) -> tuple[dict[str, Deployment], dict[str, 
     """The deployments that releases should have now, by name; and why there is none, where a package cannot be read."""
     wanted: dict[str, Deployment] = {}
     broken: dict[str, str] = {}
-    with open_factory(workspace).transaction() as connection:
+    with open_factory(workspace).read() as connection:
         everything = stopped(workspace, connection) is not None
     for release in list_releases(workspace):
         if release.state == "retired":

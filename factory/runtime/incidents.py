@@ -44,7 +44,7 @@ def record(room: Room, incident: Incident) -> None:
 def since(room: Room, seq: int) -> tuple[list[Incident], int]:
     """The incidents of ledger entries after number `seq`, and the number of the ledger's present end."""
     table = room.entries_table
-    with room.transaction() as connection:
+    with room.read() as connection:
         query = sa.select(table).where(table.c.kind == KIND, table.c.seq > seq).order_by(table.c.seq)
         found = [Incident(row.subject, **json.loads(row.body)) for row in connection.execute(query)]
         return found, room.head(connection).seq

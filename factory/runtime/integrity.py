@@ -19,7 +19,7 @@ from shared.trust.package import open_package
 
 def problems(room: Room) -> list[str]:
     """What is missing or damaged, each in a sentence; raises Fault where the warehouse cannot be opened."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         known = set(connection.execute(sa.select(releases.c.name)).scalars())
         kind = room.entries_table.c.kind
         admitted = set(connection.execute(sa.select(room.entries_table.c.subject).where(kind == ADMITTED)).scalars())
@@ -32,7 +32,7 @@ def problems(room: Room) -> list[str]:
 
 def package_problems(room: Room) -> list[str]:
     """What is wrong with the packages of releases, by their digests: no key is asked."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         known = connection.execute(sa.select(releases.c.name, releases.c.package).order_by(releases.c.name)).all()
     return [
         f"release {name}: {reason}"

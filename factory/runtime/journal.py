@@ -49,7 +49,7 @@ def journal(workspace: Workspace, *, since: str | None = None, release: str | No
     """
     room = open_factory(workspace)
     begin = None if since is None else moment_of(since, room.now())
-    with room.transaction() as connection:
+    with room.read() as connection:
         entries = legible(connection, room.entries_table)
     if release is not None and release not in {entry.subject for entry in entries}:
         known = sorted({entry.subject for entry in entries if entry.kind == "admitted"})

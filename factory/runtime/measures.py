@@ -63,7 +63,7 @@ class Measures:
 def measures(workspace: Workspace) -> Measures:
     """The present figures."""
     room = open_factory(workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         stopped = why_stopped(workspace, connection)
         by_outcome = _pairs(connection, sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state))
         last = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
@@ -80,7 +80,7 @@ def measures(workspace: Workspace) -> Measures:
 
 
 def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMeasures:
-    with room.transaction() as connection:
+    with room.read() as connection:
         mine = runs.c.release == release.name
         outcomes = _pairs(connection, sa.select(runs.c.state, sa.func.count()).where(mine).group_by(runs.c.state))
         last = connection.execute(sa.select(runs).where(mine).order_by(runs.c.started_at.desc()).limit(1)).first()

@@ -62,7 +62,7 @@ class Trouble:
 def troubles(workspace: Workspace) -> list[Trouble]:
     """Every trouble, the widest first; raises Fault where the Factory's database cannot be read."""
     room = open_factory(workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         why = stopped(workspace, connection)
     found = []
     if is_full(workspace.factory):
@@ -183,7 +183,7 @@ def _last_run(room: Room, release: Release) -> sa.Row[Any] | None:
     counts = sa.or_(runs.c.state != "skipped", runs.c.reason.startswith(TOO_LATE))
     mine = sa.select(runs).where(runs.c.release == release.name, counts)
     query = mine.order_by(runs.c.started_at.desc()).limit(1)
-    with room.transaction() as connection:
+    with room.read() as connection:
         return connection.execute(query).first()
 
 
@@ -196,7 +196,7 @@ def _overdue(room: Room, release: Release, now: datetime) -> datetime | None:
     if due < _live_since(room, release):
         return None
     mine = sa.and_(runs.c.release == release.name, runs.c.occurrence == rfc3339(due))
-    with room.transaction() as connection:
+    with room.read() as connection:
         return None if connection.execute(sa.select(runs.c.state).where(mine)).first() else due
 
 
@@ -204,11 +204,11 @@ def _live_since(room: Room, release: Release) -> datetime:
     """When the release was admitted, or resumed last."""
     table = room.entries_table
     query = sa.select(table.c.at).where(table.c.subject == release.name, table.c.kind.in_([ADMITTED, "resumed"]))
-    with room.transaction() as connection:
+    with room.read() as connection:
         last = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).scalar()
     return parse_rfc3339(last or release.admitted_at)
 
 
 def _stopped_since(room: Room) -> str | None:
-    with room.transaction() as connection:
+    with room.read() as connection:
         return connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar()

@@ -53,6 +53,11 @@ def take(workspace: Workspace, name: str) -> bool:
     return True
 
 
+def in_use(workspace: Workspace) -> bool:
+    """Whether there are permits at all; until then the database alone says what runs."""
+    return folder(workspace).is_dir()
+
+
 def stop(workspace: Workspace) -> None:
     """Takes the common permit, also where permits were not in use yet; raises OSError where nothing can be removed."""
     # An empty folder permits nothing, and `begin` takes it as it finds it.
@@ -66,9 +71,9 @@ def begin(room: Room, connection: sa.Connection, live: Iterable[str], *, stopped
     A folder that was there before and is gone permits nothing any more.
     """
     place = folder(room.workspace)
-    if place.is_dir():
+    if in_use(room.workspace):
         return
-    lost = _in_use(room, connection)
+    lost = _were_in_use(room, connection)
     given = [] if lost else sorted(live)
     with scratch_in(room.workspace.factory) as scratch:
         for name in (*given, *([] if lost or stopped else [ALL])):
@@ -82,7 +87,7 @@ def held(workspace: Workspace) -> set[str]:
     return {path.name for path in folder(workspace).glob("[!.]*")} - {ALL}
 
 
-def _in_use(room: Room, connection: sa.Connection) -> bool:
+def _were_in_use(room: Room, connection: sa.Connection) -> bool:
     table = room.entries_table
     bodies = connection.execute(sa.select(table.c.body).where(table.c.kind.in_((GIVEN, ADMITTED)))).scalars()
     return any(json.loads(body).get(IN_USE) for body in bodies)

@@ -31,7 +31,7 @@ def standing(room: Room) -> set[str]:
     """The tables that were loaded, and not dropped since, as the ledger says."""
     entries, last = room.entries_table, dict[str, str]()
     query = sa.select(entries.c.subject, entries.c.kind).where(entries.c.kind.in_([LOADED, DROPPED]))
-    with room.transaction() as connection:
+    with room.read() as connection:
         for subject, kind in connection.execute(query.order_by(entries.c.seq)):
             last[subject] = kind
     return {table for table, kind in last.items() if kind == LOADED}

@@ -96,7 +96,21 @@ def settle(room: Room) -> None:
 
     Where the disk takes neither, everything is left as it is; `permitted` and `stopped` say how things stand.
     """
-    with suppress(Fault, OSError), room.transaction() as connection:
+    with suppress(Fault, OSError):
+        with room.read() as connection:
+            if _is_settled(room.workspace, connection):
+                return
+        _settle(room)
+
+
+def _is_settled(workspace: Workspace, connection: sa.Connection) -> bool:
+    live = {release.name for release in in_state(connection, "live")}
+    runs = stop_switch(connection) is None
+    return permits.in_use(workspace) and permits.held(workspace) == live and permits.has(workspace, permits.ALL) == runs
+
+
+def _settle(room: Room) -> None:
+    with room.transaction() as connection:
         live, switch = in_state(connection, "live"), stop_switch(connection)
         permits.begin(room, connection, [release.name for release in live], stopped=switch is not None)
         if switch is None and not permits.has(room.workspace, permits.ALL):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from shared.state.columns import Moment, Text, Whole
 from shared.state.ledger import ledger_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ReleaseState = Literal["live", "paused", "retired"]
 
 metadata = sa.MetaData()

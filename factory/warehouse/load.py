@@ -353,7 +353,7 @@ class _Last:
 
 def _repeated(room: Room, table: str, digests: dict[str, str]) -> _Last | None:
     """The table's last load, if it was of this very file under this very contract, and the table is still there."""
-    last = next((e for e in reversed(room.entries(table)) if e.kind in {LOADED, DROPPED}), None)
+    last = next(reversed(room.entries(table, kinds=[LOADED, DROPPED])), None)
     if last is None or last.kind == DROPPED or any(last.body.get(name) != it for name, it in digests.items()):
         return None
     if not warehouse_path(room.workspace).exists():

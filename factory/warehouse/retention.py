@@ -154,7 +154,7 @@ def _steps(each: Found, why_kept: str | None) -> Iterator[Step]:
 
 def _found(room: Room) -> list[Found]:
     root = snapshots_root(room.workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         books = {row.id: row.at for row in connection.execute(sa.select(snapshots))}
     folders = {path.name for path in root.glob("*") if path.is_dir() and path.name != PRUNED}
     there = {name for name in folders if not name.startswith(".")}
@@ -201,7 +201,7 @@ def _remove(room: Room, step: Remove, there: Path, aside: Path) -> Step:
 
 def _write_down(room: Room, snapshot: str) -> None:
     """Leaves word for the Lab; it is read only where the snapshot itself is gone."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         at = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == snapshot)).scalar_one()
     pruned = Pruned(id=snapshot, published=parse_rfc3339(at), pruned=room.now())
     write_atomically(pruned_path(room.workspace, snapshot), pruned.model_dump_json() + "\n")

@@ -153,7 +153,7 @@ class _Writing:
         if self.anew:
             return None
         query = sa.select(exports.c.data).where(*(exports.c[key] == value for key, value in source.items()))
-        with self.room.transaction() as connection:
+        with self.room.read() as connection:
             return connection.execute(query).scalar()
 
     def _share(self, data: str, path: Path) -> bool:
@@ -195,7 +195,7 @@ def _is_intact(workspace: Workspace, folder: Path) -> bool:
 
 def _live(room: Room) -> list[LiveRelease]:
     query = sa.select(releases).where(releases.c.state == "live").order_by(releases.c.name)
-    with room.transaction() as connection:
+    with room.read() as connection:
         return [LiveRelease(name=row.name, pilot=row.pilot, arm=row.arm) for row in connection.execute(query)]
 
 

@@ -59,7 +59,7 @@ class Dropped:
 def list_tables(workspace: Workspace, only: str | None = None) -> list[TableFacts]:
     """Every loaded table, or one; raises BadInput for one that is not loaded."""
     room = open_factory(workspace)
-    with room.transaction() as connection:
+    with room.read() as connection:
         dates = sa.select(loads.c.table, sa.func.max(loads.c.at)).group_by(loads.c.table)
         newest = dict(connection.execute(dates).tuples().all())
     if not warehouse_path(workspace).exists():

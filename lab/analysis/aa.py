@@ -100,7 +100,7 @@ def covering(room: Room, promise: Promise, data: dict[str, str]) -> tuple[AaCert
     """
     charter = promise.charter
     deciding = [*(each.metric for each in charter.primaries), *(rail.metric for rail in charter.guardrails)]
-    noted = {e.body["certificate"]: Head(e.seq, e.hash) for e in room.entries() if e.kind == CERTIFIED}
+    noted = {e.body["certificate"]: Head(e.seq, e.hash) for e in room.entries(kinds=[CERTIFIED])}
     fitting = [
         found
         for found in certificates(room.workspace)

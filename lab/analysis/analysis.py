@@ -90,7 +90,7 @@ def analyse(workspace: Workspace, name: str, *, final: bool = False) -> Analysis
                 return known
             shutil.rmtree(folder, ignore_errors=True)  # of an analysis that was cut off before it was recorded
             write_json(scratch / EVIDENCE, evidence.as_json())
-            with room.transaction() as connection:
+            with room.read() as connection:
                 cost = account(connection, pilot).spent
             report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=now)
             run = tracking.log(workspace, pilot, evidence, scratch, cost=cost, interim=interim)
@@ -135,7 +135,7 @@ def latest(room: Room, pilot: Pilot) -> Analysis | None:
 def _analyses(room: Room, pilot: Pilot) -> Iterator[Analysis]:
     """Every analysis, the last one first."""
     query = sa.select(analyses).where(analyses.c.pilot == pilot.name).order_by(analyses.c.at.desc())
-    with room.transaction() as connection:
+    with room.read() as connection:
         rows = connection.execute(query).all()
     for row in rows:
         folder = pilot.folder / "analyses" / row.folder

@@ -83,11 +83,11 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
         shutil.copyfile(pilot.frozen_file(name), target)
     shutil.copyfile(pilot.frozen / PROMISE, folder / PROMISE)
     if pilot.amendments:
-        write_json(folder / AMENDMENTS, Earlier(versions=tuple(pilot.earlier())).as_json())
+        write_json(folder / AMENDMENTS, Earlier.of(pilot.earlier()).model_dump())
     registration = registration_of(room, pilot)
     if registration is not None:
         write_json(folder / REGISTRATION, registration.as_json())
-    with room.transaction() as connection:
+    with room.read() as connection:
         spend = Spend(entries=tuple(entries(connection, pilot)))
     write_json(folder / SPEND, spend.model_dump(mode="json"))
 

@@ -30,7 +30,7 @@ def committed(room: Room, *, except_for: str | None = None) -> Money:
     currency = read_settings(room.workspace).budget.currency
     closed, now = decisions(room.workspace), room.now()
     total = Decimal(0)
-    with room.transaction() as connection:
+    with room.read() as connection:
         paid, held = spent_by_pilot(connection), held_by_pilot(connection)
         for row in connection.execute(sa.select(pilots).where(pilots.c.name != (except_for or ""))):
             open_still = row.name not in closed and now < parse_rfc3339(row.deadline)

@@ -104,7 +104,7 @@ def still_open(connection: sa.Connection, pilot: str | None = None) -> list[Row]
 
 def require_none_open(room: Room, pilot: Pilot) -> None:
     """Raises Refused where something is held: what a pilot cost cannot be judged before it is known."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         found = still_open(connection, pilot.name)
     if found:
         raise Refused(

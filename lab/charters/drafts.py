@@ -168,7 +168,7 @@ def require_free(workspace: Workspace, name: str) -> Path:
         raise Refused(
             f"there is a pilot {name} already", where=str(folder), remedy="choose another name, or edit that one"
         )
-    if any(entry.kind == IMPORTED for entry in open_lab(workspace).entries(name)):
+    if open_lab(workspace).entries(name, kinds=[IMPORTED]):
         raise Refused(
             f"there is a retrospective test {name} already", where="the Lab's ledger", remedy="choose another name"
         )

@@ -205,7 +205,7 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
     p = analysis.evidence.health.sample_ratio.p
     if p is None or p < RATIO_P_MIN:
         return None
-    with room.transaction() as connection:
+    with room.read() as connection:
         return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)
 
 

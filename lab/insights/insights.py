@@ -330,7 +330,7 @@ def _with_people(room: Room, found: list[Insight]) -> list[Insight]:
     """With tags and links, which are seen from either side."""
     tags: defaultdict[str, list[str]] = defaultdict(list)
     links: defaultdict[tuple[str, str], list[Link]] = defaultdict(list)
-    with room.transaction() as connection:
+    with room.read() as connection:
         for row in connection.execute(sa.select(insight_tags).order_by(insight_tags.c.tag)):
             tags[row.pilot].append(row.tag)
         for row in connection.execute(sa.select(insight_links).order_by(insight_links.c.at)):

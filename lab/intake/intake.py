@@ -144,7 +144,7 @@ def parts(room: Room, pilot: Pilot, part: str) -> list[Path]:
     query = sa.select(batches.c.parts).where(batches.c.pilot == pilot.name).order_by(batches.c.id)
     if part == "conflicts":
         query = query.where(batches.c.file_digest.not_like(f"%{_EARLIER}%"))
-    with room.transaction() as connection:
+    with room.read() as connection:
         return [pilot.folder / folder / f"{part}.parquet" for folder in connection.execute(query).scalars()]
 
 
@@ -257,7 +257,7 @@ def _batch(room: Room, pilot: str, kind: Kind, digest: str) -> sa.Row[tuple[Any,
         sa.select(sa.func.sum(n)).where(readings).scalar_subquery().label(n.name) for n in (c.exposures, c.outcomes)
     ]
     last = sa.select(c.id, c.duplicates, c.conflicts, *whole).where(readings, c.file_digest == digest)
-    with room.transaction() as connection:
+    with room.read() as connection:
         return connection.execute(last).first()
 
 

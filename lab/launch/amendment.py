@@ -144,7 +144,7 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tupl
 def _exposed(room: Room, pilot: Pilot) -> bool:
     """Whether results have been accepted: outcomes without exposures are results as well."""
     accepted = sa.func.coalesce(sa.func.sum(batches.c.exposures + batches.c.outcomes), 0)
-    with room.transaction() as connection:
+    with room.read() as connection:
         return bool(connection.execute(sa.select(accepted).where(batches.c.pilot == pilot.name)).scalar_one())
 
 
@@ -205,7 +205,7 @@ def _require_time(room: Room, pilot: Pilot, after: Promise) -> None:
 
 
 def _require_money(room: Room, pilot: Pilot, after: Promise) -> None:
-    with room.transaction() as connection:
+    with room.read() as connection:
         bound = account(connection, pilot).bound
     if after.charter.budget.total.amount < bound.amount:
         raise Refused(
@@ -256,7 +256,7 @@ def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
     """
     if not pilot.undeposited:
         return False
-    with room.transaction() as connection:
+    with room.read() as connection:
         head = room.head(connection)
     try:
         receipt = register(

@@ -65,7 +65,7 @@ def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None)
     _discard_other(folder, frozen)
     frozen.write(folder)
     reach(Point.LAUNCH_FROZEN)
-    with room.transaction() as connection:
+    with room.read() as connection:
         head = room.head(connection)
     receipt = register(workspace, frozen.promise, head, texts=frozen.texts)
     reach(Point.LAUNCH_REGISTERED)
@@ -108,7 +108,7 @@ def _listed(room: Room, name: str) -> tuple[Eligible, Path] | None:
     folder = version_folder(pilot_folder(workspace, name), 1)
     if not (folder / PROMISE).exists():
         return None
-    promise = Promise.model_validate_json((folder / PROMISE).read_bytes())
+    promise = Promise.stored((folder / PROMISE).read_bytes())
     if promise.eligible is None or promise.source is None or promise.source.id != latest_id(workspace):
         return None
     sql = workspace.pilots / name / str(read_charter(workspace, name).eligible)
@@ -139,8 +139,8 @@ def _again(before: Pilot, frozen: Frozen) -> Launched:
 
 def _discard_other(folder: Path, frozen: Frozen) -> None:
     """A launch that was cut off before it was recorded may have left another draft's files, or half of them."""
-    kept = folder / "promise.json"
-    if not kept.exists() or Promise.model_validate_json(kept.read_bytes()).digest != frozen.promise.digest:
+    kept = folder / PROMISE
+    if not kept.exists() or digest_file(kept) != frozen.promise.digest:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -116,7 +116,7 @@ def lines(room: Room) -> list[Line]:
     decided, now, pilots = decisions(room.workspace), room.now(), all_pilots(room)
     if not pilots:
         return []
-    with room.transaction() as connection:
+    with room.read() as connection:
         facts = _facts(connection, pilots)
     return [_line(pilot, facts, decided.get(pilot.name), now) for pilot in pilots]
 
@@ -198,7 +198,7 @@ def _waits(pilot: Pilot, state: State, *, submitted: bool, holds: bool) -> tuple
 
 def drafts(room: Room) -> list[str]:
     """Charters that have not been launched."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         launched = set(connection.execute(sa.select(pilots_table.c.name)).scalars())
     return _drafts(room.workspace, launched)
 

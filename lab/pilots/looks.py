@@ -23,5 +23,4 @@ def note_query(room: Room, pilot: Pilot, sql: str) -> None:
 
 def seen(room: Room, pilot: Pilot) -> bool:
     """Whether anybody has looked at outcomes; an entry that does not say at how many counts as a look."""
-    told = (entry for entry in room.entries(pilot.name) if entry.kind in {ANALYSED, QUERIED})
-    return any(entry.body.get("outcomes") != 0 for entry in told)
+    return any(entry.body.get("outcomes") != 0 for entry in room.entries(pilot.name, kinds=[ANALYSED, QUERIED]))

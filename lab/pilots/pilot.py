@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from lab.state import amendments, analyses, ledger, pilots, spend
 from shared.core.clock import parse_rfc3339, rfc3339
-from shared.core.digests import digest_bytes, digest_file
+from shared.core.digests import digest_file
 from shared.core.errors import BadInput, Refused
 from shared.core.files import locked
 from shared.core.money import Money
@@ -214,7 +214,7 @@ def get_pilot(room: Room, name: str) -> Pilot:
     """The launched pilot of that name; raises BadInput with those that exist, Refused for a retrospective test."""
     found = find_pilot(room, name)
     if found is None:
-        if any(entry.kind == IMPORTED for entry in room.entries(name)):
+        if room.entries(name, kinds=[IMPORTED]):
             raise retrospective(name)
         draft = (room.workspace.pilots / name / "charter.yaml").exists()
         known = ", ".join(pilot.name for pilot in all_pilots(room)) or "(none yet)"
@@ -229,15 +229,15 @@ def get_pilot(room: Room, name: str) -> Pilot:
 
 def imported(room: Room) -> list[str]:
     """The names of all finished tests that were brought in from elsewhere."""
-    return [entry.subject for entry in room.entries() if entry.kind == IMPORTED]
+    return [entry.subject for entry in room.entries(kinds=[IMPORTED])]
 
 
 def last_look(room: Room, pilot: Pilot) -> str | None:
     """Since when the pilot's result may be known, RFC 3339; None where nobody has looked since its end."""
     query = sa.select(analyses.c.at).where(analyses.c.pilot == pilot.name)
-    with room.transaction() as connection:
+    with room.read() as connection:
         looks = list(connection.execute(query).scalars())
-    looks += [entry.at for entry in room.entries(pilot.name) if entry.kind == LAST_LOOK]
+    looks += [entry.at for entry in room.entries(pilot.name, kinds=[LAST_LOOK])]
     return min((at for at in looks if parse_rfc3339(at) >= pilot.ends), default=None)
 
 
@@ -275,7 +275,7 @@ def entries(connection: sa.Connection, pilot: Pilot) -> list[SpendEntry]:
 
 def _pilots(room: Room, condition: sa.ColumnElement[bool]) -> list[Pilot]:
     changed = sa.select(amendments).join(pilots, amendments.c.pilot == pilots.c.name).where(condition)
-    with room.transaction() as connection:
+    with room.read() as connection:
         rows = connection.execute(
             sa.select(pilots).where(condition).order_by(pilots.c.launched_at, pilots.c.name)
         ).all()
@@ -293,7 +293,7 @@ def registration_of(room: Room, pilot: Pilot) -> Registration | None:
     """
     if pilot.promise.rules == 1:
         return None
-    with room.transaction() as connection:
+    with room.read() as connection:
         said = launches(connection, [pilot.name]).get(pilot.name, {})
     try:
         gate = said["gate"]
@@ -355,12 +355,10 @@ def _pilot(
 def _promise(path: Path, name: str, digest: str) -> Promise:
     """A frozen promise; raises Refused where it is not the one of that digest."""
     try:
-        content = path.read_bytes()
-        promise = Promise.model_validate_json(content)
+        promise = Promise.stored(path.read_bytes())
     except (OSError, ValueError):  # gone, or no longer a promise
         promise = None
-    # The file is written in canonical form, whose digest is the promise's: a list of hundreds need not write each anew.
-    if promise is None or (digest_bytes(content) != digest and promise.digest != digest):
+    if promise is None or promise.digest != digest:
         raise Refused(
             f"the frozen charter of {name} was changed",
             where=str(path),

@@ -22,7 +22,7 @@ from shared.experiment.charter import RULES, Charter, Eligible, Promise, Source,
 from shared.experiment.eligibility import ELIGIBLE
 from shared.experiment.metrics import read_metrics
 from shared.state.workspace import Workspace
-from shared.trust.candidate import PROMISE, write_json
+from shared.trust.candidate import PROMISE
 
 CONTRACTS = "contracts"
 # The rules from which on a promise names the snapshot it was made on.
@@ -57,7 +57,7 @@ class Frozen:
     def write(self, folder: Path) -> None:
         """Puts promise and files into `folder`, in full or not at all; raises Refused for other bytes than promised."""
         with scratch_in(folder.parent) as scratch:
-            write_json(scratch / PROMISE, self.promise.as_json())
+            (scratch / PROMISE).write_bytes(self.promise.content)
             for name, source in self.files.items():
                 _copy(source, scratch / "files" / name, self.promise.files[name])
             if self.eligible is not None and self.promise.eligible is not None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from promotion.audit.verification import enrolled_keys, verify
 from promotion.decisions.silence import settle
 from promotion.registry.lapses import Lapse, lapses
-from promotion.state import decisions, open_promotion
+from promotion.state import DECIDED, decisions, open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import hex_of
 from shared.core.errors import BadInput
@@ -90,10 +90,10 @@ def audit(workspace: Workspace, as_of: datetime) -> Audit:
     """What had been decided by then, judged by the record as it is now."""
     room = open_promotion(workspace)
     settle(room)
-    with room.transaction() as connection:
+    with room.read() as connection:
         told = legible(connection, room.entries_table)
     problems, keys = verify(workspace).problems, enrolled_keys(room)
-    decided = [entry for entry in told if entry.kind == "decided" and _by(entry.at, as_of)]
+    decided = [entry for entry in told if entry.kind == DECIDED and _by(entry.at, as_of)]
     rulings = tuple(_ruling(room, entry, keys, problems) for entry in decided)
     # Silence was *stop* from the deadline on, whenever the next command recorded it.
     lapsed = tuple(lapse for lapse in lapses(room).values() if _by(lapse.deadline, as_of))
@@ -155,7 +155,7 @@ def _ruling(room: Room, entry: Entry, keys: list[PublicKey], problems: list[str]
 
 def _attestation(room: Room, entry: Entry, digest: str | None) -> Attestation | None:
     """The attestation whose digest the ledger has: its file, or the gate's own copy where the file is not that one."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         query = sa.select(decisions.c.envelope).where(decisions.c.pilot == entry.subject)
         copies = [bytes(copy) for copy in connection.execute(query).scalars()]
     try:

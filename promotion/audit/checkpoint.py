@@ -176,7 +176,7 @@ def _legible(workspace: Workspace) -> list[Entry]:
     """The gate's ledger as far as it can be read: a checkpoint is asked for just where something is wrong with it."""
     try:
         room = open_promotion(workspace)
-        with room.transaction() as connection:
+        with room.read() as connection:
             return legible(connection, room.entries_table)
     except (PilotPlantError, sa.exc.DatabaseError):
         return []

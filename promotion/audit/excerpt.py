@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from promotion.keys.keyring import ENROLLED, REVOKED
+from promotion.state import DECIDED
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical, digest_json
 from shared.core.errors import BadInput
@@ -63,7 +64,7 @@ class Excerpt(BaseModel):
 
     def decided(self) -> Entry | None:
         """The entry of the decision on the pilot."""
-        found = (one for one in self.shown() if (one.kind, one.subject) == ("decided", self.pilot))
+        found = (one for one in self.shown() if (one.kind, one.subject) == (DECIDED, self.pilot))
         return next(found, None)
 
     def problems(self, heads: Iterable[tuple[Head, str]] = ()) -> list[str]:

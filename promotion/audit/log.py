@@ -44,7 +44,7 @@ def read_log(workspace: Workspace, subject: str | None = None) -> Log:
     """The gate's ledger, or its entries on one subject; raises BadInput for one that it has nothing on."""
     room = open_promotion(workspace)
     settle(room)
-    with room.transaction() as connection:
+    with room.read() as connection:
         found = legible(connection, room.entries_table)
     chosen = tuple(entry for entry in found if subject in {None, entry.subject})
     if subject is not None and not chosen:

@@ -15,7 +15,7 @@ from promotion.gate.preflight import verify_report
 from promotion.keys.keyring import keyring, keys_folder, records
 from promotion.registry.nonces import registrations
 from promotion.registry.receipts import receipt_doubts, waiting
-from promotion.state import decisions, open_promotion, promises
+from promotion.state import DECIDED, decisions, open_promotion, promises
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import PREFIX, digest_bytes, hex_of
 from shared.core.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
@@ -88,9 +88,9 @@ def _examine(
     room: Room, digest: str | None, result: Verification, outside: Witness | None, others: Sequence[Witness]
 ) -> None:
     workspace = room.workspace
-    with room.transaction() as connection:
+    with room.read() as connection:
         told = legible(connection, room.entries_table)
-    decided = {str(entry.body.get("candidate")): entry for entry in told if entry.kind == "decided"}
+    decided = {str(entry.body.get("candidate")): entry for entry in told if entry.kind == DECIDED}
     known = _keys(workspace, told, result)
     folders = _folders(workspace, decided)
     chosen = [path for path in folders if digest is None or path.name.startswith(hex_of(digest))]
@@ -114,7 +114,7 @@ def _examine(
 
 def enrolled_keys(room: Room) -> list[PublicKey]:
     """Every enrolled key whose record is as it was enrolled."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         told = legible(connection, room.entries_table)
     return _keys(room.workspace, told, Verification())
 
@@ -261,12 +261,12 @@ def _is_record(path: Path, key: PublicKey) -> bool:
 
 def _tables(room: Room, told: list[Entry], result: Verification) -> None:
     """The tables of decisions and of promises must say what the ledger says."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         decided = connection.execute(sa.select(decisions)).all()
         promised = connection.execute(sa.select(promises)).all()
     result.problems += _differing(
         "decision on",
-        {e.subject: (e.body.get("candidate"), e.body.get("attestation")) for e in told if e.kind == "decided"},
+        {e.subject: (e.body.get("candidate"), e.body.get("attestation")) for e in told if e.kind == DECIDED},
         {row.pilot: (row.candidate, digest_bytes(row.envelope)) for row in decided},
     )
     result.problems += _differing(

@@ -20,11 +20,12 @@ def portfolio_(context: typer.Context, as_json: Json = False) -> Any:
     """Show all pilots together: each one's level, what came of it, and how much may still be spent on false alarms."""
     from promotion.gate.policy import read_settings
     from promotion.registry.portfolio import portfolio
-    from promotion.state import open_promotion
+    from promotion.state import DECIDED, REGISTERED, open_promotion
     from shared.ui import phrases
 
     workspace = session(context).workspace()
-    found = portfolio(open_promotion(workspace).entries(), read_settings(workspace).portfolio.bound)
+    entries = open_promotion(workspace).entries(kinds=[REGISTERED, DECIDED])
+    found = portfolio(entries, read_settings(workspace).portfolio.bound)
     rows = [
         (each.place.number, each.pilot, when(each.at), f"{each.place.level:.4f}", phrases.p_value(each.p), each.state)
         for each in found.tested

@@ -109,9 +109,9 @@ def countersign(
 
 def awaiting_gate(room: Room) -> dict[str, Pending]:
     """By pilot, what all persons have signed and the gate has neither signed nor declined, the longest wait first."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         closed = set(connection.execute(sa.select(decisions.c.pilot)).scalars())
-    proposed = {entry.subject for entry in room.entries() if entry.kind == PROPOSED}
+    proposed = {entry.subject for entry in room.entries(kinds=[PROPOSED])}
     pending = {pilot: last_pending(room, pilot) for pilot in proposed - closed - lapses(room).keys()}
     found = {pilot: one for pilot, one in pending.items() if one is not None and _awaits_gate(room, one)}
     return dict(sorted(found.items(), key=lambda each: each[1].at))
@@ -149,7 +149,7 @@ def _named(room: Room, pilot: str, gate: CryptoSigner) -> Countersigned:
 
 def _cut_off(room: Room) -> list[Attestation]:
     """Decisions whose attestation or package is not where the other rooms look for it."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         rows = connection.execute(sa.select(decisions).order_by(decisions.c.at)).all()
     found = []
     for row in rows:

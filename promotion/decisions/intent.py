@@ -16,7 +16,7 @@ from promotion.gate.case import Case, open_case
 from promotion.gate.decision_findings import ENTITLED, occasion, raise_first, second_signature, standing
 from promotion.gate.gate import EXIT_CODES, Judgement, judge
 from promotion.gate.policy import GateSettings, Policy, read_settings
-from promotion.keys.keyring import Keyring, recorded_ring
+from promotion.keys.keyring import KEY_KINDS, Keyring, recorded_ring
 from promotion.registry.lapses import require_open
 from promotion.registry.succession import require_free
 from shared.core.errors import PilotPlantError, Refused, Undecided
@@ -61,7 +61,8 @@ class Judged:
 
 def judge_case(case: Case, settings: GateSettings) -> Judged:
     """Judges a case."""
-    policy, ring = settings.policy(case.charter.risk_tier), recorded_ring(case.room.entries(), case.room.workspace)
+    policy = settings.policy(case.charter.risk_tier)
+    ring = recorded_ring(case.room.entries(kinds=KEY_KINDS), case.room.workspace)
     return Judged(case, settings, judge(case, policy), occasion(case, policy), ring)
 
 
@@ -111,7 +112,7 @@ def intend(room: Room, name: str, asked: Asked) -> ToSign | ToRepeat:
     before = recorded(room, case.candidate.manifest.pilot)
     if before is not None:
         return _again(case, asked, before)
-    with room.transaction() as connection:
+    with room.read() as connection:
         require_open(connection, room, case.candidate.manifest.pilot)
     judged = judge_case(case, read_settings(workspace))
     found = last_pending(room, case.charter.pilot)

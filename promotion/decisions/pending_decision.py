@@ -18,7 +18,7 @@ from securesystemslib.signer import CryptoSigner
 from promotion.decisions.draft import Asked, draft_decision
 from promotion.gate.authority import Objection, Occasion, against, right_to_decide
 from promotion.gate.case import Case
-from promotion.keys.keyring import Keyring, recorded_ring
+from promotion.keys.keyring import KEY_KINDS, Keyring, recorded_ring
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical
 from shared.core.errors import PilotPlantError, Refused
@@ -85,15 +85,15 @@ class Pending:
 
 def last_pending(room: Room, pilot: str) -> Pending | None:
     """What persons signed last of a pilot, whether it still stands or not; None where nothing was."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         return last_in(connection, room, pilot)
 
 
 def last_in(connection: sa.Connection, room: Room, pilot: str) -> Pending | None:
     """The same, within a transaction."""
-    entries = ledger.legible(connection, room.entries_table)
-    keys = recorded_ring(entries, room.workspace).every()
-    return last_of([entry for entry in entries if entry.subject == pilot], keys)
+    table = room.entries_table
+    keys = recorded_ring(ledger.legible(connection, table, kinds=KEY_KINDS), room.workspace).every()
+    return last_of(ledger.legible(connection, table, subject=pilot), keys)
 
 
 def last_of(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> Pending | None:

@@ -25,7 +25,7 @@ from promotion.decisions.transaction import require_undecided
 from promotion.gate.authority import Occasion, against, second_signers
 from promotion.gate.case import Case
 from promotion.gate.gate import Judgement
-from promotion.keys.keyring import recorded_ring
+from promotion.keys.keyring import KEY_KINDS, recorded_ring
 from promotion.registry.lapses import require_open
 from shared.core.clock import rfc3339
 from shared.core.crashpoints import Point, reach
@@ -73,7 +73,7 @@ def proposed(case: Case, on: Occasion, signatures_min: int) -> Proposed | None:
     Whether the gate's verdict is still the same is asked when somebody signs.
     """
     found = last_pending(case.room, case.charter.pilot)
-    ring = recorded_ring(case.room.entries(), case.room.workspace)
+    ring = recorded_ring(case.room.entries(kinds=KEY_KINDS), case.room.workspace)
     if found is None or why_void(found, case, on, ring, signatures_min):
         return None
     return told(found, on, signatures_min, repeated=True)

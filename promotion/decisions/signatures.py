@@ -55,7 +55,7 @@ def predicate_of(
     """What the gate signs, and whoever signs with it; `before` is what persons have signed of it before."""
     charter, workspace = case.charter, case.room.workspace
     policy = settings.policy(charter.risk_tier)
-    with case.room.transaction() as connection:
+    with case.room.read() as connection:
         head = case.room.head(connection)
     arm_findings = judgement.of_arm(decision.arm) if decision.arm else judgement.findings
     waivers = _waivers(case, arm_findings)
@@ -101,7 +101,7 @@ def _predecessor(case: Case) -> str | None:
     if follows is None:
         return None
     query = sa.select(decisions.c.envelope).where(decisions.c.pilot == follows.pilot)
-    with case.room.transaction() as connection:
+    with case.room.read() as connection:
         envelope = connection.execute(query).scalar_one_or_none()
     return None if envelope is None else digest_bytes(envelope)
 

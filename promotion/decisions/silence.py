@@ -32,7 +32,7 @@ def settle(room: Room) -> tuple[Lapse, ...]:
 
 def _overdue(room: Room) -> list[Case]:
     """The cases past their deadline without a decision or an entry, whose deadline can be believed."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         closed = set(connection.execute(sa.select(decisions.c.pilot)).scalars()) | lapses_in(connection, room).keys()
     cases = (open_case(room, found) for pilot, found in latest(room.workspace).items() if pilot not in closed)
     return [case for case in cases if _is_overdue(case)]

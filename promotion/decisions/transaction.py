@@ -11,7 +11,7 @@ from promotion.gate.case import Case
 from promotion.gate.policy import Policy
 from promotion.registry.lapses import require_open
 from promotion.registry.portfolio import outcome
-from promotion.state import decisions
+from promotion.state import DECIDED, decisions
 from shared.core.crashpoints import Point, reach
 from shared.core.digests import digest_bytes
 from shared.core.errors import Refused
@@ -52,7 +52,7 @@ def record(
             "signatories": [one.model_dump(mode="json") for one in signatories],
             **_handed_over(case, decision),
         }
-        room.write(connection, "decided", case.charter.pilot, body)
+        room.write(connection, DECIDED, case.charter.pilot, body)
         reach(Point.DECIDE_WRITTEN)
     reach(Point.DECIDE_RECORDED)
 
@@ -78,7 +78,7 @@ def _handed_over(case: Case, decision: Decision) -> dict[str, Any]:
 
 def recorded(room: Room, pilot: str) -> Attestation | None:
     """The attestation of the decision on a pilot, or None."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         envelope = connection.execute(
             sa.select(decisions.c.envelope).where(decisions.c.pilot == pilot)
         ).scalar_one_or_none()
@@ -87,5 +87,5 @@ def recorded(room: Room, pilot: str) -> Attestation | None:
 
 def row_of(room: Room, pilot: str) -> sa.Row[tuple[object, ...]]:
     """The row of a pilot that was decided."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         return connection.execute(sa.select(decisions).where(decisions.c.pilot == pilot)).one()

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from promotion.gate.preflight import Believed, read_preflight
 from promotion.keys.enrolment import enrolled_key
-from promotion.registry.nonces import REGISTERED, registrations
+from promotion.registry.nonces import registrations
+from promotion.state import REGISTERED
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import PREFIX
 from shared.core.errors import BadInput, Refused, Undecided
@@ -96,7 +97,7 @@ class Case:
         problems = self.room.problems()
         if problems:
             raise Refused("the gate's ledger cannot be relied on: " + "; ".join(problems), remedy=LEDGER_REMEDY)
-        return [entry for entry in self.room.entries(self.candidate.manifest.pilot) if entry.kind == REGISTERED]
+        return self.room.entries(self.candidate.manifest.pilot, kinds=[REGISTERED])
 
     @cached_property
     def registration(self) -> Registration | None:
@@ -186,7 +187,7 @@ class Case:
     @property
     def witnessed(self) -> list[Head]:
         """Every head of the Lab's ledger that the gate's own witnessed, with whichever pilot's promise."""
-        return [Head(**entry.body["lab"]) for entry in self.room.entries() if entry.kind == REGISTERED]
+        return [Head(**entry.body["lab"]) for entry in self.room.entries(kinds=[REGISTERED])]
 
     @cached_property
     def people(self) -> People:

@@ -49,7 +49,7 @@ def past_pilots(case: Case) -> list[Past]:
     about customers, so only a synthetic pilot learns from synthetic ones.
     """
     query = sa.select(decisions).where(decisions.c.pilot != case.charter.pilot).order_by(decisions.c.pilot)
-    with case.room.transaction() as connection:
+    with case.room.read() as connection:
         rows = connection.execute(query).all()
     found = (_past(case, row.candidate, row.envelope) for row in rows)
     return [past for past in found if past and (case.charter.synthetic or not past.promise.charter.synthetic)]

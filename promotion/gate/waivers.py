@@ -7,7 +7,7 @@ from datetime import datetime
 
 from promotion.gate.case import Case
 from promotion.gate.check import Rule
-from promotion.keys.keyring import keyring
+from promotion.keys.keyring import KEY_KINDS, keyring
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
 from shared.state.chain import Entry
@@ -23,9 +23,8 @@ POOR = frozenset({"failed", "unevaluable"})
 
 def waivers_of(room: Room, pilot: str) -> tuple[SignedWaiver, ...]:
     """Every waiver that was recorded of a pilot, expired ones too, and signed with a key that counted then."""
-    entries = room.entries()
-    keys = [key for key in keyring(entries, room.workspace).every() if key.role == "owner"]
-    found = (_read(entry) for entry in entries if entry.kind == WAIVED and entry.subject == pilot)
+    keys = [key for key in keyring(room.entries(kinds=KEY_KINDS), room.workspace).every() if key.role == "owner"]
+    found = (_read(entry) for entry in room.entries(pilot, kinds=[WAIVED]))
     return tuple(
         waiver
         for entry, waiver in (one for one in found if one is not None)

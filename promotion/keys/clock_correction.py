@@ -10,7 +10,7 @@ from typing import Any, Literal
 from securesystemslib.signer import CryptoSigner
 
 from promotion.keys.enrolment import enrolled_key
-from promotion.keys.keyring import recorded_ring
+from promotion.keys.keyring import KEY_KINDS, recorded_ring
 from promotion.keys.signers import gate_opens, signer_of
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
@@ -116,7 +116,7 @@ def countersign_clock(workspace: Workspace, ends: Mapping[str, End], passphrase:
         return None
     room = open_promotion(workspace)
     proposed = _proposed(workspace, room, ends)
-    known = {key.key_id for key in recorded_ring(room.entries(), workspace).every()}
+    known = {key.key_id for key in recorded_ring(room.entries(kinds=KEY_KINDS), workspace).every()}
     keys = [key for key in trusted(workspace, "promotion") if key.key_id in known]
     persons = proposed.persons(keys) if proposed else ()
     if proposed is None or len(persons) < PERSONS_MIN:
@@ -209,7 +209,7 @@ def _is_ahead(room: Room, end: End) -> bool:
 
 def last_of(room: Room) -> End | None:
     """The last entry of a room's ledger; None for an empty one."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         dated = ledger.last(connection, room.entries_table)
         return None if dated is None else End(room.head(connection), dated)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from promotion.keys.keyring import ENROLLED, Keyring, keyring, keys_folder, lay_out
+from promotion.keys.keyring import ENROLLED, KEY_KINDS, Keyring, keyring, keys_folder, lay_out
 from promotion.state import open_promotion
 from shared.core.crashpoints import Point, reach
 from shared.core.errors import BadInput, Refused
@@ -64,7 +64,7 @@ def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotat
         public = public or _laid_out(workspace)
     if role == "owner":
         name = read_people(workspace).get(name).email
-    held = keyring(room.entries(), workspace).keys.get(name, ())
+    held = keyring(room.entries(kinds=KEY_KINDS), workspace).keys.get(name, ())
     before = held[-1] if held else None
     given = None if public is None else _given(workspace, public, name, role)
     if rotate:
@@ -96,7 +96,7 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
 
     Raises Refused where there is none, where its record is not what the ledger has, or where it is revoked.
     """
-    key, ring = find_key(workspace, name), keyring(open_promotion(workspace).entries(), workspace)
+    key, ring = find_key(workspace, name), keyring(open_promotion(workspace).entries(kinds=KEY_KINDS), workspace)
     if key is None:
         raise Refused(
             f"no key is enrolled for {name}",
@@ -122,7 +122,7 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
 
 def enrolled_ids(room: Room) -> dict[str, str]:
     """The id of the key with which each name signs now, as the ledger has it."""
-    return {name: held[-1].key_id for name, held in keyring(room.entries(), room.workspace).keys.items()}
+    return {name: held[-1].key_id for name, held in keyring(room.entries(kinds=KEY_KINDS), room.workspace).keys.items()}
 
 
 def _rotate(room: Room, store: KeyStore, before: PublicKey, given: PublicKey | None) -> Enrolled:
@@ -167,10 +167,10 @@ def _require_the_same(workspace: Workspace, name: str, held: tuple[PublicKey, ..
 def _enrolled(
     room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None, undated: bool = False
 ) -> Enrolled:
-    ring = keyring(room.entries(), room.workspace)
+    ring = keyring(room.entries(kinds=KEY_KINDS), room.workspace)
     if ring.current(key.name) is None:
         _write(room, key, {"undated": True} if undated else {})
-        ring = keyring(room.entries(), room.workspace)
+        ring = keyring(room.entries(kinds=KEY_KINDS), room.workspace)
     lay_out(room.workspace, Keyring({key.name: ring.keys[key.name]}, {}))
     current = ring.keys[key.name][-1]
     return Enrolled(current, keys_folder(room.workspace) / f"{key.name}.yaml", repeated, replaces)
@@ -178,7 +178,7 @@ def _enrolled(
 
 def _write(room: Room, key: PublicKey, more: dict[str, Any]) -> None:
     with room.transaction() as connection:
-        known = keyring(ledger.entries(connection, room.entries_table), room.workspace)
+        known = keyring(ledger.entries(connection, room.entries_table, kinds=KEY_KINDS), room.workspace)
         if any(one.key_id == key.key_id for one in known.every()):
             raise Refused(
                 f"the key {key.key_id[:12]}… was enrolled before",

@@ -14,6 +14,8 @@ from shared.trust.keys import PublicKey, Role, record_bytes, record_name, write_
 
 ENROLLED = "enrolled"
 REVOKED = "revoked"
+# The entries that say of keys.
+KEY_KINDS = (ENROLLED, REVOKED)
 
 
 @dataclass(frozen=True, slots=True)

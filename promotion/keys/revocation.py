@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from promotion.keys.keyring import REVOKED, Keyring, keyring, lay_out
+from promotion.keys.keyring import KEY_KINDS, REVOKED, Keyring, keyring, lay_out
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.crashpoints import Point, reach
@@ -42,7 +42,7 @@ def revoke(workspace: Workspace, key_id: str, reason: str, *, since: datetime | 
     if since is not None and since > room.now():
         raise BadInput("this moment is still to come", where="--since", expected=f"no later than {rfc3339(room.now())}")
     with room.transaction() as connection:
-        ring = keyring(ledger.entries(connection, room.entries_table), workspace)
+        ring = keyring(ledger.entries(connection, room.entries_table, kinds=KEY_KINDS), workspace)
         key = _named(ring, key_id)
         repeated = _is_said(ring, key, reason, since)
         if not repeated:
@@ -51,7 +51,7 @@ def revoke(workspace: Workspace, key_id: str, reason: str, *, since: datetime | 
             room.write(connection, REVOKED, key.name, body | ({"since": rfc3339(since)} if since else {}), halts=True)
             reach(Point.REVOKE_WRITTEN)
     reach(Point.REVOKE_RECORDED)
-    ring = keyring(room.entries(), workspace)
+    ring = keyring(room.entries(kinds=KEY_KINDS), workspace)
     lay_out(workspace, Keyring({key.name: ring.keys[key.name]}, {}))
     return Revoked(_named(ring, key.key_id), reason, repeated)
 

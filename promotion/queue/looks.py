@@ -22,8 +22,8 @@ def note(case: Case, judgement: Judgement, what: str, who: str | None) -> None:
     warned = [one.name for one in failed_warnings(judgement.findings)]
     body = {"candidate": digest_named(case.candidate), "what": what, "by": who, "warnings": warned}
     with room.transaction() as connection:
-        known = ledger.legible(connection, room.entries_table)
-        if not any((entry.kind, entry.subject, entry.body) == (LOOKED, pilot, body) for entry in known):
+        known = ledger.legible(connection, room.entries_table, subject=pilot, kinds=[LOOKED])
+        if not any(entry.body == body for entry in known):
             room.write(connection, LOOKED, pilot, body)
 
 
@@ -32,7 +32,7 @@ def warnings_seen(room: Room, candidate: Candidate) -> list[str] | None:
     digest = digest_named(candidate)
     found = [
         entry.body["warnings"]
-        for entry in room.entries(candidate.manifest.pilot)
-        if entry.kind == LOOKED and entry.body.get("candidate") == digest and "warnings" in entry.body
+        for entry in room.entries(candidate.manifest.pilot, kinds=[LOOKED])
+        if entry.body.get("candidate") == digest and "warnings" in entry.body
     ]
     return [str(name) for name in found[-1]] if found else None

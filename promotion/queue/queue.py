@@ -19,7 +19,7 @@ from promotion.gate.waivers import WAIVED
 from promotion.queue.looks import warnings_seen
 from promotion.queue.reception import Reception, receptions
 from promotion.registry.lapses import lapses, missed
-from promotion.state import decisions, open_promotion
+from promotion.state import DECIDED, decisions, open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import BadInput, PilotPlantError
 from shared.state.room import Room
@@ -36,7 +36,7 @@ TRIED = "preflight_signed"
 
 def undecided(room: Room) -> list[Candidate]:
     """The latest candidate of each pilot without a decision, and not lapsed either."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         decided = set(connection.execute(sa.select(decisions.c.pilot)).scalars())
     closed = decided | lapses(room).keys()
     return [candidate for pilot, candidate in latest(room.workspace).items() if pilot not in closed]
@@ -150,7 +150,7 @@ def _next(case: Case, settings: GateSettings) -> str | None:
 def measures(workspace: Workspace) -> dict[str, Any]:
     """The gate at a glance, for `status`: troubles, decisions by word, what waits, lapsed or is waived, hand-overs."""
     room, waits = open_promotion(workspace), waiting(workspace)
-    decided = [entry.body.get("decision") for entry in room.entries() if entry.kind == "decided"]
+    decided = [entry.body.get("decision") for entry in room.entries(kinds=[DECIDED])]
     words = [str(said.get("word")) for said in decided if isinstance(said, dict)]
     return {
         "troubles": _troubles(room, waits, receptions(workspace)),
@@ -187,8 +187,8 @@ def _troubles(room: Room, waits: list[dict[str, Any]], handed_over: Sequence[Rec
 def _standing(room: Room) -> list[dict[str, Any]]:
     """Every waiver that has not ended, as its ledger entry says it."""
     now, found = room.now(), []
-    for entry in room.entries():
-        if entry.kind == WAIVED and now < parse_rfc3339(str(entry.body["until"])):
+    for entry in room.entries(kinds=[WAIVED]):
+        if now < parse_rfc3339(str(entry.body["until"])):
             said = {key: entry.body[key] for key in ("check", "arm", "by", "until", "reason")}
             found.append({"pilot": entry.subject, **said})
     return found

@@ -41,7 +41,7 @@ class Reception:
 
 def receptions(workspace: Workspace) -> tuple[Reception, ...]:
     """Every hand-over of this gate, the first one first; a row that cannot be read is `promote verify`'s to name."""
-    with open_promotion(workspace).transaction() as connection:
+    with open_promotion(workspace).read() as connection:
         rows = connection.execute(sa.select(decisions).order_by(decisions.c.at, decisions.c.pilot)).all()
     found = []
     for row in rows:

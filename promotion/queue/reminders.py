@@ -74,7 +74,7 @@ def reminders(workspace: Workspace) -> list[Reminder]:
     """What is due within `remind_days`, the most urgent first, with what the ledger says of each."""
     room = open_promotion(workspace)
     due = [one for entry in waiting(workspace) if entry["due"] for one in _of(entry)]
-    with room.transaction() as connection:
+    with room.read() as connection:
         return [_as_told(one, ledger.entries(connection, room.entries_table, subject=one.pilot)) for one in due]
 
 

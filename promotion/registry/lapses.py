@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from promotion.registry.nonces import REGISTERED
+from promotion.state import REGISTERED
 from shared.core.errors import Refused
 from shared.core.times import date_time
 from shared.state.chain import Entry
@@ -61,21 +61,19 @@ class Lapse:
 
 def lapses(room: Room) -> dict[str, Lapse]:
     """Every pilot that has lapsed by the ledger, in the order in which it was recorded."""
-    with room.transaction() as connection:
+    with room.read() as connection:
         return lapses_in(connection, room)
 
 
 def lapses_in(connection: sa.Connection, room: Room) -> dict[str, Lapse]:
     """The same, within a transaction."""
-    found = (_read(entry) for entry in legible(connection, room.entries_table) if entry.kind == LAPSED)
+    found = map(_read, legible(connection, room.entries_table, kinds=[LAPSED]))
     return {lapse.pilot: lapse for lapse in found}
 
 
 def missed(room: Room) -> list[Lapse]:
     """Lapsed pilots with an arm for which the evidence was, and that no pilot has continued since."""
-    continued = {
-        str(before["pilot"]) for entry in room.entries() if entry.kind == REGISTERED for before in _before(entry)
-    }
+    continued = {str(before["pilot"]) for entry in room.entries(kinds=[REGISTERED]) for before in _before(entry)}
     return [lapse for lapse in lapses(room).values() if lapse.missed and lapse.pilot not in continued]
 
 

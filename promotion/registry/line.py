@@ -8,8 +8,7 @@ from typing import Any
 
 from promotion.registry.fingerprint import Fingerprint, fingerprint, read_fingerprint
 from promotion.registry.lapses import lapses
-from promotion.registry.nonces import REGISTERED
-from promotion.state import open_promotion
+from promotion.state import DECIDED, REGISTERED, open_promotion
 from shared.experiment.charter import Promise
 from shared.experiment.line import Before, Line, Why
 from shared.state.chain import Entry
@@ -23,7 +22,7 @@ WORDS = {"scale": "scaled", "revise": "revised", "stop": "stopped"}
 
 def line(workspace: Workspace, promise: Promise, texts: Mapping[str, bytes]) -> Line:
     """The line that a promise would be registered in now; `texts` are the bytes of its files."""
-    return line_of(open_promotion(workspace).entries(), promise, fingerprint(promise, texts))
+    return line_of(open_promotion(workspace).entries(kinds=[REGISTERED]), promise, fingerprint(promise, texts))
 
 
 def line_of(entries: Iterable[Entry], promise: Promise, known_by: Fingerprint) -> Line:
@@ -72,7 +71,7 @@ def recorded_line(registered: Iterable[Entry], promise: str) -> Line | None:
 
 def fates(room: Room, found: Line) -> list[str]:
     """What became of each pilot of a line, as the owner's page names it."""
-    words = {e.subject: WORDS[str(e.body["decision"]["word"])] for e in room.entries() if e.kind == "decided"}
+    words = {e.subject: WORDS[str(e.body["decision"]["word"])] for e in room.entries(kinds=[DECIDED])}
     lapsed, submitted = lapses(room), latest(room.workspace)
     told = []
     for each in found.before:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from promotion.state import REGISTERED
 from shared.core.digests import digest_json
 from shared.core.errors import Refused
 from shared.experiment.amendment import remeasured, what_measures
@@ -19,8 +20,7 @@ from shared.state.chain import Entry
 from shared.state.workspace import Mode
 from shared.trust.registration import NONCE_BYTES, Registration
 
-# The ledger's entry for a promise that was taken in; the first one of a name holds its nonce, and what it draws.
-REGISTERED = "registered"
+# The first registration of a name holds its nonce, and what it draws.
 NONCE, DRAWS, MEASURES = "nonce", "draws", "measures"
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from promotion.registry.nonces import REGISTERED
 from promotion.registry.online_fdr import level, wealth
+from promotion.state import DECIDED, REGISTERED
 from shared.state.chain import Entry
 from shared.trust.attestation import Attestation
 
-DECIDED = "decided"
 CHECK = "portfolio_fdr"
 State = Literal["running", "discovery", "no discovery", "outside"]
 

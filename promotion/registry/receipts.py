@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from promotion.keys.keyring import keyring
+from promotion.keys.keyring import KEY_KINDS, keyring
 from promotion.keys.signers import gate_opens, signer_of
 from promotion.registry.nonces import registrations
+from promotion.state import REGISTERED
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import write_atomically
@@ -38,7 +39,7 @@ def sign_outstanding(room: Room, signer: CryptoSigner) -> None:
     Nothing is signed of a ledger that does not verify, and nothing that says otherwise than a receipt that is there:
     `promote verify` names both.
     """
-    workspace, entries = room.workspace, room.entries()
+    workspace, entries = room.workspace, room.entries(kinds=[*KEY_KINDS, REGISTERED])
     keys = list(keyring(entries, workspace).keys.get(GATE, ()))
     said = registrations(entries, workspace.id, workspace.mode)
     unsigned = [one for one in said if _unsigned(receipt_path(workspace, one.promise), one, keys)]

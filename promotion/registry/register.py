@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from promotion.registry.dates import ORDER_REMEDY, against_order
 from promotion.registry.fingerprint import Fingerprint, fingerprint
 from promotion.registry.line import LINE, entry_of, line_of
-from promotion.registry.nonces import NONCE, REGISTERED, drawing, first_registered
+from promotion.registry.nonces import NONCE, drawing, first_registered
 from promotion.registry.portfolio import next_place, place_of
 from promotion.registry.receipts import sign_waiting
 from promotion.settings import read_room_settings
-from promotion.state import open_promotion, promises
+from promotion.state import DECIDED, REGISTERED, open_promotion, promises
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.crashpoints import Point, reach
 from shared.core.errors import Refused
@@ -72,7 +72,7 @@ def _taken_in(
         body = {"promise": promise.digest, "lab": lab.as_json(), "rules": promise.rules, **drawn}
         if promise.amends is not None:
             body["amends"] = promise.amends.model_dump(mode="json")
-        written = ledger.entries(connection, room.entries_table)
+        written = ledger.entries(connection, room.entries_table, kinds=[REGISTERED, DECIDED])
         pilot = promise.charter.pilot
         if known_by is not None:
             found = line_of(written, promise, known_by)

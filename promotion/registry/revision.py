@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from shared.core.digests import canonical
 from shared.core.errors import BadInput
@@ -33,11 +34,10 @@ class Change:
 
 def parse_changes(texts: Sequence[str], charter: Charter) -> tuple[Change, ...]:
     """The changes as they are typed; raises BadInput for one that names no field, changes nothing, or cannot be."""
-    before = charter.model_dump(mode="json")
-    found = tuple(_parse(text, before) for text in texts)
+    found = tuple(_parse(text, charter) for text in texts)
     if found:
         try:
-            Charter.model_validate(applied(before, found))
+            Charter.model_validate(applied(charter.model_dump(mode="json"), found))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])
@@ -61,32 +61,33 @@ def applied(content: dict[str, Any], changes: Sequence[Change]) -> dict[str, Any
     return made
 
 
-def at(content: Any, path: str) -> Any:
-    """The value at a path; MISSING where there is none."""
-    found = content
+def at(charter: Charter, path: str) -> Any:
+    """The value at a path, in JSON; MISSING where there is none."""
+    found: Any = charter
     for part in path.split("."):
-        if isinstance(found, dict) and part in found:
+        if isinstance(found, BaseModel) and part in type(found).model_fields:
+            found = getattr(found, part)
+        elif isinstance(found, dict) and part in found:
             found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+        elif isinstance(found, list | tuple) and part.isdecimal() and int(part) < len(found):
             found = found[int(part)]
         else:
             return MISSING
-    return found
+    return to_jsonable_python(found)
 
 
 def unmade(changes: Sequence[str], before: Charter, after: Charter) -> list[str]:
     """The paths of the changes that were named, as they were signed, whose field is what it was."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
     paths = (change.partition("=")[0] for change in changes)
-    return [path for path in paths if at(new, path) == at(old, path)]
+    return [path for path in paths if at(after, path) == at(before, path)]
 
 
-def _parse(text: str, before: dict[str, Any]) -> Change:
+def _parse(text: str, before: Charter) -> Change:
     path, found, given = text.partition("=")
     path, value = path.strip(), _value(given)
     known = at(before, path)
     if not found or known is MISSING or path.split(".")[0] in KEPT:
-        fields = ", ".join(name for name in before if name not in KEPT)
+        fields = ", ".join(name for name in Charter.model_fields if name not in KEPT)
         raise BadInput(
             f"`{text}` names no field of the charter that can be changed",
             where="--change",

@@ -9,7 +9,7 @@ import copy
 import io
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from promotion.registry.revision import applied, parse_changes
+from promotion.state import DECIDED
 from shared.core.errors import PilotPlantError, Refused
 from shared.core.files import scratch_in, settle
 from shared.core.printable import block, line
 from shared.core.yamlfile import read_yaml
 from shared.experiment.charter import Charter
 from shared.state.chain import Entry
+from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidate import Candidate
 from shared.trust.candidates import digest_named
@@ -42,9 +44,9 @@ def spent_by(charter: Charter) -> float:
     return charter.sample.alpha + (charter.line.alpha_spent if charter.line else 0.0)
 
 
-def opened_by(entries: Iterable[Entry], pilot: str) -> Entry | None:
+def opened_by(room: Room, pilot: str) -> Entry | None:
     """The gate's decision that opened a pilot as the successor of another one, or None."""
-    decided = (entry for entry in entries if entry.kind == "decided")
+    decided = room.entries(kinds=[DECIDED])
     return next((e for e in decided if e.body["decision"].get("successor") == pilot), None)
 
 

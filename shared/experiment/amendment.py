@@ -119,13 +119,13 @@ def _free(change: Change, loose: set[str], *, open_end: bool) -> bool:
 
 
 def _content(promise: Promise) -> dict[str, Any]:
-    content = promise.as_json()
+    content = promise.model_dump(mode="json")
     return {part: content.get(part) for part in _PARTS}
 
 
 def _deciding(promise: Promise) -> dict[str, Any]:
     """The charter without what is free: whatever metric is named in it decides something."""
-    return {part: value for part, value in promise.as_json()["charter"].items() if part not in _NO_METRICS}
+    return {part: value for part, value in promise.charter.model_dump(mode="json").items() if part not in _NO_METRICS}
 
 
 def _texts(value: Any) -> Iterator[str]:

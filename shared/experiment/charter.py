@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AwareDatetime, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
 from shared.core.clock import YEARS
-from shared.core.digests import digest_json
+from shared.core.digests import canonical, digest_bytes
 from shared.core.errors import BadInput
 from shared.core.exact import WorkspaceHoldout
 from shared.core.money import Amount, Money
@@ -309,7 +311,7 @@ class Charter(Part):
     cluster: ColumnName | None = None
     covariates: tuple[ColumnName, ...] = ()
     segments: tuple[ColumnName, ...] = ()
-    strata: ColumnName | None = None
+    strata: ColumnName | None = Field(default=None, exclude_if=lambda column: column is None)
     sources: tuple[str, ...] = ()
     layer: Layer | None = None
     assignment: Literal["pilotplant", "source"] = "pilotplant"
@@ -324,7 +326,6 @@ class Charter(Part):
     time_box: TimeBox
     decide_by: date
     budget: Budget
-    # Left out of what is dumped where it says nothing, so that charters without it keep their digests.
     value: Value | None = Field(default=None, exclude_if=lambda value: value is None)
     follows: Lineage | None = None
     synthetic: bool = False
@@ -541,13 +542,13 @@ class Promise(Part):
     charter: Charter
     metrics: dict[str, Metric]
     files: dict[str, str]
-    amends: Amends | None = None
+    amends: Amends | None = Field(default=None, exclude_if=lambda amends: amends is None)
     holdout_frac: WorkspaceHoldout = Decimal(0)
-    # What was promised before promises said so keeps its digest.
     source: Source | None = Field(default=None, exclude_if=lambda source: source is None)
     eligible: Eligible | None = Field(default=None, exclude_if=lambda eligible: eligible is None)
     sampled_frac: SampledFrac | None = Field(default=None, exclude_if=lambda frac: frac is None)
     rules: Literal[1, 2, 3] = Field(default=1, exclude_if=lambda rules: rules == 1)
+    _stored: bytes | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _lists_who_is_eligible(self) -> Promise:
@@ -556,10 +557,22 @@ class Promise(Part):
             raise ValueError("a charter that says who is eligible is promised with its SELECT, and with their list")
         return self
 
+    @classmethod
+    def stored(cls, content: bytes) -> Promise:
+        """The promise that was stored as these bytes, whose digest is theirs; raises ValueError where they are none."""
+        promise = cls.model_validate_json(content)
+        promise._stored = content  # noqa: SLF001 - its own
+        return promise
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes as they were stored; in RFC 8785 form where it is a new one."""
+        return self._stored if self._stored is not None else canonical(self.model_dump(mode="json"))
+
     @property
     def digest(self) -> str:
-        """The digest that the gate keeps."""
-        return digest_json(self.as_json())
+        """The digest of its bytes, which the gate keeps: a field that comes later changes no promise made before."""
+        return digest_bytes(self.content)
 
     @property
     def version(self) -> int:
@@ -567,14 +580,16 @@ class Promise(Part):
         return self.amends.version if self.amends else 1
 
     def as_json(self) -> dict[str, Any]:
-        """Canonical content, as candidates carry it in `promise.json`."""
-        # What came later is left out where it says nothing, so that what was promised before keeps its digest.
-        said, plan = self.charter, self.charter.sample
-        silent: dict[str, Any] = {"sample": {"guardrail_alpha"}} if plan.guardrail_alpha is None else {}
-        silent |= {"strata": True} if said.strata is None else {}
-        metrics = {name: metric.silent for name, metric in self.metrics.items() if metric.silent}
-        exclude: dict[str, Any] = {} if self.amends else {"amends": True}
-        return self.model_dump(mode="json", exclude=exclude | {"charter": silent, "metrics": metrics})
+        """Its content as it was stored, an object of JSON."""
+        found: dict[str, Any] = json.loads(self.content)
+        return found
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Promise:
+        """A copy, which is a new promise where anything is updated."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied._stored = None  # noqa: SLF001 - its own
+        return copied
 
     def amending(self, before: Promise, reason: str) -> Promise:
         """This content as the version after `before`."""
@@ -583,8 +598,8 @@ class Promise(Part):
 
     def same_as(self, other: Promise) -> bool:
         """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
-        same = {name: getattr(other, name) for name in ("amends", "rules", "source", "eligible", "sampled_frac")}
-        return self.model_copy(update=same) == other
+        own = {"amends", "rules", "source", "eligible", "sampled_frac"}
+        return self.model_dump(exclude=own) == other.model_dump(exclude=own)
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

@@ -65,7 +65,7 @@ class Metric(BaseModel):
     direction: Literal["increase", "decrease"] = "increase"
     cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     cap_quantile: float | None = Field(default=None, gt=0.5, lt=1)
-    no_outcome: Literal["zero", "left_out"] = "zero"
+    no_outcome: Literal["zero", "left_out"] = Field(default="zero", exclude_if=lambda counts: counts == "zero")
     window_days: int | None = Field(default=None, ge=1, le=366)
     description: str = ""
     history: str | None = Field(default=None, pattern=COLUMN)
@@ -96,12 +96,7 @@ class Metric(BaseModel):
     @property
     def definition(self) -> str:
         """The digest of what the number is: two metrics with the same one measure the same."""
-        return digest_json(self.model_dump(mode="json", exclude={"description", "history", *self.silent}))
-
-    @property
-    def silent(self) -> set[str]:
-        """Fields that came later and say nothing here; without them what was digested before keeps its digest."""
-        return {"no_outcome"} if self.no_outcome == "zero" else set()
+        return digest_json(self.model_dump(mode="json", exclude={"description", "history"}))
 
     @property
     def sign(self) -> int:

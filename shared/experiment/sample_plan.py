@@ -73,7 +73,7 @@ class SamplePlan(Part):
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
-    guardrail_alpha: float | None = Field(default=None, gt=0, le=0.2)
+    guardrail_alpha: float | None = Field(default=None, gt=0, le=0.2, exclude_if=lambda alpha: alpha is None)
     power: float = Field(default=0.8, ge=0.5, lt=1)
     units_per_arm: int = Field(ge=2, le=10**12)
     attrition: float | None = Field(default=None, ge=0, lt=1, exclude_if=lambda attrition: attrition is None)

@@ -1,7 +1,12 @@
-"""Databases of the rooms: SQLite made safe for several processes, or PostgreSQL; transactions go one after another."""
+"""Databases of the rooms: SQLite made safe for several processes, or PostgreSQL.
+
+Transactions that write go one after another. Those that read see one moment of the database, and neither wait for one
+that writes nor hold it up.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -17,34 +22,67 @@ from shared.state.columns import Whole
 
 # How long a process waits for another one's transaction before it gives up.
 BUSY_TIMEOUT_MS = 30_000
-# Every transaction on PostgreSQL holds this advisory lock of its database; any fixed number would do.
+# Every transaction on PostgreSQL that writes holds this advisory lock of its database; any fixed number would do.
 ROOM_LOCK = 5_317_429
+# Of so many PostgreSQL databases at once does a process keep connections: three rooms, and a second workspace.
+_POOLS_MAX = 6
+# A connection's execution option: the transactions on it only read.
+_READS = "pilotplant_reads"
+NEWER_REMEDY = "use the release that wrote it, or restore the copy that `pilotplant migrate` made before"
+# The schema with which releases began to say its version; the first step leads from it to the next one.
+FIRST_VERSION = 1
+# Which version of a room's tables a database holds: in `schema` for every release, in alembic's own table for alembic.
+_VERSIONS = sa.MetaData()
+_SCHEMA = sa.Table("schema", _VERSIONS, sa.Column("version", Whole, nullable=False))
+_STEPS = sa.Table("alembic_version", _VERSIONS, sa.Column("version_num", sa.String(32), primary_key=True))
+VERSION_TABLES = tuple(_VERSIONS.sorted_tables)
 # What PostgreSQL says where role, password or database are not as the URL has them; libpq gives no code for these.
 _NOT_AS_DECLARED = ("authentication failed", "no password supplied", "does not exist")
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg"}
 _EXPECTED = "like sqlite:///var/lab/lab.db, or postgresql://lab_app@db.example.com/lab"
 
 
-def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) -> sa.Engine:
-    """An engine with the room's tables in place.
-
-    `url` may name a SQLite file relative to `root`, whose tables are made at need; on PostgreSQL
-    `shared.state.provision` makes them. Raises BadInput for a URL that cannot be used
-    or a database that was not prepared, and PilotPlantError
-    where the server is away, or the tables were written by a newer release.
-    """
-    engine = connect(url, root)
-    prepare(engine, metadata, version=version)
-    return engine
-
-
 def prepare(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> None:
-    """Makes a SQLite file's tables at need, or raises where those on PostgreSQL are not there; see `open_database`."""
-    with translated(engine), engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
+    """Makes a SQLite file's tables at need; on PostgreSQL `shared.state.provision` makes them.
+
+    Raises as `is_prepared`.
+    """
+    if not is_prepared(engine, metadata, version=version):
+        with writing(engine) as connection:
             make_tables(connection, metadata, version=version)
-        else:
+
+
+def is_prepared(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> bool:
+    """Whether every table of the room is there; on PostgreSQL, raises BadInput where one is not.
+
+    Raises PilotPlantError where the server is away, or the tables are of another version.
+    """
+    if engine.dialect.name != "sqlite":
+        with reading(engine) as connection:
             _require_tables(connection, metadata, version)
+        return True
+    known = version_of(engine)
+    if known is None:
+        return False
+    _require_version(engine, known, version)
+    with reading(engine) as connection:
+        found = set(connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'").scalars())
+        return found >= set(metadata.tables)
+
+
+def version_of(engine: sa.Engine) -> int | None:
+    """The version of the schema that a database is of; None where nothing was made in it yet."""
+    if is_empty(engine):
+        return None
+    with reading(engine) as connection:
+        if not sa.inspect(connection).has_table(_SCHEMA.name):
+            return None
+        return connection.execute(sa.select(_SCHEMA.c.version)).scalar()
+
+
+def set_version(connection: sa.Connection, version: int) -> None:
+    """Writes down, within a migration, which version of the schema it has led to."""
+    connection.execute(_SCHEMA.update().values(version=version))
 
 
 def is_empty(engine: sa.Engine) -> bool:
@@ -54,29 +92,40 @@ def is_empty(engine: sa.Engine) -> bool:
         return False
     if not file.exists() or not file.stat().st_size:
         return True
-    with translated(engine), engine.begin() as connection:
+    with reading(engine) as connection:
         return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
 
 
 def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
     """Makes whatever tables are missing, and writes down their version, or raises PilotPlantError for another one."""
-    schema = version_table(metadata)
-    metadata.create_all(connection)
-    found = connection.execute(sa.select(schema.c.version)).scalar()
+    _VERSIONS.create_all(connection)
+    found = connection.execute(sa.select(_SCHEMA.c.version)).scalar()
     if found is None:
-        connection.execute(schema.insert().values(version=version))
+        connection.execute(_SCHEMA.insert().values(version=version))
+        # A database that is made now is behind no step.
+        connection.execute(_STEPS.insert().values(version_num=str(version)))
     else:
-        _require_version(connection, found, version)
-
-
-def version_table(metadata: sa.MetaData) -> sa.Table:
-    """The table that says by which version of the tables a database was made."""
-    return sa.Table("schema", metadata, sa.Column("version", Whole, nullable=False), extend_existing=True)
+        _require_version(connection.engine, found, version)
+    metadata.create_all(connection)
 
 
 def shown(engine: sa.Engine) -> str:
     """A database's URL without its password."""
     return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction with the database's one lock of who writes: all of it is kept, or nothing."""
+    with translated(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that sees the database as it is now, to its end; the database refuses what would write."""
+    with translated(engine), engine.execution_options(**{_READS: True}).begin() as connection:
+        yield connection
 
 
 @contextmanager
@@ -146,42 +195,42 @@ def _told(error: sa.exc.DBAPIError, engine: sa.Engine) -> PilotPlantError | None
 
 
 def _require_tables(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:
-    schema = version_table(metadata)
-    missing = sorted(set(metadata.tables) - set(sa.inspect(connection).get_table_names()))
-    if missing:
+    there = set(sa.inspect(connection).get_table_names())
+    if _SCHEMA.name in there:
+        _require_version(connection.engine, connection.execute(sa.select(_SCHEMA.c.version)).scalar(), version)
+    missing = sorted(set(metadata.tables) - there)
+    if missing or _SCHEMA.name not in there:
         raise BadInput(
             "the database was not prepared for this room"
-            if schema.name in missing
+            if _SCHEMA.name not in there
             else f"the database lacks tables of this release: {', '.join(missing)}",
             where=shown(connection.engine),
             remedy="have its owner run: pilotplant init-database ROOM --role ROLE",
         )
-    _require_version(connection, connection.execute(sa.select(schema.c.version)).scalar(), version)
 
 
-def _require_version(connection: sa.Connection, found: int | None, version: int) -> None:
+def _require_version(engine: sa.Engine, found: int | None, version: int) -> None:
     if found != version:
         raise PilotPlantError(
             f"the database is of schema version {found}, this release reads version {version}",
-            where=shown(connection.engine),
-            remedy="use the release that wrote it, or upgrade this one",
+            where=shown(engine),
+            remedy="bring it to this release, which keeps a copy of it as it is: pilotplant migrate"
+            if found is not None and found < version
+            else NEWER_REMEDY,
         )
 
 
 def connect(url: str, root: Path) -> sa.Engine:
-    """An engine whose transactions go one after another; raises BadInput for a URL that cannot be used."""
+    """An engine for `writing` and `reading`; raises BadInput for a URL that cannot be used."""
     try:
         parsed = sa.make_url(url)
         if parsed.drivername in _POSTGRESQL:
-            parsed = parsed.set(drivername="postgresql+psycopg")
-            # Each statement sees what was committed before it, and the lock of `_begin_alone` lets nothing in between.
-            engine = sa.create_engine(parsed, poolclass=sa.NullPool, isolation_level="READ COMMITTED")
-            sa.event.listen(engine, "begin", _begin_alone)
-            return engine
+            return _pooled(parsed.set(drivername="postgresql+psycopg"))
         if parsed.get_backend_name() != "sqlite" or not parsed.database:
             raise ValueError("it names no file and no server")
         path = root / parsed.database
-        # NullPool: commands are short, and a connection must not outlive a fork or a removed workspace.
+        # NullPool: opening a file takes a fraction of a millisecond, and a connection that outlived a fork, a backup or
+        # a restored file would read and write another one than lies there.
         engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise BadInput(f"`{_shown(url)}` is not a database URL", expected=_EXPECTED) from error
@@ -197,6 +246,30 @@ def connect(url: str, root: Path) -> sa.Engine:
     sa.event.listen(engine, "do_connect", _opened)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _pooled(url: sa.URL) -> sa.Engine:
+    """The process's engine of a PostgreSQL database, which keeps its connections for the next transaction."""
+    engine = _POOLS.pop(url, None)
+    if engine is None:
+        # Each statement sees what was committed before it, and the lock of `_begin_alone` lets nothing in between.
+        engine = sa.create_engine(url, pool_pre_ping=True, max_overflow=-1, isolation_level="READ COMMITTED")
+        sa.event.listen(engine, "begin", _begin_alone)
+    _POOLS[url] = engine
+    if len(_POOLS) > _POOLS_MAX:
+        _POOLS.pop(next(iter(_POOLS))).dispose()
+    return engine
+
+
+def _forget_connections() -> None:
+    """What a fork has inherited are its parent's connections, to be neither used nor closed."""
+    for engine in _POOLS.values():
+        engine.dispose(close=False)
+    _POOLS.clear()
+
+
+_POOLS: dict[sa.URL, sa.Engine] = {}
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _shown(url: str) -> str:
@@ -239,10 +312,21 @@ def _settled(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
+def _reads(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get(_READS))
+
+
 def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if _reads(connection):
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _begin_alone(connection: sa.Connection) -> None:
+    if _reads(connection):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ROOM_LOCK})")

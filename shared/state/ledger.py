@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,9 @@ from shared.core.clock import rfc3339
 from shared.core.digests import canonical, digest_bytes
 from shared.state.chain import GENESIS, Dated, Entry, Head, Witness, entry_hash
 
+LEDGER = "ledger"
+# By what entries are asked for, other than all of them in order.
+_INDEXES = {"ledger_by_kind": ("kind", "subject"), "ledger_by_subject": ("subject", "kind")}
 # What SQLite's triggers refuse. INSERT OR REPLACE would delete a row without firing a trigger on deletion.
 _REFUSED = {
     "ledger_no_update": "UPDATE ON ledger",
@@ -24,7 +28,7 @@ _REFUSED = {
 def ledger_table(metadata: sa.MetaData) -> sa.Table:
     """The ledger's table, with triggers that refuse every change but an addition at the end."""
     table = sa.Table(
-        "ledger",
+        LEDGER,
         metadata,
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("at", sa.String, nullable=False),
@@ -34,6 +38,8 @@ def ledger_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("prev", sa.String, nullable=False, unique=True),
         sa.Column("hash", sa.String, nullable=False, unique=True),
     )
+    for name, columns in _INDEXES.items():
+        sa.Index(name, *(table.c[column] for column in columns))
     for name, event in _REFUSED.items():
         trigger = sa.DDL(f"CREATE TRIGGER {name} BEFORE {event} BEGIN SELECT RAISE(ABORT, 'append only'); END")  # type: ignore[no-untyped-call]
         sa.event.listen(table, "after_create", trigger.execute_if(dialect="sqlite"))
@@ -76,15 +82,15 @@ def has_kind(connection: sa.Connection, table: sa.Table, kind: str) -> bool:
     return connection.execute(sa.select(table.c.seq).where(table.c.kind == kind).limit(1)).first() is not None
 
 
-def entries(connection: sa.Connection, table: sa.Table, *, subject: str | None = None) -> list[Entry]:
-    """The entries from the first to the last, of one subject or of all; their hashes are not checked here.
+def entries(
+    connection: sa.Connection, table: sa.Table, *, subject: str | None = None, kinds: Collection[str] = ()
+) -> list[Entry]:
+    """The entries from the first to the last, of one subject and some kinds or of all; their hashes are not checked.
 
     An entry whose body is no object says nothing; `problems` names it.
     """
-    query = sa.select(table).order_by(table.c.seq)
-    if subject is not None:
-        query = query.where(table.c.subject == subject)
-    return [Entry(**{**row._mapping, "body": _object(row.body)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+    found = connection.execute(_of(table, subject, kinds))
+    return [Entry(row.seq, row.at, row.kind, row.subject, _object(row.body), row.prev, row.hash) for row in found]
 
 
 def _object(body: str) -> dict[str, Any]:
@@ -92,10 +98,12 @@ def _object(body: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def legible(connection: sa.Connection, table: sa.Table) -> list[Entry]:
-    """The entries whose body can be read; one that cannot is `problems`' to name."""
+def legible(
+    connection: sa.Connection, table: sa.Table, *, subject: str | None = None, kinds: Collection[str] = ()
+) -> list[Entry]:
+    """The same entries without those whose body cannot be read, which are `problems`' to name."""
     found = []
-    for row in connection.execute(sa.select(table).order_by(table.c.seq)):
+    for row in connection.execute(_of(table, subject, kinds)):
         try:
             body = json.loads(row.body)
         except (ValueError, TypeError, RecursionError):
@@ -103,6 +111,13 @@ def legible(connection: sa.Connection, table: sa.Table) -> list[Entry]:
         if isinstance(body, dict):
             found.append(Entry(row.seq, row.at, row.kind, row.subject, body, row.prev, row.hash))
     return found
+
+
+def _of(table: sa.Table, subject: str | None, kinds: Collection[str]) -> sa.Select[Any]:
+    query = sa.select(table).order_by(table.c.seq)
+    if subject is not None:
+        query = query.where(table.c.subject == subject)
+    return query.where(table.c.kind.in_(kinds)) if kinds else query
 
 
 def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses: tuple[Head, ...] = ()) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from shared.core.errors import BadInput, Refused
-from shared.state.db import connect, make_tables, shown, translated
+from shared.state.db import VERSION_TABLES, connect, make_tables, shown, writing
+from shared.state.ledger import LEDGER
 
-LEDGER, SCHEMA = "ledger", "schema"
 # Whatever lets a role change a row of the ledger, or make something else of what is added.
 _RIGHTS = sa.text(
     "SELECT r.rolsuper, has_any_column_privilege(r.rolname, c.oid, 'UPDATE'), "
@@ -51,20 +51,13 @@ def provision(url: str, metadata: sa.MetaData, role: str, *, version: int) -> Pr
             expected="like postgresql://lab_owner@db.example.com/lab",
             remedy="a SQLite file needs no preparation: the first command makes it",
         )
-    with translated(engine), engine.begin() as connection:
+    with writing(engine) as connection:
         _require_role(connection, role)
         before = set(sa.inspect(connection).get_table_names())
         make_tables(connection, metadata, version=version)
-        _grant(connection, metadata, role)
-        rights = rights_over_ledger(connection, role)
-        if rights:
-            raise Refused(
-                f"role `{role}` could change the ledger: by {', '.join(rights)}",
-                where=shown(engine),
-                expected="a role that is no superuser, owns nothing here and belongs to no owner",
-                remedy="make another one: CREATE ROLE … LOGIN",
-            )
-    return Provisioned(shown(engine), role, tuple(sorted(set(metadata.tables) - before)))
+        grant(connection, metadata, role)
+    made = {*metadata.tables, *(table.name for table in VERSION_TABLES)} - before
+    return Provisioned(shown(engine), role, tuple(sorted(made)))
 
 
 def rights_over_ledger(connection: sa.Connection, role: str | None = None) -> list[str]:
@@ -77,10 +70,29 @@ def rights_over_ledger(connection: sa.Connection, role: str | None = None) -> li
     return [name for name, has in zip(_NAMES[1:], held, strict=True) if has]
 
 
+def is_owned(connection: sa.Connection) -> bool:
+    """Whether who has logged in may change the tables themselves."""
+    return not {_NAMES[0], _NAMES[5]}.isdisjoint(rights_over_ledger(connection))
+
+
+def grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
+    """Gives a role its rights over a room's tables, and no more; raises Refused where it could change the ledger."""
+    _grant(connection, metadata, role)
+    rights = rights_over_ledger(connection, role)
+    if rights:
+        raise Refused(
+            f"role `{role}` could change the ledger: by {', '.join(rights)}",
+            where=shown(connection.engine),
+            expected="a role that is no superuser, owns nothing here and belongs to no owner",
+            remedy="make another one: CREATE ROLE … LOGIN",
+        )
+
+
 def _grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
     quoted = _quoted(connection, role)
-    for table in metadata.sorted_tables:
-        rights = {LEDGER: "SELECT, INSERT", SCHEMA: "SELECT"}.get(table.name, "SELECT, INSERT, UPDATE, DELETE")
+    read = {table.name: "SELECT" for table in VERSION_TABLES}
+    for table in (*metadata.sorted_tables, *VERSION_TABLES):
+        rights = {LEDGER: "SELECT, INSERT", **read}.get(table.name, "SELECT, INSERT, UPDATE, DELETE")
         name = connection.dialect.identifier_preparer.format_table(table)
         connection.exec_driver_sql(f"REVOKE ALL ON {name} FROM PUBLIC, {quoted}")
         connection.exec_driver_sql(f"GRANT {rights} ON {name} TO {quoted}")

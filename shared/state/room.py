@@ -7,7 +7,7 @@ or that another one took the place of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from shared.core.errors import Refused
 from shared.core.files import write_atomically
 from shared.state import ledger, order
 from shared.state.chain import Entry, Head
-from shared.state.db import connect, is_empty, prepare, shown, translated
+from shared.state.db import connect, is_empty, is_prepared, prepare, reading, shown, writing
 from shared.state.order import BEGUN, CORRECTED, Corrections, OutOfOrder, dated, moment_of
 from shared.state.provision import rights_over_ledger
 from shared.state.workspace import Workspace
@@ -57,8 +57,14 @@ class Room:
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """One unit of work: everything inside is kept, or nothing."""
-        with translated(self.engine), self.engine.begin() as connection:
+        """One unit of work, and no other at the same time: everything inside is kept, or nothing."""
+        with writing(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A look at the database as it is now, for which nobody waits; nothing can be written in it."""
+        with reading(self.engine) as connection:
             yield connection
 
     def write(
@@ -127,14 +133,14 @@ class Room:
         """The ledger's present end."""
         return ledger.head(connection, self.entries_table)
 
-    def entries(self, subject: str | None = None) -> list[Entry]:
-        """The ledger's entries, of one subject or all."""
-        with self.transaction() as connection:
-            return ledger.entries(connection, self.entries_table, subject=subject)
+    def entries(self, subject: str | None = None, *, kinds: Collection[str] = ()) -> list[Entry]:
+        """The ledger's entries, of one subject and some kinds or of all."""
+        with self.read() as connection:
+            return ledger.entries(connection, self.entries_table, subject=subject, kinds=kinds)
 
     def problems(self, witnesses: tuple[Head, ...] = ()) -> list[str]:
         """Everything wrong with the ledger: its chain (`ledger.problems`), and, live, its order of time."""
-        with self.transaction() as connection:
+        with self.read() as connection:
             found = ledger.problems(connection, self.entries_table, name=self._ledger, witnesses=witnesses)
             if self.workspace.mode == "live":
                 found += order.problems(ledger.dates(connection, self.entries_table), self._ledger)
@@ -171,14 +177,18 @@ def open_room(
     mark, engine = workspace.root / "var" / name / MARK, connect(url, workspace.root)
     begun = _begun(mark)
     lived = begun is not None or _has_lived(mark.parent, name)
-    if lived and is_empty(engine):
-        raise _emptied(name, engine)
-    prepare(engine, metadata, version=version)
-    room = Room(name, workspace, engine, metadata.tables["ledger"], corrections)
-    with room.transaction() as connection:
+    if not is_prepared(engine, metadata, version=version):
+        if lived and is_empty(engine):
+            raise _emptied(name, engine)
+        prepare(engine, metadata, version=version)
+    room = Room(name, workspace, engine, metadata.tables[ledger.LEDGER], corrections)
+    with room.read() as connection:
         if engine.dialect.name == "postgresql" and workspace.mode == "live":
             _require_append_only(connection, name)
-        first = _first_entry(room, connection, begun, lived=lived)
+        first = _first_entry(room, connection, begun)
+    if first is None:
+        with room.transaction() as connection:
+            first = _first_entry(room, connection, begun) or _begin_ledger(room, connection, lived=lived)
     if first != begun:
         # A disk that takes no mark now takes it with a later command.
         with suppress(OSError):
@@ -186,22 +196,27 @@ def open_room(
     return room
 
 
-def _first_entry(room: Room, connection: sa.Connection, begun: str | None, *, lived: bool) -> str:
-    """The hash of the ledger's first entry, which is written where there is none yet and the room is new."""
+def _begin_ledger(room: Room, connection: sa.Connection, *, lived: bool) -> str:
+    """Writes the ledger's first entry, and returns its hash; raises Refused where the room is not new."""
+    # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
+    if room.head(connection).seq:
+        raise Refused(
+            f"the {room.name} ledger has lost its first entry",
+            where=str(room.workspace.root),
+            remedy="restore the database from a backup",
+        )
+    if lived:
+        raise _emptied(room.name, room.engine)
+    return room.write(connection, GENESIS_KIND, room.name, room.workspace.genesis()).hash
+
+
+def _first_entry(room: Room, connection: sa.Connection, begun: str | None) -> str | None:
+    """The hash of the ledger's first entry, which is of this room and workspace; None where there is none yet."""
     name, workspace, table = room.name, room.workspace, room.entries_table
     columns = (table.c.subject, table.c.body, table.c.hash)
     first = connection.execute(sa.select(*columns).where(table.c.seq == 1)).one_or_none()
     if first is None:
-        # Writing a new beginning behind what is left of a ledger would make its loss look like its growth.
-        if room.head(connection).seq:
-            raise Refused(
-                f"the {name} ledger has lost its first entry",
-                where=str(workspace.root),
-                remedy="restore the database from a backup",
-            )
-        if lived:
-            raise _emptied(name, room.engine)
-        return room.write(connection, GENESIS_KIND, name, workspace.genesis()).hash
+        return None
     if first.body != canonical(workspace.genesis()).decode():
         raise Refused(
             f"the {name} ledger was begun in another workspace or mode: {first.body}",

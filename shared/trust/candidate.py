@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.core.digests import canonical, digest_file, digest_json, hex_of
 from shared.core.errors import BadInput
@@ -24,7 +25,7 @@ from shared.trust.registration import Registration
 if TYPE_CHECKING:
     from shared.engines.protocol import PilotData
 
-Model = TypeVar("Model", bound=BaseModel)
+Content = TypeVar("Content")
 
 MANIFEST = "manifest.json"
 PROMISE = "promise.json"
@@ -106,11 +107,17 @@ class Earlier(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    versions: tuple[Promise, ...] = Field(min_length=1)
+    versions: tuple[dict[str, Any], ...] = Field(min_length=1)
 
-    def as_json(self) -> dict[str, Any]:
-        """As candidates carry it in `amendments.json`."""
-        return {"schema_version": self.schema_version, "versions": [promise.as_json() for promise in self.versions]}
+    @classmethod
+    def of(cls, promises: Iterable[Promise]) -> Earlier:
+        """Promises as candidates carry them in `amendments.json`, each with the content that it was stored with."""
+        return cls(versions=tuple(promise.as_json() for promise in promises))
+
+    @staticmethod
+    def stored(content: bytes) -> tuple[Promise, ...]:
+        """The promises in such a file; raises ValueError where it holds anything else."""
+        return tuple(Promise.stored(canonical(one)) for one in Earlier.model_validate_json(content).versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +141,31 @@ class Candidate:
 
     def promise(self) -> Promise:
         """The frozen charter with what it refers to, in the version in force."""
-        return self._read(PROMISE, Promise)
+        return self._read(PROMISE, Promise.stored)
 
     def earlier(self) -> tuple[Promise, ...]:
         """The versions of the promise before that one; none where it was never amended."""
-        return self._read(AMENDMENTS, Earlier).versions if AMENDMENTS in self.manifest.files else ()
+        return self._read(AMENDMENTS, Earlier.stored) if AMENDMENTS in self.manifest.files else ()
 
     def registration(self) -> Registration:
         """What the gate told the Lab at the launch, the nonce among it; none under the first rules."""
-        return self._read(REGISTRATION, Registration)
+        return self._read(REGISTRATION, Registration.model_validate_json)
 
     def evidence(self) -> Evidence:
         """The evidence as submitted."""
-        return self._read(EVIDENCE, Evidence)
+        return self._read(EVIDENCE, Evidence.model_validate_json)
 
     def spend(self) -> Spend:
         """The costs as submitted."""
-        return self._read(SPEND, Spend)
+        return self._read(SPEND, Spend.model_validate_json)
 
     def excerpt(self) -> Excerpt:
         """The Lab's chain from where the gate first heard of the pilot to the manifest's head."""
-        return self._read(LEDGER, Excerpt)
+        return self._read(LEDGER, Excerpt.model_validate_json)
 
     def certificate(self) -> AaCertificate | None:
         """The A/A certificate, where the Lab had one that covers the pilot."""
-        return self._read(AA, AaCertificate) if AA in self.manifest.files else None
+        return self._read(AA, AaCertificate.model_validate_json) if AA in self.manifest.files else None
 
     def file(self, name: str) -> Path:
         """A file that the charter names: SQL, template or contract."""
@@ -180,11 +187,11 @@ class Candidate:
         found += [f"{name}: not part of what was sealed" for name in sorted(present - {MANIFEST, *self.manifest.files})]
         return found
 
-    def _read(self, name: str, model: type[Model]) -> Model:
+    def _read(self, name: str, parse: Callable[[bytes], Content]) -> Content:
         path = self.folder / name
         try:
-            return model.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            return parse(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise BadInput(
                 f"`{name}` of the candidate cannot be read", where=str(path), remedy="submit the pilot again"
             ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from shared.state.workspace import MARK, open_workspace
 
 # Private keys lie outside a live workspace, each encrypted with its holder's passphrase.
 PASSPHRASES = {
+    "PILOTPLANT_PASSPHRASE": "the very own of the owner",
+    "PILOTPLANT_GATE_PASSPHRASE": "the very own of the gate",
+    "PILOTPLANT_FACTORY_PASSPHRASE": "the very own of the Factory",
+}
+# Of archives that were made while a shorter one was taken.
+SHORT_PASSPHRASES = {
     "PILOTPLANT_PASSPHRASE": "the owner's own",
     "PILOTPLANT_GATE_PASSPHRASE": "the gate's own",
     "PILOTPLANT_FACTORY_PASSPHRASE": "the Factory's own",
@@ -37,11 +43,13 @@ class Hand:
         folder: holds `workspace`, `keys` and the files that are brought in.
         rehearsal: its clock is set by command; a live workspace's time is moved from outside, as only a test can.
         until: when the last command had ended, by the workspace's clock.
+        passphrases: of owner, gate and Factory, as the environment gives them.
     """
 
     folder: Path
     rehearsal: bool
     until: datetime = LONG_AGO
+    passphrases: Mapping[str, str] = field(default_factory=lambda: PASSPHRASES)
 
     @property
     def root(self) -> Path:
@@ -56,7 +64,7 @@ class Hand:
 
     def ask(self, at: datetime, *words: object) -> tuple[int, dict[str, Any]]:
         """A command's exit code and answer, likewise."""
-        environment = {"PILOTPLANT_KEYS": str(self.folder / "keys"), **PASSPHRASES}
+        environment = {"PILOTPLANT_KEYS": str(self.folder / "keys"), **self.passphrases}
         with patch.dict(os.environ, environment), self._time(at):
             return self._run([str(word) for word in words])
 

@@ -9,6 +9,7 @@ beside the others, under its version and a word for what came after it.
 
 - `0.1.0-before-nonces`: by version 0.1.0, the last build in which the arms follow from the pilot's name alone.
 - `0.1.0-before-rules-3`: by version 0.1.0, the last build under rules 2, in which `data_quality` counts rows.
+- `0.1.0-before-migrations`: by version 0.1.0, the last build whose databases are of schema 1.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.earlier.hand import Hand
+from tests.earlier.hand import LONG_AGO, Hand
 from tests.earlier.make import CONFIGS, FOLDER, here
 from tests.postgres import Server, start
 
@@ -38,18 +38,21 @@ class Earlier:
 
 @contextmanager
 def opened(archive: Path, folder: Path) -> Iterator[Earlier]:
-    """The archive's workspace, unpacked into `folder`."""
+    """The archive's workspace, unpacked into `folder`, its databases brought to this release."""
     kind = archive.name.removesuffix(".tar.xz")
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     hand = Hand(folder, rehearsal=kind == "rehearsal")
     said = json.loads(archive.with_name(f"{kind}.json").read_text())
     if not (folder / "databases").exists():
+        hand.say(LONG_AGO, "migrate")
         yield Earlier(hand, said)
         return
     server = start()
     try:
         _restore(hand, server)
+        owners = [f"--owner-url={room}={server.url(f'pilotplant_{room}', 'pilotplant_owner')}" for room in CONFIGS]
+        hand.say(LONG_AGO, "migrate", *owners)
         yield Earlier(hand, said)
     finally:
         server.stop()

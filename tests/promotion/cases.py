@@ -231,7 +231,7 @@ class Stage:
             _write(folder / FILES, files)
             write_json(folder / PROMISE, promise.as_json())
             if earlier:
-                write_json(folder / AMENDMENTS, Earlier(versions=tuple(earlier)).as_json())
+                write_json(folder / AMENDMENTS, Earlier.of(earlier).model_dump())
             if registration is not None:
                 write_json(folder / REGISTRATION, registration.as_json())
             held = {"unit in two arms": in_two_arms, **(conflicts or {})}

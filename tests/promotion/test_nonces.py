@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from promotion.gate.policy import read_settings
-from promotion.registry.nonces import REGISTERED, drawn_nonce
+from promotion.registry.nonces import drawn_nonce
 from promotion.registry.register import register
-from promotion.state import open_promotion
+from promotion.state import REGISTERED, open_promotion
 from shared.core.crashpoints import VARIABLE, Point
 from shared.core.errors import BadInput, Refused
 from shared.experiment.assignment import pilot_salt

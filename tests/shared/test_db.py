@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from shared.core.errors import BadInput, PilotPlantError
-from shared.state.db import open_database
+from shared.core.errors import BadInput, Fault, PilotPlantError
+from shared.state.db import connect, is_empty, reading, writing
+from tests.makers import open_database
 
 PROJECT = Path(__file__).parents[2]
 PROCESSES, INCREMENTS = 4, 200
@@ -20,12 +21,13 @@ OPEN = """
 import sys
 from pathlib import Path
 import sqlalchemy as sa
-from shared.state.db import open_database
+from shared.state.db import connect, prepare
 metadata = sa.MetaData()
 counter = sa.Table("counter", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer))
 print("ready", flush=True)
 sys.stdin.readline()
-engine = open_database("sqlite:///a/b.db", Path(sys.argv[1]), metadata, version=1)
+engine = connect("sqlite:///a/b.db", Path(sys.argv[1]))
+prepare(engine, metadata, version=1)
 """
 # Reads, then writes one more: what loses updates where a transaction does not hold its lock from the start.
 INCREMENT = """
@@ -111,6 +113,34 @@ def test_every_connection_is_set_to_keep_what_it_commits(tmp_path, pragma, value
     engine, _ = opened(tmp_path)
     with engine.begin() as connection:
         assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_what_reads_writes_nothing(tmp_path):
+    engine, counter = opened(tmp_path)
+    with pytest.raises(Fault), reading(engine) as connection:
+        connection.execute(counter.insert().values(id=1, n=0))
+    with writing(engine) as connection:
+        assert connection.execute(sa.select(counter)).all() == []
+
+
+def test_what_reads_waits_for_nobody_and_sees_one_moment_of_what_was_committed(tmp_path):
+    engine, counter = opened(tmp_path)
+    with writing(engine) as writer:
+        writer.execute(counter.insert().values(id=1, n=0))
+        with reading(engine) as before:
+            assert before.execute(sa.select(counter.c.n)).all() == []
+    with reading(engine) as reader:
+        assert reader.execute(sa.select(counter.c.n)).scalar_one() == 0
+        with writing(engine) as writer:
+            writer.execute(counter.update().values(n=1))
+        assert reader.execute(sa.select(counter.c.n)).scalar_one() == 0
+    with reading(engine) as after:
+        assert after.execute(sa.select(counter.c.n)).scalar_one() == 1
+
+
+def test_a_file_that_is_not_there_is_not_made_by_asking(tmp_path):
+    assert is_empty(connect("sqlite:///b.db", tmp_path))
+    assert not (tmp_path / "b.db").exists()
 
 
 def test_a_relative_file_lies_under_the_root(tmp_path):

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from pilotplant.app import _exit_code
 from shared.core.errors import BadInput, Damaged, Fault, PilotPlantError, Refused
 from shared.core.faults import fault
-from shared.state.db import open_database, open_sqlite
+from shared.state.db import open_sqlite
+from tests.makers import open_database
 from tests.walls import fill, remount, small_disk
 
 FULL, READ_ONLY = "the disk is full", "the disk cannot be written: it is mounted read-only"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.state import ledger
 from shared.state.chain import GENESIS, Head
-from shared.state.db import open_database
+from tests.makers import open_database
 
 AT = datetime(2026, 2, 2, 9, tzinfo=UTC)
 COLUMNS = ("seq", "at", "kind", "subject", "body", "prev", "hash")

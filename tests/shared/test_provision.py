@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import psutil
 import psycopg
 import pytest
 import sqlalchemy as sa
 
-from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.core.errors import BadInput, Fault, PilotPlantError, Refused
 from shared.state import ledger
-from shared.state.db import open_database
 from shared.state.provision import provision
 from shared.state.room import open_room
 from shared.state.workspace import create
 from shared.trust import clock_correction
+from tests.makers import open_database
 from tests.postgres import APP, OWNER
 
 PROJECT = Path(__file__).parents[2]
@@ -230,8 +232,54 @@ def test_a_server_that_goes_away_leaves_nothing_of_a_transaction(postgres, datab
 def test_a_transaction_that_waits_too_long_says_so(postgres, database, tmp_path, monkeypatch):
     room = opened(postgres.url(database, APP), tmp_path)
     monkeypatch.setattr("shared.state.db.BUSY_TIMEOUT_MS", 200)
-    with room.transaction(), pytest.raises(PilotPlantError, match="another command has held the database"):
-        room.entries()
+    with room.transaction(), pytest.raises(PilotPlantError, match="has held the database"), room.transaction():
+        pass
+
+
+def test_twenty_readers_do_not_wait_for_a_writers_open_transaction(postgres, database, tmp_path, monkeypatch):
+    """Each sees what was committed, while the writer holds its lock; a reader that waited for it would give up."""
+    room = opened(postgres.url(database, APP), tmp_path)
+    monkeypatch.setattr("shared.state.db.BUSY_TIMEOUT_MS", 200)
+    together = Barrier(20)
+
+    def kinds():
+        with room.read() as connection:
+            together.wait(timeout=60)
+            return [entry.kind for entry in ledger.entries(connection, room.entries_table)]
+
+    with room.transaction() as connection:
+        room.write(connection, "made", "a", {})
+        with ThreadPoolExecutor(20) as readers:
+            found = list(readers.map(lambda _: kinds(), range(20)))
+        assert found == [["opened"]] * 20
+    assert "made" in [entry.kind for entry in room.entries()]
+
+
+def test_a_read_sees_one_moment_and_can_write_nothing(postgres, database, tmp_path):
+    room = opened(postgres.url(database, APP), tmp_path)
+    with room.read() as connection:
+        assert room.head(connection).seq == 1
+        with room.transaction() as writer:
+            room.write(writer, "made", "a", {})
+        assert room.head(connection).seq == 1
+    with pytest.raises(Fault), room.read() as connection:
+        room.write(connection, "made", "b", {})
+    assert [entry.subject for entry in room.entries() if entry.kind == "made"] == ["a"]
+
+
+def test_connections_are_kept_for_the_next_transaction_and_made_anew_where_the_server_ended_them(
+    postgres, database, tmp_path
+):
+    room = opened(postgres.url(database, APP), tmp_path)
+    asked = "SELECT pg_backend_pid()"
+    pids = []
+    for _ in range(3):
+        with room.read() as connection:
+            pids.append(connection.exec_driver_sql(asked).scalar())
+    assert len(set(pids)) == 1
+    postgres.run(f"SELECT pg_terminate_backend({pids[0]})")
+    with opened(postgres.url(database, APP), tmp_path).read() as connection:
+        assert connection.exec_driver_sql(asked).scalar() != pids[0]
 
 
 WRITE = """

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from shared.core.errors import Refused
 from shared.state.chain import Head
-from shared.state.db import open_database
 from shared.state.ledger import ledger_table
 from shared.state.room import open_room
 from shared.state.workspace import MARK, create, open_workspace
 from shared.trust import clock_correction
+from tests.makers import open_database
 
 
 def opened(workspace):

@@ -97,14 +97,13 @@ def retrospectives(room: Room) -> list[Kept]:
     """Every finished test that was brought in, in that order."""
     return [
         Kept(Shown(Finished.model_validate(entry.body)), entry.at, _folder(room.workspace, entry.subject) / page.PAGE)
-        for entry in room.entries()
-        if entry.kind == IMPORTED
+        for entry in room.entries(kinds=[IMPORTED])
     ]
 
 
 def find_retrospective(room: Room, name: str) -> Kept | None:
     """The finished test of that name; None where there is none."""
-    found = [entry for entry in room.entries(name) if entry.kind == IMPORTED]
+    found = room.entries(name, kinds=[IMPORTED])
     if not found:
         return None
     shown = Shown(Finished.model_validate(found[0].body))

@@ -30,9 +30,7 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
         )
         return
     named = case.charter.line is not None and case.charter.line.pilot in {each.pilot for each in line.before}
-    decided = (
-        None if opened_by(case.room.entries(), case.candidate.manifest.pilot) is None and named else _of_decisions(case)
-    )
+    decided = None if opened_by(case.room, case.candidate.manifest.pilot) is None and named else _of_decisions(case)
     if decided is not None and (decided.outcome != "passed" or not line.before):
         yield decided
     else:
@@ -51,7 +49,7 @@ def _of_line(case: Case, line: Line) -> Finding:
 
 def _of_decisions(case: Case) -> Finding:
     """Whether a pilot that the gate's own decision opened carries what that said."""
-    follows, decided = case.charter.line, opened_by(case.room.entries(), case.candidate.manifest.pilot)
+    follows, decided = case.charter.line, opened_by(case.room, case.candidate.manifest.pilot)
     if decided is None:
         if follows is None:
             return finding("passed", "it revises no other pilot, and is tested at its own alpha", measured=0.0)

@@ -13,7 +13,7 @@ from shared.trust.finding import Finding
 
 
 def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
-    decided = opened_by(case.room.entries(), case.candidate.manifest.pilot)
+    decided = opened_by(case.room, case.candidate.manifest.pilot)
     if decided is None:
         yield finding("passed", "it follows nobody, so nothing was asked to be changed", measured=[])
         return

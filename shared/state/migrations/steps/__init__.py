@@ -1,0 +1,1 @@
+"""Steps of what every room has: its ledger."""
