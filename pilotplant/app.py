@@ -20,7 +20,6 @@ from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.faults import fault, no_file
 from shared.core.files import PRIVATE
 from shared.core.times import date_time
-from shared.state.chain import Head
 from shared.state.workspace import Workspace
 from shared.ui.console import (  # fmt: skip
     CLOSED_PIPE,
@@ -77,18 +76,8 @@ def front_door(
         bool, typer.Option("--version", help="Print the version and end.", callback=_say_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Hand every room what it needs of the others, and nothing more."""
-    context.obj = Session(
-        workspace,
-        _register,
-        heads=_heads,
-        line=_line,
-        ends=_ends,
-        preflight=_preflight,
-        judge=_judge,
-        mask=_mask,
-        launched=_launched,
-    )
+    """Remember which workspace is meant."""
+    context.obj = Session(workspace, preflight=_preflight, judge=_judge)
 
 
 @app.command()
@@ -353,56 +342,13 @@ def _crashed(error: Exception, *, as_json: bool) -> int:
     return fail(report, as_json=as_json)
 
 
-def _register(*arguments: Any, **options: Any) -> Any:
-    from promotion.registry.register import register
-
-    return register(*arguments, **options)
-
-
-def _line(*arguments: Any, **options: Any) -> Any:
-    from promotion.registry.line import line
-
-    return line(*arguments, **options)
-
-
-def _ends(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
-    from pilotplant.witnesses import ends
-
-    return ends(workspace)
-
-
 def _preflight(workspace: Workspace, name: str) -> Any:
     from factory.preflight.report import preflight
 
     return preflight(workspace, name)
 
 
-def _launched(workspace: Workspace, name: str) -> Any:
-    from factory.delivery.pilot_messages import Launched
-    from lab.pilots.pilot import get_pilot, require_undecided
-    from lab.state import open_lab
-
-    room = open_lab(workspace)
-    pilot = get_pilot(room, name)
-    pilot.require_open(workspace.clock.now(), "messages")
-    require_undecided(room, pilot)
-    files = {file: pilot.frozen_file(file) for file in pilot.promise.files}
-    return Launched(pilot.promise, files, pilot.snapshot, pilot.eligible)
-
-
-def _mask(workspace: Workspace, file: Path, out: Path, column: str, table: str) -> tuple[int, int]:
-    from factory.warehouse.ids import pseudonymise
-
-    return pseudonymise(workspace, file, out, column=column, table=table, keep_strangers=True, hash_events=True)
-
-
 def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:
     from promotion.cli.check import asked
 
     return asked(workspace, name)
-
-
-def _heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
-    from pilotplant.witnesses import heads
-
-    return heads(workspace)

@@ -17,12 +17,11 @@ from lab.state import open_lab
 from pilotplant.soundness import soundness
 from promotion.audit import verification
 from promotion.audit.checkpoint import read_checkpoint
-from promotion.keys.clock_correction import End, last_of
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import Damaged, Fault, PilotPlantError, Refused
 from shared.state.anchors import ROOMS, anchors, head_of
-from shared.state.chain import Head, Witness
+from shared.state.chain import Witness
 from shared.state.ledger import legible
 from shared.state.order import CORRECTED
 from shared.state.room import Room
@@ -47,43 +46,6 @@ class Crossed:
     verified: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
-
-
-def heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
-    """The ledger heads of Lab and Factory, and why one of them cannot be read; for the gate's checkpoints.
-
-    Raises Refused where one of the ledgers does not verify: what is not sound is not witnessed.
-    """
-    found: dict[str, Head] = {}
-    unread: dict[str, str] = {}
-    for name in ("lab", "factory"):
-        room = _opened(name, workspace)
-        if isinstance(room, PilotPlantError):
-            unread[name] = room.what
-            continue
-        with room.read() as connection:
-            found[name] = room.head(connection)
-        problems = room.problems()
-        if problems:
-            raise Refused(
-                "a ledger that does not verify gets no checkpoint: " + "; ".join(problems),
-                remedy="look: pilotplant verify",
-            )
-    return found, unread
-
-
-def ends(workspace: Workspace) -> tuple[dict[str, End], dict[str, str]]:
-    """The last entry of each room's ledger, and why one of them cannot be read; for a correction of the clock."""
-    found: dict[str, End] = {}
-    unread: dict[str, str] = {}
-    for name in ROOMS:
-        room = _opened(name, workspace)
-        end = None if isinstance(room, PilotPlantError) else last_of(room)
-        if isinstance(room, PilotPlantError):
-            unread[name] = room.what
-        elif end is not None:
-            found[name] = end
-    return found, unread
 
 
 def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:

@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -39,11 +40,11 @@ from lab.launch.amendment import amend
 from lab.launch.launch import end, launch
 from lab.state import open_lab
 from promotion.keys.enrolment import enrol
-from promotion.registry.register import register
 from shared.core.clock import rfc3339
 from shared.core.crashpoints import VARIABLE
 from shared.core.money import parse_amount
 from shared.data.snapshot import latest_snapshot
+from shared.doors.door import Request, by, in_process
 from shared.experiment.assignment import assign
 from shared.state.workspace import Workspace, create, open_workspace
 from shared.trust.keys import FACTORY
@@ -143,6 +144,23 @@ def _loaded(root: Path) -> None:
     draft(workspace)
 
 
+@contextmanager
+def door_fails(kind: type[Request[Any]], error: BaseException, *, answered: bool = False) -> Iterator[None]:
+    """Has a request of that kind fail, before its room hears of it or after it has answered."""
+
+    @contextmanager
+    def transport(workspace: Workspace, request: Request[Any], pack: Any) -> Iterator[Any]:
+        if isinstance(request, kind) and not answered:
+            raise error
+        with in_process(workspace, request, pack) as found:
+            if isinstance(request, kind):
+                raise error
+            yield found
+
+    with by(transport):
+        yield
+
+
 def seed_draws(workspace: Workspace) -> None:
     """Always the same nonces, which `salt_of` knows."""
     path = workspace.configs / "gate.yaml"
@@ -155,7 +173,7 @@ def salt_of(pilot: str = PILOT) -> str:
 
 
 def _launched(workspace: Workspace) -> None:
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
 
 
 def _recorded(workspace: Workspace) -> None:
@@ -378,12 +396,12 @@ def _watch_steps(outbox: Any, die: Step | None) -> None:
 
 def do_launch(root: Path, name: str = PILOT) -> None:
     """`lab launch`."""
-    launch(open_workspace(root), name, register)
+    launch(open_workspace(root), name)
 
 
 def do_amend(root: Path, name: str = PILOT, reason: str = REASON) -> None:
     """`lab amend`."""
-    amend(open_workspace(root), name, reason, register)
+    amend(open_workspace(root), name, reason)
 
 
 def do_record(root: Path, file: Path, name: str = PILOT) -> None:

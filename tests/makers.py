@@ -22,6 +22,7 @@ from shared.state.db import connect, prepare
 from shared.state.workspace import Mode, Workspace, create, open_workspace
 from shared.trust.attestation import Predicate, Scope, Signatory, attest
 from shared.trust.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
+from shared.trust.candidates import take_in
 from shared.trust.decision import Decision
 from shared.trust.keys import GATE, KeyStore, write_public
 from shared.trust.registration import Registration
@@ -189,9 +190,9 @@ def make_candidate(
         write_json(folder / PROMISE, promise.as_json())
         write_json(folder / REGISTRATION, registration_of(workspace, promise).as_json())
         (folder / "evidence.json").write_text('{"schema_version":1}')
-        return seal(
-            folder,
+        return seal_into(
             intake,
+            folder,
             workspace=workspace.id,
             mode=workspace.mode,
             pilot=charter.pilot,
@@ -200,6 +201,14 @@ def make_candidate(
             ledger=HEAD,
             covers_until="2026-01-19T00:00:00Z",
         )
+
+
+def seal_into(intake: Path, folder: Path, **head: Any) -> Candidate:
+    """Seals everything in `folder`, and puts it into an intake under its digest."""
+    sealed = seal(folder, **head)
+    with scratch_in(intake) as scratch:
+        shutil.copytree(folder, scratch, dirs_exist_ok=True)
+        return Candidate(take_in(intake, scratch, sealed.digest), sealed.manifest)
 
 
 def registration_of(workspace: Workspace, promise: Promise) -> Registration:

@@ -13,7 +13,6 @@ from pathlib import Path
 import duckdb
 
 from lab.launch.launch import launch
-from promotion.registry.register import register
 from shared.core.digests import canonical, digest_file
 from shared.data.snapshot import LATEST, MANIFEST, latest_snapshot
 from shared.state.workspace import Workspace
@@ -30,7 +29,7 @@ def launched(folder: Path, customers: int, *changes: tuple[str, str]) -> Workspa
     widen(workspace, customers)
     charter = draft(workspace, PILOT, (CARD, ""), *changes)
     (charter.parent / "audience.sql").write_text(AUDIENCE)
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
     return workspace
 
 

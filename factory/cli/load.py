@@ -273,12 +273,12 @@ def messages(
     as_json: Json = False,
 ) -> Any:
     """Write what each customer of a running pilot would get, with the address, for your mail tool."""
-    from factory.delivery.pilot_messages import write_messages
+    from factory.delivery.pilot_messages import launched, write_messages
 
-    here = session(context)
-    workspace = here.workspace()
+    workspace = session(context).workspace()
     progress(f"Selecting and rendering the messages of {pilot}; nothing is sent …")
-    done = write_messages(workspace, here.launched(workspace, pilot), out, arm=arm, address=address)
+    with launched(workspace, pilot) as frozen:
+        done = write_messages(workspace, frozen, out, arm=arm, address=address)
     total = sum(done.per_arm.values())
     emit(
         as_json,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,11 @@ from shared.core.sql import file_literal, identifier, literal
 from shared.data.contracts import Contract
 from shared.data.snapshot import open_snapshot
 from shared.data.tabular import connect, csv_text
+from shared.doors.door import asked
+from shared.doors.requests import LaunchedPilot
 from shared.experiment.charter import Arm, Eligible, Promise
 from shared.experiment.draw import Draw
-from shared.experiment.eligibility import eligible_sql
+from shared.experiment.eligibility import ELIGIBLE, eligible_sql
 from shared.sandbox import audience, render
 from shared.state.workspace import Workspace
 from shared.trust.keys import GATE, read_public
@@ -69,6 +72,15 @@ class Written:
     per_arm: dict[str, int]
     address: str | None
     outside: dict[str, int]
+
+
+@contextmanager
+def launched(workspace: Workspace, name: str) -> Iterator[Launched]:
+    """A running pilot as the Lab gives it, its files there until the context ends; raises what the Lab raises."""
+    with asked(workspace, LaunchedPilot(pilot=name)) as (found, folder):
+        promise = Promise.stored(found.promise)
+        eligible = None if found.eligible is None else (found.eligible, folder / ELIGIBLE)
+        yield Launched(promise, {file: folder / file for file in promise.files}, found.snapshot, eligible)
 
 
 def write_messages(

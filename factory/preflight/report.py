@@ -18,17 +18,19 @@ from factory.state.room import open_factory
 from factory.state.settings import read_settings
 from factory.warehouse.warehouse import open_warehouse, tables, versions
 from shared.core.clock import rfc3339
-from shared.core.digests import digest_bytes
+from shared.core.digests import digest_bytes, hex_of
 from shared.core.errors import PilotPlantError, Refused, Undecided
-from shared.core.files import scratch_in, write_atomically
+from shared.core.files import scratch_in
 from shared.data.snapshot import latest_id, open_snapshot
+from shared.doors.door import ask, asked
+from shared.doors.requests import CandidateToTry, Report
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.candidate import Candidate
-from shared.trust.candidates import digest_named, find_candidate
+from shared.trust.candidate import Candidate, open_candidate
+from shared.trust.candidates import digest_named
 from shared.trust.keys import FACTORY, KeyStore
 from shared.trust.package import Sealed
-from shared.trust.preflight import KIND, Contacts, HoldoutShares, PreflightReport, report_path
+from shared.trust.preflight import KIND, Contacts, HoldoutShares, PreflightReport
 from shared.trust.signed import sign
 
 PREFLIGHTED = "preflighted"
@@ -49,20 +51,22 @@ def preflight(workspace: Workspace, name: str, *, passphrase: str | None = None)
     Raises BadInput where there is none, Refused where it is not as it was sealed or the Factory has no key, and
     Undecided where tables were loaded meanwhile.
     """
-    room, candidate = open_factory(workspace), find_candidate(workspace, name)
-    arms = open_arms(workspace, candidate, digest_named(candidate))
-    signer = _signer(workspace, passphrase)
-    before = _versions(workspace)
-    with scratch_in(workspace.factory / "scratch") as scratch:
-        report = _report(room, candidate, arms, scratch)
+    room = open_factory(workspace)
+    with asked(workspace, CandidateToTry(name=name)) as (candidate, folder):
+        found = open_candidate(folder / hex_of(candidate))
+        arms = open_arms(workspace, found, candidate)
+        signer = _signer(workspace, passphrase)
+        before = _versions(workspace)
+        with scratch_in(workspace.factory / "scratch") as scratch:
+            report = _report(room, found, arms, scratch)
     if _versions(workspace) != before:
         raise Undecided("tables were loaded meanwhile", where="the warehouse", remedy="run it again")
     envelope = sign(KIND, report.as_json(), [signer])
-    digest, path = digest_bytes(envelope), report_path(workspace, report.candidate)
+    digest = digest_bytes(envelope)
     with room.transaction() as connection:
         room.write(connection, PREFLIGHTED, report.pilot, {"candidate": report.candidate, "report": digest})
-    write_atomically(path, envelope)
-    return Preflight(report, digest, path)
+    kept_at = ask(workspace, Report(candidate=report.candidate, envelope=envelope))
+    return Preflight(report, digest, Path(kept_at))
 
 
 def _signer(workspace: Workspace, passphrase: str | None) -> CryptoSigner:

@@ -10,7 +10,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from factory.releases.contacts import against_contacts
-from factory.releases.packages import against_holdout, package_folder, verify
+from factory.releases.inbox import package_folder
+from factory.releases.packages import against_holdout, verify
 from factory.releases.receipts import REFUSED, lay_out
 from factory.releases.releases import list_releases
 from factory.state import permits

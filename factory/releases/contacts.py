@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from factory.delivery.messages import select
-from factory.releases.packages import package_folder, verify
+from factory.releases.inbox import package_folder
+from factory.releases.packages import verify
 from factory.releases.releases import list_releases
 from factory.state.settings import FactorySettings, read_settings
 from factory.state.states import Release

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from factory.releases.inbox import package_folder
 from factory.releases.releases import list_releases
 from factory.releases.trust import published_keys
 from factory.state.room import open_factory
-from factory.state.settings import FactorySettings, inbox, read_settings
+from factory.state.settings import FactorySettings, read_settings
 from factory.state.tables import releases
 from shared.core.clock import parse_rfc3339
-from shared.core.digests import hex_of
 from shared.core.errors import PilotPlantError, Refused
 from shared.state.workspace import Workspace
 from shared.trust.attestation import Attestation
@@ -25,11 +25,6 @@ from shared.trust.package import Package, Sealed, Verified, against_play, distru
 
 # From these rules on a promise is held to the Factory's least holdout.
 HOLDOUT_RULES = 2
-
-
-def package_folder(workspace: Workspace, digest: str) -> Path:
-    """The folder of an admitted package."""
-    return inbox(workspace) / hex_of(digest)
 
 
 def verify(workspace: Workspace, folder: Path, *, now: datetime) -> Verified | list[str]:

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from factory.delivery.channels import file as channel
 from factory.delivery.messages import Prepared, prepare
-from factory.releases.packages import package_folder, verify
+from factory.releases.inbox import package_folder
+from factory.releases.packages import verify
 from factory.releases.releases import play_of
 from factory.state.room import open_factory
 from factory.state.states import Release, get_release, halted, permitted, stopped

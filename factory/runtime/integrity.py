@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import sqlalchemy as sa
 
-from factory.releases.packages import package_folder
+from factory.releases.inbox import package_folder
 from factory.state.room import standing
 from factory.state.settings import warehouse_path
 from factory.state.tables import ADMITTED, releases

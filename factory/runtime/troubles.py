@@ -10,7 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from factory.releases.packages import package_folder, verify
+from factory.releases.inbox import package_folder
+from factory.releases.packages import verify
 from factory.releases.releases import list_releases, play_of, why_paused
 from factory.runtime import pulse
 from factory.state.room import open_factory

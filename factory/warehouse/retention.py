@@ -7,7 +7,6 @@ finds the snapshot gone and stops, or is found here and gets it back. An interru
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,16 @@ import sqlalchemy as sa
 from factory.state.room import open_factory
 from factory.state.settings import read_settings
 from factory.state.tables import snapshots
-from factory.warehouse.snapshots import one_at_a_time, snapshots_root
+from factory.warehouse.snapshots import one_at_a_time
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput
-from shared.core.files import sync_folder, write_atomically
 from shared.core.times import date_time
-from shared.data.snapshot import PRUNED, Pruned, latest_id, pruned_path
+from shared.data.snapshot import ASIDE, PRUNED, Pruned, latest_id, snapshots_folder
+from shared.doors import requests
+from shared.doors.door import ask
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.usage import Usage, usage
-
-ASIDE = ".pruned."
+from shared.trust.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def prune(workspace: Workspace, *, keep: int | None = None, dry_run: bool = Fals
     if kept < 1:
         raise BadInput(f"--keep {kept} would remove the latest snapshot", where="--keep", expected="1 or more")
     with one_at_a_time(workspace):
-        found, needed = _found(room), usage(workspace, room.now())
+        found, needed = _found(room), ask(workspace, requests.SnapshotUsage())
         latest, unclear = _latest(workspace) if found else (None, ())
         needed = Usage(needed.users, needed.unclear + unclear)
         steps = plan(found, latest, needed, kept)
@@ -153,7 +151,7 @@ def _steps(each: Found, why_kept: str | None) -> Iterator[Step]:
 
 
 def _found(room: Room) -> list[Found]:
-    root = snapshots_root(room.workspace)
+    root = snapshots_folder(room.workspace)
     with room.read() as connection:
         books = {row.id: row.at for row in connection.execute(sa.select(snapshots))}
     folders = {path.name for path in root.glob("*") if path.is_dir() and path.name != PRUNED}
@@ -172,50 +170,31 @@ def _latest(workspace: Workspace) -> tuple[str | None, tuple[str, ...]]:
 
 def _take(room: Room, step: Step) -> Step:
     """Takes one step; returns what was done, which is a Keep where somebody asked for the snapshot just now."""
-    there, aside = _places(room.workspace, step.snapshot)
     match step:
         case Remove():
-            return _remove(room, step, there, aside)
+            return _remove(room, step)
         case Restore():
-            _bring_back(room.workspace, step.snapshot)
+            ask(room.workspace, requests.BringBack(snapshot=step.snapshot))
         case Discard():
-            shutil.rmtree(aside)
+            ask(room.workspace, requests.Discard(snapshot=step.snapshot))
     return step
 
 
-def _remove(room: Room, step: Remove, there: Path, aside: Path) -> Step:
-    _write_down(room, step.snapshot)
-    if there.exists():
-        there.rename(aside)
-        sync_folder(aside.parent)
-    needed = usage(room.workspace, room.now())
-    if needed.unclear or step.snapshot in needed.users:
-        _bring_back(room.workspace, step.snapshot)
+def _remove(room: Room, step: Remove) -> Step:
+    with room.read() as connection:
+        at = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == step.snapshot)).scalar_one()
+    pruned = Pruned(id=step.snapshot, published=parse_rfc3339(at), pruned=room.now())
+    if not ask(room.workspace, requests.SetAside(pruned=pruned)):
         return Keep(step.snapshot, "a pilot that is being launched reads it")
     with room.transaction() as connection:
         connection.execute(sa.delete(snapshots).where(snapshots.c.id == step.snapshot))
         room.write(connection, "pruned", step.snapshot, {"why": step.why})
-    shutil.rmtree(aside)
+    ask(room.workspace, requests.Discard(snapshot=step.snapshot))
     return step
 
 
-def _write_down(room: Room, snapshot: str) -> None:
-    """Leaves word for the Lab; it is read only where the snapshot itself is gone."""
-    with room.read() as connection:
-        at = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == snapshot)).scalar_one()
-    pruned = Pruned(id=snapshot, published=parse_rfc3339(at), pruned=room.now())
-    write_atomically(pruned_path(room.workspace, snapshot), pruned.model_dump_json() + "\n")
-
-
-def _bring_back(workspace: Workspace, snapshot: str) -> None:
-    there, aside = _places(workspace, snapshot)
-    aside.rename(there)
-    sync_folder(there.parent)
-    pruned_path(workspace, snapshot).unlink(missing_ok=True)
-
-
 def _places(workspace: Workspace, snapshot: str) -> tuple[Path, Path]:
-    root = snapshots_root(workspace)
+    root = snapshots_folder(workspace)
     return root / snapshot, root / f"{ASIDE}{snapshot}"
 
 

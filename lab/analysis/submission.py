@@ -14,9 +14,10 @@ from lab.budget.reservations import require_none_open
 from lab.pilots.pilot import LAUNCHED, Pilot, entries, locked_pilot, registration_of
 from lab.state import candidates, open_lab
 from shared.core.clock import rfc3339
-from shared.core.digests import hex_of
 from shared.core.errors import Refused
 from shared.core.files import scratch_in
+from shared.doors.door import ask
+from shared.doors.requests import TakeIn
 from shared.state.chain import GENESIS, Entry, Head
 from shared.state.room import Room
 from shared.state.workspace import Workspace
@@ -31,7 +32,6 @@ from shared.trust.candidate import (
     Candidate,
     Earlier,
     Spend,
-    open_candidate,
     seal,
     write_json,
 )
@@ -93,14 +93,12 @@ def _gather(room: Room, pilot: Pilot, analysis: Analysis, folder: Path) -> None:
 
 
 def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified: Head | None) -> Submitted:
-    intake = room.workspace.promotion / "intake"
     written = room.entries()
     last = _last_entry(written, pilot, certified)
     shown = excerpt(written, _first_heard(written, pilot), last, pilot.name)
     write_json(folder / LEDGER, shown.as_json())
-    candidate = seal(
+    sealed = seal(
         folder,
-        intake,
         workspace=room.workspace.id,
         mode=room.workspace.mode,
         pilot=pilot.name,
@@ -109,14 +107,19 @@ def _seal(room: Room, pilot: Pilot, analysis: Analysis, folder: Path, certified:
         covers_until=rfc3339(analysis.covers_until),
         ledger=last.as_json(),
     )
+    kept_at = ask(room.workspace, TakeIn(candidate=sealed.digest), lambda parcel: _pack(folder, parcel))
     with room.transaction() as connection:
-        known = connection.execute(sa.select(candidates).where(candidates.c.digest == candidate.digest)).first()
+        known = connection.execute(sa.select(candidates).where(candidates.c.digest == sealed.digest)).first()
         if known is None:
             connection.execute(
-                candidates.insert().values(digest=candidate.digest, pilot=pilot.name, at=rfc3339(room.now()))
+                candidates.insert().values(digest=sealed.digest, pilot=pilot.name, at=rfc3339(room.now()))
             )
-            room.write(connection, "submitted", pilot.name, {"candidate": candidate.digest})
-    return Submitted(open_candidate(intake / hex_of(candidate.digest)), repeated=known is not None)
+            room.write(connection, "submitted", pilot.name, {"candidate": sealed.digest})
+    return Submitted(Candidate(Path(kept_at), sealed.manifest), repeated=known is not None)
+
+
+def _pack(folder: Path, parcel: Path) -> None:
+    shutil.copytree(folder, parcel, dirs_exist_ok=True)
 
 
 def _last_entry(written: list[Entry], pilot: Pilot, certified: Head | None) -> Head:

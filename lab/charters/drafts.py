@@ -27,7 +27,6 @@ from shared.experiment.charter import NAME_PATTERN, Charter, Promise
 from shared.experiment.line import Uncarried
 from shared.experiment.metrics import Metric, read_metrics
 from shared.state.workspace import Workspace
-from shared.trust.register import LineOf
 from shared.ui import phrases
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ def require_free(workspace: Workspace, name: str) -> Path:
     return folder
 
 
-def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
+def check(workspace: Workspace, name: str) -> Check:
     """Whether a draft would launch now, by the gate's word on its line too; raises BadInput where it cannot be read."""
     from lab.charters.precautions import late, narrow, uneven, unguarded, wide
     from lab.charters.verdicts import verdict
@@ -186,7 +185,7 @@ def check(workspace: Workspace, name: str, line: LineOf | None = None) -> Check:
     launched = find_pilot(room, name)
     frozen = freeze(workspace, name, eligible=launched.eligible if launched else None)
     charter = frozen.promise.charter
-    examined = Examined([], {}, {}) if launched else examine(room, frozen, line=line)
+    examined = Examined([], {}, {}) if launched else examine(room, frozen)
     notes = []
     if launched:
         same = launched.promise.same_as(frozen.promise)

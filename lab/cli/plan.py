@@ -99,8 +99,7 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     from lab.forecast import text
 
     progress(f"Checking {name}, and simulating what would come of it …")
-    here = session(context)
-    found = examine(here.workspace(), name, here.line)
+    found = examine(session(context).workspace(), name)
     forecast, charter = found.forecast, found.forecast.charter
     chances, primary = forecast.chances, found.metrics[charter.primary.metric]
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
@@ -174,8 +173,7 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Freeze the charter, deposit it with the gate, reserve the budget and start the clock."""
     from lab.launch.launch import launch as start
 
-    here = session(context)
-    done = start(here.workspace(), name, here.register, here.line)
+    done = start(session(context).workspace(), name)
     pilot = done.pilot
     emit(
         as_json,
@@ -217,9 +215,8 @@ def amend(
     """
     from lab.launch.amendment import amend as next_version
 
-    here = session(context)
-    workspace = here.workspace()
-    done = next_version(workspace, name, reason, here.register, dry_run=dry_run, line=here.line)
+    workspace = session(context).workspace()
+    done = next_version(workspace, name, reason, dry_run=dry_run)
     promise, charter = done.promise, done.promise.charter
     told = {
         "amended": f"{name} is amended.",

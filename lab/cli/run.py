@@ -111,9 +111,8 @@ def record(
     if kind == "costs":
         return _record_costs(context, name, file, as_json=as_json)
     progress(f"Checking the rows of {file.name} against the contract …")
-    here = session(context)
-    workspace = here.workspace()
-    with with_units(workspace, name, file, here.mask) as results:
+    workspace = session(context).workspace()
+    with with_units(workspace, name, file) as results:
         done = take(workspace, name, results.file, require_some_kind(kind))
     held = [{"reason": reason, "rows": rows} for reason, rows in done.conflicts.items()]
     emit(

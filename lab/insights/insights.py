@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -19,14 +19,14 @@ from lab.insights.retrospective.store import Kept, retrospectives
 from lab.pilots.pilot import Pilot, all_pilots
 from lab.state import insight_links, insight_tags
 from shared.core.clock import rfc3339
-from shared.core.digests import digest_file, hex_of
 from shared.core.errors import BadInput
+from shared.doors.door import ask
+from shared.doors.requests import JudgedEvidence
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric, read_metrics
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.candidate import EVIDENCE, open_candidate
 from shared.trust.record import SILENCE, Decided, decisions
 from shared.ui import phrases
 
@@ -247,17 +247,25 @@ def _text(insight: Insight) -> str:
 
 def _all(room: Room) -> list[Insight]:
     decided, now = decisions(room.workspace), room.now()
-    found = [_insight(room.workspace, pilot, decided.get(pilot.name), now) for pilot in all_pilots(room)]
+    judged = _judged(room.workspace, decided.values())
+    found = [_insight(pilot, decided.get(pilot.name), judged, now) for pilot in all_pilots(room)]
     found += [_of_retrospective(kept) for kept in retrospectives(room)]
     linked = _with_people(room, [insight for insight in found if insight is not None])
     return sorted(_with_proposed(linked), key=lambda insight: insight.at, reverse=True)
 
 
-def _insight(workspace: Workspace, pilot: Pilot, decided: Decided | None, now: datetime) -> Insight | None:
+def _judged(workspace: Workspace, decided: Iterable[Decided]) -> dict[str, Evidence]:
+    """The evidence that was decided on, by candidate; without that of which the gate has nothing whole any more."""
+    named = tuple(each.candidate for each in decided if each.decision.insight)
+    kept = ask(workspace, JudgedEvidence(candidates=named)).evidence if named else {}
+    return {candidate: Evidence.model_validate_json(content) for candidate, content in kept.items()}
+
+
+def _insight(pilot: Pilot, decided: Decided | None, judged: Mapping[str, Evidence], now: datetime) -> Insight | None:
     charter, evidence = pilot.charter, None
     if decided is not None and decided.decision.insight:
         word, claim, at = decided.decision.word, decided.decision.insight, decided.decision.at
-        evidence = _judged(workspace, decided.candidate)
+        evidence = judged.get(decided.candidate)
     elif decided is None and now >= charter.deadline:
         word, claim, at = "stop", SILENCE, rfc3339(charter.deadline)
     else:
@@ -299,18 +307,6 @@ def _of_retrospective(kept: Kept) -> Insight:
         effect=kept.shown.clearest if kept.shown.sound else None,
         retrospective=True,
     )
-
-
-def _judged(workspace: Workspace, candidate: str) -> Evidence | None:
-    """The evidence in the candidate that was decided on; None where that is gone or no longer what was sealed."""
-    folder = workspace.promotion / "intake" / hex_of(candidate)
-    try:
-        found = open_candidate(folder)
-        if found.digest != candidate or digest_file(folder / EVIDENCE) != found.manifest.files.get(EVIDENCE):
-            return None
-        return found.evidence()
-    except (BadInput, OSError):
-        return None
 
 
 def _void(evidence: Evidence) -> bool:

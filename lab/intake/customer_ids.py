@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +11,17 @@ from pathlib import Path
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from shared.core.errors import BadInput
-from shared.core.files import scratch_in
 from shared.core.sql import literal
 from shared.data.contracts import Column
 from shared.data.readers import ROW, read_raw
 from shared.data.snapshot import open_snapshot
 from shared.data.tabular import CSV, PARQUET, connect
+from shared.doors.door import asked
+from shared.doors.requests import Pseudonymise
 from shared.state.workspace import Workspace
 
 # What `factory resolve` and `factory messages` call the customers' ids.
 ID = "id"
-# Copies a file with customer ids replaced by units: (workspace, file, out, column, table) -> (rows, rows of strangers).
-Mask = Callable[[Workspace, Path, Path, str, str], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Results:
 
 
 @contextmanager
-def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Iterator[Results]:
+def with_units(workspace: Workspace, name: str, file: Path) -> Iterator[Results]:
     """The file as it is where it has a `unit` column or no customer ids; else a copy with units, gone afterwards."""
     pilot = get_pilot(open_lab(workspace), name)
     population = pilot.charter.population
@@ -72,8 +72,12 @@ def with_units(workspace: Workspace, name: str, file: Path, mask: Mask) -> Itera
     if not masked:
         yield Results(file)
         return
-    with scratch_in(pilot.folder) as scratch:
-        # Under its own name, by which messages call it; whatever text it was, the copy is a plain one.
-        copy = scratch / (file.name if file.suffix.lower() in {CSV, PARQUET} else file.name.split(".")[0] + CSV)
-        _, strangers = mask(workspace, file, copy, str(ids), population)
-        yield Results(copy, ids, strangers)
+    # Under its own name, by which messages call it; whatever text it was, the copy is a plain one.
+    copy = file.name if file.suffix.lower() in {CSV, PARQUET} else file.name.split(".")[0] + CSV
+    request = Pseudonymise(file=str(file), name=file.name, out=copy, column=str(ids), table=population)
+    with asked(workspace, request, lambda parcel: _pack(file, parcel)) as (done, folder):
+        yield Results(folder / copy, ids, done.strangers)
+
+
+def _pack(file: Path, parcel: Path) -> None:
+    shutil.copyfile(file, parcel / file.name)

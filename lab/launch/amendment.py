@@ -24,13 +24,15 @@ from shared.core.crashpoints import Point, reach
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time
 from shared.data.snapshot import open_snapshot
+from shared.doors.door import ask
+from shared.doors.requests import Register
 from shared.experiment.amendment import Change, changes, extends, protected, remeasured, what_measures
 from shared.experiment.charter import AMENDMENT_REASON_MIN, Promise
 from shared.experiment.draw import redrawn
 from shared.experiment.line import Uncarried
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.register import LineOf, Register, TooLate
+from shared.trust.register import TooLate
 from shared.trust.usage import SnapshotUser, declare
 
 # What no amendment changes at any time: costs were reserved and paid in the currency.
@@ -73,10 +75,8 @@ def amend(
     workspace: Workspace,
     name: str,
     reason: str,
-    register: Register,
     *,
     dry_run: bool = False,
-    line: LineOf | None = None,
 ) -> Amended:
     """Makes the charter as it stands the next version of a pilot's promise; the same content again is a no-op.
 
@@ -94,7 +94,7 @@ def amend(
         )
     room = open_lab(workspace)
     with locked_pilot(room, name) as known:
-        finished = not dry_run and _deposit(room, known, register)
+        finished = not dry_run and _deposit(room, known)
         pilot = get_pilot(room, name)
         frozen = freeze(workspace, name, open_snapshot(workspace, pilot.snapshot), eligible=pilot.eligible,
                         rules=pilot.promise.rules)  # fmt: skip
@@ -102,11 +102,11 @@ def amend(
             return _unchanged(pilot, finished=finished)
         frozen = replace(frozen, promise=frozen.promise.amending(pilot.promise, reason))
         with reserving(workspace):
-            found = _plan(room, pilot, frozen, line)
+            found = _plan(room, pilot, frozen)
             if dry_run:
                 return Amended(pilot, frozen.promise, [change.as_json() for change in found], "planned")
             _record(room, pilot, frozen, found)
-        _deposit(room, get_pilot(room, name), register)
+        _deposit(room, get_pilot(room, name))
         reach(Point.AMEND_DEPOSITED)
         return Amended(get_pilot(room, name), frozen.promise, [change.as_json() for change in found], "amended")
 
@@ -116,7 +116,7 @@ def _unchanged(pilot: Pilot, *, finished: bool) -> Amended:
     return Amended(pilot, pilot.promise, made, "finished" if finished else "same")
 
 
-def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tuple[Change, ...]:
+def _plan(room: Room, pilot: Pilot, frozen: Frozen) -> tuple[Change, ...]:
     """What would change; raises the first thing that speaks against it."""
     now, before, after = room.now(), pilot.promise, frozen.promise
     pilot.require_open(now, "amendments")
@@ -137,7 +137,7 @@ def _plan(room: Room, pilot: Pilot, frozen: Frozen, line: LineOf | None) -> tupl
         raise_first(examine_free(room, frozen, costlier=costlier))
     else:
         same_start = after.charter.time_box.starts == before.charter.time_box.starts
-        raise_first(examine(room, frozen, began=same_start, line=line).problems)
+        raise_first(examine(room, frozen, began=same_start).problems)
     return found
 
 
@@ -248,7 +248,7 @@ def _put_in_force(connection: sa.Connection, promise: Promise) -> None:
     )
 
 
-def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
+def _deposit(room: Room, pilot: Pilot) -> bool:
     """Has the gate take in a version that it does not have yet, and whether there was one.
 
     Raises Refused, and puts the version before in force again, where the time box of that was over by then, or where
@@ -259,12 +259,14 @@ def _deposit(room: Room, pilot: Pilot, register: Register) -> bool:
     with room.read() as connection:
         head = room.head(connection)
     try:
-        receipt = register(
+        receipt = ask(
             room.workspace,
-            pilot.promise,
-            head,
-            before=pilot.earlier()[-1].charter.time_box.ends,
-            texts={file: pilot.frozen_file(file).read_bytes() for file in pilot.promise.files},
+            Register(
+                promise=pilot.promise.content,
+                lab=head,
+                before=pilot.earlier()[-1].charter.time_box.ends,
+                texts={file: pilot.frozen_file(file).read_bytes() for file in pilot.promise.files},
+            ),
         )
     except Uncarried:
         _withdraw(room, pilot)

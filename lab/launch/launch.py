@@ -20,13 +20,14 @@ from shared.core.crashpoints import Point, reach
 from shared.core.digests import digest_file
 from shared.core.errors import BadInput, Refused
 from shared.data.snapshot import latest_id, open_snapshot
+from shared.doors.door import ask
+from shared.doors.requests import Register
 from shared.experiment.amendment import changes
 from shared.experiment.charter import Eligible, Promise
 from shared.experiment.eligibility import ELIGIBLE
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.candidate import PROMISE
-from shared.trust.register import LineOf, Register
 from shared.trust.usage import SnapshotUser, declare
 
 
@@ -38,7 +39,7 @@ class Launched:
     repeated: bool
 
 
-def launch(workspace: Workspace, name: str, register: Register, line: LineOf | None = None) -> Launched:
+def launch(workspace: Workspace, name: str) -> Launched:
     """Launches a pilot; the same content again is a no-op.
 
     `line` tells beforehand what the gate would refuse because it continues earlier pilots.
@@ -48,16 +49,16 @@ def launch(workspace: Workspace, name: str, register: Register, line: LineOf | N
     room = open_lab(workspace)
     frozen = freeze(workspace, name, eligible=_listed(room, name))
     with reserving(workspace):
-        return _launch(room, frozen, register, line)
+        return _launch(room, frozen)
 
 
-def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None) -> Launched:
+def _launch(room: Room, frozen: Frozen) -> Launched:
     workspace, name = room.workspace, frozen.promise.charter.pilot
     before = find_pilot(room, name)
     if before is not None:
         _declare(workspace, name, before.snapshot, before.charter.deadline)
         return _again(before, frozen)
-    raise_first(examine(room, frozen, line=line).problems)
+    raise_first(examine(room, frozen).problems)
     _declare(workspace, name, frozen.snapshot.id, frozen.promise.charter.deadline)
     # Whoever prunes sets a snapshot aside and then looks who needs it: one of the two sees the other.
     open_snapshot(workspace, frozen.snapshot.id)
@@ -67,7 +68,7 @@ def _launch(room: Room, frozen: Frozen, register: Register, line: LineOf | None)
     reach(Point.LAUNCH_FROZEN)
     with room.read() as connection:
         head = room.head(connection)
-    receipt = register(workspace, frozen.promise, head, texts=frozen.texts)
+    receipt = ask(workspace, Register(promise=frozen.promise.content, lab=head, texts=frozen.texts))
     reach(Point.LAUNCH_REGISTERED)
     charter = frozen.promise.charter
     with room.transaction() as connection:

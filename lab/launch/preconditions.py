@@ -26,6 +26,8 @@ from shared.core.times import is_everywhere
 from shared.core.yamlfile import read_text
 from shared.data.contracts import Column, ColumnType, Contract, load_contract
 from shared.data.tabular import connect
+from shared.doors.door import ask
+from shared.doors.requests import LineOf
 from shared.experiment.bounds import SINCE as BOUNDED_SINCE
 from shared.experiment.bounds import Objection, objections, read_bounds
 from shared.experiment.charter import Arm, Charter
@@ -34,7 +36,6 @@ from shared.experiment.people import read_people
 from shared.experiment.play import Play, is_scheduled
 from shared.sandbox import check_template
 from shared.state.room import Room
-from shared.trust.register import LineOf
 
 # The columns of every contract of outcomes: the event's key, whose it is, and when it was.
 _OF_EXPOSURES = {"arm", EXPOSED_AT}
@@ -56,11 +57,11 @@ class Examined:
     tested: dict[str, int]
 
 
-def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | None = None) -> Examined:
+def examine(room: Room, frozen: Frozen, *, began: bool = False) -> Examined:
     """Everything that keeps the promise from being launched now, and whom its plays would reach.
 
-    `began`: whether the pilot has been launched with this very start, which is not asked about again. `line`: the
-    gate's word on what it continues, which is asked again when the gate takes the promise in.
+    `began`: whether the pilot has been launched with this very start, which is not asked about again. What it
+    continues is asked again when the gate takes the promise in.
     """
     charter, audiences = frozen.promise.charter, _Audiences(room, frozen)
     problems = [
@@ -74,7 +75,7 @@ def examine(room: Room, frozen: Frozen, *, began: bool = False, line: LineOf | N
         *_of_layer(room, charter),
         *_of_money(room, frozen),
         *_of_entitlement(room, charter),
-        *_of_line(room, frozen, line),
+        *_of_line(room, frozen),
     ]
     files = {arm.name: arm.play.audience for arm in charter.treatments if arm.play}
     run = {arm: file for arm, file in files.items() if file in audiences.units}
@@ -364,12 +365,13 @@ def _of_entitlement(room: Room, charter: Charter) -> Iterator[Refused]:
         )
 
 
-def _of_line(room: Room, frozen: Frozen, line: LineOf | None) -> Iterator[Refused]:
+def _of_line(room: Room, frozen: Frozen) -> Iterator[Refused]:
     """What the gate would say of a further attempt that does not carry what the ones before it have spent."""
-    if line is None or frozen.promise.rules == 1:
+    if frozen.promise.rules == 1:
         return
+    found = ask(room.workspace, LineOf(promise=frozen.promise.content, texts=frozen.texts))
     try:
-        require_carried(line(room.workspace, frozen.promise, frozen.texts), frozen.promise.charter)
+        require_carried(found, frozen.promise.charter)
     except Uncarried as error:
         yield error
 

@@ -18,6 +18,8 @@ from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_once
 from shared.core.yamlfile import read_yaml
+from shared.doors.door import Request, ask
+from shared.doors.requests import FactoryLedger, LabLedger, LedgerState
 from shared.state.anchors import HeadRecord
 from shared.state.chain import Entry, Head, Witness
 from shared.state.ledger import legible
@@ -61,6 +63,30 @@ class Taken:
     checkpoint: Checkpoint
     file: Path
     repeated: bool
+
+
+def heads(workspace: Workspace) -> tuple[dict[str, Head], dict[str, str]]:
+    """The ledger heads of Lab and Factory, and why one of them cannot be read.
+
+    Raises Refused where one of the ledgers does not verify: what is not sound is not witnessed.
+    """
+    found: dict[str, Head] = {}
+    unread: dict[str, str] = {}
+    asked: tuple[Request[LedgerState], ...] = (LabLedger(verified=True), FactoryLedger(verified=True))
+    for request in asked:
+        try:
+            state = ask(workspace, request)
+        except PilotPlantError as error:
+            unread[request.room] = error.what
+            continue
+        if state.problems:
+            raise Refused(
+                "a ledger that does not verify gets no checkpoint: " + "; ".join(state.problems),
+                remedy="look: pilotplant verify",
+            )
+        if state.end is not None:
+            found[request.room] = state.end.head
+    return found, unread
 
 
 def take(workspace: Workspace, others: Mapping[str, Head], out: Path | None = None, *, passphrase: str | None) -> Taken:

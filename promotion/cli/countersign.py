@@ -35,17 +35,16 @@ def countersign(
     it cannot say yet.
     """
     from promotion.decisions.countersignature import countersign as sign
-    from promotion.keys.clock_correction import countersign_clock
+    from promotion.keys.clock_correction import countersign_clock, ends
     from shared.trust.keys import GATE
 
-    here = session(context)
-    workspace = here.workspace()
+    workspace = session(context).workspace()
     if watch and (as_json or name):
         raise BadInput("--watch signs whatever comes, and goes on", remedy="leave --json and the pilot's name away")
     secret = passphrase(workspace, GATE)
 
     def clock() -> Any:
-        return None if name else countersign_clock(workspace, here.ends(workspace)[0], secret)
+        return None if name else countersign_clock(workspace, ends(workspace)[0], secret)
 
     corrected = clock()
     progress("Judging once more what waits for the gate's signature …")

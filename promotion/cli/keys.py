@@ -110,14 +110,13 @@ def correct_clock(
 
     With a second person's signature, and the gate's (`promote countersign`), the rooms go on.
     """
-    from promotion.keys.clock_correction import correct
+    from promotion.keys.clock_correction import correct, ends
     from shared.trust.keys import GATE, passphrase_variable
 
-    here = session(context)
-    workspace = here.workspace()
-    ends, unread = here.ends(workspace)
+    workspace = session(context).workspace()
+    known, unread = ends(workspace)
     done = correct(
-        workspace, who, reason, ends, passphrase=passphrase(workspace, who),
+        workspace, who, reason, known, passphrase=passphrase(workspace, who),
         gate_passphrase=os.environ.get(passphrase_variable(GATE)),
     )  # fmt: skip
     said = done.correction

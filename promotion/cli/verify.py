@@ -20,13 +20,12 @@ def checkpoint(
     as_json: Json = False,
 ) -> Any:
     """Sign the present ends of the rooms' ledgers into a small file, to be kept where nobody here can write."""
-    from promotion.audit.checkpoint import take
+    from promotion.audit.checkpoint import heads, take
     from shared.trust.keys import GATE
 
-    here = session(context)
-    workspace = here.workspace()
-    heads, unread = here.heads(workspace)
-    done = take(workspace, heads, out, passphrase=passphrase(workspace, GATE))
+    workspace = session(context).workspace()
+    seen, unread = heads(workspace)
+    done = take(workspace, seen, out, passphrase=passphrase(workspace, GATE))
     at = date_time(done.checkpoint.at)
     emit(
         as_json,

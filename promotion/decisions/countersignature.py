@@ -14,7 +14,7 @@ from securesystemslib.signer import CryptoSigner
 
 from promotion.decisions.attestation import Attestable, NotBelieved
 from promotion.decisions.execution import Decided, carry_out
-from promotion.decisions.handover import is_handed_over, package_path
+from promotion.decisions.handover import is_handed_over
 from promotion.decisions.intent import Judged, authority_of, judge_case, require_allowed
 from promotion.decisions.pending_decision import DECLINED, PROPOSED, Pending, decline, last_pending, require_last
 from promotion.decisions.proposal import to_type, verdict_for
@@ -169,7 +169,7 @@ def _is_cut_off(workspace: Workspace, attestation: Attestation, row: sa.Row[Any]
         return False
     # What the Factory has answered had arrived, wherever it is now.
     answered = read_receipt(workspace, row.candidate) is not None
-    return not answered and not is_handed_over(package_path(workspace, row.candidate), row.envelope)
+    return not answered and not is_handed_over(workspace, row.candidate, row.envelope)
 
 
 def _finish(room: Room, attestation: Attestation) -> Countersigned:

@@ -100,7 +100,7 @@ def look(workspace: Workspace, candidate: str, decision: Decision, envelope: byt
     draft = decision.successor is not None and (workspace.pilots / decision.successor).exists()
     if envelope is None:
         return OnDisk(draft=draft)
-    handed_over = decision.word == "scale" and is_handed_over(package_path(workspace, candidate), envelope)
+    handed_over = decision.word == "scale" and is_handed_over(workspace, candidate, envelope)
     return OnDisk(_holds(attestation_path(workspace, candidate), envelope), handed_over, draft)
 
 

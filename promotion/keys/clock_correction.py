@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,12 @@ from promotion.keys.signers import gate_opens, signer_of
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import hex_of
-from shared.core.errors import BadInput, Refused
+from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_atomically
+from shared.doors.door import ask
+from shared.doors.requests import FactoryLedger, LabLedger
 from shared.experiment.people import read_people, same_person
-from shared.state import ledger
-from shared.state.chain import Dated, Head
+from shared.state.chain import End
 from shared.state.order import TOLERANCE
 from shared.state.room import Room
 from shared.state.workspace import Workspace
@@ -41,14 +42,6 @@ PROPOSED_FILE = ".proposed.json"
 # A second person signs within a working day: what time it is, is said of now.
 LAPSES_S = 24 * 3600
 DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The last entry of a room's ledger, and when it says that it was written."""
-
-    head: Head
-    dated: Dated
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +68,23 @@ class Corrected:
         return {"state": self.state, "at": said.at, "reason": said.reason, "persons": list(self.persons),
                 "ledgers": {name: head.model_dump() for name, head in said.ledgers.items()},
                 "file": str(self.file), "repeated": self.repeated}  # fmt: skip
+
+
+def ends(workspace: Workspace) -> tuple[dict[str, End], dict[str, str]]:
+    """The last entry of each room's ledger, and why one of them cannot be read."""
+    found: dict[str, End | None] = {}
+    unread: dict[str, str] = {}
+    readers: dict[str, Callable[[], End | None]] = {
+        "lab": lambda: ask(workspace, LabLedger()).end,
+        "promotion": lambda: open_promotion(workspace).end(),
+        "factory": lambda: ask(workspace, FactoryLedger()).end,
+    }
+    for name, read in readers.items():
+        try:
+            found[name] = read()
+        except PilotPlantError as error:
+            unread[name] = error.what
+    return {name: end for name, end in found.items() if end is not None}, unread
 
 
 def correct(
@@ -205,13 +215,6 @@ def _is_ahead(room: Room, end: End) -> bool:
         return parse_rfc3339(end.dated.at) > room.now() + TOLERANCE
     except (ValueError, TypeError):
         return False  # `pilotplant verify` names it
-
-
-def last_of(room: Room) -> End | None:
-    """The last entry of a room's ledger; None for an empty one."""
-    with room.read() as connection:
-        dated = ledger.last(connection, room.entries_table)
-        return None if dated is None else End(room.head(connection), dated)
 
 
 def _require_live(workspace: Workspace) -> None:

@@ -1,6 +1,7 @@
 """Files that are either there in full or not there at all, and that no other account of the machine can read.
 
-A folder says whom its files are for: one with the setgid bit hands over to its group, any other is its owner's alone.
+A folder says whom its files are for: one with the setgid bit is its group's as well, to read or also to write, any
+other is its owner's alone.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ def locked(path: Path) -> Iterator[None]:
 
 def mode_in(folder: Path, *, of_folder: bool = False) -> int:
     """The mode of a file, or a folder, that lies in a folder."""
-    if folder.stat().st_mode & stat.S_ISGID:
+    mode = folder.stat().st_mode
+    if not mode & stat.S_ISGID:
+        return 0o700 if of_folder else 0o600
+    if mode & stat.S_IWGRP:
         return 0o2770 if of_folder else 0o660
-    return 0o700 if of_folder else 0o600
+    return 0o2750 if of_folder else 0o640
 
 
 def give_mode(path: Path, mode: int) -> bool:
@@ -126,6 +130,7 @@ def _abandoned(scratch: Path) -> bool:
 
 def settle(scratch: Path, target: Path) -> bool:
     """Gives a finished folder its name in one step; False where the name is taken, as by the same content."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     file_mode, folder_mode = mode_in(target.parent), mode_in(target.parent, of_folder=True)
     for path in scratch.rglob("*"):
         if path.is_symlink():

@@ -23,6 +23,8 @@ from shared.state.workspace import Mode, Workspace
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 PRUNED = "pruned"
+# What a snapshot that is being pruned is called meanwhile.
+ASIDE = ".pruned."
 ID_HEX = 16
 
 
@@ -138,13 +140,43 @@ class Snapshot:
         return path
 
 
+def snapshots_folder(workspace: Workspace) -> Path:
+    """Where the Lab keeps snapshots."""
+    return workspace.lab / "snapshots"
+
+
+def files_by_digest(root: Path) -> dict[str, list[Path]]:
+    """Where each table's content lies, by what the manifests say; whoever uses it looks whether that is so."""
+    found: dict[str, list[Path]] = {}
+    for path in root.glob(f"[!.]*/{MANIFEST}"):
+        try:
+            manifest = SnapshotManifest.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        for name, table in manifest.tables.items():
+            found.setdefault(table.data, []).append(path.with_name(f"{name}.parquet"))
+    return found
+
+
+def published_tables(root: Path) -> dict[str, PublishedTable]:
+    """Every table's content that the manifests name, by its digest."""
+    found: dict[str, PublishedTable] = {}
+    for path in root.glob(f"[!.]*/{MANIFEST}"):
+        try:
+            manifest = SnapshotManifest.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        found |= {table.data: table for table in manifest.tables.values()}
+    return found
+
+
 def latest_snapshot(workspace: Workspace) -> Snapshot:
     """The snapshot published last; raises Refused where there is none."""
     identity = latest_id(workspace)
     if identity is None:
         raise Refused(
             "the Lab has no snapshot yet",
-            where=str(workspace.lab / "snapshots"),
+            where=str(snapshots_folder(workspace)),
             remedy="ask marketing ops for `pilotplant factory load TABLE FILE` and `pilotplant factory publish`",
         )
     return open_snapshot(workspace, identity)
@@ -152,7 +184,7 @@ def latest_snapshot(workspace: Workspace) -> Snapshot:
 
 def latest_id(workspace: Workspace) -> str | None:
     """The name of the snapshot published last, if any; raises BadInput where the pointer to it is damaged."""
-    pointer = workspace.lab / "snapshots" / LATEST
+    pointer = snapshots_folder(workspace) / LATEST
     if not pointer.exists():
         return None
     try:
@@ -166,7 +198,7 @@ def latest_id(workspace: Workspace) -> str | None:
 def published_at(workspace: Workspace, identity: str) -> datetime | None:
     """When the snapshot that was published last was; None for another one, or where the pointer does not say it."""
     try:
-        pointer = json.loads((workspace.lab / "snapshots" / LATEST).read_bytes())
+        pointer = json.loads((snapshots_folder(workspace) / LATEST).read_bytes())
         return parse_rfc3339(pointer["at"]) if pointer["id"] == identity else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -177,7 +209,7 @@ def open_snapshot(workspace: Workspace, identity: str, *, memory: Path | None = 
 
     Raises BadInput where it is missing or its manifest was changed, Refused where it was pruned.
     """
-    folder = workspace.lab / "snapshots" / identity
+    folder = snapshots_folder(workspace) / identity
     try:
         manifest = SnapshotManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
@@ -193,7 +225,7 @@ def open_snapshot(workspace: Workspace, identity: str, *, memory: Path | None = 
 
 def pruned_path(workspace: Workspace, identity: str) -> Path:
     """Where it is written that a snapshot was pruned."""
-    return workspace.lab / "snapshots" / PRUNED / f"{identity}.json"
+    return snapshots_folder(workspace) / PRUNED / f"{identity}.json"
 
 
 def _raise_if_pruned(workspace: Workspace, identity: str) -> None:
@@ -204,7 +236,7 @@ def _raise_if_pruned(workspace: Workspace, identity: str) -> None:
     raise Refused(
         f"snapshot {identity} of {day(pruned.published)} was removed on {date_time(pruned.pruned)} by "
         "`pilotplant factory prune`: no open pilot read it any more",
-        where=str(workspace.lab / "snapshots" / identity),
+        where=str(snapshots_folder(workspace) / identity),
         expected="a snapshot that a pilot without a decision reads",
         remedy="start a new pilot, which reads the latest snapshot; what was sealed of the old one is with the gate",
     )

@@ -569,6 +569,14 @@ class Promise(Part):
         """Its bytes as they were stored; in RFC 8785 form where it is a new one."""
         return self._stored if self._stored is not None else canonical(self.model_dump(mode="json"))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same promise, to the byte."""
+        return isinstance(other, Promise) and self.content == other.content
+
+    def __hash__(self) -> int:
+        """By its bytes."""
+        return hash(self.content)
+
     @property
     def digest(self) -> str:
         """The digest of its bytes, which the gate keeps: a field that comes later changes no promise made before."""

@@ -26,19 +26,21 @@ from shared.state.workspace import Workspace
 
 FILE = "access.yaml"
 ROOMS = ("lab", "promotion", "factory")
-# Where one room writes for another, by room and folder.
-HAND_OVER = (
+# What a room publishes: it alone writes there, and the others read.
+PUBLISHED = (
     "lab/snapshots",
-    "lab/snapshot-users",
-    "promotion/intake",
-    "promotion/preflight",
     "promotion/attestations",
+    "promotion/receipts",
     "promotion/keys",
     "promotion/corrections",
-    "factory/inbox",
     "factory/receipts",
     "factory/keys",
 )
+# Where the others lay requests to a room, with the files that belong to them.
+SPOOLS = ("lab/spool", "promotion/spool", "factory/spool")
+# The modes of a folder, and of a file in it, that are the group's as well.
+_READ, _WRITE = (0o2750, 0o640), (0o2770, 0o660)
+_SHARED = {**dict.fromkeys(PUBLISHED, _READ), **dict.fromkeys(SPOOLS, _WRITE)}
 # What each start looks at besides the folders: if these are closed, a walk through everything can wait.
 _TELLING = (
     "lab/lab.db",
@@ -99,7 +101,8 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
     mended = Mended()
     for path, shared in _places(workspace, group):
         through = _is_way(workspace, path)
-        _close(path, mended, group=group if shared or through else None, through=through, follow=through)
+        modes = (_THROUGH, _THROUGH) if through and group is not None else shared
+        _close(path, mended, group=group if modes else None, modes=modes, follow=through)
     for path in _team_files(workspace):
         _keep_from_others(path, mended)
     if everything or mended.closed:
@@ -109,31 +112,31 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
 
 def _close_all(workspace: Workspace, group: int | None, mended: Mended) -> None:
     var = workspace.root / "var"
-    shared = {var / name for name in HAND_OVER} if group is not None else set()
+    shared = {var / name: modes for name, modes in _SHARED.items()} if group is not None else {}
     # A room may lie on another disk, behind a link that the walk does not follow.
     for top in (var, *(var / room for room in ROOMS if (var / room).is_symlink())):
         for path in _below(top):
             if _is_way(workspace, path):
                 continue  # closed already
-            handed = any(each == path or each in path.parents for each in shared)
-            _close(path, mended, group=group if handed else None)
+            modes = next((shared[each] for each in (path, *path.parents) if each in shared), None)
+            _close(path, mended, group=group if modes else None, modes=modes)
     for path in _below(workspace.pilots):
         _keep_from_others(path, mended)
 
 
-def _places(workspace: Workspace, group: int | None) -> Iterator[tuple[Path, bool]]:
-    """What each start looks at, and whether it is the group's as well."""
+def _places(workspace: Workspace, group: int | None) -> Iterator[tuple[Path, tuple[int, int] | None]]:
+    """What each start looks at, with the modes of what is the group's as well."""
     var = workspace.root / "var"
     for path in (var, *(var / name for name in (*ROOMS, *_TELLING))):
-        yield path, False
-    for name in HAND_OVER:
+        yield path, None
+    for name, modes in _SHARED.items():
         folder = var / name
         if group is not None and not folder.exists() and _is_ours(folder.parent):
             folder.mkdir()
-        yield folder, group is not None
+        yield folder, modes if group is not None else None
     keys = workspace.private_keys
     for path in (keys, *keys.glob("*.pem")):
-        yield path, False
+        yield path, None
 
 
 def _team_files(workspace: Workspace) -> Iterator[Path]:
@@ -160,19 +163,17 @@ def _is_way(workspace: Workspace, path: Path) -> bool:
     return path == var or (path.parent == var and path.name in ROOMS)
 
 
-def _close(path: Path, mended: Mended, *, group: int | None, through: bool = False, follow: bool = False) -> None:
+def _close(
+    path: Path, mended: Mended, *, group: int | None, modes: tuple[int, int] | None, follow: bool = False
+) -> None:
     with suppress(FileNotFoundError, PermissionError):
         # What any other link points to is not ours to close.
         found = path.stat() if follow else path.lstat()
         if stat.S_ISLNK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
             return
         is_folder, mode = stat.S_ISDIR(found.st_mode), stat.S_IMODE(found.st_mode)
-        if group is None:
-            wanted = mode & ~_OTHERS & ~(stat.S_ISGID | stat.S_ISUID)
-        elif through:
-            wanted = _THROUGH
-        else:
-            wanted = 0o2770 if is_folder else 0o660
+        of_group = modes and modes[0 if is_folder else 1]
+        wanted = of_group or mode & ~_OTHERS & ~(stat.S_ISGID | stat.S_ISUID)
         if mode != wanted or group not in {None, found.st_gid}:
             _give(path, found, wanted, group, mended)
 

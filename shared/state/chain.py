@@ -51,6 +51,14 @@ class Dated:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last entry of a chain, and when it says that it was written."""
+
+    head: Head
+    dated: Dated
+
+
 def entry_hash(*, seq: int, at: str, kind: str, subject: str, body: str, prev: str) -> str:
     """An entry's hash; `body` is the digest of the body's canonical form.
 

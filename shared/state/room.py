@@ -20,7 +20,7 @@ from shared.core.digests import canonical
 from shared.core.errors import Refused
 from shared.core.files import write_atomically
 from shared.state import ledger, order
-from shared.state.chain import Entry, Head
+from shared.state.chain import End, Entry, Head
 from shared.state.db import connect, is_empty, is_prepared, prepare, reading, shown, writing
 from shared.state.order import BEGUN, CORRECTED, Corrections, OutOfOrder, dated, moment_of
 from shared.state.provision import rights_over_ledger
@@ -132,6 +132,12 @@ class Room:
     def head(self, connection: sa.Connection) -> Head:
         """The ledger's present end."""
         return ledger.head(connection, self.entries_table)
+
+    def end(self) -> End | None:
+        """The ledger's last entry; None for an empty one."""
+        with self.read() as connection:
+            dated = ledger.last(connection, self.entries_table)
+            return None if dated is None else End(self.head(connection), dated)
 
     def entries(self, subject: str | None = None, *, kinds: Collection[str] = ()) -> list[Entry]:
         """The ledger's entries, of one subject and some kinds or of all."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from shared.core.digests import canonical, digest_file, digest_json, hex_of
+from shared.core.digests import canonical, digest_file, digest_json
 from shared.core.errors import BadInput
-from shared.core.files import scratch_in, settle_verified, write_atomically
+from shared.core.files import write_atomically
 from shared.core.money import Money
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Promise
@@ -225,19 +224,12 @@ def is_intact(folder: Path, digest: str) -> bool:
         return False
 
 
-def seal(folder: Path, intake: Path, **head: Any) -> Candidate:
-    """Seals everything in `folder` and puts it into the gate's intake under its digest, in full or not at all.
-
-    A copy that is there already is kept if it is intact, and replaced if it is not.
-    """
+def seal(folder: Path, **head: Any) -> Candidate:
+    """Seals everything in `folder`: from now on the digest of its manifest stands for every byte in it."""
     files = {str(path.relative_to(folder)): digest_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     manifest = Manifest(files=files, **head)
     write_atomically(folder / MANIFEST, canonical(manifest.model_dump(mode="json")))
-    target = intake / hex_of(manifest.digest)
-    with scratch_in(intake) as scratch:
-        shutil.copytree(folder, scratch, dirs_exist_ok=True)
-        settle_verified(scratch, target, lambda there: is_intact(there, manifest.digest))
-    return Candidate(target, manifest)
+    return Candidate(folder, manifest)
 
 
 def write_json(path: Path, value: Any) -> None:

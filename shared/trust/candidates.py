@@ -6,9 +6,9 @@ from pathlib import Path
 
 from shared.core.digests import PREFIX, hex_of
 from shared.core.errors import BadInput, Refused
-from shared.core.files import write_atomically
+from shared.core.files import settle_verified, write_atomically
 from shared.state.workspace import Workspace
-from shared.trust.candidate import MANIFEST, Candidate, open_candidate
+from shared.trust.candidate import MANIFEST, Candidate, is_intact, open_candidate
 
 DIGEST_PREFIX_MIN = 8
 _RETROSPECTIVE = ".retrospective"
@@ -17,6 +17,19 @@ _RETROSPECTIVE = ".retrospective"
 def intake_folder(workspace: Workspace) -> Path:
     """Where candidates lie, each under its digest."""
     return workspace.promotion / "intake"
+
+
+def take_in(intake: Path, folder: Path, digest: str) -> Path:
+    """Moves a sealed folder into an intake under its digest, and returns where; it is there in full or not at all.
+
+    A copy that is there already is kept if it is intact, and replaced if it is not. Raises BadInput where the folder is
+    not what was sealed.
+    """
+    if not is_intact(folder, digest):
+        raise BadInput("a candidate came that is not as it was sealed", remedy="submit the pilot again")
+    target = intake / hex_of(digest)
+    settle_verified(folder, target, lambda there: is_intact(there, digest))
+    return target
 
 
 def note_retrospective(workspace: Workspace, name: str) -> None:

@@ -1,20 +1,12 @@
-"""The register of promises: the Lab deposits each with the gate, which stamps it by its own clock.
-
-The rooms do not import each other, so the front door hands the gate's function to the Lab.
-"""
+"""The register of promises: the Lab deposits each with the gate, which stamps it by its own clock."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from shared.core.errors import Refused
-from shared.experiment.charter import Promise
-from shared.experiment.line import Line
 from shared.state.chain import Head
-from shared.state.workspace import Workspace
 
 
 class TooLate(Refused):
@@ -34,33 +26,3 @@ class Receipt:
     ledger: Head
     lab: Head
     nonce: str | None = None
-
-
-class Register(Protocol):
-    """The gate's function."""
-
-    def __call__(
-        self,
-        workspace: Workspace,
-        promise: Promise,
-        lab: Head,
-        *,
-        before: datetime | None = None,
-        texts: Mapping[str, bytes] | None = None,
-    ) -> Receipt:
-        """Takes in the promise, and the Lab's ledger head, which the gate's ledger thereby witnesses.
-
-        `texts` are the bytes of the promise's files: by them the gate knows a pilot again that has another name.
-
-        Raises TooLate for a promise that is new at or after `before`, and Uncarried for one that does not carry what
-        the pilots have spent that it continues.
-        """
-        ...
-
-
-class LineOf(Protocol):
-    """The gate's answer to what a promise would continue, were it registered now; nothing is taken in."""
-
-    def __call__(self, workspace: Workspace, promise: Promise, texts: Mapping[str, bytes]) -> Line:
-        """The line of the promise, of whose files `texts` are the bytes."""
-        ...

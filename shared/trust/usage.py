@@ -44,6 +44,22 @@ class Usage:
     unclear: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a snapshot that the Factory published.
+
+    Attributes:
+        shared: the tables that are one file with an earlier snapshot's.
+        repeated: whether the same content had been published before, and is still there as it was.
+        missing: the tables that did not come and that no earlier snapshot has; then it was not taken in.
+    """
+
+    snapshot: str
+    shared: tuple[str, ...] = ()
+    repeated: bool = False
+    missing: tuple[str, ...] = ()
+
+
 def declare(workspace: Workspace, user: SnapshotUser) -> None:
     """Writes down what a pilot reads, in place of what was said of it before."""
     write_atomically(workspace.lab / FOLDER / f"{user.pilot}.json", user.model_dump_json() + "\n")

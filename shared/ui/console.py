@@ -31,7 +31,6 @@ from shared.core.errors import BadInput, PilotPlantError
 from shared.core.printable import hidden, json_text, line, quoted
 from shared.core.times import read_in
 from shared.state.access import tidied
-from shared.state.chain import Head
 from shared.state.team import zone_of
 from shared.state.workspace import Workspace, find_workspace
 
@@ -59,26 +58,13 @@ class Session:
 
     Attributes:
         folder: the workspace named on the command line, if any.
-        register: deposits a charter with the gate; the Lab's only word to it, spoken through the front door.
-        heads: the ledger heads of the rooms that can be read here, and why the others cannot; only for the gate's
-            checkpoints, for it opens no other room's database.
-        line: asks the gate what a charter would continue; nothing is deposited.
-        ends: the last entries of all three ledgers in the same way, for a correction of the clock.
         preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
         judge: asks the gate about a pilot's latest candidate; nothing is decided.
-        launched: a launched pilot as the Lab froze it, for ops who send its messages.
-        mask: has the Factory copy a file of results with units in the place of customer ids.
     """
 
     folder: Path | None
-    register: Callable[..., Any]
-    heads: Callable[[Workspace], tuple[dict[str, Head], dict[str, str]]] = lambda _: ({}, {})
-    line: Callable[..., Any] | None = None
-    ends: Callable[[Workspace], tuple[dict[str, Any], dict[str, str]]] = lambda _: ({}, {})
     preflight: Callable[[Workspace, str], Any] = lambda *_: None
     judge: Callable[[Workspace, str], tuple[dict[str, Any], list[Line]]] = lambda *_: ({}, [])
-    launched: Callable[[Workspace, str], Any] = lambda *_: None
-    mask: Callable[[Workspace, Path, Path, str, str], tuple[int, int]] = lambda *_: (0, 0)
 
     def workspace(self, *, everything: bool = False) -> Workspace:
         """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.

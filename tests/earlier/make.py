@@ -232,6 +232,7 @@ def _said(hand: Hand) -> dict[str, Any]:
     frozen = {str(path.relative_to(hand.root)): json.loads(path.read_text()) for path in promises(hand.root)}
     return {
         "version": version("pilotplant"),
+        "passphrases": dict(hand.passphrases),
         "promises": {path: digest_json(content) for path, content in frozen.items()},
         "charters": {path: digest_json(content["charter"]) for path, content in frozen.items()},
         "judged": {name: _judged(hand, name) for name in sealed()},

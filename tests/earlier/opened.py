@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.earlier.hand import LONG_AGO, Hand
+from tests.earlier.hand import LONG_AGO, SHORT_PASSPHRASES, Hand
 from tests.earlier.make import CONFIGS, FOLDER, here
 from tests.postgres import Server, start
 
@@ -42,8 +42,8 @@ def opened(archive: Path, folder: Path) -> Iterator[Earlier]:
     kind = archive.name.removesuffix(".tar.xz")
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
-    hand = Hand(folder, rehearsal=kind == "rehearsal")
     said = json.loads(archive.with_name(f"{kind}.json").read_text())
+    hand = Hand(folder, kind == "rehearsal", passphrases=said.get("passphrases", SHORT_PASSPHRASES))
     if not (folder / "databases").exists():
         hand.say(LONG_AGO, "migrate")
         yield Earlier(hand, said)

@@ -24,7 +24,7 @@ HEAVY = ("prefect", "mlflow", "great_expectations", "pandas", "duckdb", "scipy",
 
 def call(workspace, *arguments):
     """The command's result: what it printed as JSON."""
-    result = CliRunner().invoke(app, [*arguments, "--json"], obj=Session(workspace.root, lambda *_: None))
+    result = CliRunner().invoke(app, [*arguments, "--json"], obj=Session(workspace.root))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return json.loads(result.stdout), result.exit_code
@@ -104,9 +104,7 @@ def test_a_skipped_run_is_refused_and_a_repeated_one_is_not(released):
     skipped, code = call(released, "run", RELEASE, *moment)
     assert (skipped["state"], code) == ("skipped", 3)
     with pytest.raises(Refused, match="paused"):
-        CliRunner().invoke(
-            app, ["run", RELEASE, *moment], obj=Session(released.root, lambda *_: None), catch_exceptions=False
-        )
+        CliRunner().invoke(app, ["run", RELEASE, *moment], obj=Session(released.root), catch_exceptions=False)
 
 
 def test_a_release_shows_what_it_promised_or_that_it_cannot_be_read(workspace):
@@ -115,7 +113,7 @@ def test_a_release_shows_what_it_promised_or_that_it_cannot_be_read(workspace):
     package = make_package(workspace, promised=(Promised(**said, prior=PriorRecord(**prior)),))
     call(workspace, "admit")
     assert call(workspace, "show", RELEASE)[0]["promised"] == [said | {"prior": prior}]
-    obj = Session(workspace.root, lambda *_: None)
+    obj = Session(workspace.root)
     shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
     assert (
         "Promised: visit: measured 7.7 points more; expect +7.10 pp after launch [6.50, 7.70], by the default prior."
@@ -133,7 +131,7 @@ def test_a_package_without_a_promise_shows_none(released):
 
 def test_people_read_short_times_and_only_a_files_name(released):
     call(released, "run", RELEASE)
-    obj = Session(released.root, lambda *_: None)
+    obj = Session(released.root)
     shown = CliRunner().invoke(app, ["show", RELEASE], obj=obj, env={"COLUMNS": "200"}).stdout
     assert "2026-02-02 09:00 UTC" in shown
     assert "20260202T090000Z.jsonl" in shown
@@ -154,7 +152,7 @@ def test_what_cannot_be_meant_is_bad_input(workspace, arguments):
 
 
 def test_text_for_people_names_the_next_step(workspace):
-    result = CliRunner().invoke(app, ["releases"], obj=Session(workspace.root, lambda *_: None))
+    result = CliRunner().invoke(app, ["releases"], obj=Session(workspace.root))
     assert "pilotplant factory admit" in result.stdout
 
 
@@ -162,7 +160,7 @@ def test_text_for_people_names_the_next_step(workspace):
 def test_looking_and_stopping_import_nothing_heavy(released, arguments):
     script = (
         "import sys\nfrom pathlib import Path\nfrom factory.cli import app\nfrom shared.ui.console import Session\n"
-        f"app({arguments!r}, obj=Session(Path({str(released.root)!r}), print), standalone_mode=False)\n"
+        f"app({arguments!r}, obj=Session(Path({str(released.root)!r})), standalone_mode=False)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
@@ -175,7 +173,7 @@ def test_up_ends_in_order_when_told_and_leaves_what_the_next_one_clears_when_kil
     mark = str(workspace.factory / "prefect")
     script = (
         "from pathlib import Path\nfrom factory.cli import app\nfrom shared.ui.console import Session\n"
-        f"app(['up', '--port', '0', '--json'], obj=Session(Path({str(workspace.root)!r}), print))"
+        f"app(['up', '--port', '0', '--json'], obj=Session(Path({str(workspace.root)!r})))"
     )
 
     def up():

@@ -12,7 +12,6 @@ from lab.launch.launch import launch
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from shared.trust.record import receipt_path
 from tests.lab_makers import AFTER, AUDIENCE, CARD, PILOT, customers_csv, draft, stage_copy
 
@@ -25,7 +24,7 @@ def loaded(request, tmp_path):
 @pytest.fixture
 def launched(loaded):
     draft(loaded, PILOT)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     return loaded
 
 
@@ -74,7 +73,7 @@ def test_one_arm_alone(launched, tmp_path, capsys):
 
 def test_a_bounded_sample_writes_to_nobody_else(loaded, tmp_path, capsys):
     draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 40, attrition: 0.1"), (CARD, ""))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     _, _, rows = written(loaded, tmp_path / "m.csv", capsys)
     arms = drawn(loaded, tmp_path)
     assert 0 < len(rows) < 150
@@ -133,7 +132,7 @@ def test_what_the_gate_has_not_signed_does_not_go_out(launched, tmp_path, capsys
 
 def test_arms_that_another_system_draws_are_said_by_that_system(loaded, tmp_path, capsys):
     draft(loaded, PILOT, ("assignment: pilotplant", "assignment: source"))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     code, found, rows = written(loaded, tmp_path / "m.csv", capsys)
     assert (code, rows, "assignment: source" in found["error"]["what"]) == (3, [], True)
 
@@ -163,7 +162,7 @@ def test_no_address_is_written_into_another_room(launched, capsys, place):
 
 def test_a_text_that_a_sheet_would_compute_goes_into_no_sheet(loaded, tmp_path, capsys):
     draft(loaded, PILOT, ("subject: For our {{ zip_code }} customers", "subject: =HYPERLINK(1)"), (CARD, ""))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     code, found, rows = written(loaded, tmp_path / "m.csv", capsys)
     assert (code, rows, "begins like a formula" in found["error"]["what"]) == (2, [], True)
     assert not list(tmp_path.glob(".m.csv*"))
@@ -175,7 +174,7 @@ def test_a_body_of_several_lines_is_written_as_it_will_be_sent(loaded, tmp_path,
     (loaded.pilots / PILOT / "message.txt").write_text(
         "Dear customer,\n\nwe are near {{ zip_code }}.\nCome, and see.\n"
     )
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     _, _, rows = written(loaded, tmp_path / "m.csv", capsys)
     written(loaded, tmp_path / "m.jsonl", capsys)
     whole = {line["unit"]: line["body"] for line in map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())}

@@ -20,6 +20,7 @@ from factory.warehouse import retention
 from factory.warehouse.load import load
 from factory.warehouse.retention import Discard, Found, Keep, Pruning, Remove, Restore, plan, prune
 from factory.warehouse.snapshots import publish
+from lab.pilots import snapshots as kept
 from shared.core.errors import BadInput, Refused
 from shared.data.snapshot import latest_snapshot, open_snapshot
 from shared.state.workspace import open_workspace
@@ -223,13 +224,13 @@ def test_a_pilot_keeps_its_snapshot_until_its_deadline(three):
 
 def test_a_pilot_that_is_launched_while_its_snapshot_is_set_aside_gets_it_back(three, monkeypatch):
     workspace, names = three
-    real = retention._write_down
+    real = kept.write_atomically
 
-    def launched_meanwhile(room, snapshot):
-        real(room, snapshot)
+    def launched_meanwhile(path, content):
+        real(path, content)
         declare(workspace, user(names[1]))
 
-    monkeypatch.setattr(retention, "_write_down", launched_meanwhile)
+    monkeypatch.setattr(kept, "write_atomically", launched_meanwhile)
     steps = prune(workspace, keep=1).steps
     assert kinds(steps) == {names[0]: Remove, names[1]: Keep, names[2]: Keep}
     assert open_snapshot(workspace, names[1]).tables()
@@ -238,7 +239,7 @@ def test_a_pilot_that_is_launched_while_its_snapshot_is_set_aside_gets_it_back(t
 
 
 @pytest.mark.parametrize("needed", [False, True])
-@pytest.mark.parametrize("step", ["_write_down", "rename", "write", "rmtree", "half an rmtree"])
+@pytest.mark.parametrize("step", ["write_atomically", "rename", "write", "rmtree", "half an rmtree"])
 def test_a_run_that_was_cut_off_is_finished_by_the_next(three, monkeypatch, step, needed):
     workspace, names = three
 
@@ -250,8 +251,8 @@ def test_a_run_that_was_cut_off_is_finished_by_the_next(three, monkeypatch, step
             os.unlink(workspace.lab / "snapshots" / f".pruned.{names[0]}" / "manifest.json")
         raise Cut
 
-    place = {"_write_down": (retention, "_write_down"), "rename": (retention.Path, "rename"),
-             "write": (retention.Room, "write")}.get(step, (retention.shutil, "rmtree"))  # fmt: skip
+    place = {"write_atomically": (kept, "write_atomically"), "rename": (kept.Path, "rename"),
+             "write": (retention.Room, "write")}.get(step, (kept.shutil, "rmtree"))  # fmt: skip
     with monkeypatch.context() as patched:
         patched.setattr(*place, cut)
         with pytest.raises(Cut):
@@ -261,7 +262,7 @@ def test_a_run_that_was_cut_off_is_finished_by_the_next(three, monkeypatch, step
     prune(workspace, keep=2)
     recorded = [entry.subject for entry in open_factory(workspace).entries() if entry.kind == "pruned"]
     # Once it is in the ledger no launch can have found it: whoever declares so afterwards is told that it is gone.
-    saved = needed and step in {"_write_down", "rename", "write"}
+    saved = needed and step in {"write_atomically", "rename", "write"}
     assert on_disk(workspace) == (set(names) if saved else set(names[1:]))
     assert recorded == ([] if saved else [names[0]])
     if saved:
@@ -286,7 +287,7 @@ def test_a_run_that_was_cut_off_is_finished_by_the_next(three, monkeypatch, step
 def test_what_cannot_be_read_keeps_everything_and_says_so(three, spoil, told):
     workspace, names = three
     spoil(workspace)
-    found = CliRunner().invoke(app, ["prune", "--keep", "1", "--json"], obj=Session(workspace.root, lambda *_: None))
+    found = CliRunner().invoke(app, ["prune", "--keep", "1", "--json"], obj=Session(workspace.root))
     answer = json.loads(found.stdout)
     assert found.exit_code == 4
     assert on_disk(workspace) == set(names)
@@ -296,7 +297,7 @@ def test_what_cannot_be_read_keeps_everything_and_says_so(three, spoil, told):
 
 def test_people_are_told_step_by_step(three):
     workspace, names = three
-    said = CliRunner().invoke(app, ["prune", "--keep", "2", "--dry-run"], obj=Session(workspace.root, lambda *_: None))
+    said = CliRunner().invoke(app, ["prune", "--keep", "2", "--dry-run"], obj=Session(workspace.root))
     assert said.exit_code == 0
     lines = said.stdout.splitlines()
     assert lines[0] == f"keep {names[2]}: it is the latest"

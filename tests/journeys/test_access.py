@@ -20,7 +20,7 @@ from pilotplant.app import _exit_code
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
 from shared.core.files import scratch_in, settle
-from shared.state.access import HAND_OVER, close
+from shared.state.access import PUBLISHED, SPOOLS, close
 from shared.state.workspace import create, open_workspace
 from tests.lab_makers import OWNER, PILOT, stage_copy, staged
 from tests.makers import moment
@@ -173,19 +173,20 @@ def test_rooms_of_one_group_hand_over_to_each_other_and_show_nothing_else(reques
     (workspace.configs / "access.yaml").write_text(f"schema_version: 1\ngroup: {group.gr_name}\n")
     close(workspace, everything=True)
     var = workspace.root / "var"
-    folders = [var / name for name in HAND_OVER]
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o2770}
-    # What is put there later is the group's as well.
-    with scratch_in(var / "factory" / "inbox") as scratch:
-        (scratch / "candidate").mkdir()
-        (scratch / "candidate" / "manifest.json").write_text("{}")
-        settle(scratch, var / "factory" / "inbox" / "package")
-    manifest = var / "factory" / "inbox" / "package" / "candidate" / "manifest.json"
-    assert (stat.S_IMODE(manifest.stat().st_mode), manifest.stat().st_gid) == (0o660, group.gr_gid)
+    assert {stat.S_IMODE((var / name).stat().st_mode) for name in PUBLISHED} == {0o2750}
+    assert {stat.S_IMODE((var / name).stat().st_mode) for name in SPOOLS} == {0o2770}
+    # What is put there later is the group's as well: to read what is published, to write what is asked.
     member = ["setpriv", "--reuid", "65534", "--regid", str(group.gr_gid), "--clear-groups"]
-    assert reached([manifest], account=member) == [f"read {manifest}", f"wrote {manifest}"]
-    handed = [path for folder in folders for path in everything(folder)]
-    private = [path for path in everything(var) if path not in handed]
+    for place, mode, reach in (("promotion/keys", 0o640, ["read"]), ("factory/spool", 0o660, ["read", "wrote"])):
+        with scratch_in(var / place) as scratch:
+            (scratch / "parcel").mkdir()
+            (scratch / "parcel" / "manifest.json").write_text("{}")
+            settle(scratch, var / place / "later")
+        manifest = var / place / "later" / "parcel" / "manifest.json"
+        assert (stat.S_IMODE(manifest.stat().st_mode), manifest.stat().st_gid) == (mode, group.gr_gid)
+        assert reached([manifest], account=member) == [f"{each} {manifest}" for each in reach]
+    shown = [path for name in (*PUBLISHED, *SPOOLS) for path in everything(var / name)]
+    private = [path for path in everything(var) if path not in shown]
     assert reached(private, account=member) == []
     assert reached(everything(workspace.root / "var")) == []
     assert close(workspace, everything=True).lines(workspace.root) == []

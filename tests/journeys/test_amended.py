@@ -17,7 +17,6 @@ from lab.state import open_lab
 from promotion.audit.verification import verify
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
-from promotion.registry.register import register
 from shared.trust.candidate import open_candidate
 from tests.lab_makers import AFTER, OWNER, PILOT, REASON, draft, stage_copy
 
@@ -27,7 +26,7 @@ def amended(request, tmp_path: Path):
     """Results are in, and an hour before the end its wording and its budget are amended."""
     workspace = stage_copy(request, tmp_path / "workspace", "recorded")
     draft(workspace, PILOT, ("will: bring visits", "will: bring more visits"), ("media: 100.00", "media: 120.00"))
-    amend(workspace, PILOT, REASON, register)
+    amend(workspace, PILOT, REASON)
     workspace.clock.set(AFTER)
     analyse(workspace, PILOT)
     submit(workspace, PILOT)

@@ -24,7 +24,6 @@ from lab.synthetic.synthetic import Planted, synthesise
 from promotion.gate.case import Case
 from promotion.gate.checks.sample import units_assigned
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.core.money import parse_amount
@@ -89,7 +88,7 @@ def households(workspace):
 def run_whole(workspace, tmp_path, named):
     """Launch, made-up results, a cost, analysis and candidate."""
     draft(workspace, PILOT, ("population: customers", named), ASSUME)
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
     out = tmp_path / "made-up.csv"
     synthesise(workspace, PILOT, out, effects=[VISITS])
     workspace.clock.set(INSIDE)
@@ -147,7 +146,7 @@ def test_a_pilot_is_scaled_at_a_look_that_was_agreed_on(homes, tmp_path):
     """Half of the time box is over, the boundary is crossed, and the gate admits what the rest of it allows."""
     looks = ("units_per_arm: 150}", "units_per_arm: 150, looks: {method: group_sequential, at: [0.5, 1]}}")
     draft(homes, PILOT, looks, ASSUME, ("population: customers", "population: customers\nsynthetic: true"))
-    launch(homes, PILOT, register)
+    launch(homes, PILOT)
     out = tmp_path / "made-up.csv"
     synthesise(homes, PILOT, out, effects=[VISITS])
     homes.clock.set(STARTS + (ENDS - STARTS) / 2)
@@ -206,7 +205,7 @@ def test_the_gate_finds_exposures_in_another_arm_than_their_clusters(by_househol
 
 def test_a_list_of_arms_leaves_out_who_has_no_household_and_says_so(homes, tmp_path):
     draft(homes, PILOT, ("population: customers", CLUSTER), ASSUME)
-    launch(homes, PILOT, register)
+    launch(homes, PILOT)
     done = assign(homes, PILOT, tmp_path / "arms.csv")
     with (tmp_path / "arms.csv").open() as stream:
         arms = {line["unit"]: line["arm"] for line in csv.DictReader(stream)}
@@ -222,7 +221,7 @@ def test_a_list_of_arms_leaves_out_who_has_no_household_and_says_so(homes, tmp_p
 
 def test_named_units_get_the_arm_of_their_household(homes, tmp_path):
     draft(homes, PILOT, ("population: customers", CLUSTER), ASSUME)
-    launch(homes, PILOT, register)
+    launch(homes, PILOT)
     home, pilot = households(homes), get_pilot(open_lab(homes), PILOT)
     chosen = [*list(home)[:20], next(unit for unit in home if home[unit] is None)]
     file = write_csv(tmp_path / "named.csv", [{"unit": unit} for unit in [*chosen, *chosen[:5]]])
@@ -233,7 +232,7 @@ def test_named_units_get_the_arm_of_their_household(homes, tmp_path):
 
 def test_the_intake_holds_back_an_exposure_in_another_arm_than_its_household_has(homes, tmp_path):
     draft(homes, PILOT, ("population: customers", CLUSTER), ASSUME)
-    pilot = launch(homes, PILOT, register).pilot
+    pilot = launch(homes, PILOT).pilot
     homes.clock.set(INSIDE)
     home = households(homes)
     own = {unit: pilot.draw(homes).arm(unit, home[unit]) for unit in home}
@@ -253,7 +252,7 @@ def test_a_source_that_draws_by_household_is_made_up_as_one(homes, tmp_path):
     named = CLUSTER + "\nlayer: {name: mail, end: 0.5}"
     draft(homes, PILOT, ("population: customers", named), ("assignment: pilotplant", "assignment: source"), ASSUME,
           ("units_per_arm: 150", "units_per_arm: 20"))  # fmt: skip
-    launch(homes, PILOT, register)
+    launch(homes, PILOT)
     synthesise(homes, PILOT, tmp_path / "made-up.csv")
     homes.clock.set(INSIDE)
     with (tmp_path / "made-up.csv").open() as stream:
@@ -271,17 +270,17 @@ def test_slices_of_one_layer_that_are_drawn_by_different_things_are_refused(home
     draft(
         homes, "by-unit", (CARD, ""), small, ("population: customers", "population: customers" + layer.format(0, 0.5))
     )
-    launch(homes, "by-unit", register)
+    launch(homes, "by-unit")
     by_home = "population: customers\ncluster: household" + layer.format(0.5, 1)
     draft(homes, "by-home", (CARD, ""), small, ("population: customers", by_home))
     with pytest.raises(Refused, match=r"is drawn by `household`, and may share units with 0 to 0\.5 of pilot by-unit"):
-        launch(homes, "by-home", register)
+        launch(homes, "by-home")
     assert any("by-unit" in clash for clash in check(homes, "by-home").forecast_json()["clashes"])
     draft(homes, "by-home", (CARD, ""), small, ("population: customers", by_home.replace("name: mail", "name: home")))
-    launch(homes, "by-home", register)
+    launch(homes, "by-home")
     beside = by_home.replace("name: mail, start: 0.5, end: 1", "name: home, start: 0, end: 0.5")
     draft(homes, "by-home-2", (CARD, ""), small, ("population: customers", beside))
-    launch(homes, "by-home-2", register)
+    launch(homes, "by-home-2")
 
 
 def test_the_forecast_counts_who_has_a_household_and_widens_by_the_design_effect(homes):

@@ -23,7 +23,6 @@ from lab.overview.portfolio import drafts, lines
 from lab.pilots.pilot import find_pilot
 from lab.state import metadata as lab_tables
 from lab.state import open_lab
-from promotion.registry.register import register
 from promotion.state import metadata as gate_tables
 from promotion.state import open_promotion
 from shared.core.crashpoints import VARIABLE, Point
@@ -52,10 +51,10 @@ def do(root: Path, command: str) -> Any:
     """One command of the Lab."""
     workspace = open_workspace(root)
     return {
-        "launch": lambda: launch(workspace, PILOT, register),
+        "launch": lambda: launch(workspace, PILOT),
         "record": lambda: record(workspace, PILOT, root / ROWS),
         "spend": lambda: spend(workspace, PILOT, parse_amount(COST), "stamps"),
-        "amend": lambda: amend(workspace, PILOT, REASON, register),
+        "amend": lambda: amend(workspace, PILOT, REASON),
     }[command]()
 
 

@@ -12,7 +12,6 @@ from factory.warehouse.ids import MASKED, resolve
 from lab.launch.launch import launch
 from lab.pilots.assignment import assign
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, row, stage_copy
 
 
@@ -20,7 +19,7 @@ from tests.lab_makers import CARD, INSIDE, PILOT, draft, row, stage_copy
 def launched(request, tmp_path):
     workspace = stage_copy(request, tmp_path / "workspace", "loaded")
     draft(workspace, PILOT, (CARD, ""))
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
     return workspace
 
 

@@ -19,7 +19,6 @@ from lab.intake.intake import record
 from lab.launch.amendment import amend
 from lab.launch.launch import launch
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from shared.core import yamlfile
 from tests.fakes import post_office
 from tests.hostile import WRITTEN, forged_lines, hostile_signs
@@ -58,11 +57,11 @@ def frozen(request, tmp_path_factory):
         hostile_metrics(workspace)
         (path.parent / "message.txt").write_text(f"Dear customer from a {{{{ zip_code }}}} place.\n{WRITTEN}\n")
         workspace.clock.set(BEFORE)
-        launch(workspace, PILOT, register)
+        launch(workspace, PILOT)
         changed = yaml.safe_load(path.read_text())
         changed["budget"]["media"] = 120.00
         path.write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
-        amend(workspace, PILOT, REASON, register)
+        amend(workspace, PILOT, REASON)
         workspace.clock.set(INSIDE)
         record(workspace, PILOT, write_csv(workspace.root.with_name("results.csv"), results(workspace)))
         workspace.clock.set(AFTER)

@@ -17,7 +17,6 @@ from lab.intake.intake import record
 from lab.intake.judgement import USED_AGAIN
 from lab.launch.launch import launch
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput
 from shared.experiment.assignment import assign
@@ -42,7 +41,7 @@ def test_a_contract_goes_the_whole_way_or_is_refused_as_it_is_read(workspace, tm
     assert (loaded.accepted, loaded.reasons) == (contracts.customers.count("@example.com"), {})
     publish(workspace)
     draft_of(workspace, contracts)
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
     workspace.clock.set(INSIDE)
     rows = [*results(workspace, contracts, Random(seed))]
     recorded = record(workspace, PILOT, write_csv(tmp_path / "results.csv", rows))
@@ -119,7 +118,7 @@ def test_what_could_not_go_the_whole_way_is_refused_at_the_launch(workspace, cha
     document["schema"][0]["properties"].append(change)
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(BadInput, match=said):
-        launch(workspace, PILOT, register)
+        launch(workspace, PILOT)
 
 
 # Names that our SQL has for its own columns where it reads outcomes, after one that it has not.
@@ -162,7 +161,7 @@ def measured(workspace, tmp_path, columns, metrics):
     draft(
         workspace, PILOT, (CARD, ""), ("units_per_arm: 150", "units_per_arm: 60"), ("secondary:", f"{guards}secondary:")
     )
-    launch(workspace, PILOT, register)
+    launch(workspace, PILOT)
     workspace.clock.set(INSIDE)
     rows = []
     for number, unit in enumerate(units(workspace)[:240]):

@@ -19,7 +19,6 @@ from lab.state import open_lab
 from pilotplant.app import _exit_code
 from promotion.gate.case import Case
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.digests import canonical, digest_bytes, digest_json
 from shared.experiment.charter import Promise
 from shared.trust.candidate import AMENDMENTS, PROMISE
@@ -81,19 +80,19 @@ def test_what_is_changed_of_a_stored_promise_is_a_new_one():
 @pytest.mark.parametrize("amended_by", ["the earlier build", "this build"])
 def test_what_an_earlier_build_launched_goes_the_whole_way(loaded, an_earlier_build, amended_by, capsys):
     draft(loaded, PILOT)
-    launched = launch(loaded, PILOT, register).pilot.promise.digest
+    launched = launch(loaded, PILOT).pilot.promise.digest
     if amended_by == "this build":
         an_earlier_build.undo()
     text = (loaded.pilots / PILOT / "charter.yaml").read_text()
     (loaded.pilots / PILOT / "charter.yaml").write_text(text.replace("media: 100.00", "media: 120.00"))
-    amended = amend(loaded, PILOT, REASON, register)
+    amended = amend(loaded, PILOT, REASON)
     assert [change["path"] for change in amended.changes] == ["budget.media"]
     an_earlier_build.undo()
     pilot = get_pilot(open_lab(loaded), PILOT)
     assert [promise.digest for promise in pilot.earlier()] == [launched]
     assert set(UNKNOWN).isdisjoint(json.loads((pilot.folder / "frozen" / PROMISE).read_bytes())["charter"])
     # The same charter once more is the same promise, though this build would write it otherwise.
-    assert amend(loaded, PILOT, REASON, register).outcome == "same"
+    assert amend(loaded, PILOT, REASON).outcome == "same"
     loaded.clock.set(INSIDE)
     record(loaded, PILOT, write_csv(loaded.root.with_name("results.csv"), results(loaded)))
     loaded.clock.set(AFTER)

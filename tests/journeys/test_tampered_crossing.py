@@ -11,9 +11,8 @@ from factory.releases.packages import verify as verify_package
 from factory.releases.trust import trust
 from factory.warehouse.load import load
 from lab.state import open_lab
-from pilotplant.witnesses import heads
 from pilotplant.witnesses import verify as verify_all
-from promotion.audit.checkpoint import take
+from promotion.audit.checkpoint import heads, take
 from promotion.audit.verification import verify as verify_gate
 from promotion.keys.enrolment import enrol
 from shared.core.errors import PilotPlantError

@@ -19,7 +19,6 @@ from lab.launch.launch import launch
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant import app
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from shared.data.snapshot import latest_snapshot
 from shared.stats.rerandomisation import coins
@@ -93,7 +92,7 @@ def test_without_a_history_it_says_what_to_do(loaded):
     history(loaded, spend="history")
     with pytest.raises(BadInput, match="no table `orders`"):
         certify(loaded, None, table="orders")
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     with pytest.raises(Refused, match="has not been analysed"):
         certify(loaded, PILOT)
 
@@ -149,7 +148,7 @@ def test_a_rare_metric_in_a_small_arm_has_no_certificate(loaded, tmp_path):
         ("  - name: letter\n", "  - name: letter\n    weight: 9\n"),
         ("units_per_arm: 150", "units_per_arm: 50"),
     )
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     record(loaded, PILOT, write_csv(tmp_path / "results.csv", results(loaded)))
     loaded.clock.set(AFTER)
@@ -168,7 +167,7 @@ def test_an_outcome_without_a_value_leaves_its_metric_without_a_certificate(load
     catalogue = loaded.configs / "metrics.yaml"
     catalogue.write_text(catalogue.read_text().replace("    column: spend\n", "    expression: spend / visit\n"))
     draft(loaded)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     record(loaded, PILOT, write_csv(tmp_path / "results.csv", results(loaded)))
     loaded.clock.set(AFTER)

@@ -21,12 +21,11 @@ from lab.state import open_lab, pilots
 from pilotplant.app import _exit_code
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
-from promotion.registry.register import register
 from promotion.state import open_promotion, promises
 from shared.core.digests import digest_file
 from shared.core.errors import BadInput, Refused
 from shared.core.money import parse_amount
-from shared.trust.register import Receipt
+from shared.doors.requests import Register
 from tests.lab_makers import (
     AFTER,
     CARD,
@@ -39,6 +38,7 @@ from tests.lab_makers import (
     do_amend,
     do_launch,
     do_record,
+    door_fails,
     draft,
     dump,
     exposures_only,
@@ -69,7 +69,7 @@ def exposed(launched, tmp_path):
 
 def change(workspace, *changes, reason=REASON, **options):
     draft(workspace, PILOT, *changes)
-    return amend(workspace, PILOT, reason, register, **options)
+    return amend(workspace, PILOT, reason, **options)
 
 
 def gate(workspace, kind="registered"):
@@ -102,7 +102,7 @@ def test_the_version_is_frozen_beside_the_old_one(launched):
     first = get_pilot(open_lab(launched), PILOT)
     draft(launched, PILOT)
     (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
-    [found] = amend(launched, PILOT, REASON, register).changes
+    [found] = amend(launched, PILOT, REASON).changes
     pilot = get_pilot(open_lab(launched), PILOT)
     assert (pilot.frozen.name, first.frozen.name) == ("frozen-2", "frozen")
     assert (pilot.frozen / "files" / "message.txt").read_text() == "Another letter.\n"
@@ -148,10 +148,10 @@ def test_going_back_to_what_was_launched_is_a_version_of_its_own(launched):
 
 def test_launching_an_amended_pilot_again_is_the_repetition(launched):
     change(launched, WORDING)
-    assert launch(launched, PILOT, register).repeated
+    assert launch(launched, PILOT).repeated
     draft(launched, PILOT)
     with pytest.raises(Refused, match=r"changed since: hypothesis\.will") as caught:
-        launch(launched, PILOT, register)
+        launch(launched, PILOT)
     assert "lab amend spring-mail" in caught.value.remedy
 
 
@@ -159,9 +159,9 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(launched):
     draft(launched, PILOT, WORDING, RICHER)
     open_promotion(launched)
     before = fingerprint(launched.root)
-    planned = amend(launched, PILOT, REASON, register, dry_run=True)
+    planned = amend(launched, PILOT, REASON, dry_run=True)
     assert fingerprint(launched.root) == before
-    done = amend(launched, PILOT, REASON, register)
+    done = amend(launched, PILOT, REASON)
     assert (planned.outcome, planned.changes, planned.promise) == ("planned", done.changes, done.promise)
     assert (planned.begins_anew, done.begins_anew) == (False, False)
 
@@ -179,13 +179,13 @@ def test_an_amendment_of_what_decides_says_that_nothing_before_it_counts(launche
 def test_an_amendment_needs_a_reason(launched):
     draft(launched, PILOT, WORDING)
     with pytest.raises(BadInput, match="needs a reason"):
-        amend(launched, PILOT, " typo ", register)
+        amend(launched, PILOT, " typo ")
     assert len(gate(launched)) == 1
 
 
 def test_only_a_launched_pilot_is_amended(loaded):
     with pytest.raises(BadInput, match="has not been launched"):
-        amend(loaded, PILOT, REASON, register)
+        amend(loaded, PILOT, REASON)
 
 
 # What no amendment does after the first exposure.
@@ -214,7 +214,7 @@ def test_the_files_of_a_play_and_what_is_shared_are_protected_too(exposed):
     draft(exposed, PILOT)
     (exposed.pilots / PILOT / "message.txt").write_text("Another letter.\n")
     with pytest.raises(Refused, match=r"(?m)changed: files\.message\.txt$"):
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
     metrics, contract = exposed.configs / "metrics.yaml", exposed.configs / "contracts" / "outcomes.odcs.yaml"
     metrics.write_text(metrics.read_text().replace("column: spend", "column: visit"))
     contract.write_text(contract.read_text().replace("version: 1.0.0", "version: 1.0.1"))
@@ -271,7 +271,7 @@ def test_wording_secondary_metrics_and_budget_are_free_and_leave_the_exposures_b
 
 def test_a_pilot_whose_evidence_is_always_valid_takes_data_and_decisions_for_longer(loaded, tmp_path):
     draft(loaded, PILOT, ANY_TIME)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(LATE)
     record(loaded, PILOT, write_csv(tmp_path / "exposed.csv", exposures_only(results(loaded))[:60]))
     record(loaded, PILOT, write_csv(tmp_path / "outcomes.csv", outcomes_only(results(loaded))[:60]))
@@ -304,11 +304,11 @@ def test_any_query_is_a_look_once_there_are_outcomes_and_none_is_before(exposed,
     run_sql(exposed, PILOT, "CREATE VIEW watched AS SELECT * FROM conflicts; SELECT count(*) FROM exposures")
     exposed.clock.set(INSIDE)
     draft(exposed, PILOT, LATER)
-    assert amend(exposed, PILOT, REASON, register, dry_run=True).outcome == "planned"
+    assert amend(exposed, PILOT, REASON, dry_run=True).outcome == "planned"
     record(exposed, PILOT, write_csv(tmp_path / "all.csv", results(exposed)))
     run_sql(exposed, PILOT, "SELECT * FROM watched")
     with pytest.raises(Refused, match="looked at"):
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
 
 
 def test_an_analysis_of_exposures_alone_is_no_look(exposed):
@@ -328,10 +328,10 @@ def test_once_the_time_box_has_begun_its_start_stays(launched):
     launched.clock.set(STARTS - timedelta(hours=1))
     later = [("start: 2026-01-05", "start: 2026-01-12"), *LONGER]
     draft(launched, PILOT, *later)
-    assert amend(launched, PILOT, REASON, register, dry_run=True).outcome == "planned"
+    assert amend(launched, PILOT, REASON, dry_run=True).outcome == "planned"
     launched.clock.set(STARTS)
     with pytest.raises(Refused, match=r"once the time box has begun these cannot be changed: time_box\.start"):
-        amend(launched, PILOT, REASON, register)
+        amend(launched, PILOT, REASON)
 
 
 def test_a_start_that_is_past_is_no_new_start(launched):
@@ -349,11 +349,11 @@ def test_a_pilot_that_ended_or_was_closed_is_not_amended(exposed):
     draft(exposed, PILOT, WORDING)
     exposed.clock.set(STARTS + timedelta(days=14))
     with pytest.raises(Refused, match=r"ended at .* and takes no more amendments"):
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
     exposed.clock.set(LATE)
     end(exposed, PILOT, "the printer broke")
     with pytest.raises(Refused, match="was closed at"):
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
 
 
 # Money.
@@ -437,40 +437,34 @@ def test_an_amended_pilot_is_analysed_anew_and_submitted_with_every_version(reco
 
 
 def test_until_the_gate_has_the_version_the_pilot_takes_nothing(exposed, tmp_path):
-    def unreachable(*_, **_options) -> Receipt:
-        raise OSError("the gate does not answer")
-
     draft(exposed, PILOT, WORDING)
-    with pytest.raises(OSError, match="does not answer"):
-        amend(exposed, PILOT, REASON, unreachable)
+    with door_fails(Register, OSError("the gate does not answer")), pytest.raises(OSError, match="does not answer"):
+        amend(exposed, PILOT, REASON)
     rows = write_csv(tmp_path / "more.csv", exposures_only(results(exposed))[60:70])
     for attempt in (
         lambda: record(exposed, PILOT, rows),
         lambda: spend(exposed, PILOT, parse_amount("1.00"), "stamps"),
         lambda: end(exposed, PILOT, "the printer broke"),
         lambda: submit(exposed, PILOT),
-        lambda: amend(exposed, PILOT, REASON, register, dry_run=True) if draft(exposed, PILOT, RICHER) else None,
+        lambda: amend(exposed, PILOT, REASON, dry_run=True) if draft(exposed, PILOT, RICHER) else None,
     ):
         with pytest.raises(Refused, match="cut off before the gate took it in") as caught:
             attempt()
         assert f'pilotplant lab amend {PILOT} --reason "{REASON}"' in caught.value.remedy
     draft(exposed, PILOT, WORDING)
-    done = amend(exposed, PILOT, REASON, register)
+    done = amend(exposed, PILOT, REASON)
     assert (done.outcome, [found["path"] for found in done.changes]) == ("finished", ["hypothesis.will"])
     assert record(exposed, PILOT, rows).exposures == 10
 
 
 def test_a_version_that_the_gate_did_not_have_in_time_is_taken_back(exposed):
-    def unreachable(*_, **_options) -> Receipt:
-        raise OSError("the gate does not answer")
-
     before = get_pilot(open_lab(exposed), PILOT)
     draft(exposed, PILOT, WORDING, RICHER)
-    with pytest.raises(OSError, match="does not answer"):
-        amend(exposed, PILOT, REASON, unreachable)
+    with door_fails(Register, OSError("the gate does not answer")), pytest.raises(OSError, match="does not answer"):
+        amend(exposed, PILOT, REASON)
     exposed.clock.set(AFTER)
     with pytest.raises(Refused, match="version 2 of the charter came too late") as caught:
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
     assert "version 1 is in force again" in caught.value.remedy
     after = get_pilot(open_lab(exposed), PILOT)
     assert (after.promise, after.reserved, after.amendments) == (before.promise, before.reserved, ())
@@ -478,7 +472,7 @@ def test_a_version_that_the_gate_did_not_have_in_time_is_taken_back(exposed):
     assert len(gate(exposed)) == 1
     # The same command once more has nothing left to finish, and the pilot goes its way.
     with pytest.raises(Refused, match="takes no more amendments"):
-        amend(exposed, PILOT, REASON, register)
+        amend(exposed, PILOT, REASON)
     analyse(exposed, PILOT)
     assert submit(exposed, PILOT).repeated is False
     assert open_lab(exposed).problems() == []
@@ -487,24 +481,17 @@ def test_a_version_that_the_gate_did_not_have_in_time_is_taken_back(exposed):
 def test_a_version_that_the_gate_had_in_time_is_finished_however_late(exposed):
     draft(exposed, PILOT, WORDING)
 
-    def cut_off(*arguments, **options) -> Receipt:
-        register(*arguments, **options)
-        raise OSError("the answer got lost")
-
-    with pytest.raises(OSError, match="got lost"):
-        amend(exposed, PILOT, REASON, cut_off)
+    with door_fails(Register, OSError("the answer got lost"), answered=True), pytest.raises(OSError, match="got lost"):
+        amend(exposed, PILOT, REASON)
     exposed.clock.set(AFTER)
-    assert amend(exposed, PILOT, REASON, register).outcome == "finished"
+    assert amend(exposed, PILOT, REASON).outcome == "finished"
     assert len(gate(exposed)) == 2
 
 
 def test_a_version_that_was_cut_off_is_finished_before_the_next_one_is_made(exposed):
-    def unreachable(*_, **_options) -> Receipt:
-        raise OSError("the gate does not answer")
-
     draft(exposed, PILOT, WORDING)
-    with pytest.raises(OSError, match="does not answer"):
-        amend(exposed, PILOT, REASON, unreachable)
+    with door_fails(Register, OSError("the gate does not answer")), pytest.raises(OSError, match="does not answer"):
+        amend(exposed, PILOT, REASON)
     assert change(exposed, RICHER).promise.version == 3
     pilot = get_pilot(open_lab(exposed), PILOT)
     with open_promotion(exposed).transaction() as connection:

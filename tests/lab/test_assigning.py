@@ -10,7 +10,6 @@ import pytest
 from lab.launch.launch import launch
 from lab.pilots.assignment import assign
 from lab.state import open_lab
-from promotion.registry.register import register
 from shared.core.digests import digest_file
 from shared.core.errors import BadInput
 from tests.lab_makers import CARD, PILOT, arm_of, by_arm, draft, units, write_csv
@@ -66,7 +65,7 @@ def test_a_file_of_another_type_is_not_written(launched, tmp_path):
 
 def test_where_the_source_draws_the_arms_none_are_drawn(loaded, tmp_path):
     draft(loaded, PILOT, ("assignment: pilotplant", "assignment: source"), (CARD, ""))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     done = assign(loaded, PILOT, tmp_path / "units.csv")
     assert (done.units, done.per_arm, done.left_out) == (len(units(loaded)), {}, {})
     assert (tmp_path / "units.csv").read_text().split() == ["unit", *units(loaded)]

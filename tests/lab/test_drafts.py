@@ -10,7 +10,6 @@ from lab.charters.briefs import brief
 from lab.charters.drafts import check, new
 from lab.launch.launch import launch
 from lab.pilots.promise import read_charter
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from tests.lab_makers import OWNER, PILOT, REQUESTER, draft
 
@@ -68,7 +67,7 @@ def test_a_name_that_a_launched_pilot_had_is_taken_even_without_its_draft(launch
     (launched.pilots / PILOT).rename(launched.root / "elsewhere")
     new(launched, PILOT)
     with pytest.raises(Refused, match="launched with other content"):
-        launch(launched, PILOT, register)
+        launch(launched, PILOT)
 
 
 def test_check_forecasts_what_the_plan_means(loaded):

@@ -16,7 +16,6 @@ from lab.launch.launch import launch
 from lab.launch.preview import preview
 from lab.pilots.pilot import find_pilot, get_pilot
 from lab.state import open_lab
-from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.crashpoints import VARIABLE, Point
 from shared.core.errors import Refused
@@ -61,7 +60,7 @@ def test_before_its_launch_no_command_draws_anybody(loaded, monkeypatch):
 def test_an_amended_pilot_keeps_its_nonce_and_its_arms(launched):
     before = get_pilot(open_lab(launched), PILOT)
     draft(launched, PILOT, ("will: bring visits", "will: bring more visits"))
-    amend(launched, PILOT, REASON, register)
+    amend(launched, PILOT, REASON)
     after = get_pilot(open_lab(launched), PILOT)
     assert (after.nonce, after.promise.version) == (before.nonce, 2)
     assert [after.draw(launched).arm(unit) for unit in units(launched)] == [
@@ -84,7 +83,7 @@ def test_what_draws_is_not_amended_once_it_was_drawn_though_nobody_was_exposed(l
     before = get_pilot(open_lab(launched), PILOT).promise
     draft(launched, PILOT, change)
     with pytest.raises(Refused, match=f"these would draw anew: {named}"):
-        amend(launched, PILOT, REASON, register)
+        amend(launched, PILOT, REASON)
     assert get_pilot(open_lab(launched), PILOT).promise == before
     assert len(registered(launched)) == 1
 
@@ -100,7 +99,7 @@ MEASURED = {
 def test_what_the_arms_are_compared_by_is_not_amended_once_they_are_known(launched, change, named):
     draft(launched, PILOT, change)
     with pytest.raises(Refused, match=f"these would measure them otherwise: {named}"):
-        amend(launched, PILOT, REASON, register)
+        amend(launched, PILOT, REASON)
     assert len(registered(launched)) == 1
 
 
@@ -108,7 +107,7 @@ def test_a_metric_that_was_redefined_for_the_arms_that_are_known_is_no_amendment
     catalogue = launched.configs / "metrics.yaml"
     catalogue.write_text(catalogue.read_text().replace("column: visit", "column: conversion"))
     with pytest.raises(Refused, match=r"these would measure them otherwise: metrics\.visit"):
-        amend(launched, PILOT, REASON, register)
+        amend(launched, PILOT, REASON)
 
 
 @pytest.mark.parametrize("key", ["unit", "event_id"])
@@ -117,12 +116,12 @@ def test_a_metric_that_knows_whose_outcome_it_is_is_not_launched(loaded, key):
     case = f"expression: \"case when {key} < 'u_8' then visit else 0 end\""
     catalogue.write_text(catalogue.read_text().replace("column: visit", case))
     with pytest.raises(Refused, match=rf"`visit` reads `{key}`, which say whose"):
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
 
 
 def test_the_rest_of_a_play_is_amended_until_somebody_is_exposed(launched):
     draft(launched, PILOT, ("subject: A card", "subject: A card for you"))
-    assert amend(launched, PILOT, REASON, register).outcome == "amended"
+    assert amend(launched, PILOT, REASON).outcome == "amended"
 
 
 def do_launch_killed(root, point):
@@ -139,10 +138,10 @@ def test_a_launch_that_was_cut_off_draws_nothing_new_for_another_charter(loaded,
     # With the arms known, another set of them would be a choice.
     draft(loaded, PILOT, (CARD, ""))
     with pytest.raises(Refused, match="registered with another draw of its arms"):
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
     assert find_pilot(open_lab(loaded), PILOT) is None
     draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 140"))
-    assert launch(loaded, PILOT, register).pilot.nonce == NONCE
+    assert launch(loaded, PILOT).pilot.nonce == NONCE
     assert [entry.body.get("nonce") for entry in registered(loaded)] == [NONCE, None]
 
 

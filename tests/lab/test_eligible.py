@@ -29,9 +29,9 @@ from lab.state import open_lab
 from lab.synthetic.synthetic import synthesise
 from pilotplant import app
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Contained, Refused
 from shared.data.snapshot import latest_snapshot
+from shared.doors.requests import Register
 from shared.engines.placement import place
 from shared.engines.protocol import PilotData
 from shared.engines.uncaused import uncaused
@@ -45,6 +45,7 @@ from tests.lab_makers import (
     OWNER,
     PILOT,
     customers_csv,
+    door_fails,
     draft,
     outcomes_only,
     row,
@@ -76,7 +77,7 @@ def drafted(loaded):
 
 @pytest.fixture
 def launched(drafted):
-    launch(drafted, PILOT, register)
+    launch(drafted, PILOT)
     return drafted
 
 
@@ -192,8 +193,8 @@ def test_outcomes_of_others_do_not_drown_what_became_of_the_unexposed(launched, 
 
 @pytest.mark.parametrize("cut", ["the same day", "another snapshot"])
 def test_a_launch_that_was_cut_off_goes_on_with_the_list_that_was_registered(drafted, cut):
-    with pytest.raises(KeyboardInterrupt):
-        launch(drafted, PILOT, interrupted)
+    with door_fails(Register, KeyboardInterrupt(), answered=True), pytest.raises(KeyboardInterrupt):
+        launch(drafted, PILOT)
     registered = json.loads((drafted.lab / "pilots" / PILOT / "frozen" / "promise.json").read_text())["eligible"]
     # As if the SELECT asked for a date: it selects others now.
     frozen = drafted.lab / "pilots" / PILOT / "frozen" / ELIGIBLE
@@ -201,17 +202,11 @@ def test_a_launch_that_was_cut_off_goes_on_with_the_list_that_was_registered(dra
     before = select_others(drafted) if cut == "another snapshot" else None
     if before is not None:
         with pytest.raises(Refused, match="another draw"):
-            launch(drafted, PILOT, register)
+            launch(drafted, PILOT)
         return
     assert frozen.exists()
-    assert launch(drafted, PILOT, register).pilot.promise.eligible.digest == registered["digest"]
+    assert launch(drafted, PILOT).pilot.promise.eligible.digest == registered["digest"]
     assert not (drafted.lab / "eligible" / PILOT).exists()
-
-
-def interrupted(*words, **more):
-    """The gate takes the promise in, and then the launch is cut off."""
-    register(*words, **more)
-    raise KeyboardInterrupt
 
 
 def select_others(workspace):
@@ -227,7 +222,7 @@ def select_others(workspace):
 def test_a_launch_again_does_not_ask_the_select_again(launched):
     select_others(launched)
     first = get_pilot(open_lab(launched), PILOT).promise
-    done = launch(launched, PILOT, register)
+    done = launch(launched, PILOT)
     assert (done.repeated, done.pilot.promise.digest) == (True, first.digest)
     assert check(launched, PILOT).forecast.sample.population == first.eligible.units
 
@@ -242,8 +237,8 @@ def test_a_select_that_is_changed_while_it_runs_is_not_the_one_that_is_frozen(dr
         return found
 
     monkeypatch.setattr(eligibility, "select", and_edited)
-    with pytest.raises(Refused, match="was changed while it was being frozen"):
-        launch(drafted, PILOT, register)
+    with pytest.raises(BadInput, match=r"audience\.sql that was shown to the gate is not the one that was promised"):
+        launch(drafted, PILOT)
 
 
 def test_a_wider_audience_than_was_eligible_is_told_before_the_launch(loaded):
@@ -277,7 +272,7 @@ def test_a_successor_takes_the_select_along(loaded, tmp_path):
     draft(loaded, PILOT, (SHARED[0], "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
     sql = "SELECT customer_id AS unit FROM customers WHERE recency <= 6"
     (loaded.pilots / PILOT / "who.sql").write_text(sql)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     arms = played(loaded, tmp_path)
     analyse(loaded, PILOT)
     submit(loaded, PILOT)
@@ -290,7 +285,7 @@ def test_a_successor_takes_the_select_along(loaded, tmp_path):
 def test_all_else_is_amended_and_the_list_stays(launched, tmp_path):
     _, before = arms_of(launched, tmp_path)
     draft(launched, PILOT, SHARED, FEWER, (CARD, ""), ("will: bring visits", "will: bring more visits"))
-    amend(launched, PILOT, REASON, register)
+    amend(launched, PILOT, REASON)
     pilot = get_pilot(open_lab(launched), PILOT)
     assert (pilot.promise.version, pilot.promise.eligible.units) == (2, len(before))
     assert arms_of(launched, tmp_path)[1] == before
@@ -300,13 +295,13 @@ def test_all_else_is_amended_and_the_list_stays(launched, tmp_path):
 def test_who_is_eligible_is_not_amended_once_the_draw_is_known(loaded, change):
     after = () if change == "none" else (SHARED,)
     draft(loaded, PILOT, *(() if change == "one where there was none" else (SHARED,)), FEWER, (CARD, ""))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     draft(loaded, PILOT, *after, FEWER, (CARD, ""))
     if change == "another SELECT":
         path = loaded.pilots / PILOT / "audience.sql"
         path.write_text(path.read_text().replace("<= 6", "<= 7"))
     with pytest.raises(Refused, match=r"draw anew: eligible"):
-        amend(loaded, PILOT, REASON, register)
+        amend(loaded, PILOT, REASON)
 
 
 def test_a_launch_that_was_cut_off_does_not_go_on_with_other_units(launched):
@@ -346,7 +341,7 @@ def test_a_list_that_was_changed_is_refused_wherever_it_is_read(launched, tmp_pa
 def test_a_select_that_names_no_units_is_refused_by_check_and_launch(loaded, sql, error, said):
     draft(loaded, PILOT, ("population: customers", "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
     (loaded.pilots / PILOT / "who.sql").write_text(sql)
-    for command in (lambda: check(loaded, PILOT), lambda: launch(loaded, PILOT, register)):
+    for command in (lambda: check(loaded, PILOT), lambda: launch(loaded, PILOT)):
         with pytest.raises(error, match=said):
             command()
 
@@ -354,7 +349,7 @@ def test_a_select_that_names_no_units_is_refused_by_check_and_launch(loaded, sql
 def test_a_select_that_is_not_there_is_named(loaded):
     draft(loaded, PILOT, ("population: customers", "population: customers\neligible: who.sql"), (CARD, ""))
     with pytest.raises(BadInput) as caught:
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
     assert "who.sql" in caught.value.where
 
 
@@ -377,7 +372,7 @@ def test_made_up_results_are_of_them_alone(loaded, tmp_path, assignment):
     )
     draft(loaded, PILOT, (SHARED[0], SHARED[1] + "\nsynthetic: true"), FEWER, (CARD, ""), assumed,
           ("assignment: pilotplant", f"assignment: {assignment}"))  # fmt: skip
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     synthesise(loaded, PILOT, tmp_path / "made-up.csv")
     with (tmp_path / "made-up.csv").open(newline="") as stream:
         assert {line["unit"] for line in csv.DictReader(stream)} == recent(loaded)

@@ -20,7 +20,6 @@ from lab.pilots.layers import clashes
 from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant import app
-from promotion.registry.register import register
 from shared.core.errors import BadInput
 from shared.data.snapshot import LiveRelease
 from shared.stats.prior import PILOTS_MIN
@@ -316,7 +315,7 @@ def test_slices_of_one_layer_that_lie_apart_do_not_clash(loaded):
 
     small = ("units_per_arm: 150", "units_per_arm: 50")
     draft(loaded, PILOT, slice_of(0, 0.5), small)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     draft(loaded, NEXT, slice_of(0.5, 1), small)
     assert foretold(loaded, NEXT)["clashes"] == []
     draft(loaded, NEXT, slice_of(0.4, 1), small)
@@ -334,7 +333,7 @@ def test_a_pilot_at_another_time_or_over_does_not_clash(launched):
 def test_synthetic_units_clash_with_nobody_and_teach_only_synthetic_pilots(loaded, tmp_path):
     synthetic = ("population: customers", "population: customers\nsynthetic: true")
     draft(loaded, PILOT, synthetic)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     draft(loaded, NEXT)
     assert foretold(loaded, NEXT)["clashes"] == []
     loaded.clock.set(INSIDE)

@@ -16,7 +16,6 @@ from lab.pilots.assignment import assign
 from lab.pilots.pilot import get_pilot
 from lab.pilots.promise import freeze
 from lab.state import open_lab
-from promotion.registry.register import register
 from shared.experiment.draw import AFTER_ENROLMENT
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, exposures_only, outcomes_only, results, write_csv
 
@@ -99,7 +98,7 @@ def test_what_was_lost_is_told_by_arm_in_the_evidence_and_on_the_report(inside, 
 def test_under_the_rules_of_an_earlier_build_only_the_reason_is_sealed(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(launching, "freeze", partial(freeze, rules=1))
     monkeypatch.setattr("promotion.registry.register.RULES", 1)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     assign(loaded, PILOT, tmp_path / "arms.parquet")
     drawn = dict(duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}'").fetchall())
@@ -117,7 +116,7 @@ ENROLLING = ("end: 2026-01-19}", "end: 2026-01-19, enrol_until: 2026-01-12}")
 
 def test_after_the_enrolment_no_unit_begins_and_one_that_had_begun_may_go_on(loaded, tmp_path):
     draft(loaded, PILOT, (CARD, ""), ENROLLING)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     [one, other] = [line for line in exposures_only(results(loaded)) if line["event_id"] in {"control-1", "control-2"}]
     assign(loaded, PILOT, tmp_path / "arms.parquet")
@@ -133,7 +132,7 @@ def test_after_the_enrolment_no_unit_begins_and_one_that_had_begun_may_go_on(loa
 
 def test_who_went_on_after_the_enrolment_counts_once_the_file_comes_again_after_its_beginning(loaded, tmp_path):
     draft(loaded, PILOT, (CARD, ""), ENROLLING)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     assign(loaded, PILOT, tmp_path / "arms.parquet")
     [(unit, arm)] = duckdb.execute(f"SELECT unit, arm FROM '{tmp_path / 'arms.parquet'}' LIMIT 1").fetchall()

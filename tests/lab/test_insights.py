@@ -20,7 +20,6 @@ from lab.state import open_lab
 from pilotplant import app
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
-from promotion.registry.register import register
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Refused
 from tests.lab_makers import (
@@ -53,7 +52,7 @@ def pair(request, tmp_path_factory):
     decide(workspace, PILOT, Asked("stop", OWNER, "nothing to scale here", insight=CLAIM))
     workspace.clock.set(datetime(2026, 2, 1, 12, tzinfo=UTC))
     draft(workspace, SECOND, *LATER)
-    launch(workspace, SECOND, register)
+    launch(workspace, SECOND)
     exposed = datetime(2026, 2, 3, 9, tzinfo=UTC)
     rows = [
         row(f"e{n}", unit, arm, exposed_at=rfc3339(exposed), at=rfc3339(exposed + timedelta(hours=1)))

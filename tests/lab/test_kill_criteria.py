@@ -9,7 +9,6 @@ from lab.analysis.analysis import analyse
 from lab.intake.intake import record
 from lab.launch.launch import launch
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from tests.lab_makers import INSIDE, PILOT, draft, results, write_csv
 
 KILL = ("secondary: [conversion]", "secondary: [conversion]\nkill_criteria: [{metric: visit, worse_than: -0.05}]")
@@ -29,7 +28,7 @@ def told(workspace, capsys, *words):
 
 def test_it_is_said_first_by_each_command(loaded, tmp_path, capsys):
     draft(loaded, PILOT, KILL)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     record(loaded, PILOT, write_csv(tmp_path / "results.csv", list(harmed(loaded))))
     first = " ".join(told(loaded, capsys, "lab", "analyse", PILOT).split())

@@ -25,7 +25,6 @@ from pilotplant.app import _exit_code
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Contained, Refused
 from shared.core.money import parse_amount
@@ -63,7 +62,7 @@ INSIGHT = "the letters never left the printer"
 def graced(loaded):
     """A launched pilot that takes late reports for three days; it is an hour before its end."""
     draft(loaded, PILOT, GRACE)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     return loaded
 
@@ -266,7 +265,7 @@ def test_a_candidate_with_late_reports_is_judged_like_any_other(graced, tmp_path
 def test_a_grace_that_cannot_be_is_refused_when_the_charter_is_read(loaded, until, told):
     draft(loaded, PILOT, (GRACE[0], GRACE[1].replace("2026-01-22", until)))
     with pytest.raises(BadInput) as caught:
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
     assert told in f"{caught.value}"
 
 

@@ -13,7 +13,6 @@ from lab.launch.launch import end, launch
 from lab.pilots.pilot import find_pilot, get_pilot, locked_pilot
 from lab.pilots.promise import freeze
 from lab.state import open_lab, pilots
-from promotion.registry.register import register
 from promotion.state import open_promotion, promises
 from shared.core.digests import digest_file
 from shared.core.errors import BadInput, Refused
@@ -50,7 +49,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
 
 def test_a_launch_freezes_deposits_and_reserves(loaded):
     promise = freeze(loaded, PILOT).promise
-    done = launch(loaded, PILOT, register)
+    done = launch(loaded, PILOT)
     assert not done.repeated
     assert done.pilot.promise.digest == promise.digest
     assert str(done.pilot.reserved) == "100.00 USD"
@@ -59,7 +58,7 @@ def test_a_launch_freezes_deposits_and_reserves(loaded):
 
 
 def test_the_gate_had_the_promise_before_the_lab_called_it_launched(loaded):
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     lab, gate = open_lab(loaded), open_promotion(loaded)
     [launched] = [entry for entry in lab.entries(PILOT) if entry.kind == "launched"]
     [registered] = [entry for entry in gate.entries(PILOT) if entry.kind == "registered"]
@@ -73,7 +72,7 @@ def test_the_gate_had_the_promise_before_the_lab_called_it_launched(loaded):
 
 def test_the_same_launch_again_does_nothing(launched):
     before = dump(launched.lab / "lab.db"), dump(launched.promotion / "promotion.db")
-    assert launch(launched, PILOT, register).repeated
+    assert launch(launched, PILOT).repeated
     assert (dump(launched.lab / "lab.db"), dump(launched.promotion / "promotion.db")) == before
 
 
@@ -81,7 +80,7 @@ def test_other_content_under_the_same_name_is_refused_and_says_what_changed(laun
     draft(launched, PILOT, ("minimum_effect: 0.05", "minimum_effect: 0.01"))
     (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
     with pytest.raises(Refused, match=r"changed since: primary\.minimum_effect, files\.message\.txt\)"):
-        launch(launched, PILOT, register)
+        launch(launched, PILOT)
 
 
 def test_the_frozen_files_do_not_follow_the_draft(launched):
@@ -93,28 +92,28 @@ def test_the_frozen_files_do_not_follow_the_draft(launched):
 def test_a_pilot_may_still_be_launched_on_its_first_day_and_not_on_its_second(loaded, tmp_path):
     other = copy_of(loaded, tmp_path / "other")
     loaded.clock.set(STARTS.replace(hour=20))
-    assert launch(loaded, PILOT, register).pilot.deposited_at >= STARTS.replace(hour=20)
+    assert launch(loaded, PILOT).pilot.deposited_at >= STARTS.replace(hour=20)
     other.clock.set(STARTS.replace(day=6))
     with pytest.raises(Refused, match="the time box began on 2026-01-05, and today is 2026-01-06"):
-        launch(other, PILOT, register)
+        launch(other, PILOT)
 
 
 def test_pilots_share_the_labs_budget(loaded):
     settings = loaded.configs / "lab.yaml"
     settings.write_text(settings.read_text().replace("20000.00", "150.00"))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     draft(loaded, "autumn-mail", (CARD, ""))
     with pytest.raises(Refused, match=r"asks for 100\.00 USD, and the Lab has 50\.00 USD left of 150\.00 USD"):
-        launch(loaded, "autumn-mail", register)
+        launch(loaded, "autumn-mail")
     draft(loaded, "autumn-mail", (CARD, ""), ("media: 100.00", "media: 50.00"))
-    launch(loaded, "autumn-mail", register)
+    launch(loaded, "autumn-mail")
 
 
 def test_a_refused_launch_leaves_nothing(loaded):
     before = dump(loaded.lab / "lab.db"), dump(loaded.promotion / "promotion.db")
     draft(loaded, PILOT, ("units_per_arm: 150", "units_per_arm: 999"))
     with pytest.raises(Refused):
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
     assert (dump(loaded.lab / "lab.db"), dump(loaded.promotion / "promotion.db")) == before
     assert not (loaded.lab / "pilots").exists()
 
@@ -207,14 +206,14 @@ def test_killed_at_any_step_a_launch_is_undone_or_finished_by_the_next_one(loade
         cut = copy_of(loaded, tmp_path / f"cut-{point.at}-{point.after}")
         assert run_child(do_launch, cut.root, die=point)[0] == -9
         known = find_pilot(open_lab(cut), PILOT) is not None
-        assert launch(cut, PILOT, register).repeated == known
+        assert launch(cut, PILOT).repeated == known
         assert state(cut) == expected
         assert open_lab(cut).problems() == []
         assert open_promotion(cut).problems() == []
 
 
 def test_a_launched_pilot_is_known_to_need_its_snapshot_until_its_deadline(loaded):
-    pilot = launch(loaded, PILOT, register).pilot
+    pilot = launch(loaded, PILOT).pilot
     expected = SnapshotUser(pilot=PILOT, snapshot=pilot.snapshot, deadline=DEADLINE)
     assert usage(loaded, BEFORE) == Usage({pilot.snapshot: [expected]}, ())
 
@@ -228,9 +227,9 @@ def test_launching_again_writes_down_what_got_lost_whatever_the_draft_has_become
     if changed:
         (launched.pilots / PILOT / "message.txt").write_text("Another letter.\n")
         with pytest.raises(Refused, match="launched with other content"):
-            launch(launched, PILOT, register)
+            launch(launched, PILOT)
     else:
-        launch(launched, PILOT, register)
+        launch(launched, PILOT)
     assert path.read_bytes() == content
 
 
@@ -241,7 +240,7 @@ def test_a_snapshot_that_is_set_aside_during_a_launch_stops_it(loaded, monkeypat
         "lab.launch.launch.declare", lambda *_: folder.rename(folder.with_name(f".pruned.{folder.name}"))
     )
     with pytest.raises(BadInput, match="missing"):
-        launch(loaded, PILOT, register)
+        launch(loaded, PILOT)
     assert find_pilot(open_lab(loaded), PILOT) is None
 
 
@@ -251,14 +250,14 @@ def test_half_of_another_drafts_files_do_not_get_in_the_way(loaded, tmp_path):
     (cut / "files" / "message.txt").write_text("Half of something.\n")
     (loaded.lab / "pilots" / PILOT).mkdir(parents=True)
     settle(cut, loaded.lab / "pilots" / PILOT / "frozen")
-    pilot = launch(loaded, PILOT, register).pilot
+    pilot = launch(loaded, PILOT).pilot
     assert "Dear customer" in (pilot.frozen / "files" / "message.txt").read_text()
 
 
 def test_a_draft_that_was_changed_after_a_cut_launch_is_launched_as_it_is_now(loaded):
     assert run_child(do_launch, loaded.root, die=Step("rename", after=True))[0] == -9
     (loaded.pilots / PILOT / "message.txt").write_text("Another letter.\n")
-    pilot = launch(loaded, PILOT, register).pilot
+    pilot = launch(loaded, PILOT).pilot
     assert (pilot.frozen / "files" / "message.txt").read_text() == "Another letter.\n"
     assert json.loads((pilot.frozen / "promise.json").read_bytes()) == pilot.promise.as_json()
 

@@ -18,7 +18,6 @@ from lab.pilots.assignment import assign
 from lab.pilots.layers import free_slices
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from promotion.registry.register import register
 from shared.core.errors import Refused
 from shared.data.snapshot import latest_snapshot
 from shared.experiment.assignment import within
@@ -47,7 +46,7 @@ def layered(start, end, name="mail"):
 
 def open_pilot(workspace, name, *changes):
     draft(workspace, name, (CARD, ""), SMALL, *changes)
-    return launch(workspace, name, register).pilot
+    return launch(workspace, name).pilot
 
 
 def with_holdout(workspace, share="0.2"):
@@ -104,7 +103,7 @@ def test_a_slice_that_an_open_pilot_holds_is_refused_with_those_that_are_free(lo
     open_pilot(loaded, "one", layered("0.25", "0.5"))
     draft(loaded, "two", (CARD, ""), SMALL, layered("0.4", "0.6"))
     with pytest.raises(Refused) as caught:
-        launch(loaded, "two", register)
+        launch(loaded, "two")
     [problem] = check(loaded, "two").problems
     assert str(problem) == str(caught.value)
     assert problem.what == "the slice 0.4 to 0.6 of layer `mail` overlaps 0.25 to 0.5 of pilot one (until 2026-01-19)"
@@ -156,7 +155,7 @@ def test_a_pilot_is_not_made_longer_into_a_slice_that_another_takes_then(loaded,
     longer = [("end: 2026-01-19", "end: 2026-01-26"), ("decide_by: 2026-01-26", "decide_by: 2026-02-02")]
     draft(loaded, "one", *first, *longer)
     with pytest.raises(Refused, match=r"overlaps 0 to 0\.5 of pilot two"):
-        amend(loaded, "one", "the letters came back late", register)
+        amend(loaded, "one", "the letters came back late")
 
 
 @pytest.mark.parametrize(
@@ -232,5 +231,5 @@ def test_exposures_of_units_that_take_no_part_are_held_back(loaded, tmp_path, as
 def test_launching_again_under_the_same_promise_does_nothing(loaded):
     with_holdout(loaded)
     open_pilot(loaded, "one", layered(0, "0.5"))
-    assert launch(loaded, "one", register).repeated
+    assert launch(loaded, "one").repeated
     assert get_pilot(open_lab(loaded), "one").charter.layer == Layer(name="mail", start="0", end="0.5")

@@ -9,8 +9,6 @@ from lab.launch.amendment import amend
 from lab.launch.launch import launch
 from lab.pilots.pilot import find_pilot, get_pilot
 from lab.state import open_lab
-from promotion.registry.line import line
-from promotion.registry.register import register
 from promotion.state import open_promotion
 from shared.core.errors import BadInput
 from shared.experiment.line import Uncarried
@@ -34,14 +32,14 @@ def with_line(text):
 
 def test_a_renamed_pilot_is_told_what_to_write_before_it_is_launched(launched):
     renamed(launched, message=f"\n{MESSAGE.upper().replace('ZIP_CODE', 'zip_code')}")
-    found = check(launched, AGAIN, line)
+    found = check(launched, AGAIN)
     [problem] = found.problems
     assert (type(problem), problem.expected) == (Uncarried, FOLLOWS)
     # What has to name the pilot that it follows is not asked whether it follows any.
     assert not any("once more" in note for note in found.notes)
     before = len(open_promotion(launched).entries())
     with pytest.raises(Uncarried, match="autumn-mail is a further attempt at what spring-mail tried"):
-        launch(launched, AGAIN, register, line)
+        launch(launched, AGAIN)
     assert len(open_promotion(launched).entries()) == before
     assert find_pilot(open_lab(launched), AGAIN) is None
     assert not (launched.lab / "pilots" / AGAIN).exists()
@@ -50,31 +48,30 @@ def test_a_renamed_pilot_is_told_what_to_write_before_it_is_launched(launched):
 def test_the_gate_refuses_it_also_where_nobody_asked_beforehand(launched):
     renamed(launched)
     with pytest.raises(Uncarried):
-        launch(launched, AGAIN, register)
+        launch(launched, AGAIN)
     assert find_pilot(open_lab(launched), AGAIN) is None
 
 
 def test_with_what_it_was_told_to_write_it_is_launched_and_tested_at_half(launched):
     renamed(launched, with_line(FOLLOWS))
-    assert check(launched, AGAIN, line).problems == []
-    assert launch(launched, AGAIN, register, line).pilot.charter.alpha == pytest.approx(0.025)
+    assert check(launched, AGAIN).problems == []
+    assert launch(launched, AGAIN).pilot.charter.alpha == pytest.approx(0.025)
 
 
 def test_another_message_to_another_audience_launches_at_its_own_alpha(launched):
     renamed(launched, message="A card, and nothing else to say.\n", audience=AUDIENCE.replace("<= 6", "<= 7"))
-    assert launch(launched, AGAIN, register, line).pilot.charter.alpha == 0.05
+    assert launch(launched, AGAIN).pilot.charter.alpha == 0.05
 
 
 def test_an_amendment_into_an_earlier_pilots_message_is_refused_and_leaves_the_version_before(launched):
     apart = {"message": "A card, and nothing else to say.\n", "audience": AUDIENCE.replace("<= 6", "<= 7")}
     renamed(launched, **apart)
-    launch(launched, AGAIN, register, line)
+    launch(launched, AGAIN)
     renamed(launched)
-    for asked in (line, None):
-        with pytest.raises(Uncarried):
-            amend(launched, AGAIN, "say what was said in spring", register, line=asked)
-        pilot = get_pilot(open_lab(launched), AGAIN)
-        assert (pilot.promise.version, pilot.undeposited) == (1, False)
+    with pytest.raises(Uncarried):
+        amend(launched, AGAIN, "say what was said in spring")
+    pilot = get_pilot(open_lab(launched), AGAIN)
+    assert (pilot.promise.version, pilot.undeposited) == (1, False)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +85,12 @@ def test_what_looks_like_another_attempt_is_warned_of_until_the_charter_answers(
     changes = () if "arms" in told else ((CARD, ""), ("name: letter", "name: note"))
     path = draft(launched, AGAIN, *changes, CHEAP)
     (path.parent / "message.txt").write_text(message)
-    found = check(launched, AGAIN, line)
+    found = check(launched, AGAIN)
     assert found.problems == []
     [note] = [note for note in found.notes if "looks like spring-mail once more" in note]
     assert told in note
     path.write_text(path.read_text().replace(*with_line("follows: {none: another product altogether}")))
-    assert not [note for note in check(launched, AGAIN, line).notes if "once more" in note]
+    assert not [note for note in check(launched, AGAIN).notes if "once more" in note]
 
 
 def test_population_and_goal_alone_look_like_nothing(launched):
@@ -106,7 +103,7 @@ def test_population_and_goal_alone_look_like_nothing(launched):
         ("For our {{ zip_code }} customers", "Hello"),
     )
     (path.parent / "message.txt").write_text("Nothing at all in common.\n")
-    assert not [note for note in check(launched, AGAIN, line).notes if "once more" in note]
+    assert not [note for note in check(launched, AGAIN).notes if "once more" in note]
 
 
 @pytest.mark.parametrize(
@@ -121,5 +118,5 @@ def test_population_and_goal_alone_look_like_nothing(launched):
 def test_a_lineage_that_says_too_little_is_named_with_its_line(launched, said, told):
     renamed(launched, with_line(said))
     with pytest.raises(BadInput, match=told) as refused:
-        check(launched, AGAIN, line)
+        check(launched, AGAIN)
     assert "charter.yaml, line 28" in str(refused.value.where)

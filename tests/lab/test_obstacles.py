@@ -16,7 +16,6 @@ from lab.launch.launch import launch
 from lab.launch.preconditions import examine
 from lab.pilots.promise import freeze
 from lab.state import open_lab
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from shared.data.snapshot import Snapshot
 from tests.lab_makers import CARD, PILOT, draft
@@ -317,7 +316,7 @@ def test_a_promise_that_nothing_could_break_is_not_launched(bounded, old, new, t
     assert problem.what.startswith(told)
     assert problem.remedy
     with pytest.raises(Refused, match=re.escape(told)):
-        launch(bounded, PILOT, register)
+        launch(bounded, PILOT)
     assert not room_entries(bounded, "launched")
 
 

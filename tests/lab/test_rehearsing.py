@@ -15,7 +15,6 @@ from lab.state import open_lab
 from lab.synthetic.rehearsal import rehearse, usual
 from lab.synthetic.synthetic import Planted
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from shared.trust.candidates import latest
 from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, draft, row, write_csv
@@ -26,7 +25,7 @@ ASSUMED = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, 
 @pytest.fixture
 def assumed(loaded):
     draft(loaded, PILOT, ASSUMED, (CARD, ""))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     return loaded
 
 
@@ -67,7 +66,7 @@ def test_a_guardrail_gains_what_it_may_lose_as_far_as_it_can(loaded, direction, 
     path.write_text(yaml.safe_dump(catalogue))
     guarded = "{metric: spend, margin: -0.9}", f"{{metric: conversion, margin: {margin}}}"
     draft(loaded, PILOT, ASSUMED, (CARD, ""), guarded, ("secondary: [conversion]", "secondary: [spend]"))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     room = open_lab(loaded)
     [_, planted] = usual(room, get_pilot(room, PILOT))
     assert (planted.metric, planted.effect) == ("conversion", pytest.approx(gain))

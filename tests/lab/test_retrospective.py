@@ -25,7 +25,6 @@ from lab.pilots.pilot import get_pilot
 from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from shared.evidence.model import RATIO_P_MIN
 from tests.lab_makers import PILOT, draft
@@ -521,7 +520,7 @@ def test_no_pilot_hides_behind_a_finished_test(loaded, tmp_path):
     charter = folder / "charter.yaml"
     charter.write_text(charter.read_text().replace(f"pilot: {PILOT}", "pilot: autumn-mail"))
     with pytest.raises(Refused, match="there is a retrospective test autumn-mail already"):
-        launch(loaded, "autumn-mail", register)
+        launch(loaded, "autumn-mail")
 
 
 @pytest.mark.parametrize("weights", [{"A": math.nan, "B": 1.0}, {"A": math.inf, "B": 1.0}, {"A": 0.0, "B": 1.0}])

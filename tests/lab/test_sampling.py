@@ -19,7 +19,6 @@ from lab.pilots.promise import freeze
 from lab.pilots.sample import sampled_frac
 from lab.state import open_lab
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.errors import Refused
 from shared.experiment.draw import SAMPLED, redrawn
 from tests.lab_makers import AFTER, INSIDE, PILOT, draft, row, units, write_csv
@@ -80,7 +79,7 @@ def test_without_attrition_everybody_takes_part_and_the_promise_says_nothing_of_
 
 
 def test_only_those_who_are_needed_get_an_arm(bounded, tmp_path):
-    pilot = launch(bounded, PILOT, register).pilot
+    pilot = launch(bounded, PILOT).pilot
     done, arms = arms_of(bounded, tmp_path)
     everybody = units(bounded)
     assert len(arms) == done.units < len(everybody)
@@ -108,7 +107,7 @@ def test_a_plan_that_attrition_keeps_from_its_units_does_not_launch(loaded):
 
 
 def test_the_gate_draws_the_sample_again(bounded, tmp_path):
-    launch(bounded, PILOT, register)
+    launch(bounded, PILOT)
     _, arms = arms_of(bounded, tmp_path)
     bounded.clock.set(INSIDE)
     rows = [row(f"e{n}", unit, arm) for n, (unit, arm) in enumerate(arms.items())]
@@ -122,7 +121,7 @@ def test_the_gate_draws_the_sample_again(bounded, tmp_path):
 
 
 def test_an_exposure_of_a_unit_that_was_not_drawn_is_held_back(bounded, tmp_path):
-    launch(bounded, PILOT, register)
+    launch(bounded, PILOT)
     _, arms = arms_of(bounded, tmp_path)
     stranger = next(unit for unit in units(bounded) if unit not in arms)
     bounded.clock.set(INSIDE)
@@ -139,22 +138,22 @@ def test_an_exposure_of_a_unit_that_was_not_drawn_is_held_back(bounded, tmp_path
     ],
 )
 def test_who_takes_part_is_not_amended_once_the_draw_is_known(bounded, change):
-    launch(bounded, PILOT, register)
+    launch(bounded, PILOT)
     draft(bounded, PILOT, (BOUND[0], change[1]))
     with pytest.raises(Refused, match=r"draw anew: sample\.units_per_arm and sample\.attrition"):
-        amend(bounded, PILOT, REASON, register)
+        amend(bounded, PILOT, REASON)
 
 
 def test_all_else_of_a_bounded_pilot_is_amended_as_ever(bounded):
-    before = launch(bounded, PILOT, register).pilot.promise
+    before = launch(bounded, PILOT).pilot.promise
     draft(bounded, PILOT, BOUND, ("will: bring visits", "will: bring more visits"))
-    amend(bounded, PILOT, REASON, register)
+    amend(bounded, PILOT, REASON)
     after = get_pilot(open_lab(bounded), PILOT).promise
     assert (after.version, after.sampled_frac) == (2, before.sampled_frac)
 
 
 def test_a_launch_again_is_the_same_though_the_population_has_grown(bounded):
-    first = launch(bounded, PILOT, register).pilot.promise
+    first = launch(bounded, PILOT).pilot.promise
     again = freeze(bounded, PILOT).promise.model_copy(update={"sampled_frac": first.sampled_frac / 2})
     assert again.same_as(first)
 
@@ -166,7 +165,7 @@ def test_a_source_that_draws_its_own_arms_is_not_bounded_here():
 
 def test_a_smaller_plan_that_comes_to_the_same_sample_is_another_plan(bounded):
     """As an adversary tried: fewer units of whom more are said to be lost."""
-    first = launch(bounded, PILOT, register).pilot.promise
+    first = launch(bounded, PILOT).pilot.promise
     smaller = first.charter.sample.model_copy(update={"units_per_arm": 10, "attrition": 0.7})
     other = first.model_copy(update={"charter": first.charter.model_copy(update={"sample": smaller})})
     assert other.sampled_frac == first.sampled_frac

@@ -14,7 +14,6 @@ from lab.charters.drafts import check, new
 from lab.charters.sample_size import rounded_down, rounded_up
 from lab.launch.launch import launch
 from lab.pilots.promise import read_charter
-from promotion.registry.register import register
 from shared.core.errors import BadInput
 from shared.experiment.bounds import read_bounds
 from shared.experiment.sample_plan import Assumption
@@ -36,7 +35,7 @@ def test_what_every_template_drafts_of_a_small_shop_launches_and_can_be_scaled(l
     assert (len(sizing.told), sizing.missing) == (1, ())
     found = check(loaded, NAME)
     assert (found.problems, found.verdict.scale, found.verdict.because) == ([], "possible", ())
-    launch(loaded, NAME, register)
+    launch(loaded, NAME)
 
 
 def test_the_units_are_those_that_a_test_of_two_shares_needs(loaded):

@@ -23,7 +23,6 @@ from lab.synthetic.draws import Column, draw, filler, require_drawable
 from lab.synthetic.synthetic import Planted, planted, synthesise
 from pilotplant import app
 from promotion.queue.judgements import judge_named
-from promotion.registry.register import register
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.money import parse_amount
@@ -42,7 +41,7 @@ VISITS = Planted("letter", "visit", 0.4)
 def made_up(loaded):
     """A launched pilot of synthetic units."""
     draft(loaded, PILOT, SYNTHETIC, ASSUME)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     return loaded
 
 
@@ -85,7 +84,7 @@ def test_results_are_those_of_the_arms_whenever_their_snapshot_was_published(loa
     for workspace in (loaded, copy_of(loaded, tmp_path / "later")):
         draft(workspace, PILOT, SYNTHETIC, ASSUME)
         publish(workspace)
-        launched = launch(workspace, PILOT, register).pilot.promise
+        launched = launch(workspace, PILOT).pilot.promise
         synthesise(workspace, PILOT, tmp_path / "made-up.csv", effects=[VISITS])
         written.append((launched.source, [row["visit"] for row in read(tmp_path / "made-up.csv")]))
     (first, values), (second, again) = written
@@ -135,7 +134,7 @@ def test_arms_of_a_source_are_drawn_by_their_weights(loaded, tmp_path):
         heavy,
         ("units_per_arm: 150", "units_per_arm: 50"),
     )
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     found = synthesise(loaded, PILOT, tmp_path / "made-up.csv").per_arm
     assert found["letter"] == pytest.approx(400, abs=50)
     assert sum(found.values()) == 600
@@ -204,7 +203,7 @@ def test_an_effect_is_read_as_it_is_written():
 
 def test_without_a_baseline_nothing_is_drawn(loaded, tmp_path):
     draft(loaded, PILOT, SYNTHETIC)
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     with pytest.raises(BadInput, match="`visit` cannot be drawn: no history of `visit`"):
         synthesise(loaded, PILOT, tmp_path / "made-up.csv")
 
@@ -219,7 +218,7 @@ def test_values_of_the_snapshot_are_drawn_and_stretched_by_an_effect(loaded, tmp
     metrics = loaded.configs / "metrics.yaml"
     metrics.write_text(metrics.read_text().replace("column: spend\n", "column: spend\n    history: history\n"))
     draft(loaded, PILOT, SYNTHETIC, ("sample: {", "sample: {assume: {visit: {mean: 0.2}, conversion: {mean: 0.1}}, "))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     out = tmp_path / "made-up.csv"
     done = synthesise(loaded, PILOT, out, effects=[Planted("letter", "spend", 85.0)])
     assert done.sources["spend"] == "`history` of 600 rows of table `customers`"

@@ -18,7 +18,6 @@ from lab.launch.preconditions import examine
 from lab.pilots.pilot import get_pilot
 from lab.pilots.promise import freeze
 from lab.state import open_lab
-from promotion.registry.register import register
 from shared.core.errors import BadInput, Refused
 from shared.data.snapshot import Snapshot, latest_snapshot
 from shared.trust.candidate import open_candidate
@@ -32,7 +31,7 @@ COLUMNS = ["unit", "history", "recency", "zip_code"]
 def named(loaded):
     """A launched pilot whose charter names traits, with the results of all but the last ten units."""
     draft(loaded, PILOT, ("population: customers", NAMED))
-    launch(loaded, PILOT, register)
+    launch(loaded, PILOT)
     loaded.clock.set(INSIDE)
     file = loaded.root.with_name("results.csv")
     record(loaded, PILOT, write_csv(file, sorted(results(loaded), key=lambda row: row["unit"])[:-10]))

@@ -11,8 +11,8 @@ import pytest
 from factory.state.room import open_factory
 from lab.state import open_lab
 from pilotplant.app import _exit_code
-from pilotplant.witnesses import heads, verify
-from promotion.audit.checkpoint import take
+from pilotplant.witnesses import verify
+from promotion.audit.checkpoint import heads, take
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.state.anchors import anchors, head_of

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from factory.state.room import open_factory
 from lab.state import open_lab
-from pilotplant.witnesses import heads, verify
-from promotion.audit.checkpoint import take
+from pilotplant.witnesses import verify
+from promotion.audit.checkpoint import heads, take
 from promotion.state import open_promotion
 from shared.state.db import connect
 from shared.state.workspace import open_workspace

@@ -69,14 +69,13 @@ from shared.trust.candidate import (
     Earlier,
     Spend,
     SpendEntry,
-    seal,
     write_json,
 )
 from shared.trust.decision import Word
 from shared.trust.excerpt import Excerpt, excerpt
 from shared.trust.keys import FACTORY
 from shared.trust.registration import Registration
-from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, copy_of, make_charter, moment
+from tests.makers import AUDIENCE, OWNER, SMALL, TEMPLATE, copy_of, make_charter, moment, seal_into
 from tests.promotion.preflights import passing, put
 
 PILOT = "spring-email"
@@ -263,7 +262,7 @@ class Stage:
                 "covers_until": rfc3339(ENDS),
                 "ledger": shown.end.as_json(),
             }
-            candidate = seal(folder, self.workspace.promotion / "intake", **(said | head))
+            candidate = seal_into(self.workspace.promotion / "intake", folder, **(said | head))
         if preflight is not None:
             self.preflight(candidate, **preflight)
         return candidate

@@ -14,8 +14,8 @@ from factory.releases.releases import stop_all
 from factory.releases.trust import trust
 from factory.state.room import open_factory
 from lab.state import open_lab
-from pilotplant.witnesses import ends, verify
-from promotion.keys.clock_correction import correct, countersign_clock
+from pilotplant.witnesses import verify
+from promotion.keys.clock_correction import correct, countersign_clock, ends
 from promotion.keys.enrolment import enrol
 from promotion.keys.revocation import revoke
 from promotion.state import open_promotion

@@ -38,7 +38,7 @@ def past(stage, number, visits, word="stop", **changes):
 
 
 def run(stage, *words):
-    result = CliRunner().invoke(app, words, obj=Session(stage.workspace.root, lambda *_: None))
+    result = CliRunner().invoke(app, words, obj=Session(stage.workspace.root))
     assert result.exit_code == 0, result.output
     return result.stdout
 

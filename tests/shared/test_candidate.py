@@ -10,6 +10,7 @@ import pytest
 from shared.core.digests import canonical, digest_bytes
 from shared.core.errors import BadInput
 from shared.trust.candidate import MANIFEST, Spend, open_candidate, read_json, seal, write_json
+from tests.makers import seal_into
 
 CONTENT = {
     "promise.json": b'{"schema_version":1}',
@@ -30,7 +31,7 @@ def sealed(root, content=None, **head):
     for name, data in (content or CONTENT).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    made = seal(folder, root / "intake", **{**HEAD, **head})
+    made = seal_into(root / "intake", folder, **{**HEAD, **head})
     shutil.rmtree(folder)
     return made
 
@@ -196,7 +197,7 @@ def test_a_folder_without_manifest_is_no_candidate(tmp_path):
 def test_nothing_is_sealed_without_any_file(tmp_path):
     (tmp_path / "making").mkdir()
     with pytest.raises(ValueError):
-        seal(tmp_path / "making", tmp_path / "intake", **HEAD)
+        seal(tmp_path / "making", **HEAD)
 
 
 @pytest.mark.parametrize("read", ["promise", "evidence", "spend"])

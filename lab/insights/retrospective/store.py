@@ -18,10 +18,11 @@ from lab.state import open_lab
 from shared.core.errors import BadInput, Refused
 from shared.core.files import locked, write_atomically
 from shared.data.personal_data import personal
+from shared.doors.door import ask
+from shared.doors.requests import NoteRetrospective
 from shared.experiment.charter import NAME_PATTERN
 from shared.state.room import Room
 from shared.state.workspace import Workspace
-from shared.trust.candidates import note_retrospective
 
 FORMATS = ("csv", "growthbook")
 
@@ -201,7 +202,7 @@ def _publish(workspace: Workspace, kept: Kept) -> None:
     """Writes what follows from the entry: the report, and the gate's note that there is nothing to admit."""
     kept.report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(kept.report, page.render(kept.shown, kept.at))
-    note_retrospective(workspace, kept.test.name)
+    ask(workspace, NoteRetrospective(test=kept.test.name))
 
 
 def _folder(workspace: Workspace, name: str) -> Path:

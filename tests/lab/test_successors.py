@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 import yaml
 
-from promotion.registry.succession import with_comments
+from lab.charters.successors import with_comments
 from shared.experiment.charter import Charter
 from tests.makers import make_charter
 
