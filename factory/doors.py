@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from factory.releases.inbox import holds, take_in
 from factory.state.room import open_factory
 from factory.warehouse.ids import pseudonymise
 from shared.core.errors import PilotPlantError
-from shared.doors.door import Box, Handler, Request
+from shared.doors.door import Box, answers
 from shared.doors.requests import FactoryLedger, HandOver, IsHandedOver, LedgerState, Masked, Pseudonymise
 from shared.state.workspace import Workspace
 
 
+@answers(HandOver)
 def _hand_over(workspace: Workspace, request: HandOver, box: Box) -> None:
     take_in(workspace, request.candidate, box.parcel)
 
 
+@answers(IsHandedOver)
 def _is_handed_over(workspace: Workspace, request: IsHandedOver, _: Box) -> bool:
     return holds(workspace, request.candidate, request.attestation)
 
 
+@answers(Pseudonymise)
 def _pseudonymise(workspace: Workspace, request: Pseudonymise, box: Box) -> Masked:
     file = box.parcel / request.name
     try:
@@ -35,14 +36,7 @@ def _pseudonymise(workspace: Workspace, request: Pseudonymise, box: Box) -> Mask
     return Masked(rows, strangers)
 
 
+@answers(FactoryLedger)
 def _ledger(workspace: Workspace, request: FactoryLedger, _: Box) -> LedgerState:
     room = open_factory(workspace)
     return LedgerState(room.end(), tuple(room.problems()) if request.verified else ())
-
-
-HANDLERS: dict[type[Request[Any]], Handler] = {
-    HandOver: _hand_over,
-    IsHandedOver: _is_handed_over,
-    Pseudonymise: _pseudonymise,
-    FactoryLedger: _ledger,
-}

@@ -164,7 +164,7 @@ def migrate(
     behind = [one for one in found if one.migration.steps]
     emit(
         as_json,
-        {"rooms": [one.as_json() for one in found], "dry_run": dry_run},
+        {"rooms": found, "dry_run": dry_run},
         *(line for one in found for line in one.lines()),
         *(["Nothing was changed; without --dry-run it is done."] if dry_run and behind else []),
         *([f"See that every ledger still verifies: {NAME} verify"] if behind and not dry_run else []),

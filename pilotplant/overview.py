@@ -99,7 +99,7 @@ def overview(workspace: Workspace) -> Overview:
     measured = factory_measures(workspace)
     found = asdict(measured)
     found["plant"] = measured.plant.as_json() | {"told": f"The Factory {measured.plant}"}
-    found["troubles"] = [trouble.as_json() | {"told": str(trouble)} for trouble in measured.troubles]
+    found["troubles"] = [asdict(trouble) | {"told": str(trouble)} for trouble in measured.troubles]
     for release, each in zip(found["releases"], measured.releases, strict=True):
         release["paused"] = each.paused and asdict(each.paused) | {"told": str(each.paused)}
         release["next"] = rfc3339(release["next"]) if release["next"] else None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
 from promotion.registry.line import line
 from promotion.registry.register import register
 from shared.core.digests import digest_file, hex_of
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically
-from shared.doors.door import Box, Handler, Request
+from shared.doors.door import Box, answers
 from shared.doors.requests import (
     CandidateToTry,
     JudgedEvidence,
@@ -30,22 +29,27 @@ from shared.trust.preflight import report_path
 from shared.trust.register import Receipt
 
 
+@answers(Register)
 def _register(workspace: Workspace, request: Register, _: Box) -> Receipt:
     return register(workspace, Promise.stored(request.promise), request.lab, before=request.before, texts=request.texts)
 
 
+@answers(LineOf)
 def _line_of(workspace: Workspace, request: LineOf, _: Box) -> Line:
     return line(workspace, Promise.stored(request.promise), request.texts)
 
 
+@answers(TakeIn)
 def _take_in(workspace: Workspace, request: TakeIn, box: Box) -> str:
     return str(take_in(intake_folder(workspace), box.parcel, request.candidate))
 
 
+@answers(NoteRetrospective)
 def _note_retrospective(workspace: Workspace, request: NoteRetrospective, _: Box) -> None:
     note_retrospective(workspace, request.test)
 
 
+@answers(JudgedEvidence)
 def _judged_evidence(workspace: Workspace, request: JudgedEvidence, _: Box) -> Kept:
     found = {digest: _evidence(workspace, digest) for digest in request.candidates}
     return Kept(evidence={digest: content for digest, content in found.items() if content is not None})
@@ -63,24 +67,15 @@ def _evidence(workspace: Workspace, candidate: str) -> bytes | None:
         return None
 
 
+@answers(CandidateToTry)
 def _candidate_to_try(workspace: Workspace, request: CandidateToTry, box: Box) -> str:
     found = find_candidate(workspace, request.name)
     shutil.copytree(found.folder, box.given / found.folder.name)
     return digest_named(found)
 
 
+@answers(Report)
 def _report(workspace: Workspace, request: Report, _: Box) -> str:
     path = report_path(workspace, request.candidate)
     write_atomically(path, request.envelope)
     return str(path)
-
-
-HANDLERS: dict[type[Request[Any]], Handler] = {
-    Register: _register,
-    LineOf: _line_of,
-    TakeIn: _take_in,
-    NoteRetrospective: _note_retrospective,
-    JudgedEvidence: _judged_evidence,
-    CandidateToTry: _candidate_to_try,
-    Report: _report,
-}

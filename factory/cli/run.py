@@ -91,7 +91,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
             "release": release.name,
             "next": upcoming and rfc3339(upcoming),
             "paused": pause and asdict(pause),
-            "promised": None if found is None else [one.model_dump(mode="json") for one in promised],
+            "promised": None if found is None else promised,
             "runs": [asdict(r) for r in runs],
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",

@@ -70,7 +70,7 @@ def log(
     found = journal(settled(context), since=since, release=release)
     emit(
         as_json,
-        {"events": [event.as_json() for event in found]},
+        {"events": found},
         table("at", "what", "happened", rows=[(date_time(e.at), e.subject, e.what) for e in found])
         if found
         else "Nothing happened.",
@@ -92,8 +92,8 @@ def status(context: typer.Context, check: InTrouble = False, as_json: Json = Fal
         as_json,
         {
             "stopped": found.stopped,
-            "plant": found.plant.as_json(),
-            "troubles": [trouble.as_json() for trouble in found.troubles],
+            "plant": found.plant,
+            "troubles": found.troubles,
             "releases_by_state": found.releases_by_state,
             "runs": found.runs,
             "last_run": found.last_run,

@@ -37,10 +37,6 @@ class Event:
     subject: str
     what: str
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"seq": self.seq, "at": self.at, "kind": self.kind, "subject": self.subject, "what": self.what}
-
 
 def journal(workspace: Workspace, *, since: str | None = None, release: str | None = None) -> list[Event]:
     """The events from a moment on, of everything or of one release with what concerned all.

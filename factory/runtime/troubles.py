@@ -51,10 +51,6 @@ class Trouble:
     what: str
     next: str
 
-    def as_json(self) -> dict[str, str]:
-        """For `--json`."""
-        return {"subject": self.subject, "what": self.what, "next": self.next}
-
     def __str__(self) -> str:
         """One line for people."""
         return f"{self.subject}: {self.what}. {self.next}"

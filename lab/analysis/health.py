@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from lab.analysis.report import killed
 from lab.budget.accounts import Account
 from lab.pilots.pilot import Pilot
-from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.clock import parse_rfc3339
 from shared.evidence.kill_criteria import met
 from shared.evidence.model import RATIO_P_MIN, Evidence
 
@@ -54,16 +54,6 @@ class Health:
     as_of: datetime | None
     behind: bool = False
     killed: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "condition": self.condition,
-            "findings": list(self.findings),
-            "as_of": rfc3339(self.as_of) if self.as_of else None,
-            "behind": self.behind,
-            "killed": list(self.killed),
-        }
 
     def __str__(self) -> str:
         """For people: what is wrong, or one word; and whether that was before the latest data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from lab.forecast.forecast import Chances, Forecast
 from lab.forecast.power import Outlook
@@ -35,10 +35,6 @@ class Verdict:
     scale: Scale
     told: str
     because: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"launch": self.launch, "scale": self.scale, "told": self.told, "because": list(self.because)}
 
 
 def verdict(found: Forecast, metrics: Mapping[str, Metric], *, launches: bool, mode: Mode) -> Verdict:

@@ -42,11 +42,11 @@ def analyse(
         {"pilot": name, "evidence": evidence.digest, "interim": done.interim, "repeated": done.repeated,
          "synthetic": done.pilot.charter.synthetic,
          "arms": {arm.arm: arm.units for arm in evidence.arms},
-         "effects": [e.model_dump(mode="json") for e in evidence.effects], "health": health, "warnings": warned,
+         "effects": evidence.effects, "health": health, "warnings": warned,
          "standing": evidence.standing, "method": evidence.method, "until": evidence.until,
-         "looks": [look.model_dump(mode="json") for look in evidence.looks],
-         "days": [day.model_dump(mode="json") for day in evidence.days],
-         "segments": [found.model_dump(mode="json") for found in evidence.segments],
+         "looks": evidence.looks,
+         "days": evidence.days,
+         "segments": evidence.segments,
          "report": str(done.report), "mlflow_run": done.mlflow_run},
         *_found(done, warned),
     )  # fmt: skip
@@ -134,7 +134,7 @@ def finish(
     emit(
         as_json,
         {"pilot": name, "evidence": evidence.digest, "candidate": done.candidate.digest, "repeated": done.repeated,
-         "report": str(found.report), "effects": [e.model_dump(mode="json") for e in evidence.effects],
+         "report": str(found.report), "effects": evidence.effects,
          "preflight": tried and tried.digest},
         *_found(found, warnings(found.pilot, evidence, running=found.interim)),
         f"{name} was before the gate already, with the same evidence." if done.repeated
@@ -177,8 +177,8 @@ def rehearse(
     emit(
         as_json,
         {"pilot": name, "verdict": judged.get("verdict"), "arms": judged.get("arms"),
-         "planted": [one.as_json() for one in made.planted] if made else None, "candidate": judged.get("candidate"),
-         "effects": [e.model_dump(mode="json") for e in evidence.effects], "report": str(done.analysis.report),
+         "planted": made.planted if made else None, "candidate": judged.get("candidate"),
+         "effects": evidence.effects, "report": str(done.analysis.report),
          "clock": workspace.clock.now()},
         *(_made_up(made) if made else [f"{name} has results of its own; only its time passed."]),
         *_found(done.analysis, warnings(done.analysis.pilot, evidence, running=False)),

@@ -37,9 +37,9 @@ def list_(context: typer.Context, as_json: Json = False) -> Any:
     emit(
         as_json,
         {
-            "pilots": [line.as_json() for line in found],
+            "pilots": found,
             "drafts": waiting,
-            "due": [one.as_json() for one in due],
+            "due": due,
             "retrospective": past,
         },
         *(styled(f"{line.name}: {told}") for line in found for told in line.killed),
@@ -75,7 +75,7 @@ def remind(context: typer.Context, as_json: Json = False) -> Any:
     rows = [(one.who, one.pilot, one.what, date_time(one.until), one.next) for one in due]
     emit(
         as_json,
-        {"remind_days": within, "due": [one.as_json() for one in due]},
+        {"remind_days": within, "due": due},
         table("for whom", "pilot", "what is due", "until", "next", rows=rows) if rows else "Nothing is due.",
     )
     return due
@@ -103,11 +103,11 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         as_json,
         {
             **line.as_json(),
-            "promise": pilot.promise.as_json(),
+            "promise": pilot.promise,
             "digest": pilot.promise.digest,
             "snapshot": pilot.snapshot,
             "version": pilot.promise.version,
-            "amendments": [amendment.as_json() for amendment in pilot.amendments],
+            "amendments": pilot.amendments,
         },
         f"{name}{_mark(line.synthetic)}: {line.word or line.state}",
         *(styled(told) for told in line.killed),
@@ -150,7 +150,7 @@ def insights(
     ]  # fmt: skip
     emit(
         as_json,
-        {"insights": [insight.as_json() for insight in found]},
+        {"insights": found},
         table("pilot", "decision", "insight", "effect", "contradicted by", "tags", rows=rows)
         if found
         else "No insights yet."
@@ -216,7 +216,7 @@ def report(
     rate, days, price = numbers["insight_rate"], numbers["days_to_decision"], numbers["cost_per_insight"]
     emit(
         as_json,
-        {**overall, "report": found.as_json()},
+        {**overall, "report": found},
         *learning(overall),
         f"{found.quarter}: {numbers['decided']} decided ({numbers['scaled']} scaled, {numbers['revised']} revised, "
         f"{numbers['stopped']} stopped, {numbers['lapsed']} lapsed); insights: {numbers['insights']}, "

@@ -105,8 +105,8 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     problems = [line for problem in found.problems for line in _problem(problem.as_json())]
     emit(
         as_json,
-        {"pilot": name, "ok": found.ok, "verdict": found.verdict.as_json(),
-         "problems": [p.as_json() for p in found.problems], "notes": found.notes,
+        {"pilot": name, "ok": found.ok, "verdict": found.verdict,
+         "problems": found.problems, "notes": found.notes,
          "forecast": found.forecast_json()},
         *verdict_lines(name, found.verdict, problems),
         *(f"Note: {note}." for note in found.notes),
@@ -138,7 +138,7 @@ def preview(
     found = show_(session(context).workspace(), name, arm=arm, unit=unit)
     emit(
         as_json,
-        {"pilot": name, "launched": found.launched, "messages": [each.as_json() for each in found.renderings]},
+        {"pilot": name, "launched": found.launched, "messages": found.renderings},
         *(line for each in found.renderings for line in _message(each)),
         "These are the words that were frozen at the launch."
         if found.launched
@@ -162,7 +162,7 @@ def mail_test(
     done = send_test(session(context).workspace(), name, to=to, arm=arm, unit=unit)
     emit(
         as_json,
-        {"pilot": name, "to": done.to, "server": done.server, "message": done.rendering.as_json()},
+        {"pilot": name, "to": done.to, "server": done.server, "message": done.rendering},
         f"Sent to {done.to} over {done.server}: what arm `{done.rendering.arm}` says to {done.rendering.unit}.",
     )
     return done
@@ -177,7 +177,7 @@ def launch(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     pilot = done.pilot
     emit(
         as_json,
-        {"pilot": name, "digest": pilot.promise.digest, "ends": pilot.ends, "budget": pilot.reserved.as_json(),
+        {"pilot": name, "digest": pilot.promise.digest, "ends": pilot.ends, "budget": pilot.reserved,
          "repeated": done.repeated},
         f"{name} was launched before with this very content; nothing was done."
         if done.repeated

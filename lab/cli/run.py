@@ -73,7 +73,7 @@ def synthesise(
         as_json,
         {"pilot": name, "synthetic": True, "file": str(out), "units": sum(done.per_arm.values()),
          "per_arm": done.per_arm, "seed": seed,
-         "planted": [one.as_json() for one in done.planted],
+         "planted": done.planted,
          "sources": done.sources, "fillers": done.fillers, "record_from": done.last, "record_before": done.ends},
         f"{sum(done.per_arm.values()):,} made-up units: "
         + ", ".join(f"{arm} {count:,}" for arm, count in done.per_arm.items()) + f". Written to {out}.",
@@ -154,7 +154,7 @@ def _record_costs(context: typer.Context, name: str, file: Path, *, as_json: boo
     emit(
         as_json,
         {"pilot": name, "accepted": {"costs": done.accepted}, "duplicates": done.duplicates, "quarantined": [],
-         "repeated": not done.accepted, "spent": done.spent.as_json(), "budget_left": done.left.as_json()},
+         "repeated": not done.accepted, "spent": done.spent, "budget_left": done.left},
         f"Recorded {counted(done.accepted, 'cost')}; {done.duplicates:,} were on record before."
         if done.accepted
         else f"All {done.duplicates:,} costs of this file were on record before; nothing was done.",
@@ -189,8 +189,8 @@ def spend(
     account = done.account
     emit(
         as_json,
-        {"pilot": name, "id": done.key, "spent": account.spent.as_json(), "held": account.held.as_json(),
-         "budget_left": account.left.as_json(), "repeated": done.repeated},
+        {"pilot": name, "id": done.key, "spent": account.spent, "held": account.held,
+         "budget_left": account.left, "repeated": done.repeated},
         wish.told(name, done.key, repeated=done.repeated),
         f"{name} has spent {account.spent}, " + (f"holds {account.held}, " if account.held.amount else "")
         + f"{account.left} are left.",

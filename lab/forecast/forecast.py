@@ -76,11 +76,6 @@ class Cost:
     high: Money
     pilots: int
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        parts = {"expected": self.expected, "low": self.low, "high": self.high}
-        return {name: money.as_json() for name, money in parts.items()} | {"pilots": self.pilots}
-
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -111,12 +106,12 @@ class Forecast:
             "units_per_day": self.sample.per_day,
             "planned_units_per_arm": self.charter.sample.units_per_arm,
             "days_needed": self.sample.days_needed,
-            "budget": self.charter.budget.total.as_json(),
-            "metrics": [outlook.as_json() for outlook in self.outlooks],
-            "chances": self.chances.as_json() if self.chances else None,
-            "cannot_be_forecast": list(self.unknown),
-            "cost": self.cost.as_json() if self.cost else None,
-            "clashes": list(self.clashes),
+            "budget": self.charter.budget.total,
+            "metrics": self.outlooks,
+            "chances": self.chances,
+            "cannot_be_forecast": self.unknown,
+            "cost": self.cost,
+            "clashes": self.clashes,
             "insights": [s.insight.as_json() | {"likeness": round(s.likeness, 3)} for s in self.insights],
         }
 

@@ -73,11 +73,6 @@ class Context:
         both = len(self.words) + len(other.words)
         return both > 0 and 2 * len(self.words & other.words) / both >= ALIKE_MIN
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"population": self.population, "channels": list(self.channels), "segments": list(self.segments),
-                "words": sorted(self.words)}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -85,10 +80,6 @@ class Link:
 
     pilot: str
     reason: str
-
-    def as_json(self) -> dict[str, str]:
-        """For `--json`."""
-        return {"pilot": self.pilot, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +148,14 @@ class Insight:
             "at": self.at,
             "signed": self.signed,
             "retrospective": self.retrospective,
-            "context": self.context.as_json(),
+            "context": self.context,
             "metric": self.metric,
             "direction": self.direction,
-            "effect": self.effect.model_dump(mode="json") if self.effect else None,
-            "tags": list(self.tags),
-            "supporting": [link.as_json() for link in self.supporting],
-            "contradicting": [link.as_json() for link in self.contradicting],
-            "proposed_contradicting": list(self.proposed),
+            "effect": self.effect,
+            "tags": self.tags,
+            "supporting": self.supporting,
+            "contradicting": self.contradicting,
+            "proposed_contradicting": self.proposed,
         }
 
 

@@ -35,10 +35,6 @@ class Rendering:
     subject: str
     body: str
 
-    def as_json(self) -> dict[str, str]:
-        """Plain JSON content."""
-        return {"arm": self.arm, "unit": self.unit, "subject": self.subject, "body": self.body}
-
 
 @dataclass(frozen=True, slots=True)
 class Preview:

@@ -56,10 +56,6 @@ class Planted:
     metric: str
     effect: float
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"arm": self.arm, "metric": self.metric, "effect": self.effect}
-
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:

@@ -81,7 +81,7 @@ class Audit:
             "schema_version": SCHEMA_VERSION,
             "as_of": rfc3339(self.as_of),
             "decisions": [{"schema_version": SCHEMA_VERSION, **asdict(ruling)} for ruling in self.rulings],
-            "lapsed": [{"schema_version": SCHEMA_VERSION, **lapse.as_json()} for lapse in self.lapsed],
+            "lapsed": [{"schema_version": SCHEMA_VERSION, **asdict(lapse)} for lapse in self.lapsed],
             "problems": list(self.problems),
         }
 

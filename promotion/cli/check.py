@@ -47,7 +47,7 @@ def check(
     payload: list[dict[str, Any]] = []
     lines: list[Line] = []
     for case, judgement in judged:
-        payload += [_as_json(case, judgement, explain) | ({"explained": about[0].as_json()} if about else {})]
+        payload += [_as_json(case, judgement, explain) | ({"explained": about[0]} if about else {})]
         lines += _explained(case, judgement, about) if about else _told(case, judgement, passed=passed)
     emit(
         as_json,
@@ -80,7 +80,7 @@ def checks(
 
     found = catalogue(read_settings(session(context).workspace()), name)
     lines = catalogue_text(found) if name is None else [line for each in found for line in check_text(each)]
-    emit(as_json, {"checks": [each.as_json() for each in found]}, *lines)
+    emit(as_json, {"checks": found}, *lines)
     return found
 
 
@@ -96,11 +96,11 @@ def _as_json(case: Any, judgement: Any, explain: str | None) -> dict[str, Any]:
         "candidate": case.candidate.manifest.digest,
         "verdict": judgement.verdict,
         "arms": judgement.verdicts,
-        "findings": [finding.model_dump(mode="json") for finding in shown],
-        "warnings": [one.model_dump(mode="json") for one in failed_warnings(judgement.findings)],
+        "findings": shown,
+        "warnings": failed_warnings(judgement.findings),
         "waived": sum(finding.outcome == "waived" for finding in judgement.findings),
-        "between": [one.model_dump(mode="json") for one in admitted_pairs(case, judgement.admitted)],
-        "promised": {arm: [one.model_dump(mode="json") for one in each] for arm, each in promises(case).items()},
+        "between": admitted_pairs(case, judgement.admitted),
+        "promised": promises(case),
     }
 
 

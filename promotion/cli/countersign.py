@@ -51,7 +51,7 @@ def countersign(
     found = sign(workspace, secret, name)
     emit(
         as_json,
-        {"countersigned": [one.as_json() for one in found], "clock": corrected and corrected.as_json()},
+        {"countersigned": found, "clock": corrected and corrected.as_json()},
         *(_lines(found, corrected) or ["Nothing waits for the gate's signature."]),
     )
     if watch:

@@ -126,7 +126,7 @@ def waive(
     waiver = done.waiver.waiver
     emit(
         as_json,
-        {"waiver": waiver.model_dump(mode="json"), "digest": done.waiver.signed.digest, "repeated": done.repeated},
+        {"waiver": waiver, "digest": done.waiver.signed.digest, "repeated": done.repeated},
         f"{name}: {waiver.check} was waived before; nothing new was signed."
         if done.repeated
         else f"{name}: {waiver.check} is waived by {waiver.person} until {date_time(waiver.until)}, "
@@ -179,12 +179,12 @@ def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
     ]  # fmt: skip
     emit(
         as_json,
-        {"pilot": name, "decision": decision.model_dump(mode="json"), "attestation": done.attestation.digest,
+        {"pilot": name, "decision": decision, "attestation": done.attestation.digest,
          "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
-         "waived": [one.model_dump(mode="json") for one in predicate.findings if one.waived],
+         "waived": [one for one in predicate.findings if one.waived],
          "warnings": [one.name for one in failed_warnings(predicate.findings)],
-         "steps": [step.as_json() for step in done.steps],
-         "promised": [one.model_dump(mode="json") for one in predicate.promised]},
+         "steps": done.steps,
+         "promised": predicate.promised},
         f"{name}: {decision.word} was decided before, at {date_time(decision.at)}; nothing new was signed."
         if done.repeated
         else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
@@ -233,7 +233,7 @@ def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
     waiver = found.waiver
     emit(
         as_json,
-        {"dry_run": True, "waiver": waiver.model_dump(mode="json"), "repeated": found.repeated},
+        {"dry_run": True, "waiver": waiver, "repeated": found.repeated},
         f"{name}: {waiver.check} was waived before; nothing new would be signed."
         if found.repeated
         else f"{name}: {waiver.check} would be waived by {waiver.person} until {date_time(waiver.until)} "
@@ -253,7 +253,7 @@ def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
     persons, did = " and ".join(found.persons), "signed" if found.awaits == "gate" else "proposed"
     emit(
         as_json,
-        {"pilot": name, "proposed": decision.model_dump(mode="json"), "proposal": found.digest,
+        {"pilot": name, "proposed": decision, "proposal": found.digest,
          "persons": list(found.persons), "awaits": found.awaits, "others": list(found.others),
          "lapses": found.lapses, "repeated": found.repeated, "warnings": [one.name for one in found.warnings]},
         f"{name}: {word} was {did} before, by {persons} at {date_time(decision.at)}; nothing new was signed."

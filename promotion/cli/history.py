@@ -66,7 +66,7 @@ def log(
     rows = [(e.seq, when(e.at), e.kind, e.subject, gist(e.kind, e.body)) for e in found.entries]
     emit(
         as_json or format_ == "json",
-        found.as_json() | {"handed_over": [one.as_json() for one in became]},
+        found.as_json() | {"handed_over": became},
         table("#", "at", "kind", "subject", "what", rows=rows),
         *(f"{one.pilot}: {one.told}" for one in became),
         *(f"PROBLEM  {problem}" for problem in found.problems),

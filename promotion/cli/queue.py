@@ -48,8 +48,8 @@ def queue(
         as_json,
         {
             "candidates": found,
-            "lapsed": [one.as_json() for one in lapsed],
-            "handed_over": [one.as_json() for one in crossing],
+            "lapsed": lapsed,
+            "handed_over": crossing,
         },
         table("pilot", "candidate", "waits for", "until", "left", "warnings", "before scale", rows=rows)
         if found
@@ -98,7 +98,7 @@ def settle(context: typer.Context, as_json: Json = False) -> Any:
     found = record(open_promotion(session(context).workspace()))
     emit(
         as_json,
-        {"lapsed": [one.as_json() for one in found]},
+        {"lapsed": found},
         *([one.told() for one in found] or ["Nothing has lapsed since the last time."]),
     )
     return found
@@ -121,7 +121,7 @@ def remind(
     rows = [(one.pilot, one.to, one.what, date_time(one.until), TOLD[one.told]) for one in found]
     emit(
         as_json,
-        {"reminders": [one.as_json() for one in found]},
+        {"reminders": found},
         table("pilot", "who", "what", "until", "told", rows=rows) if found else "Nothing is due.",
         *dict.fromkeys(f"{one.to}: {one.next}" for one in found),
     )

@@ -31,7 +31,7 @@ def checkpoint(
         as_json,
         {
             "schema_version": 1,
-            "checkpoint": done.checkpoint.model_dump(mode="json"),
+            "checkpoint": done.checkpoint,
             "file": str(done.file),
             "not_covered": unread,
             "repeated": done.repeated,

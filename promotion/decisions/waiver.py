@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from promotion.gate.authority import acts_for_requester
-from promotion.gate.blinding import SILENT, hidden
+from promotion.gate.blinding import BLIND, hidden
 from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import judge
@@ -199,7 +199,7 @@ def _again(before: SignedWaiver, wish: Wish) -> WaivedCheck:
 def _require_shown(case: Case, settings: GateSettings, wish: Wish) -> None:
     """A refusal to waive what is not shown yet: it would tell what was found."""
     early = hidden(case, settings)
-    if early is not None and wish.check not in SILENT:
+    if early is not None and wish.check not in BLIND:
         raise Refused(
             early, where=f"pilot {case.charter.pilot}, check {wish.check}", remedy="waive it then, if need be"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from promotion.gate.case import Case
+from promotion.gate.checks import CHECKS
 from promotion.gate.gate import Judgement
 from promotion.gate.policy import GateSettings
 from shared.core.clock import parse_rfc3339
@@ -10,16 +11,8 @@ from shared.core.errors import PilotPlantError
 from shared.evidence.looks import agenda
 from shared.trust.finding import Finding
 
-# What says nothing of how the arms differ in their outcomes. A check that is not named here is hidden: a new one, too.
-SILENT = frozenset({
-    "candidate_sealed", "units_real", "charter_frozen", "alpha_carried", "revision_made", "units_assigned",
-    "randomised", "analysis_unit", "time_box", "weekdays_complete", "evidence_fresh", "sample_planned", "sample_ratio",
-    "sample_ratio_by_day", "sample_ratio_by_segment", "multiple_exposure", "outcomes_after_exposure", "recording_gaps",
-    "traits_known", "pre_period_balance", "data_quality", "aa_fresh", "budget_kept", "owner_entitled",
-    "preflight_signed", "shadow_run", "audience_tested",
-    "contract_compatible", "factory_table", "data_fresh", "no_personal_data", "contact_pressure", "no_clash",
-    "holdout_kept", "kill_switch", "spend_reconciled", "human_step", "rollout_declared",
-})  # fmt: skip
+# A check that does not say that it is blind is hidden.
+BLIND = frozenset(check.name for check in CHECKS if check.blind)
 
 
 def hidden(case: Case, settings: GateSettings) -> str | None:
@@ -41,7 +34,7 @@ def hidden(case: Case, settings: GateSettings) -> str | None:
 
 def masked(judgement: Judgement, why: str) -> Judgement:
     """The judgement without anything that tells how the arms differ: such findings cannot be evaluated yet."""
-    found = tuple(one if one.check in SILENT else _masked(one, why) for one in judgement.findings)
+    found = tuple(one if one.check in BLIND else _masked(one, why) for one in judgement.findings)
     # Findings of the same check and arm now say the same.
     return Judgement(tuple({(one.check, one.arm, one.reason): one for one in found}.values()), judgement.arms)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -59,10 +59,6 @@ class Listed:
     always: bool
     thresholds: tuple[Threshold, ...]
     about: str
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
 
     @property
     def softened(self) -> tuple[str, ...]:

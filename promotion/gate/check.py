@@ -55,6 +55,7 @@ class Check(Generic[AnyRule]):
         run: yields at least one finding; raising means that it could not be evaluated.
         group: what of a pilot it concerns.
         since: the rules from which on it binds; a promise made under earlier ones is not asked.
+        blind: whether it says nothing of how the arms differ in their outcomes; then it is shown before the look, too.
     """
 
     name: str
@@ -64,6 +65,24 @@ class Check(Generic[AnyRule]):
     run: Callable[[Case, AnyRule], Iterable[Finding]]
     group: Group = "evidence"
     since: int = 1
+    blind: bool = False
+
+
+def check(
+    rule: type[AnyRule] = Rule,  # type: ignore[assignment]  # of a check without thresholds
+    *,
+    reads: str,
+    group: Group = "evidence",
+    since: int = 1,
+    blind: bool = False,
+) -> Callable[[Callable[[Case, AnyRule], Iterable[Finding]]], Check[AnyRule]]:
+    """Makes a check of a function: its name is the check's, its docstring begins with the question."""
+
+    def made(run: Callable[[Case, AnyRule], Iterable[Finding]]) -> Check[AnyRule]:
+        question = " ".join((run.__doc__ or "").split("\n\n")[0].split())
+        return Check(run.__name__, question, reads, rule, run, group, since, blind)
+
+    return made
 
 
 def finding(

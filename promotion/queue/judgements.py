@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from promotion.decisions.silence import settle
-from promotion.gate.blinding import SILENT, hidden, masked
+from promotion.gate.blinding import BLIND, hidden, masked
 from promotion.gate.case import Case, open_case
 from promotion.gate.checks import CHECKS
 from promotion.gate.gate import Judgement, judge
@@ -45,7 +45,7 @@ def judge_named(
     for candidate in chosen:
         case = open_case(room, candidate)
         judgement, early = judge(case, settings.policy(tier_of(case))), hidden(case, settings)
-        if early is None and (explain is None or explain not in SILENT):
+        if early is None and (explain is None or explain not in BLIND):
             note(case, judgement, f"{what} {explain}" if explain else what, who)
         judged.append((case, masked(judgement, early) if early else judgement))
     return judged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -156,10 +157,10 @@ def measures(workspace: Workspace) -> dict[str, Any]:
         "troubles": _troubles(room, waits, receptions(workspace)),
         "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
         "waiting": waits,
-        "lapsed": [lapse.as_json() for lapse in lapses(room).values()],
-        "missed": [lapse.as_json() | {"told": lapse.told()} for lapse in missed(room)],
+        "lapsed": [asdict(lapse) for lapse in lapses(room).values()],
+        "missed": [asdict(lapse) | {"told": lapse.told()} for lapse in missed(room)],
         "waivers": _standing(room),
-        "handed_over": [one.as_json() for one in receptions(workspace)],
+        "handed_over": [asdict(one) for one in receptions(workspace)],
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -33,10 +33,6 @@ class Reception:
     state: State
     at: str | None
     told: str
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
 
 
 def receptions(workspace: Workspace) -> tuple[Reception, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,10 +43,6 @@ class Lapse:
     def missed(self) -> list[str]:
         """The arms for which the evidence was."""
         return [arm for arm, verdict in self.verdicts.items() if verdict == "admit"]
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
 
     def told(self) -> str:
         """One line for people."""

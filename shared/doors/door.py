@@ -44,7 +44,18 @@ class Request(BaseModel, Generic[Answer]):
 
     room: ClassVar[RoomName]
     answer: ClassVar[Any]
-    has_files: ClassVar[bool] = False
+    has_files: ClassVar[bool]
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Leaves the words of the class statement to the next one."""
+        super().__init_subclass__()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, room: RoomName | None = None, has_files: bool = False, **_: Any) -> None:
+        """Takes room and files from the class statement, and the answer's type from what is asked for."""
+        if room is not None:
+            [cls.answer] = cls.__mro__[1].__pydantic_generic_metadata__["args"]  # type: ignore[attr-defined]
+            cls.room, cls.has_files = room, has_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +140,19 @@ def answered(workspace: Workspace, request: Request[Answer], box: Box) -> Answer
         raise BadInput(
             "files that came with a request are links", where=", ".join(links), expected="the files themselves"
         )
-    handlers: dict[type[Request[Any]], Handler] = import_module(f"{request.room}.doors").HANDLERS
-    answer: Answer = handlers[type(request)](workspace, request, box)
+    import_module(f"{request.room}.doors")
+    answer: Answer = _HANDLERS[type(request)](workspace, request, box)
     return answer
+
+
+def answers(kind: type[Request[Any]]) -> Callable[[Handler], Handler]:
+    """Says, in a room's `doors.py`, that a function answers requests of a kind."""
+
+    def made(handler: Handler) -> Handler:
+        _HANDLERS[kind] = handler
+        return handler
+
+    return made
 
 
 def spool_of(workspace: Workspace, room: RoomName) -> Path:
@@ -139,4 +160,5 @@ def spool_of(workspace: Workspace, room: RoomName) -> Path:
     return workspace.root / "var" / room / SPOOL
 
 
+_HANDLERS: dict[type[Request[Any]], Handler] = {}
 _TRANSPORT: ContextVar[Transport] = ContextVar("transport", default=in_process)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import BaseModel
 
 from shared.data.snapshot import Pruned
-from shared.doors.door import CONFIG, Request, RoomName
+from shared.doors.door import CONFIG, Request
 from shared.experiment.charter import Eligible
 from shared.experiment.line import Line
 from shared.state.chain import End, Head
@@ -21,7 +21,7 @@ from shared.trust.register import Receipt
 from shared.trust.usage import Taken, Usage
 
 
-class Register(Request[Receipt]):
+class Register(Request[Receipt], room="promotion"):
     """The Lab to the gate, at a launch and an amendment: take this promise in, by your own clock.
 
     Attributes:
@@ -31,40 +31,27 @@ class Register(Request[Receipt]):
         texts: the bytes of its files, by which the gate knows a pilot again that has another name.
     """
 
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = Receipt
-
     promise: bytes
     lab: Head
     before: datetime | None = None
     texts: dict[str, bytes] | None = None
 
 
-class LineOf(Request[Line]):
+class LineOf(Request[Line], room="promotion"):
     """The Lab to the gate: what would this promise continue, were it registered now? Nothing is taken in."""
-
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = Line
 
     promise: bytes
     texts: dict[str, bytes]
 
 
-class TakeIn(Request[str]):
+class TakeIn(Request[str], room="promotion", has_files=True):
     """The Lab to the gate: take this candidate in. The answer is where the gate keeps it."""
-
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = str
-    has_files: ClassVar[bool] = True
 
     candidate: str
 
 
-class NoteRetrospective(Request[None]):
+class NoteRetrospective(Request[None], room="promotion"):
     """The Lab to the gate: a test of this name ran elsewhere, so that you can say why there is nothing to admit."""
-
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = None
 
     test: str
 
@@ -77,59 +64,42 @@ class Kept(BaseModel):
     evidence: dict[str, bytes]
 
 
-class JudgedEvidence(Request[Kept]):
+class JudgedEvidence(Request[Kept], room="promotion"):
     """The Lab to the gate: the evidence in these candidates."""
-
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = Kept
 
     candidates: tuple[str, ...]
 
 
-class CandidateToTry(Request[str]):
+class CandidateToTry(Request[str], room="promotion", has_files=True):
     """The Factory to the gate: a pilot's latest candidate, or the one of a digest; the answer is its digest.
 
     Its files come with the answer, in a folder of the digest's digits.
     """
 
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = str
-    has_files: ClassVar[bool] = True
-
     name: str
 
 
-class Report(Request[str]):
+class Report(Request[str], room="promotion"):
     """The Factory to the gate: its signed report on a candidate. The answer is where the gate keeps it."""
-
-    room: ClassVar[RoomName] = "promotion"
-    answer: ClassVar[Any] = str
 
     candidate: str
     envelope: bytes
 
 
-class HandOver(Request[None]):
+class HandOver(Request[None], room="factory", has_files=True):
     """The gate to the Factory: a candidate, which comes as a package with its attestation."""
-
-    room: ClassVar[RoomName] = "factory"
-    answer: ClassVar[Any] = None
-    has_files: ClassVar[bool] = True
 
     candidate: str
 
 
-class IsHandedOver(Request[bool]):
+class IsHandedOver(Request[bool], room="factory"):
     """The gate to the Factory: do you have this candidate as it was sealed, under this very attestation?"""
-
-    room: ClassVar[RoomName] = "factory"
-    answer: ClassVar[Any] = bool
 
     candidate: str
     attestation: bytes
 
 
-class OpenDraft(Request[str]):
+class OpenDraft(Request[str], room="lab", has_files=True):
     """The gate to the Lab: open the draft that a decision asks for. The answer is the charter's path.
 
     The files that the charter names come with it.
@@ -139,10 +109,6 @@ class OpenDraft(Request[str]):
         before: the charter that was decided on.
         after: what its successor's has to say.
     """
-
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = str
-    has_files: ClassVar[bool] = True
 
     decision: Decision
     before: dict[str, Any]
@@ -157,20 +123,14 @@ class LedgerState:
     problems: tuple[str, ...] = ()
 
 
-class LabLedger(Request[LedgerState]):
+class LabLedger(Request[LedgerState], room="lab"):
     """The gate to the Lab: where does your ledger end? And, where it is to be `verified`, what is wrong with it?"""
-
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = LedgerState
 
     verified: bool = False
 
 
-class FactoryLedger(Request[LedgerState]):
+class FactoryLedger(Request[LedgerState], room="factory"):
     """The same, to the Factory."""
-
-    room: ClassVar[RoomName] = "factory"
-    answer: ClassVar[Any] = LedgerState
 
     verified: bool = False
 
@@ -183,7 +143,7 @@ class Masked:
     strangers: int
 
 
-class Pseudonymise(Request[Masked]):
+class Pseudonymise(Request[Masked], room="factory", has_files=True):
     """The Lab to the Factory: put units in the place of the customer ids in a file, which comes with it.
 
     Attributes:
@@ -192,10 +152,6 @@ class Pseudonymise(Request[Masked]):
         out: the name of the copy that comes with the answer.
         column, table: whose ids these are.
     """
-
-    room: ClassVar[RoomName] = "factory"
-    answer: ClassVar[Any] = Masked
-    has_files: ClassVar[bool] = True
 
     file: str
     name: str
@@ -214,71 +170,50 @@ class Frozen(BaseModel):
     eligible: Eligible | None
 
 
-class LaunchedPilot(Request[Frozen]):
+class LaunchedPilot(Request[Frozen], room="lab", has_files=True):
     """The Factory to the Lab: a running pilot, to write its messages. The files of its promise come with the answer.
 
     The list of who is eligible is among them, as `ELIGIBLE`.
     """
 
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = Frozen
-    has_files: ClassVar[bool] = True
-
     pilot: str
 
 
-class TakeSnapshot(Request[Taken]):
+class TakeSnapshot(Request[Taken], room="lab", has_files=True):
     """The Factory to the Lab: a snapshot, whose folder comes with it, without the tables that the Lab has already."""
 
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = Taken
-    has_files: ClassVar[bool] = True
 
-
-class PointTo(Request[None]):
+class PointTo(Request[None], room="lab"):
     """The Factory to the Lab: this snapshot, published at that moment, is the latest."""
-
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = None
 
     snapshot: str
     at: datetime
 
 
-class SetAside(Request[bool]):
+class SetAside(Request[bool], room="lab"):
     """The Factory to the Lab: a snapshot is to be removed. The answer is False where somebody needs it after all."""
-
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = bool
 
     pruned: Pruned
 
 
-class BringBack(Request[None]):
+class BringBack(Request[None], room="lab"):
     """The Factory to the Lab: a snapshot that was set aside is needed."""
 
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = None
-
     snapshot: str
 
 
-class Discard(Request[None]):
+class Discard(Request[None], room="lab"):
     """The Factory to the Lab: a snapshot that was set aside is off the books, and goes."""
 
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = None
-
     snapshot: str
 
 
-class SnapshotUsage(Request[Usage]):
+class SnapshotUsage(Request[Usage], room="lab"):
     """The Factory to the Lab: which snapshots do undecided pilots read?"""
-
-    room: ClassVar[RoomName] = "lab"
-    answer: ClassVar[Any] = Usage
 
 
 BY_NAME: dict[str, type[Request[Any]]] = {
-    name: found for name, found in list(globals().items()) if isinstance(found, type) and issubclass(found, Request)
+    name: found
+    for name, found in list(globals().items())
+    if isinstance(found, type) and issubclass(found, Request) and "room" in vars(found)
 }

@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, PilotPlantError
+from shared.core.jsonable import jsonable
 from shared.core.printable import hidden, json_text, line, quoted
 from shared.core.times import read_in
 from shared.state.access import tidied
@@ -202,7 +201,7 @@ def _widths(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]
 def _write_json(payload: dict[str, Any]) -> None:
     # JSON has a form of its own for what a terminal of another encoding cannot show.
     plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    write(json_text(json.dumps(payload, indent=2, default=_plain, ensure_ascii=plain)) + "\n")
+    write(json_text(json.dumps(jsonable(payload), indent=2, ensure_ascii=plain)) + "\n")
 
 
 def write(text: str) -> None:
@@ -212,15 +211,6 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise SystemExit(CLOSED_PIPE) from None
-
-
-def _plain(value: Any) -> str:
-    """How `--json` writes what JSON has no form for."""
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, Path | Decimal | date):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
 def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:

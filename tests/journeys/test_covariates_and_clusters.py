@@ -22,7 +22,7 @@ from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from lab.synthetic.synthetic import Planted, synthesise
 from promotion.gate.case import Case
-from promotion.gate.checks.sample import units_assigned
+from promotion.gate.checks.sample.units_assigned import units_assigned
 from promotion.queue.judgements import judge_named
 from promotion.state import open_promotion
 from shared.core.errors import Refused
@@ -114,7 +114,7 @@ def traits(candidate):
 
 
 def assigned(case):
-    [found] = list(units_assigned.CHECK.run(case, units_assigned.CHECK.rule()))
+    [found] = list(units_assigned.run(case, units_assigned.rule()))
     return found
 
 

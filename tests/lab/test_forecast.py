@@ -21,6 +21,7 @@ from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant import app
 from shared.core.errors import BadInput
+from shared.core.jsonable import jsonable
 from shared.data.snapshot import LiveRelease
 from shared.stats.prior import PILOTS_MIN
 from tests.lab_makers import (
@@ -42,7 +43,7 @@ ASSUME = ("sample: {", "sample: {assume: {visit: {mean: 0.2}, spend: {mean: 5, s
 
 
 def foretold(workspace, name=PILOT):
-    return check(workspace, name).forecast.as_json()
+    return jsonable(check(workspace, name).forecast)
 
 
 def metric(found, name):

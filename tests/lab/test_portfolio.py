@@ -13,6 +13,7 @@ from lab.overview.portfolio import drafts, lines
 from lab.state import open_lab
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
+from shared.core.jsonable import jsonable
 from tests.lab_makers import AFTER, DEADLINE, INSIDE, PILOT, draft
 
 INSIGHT = "Letters bring visits, and cards do not."
@@ -55,7 +56,7 @@ def test_closing_early_ends_it(recorded):
 
 
 def test_a_line_counts_what_came_in_and_what_it_cost(recorded):
-    found = line(recorded).as_json()
+    found = jsonable(line(recorded))
     # Three arms of 150 planned units.
     assert (found["exposures"], found["planned_units"]) == (600, 450)
     assert found["spent"] == {"amount": "40.00", "currency": "USD"}

@@ -10,7 +10,7 @@ import pytest
 from pilotplant.app import _exit_code
 from promotion.audit.verification import verify
 from promotion.decisions.waiver import Wish, waive
-from promotion.gate.blinding import SILENT, hidden
+from promotion.gate.blinding import BLIND, hidden
 from promotion.gate.checks import CHECKS
 from promotion.gate.policy import read_settings
 from promotion.queue.judgements import judge_named, promises
@@ -53,7 +53,7 @@ def test_before_the_end_no_finding_tells_how_the_arms_differ(stage, capsys):
     submit(stage)
     code, out = check(stage, capsys, "--json")
     told = json.loads(out)
-    loud = [one for one in told["findings"] if one["check"] not in SILENT]
+    loud = [one for one in told["findings"] if one["check"] not in BLIND]
     assert {one["check"] for one in loud} >= {"primary_effect", "guardrails", "improbably_good", "segments_unharmed"}
     for one in loud:
         assert (one["outcome"], one["measured"], one["threshold"]) == ("unevaluable", None, None)
@@ -136,5 +136,5 @@ def test_a_refused_decision_and_a_waiver_tell_nothing_either(stage):
 def test_a_check_that_nobody_has_declared_silent_is_hidden():
     """What tells of effects is not on the list, and the list names no check that is gone."""
     known = {check.name for check in CHECKS}
-    assert known >= SILENT
-    assert not SILENT & {"primary_effect", "guardrails", "guardrails_powered", "segments_unharmed", "novelty"}
+    assert known >= BLIND
+    assert not BLIND & {"primary_effect", "guardrails", "guardrails_powered", "segments_unharmed", "novelty"}

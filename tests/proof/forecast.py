@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from lab.forecast.simulation import Design, Ending, Rail, chances
-from promotion.gate.checks.effects import guardrails, primary_effect
-from promotion.gate.checks.sample import sample_planned
+from promotion.gate.checks.effects.guardrails import guardrails
+from promotion.gate.checks.effects.primary_effect import primary_effect
+from promotion.gate.checks.sample.sample_planned import sample_planned
 from promotion.gate.gate import Judgement
 from shared.engines.protocol import value_of
 from shared.evidence.contrasts import Estimator
@@ -221,7 +222,7 @@ def _admitted(charter: Charter, moments: dict[str, dict[str, Moments]]) -> bool:
     evidence = _Evidence(arms, judged(charter, METRICS, contrasts, FixedHorizon()))
     promise = SimpleNamespace(metrics=METRICS)
     case = SimpleNamespace(charter=charter, promise=promise, evidence=evidence, crossed_early=False)
-    checks = (primary_effect.CHECK, guardrails.CHECK, sample_planned.CHECK)
+    checks = (primary_effect, guardrails, sample_planned)
     findings = tuple(
         found.model_copy(update={"check": check.name}) for check in checks for found in check.run(case, check.rule())
     )

@@ -67,11 +67,6 @@ class Stakes:
     budget: Money
     expected: Return | None
 
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        expected = self.expected.as_json() if self.expected else None
-        return {"spent": self.spent.as_json(), "budget": self.budget.as_json(), "expected": expected}
-
 
 def stakes(charter: Charter, spent: Money, sign: int, promised: Promised | None) -> Stakes:
     """The money at stake; `promised` is on the first primary metric, whose `sign` says which way is better."""

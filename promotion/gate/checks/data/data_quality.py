@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import AliasChoices, Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.engines.protocol import EARLY, IN_TWO_ARMS, NOT_ASSIGNED
 from shared.experiment.draw import AFTER_ENROLMENT, AFTER_THE_END
 from shared.trust.finding import Finding
@@ -33,7 +33,14 @@ class DataQualityRule(NeverOff):
     held_back_frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
-def _run(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
+@check(
+    DataQualityRule,
+    reads="sealed outcomes, the contract's Great Expectations suite",
+    group="schema quality",
+    blind=True,
+)
+def data_quality(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
+    """Do the pilot's outcomes keep their contract?"""
     yield from _of_rows(case, rule)
     yield from _of_intake(case, rule)
 
@@ -107,13 +114,3 @@ def _of_rows(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"{told} hold", **compared)
-
-
-CHECK = Check(
-    "data_quality",
-    "Do the pilot's outcomes keep their contract?",
-    "sealed outcomes, the contract's Great Expectations suite",
-    DataQualityRule,
-    _run,
-    group="schema quality",
-)

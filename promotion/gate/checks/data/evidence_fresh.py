@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.experiment.bounds import EVIDENCE_DAYS_MAX
 from shared.trust.finding import Finding
@@ -28,7 +28,9 @@ class EvidenceFreshRule(Rule):
     days_max: float = Field(default=EVIDENCE_DAYS_MAX, gt=0)
 
 
-def _run(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:
+@check(EvidenceFreshRule, reads="the last sealed row, manifest, charter, the gate's clock", blind=True)
+def evidence_fresh(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:
+    """Is the evidence recent enough to speak of the customers of today?"""
     last = case.placement.last_event
     if last is None:
         yield finding("unevaluable", "nothing was recorded", threshold=rule.days_max, remedy="record exposures")
@@ -53,12 +55,3 @@ def _run(case: Case, rule: EvidenceFreshRule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"the data ended {phrases.ago(days)}", **compared)
-
-
-CHECK = Check(
-    "evidence_fresh",
-    "Is the evidence recent enough to speak of the customers of today?",
-    "the last sealed row, manifest, charter, the gate's clock",
-    EvidenceFreshRule,
-    _run,
-)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.completeness import completeness_of
 from shared.engines.protocol import EARLY
 from shared.evidence.conclusions import wins
@@ -26,7 +26,9 @@ class LossBoundsRule(Rule):
     level: Level = "warn"
 
 
-def _run(case: Case, _rule: LossBoundsRule) -> Iterator[Finding]:
+@check(LossBoundsRule, reads="Lee's bounds on the effects, by the share that one arm lost more", since=2)
+def loss_bounds(case: Case, _rule: LossBoundsRule) -> Iterator[Finding]:
+    """Would the arm still be better if whoever was lost of one arm beyond the other had been the worst case?"""
     told = completeness_of(case)
     if not any(loss.units for loss in told.losses if loss.what != EARLY):
         yield finding("passed", "nothing was lost that an arm could miss")
@@ -64,13 +66,3 @@ def _of_arm(case: Case, told: Completeness, arm: str, name: str) -> Finding:
 
 def _measured(found: Bound) -> dict[str, float]:
     return {"frac": found.frac, "low": found.low, "high": found.high}
-
-
-CHECK = Check(
-    "loss_bounds",
-    "Would the arm still be better if whoever was lost of one arm beyond the other had been the worst case?",
-    "Lee's bounds on the effects, by the share that one arm lost more",
-    LossBoundsRule,
-    _run,
-    since=2,
-)

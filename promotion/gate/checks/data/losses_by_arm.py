@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.completeness import completeness_of
 from shared.engines.uncaused import Uncaused
 from shared.evidence.conclusions import turned
@@ -42,7 +42,14 @@ class LossesByArmRule(Rule):
     nobodys_frac_max: float = Field(default=losses.NOBODYS_FRAC_MAX, ge=0, lt=1)
 
 
-def _run(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
+@check(
+    LossesByArmRule,
+    reads="sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with "
+    "them; outcomes without an exposure, and from before it",
+    since=2,
+)
+def losses_by_arm(case: Case, rule: LossesByArmRule) -> Iterator[Finding]:
+    """Was as much lost of every arm, and would it have changed what is concluded?"""
     told, placed = completeness_of(case), case.placement
     if placed.untold:
         yield finding(
@@ -229,14 +236,3 @@ def _measured(told: Completeness) -> dict[str, Any]:
 
 def _threshold(rule: LossesByArmRule) -> dict[str, float]:
     return {"p_min": rule.p_min, "deviation_floor": rule.deviation_floor}
-
-
-CHECK = Check(
-    "losses_by_arm",
-    "Was as much lost of every arm, and would it have changed what is concluded?",
-    "sealed rows that were held back, in two arms, early or late: their numbers by arm, and the effects with them; "
-    "outcomes without an exposure, and from before it",
-    LossesByArmRule,
-    _run,
-    since=2,
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.completeness import completeness_of
 from shared.evidence.health import outages
 from shared.evidence.health.missing_data import behind_words, outage_words
@@ -30,7 +30,14 @@ class OutagesByArmRule(Rule):
     hours_min: float = Field(default=outages.HOURS_MIN, ge=0)
 
 
-def _run(case: Case, rule: OutagesByArmRule) -> Iterator[Finding]:
+@check(
+    OutagesByArmRule,
+    reads="units with an outcome by arm and day, against the other arms' and its own other days; each arm's last "
+    "outcome",
+    since=2,
+)
+def outages_by_arm(case: Case, rule: OutagesByArmRule) -> Iterator[Finding]:
+    """Were every arm's outcomes recorded on every day, and up to the end?"""
     told = completeness_of(case)
     arms = [case.charter.control.name, *(arm.name for arm in case.charter.treatments)]
     for arm in arms:
@@ -57,13 +64,3 @@ def _of_arm(told: Completeness, arm: str, rule: OutagesByArmRule) -> Finding:
     if outages.behind([latest], rule.p_min, rule.hours_min):
         return finding("failed", f"{behind_words(latest)}: did its recording stop?", remedy=RECORD, **compared)
     return finding("passed", f"the outcomes of {arm} came in like the others' on every day, to the end", **compared)
-
-
-CHECK = Check(
-    "outages_by_arm",
-    "Were every arm's outcomes recorded on every day, and up to the end?",
-    "units with an outcome by arm and day, against the other arms' and its own other days; each arm's last outcome",
-    OutagesByArmRule,
-    _run,
-    since=2,
-)

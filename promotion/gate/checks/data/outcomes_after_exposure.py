@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy.special import chdtrc
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.engines.uncaused import EarlyOutcomes, early_outcomes
 from shared.evidence.health.sample_ratios import EXPECTED_MIN
 from shared.trust.finding import Finding
@@ -28,7 +28,9 @@ class OutcomesAfterExposureRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-def _run(case: Case, rule: OutcomesAfterExposureRule) -> Iterator[Finding]:
+@check(OutcomesAfterExposureRule, reads="sealed exposures, outcomes and conflicts", blind=True)
+def outcomes_after_exposure(case: Case, rule: OutcomesAfterExposureRule) -> Iterator[Finding]:
+    """Were outcomes from before the exposure, which no arm can have caused, few and alike in every arm?"""
     found = early_outcomes(case.candidate.data, case.charter.cluster)
     whole = found.before + found.after
     if not sum(found.drawn.values()) or not whole:
@@ -72,12 +74,3 @@ def _p(found: EarlyOutcomes) -> float | None:
         return None
     chi2 = sum((found.early.get(arm, 0) - n * frac) ** 2 / (n * frac * (1 - frac)) for arm, n in found.drawn.items())
     return float(chdtrc(len(found.drawn) - 1, chi2))
-
-
-CHECK = Check(
-    "outcomes_after_exposure",
-    "Were outcomes from before the exposure, which no arm can have caused, few and alike in every arm?",
-    "sealed exposures, outcomes and conflicts",
-    OutcomesAfterExposureRule,
-    _run,
-)

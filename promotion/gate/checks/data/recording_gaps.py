@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import symptoms_of, unasked
 from shared.trust.finding import Finding, Level
 
@@ -25,7 +25,13 @@ class RecordingGapsRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-def _run(case: Case, rule: RecordingGapsRule) -> Iterator[Finding]:
+@check(
+    RecordingGapsRule,
+    reads="outcomes per day: the longest run of days without any, against a steady stream of them",
+    blind=True,
+)
+def recording_gaps(case: Case, rule: RecordingGapsRule) -> Iterator[Finding]:
+    """Did outcomes come in without a gap that chance does not explain?"""
     found = symptoms_of(case, "recording_gaps")
     if gaps := unasked(found):
         yield finding("unevaluable", gaps, remedy="record outcomes of the whole time box")
@@ -38,12 +44,3 @@ def _run(case: Case, rule: RecordingGapsRule) -> Iterator[Finding]:
         yield finding(
             "failed", told.reason, remedy="record what is missing, analyse and submit again; else run again", **compared
         )
-
-
-CHECK = Check(
-    "recording_gaps",
-    "Did outcomes come in without a gap that chance does not explain?",
-    "outcomes per day: the longest run of days without any, against a steady stream of them",
-    RecordingGapsRule,
-    _run,
-)

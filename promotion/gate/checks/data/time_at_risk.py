@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.completeness import completeness_of
 from shared.core.clock import parse_rfc3339
 from shared.evidence.health import follow_up
@@ -31,7 +31,13 @@ class TimeAtRiskRule(Rule):
     hours_min: float = Field(default=follow_up.HOURS_MIN, gt=0)
 
 
-def _run(case: Case, rule: TimeAtRiskRule) -> Iterator[Finding]:
+@check(
+    TimeAtRiskRule,
+    reads="first exposures: the time from each to its metrics' windows' or the data's end, and its time of the day",
+    since=2,
+)
+def time_at_risk(case: Case, rule: TimeAtRiskRule) -> Iterator[Finding]:
+    """Were the arms' units watched equally long, and exposed at the same time of the day?"""
     told = completeness_of(case)
     tests = len(told.follow_up) + len(told.time_of_day)
     over = parse_rfc3339(case.candidate.manifest.covers_until) >= case.charter.time_box.ends
@@ -82,13 +88,3 @@ def _of_arm(
     return finding(
         "passed", f"its units were watched as long as those of {control}, from the same times on", **compared
     )
-
-
-CHECK = Check(
-    "time_at_risk",
-    "Were the arms' units watched equally long, and exposed at the same time of the day?",
-    "first exposures: the time from each to its metrics' windows' or the data's end, and its time of the day",
-    TimeAtRiskRule,
-    _run,
-    since=2,
-)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.trust.finding import Finding
 
@@ -25,7 +25,9 @@ class TimeBoxRule(Rule):
     quiet_days_max: int = Field(default=7, ge=1)
 
 
-def _run(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
+@check(TimeBoxRule, reads="charter, manifest, the last sealed row, the gate's clock", blind=True)
+def time_box(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
+    """Is the time box complete, and all of it in the data?"""
     ends = case.charter.time_box.ends
     last = case.placement.last_event
     covered = parse_rfc3339(case.candidate.manifest.covers_until)
@@ -85,12 +87,3 @@ def _at_a_look(case: Case, rule: TimeBoxRule) -> Iterator[Finding]:
         yield finding(
             "passed", "the time box is open, and the boundary of a look that was agreed on is crossed", **compared
         )
-
-
-CHECK = Check(
-    "time_box",
-    "Is the time box complete, and all of it in the data?",
-    "charter, manifest, the last sealed row, the gate's clock",
-    TimeBoxRule,
-    _run,
-)

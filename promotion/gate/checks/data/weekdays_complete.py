@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import symptoms_of
 from shared.core.clock import parse_rfc3339
 from shared.evidence.health.coverage import ONCE_MAX, ONCE_WITHIN, WEEKDAYS, were_exposed_once
@@ -27,7 +27,9 @@ class WeekdaysCompleteRule(Rule):
     missing_max: int = Field(default=0, ge=0, le=6)
 
 
-def _run(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
+@check(WeekdaysCompleteRule, reads="days with exposures or outcomes", blind=True)
+def weekdays_complete(case: Case, rule: WeekdaysCompleteRule) -> Iterator[Finding]:
+    """Is every day of the week in the data?"""
     if case.charter.exposure == "once":
         yield _of_once(case)
         return
@@ -73,12 +75,3 @@ def _of_once(case: Case) -> Finding:
         remedy="revise without `exposure: once`, over whole weeks",
         **compared,
     )
-
-
-CHECK = Check(
-    "weekdays_complete",
-    "Is every day of the week in the data?",
-    "days with exposures or outcomes",
-    WeekdaysCompleteRule,
-    _run,
-)

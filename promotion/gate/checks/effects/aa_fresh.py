@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.evidence.effects import part_of
 from shared.evidence.model import Part
 from shared.trust.aa_certificate import AaCertificate
@@ -31,7 +31,9 @@ class AaFreshRule(Rule):
     required: tuple[Part, ...] = Field(default=("primary", "guardrail"), min_length=1)
 
 
-def _run(case: Case, rule: AaFreshRule) -> Iterator[Finding]:
+@check(AaFreshRule, reads="the sealed A/A certificate", blind=True)
+def aa_fresh(case: Case, rule: AaFreshRule) -> Iterator[Finding]:
+    """Does the test keep its error rate on this workspace's own data?"""
     again = f"pilotplant lab aa {case.charter.pilot}, and submit again"
     certificate = case.candidate.certificate()
     if certificate is None:
@@ -83,12 +85,3 @@ def _unfit(case: Case, rule: AaFreshRule, certificate: AaCertificate) -> Iterato
 
 def _gap(name: str, found: Any) -> str:
     return f"{name} is not certified" + (f": {found.reason}" if found else " by the charter's definition")
-
-
-CHECK = Check(
-    "aa_fresh",
-    "Does the test keep its error rate on this workspace's own data?",
-    "the sealed A/A certificate",
-    AaFreshRule,
-    _run,
-)

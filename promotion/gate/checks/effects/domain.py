@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import symptoms_of
 from shared.evidence.model import Symptom
 from shared.stats.domain import CONTRIBUTORS_MIN, UNEVEN, UNITS_MIN
@@ -22,7 +22,9 @@ class DomainRule(Rule):
     """
 
 
-def _run(case: Case, _rule: DomainRule) -> Iterator[Finding]:
+@check(DomainRule, reads="units per arm, and how many of the smaller one carry a primary metric or guardrail")
+def domain(case: Case, _rule: DomainRule) -> Iterator[Finding]:
+    """Are the arms such that the test keeps the error rate that it promises?"""
     outside = {(one.arm, one.metric): one for one in symptoms_of(case, "test_domain") if one.state != "good"}
     rails = tuple(rail.metric for rail in case.charter.guardrails)
     decides = (*(primary.metric for primary in case.charter.primaries), *rails)
@@ -70,12 +72,3 @@ def _few(name: str, told: Symptom) -> str:
     if told.measured is None or told.threshold is None:
         return name
     return f"{name} ({told.measured:,.0f} of {told.threshold:,.0f} that it takes)"
-
-
-CHECK = Check(
-    "domain",
-    "Are the arms such that the test keeps the error rate that it promises?",
-    "units per arm, and how many of the smaller one carry a primary metric or guardrail",
-    DomainRule,
-    _run,
-)

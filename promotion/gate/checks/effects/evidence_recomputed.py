@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.evidence.model import Evidence
 from shared.trust.finding import Finding
 from shared.ui import phrases
@@ -16,7 +16,9 @@ from shared.ui import phrases
 TOLERANCE = 1e-9
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(NeverOff, reads="sealed data, submitted evidence")
+def evidence_recomputed(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Does the gate, from the sealed data, come to the same numbers?"""
     differing = differing_numbers(case.submitted, case.evidence)
     if differing:
         yield finding(
@@ -53,12 +55,3 @@ def _same(submitted: Any, own: Any) -> bool:
     if isinstance(submitted, float) and isinstance(own, float):
         return math.isclose(submitted, own, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return type(submitted) is type(own) and bool(submitted == own)
-
-
-CHECK = Check(
-    "evidence_recomputed",
-    "Does the gate, from the sealed data, come to the same numbers?",
-    "sealed data, submitted evidence",
-    NeverOff,
-    _run,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from promotion.gate.checks.effects.primary_effect import COUNT_ALL, DESCRIPTIVE, NEXT_LOOK, OTHERS_LEFT
 from shared.evidence.conclusions import kept
 from shared.experiment.charter import Guardrail
@@ -14,7 +14,9 @@ from shared.trust.finding import Finding
 from shared.ui import phrases
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(NeverOff, reads="recomputed non-inferiority tests, one-sided at the charter's alpha for guardrails")
+def guardrails(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Is harm beyond the margin ruled out for every guardrail?"""
     if not case.charter.guardrails:
         yield finding(
             "unevaluable",
@@ -63,12 +65,3 @@ def _at_worst(metric: Metric, name: str, bound: float) -> str:
     if bound * metric.sign >= 0:
         return f"{name} {'rose' if up else 'fell'} by at least {by}"
     return f"{name} may have {'fallen' if up else 'risen'} by {by}"
-
-
-CHECK = Check(
-    "guardrails",
-    "Is harm beyond the margin ruled out for every guardrail?",
-    "recomputed non-inferiority tests, one-sided at the charter's alpha for guardrails",
-    NeverOff,
-    _run,
-)

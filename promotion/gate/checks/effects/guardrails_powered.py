@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.evidence.model import Effect
 from shared.experiment.charter import Guardrail
 from shared.stats.detection import Shift, detection_of
@@ -22,7 +22,9 @@ class GuardrailsPoweredRule(Rule):
     """
 
 
-def _run(case: Case, _rule: GuardrailsPoweredRule) -> Iterator[Finding]:
+@check(GuardrailsPoweredRule, reads="standard errors of the guardrails, margins, the charter's looks, power and alpha")
+def guardrails_powered(case: Case, _rule: GuardrailsPoweredRule) -> Iterator[Finding]:
+    """Could the pilot have ruled harm out, for every guardrail, with the power that was planned?"""
     if not case.charter.guardrails:
         yield finding(
             "unevaluable", "the charter has no guardrails, so none has any power",
@@ -94,12 +96,3 @@ def _units_needed(case: Case, shift: Shift) -> int | None:
             return round(shift.units * factor)
         factor *= 1.02
     return None
-
-
-CHECK = Check(
-    "guardrails_powered",
-    "Could the pilot have ruled harm out, for every guardrail, with the power that was planned?",
-    "standard errors of the guardrails, margins, the charter's looks, power and alpha",
-    GuardrailsPoweredRule,
-    _run,
-)

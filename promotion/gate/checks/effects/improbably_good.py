@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import symptoms_of
 from shared.trust.finding import Finding
 
@@ -25,7 +25,9 @@ class ImprobablyGoodRule(Rule):
     times_max: float = Field(default=10, gt=1)
 
 
-def _run(case: Case, rule: ImprobablyGoodRule) -> Iterator[Finding]:
+@check(ImprobablyGoodRule, reads="the recomputed primary effects against the charter's minimum effect (Twyman's law)")
+def improbably_good(case: Case, rule: ImprobablyGoodRule) -> Iterator[Finding]:
+    """Is the effect such as somebody could have hoped for, or too good to be true?"""
     found = {(one.arm, one.metric): one for one in symptoms_of(case, "improbably_good")}
     for arm in case.charter.treatments:
         for primary in case.charter.primaries:
@@ -52,12 +54,3 @@ def _run(case: Case, rule: ImprobablyGoodRule) -> Iterator[Finding]:
                     "run again with a minimum effect that is worth something",
                     **compared,
                 )
-
-
-CHECK = Check(
-    "improbably_good",
-    "Is the effect such as somebody could have hoped for, or too good to be true?",
-    "the recomputed primary effects against the charter's minimum effect (Twyman's law)",
-    ImprobablyGoodRule,
-    _run,
-)

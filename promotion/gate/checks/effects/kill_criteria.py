@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from promotion.gate.checks.effects.primary_effect import DESCRIPTIVE, NEXT_LOOK
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.evidence.kill_criteria import Answer, answers
@@ -14,7 +14,13 @@ from shared.trust.finding import Finding
 from shared.ui import phrases
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(
+    NeverOff,
+    reads="charter, the recomputed effects at every look; each day's where the charter looks at any time",
+    since=2,
+)
+def kill_criteria(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Did every arm stay clear of what its charter said would close the pilot, at every look and at the end?"""
     if not case.charter.kill_criteria:
         yield finding("passed", NOTHING_DECLARED.format("kill criterion"), measured=[])
         return
@@ -40,13 +46,3 @@ def _of_arm(case: Case, answer: Answer) -> Finding:
     if case.evidence.standing != "decisive":
         return finding("unevaluable", DESCRIPTIVE, remedy=NEXT_LOOK, **said)
     return finding("passed", told, **said)
-
-
-CHECK = Check(
-    "kill_criteria",
-    "Did every arm stay clear of what its charter said would close the pilot, at every look and at the end?",
-    "charter, the recomputed effects at every look; each day's where the charter looks at any time",
-    NeverOff,
-    _run,
-    since=2,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.stats.problems import Problem, words
 from shared.trust.finding import Finding, Level
 
@@ -23,7 +23,9 @@ class MetricsVaryRule(Rule):
     level: Level = "warn"
 
 
-def _run(case: Case, _rule: MetricsVaryRule) -> Iterator[Finding]:
+@check(MetricsVaryRule, reads="recomputed effects on primary metrics, guardrails and secondary metrics")
+def metrics_vary(case: Case, _rule: MetricsVaryRule) -> Iterator[Finding]:
+    """Could every metric of the charter be compared, and does it vary?"""
     for arm in case.charter.treatments:
         effects = {name: case.evidence.effect(arm.name, name) for name in case.charter.measured}
         silent = {
@@ -46,12 +48,3 @@ def _run(case: Case, _rule: MetricsVaryRule) -> Iterator[Finding]:
         else:
             remedy = "record outcomes of this metric in both arms, or leave it out of the next charter"
             yield finding("unevaluable", told, arm=arm.name, measured=measured, remedy=remedy)
-
-
-CHECK = Check(
-    "metrics_vary",
-    "Could every metric of the charter be compared, and does it vary?",
-    "recomputed effects on primary metrics, guardrails and secondary metrics",
-    MetricsVaryRule,
-    _run,
-)

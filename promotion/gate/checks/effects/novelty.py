@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import symptoms_of
 from shared.evidence.health.effects import (
     EXPOSURES_PER_UNIT_MIN,
@@ -37,7 +37,9 @@ class NoveltyRule(Rule):
     exposures_per_unit_min: float = Field(default=EXPOSURES_PER_UNIT_MIN, ge=1)
 
 
-def _run(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
+@check(NoveltyRule, reads="exposures per unit; primary effects in the first and the second quarter of the units' time")
+def novelty(case: Case, rule: NoveltyRule) -> Iterator[Finding]:
+    """Does the effect last, where units were exposed again and again?"""
     units = {arm.arm: arm.units for arm in case.evidence.arms}
     if case.promise.rules >= PLAN_SINCE:
         often = exposures_per_unit(case.placement.exposures, units)
@@ -75,12 +77,3 @@ def _of_effect(told: Symptom, rule: NoveltyRule, compared: dict[str, Any]) -> Fi
         )
     told_so = f"the effect on {told.metric} does not wear off beyond chance"
     return finding("passed", told_so, arm=told.arm, **compared)
-
-
-CHECK = Check(
-    "novelty",
-    "Does the effect last, where units were exposed again and again?",
-    "exposures per unit; primary effects in the first and the second quarter of the units' time",
-    NoveltyRule,
-    _run,
-)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.core.clock import parse_rfc3339
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
@@ -34,7 +34,9 @@ class OutlierInfluenceRule(Rule):
     kept_frac_min: float = Field(default=0.5, ge=0, lt=1)
 
 
-def _run(case: Case, rule: OutlierInfluenceRule) -> Iterator[Finding]:
+@check(OutlierInfluenceRule, reads="sealed data: the primary effects computed again with capped units")
+def outlier_influence(case: Case, rule: OutlierInfluenceRule) -> Iterator[Finding]:
+    """Does the gain survive without what a few extreme units add to it?"""
     names = [each.metric for each in case.charter.primaries if case.promise.metrics[each.metric].kind in CAPPED]
     if not names:
         yield finding("passed", "no single unit can carry a primary metric that is a share or a quantile")
@@ -83,12 +85,3 @@ def _capped(case: Case, quantile: float, names: list[str]) -> Evidence:
     }
     until = parse_rfc3339(case.candidate.manifest.covers_until)
     return compute(promise.model_copy(update={"metrics": metrics}), case.candidate.data, until)
-
-
-CHECK = Check(
-    "outlier_influence",
-    "Does the gain survive without what a few extreme units add to it?",
-    "sealed data: the primary effects computed again with capped units",
-    OutlierInfluenceRule,
-    _run,
-)

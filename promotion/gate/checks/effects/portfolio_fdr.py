@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
-from promotion.registry.portfolio import CHECK as NAME
+from promotion.gate.check import Rule, check, finding
 from promotion.registry.portfolio import Place, place_of
 from shared.trust.finding import Finding, Level
 from shared.ui import phrases
@@ -27,7 +26,13 @@ class PortfolioFdrRule(Rule):
     level: Level = "warn"
 
 
-def _run(case: Case, _rule: PortfolioFdrRule) -> Iterator[Finding]:
+@check(
+    PortfolioFdrRule,
+    reads="the recomputed p-values; the pilot's level, which the gate's ledger fixed at registration (LORD++)",
+    group="value and risk",
+)
+def portfolio_fdr(case: Case, _rule: PortfolioFdrRule) -> Iterator[Finding]:
+    """Is the arm better even at the level that the pilot has among all pilots?"""
     # What cannot be relied on has no order: `registrations` raises where the gate's ledger is not whole.
     place = place_of(case.registrations, case.charter.pilot)
     if place is None:
@@ -90,13 +95,3 @@ def _worse(case: Case, arm: str) -> list[str]:
         for name, effect in effects.items()
         if effect is None or effect.estimate is None or not effect.estimate * case.promise.metrics[name].sign > 0
     ]
-
-
-CHECK = Check(
-    NAME,
-    "Is the arm better even at the level that the pilot has among all pilots?",
-    "the recomputed p-values; the pilot's level, which the gate's ledger fixed at registration (LORD++)",
-    PortfolioFdrRule,
-    _run,
-    group="value and risk",
-)

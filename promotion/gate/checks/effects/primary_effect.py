@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverWaived, finding
+from promotion.gate.check import NeverWaived, check, finding
 from shared.evidence.conclusions import still_worthwhile
 from shared.evidence.model import Effect
 from shared.experiment.charter import Primary
@@ -23,7 +23,9 @@ NEXT_LOOK = "analyse and submit at a look that the charter agreed on"
 COUNT_ALL = "choose a metric that counts every unit that was exposed"
 
 
-def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+@check(NeverWaived, reads="the recomputed effects, adjusted over primary metrics and arms (Holm)")
+def primary_effect(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+    """Is the arm better where it promised to be, beyond chance and by enough?"""
     for arm in case.charter.treatments:
         for primary in case.charter.primaries:
             yield _of_arm(case, arm.name, primary)
@@ -91,12 +93,3 @@ def _against(effect: Effect, sign: int, alpha: float, minimum: float, worthwhile
 
 def _bound_too_low(minimum: float) -> tuple[str, str]:
     return f"its lower bound is below the {minimum:g} worth scaling", "revise with more units, or stop"
-
-
-CHECK = Check(
-    "primary_effect",
-    "Is the arm better where it promised to be, beyond chance and by enough?",
-    "the recomputed effects, adjusted over primary metrics and arms (Holm)",
-    NeverWaived,
-    _run,
-)

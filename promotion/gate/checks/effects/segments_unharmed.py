@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.evidence.model import SegmentEffect
 from shared.trust.finding import Finding
@@ -29,7 +29,12 @@ class SegmentsUnharmedRule(Rule):
     unknown_frac_max: float = Field(default=0.05, ge=0, lt=1)
 
 
-def _run(case: Case, rule: SegmentsUnharmedRule) -> Iterator[Finding]:
+@check(
+    SegmentsUnharmedRule,
+    reads="recomputed primary effects in every level of the charter's segments, adjusted by Benjamini and Hochberg",
+)
+def segments_unharmed(case: Case, rule: SegmentsUnharmedRule) -> Iterator[Finding]:
+    """Is no declared segment significantly harmed?"""
     if not case.charter.segments:
         yield finding("passed", NOTHING_DECLARED.format("segments"))
         return
@@ -97,12 +102,3 @@ def _named(part: SegmentEffect) -> str:
 def _told(case: Case, part: SegmentEffect) -> str:
     number = phrases.number(case.promise.metrics[part.metric], part.estimate or 0.0)
     return f"{_named(part)} ({part.metric} {number}, adjusted p {phrases.p_value(part.p_adjusted)})"
-
-
-CHECK = Check(
-    "segments_unharmed",
-    "Is no declared segment significantly harmed?",
-    "recomputed primary effects in every level of the charter's segments, adjusted by Benjamini and Hochberg",
-    SegmentsUnharmedRule,
-    _run,
-)

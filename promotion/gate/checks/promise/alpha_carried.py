@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from promotion.registry.line import recorded_line
 from promotion.registry.succession import opened_by, spent_by
 from shared.experiment.line import ROUNDING, Line, Uncarried, carried, require_carried
@@ -17,7 +17,13 @@ REMEDY = "nothing mends this candidate: launch the draft that *revise* wrote, wi
 ANEW = "nothing mends this candidate: launch another attempt, with the `follows` that `pilotplant lab check` asks for"
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(
+    NeverOff,
+    reads="charter, the gate's own decisions, and what it found of earlier pilots when it registered this one",
+    blind=True,
+)
+def alpha_carried(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Does a pilot carry the error rate that its line has spent, whatever its name and its charter say?"""
     if case.promise.rules == 1:
         yield _of_decisions(case)
         return
@@ -78,12 +84,3 @@ def _of_decisions(case: Case) -> Finding:
             remedy=f"{REMEDY}, and no larger alpha",
         )
     return finding("passed", f"{told}, so it is tested at {own:g}", measured=said, threshold=spent)
-
-
-CHECK = Check(
-    "alpha_carried",
-    "Does a pilot carry the error rate that its line has spent, whatever its name and its charter say?",
-    "charter, the gate's own decisions, and what it found of earlier pilots when it registered this one",
-    NeverOff,
-    _run,
-)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(NeverOff, reads="every file", blind=True)
+def candidate_sealed(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Is the candidate, to the byte, what the Lab sealed?"""
     if case.tampered:
         yield finding(
             "failed",
@@ -22,6 +24,3 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
         yield finding(
             "passed", f"all {len(case.candidate.manifest.files)} files are as sealed", measured=[], threshold=[]
         )
-
-
-CHECK = Check("candidate_sealed", "Is the candidate, to the byte, what the Lab sealed?", "every file", NeverOff, _run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from promotion.gate.facts.lineage import Objection, against_goalposts, against_versions, amendments
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.experiment.eligibility import ELIGIBLE
@@ -13,7 +13,13 @@ from shared.trust.candidate import DATA, FILES
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(
+    NeverOff,
+    reads="the gate's register, every version of the charter, the frozen files, the first exposure",
+    blind=True,
+)
+def charter_frozen(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Was the charter frozen before anybody was exposed?"""
     # What the register says comes first: it holds even where the evidence cannot be computed.
     objection = against_versions(case) or _against_files(case)
     if objection is not None:
@@ -77,12 +83,3 @@ def _changed(case: Case) -> list[str]:
         | (needed - set(promised))
         | ({ELIGIBLE} if eligible and sealed.get(f"{DATA}/{ELIGIBLE}") != eligible.digest else set())
     )
-
-
-CHECK = Check(
-    "charter_frozen",
-    "Was the charter frozen before anybody was exposed?",
-    "the gate's register, every version of the charter, the frozen files, the first exposure",
-    NeverOff,
-    _run,
-)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.data.contracts import load_contract
 from shared.experiment.bounds import SINCE, Bounds, Level, never_negative, objections
 from shared.stats.summaries import AnyMoments, Moments, QuantileMoments, RatioMoments
@@ -21,7 +21,13 @@ class PromiseReasonableRule(Rule, Bounds):
     """Policy: the bounds that the Lab asks for at launch, too."""
 
 
-def _run(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
+@check(
+    PromiseReasonableRule,
+    reads="charter, metrics, what was measured in the control, the contract of outcomes",
+    since=SINCE,
+)
+def promise_reasonable(case: Case, rule: PromiseReasonableRule) -> Iterator[Finding]:
+    """Is every number of the promise one by which something can be shown?"""
     levels = _levels(case)
     against = objections(case.promise, rule, levels)
     for each in against:
@@ -83,13 +89,3 @@ def _doubt(moments: AnyMoments) -> float:
     else:
         sd = math.sqrt(moments.m2 / (moments.n - 1))
     return DOUBT_Z * sd / math.sqrt(moments.n)
-
-
-CHECK = Check(
-    "promise_reasonable",
-    "Is every number of the promise one by which something can be shown?",
-    "charter, metrics, what was measured in the control, the contract of outcomes",
-    PromiseReasonableRule,
-    _run,
-    since=SINCE,
-)

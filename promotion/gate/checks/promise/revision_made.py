@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.registry.revision import unmade
 from promotion.registry.succession import opened_by
 from shared.trust.candidates import find_candidate
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(reads="charter, the gate's own decisions, the charter of the pilot before it", blind=True)
+def revision_made(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Did a revised pilot change what its owner asked for?"""
     decided = opened_by(case.room, case.candidate.manifest.pilot)
     if decided is None:
         yield finding("passed", "it follows nobody, so nothing was asked to be changed", measured=[])
@@ -33,12 +35,3 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"what was asked is changed: {', '.join(asked)}", measured=[], threshold=asked)
-
-
-CHECK = Check(
-    "revision_made",
-    "Did a revised pilot change what its owner asked for?",
-    "charter, the gate's own decisions, the charter of the pilot before it",
-    Rule,
-    _run,
-)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverWaived, finding
+from promotion.gate.check import NeverWaived, check, finding
 from promotion.registry.dates import ORDER_REMEDY, SINCE, against_order
 from shared.core.clock import rfc3339
 from shared.state.chain import Dated
@@ -16,7 +16,13 @@ from shared.trust.finding import Finding
 NOTHING_MENDS = f"nothing mends this candidate: {ORDER_REMEDY}, under a new name"
 
 
-def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+@check(
+    NeverWaived,
+    reads="every version of the charter, the gate's register, when the snapshot was published, the Lab's ledger",
+    since=SINCE,
+)
+def times_in_order(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+    """Is the promise younger than the data it was made on, and the Lab's record in order of time?"""
     if case.mode == "rehearsal":
         yield finding("passed", "this is a rehearsal, whose clock may be set: no order of times is asked for")
         return
@@ -43,13 +49,3 @@ def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
     else:
         so = "the promise is younger than its snapshot, and the Lab's record is in order of time"
         yield finding("passed", so, **dates)
-
-
-CHECK = Check(
-    "times_in_order",
-    "Is the promise younger than the data it was made on, and the Lab's record in order of time?",
-    "every version of the charter, the gate's register, when the snapshot was published, the Lab's ledger",
-    NeverWaived,
-    _run,
-    since=SINCE,
-)

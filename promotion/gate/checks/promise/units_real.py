@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.engines.placement import made_up
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(NeverOff, reads="charter, manifest, workspace, sealed events", blind=True)
+def units_real(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Were the units real customers, or is this a rehearsal?"""
     manifest, synthetic = case.candidate.manifest, case.charter.synthetic
     measured = {"synthetic": synthetic, "candidate": manifest.mode, "workspace": case.mode}
     if manifest.mode != case.mode or manifest.workspace != case.room.workspace.id:
@@ -37,12 +39,3 @@ def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     else:
         told = "synthetic units, in a rehearsal" if synthetic else f"{case.mode} units"
         yield finding("passed", told, measured=measured)
-
-
-CHECK = Check(
-    "units_real",
-    "Were the units real customers, or is this a rehearsal?",
-    "charter, manifest, workspace, sealed events",
-    NeverOff,
-    _run,
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.experiment.precautions import TESTED_FRAC_MIN, WIDER_MAX
@@ -34,7 +34,15 @@ class AudienceRule(Rule):
     wider_max: float = Field(default=WIDER_MAX, ge=1, allow_inf_nan=False)
 
 
-def _run(case: Case, rule: AudienceRule) -> Iterator[Finding]:
+@check(
+    AudienceRule,
+    reads="the preflight report: the audience of the shadow run, and the units of the sealed exposures",
+    group="value and risk",
+    blind=True,
+    since=3,
+)
+def audience_tested(case: Case, rule: AudienceRule) -> Iterator[Finding]:
+    """Would the play reach those that it was tested on?"""
     yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _judged(case, rule, run))
 
 
@@ -78,14 +86,3 @@ def _judged(case: Case, rule: AudienceRule, run: ShadowRun) -> Finding:
             **compared,
         )
     return finding("passed", told, **compared)
-
-
-CHECK = Check(
-    "audience_tested",
-    "Would the play reach those that it was tested on?",
-    "the preflight report: the audience of the shadow run, and the units of the sealed exposures",
-    AudienceRule,
-    _run,
-    "value and risk",
-    since=3,
-)

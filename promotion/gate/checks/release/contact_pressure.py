@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
@@ -25,7 +25,14 @@ class PressureRule(Rule):
     above_frac_max: float = Field(default=0, ge=0, lt=1)
 
 
-def _run(case: Case, rule: PressureRule) -> Iterator[Finding]:
+@check(
+    PressureRule,
+    reads="the preflight report: planned contacts per unit and week, over all releases",
+    group="value and risk",
+    blind=True,
+)
+def contact_pressure(case: Case, rule: PressureRule) -> Iterator[Finding]:
+    """Would anybody be written to more often than the Factory's cap allows?"""
     yield from by_arm(case, case.preflight.report.contacts, lambda found: _judged(case, rule, found))
 
 
@@ -52,13 +59,3 @@ def _judged(case: Case, rule: PressureRule, found: Contacts) -> Finding:
     return finding(
         "passed", f"at most {found.most:,} messages per unit and week, {found.cap:,} are allowed", **compared
     )
-
-
-CHECK = Check(
-    "contact_pressure",
-    "Would anybody be written to more often than the Factory's cap allows?",
-    "the preflight report: planned contacts per unit and week, over all releases",
-    PressureRule,
-    _run,
-    "value and risk",
-)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 from shared.trust.preflight import Comparison
@@ -22,7 +22,14 @@ class ContractRule(Rule):
     allow_risky: bool = True
 
 
-def _run(case: Case, rule: ContractRule) -> Iterator[Finding]:
+@check(
+    ContractRule,
+    reads="the preflight report: sealed contracts against the present ones",
+    group="schema quality",
+    blind=True,
+)
+def contract_compatible(case: Case, rule: ContractRule) -> Iterator[Finding]:
+    """Do the contracts that were sealed with the candidate still hold in the Factory?"""
     found = case.preflight.report.compatibility
     by_class = {
         severity: [told for each in found for told in _told(each, severity)]
@@ -64,13 +71,3 @@ def _told(found: Comparison, severity: str) -> list[str]:
         for change in found.changes
         if change.severity == severity
     ]
-
-
-CHECK = Check(
-    "contract_compatible",
-    "Do the contracts that were sealed with the candidate still hold in the Factory?",
-    "the preflight report: sealed contracts against the present ones",
-    ContractRule,
-    _run,
-    "schema quality",
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.preflight import SECONDS_PER_DAY, remedy
 from shared.core.clock import parse_rfc3339
 from shared.trust.finding import Finding
@@ -26,7 +26,14 @@ class FreshRule(Rule):
     days_max: float = Field(default=31, gt=0)
 
 
-def _run(case: Case, rule: FreshRule) -> Iterator[Finding]:
+@check(
+    FreshRule,
+    reads="the preflight report: when each table was loaded, and how often its contract renews it",
+    group="schema quality",
+    blind=True,
+)
+def data_fresh(case: Case, rule: FreshRule) -> Iterator[Finding]:
+    """Are the Factory's tables that the play will read up to date?"""
     found, again = case.preflight.report.tables, remedy(case.charter.pilot)
     ages = {table.name: _age_days(table, case) for table in found}
     limits = {table.name: table.max_age_days or rule.days_max for table in found}
@@ -57,13 +64,3 @@ def _age_days(table: TableState, case: Case) -> float | None:
     if table.loaded_at is None:
         return None
     return (case.now - parse_rfc3339(table.loaded_at)).total_seconds() / SECONDS_PER_DAY
-
-
-CHECK = Check(
-    "data_fresh",
-    "Are the Factory's tables that the play will read up to date?",
-    "the preflight report: when each table was loaded, and how often its contract renews it",
-    FreshRule,
-    _run,
-    "schema quality",
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 from shared.trust.preflight import TableQuality
@@ -27,7 +27,14 @@ class TableRule(Rule):
     rows_min: int = Field(default=1, ge=1)
 
 
-def _run(case: Case, rule: TableRule) -> Iterator[Finding]:
+@check(
+    TableRule,
+    reads="the preflight report: the contracts' Great Expectations suites on the Factory's tables",
+    group="schema quality",
+    blind=True,
+)
+def factory_table(case: Case, rule: TableRule) -> Iterator[Finding]:
+    """Do the Factory's tables that the play will read keep their contracts?"""
     found, again = case.preflight.report.quality, remedy(case.charter.pilot)
     compared: dict[str, Any] = {
         "measured": {f"{each.table} ({each.contract})": _measured(each) for each in found},
@@ -78,13 +85,3 @@ def _gap(found: TableQuality, rule: TableRule) -> str | None:
         return None
     told = f"{report.evaluated} of {report.expected} rules on {report.rows:,} rows"
     return f"{found.table}: {told}" + "".join(f"; {problem}" for problem in report.problems)
-
-
-CHECK = Check(
-    "factory_table",
-    "Do the Factory's tables that the play will read keep their contracts?",
-    "the preflight report: the contracts' Great Expectations suites on the Factory's tables",
-    TableRule,
-    _run,
-    "schema quality",
-)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
@@ -15,7 +15,13 @@ from shared.trust.preflight import ShadowRun
 from shared.ui.console import counted
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(
+    reads="the promise, the preflight report: holdout shares and the shadow run's messages",
+    group="value and risk",
+    blind=True,
+)
+def holdout_kept(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Does the play leave the holdouts alone, as the pilot was frozen?"""
     yield _of_shares(case)
     yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _of_arm(case, run))
 
@@ -57,13 +63,3 @@ def _of_arm(case: Case, run: ShadowRun) -> Finding:
         return finding("failed", told, remedy="report this: the Factory counts its holdouts in two ways", **compared)
     told = f"{run.held_out:,} of {run.audience:,} units are left alone, none of them is written to"
     return finding("passed", told, **compared)
-
-
-CHECK = Check(
-    "holdout_kept",
-    "Does the play leave the holdouts alone, as the pilot was frozen?",
-    "the promise, the preflight report: holdout shares and the shadow run's messages",
-    Rule,
-    _run,
-    "value and risk",
-)

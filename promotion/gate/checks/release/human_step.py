@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.experiment.people import same_person
 from shared.experiment.play import Play
 from shared.experiment.precautions import Action
@@ -35,7 +35,14 @@ class HumanStepRule(Rule):
     separate_requester: bool = True
 
 
-def _run(case: Case, rule: HumanStepRule) -> Iterator[Finding]:
+@check(
+    HumanStepRule,
+    reads="the play's kind, `actions` and `review`; configs/people.yaml. What is declared, not whether it was done",
+    group="value and risk",
+    blind=True,
+)
+def human_step(case: Case, rule: HumanStepRule) -> Iterator[Finding]:
+    """Does a person look before anything that may do harm reaches customers?"""
     for arm in case.charter.treatments:
         yield _of_arm(case, rule, arm.name, case.charter.play(arm.name))
 
@@ -61,13 +68,3 @@ def _of_arm(case: Case, rule: HumanStepRule, arm: str, play: Play) -> Finding:
         reason = f"{told}, and {by}, who is to look, is who asks for it"
         return finding("failed", reason, remedy=NAME_ONE, **compared)
     return finding("passed", f"{told}, and {by} is named to look before each {play.review.before}", **compared)
-
-
-CHECK = Check(
-    "human_step",
-    "Does a person look before anything that may do harm reaches customers?",
-    "the play's kind, `actions` and `review`; configs/people.yaml. What is declared, not whether it was done",
-    HumanStepRule,
-    _run,
-    group="value and risk",
-)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(reads="the preflight report: stop-all and resume, tried and taken back", group="value and risk", blind=True)
+def kill_switch(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Does the Factory's kill switch answer?"""
     found, again = case.preflight.report.kill_switch, remedy(case.charter.pilot)
     measured = found.model_dump(mode="json")
     failing = [told for works, told in ((found.stops, "a live release would have run while everything was stopped"),
@@ -27,13 +29,3 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
     else:
         now = f"; everything is stopped at present: {found.stopped}" if found.stopped is not None else ""
         yield finding("passed", f"stop-all stops a live release, and resume brings it back{now}", measured=measured)
-
-
-CHECK = Check(
-    "kill_switch",
-    "Does the Factory's kill switch answer?",
-    "the preflight report: stop-all and resume, tried and taken back",
-    Rule,
-    _run,
-    "value and risk",
-)

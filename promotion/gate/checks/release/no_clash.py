@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
@@ -27,7 +27,14 @@ class ClashRule(Rule):
     simultaneous_frac_max: float = Field(default=0.5, ge=0, lt=1)
 
 
-def _run(case: Case, rule: ClashRule) -> Iterator[Finding]:
+@check(
+    ClashRule,
+    reads="the preflight report: names and schedules of all releases, the units they share",
+    group="value and risk",
+    blind=True,
+)
+def no_clash(case: Case, rule: ClashRule) -> Iterator[Finding]:
+    """Does the play keep out of the way of the releases that are there?"""
     yield from by_arm(case, case.preflight.report.contacts, lambda found: _judged(case, rule, found))
 
 
@@ -53,13 +60,3 @@ def _judged(case: Case, rule: ClashRule, found: Contacts) -> Finding:
         return finding("failed", told, remedy=remedy_, **compared)
     told = f"its name is free, and of {counted(len(found.neighbours), 'other release')} none clashes with it"
     return finding("passed", told, **compared)
-
-
-CHECK = Check(
-    "no_clash",
-    "Does the play keep out of the way of the releases that are there?",
-    "the preflight report: names and schedules of all releases, the units they share",
-    ClashRule,
-    _run,
-    "value and risk",
-)

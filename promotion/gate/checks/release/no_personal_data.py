@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.data.personal_data import personal
@@ -32,7 +32,14 @@ class PersonalRule(Rule):
     values_frac_max: float = Field(default=0.001, ge=0, lt=1)
 
 
-def _run(case: Case, rule: PersonalRule) -> Iterator[Finding]:
+@check(
+    PersonalRule,
+    reads="sealed rows and costs; the preflight report: the columns that are printed, and every rendered message",
+    group="schema quality",
+    blind=True,
+)
+def no_personal_data(case: Case, rule: PersonalRule) -> Iterator[Finding]:
+    """Is personal data absent from what was recorded, and from what the play would write?"""
     if case.promise.rules >= RECORDED_SINCE:
         yield _recorded(case)
     yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _judged(case, rule, run))
@@ -92,13 +99,3 @@ def _found(data: PersonalData, messages: int, rule: PersonalRule) -> Iterator[st
         allowed = rule.values_frac_max * messages if data.looked_for.get(name) == "personal" else 0
         if rows > allowed:
             yield f"the unit's own `{name}` in {rows:,} messages"
-
-
-CHECK = Check(
-    "no_personal_data",
-    "Is personal data absent from what was recorded, and from what the play would write?",
-    "sealed rows and costs; the preflight report: the columns that are printed, and every rendered message",
-    PersonalRule,
-    _run,
-    "schema quality",
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from promotion.gate.preflight import DAYS_MAX, remedy
 from shared.trust.finding import Finding
 from shared.ui import phrases
@@ -24,7 +24,9 @@ class PreflightRule(NeverOff):
     days_max: float = Field(default=DAYS_MAX, gt=0)
 
 
-def _run(case: Case, rule: PreflightRule) -> Iterator[Finding]:
+@check(PreflightRule, reads="the Factory's preflight report, its enrolled key", group="schema quality", blind=True)
+def preflight_signed(case: Case, rule: PreflightRule) -> Iterator[Finding]:
+    """Has the Factory tried this very candidate, not long ago, and signed what it found?"""
     found, again = case.preflight, remedy(case.charter.pilot)
     age = found.age_days(case.now)
     compared: dict[str, Any] = {
@@ -42,13 +44,3 @@ def _run(case: Case, rule: PreflightRule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"the Factory tried this candidate {phrases.ago(age)}, and signed it", **compared)
-
-
-CHECK = Check(
-    "preflight_signed",
-    "Has the Factory tried this very candidate, not long ago, and signed what it found?",
-    "the Factory's preflight report, its enrolled key",
-    PreflightRule,
-    _run,
-    "schema quality",
-)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.experiment.charter import Charter
 from shared.experiment.precautions import Rollout
@@ -31,7 +31,14 @@ class RolloutDeclaredRule(Rule):
     first_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
 
 
-def _run(case: Case, rule: RolloutDeclaredRule) -> Iterator[Finding]:
+@check(
+    RolloutDeclaredRule,
+    reads="the play's `rollout`. What is declared: the Factory does not act on it by itself yet",
+    group="value and risk",
+    blind=True,
+)
+def rollout_declared(case: Case, rule: RolloutDeclaredRule) -> Iterator[Finding]:
+    """Is it said how the release grows, how it is watched, and when it is taken back?"""
     for arm in case.charter.treatments:
         yield _of_arm(case.charter, rule, arm.name)
 
@@ -62,13 +69,3 @@ def _against(charter: Charter, rollout: Rollout, rule: RolloutDeclaredRule) -> I
     for each in rollout.rollback:
         if each.metric not in charter.measured:
             yield f"it is taken back by {each.metric}, which the pilot did not measure"
-
-
-CHECK = Check(
-    "rollout_declared",
-    "Is it said how the release grows, how it is watched, and when it is taken back?",
-    "the play's `rollout`. What is declared: the Factory does not act on it by itself yet",
-    RolloutDeclaredRule,
-    _run,
-    group="value and risk",
-)

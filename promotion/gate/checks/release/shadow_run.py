@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.per_arm import by_arm
 from promotion.gate.preflight import remedy
 from shared.trust.finding import Finding
@@ -28,7 +28,14 @@ class ShadowRule(Rule):
     strangers_frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
-def _run(case: Case, rule: ShadowRule) -> Iterator[Finding]:
+@check(
+    ShadowRule,
+    reads="the preflight report: audience and templates in the box over the Factory's tables, nothing written",
+    group="schema quality",
+    blind=True,
+)
+def shadow_run(case: Case, rule: ShadowRule) -> Iterator[Finding]:
+    """Would the play run in the Factory as it stands?"""
     yield from by_arm(case, case.preflight.report.shadow_runs, lambda run: _judged(case, rule, run))
 
 
@@ -51,13 +58,3 @@ def _judged(case: Case, rule: ShadowRule, run: ShadowRun) -> Finding:
         return finding("failed", told, remedy=f"load the table that knows them, then {again}", **compared)
     told = f"{run.messages:,} messages to {run.audience:,} units, {run.held_out:,} held out; none was written"
     return finding("passed", told, **compared)
-
-
-CHECK = Check(
-    "shadow_run",
-    "Would the play run in the Factory as it stands?",
-    "the preflight report: audience and templates in the box over the Factory's tables, nothing written",
-    ShadowRule,
-    _run,
-    "schema quality",
-)

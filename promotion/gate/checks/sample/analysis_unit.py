@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.evidence.model import Evidence
 from shared.trust.finding import Finding
 
@@ -25,7 +25,9 @@ class AnalysisUnitRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-def _run(case: Case, rule: AnalysisUnitRule) -> Iterator[Finding]:
+@check(AnalysisUnitRule, reads="charter, units or clusters per arm, units per level of each segment", blind=True)
+def analysis_unit(case: Case, rule: AnalysisUnitRule) -> Iterator[Finding]:
+    """Is what was analysed no finer than what was drawn?"""
     evidence, cluster = case.evidence, case.charter.cluster
     counts = {arm.arm: arm.clusters if cluster else arm.units for arm in evidence.arms}
     chances = {name: _chance(evidence, name) for name in case.charter.segments}
@@ -72,12 +74,3 @@ def _levels(evidence: Evidence, segment: str) -> Mapping[str | None, dict[str, i
         if part.segment == segment and any(part.units):
             found.setdefault(part.level, {}).update({part.arm: part.units[0], evidence.control: part.units[1]})
     return found
-
-
-CHECK = Check(
-    "analysis_unit",
-    "Is what was analysed no finer than what was drawn?",
-    "charter, units or clusters per arm, units per level of each segment",
-    AnalysisUnitRule,
-    _run,
-)

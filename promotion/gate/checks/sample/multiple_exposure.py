@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.trust.finding import Finding
 
 # By who draws the arms, what shows a unit the second one.
@@ -29,7 +29,9 @@ class MultipleExposureRule(Rule):
     frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
-def _run(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
+@check(MultipleExposureRule, reads="exposures, conflicts", blind=True)
+def multiple_exposure(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
+    """Did every unit see one arm only?"""
     health = case.evidence.health
     if health.multiple_frac is None:
         yield finding("unevaluable", "nobody was exposed", threshold=rule.frac_max, remedy="record exposures")
@@ -40,8 +42,3 @@ def _run(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
         yield finding("failed", told, remedy=REMEDIES[case.charter.assignment], **compared)
     else:
         yield finding("passed", told, **compared)
-
-
-CHECK = Check(
-    "multiple_exposure", "Did every unit see one arm only?", "exposures, conflicts", MultipleExposureRule, _run
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import NOTHING_DECLARED, symptoms_of, unasked
 from shared.data.contracts import load_contract
 from shared.evidence.health.sample import BALANCE_P_MIN
@@ -47,7 +47,13 @@ class PrePeriodBalanceRule(Rule):
         return self
 
 
-def _run(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Finding]:
+@check(
+    PrePeriodBalanceRule,
+    reads="every published column of the population in each arm, re-randomised as the arms were drawn",
+    blind=True,
+)
+def pre_period_balance(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Finding]:
+    """Were the arms alike before the pilot began?"""
     yield from _of_covariates(case, rule) if case.promise.rules == 1 else (_of_all(case, rule),)
 
 
@@ -142,12 +148,3 @@ def _of_covariates(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Finding]:
             f"the arms were alike in {', '.join(case.charter.covariates)} before the pilot began (least p {least:.1e})",
             **compared,
         )
-
-
-CHECK = Check(
-    "pre_period_balance",
-    "Were the arms alike before the pilot began?",
-    "every published column of the population in each arm, re-randomised as the arms were drawn",
-    PrePeriodBalanceRule,
-    _run,
-)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(
+    reads="the charter's assignment, sealed exposures and clusters, the nonce in the gate's own ledger",
+    blind=True,
+    since=2,
+)
+def randomised(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Did chance put the units into their arms, by a draw that nobody could choose?"""
     if case.charter.assignment == "source":
         yield finding(
             "unevaluable",
@@ -36,13 +42,3 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         if case.mode == "rehearsal":
             told = "every exposure has the arm that the gate drew when it took in the charter, in a rehearsal"
         yield finding("passed", told, measured=nonce, threshold=nonce)
-
-
-CHECK = Check(
-    "randomised",
-    "Did chance put the units into their arms, by a draw that nobody could choose?",
-    "the charter's assignment, sealed exposures and clusters, the nonce in the gate's own ledger",
-    Rule,
-    _run,
-    since=2,
-)

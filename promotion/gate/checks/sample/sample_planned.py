@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.trust.finding import Finding
 from shared.ui.console import counted
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(reads="charter, arms", blind=True)
+def sample_planned(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Did every arm reach its planned number of units?"""
     planned = case.charter.sample.units_per_arm
     counts = {arm.arm: arm.units for arm in case.evidence.arms}
     short = {arm: units for arm, units in counts.items() if units < planned}
@@ -34,6 +36,3 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"every arm has its {planned:,} planned units", measured=counts, threshold=planned)
-
-
-CHECK = Check("sample_planned", "Did every arm reach its planned number of units?", "charter, arms", Rule, _run)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.trust.finding import Finding
 from shared.ui.phrases import p_value
 
@@ -36,7 +36,9 @@ def lost(case: Case, where: str = "") -> str:
     return f"find where units got lost{where} between assignment and record"
 
 
-def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
+@check(SampleRatioRule, reads="units per arm, planned weights", blind=True)
+def sample_ratio(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
+    """Do the arms have the sizes that the randomisation planned?"""
     ratio = case.evidence.health.sample_ratio
     # What arms were drawn for is what chance can be asked about.
     units = {arm.arm: arm.units if arm.clusters is None else arm.clusters for arm in case.evidence.arms}
@@ -67,12 +69,3 @@ def _run(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
     else:
         near = f"p {p_value(ratio.p)}, and shares to {100 * ratio.deviation:.2g} %"
         yield finding("passed", f"the arms are as large as planned ({near})", **compared)
-
-
-CHECK = Check(
-    "sample_ratio",
-    "Do the arms have the sizes that the randomisation planned?",
-    "units per arm, planned weights",
-    SampleRatioRule,
-    _run,
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.checks.sample.sample_ratio import lost
 from promotion.gate.facts.symptoms import symptoms_of, unasked
 from shared.evidence.health.sample_ratios import DEVIATION_FLOOR
@@ -52,14 +52,11 @@ def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, *, each: s
         yield finding("passed", found[0].reason, **compared)
 
 
-def _run(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
-    yield from groups_as_planned(case, rule, "sample_ratio_by_day", each="day", where="on that day")
-
-
-CHECK = Check(
-    "sample_ratio_by_day",
-    "Do the arms have the planned sizes on each day?",
-    "units per arm and day of first exposure, days with too few of them taken together",
+@check(
     RatioOfGroupsRule,
-    _run,
+    reads="units per arm and day of first exposure, days with too few of them taken together",
+    blind=True,
 )
+def sample_ratio_by_day(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
+    """Do the arms have the planned sizes on each day?"""
+    yield from groups_as_planned(case, rule, "sample_ratio_by_day", each="day", where="on that day")

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, finding
+from promotion.gate.check import check, finding
 from promotion.gate.checks.sample.sample_ratio_by_day import RatioOfGroupsRule, groups_as_planned
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
+@check(
+    RatioOfGroupsRule,
+    reads="units per arm and level of each segment, levels with too few of them taken together",
+    blind=True,
+)
+def sample_ratio_by_segment(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
+    """Do the arms have the planned sizes in each declared segment?"""
     if not case.charter.segments:
         yield finding("passed", NOTHING_DECLARED.format("segments"))
         return
@@ -24,12 +30,3 @@ def _run(case: Case, rule: RatioOfGroupsRule) -> Iterator[Finding]:
         )
         return
     yield from groups_as_planned(case, rule, "sample_ratio_by_segment", each="segment", where="in that segment")
-
-
-CHECK = Check(
-    "sample_ratio_by_segment",
-    "Do the arms have the planned sizes in each declared segment?",
-    "units per arm and level of each segment, levels with too few of them taken together",
-    RatioOfGroupsRule,
-    _run,
-)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.symptoms import NOTHING_DECLARED, symptoms_of, unasked
 from shared.trust.finding import Finding
 
@@ -24,7 +24,11 @@ class TraitsKnownRule(Rule):
     unknown_frac_max: float = Field(default=0.05, ge=0, lt=1)
 
 
-def _run(case: Case, rule: TraitsKnownRule) -> Iterator[Finding]:
+@check(
+    TraitsKnownRule, reads="sealed traits: the share of units without each column that the charter names", blind=True
+)
+def traits_known(case: Case, rule: TraitsKnownRule) -> Iterator[Finding]:
+    """Does the population know the units that were exposed?"""
     if not case.charter.traits:
         yield finding("passed", NOTHING_DECLARED.format("column of the population"))
         return
@@ -47,12 +51,3 @@ def _run(case: Case, rule: TraitsKnownRule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", "the population's table knows the units that were exposed", **compared)
-
-
-CHECK = Check(
-    "traits_known",
-    "Does the population know the units that were exposed?",
-    "sealed traits: the share of units without each column that the charter names",
-    TraitsKnownRule,
-    _run,
-)

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.trust.candidate import REGISTRATION
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+@check(
+    NeverOff,
+    reads="sealed exposures, outcomes and clusters, the gate's nonce, the promise's weights, layer, holdout and "
+    "time box",
+    blind=True,
+)
+def units_assigned(case: Case, _rule: NeverOff) -> Iterator[Finding]:
+    """Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?"""
     if case.registration is not None and (objection := _against_registration(case)):
         yield objection
         return
@@ -63,12 +70,3 @@ def _against_registration(case: Case) -> Finding | None:
         threshold={name: own.as_json()[name] for name in differing},
         remedy="find out who wrote the candidate, and run the pilot again under a new name",
     )
-
-
-CHECK = Check(
-    "units_assigned",
-    "Is every exposure of a unit that takes part, in the arm that was drawn, and every row inside the time box?",
-    "sealed exposures, outcomes and clusters, the gate's nonce, the promise's weights, layer, holdout and time box",
-    NeverOff,
-    _run,
-)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from shared.trust.finding import Finding
 
 
-def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
+@check(reads="sealed spend, charter", group="value and risk", blind=True)
+def budget_kept(case: Case, _rule: Rule) -> Iterator[Finding]:
+    """Did the pilot stay within its budget?"""
     budget = case.charter.budget.total
     cost = case.spend.total(budget.currency)
     compared: dict[str, Any] = {"measured": cost.as_json(), "threshold": budget.as_json()}
@@ -23,13 +25,3 @@ def _run(case: Case, _rule: Rule) -> Iterator[Finding]:
         )
     else:
         yield finding("passed", f"the pilot cost {cost} of {budget}", **compared)
-
-
-CHECK = Check(
-    "budget_kept",
-    "Did the pilot stay within its budget?",
-    "sealed spend, charter",
-    Rule,
-    _run,
-    group="value and risk",
-)

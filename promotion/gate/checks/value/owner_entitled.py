@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promotion.gate.authority import Occasion, against
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverOff, finding
+from promotion.gate.check import NeverOff, check, finding
 from shared.trust.finding import Finding
 
 
@@ -20,7 +20,9 @@ class OwnerRule(NeverOff):
     separate_requester: bool = True
 
 
-def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
+@check(OwnerRule, reads="charter, configs/people.yaml", group="decision owner", blind=True)
+def owner_entitled(case: Case, rule: OwnerRule) -> Iterator[Finding]:
+    """Is there one named owner, known and entitled, who is not the requester?"""
     charter = case.charter
     on = Occasion(charter, case.people, case.now.date(), separate=rule.separate_requester)
     asked = {"owner": charter.owner, "requester": charter.requester, "tier": charter.risk_tier}
@@ -31,13 +33,3 @@ def _run(case: Case, rule: OwnerRule) -> Iterator[Finding]:
         yield finding("passed", f"{charter.owner} may decide this", measured=asked)
     else:
         yield finding("failed", objection.reason, measured=asked, remedy=objection.remedy)
-
-
-CHECK = Check(
-    "owner_entitled",
-    "Is there one named owner, known and entitled, who is not the requester?",
-    "charter, configs/people.yaml",
-    OwnerRule,
-    _run,
-    group="decision owner",
-)

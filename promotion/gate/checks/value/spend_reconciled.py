@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, NeverWaived, finding
+from promotion.gate.check import NeverWaived, check, finding
 from promotion.gate.facts.spend_ledger import Booked, booked, differences
 from shared.state.chain import Head
 from shared.trust.excerpt import Excerpt
@@ -16,7 +16,14 @@ AGAIN = "submit the pilot again: pilotplant lab submit {}"
 REPAIR = "run `pilotplant promote verify`, restore the Lab's ledger from a backup, and submit the pilot again"
 
 
-def _run(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+@check(
+    NeverWaived,
+    reads="sealed spend, the Lab's chain from the head that the gate witnessed at registration to the manifest's",
+    group="value and risk",
+    blind=True,
+)
+def spend_reconciled(case: Case, _rule: NeverWaived) -> Iterator[Finding]:
+    """Are the costs in the candidate those of the Lab's ledger?"""
     pilot, chain = case.charter.pilot, case.excerpt
     again = AGAIN.format(pilot)
     if not case.registrations:
@@ -84,13 +91,3 @@ def _compared(case: Case, account: Booked, again: str) -> Finding:
         f"{told}, entry by entry as in the Lab's ledger",
         measured={"costs": number, "totals": [total.as_json() for total in totals], "entries": len(case.excerpt.links)},
     )
-
-
-CHECK = Check(
-    "spend_reconciled",
-    "Are the costs in the candidate those of the Lab's ledger?",
-    "sealed spend, the Lab's chain from the head that the gate witnessed at registration to the manifest's",
-    NeverWaived,
-    _run,
-    group="value and risk",
-)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from promotion.gate.case import Case
-from promotion.gate.check import Check, Rule, finding
+from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.stakes import stakes
 from promotion.gate.facts.symptoms import NOTHING_DECLARED
 from promotion.gate.promised import Past, past_pilots, promised
@@ -28,7 +28,13 @@ class WorthItRule(Rule):
     required: bool = False
 
 
-def _run(case: Case, rule: WorthItRule) -> Iterator[Finding]:
+@check(
+    WorthItRule,
+    reads="the promised effect (shrunk), the charter's `value`: worth of a gain, units and costs per month",
+    group="value and risk",
+)
+def worth_it(case: Case, rule: WorthItRule) -> Iterator[Finding]:
+    """Is the arm expected to bring more than it costs?"""
     charter = case.charter
     if charter.value is None:
         reason = NOTHING_DECLARED.format("worth of a gain, so nobody knows whether it pays")
@@ -67,13 +73,3 @@ def _of_arm(case: Case, arm: str, past: list[Past]) -> Finding:
         remedy="stop, or revise with a stronger treatment, a cheaper one, or one that reaches more units",
         **compared,
     )
-
-
-CHECK = Check(
-    "worth_it",
-    "Is the arm expected to bring more than it costs?",
-    "the promised effect (shrunk), the charter's `value`: worth of a gain, units and costs per month",
-    WorthItRule,
-    _run,
-    group="value and risk",
-)
