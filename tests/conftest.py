@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import shutil
 import sys
@@ -30,6 +31,20 @@ def pytest_collection_modifyitems(items):
     early = [path for pair in zip(waiting, busy, strict=False) for path in pair]
     place = {path: number for number, path in enumerate(dict.fromkeys([*early, *waiting, *busy]))}
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays: the collector of garbage need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_once():
+    from tests.suites import each_once  # with all rooms, which a run of few tests need not wait for
+
+    with each_once():
+        yield
 
 
 @pytest.fixture(scope="session")
