@@ -1,7 +1,7 @@
-"""What makes a judgement slow is done once for the same bytes.
+"""What makes a test slow is done once for the same bytes.
 
-That is a contract's suite, the evidence of a promise, and what the box says of SQL and templates, each of which takes a
-process of its own. Only what went well is remembered.
+That is a contract's suite, the evidence of a promise and its pictures, and what the box says of SQL and templates, each
+of which takes a process of its own. Only what went well is remembered.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ import factory.delivery.pilot_messages
 import factory.preflight.tables
 import factory.releases.admission
 import factory.warehouse.load
+import lab.analysis.report
 import lab.launch.preconditions
 import lab.launch.preview
 import lab.pilots.eligibility
 import promotion.decisions.shown_messages
 import promotion.gate.case
 import promotion.registry.fingerprint
+from lab.analysis.plots import pictures
+from lab.pilots.pilot import Pilot
 from shared import sandbox
 from shared.core.digests import digest_file
 from shared.data.contracts import Contract
@@ -39,8 +42,9 @@ from shared.sandbox import landlock
 
 @contextmanager
 def each_once() -> Iterator[None]:
-    """Has the rooms remember what suites and the box said."""
+    """Has the rooms remember what suites and the box said, and what they drew."""
     with (
+        _in_place({"pictures": _drawn_once}, lab.analysis.report),
         _each_suite_once(factory.preflight.tables, factory.warehouse.load, promotion.gate.case),
         _each_box_once(
             factory.delivery.messages,
@@ -93,6 +97,13 @@ def each_evidence_once(*modules: ModuleType) -> Iterator[None]:
         for module in modules:
             patch.setattr(module, "compute", remembered)
         yield
+
+
+def _drawn_once(pilot: Pilot, evidence: Evidence) -> dict[str, str]:
+    key = pilot.promise.digest, evidence.digest
+    if key not in _DRAWN:
+        _DRAWN[key] = pictures(pilot, evidence)
+    return _DRAWN[key]
 
 
 @contextmanager
@@ -150,6 +161,7 @@ def _by_digest(given: Any) -> Any:
 
 
 KEPT = 64
+_DRAWN: dict[tuple[str, str], dict[str, str]] = {}
 _JUDGED: dict[str, Any] = {}
 _CHECKED: set[str] = set()
 _WRITTEN: dict[str, tuple[int, bytes]] = {}
