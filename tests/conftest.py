@@ -24,6 +24,22 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
+    _mark_variations(items)
+    _mix(items)
+
+
+def _mark_variations(items):
+    """`make test` runs the first of a test's cases, and `make check` all of them."""
+    tried = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if test in tried:
+            item.add_marker(pytest.mark.check)
+        if item.get_closest_marker("proof") is None:
+            tried.add(test)
+
+
+def _mix(items):
     """Files that wait for Prefect begin early, every other file among others that fill the time (see `make test`)."""
     files = list(dict.fromkeys(item.path for item in items))
     waiting = [path for path in files if path.name in WAITING]

@@ -967,6 +967,7 @@ def test_what_is_no_command_ends_with_two_and_says_so(arguments, told, request, 
     assert told.lower() in capsys.readouterr().err.lower()
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

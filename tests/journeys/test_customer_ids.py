@@ -15,6 +15,8 @@ from pilotplant.app import _exit_code
 from promotion.registry.register import register
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, row, stage_copy
 
+pytestmark = pytest.mark.check
+
 
 @pytest.fixture
 def launched(request, tmp_path):
