@@ -4,16 +4,19 @@ BIN := .venv/bin
 # Commands, flows and tests start hundreds of processes; without bytecode each would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# One worker more than there are processors: some tests wait for a schedule to fire.
+TESTS = $(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test check lint docs proof bench clean
 
 demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or demo-2/ where that is taken
 	@$(BIN)/pilotplant demo
 
-# One worker more than there are processors: some tests wait for a schedule to fire.
-test: .venv/ready          ## the test suite
-	$(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder -m "not proof"
+test: .venv/ready          ## every test with the first of its cases: most of the lines, in a few minutes
+	$(TESTS) -m "not check and not proof"
 
-check: lint test           ## what CI runs
+check: .venv/ready lint    ## what CI runs: every case, and the ways that take longer
+	$(TESTS) -m "not proof"
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

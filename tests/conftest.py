@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import shutil
 import sys
@@ -23,6 +24,22 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
+    _mark_variations(items)
+    _mix(items)
+
+
+def _mark_variations(items):
+    """`make test` runs the first of a test's cases, and `make check` all of them."""
+    tried = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if test in tried:
+            item.add_marker(pytest.mark.check)
+        if item.get_closest_marker("proof") is None:
+            tried.add(test)
+
+
+def _mix(items):
     """Files that wait for Prefect begin early, every other file among others that fill the time (see `make test`)."""
     files = list(dict.fromkeys(item.path for item in items))
     waiting = [path for path in files if path.name in WAITING]
@@ -30,6 +47,20 @@ def pytest_collection_modifyitems(items):
     early = [path for pair in zip(waiting, busy, strict=False) for path in pair]
     place = {path: number for number, path in enumerate(dict.fromkeys([*early, *waiting, *busy]))}
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays: the collector of garbage need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_once():
+    from tests.suites import each_once  # with all rooms, which a run of few tests need not wait for
+
+    with each_once():
+        yield
 
 
 @pytest.fixture(scope="session")

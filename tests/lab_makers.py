@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -225,6 +226,7 @@ def units(workspace: Workspace) -> list[str]:
     return [row[0] for row in duckdb.execute(f"SELECT customer_id FROM '{path}' ORDER BY 1").fetchall()]
 
 
+@cache
 def arm_of(unit: str, pilot: str = PILOT) -> str:
     """The arm that the charter's three equal arms draw for a unit."""
     return assign(salt_of(pilot), unit, {"control": 1, "letter": 1, "card": 1})

@@ -1,12 +1,12 @@
-"""What makes a judgement slow is done once for the same bytes.
+"""What makes a test slow is done once for the same bytes.
 
-That is a contract's suite, the evidence of a promise, and what the box says of SQL and templates, each of which takes a
-process of its own. Only what went well is remembered.
+That is a contract's suite, the evidence of a promise and its pictures, and what the box says of SQL and templates, each
+of which takes a process of its own. Only what went well is remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,24 @@ from typing import Any
 
 import pytest
 
+import factory.delivery.messages
+import factory.delivery.pilot_messages
+import factory.preflight.tables
+import factory.releases.admission
+import factory.warehouse.load
+import lab.analysis.report
+import lab.launch.preconditions
+import lab.launch.preview
+import lab.pilots.eligibility
+import promotion.decisions.shown_messages
+import promotion.gate.case
+import promotion.registry.fingerprint
+from lab.analysis.plots import pictures
+from lab.pilots.pilot import Pilot
 from shared import sandbox
 from shared.core.digests import digest_file
 from shared.data.contracts import Contract
-from shared.data.quality import QualityReport, run_suite
+from shared.data.quality import quarantine_reasons, run_suite
 from shared.engines.protocol import PilotData
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
@@ -27,19 +41,41 @@ from shared.sandbox import landlock
 
 
 @contextmanager
-def each_suite_once(module: ModuleType) -> Iterator[None]:
-    """Has a module that runs suites remember what they said."""
-    known: dict[tuple[str, str], QualityReport] = {}
-
-    def remembered(contract: Contract, rows: Path) -> QualityReport:
-        key = repr(contract), digest_file(rows) if rows.exists() else str(rows)
-        if key not in known:
-            known[key] = run_suite(contract, rows)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "run_suite", remembered)
+def each_once() -> Iterator[None]:
+    """Has the rooms remember what suites and the box said, and what they drew."""
+    with (
+        _in_place({"pictures": _drawn_once}, lab.analysis.report),
+        _each_suite_once(factory.preflight.tables, factory.warehouse.load, promotion.gate.case),
+        _each_box_once(
+            factory.delivery.messages,
+            factory.delivery.pilot_messages,
+            factory.releases.admission,
+            lab.launch.preconditions,
+            lab.launch.preview,
+            lab.pilots.eligibility,
+            promotion.decisions.shown_messages,
+            promotion.registry.fingerprint,
+        ),
+    ):
         yield
+
+
+@contextmanager
+def _each_suite_once(*modules: ModuleType) -> Iterator[None]:
+    once = {"quarantine_reasons": _judged_once(quarantine_reasons), "run_suite": _judged_once(run_suite)}
+    with _in_place(once, *modules):
+        yield
+
+
+def _judged_once(judge: Callable[..., Any]) -> Callable[..., Any]:
+    def judged(contract: Contract, rows: Path | Sequence[Path], *asked: str) -> Any:
+        paths = [rows] if isinstance(rows, Path) else rows
+        key = f"{judge.__name__} {contract!r} {[_by_digest(path) for path in paths]!r} {asked!r}"
+        if key not in _JUDGED:
+            _JUDGED[key] = judge(contract, rows, *asked)
+        return _JUDGED[key]
+
+    return judged
 
 
 @contextmanager
@@ -63,18 +99,29 @@ def each_evidence_once(*modules: ModuleType) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def each_box_once(*modules: ModuleType) -> Iterator[None]:
-    """Has modules that run SQL and templates of the Lab remember what the box said of them, and what it wrote.
+def _drawn_once(pilot: Pilot, evidence: Evidence) -> dict[str, str]:
+    key = pilot.promise.digest, evidence.digest
+    if key not in _DRAWN:
+        _DRAWN[key] = pictures(pilot, evidence)
+    return _DRAWN[key]
 
-    Where the kernel confines nothing, and that is told each time, nothing is remembered.
-    """
+
+@contextmanager
+def _each_box_once(*modules: ModuleType) -> Iterator[None]:
+    """Where the kernel confines nothing, and that is told each time, nothing is remembered."""
     once = {
         "audience": _written_once(sandbox.audience),
         "check_audience": _checked_once(sandbox.check_audience),
         "check_template": _checked_once(sandbox.check_template),
         "render": _written_once(sandbox.render),
     }
+    with _in_place(once, *modules):
+        yield
+
+
+@contextmanager
+def _in_place(once: Mapping[str, Callable[..., Any]], *modules: ModuleType) -> Iterator[None]:
+    """Has the modules call these for those of the same name."""
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             for name in once.keys() & vars(module).keys():
@@ -114,5 +161,7 @@ def _by_digest(given: Any) -> Any:
 
 
 KEPT = 64
+_DRAWN: dict[tuple[str, str], dict[str, str]] = {}
+_JUDGED: dict[str, Any] = {}
 _CHECKED: set[str] = set()
 _WRITTEN: dict[str, tuple[int, bytes]] = {}

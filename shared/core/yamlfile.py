@@ -7,10 +7,10 @@ import re
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
@@ -39,7 +39,12 @@ def read_yaml(path: Path, model: type[Model], *, as_it_is: bool = False) -> Mode
     A text with a character that nobody can see is refused, and a value that two versions of YAML read differently, but
     for files that were frozen before they were: `as_it_is`.
     """
-    text = read_text(path)
+    return cast("Model", _read(read_text(path), path, model, as_it_is))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, path: Path, model: type[BaseModel], as_it_is: bool) -> BaseModel:
+    """The same text is read once: one command asks for a contract or for settings again and again."""
     node = _compose(text, path)
     if not as_it_is:
         for scalar in _scalars(node):

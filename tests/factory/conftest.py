@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from factory.delivery import messages
-from factory.releases import admission
 from factory.releases.admission import admit
 from factory.warehouse.load import load
 from shared.state.workspace import Workspace
 from tests.makers import at_work, customers_csv, make_package, make_workspace
-from tests.suites import each_box_once
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _each_box_once() -> Iterator[None]:
-    with each_box_once(admission, messages):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -194,6 +194,7 @@ def test_concurrent_runs_send_once_and_the_others_say_so(released):
     assert len(sent(released)) == 1
 
 
+@pytest.mark.check
 def test_concurrent_processes_send_once(released):
     script = (
         "import sys\nfrom datetime import datetime\nfrom pathlib import Path\n"
@@ -346,6 +347,7 @@ def test_what_a_run_may_use_is_the_factorys_own_setting(released, box, said):
     assert run_occurrence(released, RELEASE, OCCURRENCE).state == "done"
 
 
+@pytest.mark.check
 def test_a_release_to_many_is_rendered_in_chunks_each_with_all_that_the_setting_says(workspace, monkeypatch):
     """All messages to a thousand customers take more than 1 MB, and those to fifty of them less."""
     load(workspace, "customers", customers_csv(workspace.root.with_name("more.csv"), rows=2_000))

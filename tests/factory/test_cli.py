@@ -167,7 +167,7 @@ def test_looking_and_stopping_import_nothing_heavy(released, arguments):
     assert done.stderr.strip().endswith("[]")
 
 
-@pytest.mark.slow
+@pytest.mark.check
 @pytest.mark.timeout(300)
 def test_up_ends_in_order_when_told_and_leaves_what_the_next_one_clears_when_killed(workspace):
     mark = str(workspace.factory / "prefect")

@@ -147,6 +147,7 @@ def test_what_a_waiver_of_this_arm_excused_at_the_gate_does_not_keep_it_out(work
     assert [next(words for words in left if words in reason) for reason in reasons] == left
 
 
+@pytest.mark.check
 def test_at_every_run_whoever_has_got_enough_in_a_week_is_left_alone(two_daily):
     """14 messages each without a cap of 7."""
     weeks = run_days(two_daily, 9, DAILY, LATER)
@@ -179,6 +180,7 @@ def test_at_one_moment_nobody_gets_the_message_of_a_second_release(workspace):
     assert len(week) == 200
 
 
+@pytest.mark.check
 def test_few_enough_may_get_two_messages_at_one_moment(workspace):
     """As at the gate: 102 of the 200 customers have bought within six months, and the policy allows 60 percent."""
     package(workspace, "spring-email", f"{ALL} WHERE recency <= 6", rules=1)
@@ -189,6 +191,7 @@ def test_few_enough_may_get_two_messages_at_one_moment(workspace):
     assert sum(week.values()) == 302
 
 
+@pytest.mark.check
 def test_two_runs_at_the_same_time_do_not_both_pass_the_cap(two_daily):
     set_factory(two_daily, contacts_per_week=1)
     at = {DAILY: OCCURRENCE, LATER: OCCURRENCE + timedelta(minutes=30)}

@@ -14,7 +14,7 @@ from factory.runtime.plant import Plant
 from shared.state.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package
 
-pytestmark = [pytest.mark.proof, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 YEARLY = "0 0 1 1 *"
 
 

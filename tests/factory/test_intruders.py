@@ -27,7 +27,7 @@ from shared.state.workspace import open_workspace
 from tests.listening import ports_of
 from tests.makers import RELEASE, make_charter, make_package
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.check, pytest.mark.timeout(600)]
 YEARLY = "0 0 1 1 *"
 NEW_YEAR = "2026-01-01T00:00:00Z"
 NOBODY = 65534

@@ -523,6 +523,7 @@ def test_a_key_that_somebody_doubled_by_hand_is_refused_where_units_are_selected
         export_masked(strict, ["customers"], tmp_path / "twice")
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("place", ["shared.data.tabular", "shared.data.quality", "factory.warehouse.warehouse"])
 def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path, monkeypatch, place):
     """Whatever reads the file, judges its rows or keeps them is held to what it is given."""
@@ -538,6 +539,7 @@ def test_too_little_memory_is_named_and_nothing_is_half_loaded(strict, tmp_path,
         assert count(warehouse, "customers") == 200
 
 
+@pytest.mark.check
 def test_publishing_is_held_to_its_memory_too(strict, tmp_path, monkeypatch):
     load(strict, "customers", customers_csv(tmp_path / "customers.csv", rows=300_000))
     monkeypatch.setattr("factory.warehouse.warehouse.MEMORY", "1MB")
@@ -554,6 +556,7 @@ def test_no_key_is_twice_in_a_table_without_an_index(strict, tmp_path):
         assert not has_index(warehouse, "customers")
 
 
+@pytest.mark.check
 def test_a_load_takes_no_more_memory_than_it_is_given_and_spills_the_rest(strict, tmp_path, monkeypatch):
     """Of 400,000 rows their texts alone are more than the 64 MB that each database has."""
     monkeypatch.setattr("shared.data.tabular.MEMORY", "64MB")

@@ -113,6 +113,7 @@ forms = st.one_of(
 )
 
 
+@pytest.mark.check
 @given(forms, numbers, numbers)
 @example(Generalisation(width=695), 0, -9_007_199_254_740_381)  # its band begins where doubles are 2 apart
 @settings(max_examples=100, deadline=None)
@@ -123,6 +124,7 @@ def test_bounds_in_a_contract_are_coarsened_like_the_values_and_keep_their_order
     assert found[0] <= found[1]
 
 
+@pytest.mark.check
 @given(st.integers(1, 10**6), st.integers(-(2**53), 2**53))
 @settings(max_examples=50, deadline=None)
 def test_whole_numbers_stay_exact_in_their_band(width, value):

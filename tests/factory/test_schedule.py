@@ -21,7 +21,7 @@ from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.state.workspace import open_workspace
 from tests.makers import RELEASE, make_charter, make_package, set_factory
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.check, pytest.mark.timeout(600)]
 OTHER = "autumn-email-letter"
 YEARLY, YEARLY_CRON = "winter-email-letter", "0 0 1 1 *"
 

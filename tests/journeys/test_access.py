@@ -26,6 +26,8 @@ from tests.lab_makers import OWNER, PILOT, stage_copy, staged
 from tests.makers import moment
 from tests.walls import require_setpriv
 
+pytestmark = pytest.mark.check
+
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 # Really tried, not only asked for: reading, writing at the end, listing, and adding a file.
 TRY = """
@@ -80,7 +82,6 @@ def open_ones(root):
     return sorted(str(path) for path, mode in modes(root).items() if mode & 0o077)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_nobody_reaches_anything_of_a_workspace_that_went_the_whole_way_under_an_open_umask(public, capsys):
     require_setpriv()

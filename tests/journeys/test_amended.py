@@ -34,6 +34,7 @@ def amended(request, tmp_path: Path):
     return workspace
 
 
+@pytest.mark.check
 def test_an_amended_pilot_is_admitted_with_its_amendments_told_and_signed(amended):
     pilot = get_pilot(open_lab(amended), PILOT)
     done = decide(amended, PILOT, Asked("scale", OWNER, "visits rise by far more than a letter costs", arm="letter"))

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import promotion.gate.case
-from lab.launch import preconditions
 from pilotplant import app
 from promotion.gate.checks.effects import outlier_influence
 from shared.state.workspace import Workspace
@@ -33,7 +32,7 @@ from tests.lab_makers import (
     stage_copy,
     write_csv,
 )
-from tests.suites import each_box_once, each_evidence_once, each_suite_once
+from tests.suites import each_evidence_once
 
 BAD, REFUSED, UNDECIDED = 2, 3, 4
 Prepare = Callable[[Workspace, Path], object]
@@ -888,13 +887,9 @@ CASES = [*CHARTERS, *AUDIENCES, *CONFIGS, *RECORDS, *LABS, *GATE, *FACTORY]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _each_once() -> Iterator[None]:
+def _each_evidence_once() -> Iterator[None]:
     """The mistakes lie elsewhere than in what is judged."""
-    with (
-        each_box_once(preconditions),
-        each_suite_once(promotion.gate.case),
-        each_evidence_once(promotion.gate.case, outlier_influence),
-    ):
+    with each_evidence_once(promotion.gate.case, outlier_influence):
         yield
 
 
@@ -972,6 +967,7 @@ def test_what_is_no_command_ends_with_two_and_says_so(arguments, told, request, 
     assert told.lower() in capsys.readouterr().err.lower()
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

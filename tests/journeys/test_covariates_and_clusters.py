@@ -33,6 +33,8 @@ from shared.trust.candidate import open_candidate
 from tests.lab_makers import AFTER, CARD, ENDS, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, write_csv
 from tests.makers import copy_of
 
+pytestmark = pytest.mark.check
+
 HOUSEHOLD = """\
       - name: household
         logicalType: string

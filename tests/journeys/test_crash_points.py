@@ -44,6 +44,8 @@ from tests.lab_makers import (
     write_csv,
 )
 
+pytestmark = pytest.mark.check
+
 ROWS, COST = "rows.csv", "12.50"
 
 

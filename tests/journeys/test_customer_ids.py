@@ -14,6 +14,8 @@ from lab.pilots.assignment import assign
 from pilotplant.app import _exit_code
 from tests.lab_makers import CARD, INSIDE, PILOT, draft, row, stage_copy
 
+pytestmark = pytest.mark.check
+
 
 @pytest.fixture
 def launched(request, tmp_path):

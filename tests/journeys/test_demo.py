@@ -1,17 +1,20 @@
 """The main job in one command: the demo, once on synthetic customers and once on the real e-mail test."""
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from pilotplant.app import _exit_code
 from shared.experiment.assignment import held_out
 from tests.pasting import paste
 from tests.real_data import FOLDER, on_real_data
@@ -21,15 +24,12 @@ NONCE = hashlib.sha256(b"demo:spring-mail").hexdigest()[:32]
 
 README = Path(__file__).parents[2] / "README.md"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-def pilotplant(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pilotplant", *words], capture_output=True, text=True, check=False)
+pytestmark = pytest.mark.timeout(600)
 
 
 def play(folder: Path, *words: str) -> dict:
-    done = pilotplant("demo", "--into", str(folder), "--json", *words)
+    command = [sys.executable, "-m", "pilotplant", "demo", "--into", str(folder), "--json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)
 
@@ -45,7 +45,9 @@ def real(tmp_path_factory):
 
 
 def answer(demo: dict, *words: str) -> dict:
-    return json.loads(pilotplant("--workspace", demo["workspace"], *words, "--json").stdout)
+    with redirect_stdout(io.StringIO()) as out:
+        _exit_code(["--workspace", demo["workspace"], *words, "--json"])
+    return json.loads(out.getvalue())
 
 
 def messages(demo: dict) -> list[dict]:
@@ -77,12 +79,11 @@ def test_the_live_workspace_names_the_rehearsal_as_a_reason(synthetic):
 
 
 def test_the_live_workspace_admitted_nothing(synthetic):
-    found = pilotplant("--workspace", synthetic["live_workspace"], "factory", "releases", "--json")
-    assert json.loads(found.stdout)["releases"] == []
+    assert answer({"workspace": synthetic["live_workspace"]}, "factory", "releases")["releases"] == []
 
 
 def test_the_record_verifies_after_the_demo(synthetic):
-    assert pilotplant("--workspace", synthetic["workspace"], "promote", "verify").returncode == 0
+    assert _exit_code(["--workspace", synthetic["workspace"], "promote", "verify"]) == 0
 
 
 def test_the_broken_pilot_is_refused_for_its_sample_ratio_as_a_whole_and_by_day_alone(synthetic):
@@ -168,18 +169,16 @@ def test_the_published_arms_are_counted(real):
     assert arms == {"control": 21_306, "mens": 21_307, "womens": 21_387}
 
 
-def test_another_file_than_the_test_is_bad_input(tmp_path):
+def test_another_file_than_the_test_is_bad_input(tmp_path, capsys):
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
-    done = pilotplant("demo", "--into", str(tmp_path / "demo"), "--data", str(other))
-    assert done.returncode == 2
-    assert "lacks recency" in done.stderr
+    assert _exit_code(["demo", "--into", str(tmp_path / "demo"), "--data", str(other)]) == 2
+    assert "lacks recency" in capsys.readouterr().err
 
 
 def test_a_demo_never_writes_over_what_is_there(tmp_path):
     (tmp_path / "kept.txt").write_text("mine")
-    done = pilotplant("demo", "--into", str(tmp_path))
-    assert done.returncode == 2
+    assert _exit_code(["demo", "--into", str(tmp_path)]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
 
 

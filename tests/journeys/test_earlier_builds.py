@@ -21,6 +21,8 @@ from tests.earlier.make import PACKED, promises
 from tests.earlier.opened import ARCHIVES, opened
 from tests.earlier.pilots import LATER_END, OWNER, PILOTS, read_arms
 
+pytestmark = pytest.mark.check
+
 READS = (
     "status", "lab list", "lab show running-mail", "lab show sealed-mail", "lab insights", "lab report", "lab remind",
     "lab check running-mail", "promote queue", "promote log", "promote portfolio", "promote remind",

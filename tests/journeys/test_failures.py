@@ -27,7 +27,7 @@ from tests.lab_makers import OWNER, PILOT, results, staged, write_csv
 from tests.makers import moment
 from tests.walls import fill, remount, small_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.check, pytest.mark.timeout(1800)]
 ANSWERS = Path(__file__).parents[2] / "docs" / "failures"
 RELEASE = f"{PILOT}-letter"
 DISK_MB = 48

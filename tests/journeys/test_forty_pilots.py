@@ -65,7 +65,6 @@ def exposures(workspace, number):
 
 
 @pytest.mark.proof
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_forty_pilots_are_launched_and_fed_at_once_and_nothing_is_lost(workspace):
     root = workspace.root

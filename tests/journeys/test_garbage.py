@@ -10,6 +10,8 @@ import pytest
 from pilotplant.app import _exit_code
 from tests.lab_makers import PILOT, stage_copy
 
+pytestmark = pytest.mark.check
+
 # What reads a room's tables; `status` reads them all.
 LOOKS = {
     "lab": (("status",), ("lab", "list"), ("lab", "show", PILOT)),

@@ -17,6 +17,8 @@ import pytest
 from pilotplant import app
 from tests.lab_makers import OWNER, PILOT, fingerprint, stage_copy
 
+pytestmark = pytest.mark.check
+
 IN_CI, IN_PROOF = range(300), range(300, 5_000)
 # Several cases in one test: a test of its own for each would cost more than the case.
 TOGETHER = 25

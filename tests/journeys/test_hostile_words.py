@@ -24,6 +24,8 @@ from tests.fakes import post_office
 from tests.hostile import WRITTEN, forged_lines, hostile_signs
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, draft, results, stage_copy, write_csv
 
+pytestmark = pytest.mark.check
+
 REASON = f"the printer was late {WRITTEN}"
 
 

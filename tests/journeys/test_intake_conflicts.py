@@ -43,6 +43,8 @@ from tests.lab_makers import (
     write_csv,
 )
 
+pytestmark = pytest.mark.check
+
 
 @pytest.fixture
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:

@@ -34,6 +34,8 @@ from tests.lab_makers import (
 from tests.leaks import leaks
 from tests.makers import allow_small
 
+pytestmark = pytest.mark.check
+
 CUSTOMERS = 120
 CONTRACT = """\
 # Complaints to Warden Brimstokke.

@@ -23,6 +23,8 @@ from shared.experiment.assignment import assign
 from tests.lab_makers import AFTER, CARD, INSIDE, PILOT, STARTS, draft, row, salt_of, stage_copy, units, write_csv
 from tests.random_contracts import Made, made
 
+pytestmark = pytest.mark.check
+
 EARLY = 4
 IN_CI, IN_PROOF = range(20), range(20, 200)
 

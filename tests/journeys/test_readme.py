@@ -9,6 +9,8 @@ import pytest
 from pilotplant.demo.shop import open_shop, write_customers
 from tests.pasting import paste
 
+pytestmark = pytest.mark.check
+
 README = Path(__file__).parent.parent.parent / "README.md"
 FIRST, NEXT = "## Your first pilot", "## Deciding"
 FOREVER = "pilotplant factory up        # Ctrl-C stops it"

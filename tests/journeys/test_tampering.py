@@ -17,6 +17,8 @@ from tests.forgery import FLIPPED, flipped
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, customers_csv, draft, results, seed_draws, write_csv
 from tests.makers import allow_small
 
+pytestmark = pytest.mark.check
+
 PIECE = 48
 COLUMNS = ("seq", "at", "kind", "subject", "body", "prev", "hash")
 TRIGGERS = ("ledger_no_update", "ledger_no_delete", "ledger_no_replace")

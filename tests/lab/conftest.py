@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.launch import preconditions
 from shared.state.workspace import Workspace
 from tests.lab_makers import stage_copy
-from tests.suites import each_box_once
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _each_box_once() -> Iterator[None]:
-    with each_box_once(preconditions):
-        yield
 
 
 @pytest.fixture

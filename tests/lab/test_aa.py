@@ -56,6 +56,7 @@ def entries(workspace):
     return [entry for entry in open_lab(workspace).entries() if entry.kind == CERTIFIED]
 
 
+@pytest.mark.check
 def test_a_snapshots_history_is_certified_and_the_rate_is_that_of_scipys_test(loaded):
     history(loaded, spend="history", visit="recency")
     done = certify(loaded, None, times=QUICK)

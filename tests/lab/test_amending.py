@@ -411,6 +411,7 @@ def test_before_the_first_exposure_all_obstacles_are_examined_anew(launched):
 # What an amendment is for those who come after it.
 
 
+@pytest.mark.check
 def test_an_amended_pilot_is_analysed_anew_and_submitted_with_every_version(recorded):
     recorded.clock.set(INSIDE)
     first = get_pilot(open_lab(recorded), PILOT).promise

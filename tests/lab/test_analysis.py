@@ -169,7 +169,6 @@ def test_a_draft_has_no_analysis(loaded):
 
 
 @pytest.mark.proof
-@pytest.mark.slow
 def test_killed_at_any_step_an_analysis_is_there_once_after_the_next_try(request, tmp_path):
     template = stage_copy(request, tmp_path / "template", "recorded")
     template.clock.set(AFTER)

@@ -268,6 +268,7 @@ def test_a_promise_has_the_select_and_its_list_or_neither(launched, without):
         Promise.model_validate(content)
 
 
+@pytest.mark.check
 def test_a_successor_takes_the_select_along(loaded, tmp_path):
     draft(loaded, PILOT, (SHARED[0], "population: customers\neligible: who.sql"), FEWER, (CARD, ""))
     sql = "SELECT customer_id AS unit FROM customers WHERE recency <= 6"

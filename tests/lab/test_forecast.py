@@ -195,6 +195,7 @@ def test_units_needed_are_told_with_the_power_that_they_are_for(loaded, changes,
     )
 
 
+@pytest.mark.check
 def test_the_same_charter_gives_the_same_forecast_and_plot_and_another_one_another(loaded):
     draft(loaded, PILOT, ASSUME)
     first = check(loaded, PILOT)

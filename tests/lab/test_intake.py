@@ -181,6 +181,7 @@ def test_a_kind_is_one_of_three_words():
         require_some_kind("clicks")
 
 
+@pytest.mark.check
 def test_killed_at_any_step_a_file_counts_once_after_the_next_try(inside, tmp_path):
     content = results(inside)
     content[0] |= {"arm": "leaflet"}

@@ -359,6 +359,7 @@ def mapping_of(name):
     return yaml.safe_load(next(block for block in blocks if name in block))
 
 
+@pytest.mark.check
 @real
 def test_the_experiments_of_asos_have_the_effects_of_their_last_checkpoints(loaded, tmp_path):
     done = bring_in(
@@ -385,6 +386,7 @@ def test_the_experiments_of_asos_have_the_effects_of_their_last_checkpoints(load
     assert seen == 194
 
 
+@pytest.mark.check
 @real
 def test_two_hundred_headline_tests_of_upworthy_have_their_effects_and_broken_arms_are_flagged(loaded, tmp_path):
     frame = pd.read_parquet(Path(REAL) / "upworthy_dev.parquet")

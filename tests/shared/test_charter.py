@@ -88,6 +88,7 @@ def test_a_charter_prints_back_to_itself(tmp_path_factory, charter):
     assert read_yaml(path, Charter) == charter
 
 
+@pytest.mark.check
 @given(charter=charters())
 def test_a_charter_that_was_printed_keeps_its_digest(tmp_path_factory, charter):
     path = tmp_path_factory.mktemp("charter") / "charter.yaml"
@@ -95,6 +96,7 @@ def test_a_charter_that_was_printed_keeps_its_digest(tmp_path_factory, charter):
     assert promise(read_yaml(path, Charter)).digest == promise(charter).digest
 
 
+@pytest.mark.check
 @given(charter=charters())
 def test_a_promise_survives_its_json_form(charter):
     assert Promise.model_validate(promise(charter).as_json()).digest == promise(charter).digest

@@ -71,6 +71,7 @@ def release(processes):
     return [process.communicate()[1] for process in processes]
 
 
+@pytest.mark.check
 def test_four_processes_lose_none_of_two_hundred_increments_each(tmp_path):
     engine, counter = opened(tmp_path)
     with engine.begin() as connection:
@@ -81,6 +82,7 @@ def test_four_processes_lose_none_of_two_hundred_increments_each(tmp_path):
     assert (counted, errors) == (PROCESSES * INCREMENTS, [""] * PROCESSES)
 
 
+@pytest.mark.check
 def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path):
     assert release([started("", tmp_path) for _ in range(6)]) == [""] * 6
 

@@ -68,6 +68,7 @@ def test_duckdb_places_every_unit_as_python_does(draw, units):
         assert (draw.arm(unit), draw.against(unit)) == ((arm, None) if takes_part else (None, reasons[0]))
 
 
+@pytest.mark.check
 @given(draw=draws, units=st.lists(texts, min_size=1, max_size=30, unique=True), more=st.lists(texts, max_size=30))
 def test_neither_the_order_of_the_units_nor_others_beside_them_move_any(draw, units, more):
     placed = dict(zip(units, in_duckdb(draw, units), strict=True))
@@ -153,6 +154,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(ANSWERS, 2)))
 def test_two_draws_know_nothing_of_each_other_by_chi_square(one, other):
     pairs = Counter((ANSWERS[one](unit), ANSWERS[other](unit)) for unit in UNITS)
@@ -259,6 +261,7 @@ def test_a_sample_draws_and_one_that_was_bounded_otherwise_draws_others():
     assert SAMPLED not in what_draws(whole)
 
 
+@pytest.mark.check
 def test_a_sample_holds_its_share_of_a_slice_and_knows_nothing_of_the_arms():
     promise = Promise(charter=make_charter(), metrics={}, files={}, rules=3, sampled_frac=Decimal("0.3"))
     drawn = Draw.of(promise, "w" * 32, NONCE)

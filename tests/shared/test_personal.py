@@ -48,6 +48,7 @@ def test_duckdb_takes_each_for_the_same():
     ]
 
 
+@pytest.mark.check
 @settings(max_examples=300)
 @given(st.lists(TEXTS.map(lambda text: text.replace("\0", "")), min_size=1, max_size=20))
 def test_duckdb_and_python_give_the_same_answer(texts):

@@ -299,6 +299,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.check
 def test_writers_at_the_same_time_extend_one_chain(postgres, database, tmp_path):
     url = postgres.url(database, APP)
     room = opened(url, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory.delivery.messages import select
-from factory.preflight import tables
 from factory.preflight.report import Preflight, preflight
 from factory.preflight.shadow import shadow_run
 from factory.releases.contacts import contacts_of, neighbours
@@ -24,13 +23,6 @@ from shared.state.workspace import Workspace
 from shared.trust.candidate import Candidate
 from shared.trust.preflight import Contacts, ShadowRun
 from tests.makers import at_work, make_candidate
-from tests.suites import each_suite_once
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _each_suite_once() -> Iterator[None]:
-    with each_suite_once(tables):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ def test_an_error_while_rendering_names_row_and_line(world):
 def test_many_rows_are_rendered_in_chunks_to_the_same_messages(world, monkeypatch):
     render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail")
     whole = pq.read_table(world.out)
-    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 7)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 30)
     assert render(BODY, "For {{ name }}", world.tables["customers"], world.out, where="mail") == 100
     assert pq.read_table(world.out).equals(whole)
 
@@ -177,9 +177,9 @@ def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
 
 
 def test_the_limit_of_the_disk_is_one_for_a_chunk(world, monkeypatch):
-    """The texts of ten customers take less than half of what those of a hundred may not exceed."""
+    """The texts of twenty customers take less than what those of a hundred may not exceed."""
     limits = replace(world.tight, seconds=100, disk_mb=1)
-    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 10)
+    monkeypatch.setattr("shared.sandbox.calls.CHUNK_ROWS", 20)
     assert render(DIGITS, "s", world.tables["customers"], world.out, where="mail", limits=limits) == 100
     assert world.out.stat().st_size > 2**20
 

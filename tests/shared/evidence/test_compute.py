@@ -261,6 +261,7 @@ def test_evidence_survives_its_json_form(tmp_path):
     assert Evidence.model_validate_json(found.model_dump_json()) == found
 
 
+@pytest.mark.check
 def test_the_same_data_gives_the_same_evidence_to_the_last_bit(tmp_path):
     # Large enough for DuckDB to share it among threads, whose sums come together in an order of their own.
     data = two_arms(tmp_path, [], [])

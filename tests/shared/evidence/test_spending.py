@@ -178,6 +178,7 @@ def test_the_power_is_that_of_scipys_multivariate_normal(spending, sides):
         assert of.power(drift, 0.05) == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("spending", KINDS)
 @pytest.mark.parametrize("sides", [1, 2])
 def test_fifty_looks_have_boundaries_and_p_values(spending, sides):
