@@ -14,6 +14,7 @@ import numpy as np
 from shared.core.clock import rfc3339
 from shared.core.sql import identifier, literal
 from shared.engines.by_arm_queries import by_arm
+from shared.engines.exact import extents
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
 from shared.engines.protocol import LEVELS_MAX, Delay, PilotData, Question, Summary, value_of
@@ -145,11 +146,12 @@ def _of_clusters(
     units: str = "cluster IS NOT NULL",
 ) -> Asked:
     """What is asked of a table of clusters, with sums over these of their units."""
-    sums = "".join(f", sum({column}) AS {column}" for column in columns.values())
+    summed = zip(columns.values(), extents(connection, f"{UNITS} WHERE {units}", list(columns.values())), strict=True)
+    sums = "".join(f", {extent.total(column)} AS {column}" for column, extent in summed)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE cluster_values AS
         SELECT arm, {read}{sums}, CAST(count(*) AS DOUBLE) AS size FROM {UNITS} WHERE {units}
-        GROUP BY arm, cluster{within}
+        GROUP BY arm, cluster{within} ORDER BY arm, cluster{within}
     """)
     return Asked("cluster_values", {**columns, SIZE: "size"}, pairs, {})
 
@@ -166,7 +168,7 @@ def _levelled(cells: Cells) -> Cells:
 
 def _tenure(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Cells:
     """The cells of the arms' units with time enough, early and late."""
-    asked = Asked(f"(SELECT * FROM {UNITS} WHERE tenured)", layout.parts, layout.part_pairs, {}, layout.flags)
+    asked = Asked(f"{UNITS} WHERE tenured", layout.parts, layout.part_pairs, {}, layout.flags)
     if layout.cluster:
         units = "cluster IS NOT NULL AND tenured"
         asked = _of_clusters(connection, layout.parts, layout.part_pairs, "true", "", units)

@@ -61,7 +61,7 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
         connection.execute(f"CREATE TEMP VIEW placed AS {_placed(data, charter.cluster)}")
         connection.execute('CREATE TEMP VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
         own = charter.assignment == "pilotplant"
-        row = connection.execute('SELECT max("at") FROM events').fetchone()
+        [(last,)] = connection.execute('SELECT max("at") FROM events').fetchall()
         return Placement(
             misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
             outside={
@@ -70,7 +70,7 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
             },
             early=number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
-            last_event=row[0].astimezone(UTC) if row and row[0] else None,
+            last_event=last.astimezone(UTC) if last else None,
             misattributed=number(connection, _misattributed(data, draw)) if own and _tells(connection) else 0,
             untold=number(connection, _untold(connection)),
             exposures=dict(

@@ -101,7 +101,7 @@ def _table(
             raise BadInput("the clusters that the arms were drawn by are not sealed", remedy="submit the pilot again")
         together = ", t.cluster AS _cluster"
         joined = (
-            f" LEFT JOIN (SELECT unit, any_value(CAST({identifier(cluster)} AS VARCHAR)) AS cluster FROM traits "
+            f" LEFT JOIN (SELECT unit, min(CAST({identifier(cluster)} AS VARCHAR)) AS cluster FROM traits "
             "GROUP BY unit) t USING (unit)"
         )
     return connection.sql(
