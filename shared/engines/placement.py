@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 
 import duckdb
 
 from shared.core.clock import rfc3339
 from shared.core.sql import identifier, literal
+from shared.engines.answers import Placement
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.experiment.charter import Charter
@@ -26,32 +26,6 @@ def made_up_sql(mark: str) -> str:
 
 
 MADE_UP = made_up_sql(SYNTHETIC)
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
-
-    Attributes:
-        misassigned: exposures in another arm than the salted hash draws for the unit, or for its sealed cluster; None
-            where arms come from the source.
-        outside: exposures of units that should take no part, by reason; a unit without a known cluster is one.
-        early, late: exposures and outcomes before the time box opens, and from its end on.
-        last_event: the last exposure or outcome; None without any.
-        misattributed: rows that were held back and name another arm than is drawn for their unit, or none; only where
-            arms are drawn here.
-        untold: rows that were held back and do not say what they said.
-        exposures: by arm.
-    """
-
-    misassigned: int | None
-    outside: dict[str, int]
-    early: int
-    late: int
-    last_event: datetime | None
-    misattributed: int = 0
-    untold: int = 0
-    exposures: dict[str, int] = field(default_factory=dict)
 
 
 def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:

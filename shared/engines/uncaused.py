@@ -6,46 +6,19 @@ They are alike in every arm. Where they are not, exposures or moments were chose
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.sql import identifier, json_path, literal
+from shared.engines.answers import EarlyOutcomes, Group, Uncaused
 from shared.engines.exact import extents
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.engines.unit_table import number_sql
 from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Units that have such an outcome, by arm.
-
-    Attributes:
-        units: how many of each arm.
-        values: of each metric that adds up, by arm, what such outcomes of each of these units come to.
-    """
-
-    units: Mapping[str, int]
-    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Uncaused:
-    """What no arm can have caused.
-
-    Attributes:
-        unexposed: of units without an exposure on record, by the arm that was drawn for them; None where arms come from
-            elsewhere.
-        early: from before their unit's exposure, by the arm that it was exposed to.
-    """
-
-    unexposed: Group | None
-    early: Group
 
 
 def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) -> Uncaused:
@@ -137,22 +110,6 @@ def _value(metric: Metric) -> str:
     """What a unit's outcomes come to where they are counted."""
     value = _added(metric)
     return f"count_if({value} > 0)" if metric.kind == "count" else f"CAST(bool_or({value} > 0) AS INTEGER)"
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyOutcomes:
-    """How much came before.
-
-    Attributes:
-        drawn: units (or clusters, where these were drawn) per arm, without those seen in two.
-        early: of these, such as have an outcome from before the first exposure; of a cluster any of its units.
-        before, after: outcomes of these.
-    """
-
-    drawn: Mapping[str, int]
-    early: Mapping[str, int]
-    before: int
-    after: int
 
 
 def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes:

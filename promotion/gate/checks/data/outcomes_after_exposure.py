@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from promotion.gate.case import Case
 from promotion.gate.check import Check, Rule, finding
-from shared.engines.uncaused import EarlyOutcomes, early_outcomes
+from shared.engines.answers import EarlyOutcomes
 from shared.evidence.health.sample_ratios import EXPECTED_MIN
 from shared.trust.finding import Finding
 
@@ -29,7 +29,7 @@ class OutcomesAfterExposureRule(Rule):
 
 
 def _run(case: Case, rule: OutcomesAfterExposureRule) -> Iterator[Finding]:
-    found = early_outcomes(case.candidate.data, case.charter.cluster)
+    found = case.engine.early_outcomes(case.candidate.data, case.charter.cluster)
     whole = found.before + found.after
     if not sum(found.drawn.values()) or not whole:
         yield finding(
