@@ -4,11 +4,15 @@ Ours are means, sums of squares and the products with each metric's covariate, b
 segments. The bare scan only adds each column up. tea-tasting computes variances and covariances by its own SQL over the
 same DuckDB relation (through narwhals: its way through ibis does not run on DuckDB 2.0), once for all units and once
 for each level of each segment; both then estimate every metric's covariate-adjusted difference with its interval.
+
+Both have as many threads as DuckDB takes by itself, or one where a line says so. Before anything is measured, the
+moments by arm and by segment are computed on 1, 2, 4 and 8 threads and have to be equal to the last bit.
 """
 
 from __future__ import annotations
 
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,38 +37,53 @@ def run(repeats: int = 5, units: int = UNITS) -> list[Line]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "units.parquet"
         write_units(path, units)
+        require_equal_bits(path)
         bare = "DuckDB: the sum of each column by arm"
         tea = "tea-tasting, over the same connection"
         return [
             compared(
                 what,
-                lambda _, ours=ours, segments=segments: (ours, (path, segments)),
+                lambda _, ours=ours, given=given: (ours, (path, *given)),
                 peer,
-                lambda _, theirs=theirs, segments=segments: (theirs, (path, segments)),
+                lambda _, theirs=theirs, given=given: (theirs, (path, *given)),
                 repeats=rounds,
                 limit=limit,
                 extra_mib=extra,
             )
-            for what, ours, segments, peer, theirs, rounds, limit, extra in (
-                (f"moments of {units:,} units, 6 metrics and covariates, 3 arms", scan, (), bare, add_up, repeats,
+            for what, ours, given, peer, theirs, rounds, limit, extra in (
+                (f"moments of {units:,} units, 6 metrics and covariates, 3 arms", scan, ((),), bare, add_up, repeats,
                  BARE_MAX, EXTRA_MIB_MAX),
-                ("the same, with 8 segments of 29 levels", scan, SEGMENTS, bare, add_up, repeats,
+                ("the same, with 8 segments of 29 levels", scan, (SEGMENTS,), bare, add_up, repeats,
                  BARE_SEGMENTS_MAX, EXTRA_MIB_MAX),
-                ("adjusted differences of all metrics", answer, (), tea, experiment, repeats, TEA_MAX, None),
-                ("the same, with 8 segments of 29 levels", answer, SEGMENTS, tea, experiment, 1,
+                ("without segments, on one core", scan, ((), 1), f"{bare}, on one core", add_up, repeats,
+                 BARE_MAX, EXTRA_MIB_MAX),
+                ("with segments, on one core", scan, (SEGMENTS, 1), f"{bare}, on one core", add_up, repeats,
+                 BARE_SEGMENTS_MAX, EXTRA_MIB_MAX),
+                ("adjusted differences of all metrics", answer, ((),), tea, experiment, repeats, TEA_MAX, None),
+                ("the same, with 8 segments of 29 levels", answer, (SEGMENTS,), tea, experiment, 1,
                  TEA_SEGMENTS_MAX, None),
             )
         ]  # fmt: skip
 
 
-def add_up(path: Path, _: tuple[str, ...]) -> None:
+def require_equal_bits(path: Path) -> None:
+    """Ends the benchmark where the number of threads changes a bit of any moment."""
+    found = {threads: scan(path, SEGMENTS, threads) for threads in (1, 2, 4, 8)}
+    for threads, cells in found.items():
+        for one, other in zip(found[1], cells, strict=True):
+            bits = [[*each.n, *chain(*each.means.values()), *chain(*each.products.values())] for each in (one, other)]
+            if bits[0] != bits[1]:
+                raise SystemExit(f"moments on {threads} threads are not those on one")
+
+
+def add_up(path: Path, _: tuple[str, ...], threads: int | None = None) -> None:
     sums = ", ".join(f"sum({column})" for column in asked(path).columns)
-    with connect() as connection:
+    with connect(threads) as connection:
         connection.execute(f"SELECT arm, {sums} FROM read_parquet({literal(str(path))}) GROUP BY arm").fetchall()
 
 
-def scan(path: Path, segments: tuple[str, ...]) -> list[Cells]:
-    with connect() as connection:
+def scan(path: Path, segments: tuple[str, ...], threads: int | None = None) -> list[Cells]:
+    with connect(threads) as connection:
         return moments(connection, asked(path), [("arm",), *(("arm", segment) for segment in segments)])
 
 

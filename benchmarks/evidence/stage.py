@@ -33,7 +33,7 @@ def write_units(path: Path, units: int, compression: str = "zstd") -> None:
     normal = "sqrt(-2 * ln({} + 1e-12)) * cos(2 * pi() * {})".format
     # a, b and c are what a unit is like, before and after; the others are chance.
     chances = ", ".join(f"random() AS {name}" for name in ("a", "b", "c", *(f"r{n}" for n in range(12))))
-    with connect() as connection:
+    with connect(1) as connection:
         connection.execute("SELECT setseed(0.4)")
         connection.execute(f"""
             COPY (
@@ -60,16 +60,18 @@ def asked(path: Path) -> Asked:
     """Every metric's moments and its covariate's, and their product."""
     columns = (*COVARIATES, *COVARIATES.values())
     return Asked(
-        table=f"read_parquet({literal(str(path))})",
+        table=f"read_parquet({literal(str(path))}, file_row_number = true)",
         columns={name: name for name in columns},
         pairs=[pair(name, name) for name in columns] + [pair(*each) for each in COVARIATES.items()],
         keys={key: key for key in ("arm", *LEVELS)},
         flags=FLAGS,
+        position="file_row_number",
     )
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """A connection as the engine's."""
+def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection as the engine's, with so many threads; None leaves them to DuckDB, as the engine does."""
     connection = files.connect()
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("RESET GLOBAL threads" if threads is None else f"SET GLOBAL threads = {threads}")
     return connection

@@ -249,14 +249,15 @@ def _drawn(
 
 def _arms(package: Package, result: Outside) -> None:
     """Every exposure's arm, drawn again by the candidate's nonce."""
-    from shared.engines.placement import place
+    from shared.engines.duckdb import DuckDB
 
     candidate, promise = package.candidate, package.promise
     if candidate is None or promise is None or promise.charter.assignment == "source":
         return
     try:
         nonce = None if promise.rules == 1 else candidate.registration().nonce
-        placed = place(candidate.data, Draw.of(promise, candidate.manifest.workspace, nonce), promise.charter)
+        draw = Draw.of(promise, candidate.manifest.workspace, nonce)
+        placed = DuckDB().place(candidate.data, draw, promise.charter)
     except (PilotPlantError, ValueError, OSError) as error:
         result.problems.append(f"exposures.parquet: its arms cannot be drawn again ({error})")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -15,9 +15,9 @@ from shared.core.digests import PREFIX
 from shared.core.errors import BadInput, Refused, Undecided
 from shared.data.contracts import load_contract
 from shared.data.quality import QualityReport, run_suite
-from shared.engines.personal_data import personal_rows
-from shared.engines.placement import Placement, place
-from shared.engines.uncaused import Uncaused, uncaused
+from shared.engines.answers import Placement, Uncaused
+from shared.engines.duckdb import DuckDB
+from shared.engines.protocol import Engine
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Charter, Promise
@@ -44,6 +44,7 @@ class Case:
     room: Room
     candidate: Candidate
     now: datetime
+    engine: Engine = field(default_factory=DuckDB)
 
     @property
     def mode(self) -> Mode:
@@ -125,7 +126,8 @@ class Case:
     @cached_property
     def evidence(self) -> Evidence:
         """The evidence as the gate computes it from the sealed data; every check judges this one."""
-        return compute(self.promise, self.candidate.data, parse_rfc3339(self.candidate.manifest.covers_until))
+        covers_until = parse_rfc3339(self.candidate.manifest.covers_until)
+        return compute(self.promise, self.candidate.data, covers_until, self.engine)
 
     @property
     def crossed_early(self) -> bool:
@@ -144,7 +146,9 @@ class Case:
     def placement(self) -> Placement:
         """Whether every row has the unit, the arm and the time that were promised in this very workspace."""
         nonce = self.registration.nonce if self.registration else None
-        return place(self.candidate.data, Draw.of(self.promise, self.room.workspace.id, nonce), self.charter)
+        return self.engine.place(
+            self.candidate.data, Draw.of(self.promise, self.room.workspace.id, nonce), self.charter
+        )
 
     @cached_property
     def uncaused(self) -> Uncaused | None:
@@ -154,7 +158,7 @@ class Case:
         drawn = self.charter.assignment == "pilotplant" and self.registration is not None
         nonce = self.registration.nonce if self.registration else None
         draw = Draw.of(self.promise, self.room.workspace.id, nonce) if drawn else None
-        return uncaused(self.candidate.data, draw, self.promise.metrics)
+        return self.engine.uncaused(self.candidate.data, draw, self.promise.metrics)
 
     @cached_property
     def quality(self) -> QualityReport:
@@ -166,7 +170,7 @@ class Case:
     def personal_rows(self) -> dict[str, int]:
         """How many sealed values look like personal data, by `table.column`."""
         contract = load_contract(self.candidate.file(f"contracts/{self.charter.outcomes}.odcs.yaml"))
-        return personal_rows(self.candidate.data, contract)
+        return self.engine.personal_rows(self.candidate.data, contract)
 
     @cached_property
     def preflight(self) -> Believed:

@@ -210,7 +210,7 @@ def _values(connection: duckdb.DuckDBPyConnection, read: list[tuple[str, str]]) 
     would else outweigh all others.
     """
     ranges = ", ".join(f"min({identifier(name)}), max({identifier(name)})" for name, _ in read)
-    row = connection.execute(f"SELECT {ranges or '1'} FROM outcomes").fetchone() or ()
+    [row] = connection.execute(f"SELECT {ranges or '1'} FROM outcomes").fetchall()
     for at, (name, kind) in enumerate(read):
         said = f"json_extract_string(h.said, {literal(json_path(name))})"
         value = f"TRY_CAST({said} AS {kind})"

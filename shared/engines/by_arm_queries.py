@@ -11,6 +11,7 @@ from shared.core.clock import rfc3339
 from shared.core.sql import literal
 from shared.engines.attribution import unattributed_sql, unread_sql
 from shared.engines.by_arm import ANY, TOGETHER, ByArm, Scope, Spread, Trimmed
+from shared.engines.exact import extents
 from shared.engines.files import number
 from shared.engines.protocol import EARLY, Question
 from shared.engines.unit_table import UNITS, number_sql
@@ -128,10 +129,12 @@ def _unattributed_values(
     """What each metric that adds up would gain, and lose, by the outcomes of nobody."""
     chosen = {name: metric for name, metric in question.metrics.items() if metric.adds_up}
     rows = f"({unattributed_sql(connection, question, scope)})"
+    values = {name: number_sql(metric.value, metric) if metric.value else "1" for name, metric in chosen.items()}
+    known = dict(zip(chosen, extents(connection, rows, list(values.values())), strict=True))
     sums = []
-    for metric in chosen.values():
-        value = number_sql(metric.value, metric) if metric.value else "1"
-        above, below = f"sum(greatest({value}, 0))", f"sum(least({value}, 0))"
+    for name, metric in chosen.items():
+        value, total = values[name], known[name].total
+        above, below = total(f"greatest({value}, 0)"), total(f"least({value}, 0)")
         parts = (above, below) if metric.kind == "mean" else (f"count_if({value} > 0)", "0")
         sums += [f"coalesce({part}, 0)::DOUBLE" for part in parts]
     [found] = _rows(connection, f"SELECT {', '.join(sums) or 'count(*)'} FROM {rows}")
@@ -232,12 +235,13 @@ def _trimmed(
 def _ends(connection: duckdb.DuckDBPyConnection, arm: str, value: str, n: int, frac: float) -> tuple[float, float]:
     """An arm's mean with a share of its units trimmed: of the best ones, and of the worst."""
     rows = f"(SELECT {value} AS v FROM {UNITS} WHERE arm = {literal(arm)} AND NOT lost)"
-    [(total,)] = _rows(connection, f"SELECT sum(v)::DOUBLE FROM {rows}")
+    [extent] = extents(connection, rows, ["v"])
+    [(total,)] = _rows(connection, f"SELECT {extent.total('v')} FROM {rows}")
     cut, means = int(frac * n), []
     for order in ("DESC", "ASC"):
         [(gone, edge)] = _rows(
             connection,
-            f"""SELECT coalesce(sum(v) FILTER (place <= {cut}), 0)::DOUBLE,
+            f"""SELECT coalesce({extent.total("v", f"place <= {cut}")}, 0),
                 coalesce(max(v) FILTER (place > {cut}), 0)::DOUBLE
             FROM (SELECT v, row_number() OVER (ORDER BY v {order}) AS place FROM {rows}) WHERE place <= {cut + 1}""",
         )

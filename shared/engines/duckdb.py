@@ -13,13 +13,22 @@ import numpy as np
 
 from shared.core.clock import rfc3339
 from shared.core.sql import identifier, literal
+from shared.data.contracts import Contract
+from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused
 from shared.engines.by_arm_queries import by_arm
+from shared.engines.exact import extents
 from shared.engines.files import number, opened
 from shared.engines.layout import Layout
+from shared.engines.personal_data import personal_rows
+from shared.engines.placement import made_up, place
+from shared.engines.pre_period import pre_period
 from shared.engines.protocol import LEVELS_MAX, Delay, PilotData, Question, Summary, value_of
 from shared.engines.scan import extremes, moments
 from shared.engines.sums import Asked
+from shared.engines.uncaused import early_outcomes, uncaused
 from shared.engines.unit_table import UNITS, make_unit_table
+from shared.experiment.charter import Charter
+from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
 from shared.stats.moments import SIZE, Cells, Pair
 from shared.stats.quantiles import ranks
@@ -74,6 +83,32 @@ class DuckDB:
                 if question.scope is not None and not question.everything
                 else None,
             )
+
+    def place(self, data: PilotData, draw: Draw, charter: Charter) -> Placement:
+        """Compares each row's unit, arm and time with what was drawn and promised."""
+        return place(data, draw, charter)
+
+    def uncaused(self, data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) -> Uncaused:
+        """Outcomes that no arm can have caused; `draw` is None where arms come from elsewhere."""
+        return uncaused(data, draw, metrics)
+
+    def early_outcomes(self, data: PilotData, cluster: str | None = None) -> EarlyOutcomes:
+        """How much came before its unit's first exposure."""
+        return early_outcomes(data, cluster)
+
+    def pre_period(
+        self, data: PilotData, arms: Sequence[str], told: Sequence[str], cluster: str | None, *, units_per_column: int
+    ) -> PrePeriod:
+        """The sealed columns of the exposed units, as numbers; raises BadInput where they are not as promised."""
+        return pre_period(data, arms, told, cluster, units_per_column=units_per_column)
+
+    def made_up(self, data: PilotData, *, rehearsed: bool = False) -> int:
+        """How many exposures and outcomes carry the mark of synthetic units, or if that is asked of rehearsed ones."""
+        return made_up(data, rehearsed=rehearsed)
+
+    def personal_rows(self, data: PilotData, outcomes: Contract) -> dict[str, int]:
+        """How many values look like an address or a telephone number, by `table.column`; only where there are any."""
+        return personal_rows(data, outcomes)
 
 
 @contextmanager
@@ -145,11 +180,12 @@ def _of_clusters(
     units: str = "cluster IS NOT NULL",
 ) -> Asked:
     """What is asked of a table of clusters, with sums over these of their units."""
-    sums = "".join(f", sum({column}) AS {column}" for column in columns.values())
+    summed = zip(columns.values(), extents(connection, f"{UNITS} WHERE {units}", list(columns.values())), strict=True)
+    sums = "".join(f", {extent.total(column)} AS {column}" for column, extent in summed)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE cluster_values AS
         SELECT arm, {read}{sums}, CAST(count(*) AS DOUBLE) AS size FROM {UNITS} WHERE {units}
-        GROUP BY arm, cluster{within}
+        GROUP BY arm, cluster{within} ORDER BY arm, cluster{within}
     """)
     return Asked("cluster_values", {**columns, SIZE: "size"}, pairs, {})
 
@@ -166,7 +202,7 @@ def _levelled(cells: Cells) -> Cells:
 
 def _tenure(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Cells:
     """The cells of the arms' units with time enough, early and late."""
-    asked = Asked(f"(SELECT * FROM {UNITS} WHERE tenured)", layout.parts, layout.part_pairs, {}, layout.flags)
+    asked = Asked(f"{UNITS} WHERE tenured", layout.parts, layout.part_pairs, {}, layout.flags)
     if layout.cluster:
         units = "cluster IS NOT NULL AND tenured"
         asked = _of_clusters(connection, layout.parts, layout.part_pairs, "true", "", units)

@@ -18,11 +18,9 @@ from shared.engines.protocol import PilotData
 @cache
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
     """One for all questions of a process, since to open one takes longer than most of them; it holds nothing itself."""
-    # One thread: several add floating-point numbers in whatever order they finish, and the same data must give the
-    # same evidence to the last bit, or analysing it again would seal another candidate. Nothing that was read is kept:
-    # a file may have been changed since. Division by zero is an error, which TRY makes a gap: NaN would be above
-    # everything, and count as a success.
-    settings = {"threads": 1, "enable_external_file_cache": False, "ieee_floating_point_ops": False}
+    # Nothing that was read is kept: a file may have been changed since. Division by zero is an error, which TRY makes a
+    # gap: NaN would be above everything, and count as a success.
+    settings = {"enable_external_file_cache": False, "ieee_floating_point_ops": False}
     database = duckdb.connect(config=settings)
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     return database
@@ -54,5 +52,5 @@ def opened(data: PilotData, until: datetime | None = None) -> Iterator[duckdb.Du
 
 def number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     """The one number that a query answers with."""
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    [(found,)] = connection.execute(query).fetchall()
+    return int(found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 
 import duckdb
 
 from shared.core.clock import rfc3339
 from shared.core.sql import identifier, literal
+from shared.engines.answers import Placement
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.experiment.charter import Charter
@@ -28,32 +28,6 @@ def made_up_sql(mark: str) -> str:
 MADE_UP = made_up_sql(SYNTHETIC)
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a pilot's rows lie, as the gate asks it of a Lab that it need not believe.
-
-    Attributes:
-        misassigned: exposures in another arm than the salted hash draws for the unit, or for its sealed cluster; None
-            where arms come from the source.
-        outside: exposures of units that should take no part, by reason; a unit without a known cluster is one.
-        early, late: exposures and outcomes before the time box opens, and from its end on.
-        last_event: the last exposure or outcome; None without any.
-        misattributed: rows that were held back and name another arm than is drawn for their unit, or none; only where
-            arms are drawn here.
-        untold: rows that were held back and do not say what they said.
-        exposures: by arm.
-    """
-
-    misassigned: int | None
-    outside: dict[str, int]
-    early: int
-    late: int
-    last_event: datetime | None
-    misattributed: int = 0
-    untold: int = 0
-    exposures: dict[str, int] = field(default_factory=dict)
-
-
 def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
     """Compares each row's unit, arm and time with what was drawn and promised."""
     starts, ends = (f"TIMESTAMPTZ '{rfc3339(moment)}'" for moment in (charter.time_box.starts, charter.time_box.ends))
@@ -61,7 +35,7 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
         connection.execute(f"CREATE TEMP VIEW placed AS {_placed(data, charter.cluster)}")
         connection.execute('CREATE TEMP VIEW events AS SELECT "at" FROM exposures UNION ALL SELECT "at" FROM outcomes')
         own = charter.assignment == "pilotplant"
-        row = connection.execute('SELECT max("at") FROM events').fetchone()
+        [(last,)] = connection.execute('SELECT max("at") FROM events').fetchall()
         return Placement(
             misassigned=_exposures(connection, f"arm IS DISTINCT FROM {draw.drawn_sql('unit')}") if own else None,
             outside={
@@ -70,7 +44,7 @@ def place(data: PilotData, draw: Draw, charter: Charter) -> Placement:
             },
             early=number(connection, f'SELECT count(*) FROM events WHERE "at" < {starts}'),
             late=number(connection, f'SELECT count(*) FROM events WHERE "at" >= {ends}'),
-            last_event=row[0].astimezone(UTC) if row and row[0] else None,
+            last_event=last.astimezone(UTC) if last else None,
             misattributed=number(connection, _misattributed(data, draw)) if own and _tells(connection) else 0,
             untold=number(connection, _untold(connection)),
             exposures=dict(

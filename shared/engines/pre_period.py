@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -14,29 +13,11 @@ from numpy.typing import NDArray
 
 from shared.core.errors import BadInput
 from shared.core.sql import identifier
+from shared.engines.answers import PrePeriod
 from shared.engines.files import opened
 from shared.engines.protocol import PilotData
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class PrePeriod:
-    """What is compared.
-
-    Attributes:
-        arms: of each unit or cluster the number of its arm, in the order that was asked for.
-        columns: a row for each unit or cluster, its units' distances from the mean of all units, summed.
-        labels: what each column says: a name, one of its levels, or that it is missing.
-        left_out: published columns that were not compared, since there are too few units for all of them.
-        constant: published columns that say the same of everybody.
-    """
-
-    arms: NDArray[np.int8]
-    columns: Array
-    labels: tuple[str, ...]
-    left_out: tuple[str, ...]
-    constant: tuple[str, ...]
 
 
 def pre_period(
@@ -101,7 +82,7 @@ def _table(
             raise BadInput("the clusters that the arms were drawn by are not sealed", remedy="submit the pilot again")
         together = ", t.cluster AS _cluster"
         joined = (
-            f" LEFT JOIN (SELECT unit, any_value(CAST({identifier(cluster)} AS VARCHAR)) AS cluster FROM traits "
+            f" LEFT JOIN (SELECT unit, min(CAST({identifier(cluster)} AS VARCHAR)) AS cluster FROM traits "
             "GROUP BY unit) t USING (unit)"
         )
     return connection.sql(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from shared.data.contracts import Contract
+from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused
 from shared.engines.by_arm import ByArm, Scope
-from shared.experiment.charter import Promise
+from shared.experiment.charter import Charter, Promise
+from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
 from shared.stats.moments import Cells
 from shared.stats.summaries import QuantileMoments
@@ -256,8 +259,37 @@ def _counts(cells: Cells) -> dict[tuple[str, Any], int]:
 
 
 class Engine(Protocol):
-    """What turns rows into moments."""
+    """What reads a pilot's rows: all that Lab and gate know of them, they ask of an engine.
+
+    It answers alike for the same files, to the last bit.
+    """
 
     def summarise(self, data: PilotData, question: Question) -> Summary:
         """Counts and moments of a pilot's data, in as few scans as they take."""
+        ...
+
+    def place(self, data: PilotData, draw: Draw, charter: Charter) -> Placement:
+        """Compares each row's unit, arm and time with what was drawn and promised."""
+        ...
+
+    def uncaused(self, data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) -> Uncaused:
+        """Outcomes that no arm can have caused; `draw` is None where arms come from elsewhere."""
+        ...
+
+    def early_outcomes(self, data: PilotData, cluster: str | None = None) -> EarlyOutcomes:
+        """How much came before its unit's first exposure."""
+        ...
+
+    def pre_period(
+        self, data: PilotData, arms: Sequence[str], told: Sequence[str], cluster: str | None, *, units_per_column: int
+    ) -> PrePeriod:
+        """The sealed columns of the exposed units, as numbers; raises BadInput where they are not as promised."""
+        ...
+
+    def made_up(self, data: PilotData, *, rehearsed: bool = False) -> int:
+        """How many exposures and outcomes carry the mark of synthetic units, or if that is asked of rehearsed ones."""
+        ...
+
+    def personal_rows(self, data: PilotData, outcomes: Contract) -> dict[str, int]:
+        """How many values look like an address or a telephone number, by `table.column`; only where there are any."""
         ...

@@ -10,8 +10,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.engines.sums import Asked, centred, mean, product, split
-from shared.stats.moments import Array, Cells
+from shared.engines.sums import Asked, Summand, centred, mean, split
+from shared.stats.moments import Array, Cells, summed
 
 # The largest n (mean - pivot)^2 over the sum of squared deviations with which no more than three digits are lost.
 CONDITION_MAX = 1e3
@@ -60,15 +60,16 @@ def _rescanned(
     names = list(dict.fromkeys((*columns, *(name for each in pairs for name in each))))
     chosen = cells.where(again)
     _write_pivots(connection, chosen, names)
-    apart = {name: f"({asked.at[name]} - p{at})" for at, name in enumerate(names)}
-    sums = [f"sum({apart[name]})" for name in names] + [product(asked, apart, each) for each in pairs]
+    apart = {name: Summand(f"({asked.at[name]} - p{at})") for at, name in enumerate(names)}
+    sums = [*(f"sum({apart[name].sql})" for name in names), *(apart[one].product(apart[other]) for one, other in pairs)]
     match = " AND ".join(f"{asked.key_at[key]} IS NOT DISTINCT FROM of_{at}" for at, key in enumerate(cells.keys))
-    rows = connection.execute(f"""
+    rows = connection.sql(f"""
         SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}
-        GROUP BY pivot_cell ORDER BY pivot_cell
-    """).fetchall()
+        GROUP BY block, pivot_cell ORDER BY block, pivot_cell
+    """).to_arrow_table()
     connection.execute("DROP TABLE pivots")
-    numbers = split(rows, 1, len(sums))[1]
+    [cell], found = split(rows, 1)
+    numbers = [summed(values, cell.astype(np.int64), len(chosen)) for values in found]
     totals = dict(zip(names, numbers, strict=False))
     n = chosen.n.astype(float)
     means = {name: mean(chosen.means[name], totals[name], n) for name in names}

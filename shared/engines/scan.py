@@ -4,28 +4,33 @@ A plain sum of squares loses the variance of what is large and hardly varies; We
 twice the cost. Sums of deviations from any number near the mean keep it too (Chan, Golub and LeVeque 1983, "Algorithms
 for computing the sample variance", eq. 2.3). That number is zero where values surround it or reach near it. Whether the
 pivot was near is seen afterwards, and cells for which it was not are scanned again around the means just found.
+
+Threads take row groups as they come, and floating-point numbers added in another order give another sum. So each row
+group is summed for itself, by the one thread that reads it, and their sums are added in the table's order: the same
+table gives the same moments to the last bit on any number of threads.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import duckdb
 import numpy as np
 
+from shared.engines.exact import extents
 from shared.engines.rescan import conditioned
-from shared.engines.sums import Asked, Sums, deviation, of_flags, product, split
-from shared.stats.moments import Array, Cells
+from shared.engines.sums import Asked, Summand, Sums, of_flags, split
+from shared.stats.moments import Array, Cells, Pair
 
-# Rows at a table's beginning from which pivots and the number of levels are guessed; a wrong guess costs time alone.
+# Rows at a table's beginning from which the number of levels is guessed; a wrong guess costs time alone.
 SAMPLE = 2_000
 # More cells than these no longer fit the processor's cache, and every row then waits for memory.
 CELLS_MAX = 2_000
 
+_WHOLE = {f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
+
 By = tuple[str, ...]
-Pivots = dict[str, float]
 
 
 def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By]) -> list[Cells]:
@@ -34,11 +39,11 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping adds their sums up.
     """
-    alone = len(by) == 1  # and a set by itself, whatever its levels
-    levels, pivots = _guessed(connection, asked, () if alone else _keys(by))
-    sets = [list(by)] if alone else _packed(by, levels)
+    summands = _summands(connection, asked)
+    pivots = {name: each.pivot for name, each in summands.items()}
+    sets = [list(by)] if len(by) == 1 else _packed(by, _levels(connection, asked, _keys(by)))
     found: dict[By, Cells] = {}
-    for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), pivots), sets, strict=True):
+    for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), summands), sets, strict=True):
         for grouping in groupings:
             found[grouping] = conditioned(connection, asked, sums.added(grouping).centred(pivots), pivots)
     return [_in_order(found[grouping], grouping) for grouping in by]
@@ -48,30 +53,26 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     """The least and the most of every column, by the levels of a key in their order; NaN is more than any number."""
     reads = [f"{which}({sql})" for which in ("min", "max") for sql in asked.columns.values()]
     query = f"SELECT {asked.keys[key]}, {', '.join(reads)} FROM {asked.table} GROUP BY 1 ORDER BY 1"
-    numbers = split(connection.execute(query).fetchall(), 1, len(reads))[1]
+    numbers = split(connection.sql(query).to_arrow_table(), 1)[1]
     count = len(asked.columns)
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
-def _guessed(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> tuple[dict[str, int], Pivots]:
-    """How many levels each key has, and a pivot for each column, as far as the table's first rows tell."""
-    columns = {name: at for name, at in asked.at.items() if name not in asked.flags}
-    levels = [f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys]
-    reads = [f"{which}({at})::DOUBLE" for which in ("min", "max") for at in columns.values()]
-    rows = f"(FROM {asked.rows} LIMIT {SAMPLE})"
-    row = connection.execute(f"SELECT {', '.join(['1', *levels, *reads])} FROM {rows}").fetchone() or ()
-    told = row[1 + len(keys) :]
-    pivots = dict.fromkeys(asked.columns, 0.0)
-    pivots |= dict(zip(columns, map(_pivot, told[: len(columns)], told[len(columns) :]), strict=True))
-    return dict(zip(keys, row[1:], strict=False)), pivots
+def _summands(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Summand]:
+    """How each column is summed."""
+    columns = list(asked.at.values())
+    kinds = connection.execute(f"DESCRIBE SELECT {', '.join(columns)} FROM {asked.rows}").fetchall()
+    whole = [kind in _WHOLE for _, kind, *_ in kinds]
+    found = extents(connection, asked.rows, columns)
+    each = zip(asked.at.items(), found, whole, strict=True)
+    return {name: Summand.of(column, extent, whole=alone) for (name, column), extent, alone in each}
 
 
-def _pivot(least: float | None, most: float | None) -> float:
-    """What to count from: the value nearest to zero where all lie farther from it than they are apart; else zero."""
-    if least is None or most is None or not math.isfinite(most - least):
-        return 0.0
-    nearest = least if least > 0 else most
-    return nearest if least * most > 0 and abs(nearest) > most - least else 0.0
+def _levels(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> dict[str, int]:
+    """How many levels each key has, as far as the table's first rows tell."""
+    counts = ", ".join(f"count(DISTINCT {asked.key_at[key]}) + 1" for key in keys)
+    [row] = connection.execute(f"SELECT {counts} FROM (FROM {asked.rows} LIMIT {SAMPLE})").fetchall()
+    return dict(zip(keys, row, strict=True))
 
 
 def _packed(by: Sequence[By], levels: Mapping[str, int]) -> list[list[By]]:
@@ -95,29 +96,36 @@ def _keys(groupings: Iterable[By]) -> By:
 
 
 def _scanned(
-    connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By], pivots: Mapping[str, float]
+    connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By], summands: Mapping[str, Summand]
 ) -> list[Sums]:
     """The sums of each set of keys, from one scan of the table."""
-    apart = {name: deviation(column, pivots[name]) for name, column in asked.at.items()}
     pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
-    sums = ["count(*)", *(f"sum({apart[name]})" for name in apart), *(product(asked, apart, each) for each in pairs)]
+    sums = ["count(*)", *(f"sum({each.sql})" for each in summands.values())]
+    sums += [_product(asked, summands, each) for each in pairs]
     keys, at = _keys(sets), asked.key_at
-    listed = ", ".join(at[key] for key in keys)
-    together = ", ".join(f"({', '.join(at[key] for key in each)})" for each in sets)
-    rows = connection.execute(f"""
-        SELECT {f"grouping({listed}), {listed}" if keys else "0"}, {", ".join(sums)} FROM {asked.rows}
-        GROUP BY GROUPING SETS ({together}) HAVING count(*) > 0 ORDER BY {listed or "1"}
-    """).fetchall()
-    found = []
+    listed = ", ".join(["block", *(at[key] for key in keys)])
+    together = ", ".join(f"({', '.join(['block', *(at[key] for key in each)])})" for each in sets)
+    rows = connection.sql(f"""
+        SELECT grouping({listed}), {listed}, {", ".join(f"{each}::DOUBLE" for each in sums)} FROM {asked.rows}
+        GROUP BY GROUPING SETS ({together}) ORDER BY {listed}
+    """).to_arrow_table()
+    of_set, found = rows.column(0).to_numpy(), []
     for each in sets:
-        chosen = [row[1:] for row in rows if row[0] == _missing(keys, each)]
-        told, numbers = split(chosen, len(keys), len(sums))
+        told, numbers = split(
+            rows.filter(of_set == _missing(keys, each)).drop_columns(rows.column_names[:2]), len(keys)
+        )
         levels = dict(zip(keys, told, strict=True))
-        totals = dict(zip(asked.columns, numbers[1:], strict=False))
+        totals = dict(zip(summands, numbers[1:], strict=False))
         products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
         products |= {each: of_flags(each, totals, products) for each in asked.pairs if asked.flagged(each)}
-        found.append(Sums({key: levels[key] for key in each}, numbers[0], totals, products))
+        found.append(Sums({key: levels[key] for key in each}, numbers[0], totals, products).added(each))
     return found
+
+
+def _product(asked: Asked, summands: Mapping[str, Summand], each: Pair) -> str:
+    """The SQL of a sum of products; of two flags, how often they differ, which is found faster."""
+    one, other = (summands[name] for name in each)
+    return f"count_if({one.sql} <> {other.sql})" if asked.flagged(each) else one.product(other)
 
 
 def _missing(keys: By, present: By) -> int:

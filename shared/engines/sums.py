@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from shared.engines.exact import Extent, double
 from shared.stats.moments import Array, Cells, Pair, grouped, summed
+
+# One thread reads a row group, from its first row to its last.
+ROW_GROUP = 122_880
+_INTEGER_END = float(1 << 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +23,12 @@ class Asked:
     """What is wanted of a table.
 
     Attributes:
-        table: a relation, as SQL.
+        table: a relation, as SQL: what follows FROM.
         columns: by name, numbers without NULL, as SQL over the table.
         pairs: the products.
         keys: by name, what tells cells apart, as SQL.
         flags: the columns that hold nothing but 0 and 1; their squares need no scan.
+        position: the number of a row in the table, as SQL. Tables are in an order that follows from their content.
     """
 
     table: str
@@ -29,13 +36,14 @@ class Asked:
     pairs: Collection[Pair]
     keys: Mapping[str, str]
     flags: Collection[str] = ()
+    position: str = "rowid"
 
     @property
     def rows(self) -> str:
-        """The relation with its keys as `k0`, `k1`, … and its columns as `c0`, `c1`, …."""
+        """The relation with its row groups as `block`, keys as `k0`, `k1`, … and columns as `c0`, `c1`, …."""
         keys = (f"{sql} AS k{at}" for at, sql in enumerate(self.keys.values()))
         columns = (f"{sql} AS c{at}" for at, sql in enumerate(self.columns.values()))
-        return f"(SELECT {', '.join((*keys, *columns))} FROM {self.table})"
+        return f"(SELECT {self.position} // {ROW_GROUP} AS block, {', '.join((*keys, *columns))} FROM {self.table})"
 
     def flagged(self, each: Pair) -> bool:
         """Whether both columns of a pair are flags."""
@@ -50,6 +58,42 @@ class Asked:
     def at(self) -> dict[str, str]:
         """By name, the columns as in `rows`."""
         return {name: f"c{at}" for at, name in enumerate(self.columns)}
+
+
+@dataclass(frozen=True, slots=True)
+class Summand:
+    """A column as it is summed: its distance from a pivot.
+
+    Attributes:
+        sql: the distance.
+        pivot: what it is counted from.
+        largest: the largest distance, where all are whole numbers of which products are found faster; else None.
+    """
+
+    sql: str
+    pivot: float = 0.0
+    largest: float | None = None
+
+    @classmethod
+    def of(cls, column: str, extent: Extent, *, whole: bool) -> Summand:
+        """A column, as SQL, with these values, all whole numbers or not."""
+        pivot = _pivot(extent)
+        if pivot:
+            return cls(f"({column} - {double(pivot)})", pivot)
+        return cls(column, largest=extent.largest if whole else None)
+
+    def product(self, other: Summand) -> str:
+        """The SQL of the sum of products with another one's."""
+        if self.largest is None or other.largest is None or self.largest * other.largest >= _INTEGER_END:
+            return f"sum({self.sql}::DOUBLE * {other.sql}::DOUBLE)"
+        return f"sum({self.sql}::INTEGER * {other.sql}::INTEGER)"
+
+
+def _pivot(extent: Extent) -> float:
+    """What to count from: the value nearest to zero where all lie farther from it than they are apart; else zero."""
+    least, most = extent.least, extent.most
+    nearest = least if least > 0 else most
+    return nearest if least * most > 0 and abs(nearest) > most - least else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +128,20 @@ class Sums:
         )
 
 
-def product(asked: Asked, apart: Mapping[str, str], each: Pair) -> str:
-    """The SQL of a sum of products of two columns' deviations from pivots; of two flags, how often they differ."""
-    one, other = (apart[name] for name in each)
-    # Two flags are compared faster than multiplied; products of integers would overflow.
-    return f"count_if({one} <> {other})" if asked.flagged(each) else f"sum({one}::DOUBLE * {other}::DOUBLE)"
-
-
 def of_flags(each: Pair, totals: Mapping[str, Array], differing: Mapping[Pair, Array]) -> Array:
     """The sum of products of two flags: they are both 1 as often as half of what is left where they are equal."""
     one, other = each
     return totals[one] if one == other else (totals[one] + totals[other] - differing[each]) / 2
 
 
-def deviation(sql: str, pivot: float) -> str:
-    """The SQL of a column's deviation from its pivot."""
-    return sql if pivot == 0 else f"({sql} - '{pivot!r}'::DOUBLE)"
-
-
-def split(rows: Sequence[Sequence[Any]], keys: int, numbers: int) -> tuple[list[NDArray[Any]], list[Array]]:
-    """Keys as objects, and numbers as floats, by column."""
-    columns = list(zip(*rows, strict=True)) or [()] * (keys + numbers)
+def split(rows: pa.Table, keys: int) -> tuple[list[NDArray[Any]], list[Array]]:
+    """By column, so many keys as objects, and the numbers after them as floats; no number is NaN."""
     told = []
-    for values in columns[:keys]:
-        array = np.empty(len(values), dtype=object)
-        array[:] = values
+    for column in rows.columns[:keys]:
+        array = np.empty(len(column), dtype=object)
+        array[:] = column.to_pylist()
         told.append(array)
-    return told, [np.array(values, dtype=float) for values in columns[keys:]]
+    return told, [column.cast(pa.float64()).to_numpy() for column in rows.columns[keys:]]
 
 
 def mean(pivot: float | Array, total: Array, n: Array) -> Array:

@@ -6,45 +6,19 @@ They are alike in every arm. Where they are not, exposures or moments were chose
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.sql import identifier, json_path, literal
+from shared.engines.answers import EarlyOutcomes, Group, Uncaused
+from shared.engines.exact import extents
 from shared.engines.files import number, opened
 from shared.engines.protocol import EARLY, PilotData
 from shared.engines.unit_table import number_sql
 from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Units that have such an outcome, by arm.
-
-    Attributes:
-        units: how many of each arm.
-        values: of each metric that adds up, by arm, what such outcomes of each of these units come to.
-    """
-
-    units: Mapping[str, int]
-    values: Mapping[str, Mapping[str, NDArray[np.float64]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Uncaused:
-    """What no arm can have caused.
-
-    Attributes:
-        unexposed: of units without an exposure on record, by the arm that was drawn for them; None where arms come from
-            elsewhere.
-        early: from before their unit's exposure, by the arm that it was exposed to.
-    """
-
-    unexposed: Group | None
-    early: Group
 
 
 def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) -> Uncaused:
@@ -55,8 +29,8 @@ def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) 
     chosen = {name: metric for name, metric in metrics.items() if metric.adds_up}
     with opened(data) as connection:
         connection.execute(
-            'CREATE TEMP TABLE first AS SELECT unit, arg_min(arm, "at") AS arm, min("at") AS first_at FROM exposures '
-            "GROUP BY unit"
+            'CREATE TEMP TABLE first AS SELECT unit, arg_min(arm, row("at", arm)) AS arm, min("at") AS first_at '
+            "FROM exposures GROUP BY unit"
         )
         return Uncaused(
             None if draw is None else _group(connection, _unexposed_sql(connection, data, draw), chosen),
@@ -66,7 +40,12 @@ def uncaused(data: PilotData, draw: Draw | None, metrics: Mapping[str, Metric]) 
 
 def _group(connection: duckdb.DuckDBPyConnection, outcomes: str, metrics: Mapping[str, Metric]) -> Group:
     """Of outcomes with the `_arm` of their unit, what each unit comes to."""
-    values = "".join(f", {_value(metric)} AS v{at}" for at, metric in enumerate(metrics.values()))
+    added = {name: _added(metric) for name, metric in metrics.items() if metric.kind == "mean"}
+    known = dict(zip(added, extents(connection, f"({outcomes})", list(added.values())), strict=True))
+    values = "".join(
+        f", {known[name].total(added[name]) if name in added else _value(metric)} AS v{at}"
+        for at, (name, metric) in enumerate(metrics.items())
+    )
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE of_units AS SELECT any_value(_arm) AS arm{values} FROM ({outcomes}) "
         "WHERE _arm IS NOT NULL GROUP BY unit"
@@ -122,35 +101,22 @@ def _told(connection: duckdb.DuckDBPyConnection) -> bool:
     return {"kind", "said"} <= {name for name, *_ in connection.execute("DESCRIBE conflicts").fetchall()}
 
 
+def _added(metric: Metric) -> str:
+    """What an outcome adds to a metric; one that cannot be computed counts for nothing."""
+    return f"coalesce({number_sql(metric.value, metric)}, 0)" if metric.value else "1"
+
+
 def _value(metric: Metric) -> str:
-    """What a unit's outcomes come to; one that cannot be computed counts for nothing."""
-    value = f"coalesce({number_sql(metric.value, metric)}, 0)" if metric.value else "1"
-    if metric.kind == "mean":
-        return f"sum({value})"
+    """What a unit's outcomes come to where they are counted."""
+    value = _added(metric)
     return f"count_if({value} > 0)" if metric.kind == "count" else f"CAST(bool_or({value} > 0) AS INTEGER)"
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyOutcomes:
-    """How much came before.
-
-    Attributes:
-        drawn: units (or clusters, where these were drawn) per arm, without those seen in two.
-        early: of these, such as have an outcome from before the first exposure; of a cluster any of its units.
-        before, after: outcomes of these.
-    """
-
-    drawn: Mapping[str, int]
-    early: Mapping[str, int]
-    before: int
-    after: int
 
 
 def early_outcomes(data: PilotData, cluster: str | None = None) -> EarlyOutcomes:
     """Counts them in the sealed data: those that analysis set aside as conflicts, and any that it did not."""
     with opened(data) as connection:
         known = cluster is not None and data.traits is not None
-        of = f"any_value(CAST({identifier(cluster or '')} AS VARCHAR))" if known else "any_value(unit)"
+        of = f"min(CAST({identifier(cluster or '')} AS VARCHAR))" if known else "unit"
         connection.execute(f"""
             CREATE TEMP VIEW groups AS
             SELECT unit, {of} AS drawn FROM {"traits" if known else "exposures"} GROUP BY unit

@@ -1,4 +1,8 @@
-"""The table of a pilot's units, one row each: arm, day, traits and what was measured."""
+"""The table of a pilot's units, one row each in the order of their ids: arm, day, traits and what was measured.
+
+DuckDB's threads add and write in whatever order they finish. What is added up here is therefore exact, and the table is
+in order: the same files give the same table on any number of threads.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from shared.core.clock import rfc3339
 from shared.core.sql import identifier, literal
 from shared.engines.attribution import attribute, everything
 from shared.engines.by_arm import OUTCOMES
+from shared.engines.exact import Extent, double, extents
 from shared.engines.layout import Layout
 from shared.engines.protocol import IN_TWO_ARMS, NOT_ASSIGNED, Question
 from shared.experiment.expressions import Expression
@@ -42,13 +47,15 @@ def make_unit_table(connection: duckdb.DuckDBPyConnection, question: Question) -
         if question.everything:
             everything(connection, question, question.scope)
     connection.execute(_counted(question.metrics, held=question.everything))
+    known = _summed(connection, question)
     connection.execute(
-        f"CREATE TEMP TABLE happened AS SELECT {', '.join(_per_unit(question))} FROM counted GROUP BY unit"
+        f"CREATE TEMP TABLE happened AS SELECT {', '.join(_per_unit(question, known))} FROM counted GROUP BY unit"
     )
     means, missing = _traits_told(connection, question, layout)
     connection.execute(f"""
         CREATE TEMP TABLE {UNITS} AS
         SELECT {", ".join(_columns(connection, question, layout, means))} FROM units u LEFT JOIN happened h USING (unit)
+        ORDER BY unit
     """)
     connection.execute("DROP TABLE happened")
     return missing
@@ -111,18 +118,29 @@ def _counted(metrics: Mapping[str, Metric], *, held: bool) -> str:
     greatest would make a number of it. And so is a NaN that is only looked at for being above zero, which DuckDB says
     it is; a sum keeps it, to be found there.
     """
-    reads = "".join(
-        f", {number_sql(part, metric)} AS {letter}{index}"
-        for index, metric in enumerate(metrics.values())
-        for letter, part in (("v", metric.value), ("d", metric.per))
-        if part is not None
-    )
+    reads = "".join(f", {number_sql(part, metric)} AS {column}" for column, part, metric in _reads(metrics))
     return f"""
+    CREATE TEMP VIEW read_outcomes AS
+    SELECT unit, "at"{", held" if held else ""}{reads} FROM {"all_outcomes" if held else "outcomes"};
     CREATE TEMP VIEW counted AS
     SELECT r.*, epoch_us(r."at") - epoch_us(u.first_at) AS since, u.arm, coalesce(u.cluster, u.unit) AS entity
-    FROM (SELECT unit, "at"{", held" if held else ""}{reads} FROM {"all_outcomes" if held else "outcomes"}) r
-    JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
+    FROM read_outcomes r JOIN units u ON r.unit = u.unit AND r."at" >= u.first_at;
     """
+
+
+def _reads(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, Expression, Metric]]:
+    """What metrics read of an outcome, each with its column."""
+    for index, metric in enumerate(metrics.values()):
+        if metric.value is not None:
+            yield f"v{index}", metric.value, metric
+        if metric.per is not None:
+            yield f"d{index}", metric.per, metric
+
+
+def _summed(connection: duckdb.DuckDBPyConnection, question: Question) -> dict[str, Extent]:
+    """The extents of the columns of outcomes that units' values are sums of."""
+    columns = [column for column, _, metric in _reads(question.metrics) if metric.kind not in {"proportion", "count"}]
+    return dict(zip(columns, extents(connection, "read_outcomes", columns), strict=True))
 
 
 def number_sql(part: Expression, metric: Metric) -> str:
@@ -136,21 +154,25 @@ def _whole(part: Expression) -> str:
     return f"CASE WHEN {there} THEN {part.sql} END" if there else part.sql
 
 
-def _per_unit(question: Question) -> Iterator[str]:
+def _per_unit(question: Question, summed: Mapping[str, Extent]) -> Iterator[str]:
     """What is known of a unit from its outcomes: values in each metric's window, in the two parts, and gaps."""
+
+    def measured(metric: Metric, value: str, within: str) -> str:
+        return summed[value].total(value, within) if value in summed else _measured(metric, value, within)
+
     novel, part = question.novelty or ((), timedelta())
     early, late = f"since < {part // US}", f"since BETWEEN {part // US} AND {2 * part // US - 1}"
     yield "unit"
     yield "min(since) AS since"
     for index, (name, metric) in enumerate(question.metrics.items()):
         value, per, within = f"v{index}", f"d{index}", _within(metric)
-        yield f"{_measured(metric, value, within)} AS {value}"
+        yield f"{measured(metric, value, within)} AS {value}"
         if metric.divided:
-            summed = f"sum({per}) FILTER ({within})"
-            yield f"{summed if metric.per else f'CAST(count({value}) FILTER ({within}) > 0 AS DOUBLE)'} AS {per}"
+            any_value = f"CAST(count({value}) FILTER ({within}) > 0 AS DOUBLE)"
+            yield f"{summed[per].total(per, within) if metric.per else any_value} AS {per}"
         if name in novel:
-            yield f"{_measured(metric, value, early)} AS e{index}"
-            yield f"{_measured(metric, value, late)} AS l{index}"
+            yield f"{measured(metric, value, early)} AS e{index}"
+            yield f"{measured(metric, value, late)} AS l{index}"
         reads = () if metric.no_outcome == "left_out" else ((value, metric.value), (per, metric.per))
         gaps = [f"{column} IS NULL" for column, read in reads if read]
         # Of a row that was held back what can be read counts, and what cannot is nothing.
@@ -164,13 +186,11 @@ def _within(metric: Metric) -> str:
 
 
 def _measured(metric: Metric, value: str, within: str) -> str:
-    """A unit's value of a metric, from its outcomes within a part of its time."""
+    """A unit's value of a metric that counts, from its outcomes within a part of its time."""
     if metric.kind == "proportion":
         return f"CAST(coalesce(bool_or({value} > 0) FILTER ({within}), false) AS UTINYINT)"
-    if metric.kind == "count":
-        above = f"{within} AND {value} > 0" if metric.value else within
-        return f"CAST(count(*) FILTER ({above}) AS DOUBLE)"
-    return f"sum({value}) FILTER ({within})"
+    above = f"{within} AND {value} > 0" if metric.value else within
+    return f"CAST(count(*) FILTER ({above}) AS DOUBLE)"
 
 
 def _traits_told(
@@ -186,7 +206,9 @@ def _traits_told(
     missing: dict[str, int] = {}
     for (name, _), gaps in zip(columns, _row(connection, f"SELECT {counts or 'count(*)'} FROM units"), strict=False):
         missing[name] = max(gaps, missing.get(name, 0))
-    means = ", ".join(f"avg({column})" for column in layout.covariates.values())
+    covariates = list(layout.covariates.values())
+    sums = zip(covariates, extents(connection, "units", covariates), strict=True)
+    means = ", ".join(f"{each.total(column)} / count({column})" for column, each in sums)
     found = _row(connection, f"SELECT {means or 'count(*)'} FROM units")
     return {
         column: float("nan") if mean is None else mean
@@ -203,7 +225,7 @@ def _columns(
     # A unit whose covariate is not known gets its mean, and so neither adds to nor takes from any arm. Under
     # randomisation that keeps an adjusted estimate consistent (Zhao and Ding 2022, "To adjust or not to adjust?
     # Estimating the average treatment effect in randomized experiments with missing covariates", sect. 4).
-    yield from (f"coalesce({column}, {_double(mean)}) AS {column}" for column, mean in means.items())
+    yield from (f"coalesce({column}, {double(mean)}) AS {column}" for column, mean in means.items())
     for index, metric in enumerate(question.metrics.values()):
         cap = _cap(connection, index, metric)
         yield from (_filled(f"{letter}{index}", cap) for letter in "vel" if f"{letter}{index}" in _measures(layout))
@@ -243,10 +265,8 @@ def _filled(column: str, cap: float | None) -> str:
     if cap is None:
         return f"{filled} AS {column}"
     if math.isnan(cap):
-        return f"{_double(cap)} AS {column}"
-    return (
-        f"CASE WHEN isfinite({column}) AND {column} > {_double(cap)} THEN {_double(cap)} ELSE {filled} END AS {column}"
-    )
+        return f"{double(cap)} AS {column}"
+    return f"CASE WHEN isfinite({column}) AND {column} > {double(cap)} THEN {double(cap)} ELSE {filled} END AS {column}"
 
 
 def _tenured(connection: duckdb.DuckDBPyConnection, question: Question) -> str:
@@ -262,11 +282,7 @@ def _tenured(connection: duckdb.DuckDBPyConnection, question: Question) -> str:
     return f"first_at <= TIMESTAMPTZ {literal(rfc3339(end - 2 * question.novelty[1]))}"
 
 
-def _double(number: float) -> str:
-    """A number as SQL: DuckDB would read `0.1` as a decimal, and has no other way to write NaN."""
-    return f"'{number!r}'::DOUBLE"
-
-
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
-    return row or ()
+    row: tuple[Any, ...]
+    [row] = connection.execute(query).fetchall()
+    return row

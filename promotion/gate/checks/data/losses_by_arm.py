@@ -11,7 +11,7 @@ from pydantic import Field
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
 from promotion.gate.facts.completeness import completeness_of
-from shared.engines.uncaused import Uncaused
+from shared.engines.answers import Uncaused
 from shared.evidence.conclusions import turned
 from shared.evidence.health import losses
 from shared.evidence.health.missing_data import lost_words

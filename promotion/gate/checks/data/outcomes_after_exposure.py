@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
-from shared.engines.uncaused import EarlyOutcomes, early_outcomes
+from shared.engines.answers import EarlyOutcomes
 from shared.evidence.health.sample_ratios import EXPECTED_MIN
 from shared.trust.finding import Finding
 
@@ -28,10 +28,8 @@ class OutcomesAfterExposureRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-@check(OutcomesAfterExposureRule, reads="sealed exposures, outcomes and conflicts", blind=True)
-def outcomes_after_exposure(case: Case, rule: OutcomesAfterExposureRule) -> Iterator[Finding]:
-    """Were outcomes from before the exposure, which no arm can have caused, few and alike in every arm?"""
-    found = early_outcomes(case.candidate.data, case.charter.cluster)
+from promotion.gate.check import Rule, check, finding
+from shared.engines.answers import EarlyOutcomes
     whole = found.before + found.after
     if not sum(found.drawn.values()) or not whole:
         yield finding(

@@ -12,7 +12,7 @@ from shared.evidence.model import Evidence
 from shared.trust.finding import Finding
 from shared.ui import phrases
 
-# DESIGN: counts exactly, floats to 1e-9; more would trip over the order in which threads add up.
+# Counts exactly, numbers to 1e-9: builds may add in another order, which changes the last digits.
 TOLERANCE = 1e-9
 
 

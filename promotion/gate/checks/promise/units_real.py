@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from promotion.gate.case import Case
 from promotion.gate.check import NeverOff, check, finding
-from shared.engines.placement import made_up
 from shared.trust.finding import Finding
 
 
@@ -29,7 +28,7 @@ def units_real(case: Case, _rule: NeverOff) -> Iterator[Finding]:
             measured=measured,
             remedy="run the pilot on customers; synthetic units are for rehearsals",
         )
-    elif not synthetic and (marked := made_up(case.candidate.data, rehearsed=case.mode == "live")):
+    elif not synthetic and (marked := case.engine.made_up(case.candidate.data, rehearsed=case.mode == "live")):
         yield finding(
             "failed",
             f"{marked:,} of the sealed events are made up, and the charter does not say so",

@@ -59,7 +59,6 @@ def pre_period_balance(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Findi
 
 def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
     """All that was published of the units before the pilot, held against the draw made again and again."""
-    from shared.engines.pre_period import pre_period
     from shared.stats.balance import balance
 
     charter = case.charter
@@ -69,7 +68,8 @@ def _of_all(case: Case, rule: PrePeriodBalanceRule) -> Finding:
     # The control comes last, so that of two arms the other one is named.
     weights = {arm.name: float(arm.weight) for arm in (*charter.treatments, charter.control)}
     arms = tuple(weights)
-    known = pre_period(case.candidate.data, arms, told, charter.cluster, units_per_column=rule.units_per_column)
+    data, per_column = case.candidate.data, rule.units_per_column
+    known = case.engine.pre_period(data, arms, told, charter.cluster, units_per_column=per_column)
     left = {"left_out": list(known.left_out)} if known.left_out else {}
     drawn, of = len(known.arms), "cluster" if charter.cluster else "unit"
     empty = [arm for number, arm in enumerate(arms) if not (known.arms == number).any()]
