@@ -28,8 +28,10 @@ class OutcomesAfterExposureRule(Rule):
     p_min: float = Field(default=0.001, gt=0, lt=1)
 
 
-from promotion.gate.check import Rule, check, finding
-from shared.engines.answers import EarlyOutcomes
+@check(OutcomesAfterExposureRule, reads="sealed exposures, outcomes and conflicts", blind=True)
+def outcomes_after_exposure(case: Case, rule: OutcomesAfterExposureRule) -> Iterator[Finding]:
+    """Were outcomes from before the exposure, which no arm can have caused, few and alike in every arm?"""
+    found = case.engine.early_outcomes(case.candidate.data, case.charter.cluster)
     whole = found.before + found.after
     if not sum(found.drawn.values()) or not whole:
         yield finding(
