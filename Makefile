@@ -42,6 +42,7 @@ bench: .venv/ready         ## speed and memory against bare peers; the last resu
 	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python -m benchmarks.promotion
 	$(BIN)/python -m benchmarks.factory
+	$(BIN)/python -m benchmarks.store
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

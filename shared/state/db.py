@@ -24,8 +24,8 @@ from shared.state.columns import Whole
 BUSY_TIMEOUT_MS = 30_000
 # Every transaction on PostgreSQL that writes holds this advisory lock of its database; any fixed number would do.
 ROOM_LOCK = 5_317_429
-# Of so many PostgreSQL databases at once does a process keep connections: three rooms, and a second workspace.
-_POOLS_MAX = 6
+# Of so many databases at once does a process keep engines: three rooms, and a second workspace.
+_ENGINES_MAX = 6
 # A connection's execution option: the transactions on it only read.
 _READS = "pilotplant_reads"
 NEWER_REMEDY = "use the release that wrote it, or restore the copy that `pilotplant migrate` made before"
@@ -221,17 +221,15 @@ def _require_version(engine: sa.Engine, found: int | None, version: int) -> None
 
 
 def connect(url: str, root: Path) -> sa.Engine:
-    """An engine for `writing` and `reading`; raises BadInput for a URL that cannot be used."""
+    """The engine of a database, for `writing` and `reading`; raises BadInput for a URL that cannot be used."""
     try:
         parsed = sa.make_url(url)
         if parsed.drivername in _POSTGRESQL:
-            return _pooled(parsed.set(drivername="postgresql+psycopg"))
+            return _engine(parsed.set(drivername="postgresql+psycopg"))
         if parsed.get_backend_name() != "sqlite" or not parsed.database:
             raise ValueError("it names no file and no server")
         path = root / parsed.database
-        # NullPool: opening a file takes a fraction of a millisecond, and a connection that outlived a fork, a backup or
-        # a restored file would read and write another one than lies there.
-        engine = sa.create_engine(parsed.set(database=str(path)), poolclass=sa.NullPool)
+        engine = _engine(parsed.set(database=str(path)))
     except (sa.exc.ArgumentError, ValueError) as error:
         raise BadInput(f"`{_shown(url)}` is not a database URL", expected=_EXPECTED) from error
     except ImportError as error:
@@ -243,32 +241,40 @@ def connect(url: str, root: Path) -> sa.Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except NotADirectoryError as error:
         raise BadInput(f"`{_shown(url)}` lies below a file", where=str(path), expected=_EXPECTED) from error
-    sa.event.listen(engine, "do_connect", _opened)
-    sa.event.listen(engine, "begin", _begin)
     return engine
 
 
-def _pooled(url: sa.URL) -> sa.Engine:
-    """The process's engine of a PostgreSQL database, which keeps its connections for the next transaction."""
-    engine = _POOLS.pop(url, None)
-    if engine is None:
+def _engine(url: sa.URL) -> sa.Engine:
+    """The engine, which keeps its statements, and its connections to PostgreSQL, for the next transaction."""
+    engine = _ENGINES.pop(url, None) or _made(url)
+    _ENGINES[url] = engine
+    if len(_ENGINES) > _ENGINES_MAX:
+        _ENGINES.pop(next(iter(_ENGINES))).dispose()
+    return engine
+
+
+def _made(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        # NullPool: opening a file takes a fraction of a millisecond, and a connection that outlived a fork, a backup or
+        # a restored file would read and write another one than lies there.
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        sa.event.listen(engine, "do_connect", _opened)
+        sa.event.listen(engine, "begin", _begin)
+    else:
         # Each statement sees what was committed before it, and the lock of `_begin_alone` lets nothing in between.
         engine = sa.create_engine(url, pool_pre_ping=True, max_overflow=-1, isolation_level="READ COMMITTED")
         sa.event.listen(engine, "begin", _begin_alone)
-    _POOLS[url] = engine
-    if len(_POOLS) > _POOLS_MAX:
-        _POOLS.pop(next(iter(_POOLS))).dispose()
     return engine
 
 
 def _forget_connections() -> None:
     """What a fork has inherited are its parent's connections, to be neither used nor closed."""
-    for engine in _POOLS.values():
+    for engine in _ENGINES.values():
         engine.dispose(close=False)
-    _POOLS.clear()
+    _ENGINES.clear()
 
 
-_POOLS: dict[sa.URL, sa.Engine] = {}
+_ENGINES: dict[sa.URL, sa.Engine] = {}
 os.register_at_fork(after_in_child=_forget_connections)
 
 
