@@ -21,11 +21,12 @@ EXPONENT_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The least and the most of a column's finite values, zero without any; and whether all values are finite."""
+    """The least and the most of a column's finite values, zero without any; whether all are finite, and integers."""
 
     least: float
     most: float
     finite: bool
+    whole: bool = False
 
     @property
     def largest(self) -> float:
@@ -55,14 +56,17 @@ def extents(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence
         finite = _ends(connection, table, [f"CASE WHEN isfinite({columns[at]}) THEN {columns[at]} END" for at in odd])
         for at, each in zip(odd, finite, strict=True):
             ends[at] = each
-    return [Extent(*each, finite=at not in odd) for at, each in enumerate(ends)]
+    return [
+        Extent(float(least), float(most), finite=at not in odd, whole=isinstance(least, int) and isinstance(most, int))
+        for at, (least, most) in enumerate(ends)
+    ]
 
 
 def _ends(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> list[tuple[float, float]]:
     # Of a file nothing is read for this but what it says of itself.
-    reads = ", ".join(f"min({column})::DOUBLE, max({column})::DOUBLE" for column in columns)
+    reads = ", ".join(f"min({column}), max({column})" for column in columns)
     [row] = connection.execute(f"SELECT {reads} FROM {table}").fetchall()
-    found = [end or 0.0 for end in row]
+    found = [0.0 if end is None else end for end in row]
     return list(zip(found[::2], found[1::2], strict=True))
 
 

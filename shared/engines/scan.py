@@ -28,8 +28,6 @@ SAMPLE = 2_000
 # More cells than these no longer fit the processor's cache, and every row then waits for memory.
 CELLS_MAX = 2_000
 
-_WHOLE = {f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
-
 By = tuple[str, ...]
 
 
@@ -60,12 +58,8 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
 
 def _summands(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Summand]:
     """How each column is summed."""
-    columns = list(asked.at.values())
-    kinds = connection.execute(f"DESCRIBE SELECT {', '.join(columns)} FROM {asked.rows}").fetchall()
-    whole = [kind in _WHOLE for _, kind, *_ in kinds]
-    found = extents(connection, asked.rows, columns)
-    each = zip(asked.at.items(), found, whole, strict=True)
-    return {name: Summand.of(column, extent, whole=alone) for (name, column), extent, alone in each}
+    found = extents(connection, asked.rows, list(asked.at.values()))
+    return {name: Summand.of(asked.at[name], extent) for name, extent in zip(asked.at, found, strict=True)}
 
 
 def _levels(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> dict[str, int]:

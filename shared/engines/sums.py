@@ -75,12 +75,12 @@ class Summand:
     largest: float | None = None
 
     @classmethod
-    def of(cls, column: str, extent: Extent, *, whole: bool) -> Summand:
-        """A column, as SQL, with these values, all whole numbers or not."""
+    def of(cls, column: str, extent: Extent) -> Summand:
+        """A column, as SQL, with these values."""
         pivot = _pivot(extent)
         if pivot:
             return cls(f"({column} - {double(pivot)})", pivot)
-        return cls(column, largest=extent.largest if whole else None)
+        return cls(column, largest=extent.largest if extent.whole else None)
 
     def product(self, other: Summand) -> str:
         """The SQL of the sum of products with another one's."""
