@@ -13,8 +13,8 @@ from shared.evidence.compute import compute
 from shared.experiment.metrics import Metric
 from tests.shared.pilot_data import promised
 
-# A dozen computations: on a busy machine they take longer than other tests may.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# Four computations each: on a busy machine they take longer than other tests may.
+pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
 
 UNITS = 300_000
 METRICS = {
@@ -104,6 +104,7 @@ def test_evidence_is_equal_to_the_last_bit_on_any_number_of_threads(data, thread
     assert said[1:] == said[:1] * 3
 
 
+@pytest.mark.proof
 def test_so_is_that_of_clusters_at_their_second_look(data, threads, tmp_path):
     looks = {"units_per_arm": 100_000, "looks": {"method": "group_sequential", "at": [0.5, 1]}}
     known = without_held_back(data, tmp_path)
@@ -113,6 +114,7 @@ def test_so_is_that_of_clusters_at_their_second_look(data, threads, tmp_path):
     assert said[1:] == said[:1] * 3
 
 
+@pytest.mark.proof
 def test_so_is_what_is_told_of_rows_that_were_held_back(data, threads):
     evidence, said = found_on(threads, data, ["spend"])
     assert evidence.completeness.everything
