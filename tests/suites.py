@@ -33,7 +33,7 @@ from shared import sandbox
 from shared.core.digests import digest_file
 from shared.data.contracts import Contract
 from shared.data.quality import quarantine_reasons, run_suite
-from shared.engines.protocol import PilotData
+from shared.engines.protocol import Engine, PilotData
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Promise
@@ -83,14 +83,16 @@ def each_evidence_once(*modules: ModuleType) -> Iterator[None]:
     """Has modules that compute evidence remember the last that they did."""
     known: dict[tuple[str, ...], Evidence] = {}
 
-    def remembered(promise: Promise, data: PilotData, covers_until: datetime | None = None) -> Evidence:
+    def remembered(
+        promise: Promise, data: PilotData, covers_until: datetime | None = None, engine: Engine | None = None
+    ) -> Evidence:
         if not all(path.exists() for path in data.files):
-            return compute(promise, data, covers_until)
+            return compute(promise, data, covers_until, engine)
         key = promise.digest, repr(covers_until), *(f"{path.name} {digest_file(path)}" for path in data.files)
         if key not in known:
             while len(known) >= KEPT:
                 known.pop(next(iter(known)))
-            known[key] = compute(promise, data, covers_until)
+            known[key] = compute(promise, data, covers_until, engine)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -20,6 +20,7 @@ from lab.pilots.promise import freeze
 from lab.state import open_lab
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import scratch_in, settle
+from shared.core.jsonable import jsonable
 from shared.core.sql import plain_identifier
 from shared.core.yamlfile import read_yaml
 from shared.experiment.bounds import evidence_days_max
@@ -68,8 +69,8 @@ class Check:
 
     def forecast_json(self) -> dict[str, Any]:
         """The forecast for `--json`."""
-        plot = {"audiences": self.audiences, "plot": str(self.plot) if self.plot else None}
-        return self.forecast.as_json() | plot
+        found: dict[str, Any] = jsonable(self.forecast)
+        return found | {"audiences": self.audiences, "plot": str(self.plot) if self.plot else None}
 
 
 @dataclass(frozen=True, slots=True)

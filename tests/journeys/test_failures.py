@@ -37,6 +37,7 @@ COMMANDS: dict[str, list[str]] = {
     "init": ["init", "{disk}/team"],
     "status": [],
     "verify": [],
+    "migrate": [],
     "clock": [],
     "demo": ["demo", "--into", "{disk}/demo"],
     "lab new": [NEW, "--no-input"],

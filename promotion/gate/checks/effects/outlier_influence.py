@@ -84,4 +84,4 @@ def _capped(case: Case, quantile: float, names: list[str]) -> Evidence:
         for name, metric in promise.metrics.items()
     }
     until = parse_rfc3339(case.candidate.manifest.covers_until)
-    return compute(promise.model_copy(update={"metrics": metrics}), case.candidate.data, until)
+    return compute(promise.model_copy(update={"metrics": metrics}), case.candidate.data, until, case.engine)
