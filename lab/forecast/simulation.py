@@ -23,7 +23,7 @@ from shared.stats.estimates import UNITS_MIN, degrees
 from shared.stats.multiplicity import holm
 from shared.stats.power import Baseline
 from shared.stats.prior import Prior
-from shared.stats.test_methods import EveryLook, Yardstick, yardstick_of
+from shared.stats.test_methods import EveryLook, Method, method_of
 
 Array = NDArray[np.float64]
 DRAWS = 20_000
@@ -85,13 +85,13 @@ class Design:
         """How many units there are by each of them, of all arms."""
         return np.round(np.multiply(self.units, self.at)).astype(np.int64)
 
-    def yardstick(self, units: NDArray[np.int64]) -> Yardstick:
+    def method(self, units: NDArray[np.int64]) -> Method:
         """What all looks are judged by; with the units of each arm by then, one row per look and pilot."""
         if isinstance(self.looks, GroupSequential):
             information = tuple(map(float, self.units_by_look))
             return EveryLook(Schedule(self.looks.at, information, self.looks.spending))
         plan = SamplePlan(alpha=self.alpha, units_per_arm=self.planned, looks=self.looks)
-        return yardstick_of(plan, units=np.minimum(units[..., 1:], units[..., :1]))
+        return method_of(plan, units=np.minimum(units[..., 1:], units[..., :1]))
 
     @property
     def arms(self) -> int:
@@ -152,12 +152,12 @@ def judge(design: Design, effects: Array, harms: tuple[Array, ...], rng: np.rand
         primary = _path(rng, design.primary, effects, new)
         rails = [_path(rng, rail.baseline, harm, new) for rail, harm in zip(design.rails, harms, strict=True)]
         units = np.cumsum(new, axis=0)
-        looks = _at_looks(design, design.yardstick(units), primary, rails)
+        looks = _at_looks(design, design.method(units), primary, rails)
     last = np.where(units[-1].min(axis=1) < design.planned, Ending.TOO_FEW_UNITS, looks[-1])
     return np.where((looks[:-1] == Ending.SCALE).any(axis=0), Ending.SCALE, last).astype(np.int64)
 
 
-def _at_looks(design: Design, by: Yardstick, primary: _Drawn, rails: list[_Drawn]) -> NDArray[np.int64]:
+def _at_looks(design: Design, by: Method, primary: _Drawn, rails: list[_Drawn]) -> NDArray[np.int64]:
     """The ending of each pilot were it judged at each look; one row per look."""
     lacking, unknown = _lacking(design, by, primary)
     harmful = []
@@ -171,15 +171,15 @@ def _at_looks(design: Design, by: Yardstick, primary: _Drawn, rails: list[_Drawn
     return np.asarray(np.where((arms == Ending.SCALE) & unknown, Ending.UNDECIDED, arms).min(axis=-1))
 
 
-def _lacking(design: Design, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _lacking(design: Design, by: Method, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where the primary metric lacks something, and where it cannot be evaluated."""
-    half = by.reach(drawn.se, drawn.df, design.alpha)
+    half = by.half_width(drawn.se, drawn.df, design.alpha)
     unknown = ~(half > 0)
-    beyond = by.p_no_better(drawn, design.sign * design.minimum, design.sign)
+    beyond = by.p_one_sided(drawn, design.sign * design.minimum, design.sign)
     lacks = shortfall(
         drawn.estimate,
         (drawn.estimate - half, drawn.estimate + half),
-        _adjusted(by.p_no_difference(drawn), unknown),
+        _adjusted(by.p_two_sided(drawn), unknown),
         _adjusted(beyond, unknown),
         sign=design.sign,
         alpha=design.alpha,
@@ -194,9 +194,9 @@ def _adjusted(p: Array, unknown: NDArray[np.bool_]) -> Array:
     return holm(np.where(unknown, 1.0, p))
 
 
-def _harmful(design: Design, rail: Rail, by: Yardstick, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _harmful(design: Design, rail: Rail, by: Method, drawn: _Drawn) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where harm is not ruled out, and where that cannot be evaluated."""
-    p = by.p_no_better(drawn, rail.margin, rail.sign)
+    p = by.p_one_sided(drawn, rail.margin, rail.sign)
     unknown = ~(drawn.se > 0) | np.isnan(p)
     return np.logical_not(harm_ruled_out(p, design.guardrail_alpha or design.alpha)) & ~unknown, unknown
 

@@ -8,7 +8,7 @@ from promotion.gate.gate import Judgement
 from promotion.gate.policy import GateSettings
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
-from shared.evidence.looks import agenda
+from shared.evidence.looks import look_schedule
 from shared.trust.finding import Finding
 
 # A check that does not say that it is blind is hidden.
@@ -25,7 +25,7 @@ def hidden(case: Case, settings: GateSettings) -> str | None:
         return None
     ends = charter.time_box.ends
     # Neither the gate's clock nor what the data are said to cover may run ahead of the other.
-    due = agenda(charter, min(case.now, covered))
+    due = look_schedule(charter, min(case.now, covered))
     if case.now >= ends or due.standing == "decisive":
         return None
     agreed = "its next agreed look or its end" if charter.sample.looks.method == "group_sequential" else "its end"

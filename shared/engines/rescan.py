@@ -66,9 +66,9 @@ def _rescanned(
     rows = connection.sql(f"""
         SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}
         GROUP BY block, pivot_cell ORDER BY block, pivot_cell
-    """).to_arrow_table()
-    connection.execute("DROP TABLE pivots")
+    """)
     [cell], found = split(rows, 1)
+    connection.execute("DROP TABLE pivots")
     numbers = [summed(values, cell.astype(np.int64), len(chosen)) for values in found]
     totals = dict(zip(names, numbers, strict=False))
     n = chosen.n.astype(float)

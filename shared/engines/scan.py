@@ -51,7 +51,7 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     """The least and the most of every column, by the levels of a key in their order; NaN is more than any number."""
     reads = [f"{which}({sql})" for which in ("min", "max") for sql in asked.columns.values()]
     query = f"SELECT {asked.keys[key]}, {', '.join(reads)} FROM {asked.table} GROUP BY 1 ORDER BY 1"
-    numbers = split(connection.sql(query).to_arrow_table(), 1)[1]
+    numbers = split(connection.sql(query), 1)[1]
     count = len(asked.columns)
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
@@ -100,19 +100,19 @@ def _scanned(
     listed = ", ".join(["block", *(at[key] for key in keys)])
     together = ", ".join(f"({', '.join(['block', *(at[key] for key in each)])})" for each in sets)
     rows = connection.sql(f"""
-        SELECT grouping({listed}), {listed}, {", ".join(f"{each}::DOUBLE" for each in sums)} FROM {asked.rows}
-        GROUP BY GROUPING SETS ({together}) ORDER BY {listed}
-    """).to_arrow_table()
-    of_set, found = rows.column(0).to_numpy(), []
+        SELECT {", ".join([*(at[key] for key in keys), f"grouping({listed})", *(f"{each}::DOUBLE" for each in sums)])}
+        FROM {asked.rows} GROUP BY GROUPING SETS ({together}) ORDER BY {listed}
+    """)
+    told, (of_set, *numbers) = split(rows, len(keys))
+    found = []
     for each in sets:
-        told, numbers = split(
-            rows.filter(of_set == _missing(keys, each)).drop_columns(rows.column_names[:2]), len(keys)
-        )
-        levels = dict(zip(keys, told, strict=True))
-        totals = dict(zip(summands, numbers[1:], strict=False))
-        products = dict(zip(pairs, numbers[1 + len(totals) :], strict=True))
+        here = of_set == _missing(keys, each)
+        n, *sums_here = (values[here] for values in numbers)
+        totals = dict(zip(summands, sums_here, strict=False))
+        products = dict(zip(pairs, sums_here[len(totals) :], strict=True))
         products |= {each: of_flags(each, totals, products) for each in asked.pairs if asked.flagged(each)}
-        found.append(Sums({key: levels[key] for key in each}, numbers[0], totals, products).added(each))
+        levels = {key: values[here] for key, values in zip(keys, told, strict=True) if key in each}
+        found.append(Sums(levels, n, totals, products).added(each))
     return found
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.engines.exact import Extent, double
@@ -134,14 +134,17 @@ def of_flags(each: Pair, totals: Mapping[str, Array], differing: Mapping[Pair, A
     return totals[one] if one == other else (totals[one] + totals[other] - differing[each]) / 2
 
 
-def split(rows: pa.Table, keys: int) -> tuple[list[NDArray[Any]], list[Array]]:
-    """By column, so many keys as objects, and the numbers after them as floats; no number is NaN."""
-    told = []
-    for column in rows.columns[:keys]:
-        array = np.empty(len(column), dtype=object)
-        array[:] = column.to_pylist()
-        told.append(array)
-    return told, [column.cast(pa.float64()).to_numpy() for column in rows.columns[keys:]]
+def split(rows: duckdb.DuckDBPyRelation, keys: int) -> tuple[list[NDArray[Any]], list[Array]]:
+    """By column, so many keys as objects (text, dates, None), and the numbers after them as floats; none is NULL."""
+    # Not by way of Arrow, which would load pandas for this.
+    columns = list(rows.fetchnumpy().values())
+    return list(map(_objects, columns[:keys])), [np.asarray(each, dtype=np.float64) for each in columns[keys:]]
+
+
+def _objects(values: NDArray[Any]) -> NDArray[Any]:
+    told = np.empty(len(values), dtype=object)
+    told[:] = (values.astype("datetime64[D]") if values.dtype.kind == "M" else values).tolist()
+    return told
 
 
 def mean(pivot: float | Array, total: Array, n: Array) -> Array:

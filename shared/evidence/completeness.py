@@ -11,9 +11,9 @@ from shared.evidence.health import follow_up, losses, outages
 from shared.evidence.model import Completeness, Effect
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
-from shared.stats.test_methods import Yardstick
+from shared.stats.test_methods import Method
 
-Estimated = tuple[Contrasts, Yardstick]
+Estimated = tuple[Contrasts, Method]
 
 
 def completeness(
@@ -63,12 +63,12 @@ def _counted_in(
     unknown = nobodys or (told is not None and bool(told.unread))
     if told is None or (whole is None and not unknown):
         return (), ()
-    contrasts, yardstick = estimate(whole or summary)
-    everything = _deciding(effects(charter, metrics, contrasts, yardstick)) if whole else ()
+    contrasts, method = estimate(whole or summary)
+    everything = _deciding(effects(charter, metrics, contrasts, method)) if whole else ()
     if not unknown:
         return everything, ()
     contrasts = losses.against_the_arm(charter, metrics, contrasts, told, (whole or summary).units)
-    return everything, _deciding(effects(charter, metrics, contrasts, yardstick))
+    return everything, _deciding(effects(charter, metrics, contrasts, method))
 
 
 def _deciding(found: tuple[Effect, ...]) -> tuple[Effect, ...]:

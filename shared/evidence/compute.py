@@ -15,11 +15,11 @@ from shared.engines.protocol import Engine, PilotData, Question, Summary, per_of
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import between, effects
-from shared.evidence.health.context import Seen
+from shared.evidence.health.context import HealthContext
 from shared.evidence.health.sample_ratios import sample_ratio
 from shared.evidence.health.symptoms import symptoms
 from shared.evidence.kill_criteria import read_by
-from shared.evidence.looks import Agenda, agenda
+from shared.evidence.looks import LookSchedule, look_schedule
 from shared.evidence.model import ArmEvidence, Evidence, Health
 from shared.evidence.over_time import days, information, looks
 from shared.evidence.segments import segment_effects
@@ -27,7 +27,7 @@ from shared.experiment.charter import Charter, Promise
 from shared.experiment.metrics import Metric
 from shared.stats.moments import SIZE
 from shared.stats.summaries import AnyMoments, Moments, RatioMoments
-from shared.stats.test_methods import FixedHorizon, Yardstick, yardstick_of
+from shared.stats.test_methods import FixedHorizon, Method, method_of
 
 
 def compute(
@@ -38,22 +38,22 @@ def compute(
     `covers_until` is the first moment whose data is not there, None where all of it is: it tells which looks are due.
     """
     charter, engine = promise.charter, engine or DuckDB()
-    due = agenda(charter, covers_until)
+    due = look_schedule(charter, covers_until)
     question = Question.of(promise, due.until, covers_until)
     summary = engine.summarise(data, question)
     earlier = [engine.summarise(data, _numbers_only(question, look.at)) for look in due.passed[:-1]]
-    seen = [*earlier, summary]
+    summaries = [*earlier, summary]
     estimator = Estimator(charter, promise.metrics)
-    contrasts = [estimator.contrasts(each) for each in seen]
-    yardstick = _yardstick(charter, due, seen, contrasts)
+    contrasts = [estimator.contrasts(each) for each in summaries]
+    method = _method(charter, due, summaries, contrasts)
     planned, killing = planned_shares(charter), read_by(promise)
-    measured = effects(charter, promise.metrics, contrasts[-1], yardstick)
+    measured = effects(charter, promise.metrics, contrasts[-1], method)
     parts = segment_effects(estimator, summary)
     exposed = sum(summary.drawn.values()) + summary.multiple_units
 
-    def again(whole: Summary) -> tuple[Contrasts, Yardstick]:
+    def again(whole: Summary) -> tuple[Contrasts, Method]:
         found = estimator.contrasts(whole)
-        return found, _yardstick(charter, due, [*earlier, whole], [*contrasts[:-1], found])
+        return found, _method(charter, due, [*earlier, whole], [*contrasts[:-1], found])
 
     told = None
     if summary.by_arm is not None:
@@ -69,7 +69,7 @@ def compute(
         standing=due.standing,
         method=charter.sample.looks.method,
         no_outcome={name: metric.no_outcome for name, metric in promise.metrics.items()},
-        looks=looks(charter, due, seen, contrasts, yardstick, killing),
+        looks=looks(charter, due, summaries, contrasts, method, killing),
         days=days(estimator, summary, planned, killing if charter.sample.looks.method == "always_valid" else ()),
         segments=parts,
         exposures=summary.exposures,
@@ -85,7 +85,9 @@ def compute(
             multiple_frac=summary.multiple_units / exposed if exposed else None,
             conflicts=dict(summary.conflicts),
             symptoms=symptoms(
-                Seen(charter, promise.metrics, planned, summary, measured, parts, due.complete, told, promise.rules)
+                HealthContext(
+                    charter, promise.metrics, planned, summary, measured, parts, due.complete, told, promise.rules
+                )
             ),
         ),
         completeness=told,
@@ -111,11 +113,11 @@ def _whole(engine: Engine, data: PilotData, question: Question, summary: Summary
     return engine.summarise(data, replace(question, segments=(), novelty=None, everything=True))
 
 
-def _yardstick(charter: Charter, due: Agenda, summaries: list[Summary], contrasts: list[Contrasts]) -> Yardstick:
+def _method(charter: Charter, due: LookSchedule, summaries: list[Summary], contrasts: list[Contrasts]) -> Method:
     """What the charter judges its effects by at the last of these looks."""
     if due.standing == "descriptive":
         return FixedHorizon()
-    return yardstick_of(
+    return method_of(
         charter.sample,
         shares=[look.share for look in due.passed],
         information=information(charter, summaries[: len(due.passed)]),

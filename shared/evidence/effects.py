@@ -1,4 +1,4 @@
-"""Effects: contrasts judged by the charter's yardstick, with the adjustment for several arms and metrics."""
+"""Effects: contrasts judged by the charter's test method, with the adjustment for several arms and metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.evidence.model import Between, Effect, Part
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.metrics import Metric
 from shared.stats.multiplicity import holm
-from shared.stats.test_methods import FixedHorizon, Yardstick
+from shared.stats.test_methods import FixedHorizon, Method
 
 
 def part_of(charter: Charter, name: str) -> Part:
@@ -27,10 +27,10 @@ def part_of(charter: Charter, name: str) -> Part:
 
 
 def effects(
-    charter: Charter, metrics: Mapping[str, Metric], contrasts: Contrasts, yardstick: Yardstick
+    charter: Charter, metrics: Mapping[str, Metric], contrasts: Contrasts, method: Method
 ) -> tuple[Effect, ...]:
     """Every metric of every treatment, with Holm's adjustment over the primary ones of all treatments."""
-    numbers = _numbers(charter, metrics, contrasts, yardstick)
+    numbers = _numbers(charter, metrics, contrasts, method)
     found = [
         _effect(charter, contrasts, numbers, row, column)
         for row in range(len(charter.treatments))
@@ -40,7 +40,7 @@ def effects(
 
 
 def _numbers(
-    charter: Charter, metrics: Mapping[str, Metric], contrasts: Contrasts, yardstick: Yardstick
+    charter: Charter, metrics: Mapping[str, Metric], contrasts: Contrasts, method: Method
 ) -> dict[str, NDArray[np.float64]]:
     found, lifts, alpha = contrasts.found, contrasts.lifts, charter.alpha
     signs = np.array([metrics[name].sign for name in contrasts.metrics], dtype=float)
@@ -49,20 +49,20 @@ def _numbers(
     rails = {rail.metric: rail.margin for rail in charter.guardrails}
     margins = np.array([rails.get(name, np.nan) for name in contrasts.metrics])
     with np.errstate(all="ignore"):
-        half, reach = yardstick.reach(found.se, found.df, alpha), yardstick.reach(lifts.se, lifts.df, alpha)
+        half, reach = method.half_width(found.se, found.df, alpha), method.half_width(lifts.se, lifts.df, alpha)
         return {
             "estimate": found.estimate,
             "low": found.estimate - half,
             "high": found.estimate + half,
             "se": found.se,
             "df": found.df,
-            "p": yardstick.p_no_difference(found),
-            "p_worthwhile": yardstick.p_no_better(found, worth, signs),
+            "p": method.p_two_sided(found),
+            "p_worthwhile": method.p_one_sided(found, worth, signs),
             "relative": lifts.estimate,
             "relative_low": lifts.estimate - reach,
             "relative_high": lifts.estimate + reach,
-            "p_non_inferior": yardstick.p_no_better(found, margins, signs),
-            "bound": yardstick.bound(found, charter.guardrail_alpha, signs),
+            "p_non_inferior": method.p_one_sided(found, margins, signs),
+            "bound": method.bound(found, charter.guardrail_alpha, signs),
         }
 
 
@@ -127,7 +127,7 @@ def between(promise: Promise, estimator: Estimator, summary: Summary) -> tuple[B
     for base in charter.treatments[:-1]:
         beside = replace(estimator, base=base.name)
         contrasts = beside.contrasts(summary)
-        reach = FixedHorizon().reach(contrasts.found.se, contrasts.found.df, alpha)
+        reach = FixedHorizon().half_width(contrasts.found.se, contrasts.found.df, alpha)
         for row, arm in enumerate(beside.arms[1:]):
             for column, metric in enumerate(contrasts.metrics):
                 if charter.primary_of(metric) is None:

@@ -11,31 +11,31 @@ from shared.engines.protocol import Summary, value_of
 from shared.evidence.contrasts import Contrasts, Estimator, compared_with_first
 from shared.evidence.effects import part_of
 from shared.evidence.health.sample_ratios import of_groups
-from shared.evidence.looks import Agenda
+from shared.evidence.looks import LookSchedule
 from shared.evidence.model import Day, DayEffect, Look, LookEffect
 from shared.experiment.charter import Charter
 from shared.experiment.sample_plan import AlwaysValid
 from shared.stats.moments import Array, Cells
 from shared.stats.tails import t_of, z_of
-from shared.stats.test_methods import FixedHorizon, GroupSequential, Yardstick, yardstick_of
+from shared.stats.test_methods import FixedHorizon, GroupSequential, Method, method_of
 
 
 def looks(
     charter: Charter,
-    due: Agenda,
+    due: LookSchedule,
     seen: Sequence[Summary],
     contrasts: Sequence[Contrasts],
-    yardstick: Yardstick,
+    method: Method,
     also: Collection[str] = (),
 ) -> tuple[Look, ...]:
     """Every look that is due, as the data stood then; none where the charter agreed on no fixed ones, or none is due.
 
-    Summaries, contrasts and the yardstick's schedule have one entry for each look. `also`: the secondary metrics that
+    Summaries, contrasts and the method's schedule have one entry for each look. `also`: the secondary metrics that
     are told as well.
     """
-    if not isinstance(yardstick, GroupSequential):
+    if not isinstance(method, GroupSequential):
         return ()
-    boundaries, spent = yardstick.schedule.boundaries(charter.alpha), yardstick.schedule.spent(charter.alpha)
+    boundaries, spent = method.schedule.boundaries(charter.alpha), method.schedule.spent(charter.alpha)
     return tuple(
         Look(
             at_frac=look.share,
@@ -102,13 +102,13 @@ def _until(
     known = np.array([str(each) <= day for each in cells.keys["day"].tolist()], dtype=bool)
     found = estimator.means(cells.where(known).merged("arm").aligned(arm=estimator.arms), slopes)
     compared = compared_with_first(found)
-    yardstick = (
-        yardstick_of(charter.sample, units=np.minimum(found.n[1:], found.n[:1]))
+    method = (
+        method_of(charter.sample, units=np.minimum(found.n[1:], found.n[:1]))
         if isinstance(charter.sample.looks, AlwaysValid)
         else FixedHorizon()
     )
     with np.errstate(all="ignore"):
-        half = yardstick.reach(compared.se, compared.df, charter.alpha)
+        half = method.half_width(compared.se, compared.df, charter.alpha)
     effects = []
     for row, arm in enumerate(charter.treatments):
         for column, name in enumerate(estimator.names):

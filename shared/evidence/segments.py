@@ -41,8 +41,8 @@ def _of_segment(estimator: Estimator, summary: Summary, segment: str) -> Iterato
         found = compared_with_first(means)
         why = reasons(means, found, estimator.arms)
         with np.errstate(all="ignore"):
-            half = FixedHorizon().reach(found.se, found.df, charter.alpha)
-            p = FixedHorizon().p_no_difference(found)
+            half = FixedHorizon().half_width(found.se, found.df, charter.alpha)
+            p = FixedHorizon().p_two_sided(found)
         units = summary.segment_units[segment]
         for row, arm in enumerate(charter.treatments):
             for metric in primaries:

@@ -144,12 +144,12 @@ class Differences:
     def p(self) -> Array:
         """Two-sided p-values of no difference."""
         with np.errstate(over="ignore"):
-            return np.asarray(p_no_difference(self.estimate, self.se, self.df))
+            return np.asarray(p_two_sided(self.estimate, self.se, self.df))
 
     def p_beyond(self, margin: Any, sign: Any) -> Array:
         """One-sided p-values of a difference no better than `margin`; more is better where sign is 1."""
         with np.errstate(over="ignore"):
-            return np.asarray(p_no_better(self.estimate, self.se, self.df, margin, sign))
+            return np.asarray(p_one_sided(self.estimate, self.se, self.df, margin, sign))
 
     def bound(self, alpha: float, sign: Any) -> Array:
         """The one-sided confidence bounds on the bad side."""
@@ -224,12 +224,12 @@ def reach(se: Any, df: Any, alpha: float) -> Any:
     return se * stdtrit(df, 1 - alpha / 2)
 
 
-def p_no_difference(estimate: Any, se: Any, df: Any) -> Any:
+def p_two_sided(estimate: Any, se: Any, df: Any) -> Any:
     """Two-sided p-value of no difference."""
     return 2 * stdtr(df, -abs(estimate) / se)
 
 
-def p_no_better(estimate: Any, se: Any, df: Any, margin: Any, sign: Any) -> Any:
+def p_one_sided(estimate: Any, se: Any, df: Any, margin: Any, sign: Any) -> Any:
     """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
     return stdtr(df, -sign * (estimate - margin) / se)
 

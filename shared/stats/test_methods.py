@@ -1,6 +1,6 @@
-"""Yardsticks: how far an estimate must be from nothing to count, by when the charter lets anybody look.
+"""Test methods: how far an estimate must be from nothing to count, by when the charter lets anybody look.
 
-A yardstick judges every effect of a pilot alike. What it is given are arrays of one shape (or numbers): estimates,
+A test method judges every effect of a pilot alike. What it is given are arrays of one shape (or numbers): estimates,
 standard errors and degrees of freedom. Where one of them is NaN the effect could not be evaluated, and NaN comes back.
 """
 
@@ -47,18 +47,18 @@ class Effects(Protocol):
         ...
 
 
-class Yardstick(Protocol):
+class Method(Protocol):
     """What every method of looks can say of effects."""
 
-    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+    def half_width(self, se: Any, df: Any, alpha: float) -> Array:
         """How far the two-sided interval at 1 - alpha reaches to either side."""
         ...
 
-    def p_no_difference(self, found: Effects) -> Array:
+    def p_two_sided(self, found: Effects) -> Array:
         """Two-sided p-value of no difference; where there are several looks, one that holds at every look."""
         ...
 
-    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+    def p_one_sided(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
         ...
 
@@ -71,15 +71,15 @@ class Yardstick(Protocol):
 class FixedHorizon:
     """One look: Student's t with Welch's degrees of freedom."""
 
-    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+    def half_width(self, se: Any, df: Any, alpha: float) -> Array:
         """How far the two-sided interval at 1 - alpha reaches to either side."""
         return np.asarray(se * stdtrit(df, 1 - alpha / 2))
 
-    def p_no_difference(self, found: Effects) -> Array:
+    def p_two_sided(self, found: Effects) -> Array:
         """Two-sided p-value of no difference."""
         return np.asarray(2 * stdtr(found.df, -np.abs(_ratio(found, 0.0))))
 
-    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+    def p_one_sided(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin`; more is better where sign is 1."""
         return np.asarray(stdtr(found.df, -sign * _ratio(found, margin)))
 
@@ -103,15 +103,15 @@ class EveryLook:
 
     schedule: Schedule
 
-    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+    def half_width(self, se: Any, df: Any, alpha: float) -> Array:
         """How far the two-sided interval at 1 - alpha reaches to either side."""
         return np.asarray(se * t_of(_along(self.schedule.boundaries(alpha), se), df))
 
-    def p_no_difference(self, found: Effects) -> Array:
+    def p_two_sided(self, found: Effects) -> Array:
         """Two-sided p-value of no difference that holds at every look."""
         return self._p(self.schedule, np.abs(z_of(_ratio(found, 0.0), found.df)))
 
-    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+    def p_one_sided(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin` that holds at every look."""
         return self._p(self.schedule.one_sided(), z_of(sign * _ratio(found, margin), found.df))
 
@@ -137,17 +137,17 @@ class GroupSequential:
     schedule: Schedule
     history: Sequence[Effects] = ()
 
-    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+    def half_width(self, se: Any, df: Any, alpha: float) -> Array:
         """How far the two-sided interval at 1 - alpha reaches to either side."""
         return np.asarray(se * t_of(self.schedule.boundaries(alpha)[-1], df))
 
-    def p_no_difference(self, found: Effects) -> Array:
+    def p_two_sided(self, found: Effects) -> Array:
         """Two-sided p-value of no difference that holds at every look."""
-        return np.asarray(EveryLook(self.schedule).p_no_difference(self._all(found))[-1])
+        return np.asarray(EveryLook(self.schedule).p_two_sided(self._all(found))[-1])
 
-    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+    def p_one_sided(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin` that holds at every look."""
-        return np.asarray(EveryLook(self.schedule).p_no_better(self._all(found), margin, sign)[-1])
+        return np.asarray(EveryLook(self.schedule).p_one_sided(self._all(found), margin, sign)[-1])
 
     def bound(self, found: Effects, alpha: float, sign: Any) -> Array:
         """The one-sided confidence bound at 1 - alpha on the bad side."""
@@ -175,15 +175,15 @@ class AlwaysValid:
     planned: int
     alpha: float
 
-    def reach(self, se: Any, df: Any, alpha: float) -> Array:
+    def half_width(self, se: Any, df: Any, alpha: float) -> Array:
         """How far the two-sided interval at 1 - alpha reaches to either side."""
         return np.asarray(se * t_of(sequences.radius(self._age(self.alpha), alpha), df))
 
-    def p_no_difference(self, found: Effects) -> Array:
+    def p_two_sided(self, found: Effects) -> Array:
         """Two-sided p-value of no difference that holds whenever one looks."""
         return sequences.p_two_sided(z_of(_ratio(found, 0.0), found.df), self._age(self.alpha))
 
-    def p_no_better(self, found: Effects, margin: Any, sign: Any) -> Array:
+    def p_one_sided(self, found: Effects, margin: Any, sign: Any) -> Array:
         """One-sided p-value of a difference no better than `margin` that holds whenever one looks."""
         z = z_of(sign * _ratio(found, margin), found.df)
         return sequences.p_one_sided(z, self._one_sided_age())
@@ -207,15 +207,15 @@ class AlwaysValid:
         return self._age(2 * self.alpha)
 
 
-def yardstick_of(
+def method_of(
     plan: SamplePlan,
     *,
     shares: Sequence[float] = (),
     information: Sequence[float] = (),
     history: Sequence[Effects] = (),
     units: Any = 0,
-) -> Yardstick:
-    """The yardstick that a charter's plan asks for at the present look.
+) -> Method:
+    """The test method that a charter's plan asks for at the present look.
 
     Looks agreed on beforehand need `shares` (of the time box that was over) and `information` (exposed units) at every
     look so far, the present one last, and `history`, the effects at the looks before it. Looks at any time need

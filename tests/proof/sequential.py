@@ -10,7 +10,7 @@ import numpy as np
 from shared.stats.alpha_spending import Schedule, Spending
 from shared.stats.detection import AtAnyTime, AtLooks
 from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
-from shared.stats.test_methods import SEQUENCE_UNITS_MIN, AlwaysValid, FixedHorizon, GroupSequential, Yardstick
+from shared.stats.test_methods import SEQUENCE_UNITS_MIN, AlwaysValid, FixedHorizon, GroupSequential, Method
 from tests.proof.looking import Effects, Law, gamma_spend, lognormal_spend, normal, pilots, share
 
 SEED, PILOTS, ALPHA, POWER = 20260104, 20_000, 0.05, 0.8
@@ -80,7 +80,7 @@ def false_positives(rng: np.random.Generator, law: Law, number: int) -> Iterator
     looks = pilots(rng, law, UNITS, number)
     group, what = "No effect, looked at 50 times: significant at any look", law.name
     for method, judged in judges(looks).items():
-        crossed = np.any([by.p_no_difference(found) <= ALPHA for by, found in judged], axis=0)
+        crossed = np.any([by.p_two_sided(found) <= ALPHA for by, found in judged], axis=0)
         limit = None if method == MISUSED else ALPHA
         yield Row(group, what, method, int(crossed.sum()), number, limit)
 
@@ -91,7 +91,7 @@ def margins(rng: np.random.Generator, law: Law, number: int) -> Iterator[Row]:
     looks = pilots(rng, law, UNITS, number, effect=margin)
     group = "Harm exactly at a guardrail's margin, looked at 50 times: ruled out at any look"
     for method, judged in judges(looks).items():
-        passed = np.any([by.p_no_better(found, margin, 1) <= ALPHA for by, found in judged], axis=0)
+        passed = np.any([by.p_one_sided(found, margin, 1) <= ALPHA for by, found in judged], axis=0)
         limit = None if method == MISUSED else ALPHA
         yield Row(group, law.name, method, int(passed.sum()), number, limit)
 
@@ -102,7 +102,7 @@ def coverage(rng: np.random.Generator, number: int) -> Iterator[Row]:
     looks = pilots(rng, share(0.1), UNITS, number, treated=share(0.1 + effect), effect=effect)
     group = "An effect of 2 points on a share of 10 %: how often the 95 % interval misses it"
     for method, judged in judges(looks, each=True).items():
-        half = np.array([by.reach(found.se, found.df, ALPHA) for by, found in judged])
+        half = np.array([by.half_width(found.se, found.df, ALPHA) for by, found in judged])
         estimate = np.array([found.estimate for _, found in judged])
         covers, stops = np.abs(estimate - effect) <= half, np.abs(estimate) > half
         first = np.where(stops.any(axis=0), stops.argmax(axis=0), len(half) - 1)
@@ -121,13 +121,13 @@ def powers(rng: np.random.Generator, number: int) -> Iterator[Row]:
         units = units_to_detect(baseline, effect, ALPHA, POWER, looks=looks)
         assert units is not None
         judged = _last(method, pilots(rng, share(0.1), _at(units), number, treated=share(0.12), effect=effect), units)
-        found = int((judged[0].p_no_difference(judged[1]) <= ALPHA).sum())
+        found = int((judged[0].p_two_sided(judged[1]) <= ALPHA).sum())
         what = f"2 points on a share of 10 % found with {units:,} per arm"
         yield Row(group, what, method, found, number, POWER, at_most=False)
         units = units_to_rule_out(baseline, margin, ALPHA, POWER, looks=looks)
         assert units is not None
         judged = _last(method, pilots(rng, share(0.1), _at(units), number), units)
-        found = int((judged[0].p_no_better(judged[1], margin, 1) <= ALPHA).sum())
+        found = int((judged[0].p_one_sided(judged[1], margin, 1) <= ALPHA).sum())
         what = f"harm of 2 points ruled out with {units:,} per arm"
         yield Row(group, what, method, found, number, POWER, at_most=False)
 
@@ -149,20 +149,20 @@ def uneven(rng: np.random.Generator, number: int) -> Iterator[Row]:
     }
     for law, promised in laws.items():
         looks = pilots(rng, law, units, number, per_treated=5)
-        alone = int((FixedHorizon().p_no_difference(looks[0]) <= ALPHA).sum())
+        alone = int((FixedHorizon().p_two_sided(looks[0]) <= ALPHA).sum())
         yield Row(group, law.name, "one look, at the first", alone, number)
         for method, judged in judges(looks, units).items():
             if method != MISUSED:
-                crossed = np.any([by.p_no_difference(found) <= ALPHA for by, found in judged], axis=0)
+                crossed = np.any([by.p_two_sided(found) <= ALPHA for by, found in judged], axis=0)
                 limit = ALPHA if method in promised else None
                 yield Row(group, law.name, method, int(crossed.sum()), number, limit)
 
 
 def judges(
     looks: Sequence[Effects], units: Sequence[int] = UNITS, *, each: bool = False
-) -> dict[str, list[tuple[Yardstick, Effects]]]:
+) -> dict[str, list[tuple[Method, Effects]]]:
     """Per method, what judges which looks; a spending plan's last look knows of all, unless `each` is wanted."""
-    found: dict[str, list[tuple[Yardstick, Effects]]] = {MISUSED: [(FixedHorizon(), look) for look in looks]}
+    found: dict[str, list[tuple[Method, Effects]]] = {MISUSED: [(FixedHorizon(), look) for look in looks]}
     for method, kind in KINDS.items():
         numbers = range(1, len(looks) + 1) if each else [len(looks)]
         found[method] = [(_spending(looks[:k], units[:k], len(units), kind), looks[k - 1]) for k in numbers]
@@ -179,7 +179,7 @@ def _spending(looks: Sequence[Effects], units: Sequence[int], planned: int, kind
     return GroupSequential(Schedule(shares, tuple(map(float, units)), kind), tuple(looks[:-1]))
 
 
-def _last(method: str, looks: list[Effects], units: int) -> tuple[Yardstick, Effects]:
+def _last(method: str, looks: list[Effects], units: int) -> tuple[Method, Effects]:
     """What judges the last of five looks."""
     if method == ANY_TIME:
         return AlwaysValid(units, units, ALPHA), looks[-1]
@@ -196,7 +196,7 @@ def _promised(method: str) -> float | None:
 
 def widths() -> dict[str, float]:
     """How many times as wide the interval at the end is as one look's, for many units."""
-    one = float(FixedHorizon().reach(1.0, np.inf, ALPHA))
+    one = float(FixedHorizon().half_width(1.0, np.inf, ALPHA))
     shares = tuple((k + 1) / LOOKS for k in range(LOOKS))
     found = {}
     for method, kind in KINDS.items():

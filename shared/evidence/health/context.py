@@ -12,7 +12,7 @@ from shared.experiment.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HealthContext:
     """What the checks look at.
 
     Attributes:

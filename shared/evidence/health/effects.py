@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.engines.protocol import early_of, late_of, value_of
-from shared.evidence.health.context import Seen
-from shared.evidence.model import Effect, Symptom
+from shared.evidence.health.context import HealthContext
+from shared.evidence.model import Effect, State, Symptom
 from shared.stats.domain import ALLOWANCE, CONTRIBUTORS_MIN, contributors, is_uneven, outside
-from shared.stats.estimates import degrees, p_no_difference
+from shared.stats.estimates import degrees, p_two_sided
 from shared.stats.moments import Cells
 
 NOVELTY_P_MIN = 0.01
@@ -37,96 +37,100 @@ def average_exposures(exposures: int, units: Sequence[int]) -> float | None:
     return exposures / sum(units) if sum(units) else None
 
 
-def novelty(seen: Seen) -> Iterator[Symptom]:
+def novelty(context: HealthContext) -> Iterator[Symptom]:
     """Whether the effect is smaller in the second part of the units' time than in the first: a difference of both."""
-    cells, said = seen.summary.tenure, False
-    told = seen.summary.by_arm
+    cells, said = context.summary.tenure, False
+    told = context.summary.by_arm
     often = (
-        exposures_per_unit(told.exposures, seen.summary.units)
+        exposures_per_unit(told.exposures, context.summary.units)
         if told is not None
-        else average_exposures(seen.summary.exposures, [*seen.summary.units.values()])
+        else average_exposures(context.summary.exposures, [*context.summary.units.values()])
     )
-    if seen.rules >= PLAN_SINCE and often is not None and often < EXPOSURES_PER_UNIT_MIN:
+    if context.rules >= PLAN_SINCE and often is not None and often < EXPOSURES_PER_UNIT_MIN:
         reason = f"{often:.1f} exposures per unit: what is seen once does not wear off"
         yield Symptom(check="novelty", state="good", reason=reason)
         return
-    for effect in seen.primaries if cells is not None else ():
+    for effect in context.primaries if cells is not None else ():
         if early_of(effect.metric) not in cells.means:  # type: ignore[union-attr]
             continue
         said = True
-        yield _wearing_off(seen, cells, effect)  # type: ignore[arg-type]
+        yield _wearing_off(context, cells, effect)  # type: ignore[arg-type]
     if not said:
         reason = "no unit was exposed early enough, or the primary metric is none that adds up over time"
         yield Symptom(check="novelty", state="unevaluable", reason=reason)
 
 
-def segment_reversals(seen: Seen) -> Iterator[Symptom]:
+def segment_reversals(context: HealthContext) -> Iterator[Symptom]:
     """Whether a segment goes significantly against the whole."""
     check = "segment_reversals"
-    known = [found for found in seen.segments if found.p_adjusted is not None and found.estimate is not None]
+    known = [found for found in context.segments if found.p_adjusted is not None and found.estimate is not None]
     if not known:
         reason = (
-            "no effect in a segment could be computed" if seen.charter.segments else "the charter names no segments"
+            "no effect in a segment could be computed" if context.charter.segments else "the charter names no segments"
         )
         yield Symptom(check=check, state="unevaluable", reason=reason)
         return
-    overall = {(e.arm, e.metric): e.estimate for e in seen.primaries if e.estimate is not None}
+    overall = {(e.arm, e.metric): e.estimate for e in context.primaries if e.estimate is not None}
     turned = [
         found
         for found in known
-        if (found.p_adjusted or 0.0) <= seen.charter.alpha
+        if (found.p_adjusted or 0.0) <= context.charter.alpha
         and (found.estimate or 0.0) * overall.get((found.arm, found.metric), 0.0) < 0
     ]
     for found in turned:
         yield Symptom(
             check=check, state="warning", arm=found.arm, metric=found.metric, where=f"{found.segment}: {found.level}",
-            measured=found.p_adjusted, threshold=seen.charter.alpha,
+            measured=found.p_adjusted, threshold=context.charter.alpha,
             reason=f"{found.metric} goes the other way where {found.segment} is {found.level}",
         )  # fmt: skip
     if not turned:
         yield Symptom(check=check, state="good", reason="no segment goes significantly against the whole")
 
 
-def outliers(seen: Seen) -> Iterator[Symptom]:
+def outliers(context: HealthContext) -> Iterator[Symptom]:
     """What is left of each primary effect without the most extreme unit of each arm."""
     asked = False
-    for effect in seen.primaries:
-        metric = seen.metrics[effect.metric]
+    for effect in context.primaries:
+        metric = context.metrics[effect.metric]
         if (
             metric.kind in {"mean", "count"}
-            and not (metric.divided or seen.charter.cluster)
+            and not (metric.divided or context.charter.cluster)
             and effect.estimate is not None
         ):
             asked = True
-            yield _without_the_extremes(seen, effect)
+            yield _without_the_extremes(context, effect)
     if not asked:
         reason = "no single unit can carry a primary metric that is a share, a ratio, a quantile, or of clusters"
-        yield Symptom(check="outlier_influence", state="good" if seen.primaries and _bounded(seen) else "unevaluable",
-                      reason=reason)  # fmt: skip
+        state: State = "good" if context.primaries and _bounded(context) else "unevaluable"
+        yield Symptom(check="outlier_influence", state=state, reason=reason)
 
 
-def in_its_domain(seen: Seen) -> Iterator[Symptom]:
+def in_its_domain(context: HealthContext) -> Iterator[Symptom]:
     """Whether the arms are even enough, or the smaller one large enough, for its test to keep its error rate."""
-    check, outside_of = "test_domain", [effect for effect in seen.effects if _outside(seen, effect)]
+    check, outside_of = "test_domain", [effect for effect in context.effects if _outside(context, effect)]
     for effect in outside_of:
-        told = {} if seen.rules < PLAN_SINCE else {"measured": _rests_on(seen, effect), "threshold": CONTRIBUTORS_MIN}
+        told = (
+            {}
+            if context.rules < PLAN_SINCE
+            else {"measured": _rests_on(context, effect), "threshold": CONTRIBUTORS_MIN}
+        )
         yield Symptom(
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
             reason=f"one arm is much smaller, and few of its units have any {effect.metric}: a test at "
-            f"{100 * seen.charter.alpha:g} % may err twice as often",
+            f"{100 * context.charter.alpha:g} % may err twice as often",
             **told,
         )  # fmt: skip
     if not outside_of:
         yield Symptom(check=check, state="good", reason="the arms are even, or large, enough for the tests")
 
 
-def improbable(seen: Seen) -> Iterator[Symptom]:
+def improbable(context: HealthContext) -> Iterator[Symptom]:
     """Twyman's law: what is much better than anybody hoped is more often a mistake than a triumph."""
-    known = [effect for effect in seen.primaries if effect.estimate is not None]
+    known = [effect for effect in context.primaries if effect.estimate is not None]
     if not known:
         yield Symptom(check="improbably_good", state="unevaluable", reason="no primary effect could be computed")
     for effect in known:
-        asked = seen.charter.primary_of(effect.metric)
+        asked = context.charter.primary_of(effect.metric)
         times = abs(effect.estimate or 0.0) / asked.minimum_effect if asked else math.nan
         strange = not times < IMPROBABLE_TIMES
         yield Symptom(
@@ -141,9 +145,9 @@ def improbable(seen: Seen) -> Iterator[Symptom]:
         )
 
 
-def degenerate(seen: Seen) -> Iterator[Symptom]:
+def degenerate(context: HealthContext) -> Iterator[Symptom]:
     """Which metrics could not be compared."""
-    silent = [effect for effect in seen.effects if effect.problem is not None]
+    silent = [effect for effect in context.effects if effect.problem is not None]
     for effect in silent:
         yield Symptom(
             check="metrics_vary", state="warning", arm=effect.arm, metric=effect.metric, reason=str(effect.problem)
@@ -152,10 +156,10 @@ def degenerate(seen: Seen) -> Iterator[Symptom]:
         yield Symptom(check="metrics_vary", state="good", reason="every metric varies, and could be compared")
 
 
-def _wearing_off(seen: Seen, cells: Cells, effect: Effect) -> Symptom:
+def _wearing_off(context: HealthContext, cells: Cells, effect: Effect) -> Symptom:
     names = early_of(effect.metric), late_of(effect.metric)
     told = {"check": "novelty", "arm": effect.arm, "metric": effect.metric}
-    arms = [cells.of(arm=name) for name in (effect.arm, seen.charter.control.name)]
+    arms = [cells.of(arm=name) for name in (effect.arm, context.charter.control.name)]
     if min(int(part.n.sum()) for part in arms) < 2:  # noqa: PLR2004 - for a variance
         return Symptom(**told, state="unevaluable", reason="too few units were exposed early enough to compare")
     early = _level(arms, names[0])
@@ -169,13 +173,13 @@ def _wearing_off(seen: Seen, cells: Cells, effect: Effect) -> Symptom:
     if not (variance > 0 and math.isfinite(variance) and math.isfinite(difference)):
         return Symptom(**told, state="unevaluable", reason="the metric does not vary over the units' time")
     df = degrees(spread, [int(part.n[0]) for part in arms])
-    p = float(p_no_difference(difference, math.sqrt(variance), df))
-    fades = p < NOVELTY_P_MIN / len(seen.primaries) and early * difference < 0
+    p = float(p_two_sided(difference, math.sqrt(variance), df))
+    fades = p < NOVELTY_P_MIN / len(context.primaries) and early * difference < 0
     return Symptom(
         **told,
         state="warning" if fades else "good",
         measured=p,
-        threshold=NOVELTY_P_MIN / len(seen.primaries),
+        threshold=NOVELTY_P_MIN / len(context.primaries),
         reason=f"the effect on {effect.metric} wears off as time passes since the exposure"
         if fades
         else f"the effect on {effect.metric} does not wear off from the first quarter of the time box to the second",
@@ -186,20 +190,20 @@ def _level(arms: list[Cells], name: str) -> float:
     return float(arms[0].means[name][0] - arms[1].means[name][0])
 
 
-def _bounded(seen: Seen) -> bool:
-    return all(seen.metrics[effect.metric].kind == "proportion" for effect in seen.primaries)
+def _bounded(context: HealthContext) -> bool:
+    return all(context.metrics[effect.metric].kind == "proportion" for effect in context.primaries)
 
 
-def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
+def _without_the_extremes(context: HealthContext, effect: Effect) -> Symptom:
     told = {"check": "outlier_influence", "arm": effect.arm, "metric": effect.metric}
     column = value_of(effect.metric)
-    rest = [_trimmed(seen.summary.arms.of(arm=name), column) for name in _pair(seen, effect)]
+    rest = [_trimmed(context.summary.arms.of(arm=name), column) for name in _pair(context, effect)]
     if any(part is None for part in rest):
         return Symptom(**told, state="unevaluable", reason="an arm has too few units to leave one out")
     left = rest[0] - rest[1]  # type: ignore[operator]
     # The plain estimate: without its extremes the adjusted one would need the covariates of those units.
     before = effect.plain[0] if effect.plain else effect.estimate or 0.0
-    moved = _moved(seen, effect, left - before)
+    moved = _moved(context, effect, left - before)
     turned = left * before < 0 or not moved < 1
     return Symptom(
         **told,
@@ -211,16 +215,16 @@ def _without_the_extremes(seen: Seen, effect: Effect) -> Symptom:
     )
 
 
-def _moved(seen: Seen, effect: Effect, by: float) -> float:
+def _moved(context: HealthContext, effect: Effect, by: float) -> float:
     """How many standard errors a change of the effect is; NaN where that cannot be told.
 
     Since rules 3 those of the noise of all other units: an extreme one inflates its own arm's, and would hide in it.
     """
-    if seen.rules < PLAN_SINCE:
+    if context.rules < PLAN_SINCE:
         se = effect.plain[1] if effect.plain else effect.se or math.nan
         return abs(by) / se if se > 0 else math.nan
     column = value_of(effect.metric)
-    variances = [_trimmed_variance(seen.summary.arms.of(arm=name), column) for name in _pair(seen, effect)]
+    variances = [_trimmed_variance(context.summary.arms.of(arm=name), column) for name in _pair(context, effect)]
     se = math.sqrt(sum(variances)) if all(math.isfinite(each) for each in variances) else math.nan
     return abs(by) / se if se > 0 else math.inf if by else 0.0
 
@@ -247,29 +251,29 @@ def _farthest(cell: Cells, column: str) -> float:
     return max(float(cell.least[column][0]) - mean, float(cell.most[column][0]) - mean, key=abs)
 
 
-def _outside(seen: Seen, effect: Effect) -> bool:
-    metric = seen.metrics[effect.metric]
-    if effect.estimate is None or metric.divided or metric.kind == "quantile" or seen.charter.cluster:
+def _outside(context: HealthContext, effect: Effect) -> bool:
+    metric = context.metrics[effect.metric]
+    if effect.estimate is None or metric.divided or metric.kind == "quantile" or context.charter.cluster:
         return False
-    planned = [seen.planned[name] for name in _pair(seen, effect)]
-    allowance = ALLOWANCE if seen.rules >= PLAN_SINCE and not is_uneven(planned) else 1.0
-    n, mean, m2, least = _moments(seen, effect)
+    planned = [context.planned[name] for name in _pair(context, effect)]
+    allowance = ALLOWANCE if context.rules >= PLAN_SINCE and not is_uneven(planned) else 1.0
+    n, mean, m2, least = _moments(context, effect)
     return bool(outside(n, mean, m2, least, allowance=allowance))
 
 
-def _rests_on(seen: Seen, effect: Effect) -> float:
+def _rests_on(context: HealthContext, effect: Effect) -> float:
     """On how many units the smaller arm's mean rests."""
-    n, mean, m2, _ = _moments(seen, effect)
+    n, mean, m2, _ = _moments(context, effect)
     return float(contributors(n, mean, m2))
 
 
-def _pair(seen: Seen, effect: Effect) -> tuple[str, str]:
-    return effect.arm, seen.charter.control.name
+def _pair(context: HealthContext, effect: Effect) -> tuple[str, str]:
+    return effect.arm, context.charter.control.name
 
 
-def _moments(seen: Seen, effect: Effect) -> list[tuple[Any, Any]]:
+def _moments(context: HealthContext, effect: Effect) -> list[tuple[Any, Any]]:
     """Units, means, sums of squared deviations and smallest values of an arm and the control."""
-    column, arms = value_of(effect.metric), [seen.summary.arms.of(arm=name) for name in _pair(seen, effect)]
+    column, arms = value_of(effect.metric), [context.summary.arms.of(arm=name) for name in _pair(context, effect)]
     return [
         (arms[0].n[0], arms[1].n[0]),
         (arms[0].means[column][0], arms[1].means[column][0]),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shared.engines.by_arm import ByArm, Spread
 from shared.evidence.model import FollowUp, TimeOfDay
-from shared.stats.estimates import degrees, p_no_difference
+from shared.stats.estimates import degrees, p_two_sided
 
 HOUR_S = 3_600
 # Fabijan et al. (2019), as for arms of the wrong size.
@@ -90,4 +90,4 @@ def _p(difference: float, spreads: Sequence[Spread], weights: Sequence[float]) -
     error = math.sqrt(sum(parts))
     if error == 0:
         return 1.0 if difference == 0 else 0.0
-    return float(p_no_difference(difference, error, degrees(parts, [spread.n for spread in spreads])))
+    return float(p_two_sided(difference, error, degrees(parts, [spread.n for spread in spreads])))

@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 from shared.evidence.conclusions import turned
 from shared.evidence.health import follow_up, losses, outages
-from shared.evidence.health.context import Seen
+from shared.evidence.health.context import HealthContext
 from shared.evidence.model import Completeness, FollowUp, Latest, Loss, Outage, Symptom, TimeOfDay
 
 
-def losses_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
+def losses_by_arm(context: HealthContext, told: Completeness) -> Iterator[Symptom]:
     """Whether what did not count is alike in the arms, and whether it would have changed what is concluded."""
     check = "losses_by_arm"
     uneven = losses.uneven_ones(told.losses)
     for loss in uneven:
         yield Symptom(check=check, state="warning", measured=loss.p, threshold=losses.P_MIN, reason=lost_words(loss))
-    changed = turned(seen.charter, seen.metrics, seen.effects, told.everything) if told.everything else []
+    changed = turned(context.charter, context.metrics, context.effects, told.everything) if told.everything else []
     for effect in changed:
         yield Symptom(
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
             reason=f"with all counted in that was lost, {effect.metric} no longer shows what it shows without",
         )  # fmt: skip
-    doubtful = turned(seen.charter, seen.metrics, seen.effects, told.worst) if told.worst else []
+    doubtful = turned(context.charter, context.metrics, context.effects, told.worst) if told.worst else []
     for effect in doubtful:
         yield Symptom(
             check=check, state="warning", arm=effect.arm, metric=effect.metric,
@@ -33,7 +33,7 @@ def losses_by_arm(seen: Seen, told: Completeness) -> Iterator[Symptom]:
         yield Symptom(check=check, state="good", reason="what did not count is alike in every arm, and changes nothing")
 
 
-def outages_by_arm(_: Seen, told: Completeness) -> Iterator[Symptom]:
+def outages_by_arm(_: HealthContext, told: Completeness) -> Iterator[Symptom]:
     """Whether an arm's outcomes were missing for some days, or end before the others'."""
     check = "outages_by_arm"
     if not told.outages:
@@ -52,7 +52,7 @@ def outages_by_arm(_: Seen, told: Completeness) -> Iterator[Symptom]:
         )
 
 
-def time_at_risk(seen: Seen, told: Completeness) -> Iterator[Symptom]:
+def time_at_risk(context: HealthContext, told: Completeness) -> Iterator[Symptom]:
     """Whether every arm's units were watched equally long, from the same time of the day."""
     check = "time_at_risk"
     if not told.follow_up or None in follow_up.p_values(told.follow_up, told.time_of_day):
@@ -61,7 +61,7 @@ def time_at_risk(seen: Seen, told: Completeness) -> Iterator[Symptom]:
     found = follow_up.apart(told.follow_up, told.time_of_day)
     for one in found:
         yield Symptom(check=check, state="warning", arm=one.arm, measured=one.p, threshold=follow_up.P_MIN,
-                      reason=apart_words(one, seen.charter.control.name))  # fmt: skip
+                      reason=apart_words(one, context.charter.control.name))  # fmt: skip
     if not found:
         yield Symptom(check=check, state="good", reason="every arm's units were watched equally long")
 

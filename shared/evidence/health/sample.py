@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from shared.engines.protocol import covariate, per_of
 from shared.evidence.contrasts import compared_with_first, reasons
-from shared.evidence.health.context import Seen
+from shared.evidence.health.context import HealthContext
 from shared.evidence.health.sample_ratios import DEVIATION_FLOOR, mismatched, of_groups, thin_ones_together
 from shared.evidence.model import RATIO_P_MIN, Symptom
 from shared.stats.estimates import Quantity, means
@@ -23,24 +23,26 @@ BALANCE_P_MIN = 0.001
 UNTRAITED_FRAC_MAX = 0.05
 
 
-def ratio_by_day(seen: Seen) -> Iterator[Symptom]:
+def ratio_by_day(context: HealthContext) -> Iterator[Symptom]:
     """Whether the arms have the planned sizes on each day."""
-    yield from _ratios(seen, "sample_ratio_by_day", {"": seen.summary.drawn_by_day}, "day")
+    yield from _ratios(context, "sample_ratio_by_day", {"": context.summary.drawn_by_day}, "day")
 
 
-def ratio_by_segment(seen: Seen) -> Iterator[Symptom]:
+def ratio_by_segment(context: HealthContext) -> Iterator[Symptom]:
     """Whether the arms have the planned sizes in each level of each segment."""
-    if not seen.charter.segments:
+    if not context.charter.segments:
         yield Symptom(check="sample_ratio_by_segment", state="unevaluable", reason="the charter names no segments")
         return
-    yield from _ratios(seen, "sample_ratio_by_segment", seen.summary.drawn_by_segment, "level")
+    yield from _ratios(context, "sample_ratio_by_segment", context.summary.drawn_by_segment, "level")
 
 
-def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any], int]], what: str) -> Iterator[Symptom]:
+def _ratios(
+    context: HealthContext, check: str, units: Mapping[str, Mapping[tuple[str, Any], int]], what: str
+) -> Iterator[Symptom]:
     found = {
         (name, group): ratio
         for name, counts in units.items()
-        for group, ratio in of_groups(thin_ones_together(counts, seen.planned), seen.planned).items()
+        for group, ratio in of_groups(thin_ones_together(counts, context.planned), context.planned).items()
     }
     known = {group: ratio for group, ratio in found.items() if ratio.p is not None}
     if not known or len(known) < len(found):
@@ -67,32 +69,32 @@ def _ratios(seen: Seen, check: str, units: Mapping[str, Mapping[tuple[str, Any],
         yield Symptom(check=check, state="good", measured=least, threshold=RATIO_P_MIN / len(known), reason=told)
 
 
-def multiple_exposure(seen: Seen) -> Iterator[Symptom]:
+def multiple_exposure(context: HealthContext) -> Iterator[Symptom]:
     """How many units were seen in two arms."""
-    whole = sum(seen.summary.drawn.values()) + seen.summary.multiple_units
+    whole = sum(context.summary.drawn.values()) + context.summary.multiple_units
     if not whole:
         yield Symptom(check="multiple_exposure", state="unevaluable", reason="nobody was exposed")
         return
-    frac = seen.summary.multiple_units / whole
+    frac = context.summary.multiple_units / whole
     yield Symptom(
         check="multiple_exposure",
         state="warning" if frac > MULTIPLE_FRAC_MAX else "good",
-        reason=f"{seen.summary.multiple_units:,} ({100 * frac:.2f} %) were seen in two arms; they are left out",
+        reason=f"{context.summary.multiple_units:,} ({100 * frac:.2f} %) were seen in two arms; they are left out",
         measured=frac,
         threshold=MULTIPLE_FRAC_MAX,
     )
 
 
-def pre_period_balance(seen: Seen) -> Iterator[Symptom]:
+def pre_period_balance(context: HealthContext) -> Iterator[Symptom]:
     """Each covariate in each arm against the control, by Welch's test at its part of the error rate."""
-    check, names = "pre_period_balance", seen.charter.covariates
+    check, names = "pre_period_balance", context.charter.covariates
     if not names:
         yield Symptom(check=check, state="unevaluable", reason="the charter names no covariates to compare the arms by")
         return
-    tests = len(names) * len(seen.charter.treatments)
+    tests = len(names) * len(context.charter.treatments)
     quiet, least = True, 1.0
-    for arm in seen.charter.treatments:
-        found = _welch(seen, seen.summary.arms, arm.name, [_trait(seen, name) for name in names])
+    for arm in context.charter.treatments:
+        found = _welch(context, context.summary.arms, arm.name, [_trait(context, name) for name in names])
         for name, p, problem in zip(names, found[0], found[1], strict=True):
             state = "unevaluable" if problem else "warning" if p < BALANCE_P_MIN / tests else "good"
             if state == "good":
@@ -103,7 +105,7 @@ def pre_period_balance(seen: Seen) -> Iterator[Symptom]:
                 check=check, state=state, arm=arm.name, where=name, threshold=BALANCE_P_MIN / tests,
                 measured=None if problem else p,
                 reason=f"{name} cannot be compared: {problem}" if problem else
-                f"{arm.name} differed from {seen.charter.control.name} in {name} before the pilot began",
+                f"{arm.name} differed from {context.charter.control.name} in {name} before the pilot began",
             )  # fmt: skip
     if quiet:
         yield Symptom(
@@ -112,38 +114,38 @@ def pre_period_balance(seen: Seen) -> Iterator[Symptom]:
         )  # fmt: skip
 
 
-def left_out_alike(seen: Seen) -> Iterator[Symptom]:
+def left_out_alike(context: HealthContext) -> Iterator[Symptom]:
     """Whether as many units of each arm have an outcome, where a metric leaves the others out."""
     check = "left_out_alike"
-    names = [name for name in seen.charter.measured if seen.metrics[name].no_outcome == "left_out"]
-    tests = len(names) * len(seen.charter.treatments)
+    names = [name for name in context.charter.measured if context.metrics[name].no_outcome == "left_out"]
+    tests = len(names) * len(context.charter.treatments)
     quiet = True
-    for arm in seen.charter.treatments:
-        size = SIZE if seen.charter.cluster else None
-        p_values, problems = _welch(seen, seen.summary.arms, arm.name, [Quantity(per_of(n), size) for n in names])
+    for arm in context.charter.treatments:
+        size = SIZE if context.charter.cluster else None
+        p_values, problems = _welch(context, context.summary.arms, arm.name, [Quantity(per_of(n), size) for n in names])
         for name, p, problem in zip(names, p_values, problems, strict=True):
-            p = _pooled(seen, arm.name, name) if problem else p  # noqa: PLW2901 - Welch's has none of a constant arm
+            p = _pooled(context, arm.name, name) if problem else p  # noqa: PLW2901 - Welch's has none of a constant arm
             if not p < BALANCE_P_MIN / tests:
                 continue
             quiet = False
             yield Symptom(
                 check=check, state="warning", arm=arm.name, metric=name, measured=p, threshold=BALANCE_P_MIN / tests,
                 reason=f"{name} leaves out units without an outcome, and in {arm.name} these are more or fewer than in "
-                f"{seen.charter.control.name}: who is left may be others, not changed ones",
+                f"{context.charter.control.name}: who is left may be others, not changed ones",
             )  # fmt: skip
     if quiet:
         why = "as many units of each arm have one" if names else "every metric counts a unit without an outcome as 0"
         yield Symptom(check=check, state="good", reason=why)
 
 
-def _pooled(seen: Seen, arm: str, metric: str) -> float:
+def _pooled(context: HealthContext, arm: str, metric: str) -> float:
     """Two-sided p of no difference in the shares that have an outcome, by their pooled variance; 1 without units."""
     shares, parts = [], []
-    for name in (arm, seen.charter.control.name):
-        cell = seen.summary.arms.of(arm=name)
+    for name in (arm, context.charter.control.name):
+        cell = context.summary.arms.of(arm=name)
         if not len(cell):
             return 1.0
-        size = cell.means[SIZE][0] if seen.charter.cluster else 1.0
+        size = cell.means[SIZE][0] if context.charter.cluster else 1.0
         shares.append(float(cell.means[per_of(metric)][0] / size))
         parts.append(1 / float(cell.n[0]))
     whole = (shares[0] / parts[0] + shares[1] / parts[1]) / (1 / parts[0] + 1 / parts[1])
@@ -152,36 +154,36 @@ def _pooled(seen: Seen, arm: str, metric: str) -> float:
     return float(2 * ndtr(-abs(shares[0] - shares[1]) / math.sqrt(variance))) if variance > 0 else 1.0
 
 
-def traits_known(seen: Seen) -> Iterator[Symptom]:
+def traits_known(context: HealthContext) -> Iterator[Symptom]:
     """Whether the population knows the units that were exposed."""
-    check, units = "traits_known", sum(seen.summary.units.values())
-    if not seen.summary.untraited or not units:
+    check, units = "traits_known", sum(context.summary.units.values())
+    if not context.summary.untraited or not units:
         yield Symptom(check=check, state="unevaluable", reason="the charter names no column of the population")
         return
-    lacking = {name: n / units for name, n in seen.summary.untraited.items() if n / units > UNTRAITED_FRAC_MAX}
+    lacking = {name: n / units for name, n in context.summary.untraited.items() if n / units > UNTRAITED_FRAC_MAX}
     for name, frac in lacking.items():
         yield Symptom(
             check=check, state="warning", where=name, measured=frac, threshold=UNTRAITED_FRAC_MAX,
             reason=f"{100 * frac:.1f} % of the units have no {name} in the population's table",
         )  # fmt: skip
     if not lacking:
-        most = max(seen.summary.untraited.values()) / units
+        most = max(context.summary.untraited.values()) / units
         yield Symptom(
             check=check, state="good", measured=most, threshold=UNTRAITED_FRAC_MAX,
             reason="the population knows the units that were exposed",
         )  # fmt: skip
 
 
-def _trait(seen: Seen, name: str) -> Quantity:
-    return Quantity(covariate(name), SIZE if seen.charter.cluster else None)
+def _trait(context: HealthContext, name: str) -> Quantity:
+    return Quantity(covariate(name), SIZE if context.charter.cluster else None)
 
 
-def _welch(seen: Seen, cells: Cells, arm: str, quantities: list[Quantity]) -> tuple[list[float], list[str]]:
+def _welch(context: HealthContext, cells: Cells, arm: str, quantities: list[Quantity]) -> tuple[list[float], list[str]]:
     """Two-sided p-values of an arm against the control, and for each the problem in words, or nothing."""
-    both = [cells.of(arm=name) for name in (arm, seen.charter.control.name)]
+    both = [cells.of(arm=name) for name in (arm, context.charter.control.name)]
     if min(len(part) for part in both) == 0:
         return [math.nan] * len(quantities), ["an arm has no units"] * len(quantities)
     found = means(both[1].joined(both[:1]), quantities)
     compared = compared_with_first(found)
-    why = reasons(found, compared, [seen.charter.control.name, arm])
+    why = reasons(found, compared, [context.charter.control.name, arm])
     return compared.p()[0].tolist(), why[0].tolist()

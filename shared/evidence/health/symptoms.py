@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shared.evidence.health import coverage, effects, missing_data, sample
-from shared.evidence.health.context import Seen
+from shared.evidence.health.context import HealthContext
 from shared.evidence.model import Completeness, Symptom
 
-CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
+CHECKS: tuple[Callable[[HealthContext], Iterator[Symptom]], ...] = (
     sample.ratio_by_day,
     sample.ratio_by_segment,
     sample.multiple_exposure,
@@ -30,16 +30,16 @@ CHECKS: tuple[Callable[[Seen], Iterator[Symptom]], ...] = (
 )
 
 # Of what is told by arm, which a promise of an earlier build does not ask for.
-BY_ARM: tuple[Callable[[Seen, Completeness], Iterator[Symptom]], ...] = (
+BY_ARM: tuple[Callable[[HealthContext, Completeness], Iterator[Symptom]], ...] = (
     missing_data.losses_by_arm,
     missing_data.outages_by_arm,
     missing_data.time_at_risk,
 )
 
 
-def symptoms(seen: Seen) -> tuple[Symptom, ...]:
+def symptoms(context: HealthContext) -> tuple[Symptom, ...]:
     """What every check found, in the order of `CHECKS`, and of `BY_ARM` where anything is told by arm."""
-    found = [symptom for check in CHECKS for symptom in check(seen)]
-    if seen.completeness is not None:
-        found += [symptom for check in BY_ARM for symptom in check(seen, seen.completeness)]
+    found = [symptom for check in CHECKS for symptom in check(context)]
+    if context.completeness is not None:
+        found += [symptom for check in BY_ARM for symptom in check(context, context.completeness)]
     return tuple(found)

@@ -23,7 +23,7 @@ from shared.stats.estimates import (
     Quantity,
     differences,
     means,
-    p_no_difference,
+    p_two_sided,
     reason,
     relative,
 )
@@ -192,7 +192,7 @@ def test_a_bound_is_beyond_the_margin_exactly_where_non_inferiority_is_shown(one
 
 def test_a_p_value_far_out_is_small_and_not_zero():
     # scipy's survival function; one minus the distribution function would give 0.
-    found = p_no_difference(20.0, 1.0, 1e6)
+    found = p_two_sided(20.0, 1.0, 1e6)
     assert found == pytest.approx(2 * stats.t.sf(20.0, 1e6), rel=1e-9)
     assert found > 0
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from shared.engines.protocol import covariate, early_of, late_of, per_of, value_of
-from shared.evidence.health.context import Seen
+from shared.evidence.health.context import HealthContext
 from shared.evidence.health.symptoms import CHECKS, symptoms
 from shared.evidence.model import Effect, SegmentEffect
 from shared.experiment.metrics import Metric
@@ -40,9 +40,9 @@ def silent(problem):
     return Effect(arm="letter", metric="spend", part="primary", problem=problem)
 
 
-def seen(summary=None, *, charter=None, metrics=None, effects=None, segments=(), complete=True):
+def context(summary=None, *, charter=None, metrics=None, effects=None, segments=(), complete=True):
     primary = {"metric": "spend", "minimum_effect": 0.1}
-    return Seen(
+    return HealthContext(
         charter=make_charter(**{"primary": primary, **(charter or {})}),
         metrics=metrics or {"spend": SPEND},
         planned=PLANNED,
@@ -59,7 +59,7 @@ def found(check, look):
 
 def test_every_check_says_something_even_of_nothing():
     nobody = summary_of(["control", "letter"], {value_of("spend"): [0.0, 0.0]}, units={}, day_units={}, outcome_days={})
-    told = symptoms(seen(nobody, effects=[silent("no data")]))
+    told = symptoms(context(nobody, effects=[silent("no data")]))
     assert len({symptom.check for symptom in told}) == len(CHECKS)
     # Of no metrics and no effects nothing is wrong; nothing else is good of nobody.
     assert {symptom.check for symptom in told if symptom.state == "good"} <= {"left_out_alike", "test_domain"}
@@ -67,7 +67,7 @@ def test_every_check_says_something_even_of_nothing():
 
 def test_a_healthy_pilot_has_no_warning():
     tenure = (ARM, {early_of("spend"): NOISE, late_of("spend"): MORE})
-    look = seen(
+    look = context(
         summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): MORE}, tenure=tenure,
                    segments={"zip_code": ["Urban", "Rural"] * UNITS}, untraited={"history": 0}),
         charter={"covariates": ["history"], "segments": ["zip_code"]},
@@ -87,13 +87,13 @@ def test_a_healthy_pilot_has_no_warning():
 def test_one_day_of_the_wrong_size_is_named():
     units = {("control", "2026-01-05"): 500, ("letter", "2026-01-05"): 500,
              ("control", "2026-01-06"): 700, ("letter", "2026-01-06"): 500}  # fmt: skip
-    [told] = found("sample_ratio_by_day", seen(summary_of(ARM, {value_of("spend"): NOISE}, day_units=units)))
+    [told] = found("sample_ratio_by_day", context(summary_of(ARM, {value_of("spend"): NOISE}, day_units=units)))
     assert (told.state, told.where) == ("warning", "2026-01-06")
 
 
 def test_one_segment_of_the_wrong_size_is_named():
     levels = ["Urban"] * 100 + ["Rural"] * 300 + ["Urban"] * 300 + ["Rural"] * 100
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE}, segments={"zip_code": levels}),
+    look = context(summary_of(ARM, {value_of("spend"): NOISE}, segments={"zip_code": levels}),
                 charter={"segments": ["zip_code"]})  # fmt: skip
     told = found("sample_ratio_by_segment", look)
     assert [(each.state, each.where) for each in told] == [
@@ -104,13 +104,13 @@ def test_one_segment_of_the_wrong_size_is_named():
 @pytest.mark.parametrize(("multiple", "state"), [(8, "good"), (9, "warning")])
 def test_one_per_cent_in_two_arms_is_the_limit(multiple, state):
     # 8 of 808 are 0.99 %, 9 of 809 are 1.11 %.
-    [told] = found("multiple_exposure", seen(summary_of(ARM, {value_of("spend"): NOISE}, multiple_units=multiple)))
+    [told] = found("multiple_exposure", context(summary_of(ARM, {value_of("spend"): NOISE}, multiple_units=multiple)))
     assert told.state == state
 
 
 def test_arms_that_differed_before_the_pilot_are_named_by_scipys_p():
     history = NOISE + np.where(ARM == "letter", 0.7, 0.0)
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): history}),
+    look = context(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): history}),
                 charter={"covariates": ["history"]})  # fmt: skip
     [told] = found("pre_period_balance", look)
     expected = ttest_ind(history[ARM == "letter"], history[ARM == "control"], equal_var=False).pvalue
@@ -122,7 +122,9 @@ def test_units_left_out_of_one_arm_more_than_of_the_other_are_found(having, stat
     # 300 of 400 in the control; z by hand about 3.8 for 250 and 0.8 for 290.
     there = np.concatenate([np.arange(UNITS) < 300, np.arange(UNITS) < having]).astype(float)
     rating = SPEND.model_copy(update={"no_outcome": "left_out"})
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE * there, per_of("spend"): there}), metrics={"spend": rating})
+    look = context(
+        summary_of(ARM, {value_of("spend"): NOISE * there, per_of("spend"): there}), metrics={"spend": rating}
+    )
     [told] = found("left_out_alike", look)
     assert told.state == state
 
@@ -132,13 +134,15 @@ def test_units_left_out_of_one_arm_only_are_found(having, state):
     # All of the control's 400; z by hand, pooled, about 5.6 for 370 and 2.2 for 395.
     there = np.concatenate([np.ones(UNITS), np.arange(UNITS) < having]).astype(float)
     rating = SPEND.model_copy(update={"no_outcome": "left_out"})
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE * there, per_of("spend"): there}), metrics={"spend": rating})
+    look = context(
+        summary_of(ARM, {value_of("spend"): NOISE * there, per_of("spend"): there}), metrics={"spend": rating}
+    )
     [told] = found("left_out_alike", look)
     assert told.state == state
 
 
 def test_a_covariate_that_is_the_same_for_all_cannot_be_compared():
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): np.ones(len(ARM))}),
+    look = context(summary_of(ARM, {value_of("spend"): NOISE, covariate("history"): np.ones(len(ARM))}),
                 charter={"covariates": ["history"]})  # fmt: skip
     [told] = found("pre_period_balance", look)
     assert told.state == "unevaluable"
@@ -146,7 +150,7 @@ def test_a_covariate_that_is_the_same_for_all_cannot_be_compared():
 
 def test_a_recording_that_was_down_is_found_and_dated():
     days = {f"2026-01-{day:02}": 50 for day in range(5, 19) if day not in {9, 10}}
-    [told] = found("recording_gaps", seen(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
+    [told] = found("recording_gaps", context(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
     assert (told.state, told.where) == ("warning", "2026-01-09")
     # Poisson by hand: 12 x 50 outcomes in 14 days; two empty ones, 14 places.
     assert told.measured == pytest.approx(14 * math.exp(-2 * 600 / 14), rel=1e-9)
@@ -154,16 +158,16 @@ def test_a_recording_that_was_down_is_found_and_dated():
 
 def test_a_quiet_day_where_little_happens_is_chance():
     days = {"2026-01-05": 1, "2026-01-07": 1, "2026-01-10": 2}
-    [told] = found("recording_gaps", seen(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
+    [told] = found("recording_gaps", context(summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)))
     assert told.state == "good"
 
 
 def test_a_weekday_that_never_was_is_named_once_the_time_box_is_over():
     days = {f"2026-01-{day:02}": 50 for day in range(5, 19) if day not in {10, 11, 17, 18}}
     summary = summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=days)
-    [told] = found("weekdays_complete", seen(summary))
+    [told] = found("weekdays_complete", context(summary))
     assert (told.state, told.reason) == ("warning", "nothing was ever recorded on a Saturday, Sunday")
-    [told] = found("weekdays_complete", seen(summary, complete=False))
+    [told] = found("weekdays_complete", context(summary, complete=False))
     assert told.state == "unevaluable"
 
 
@@ -187,7 +191,7 @@ DYING = {"2026-01-05": 300, "2026-01-06": 20, "2026-01-15": 3}
 )
 def test_of_a_mail_that_goes_out_once_no_later_day_is_asked_for(check, exposure, exposed, state):
     summary = summary_of(ARM, {value_of("spend"): NOISE}, outcome_days=DYING, **{**MAILED, **exposed})
-    [told] = found(check, seen(summary, charter={"exposure": exposure}))
+    [told] = found(check, context(summary, charter={"exposure": exposure}))
     assert told.state == state
 
 
@@ -201,7 +205,7 @@ def test_an_effect_that_wears_off_is_found_by_scipys_p():
     summary = summary_of(
         ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late}), **AGAIN
     )
-    [told] = found("novelty", seen(summary))
+    [told] = found("novelty", context(summary))
     assert told.told == "the effect on spend wears off as time passes since the exposure (letter)"
     change = late - early
     expected = ttest_ind(change[letter], change[~letter], equal_var=False).pvalue
@@ -214,28 +218,28 @@ def test_an_effect_that_grows_is_no_novelty():
     summary = summary_of(
         ARM, {value_of("spend"): NOISE}, tenure=(ARM, {early_of("spend"): early, late_of("spend"): late})
     )
-    [told] = found("novelty", seen(summary))
+    [told] = found("novelty", context(summary))
     assert told.state == "good"
 
 
 def test_without_units_exposed_early_enough_novelty_cannot_be_asked():
-    [told] = found("novelty", seen(summary_of(ARM, {value_of("spend"): NOISE}, **AGAIN)))
+    [told] = found("novelty", context(summary_of(ARM, {value_of("spend"): NOISE}, **AGAIN)))
     assert told.state == "unevaluable"
 
 
 UNEVEN = np.repeat(["control", "letter"], [1_800, 200])
 ON_LETTER = {
-    "novelty": seen(summary_of(
+    "novelty": context(summary_of(
         ARM, {value_of("spend"): NOISE}, **AGAIN,
         tenure=(ARM, {early_of("spend"): NOISE + (ARM == "letter"), late_of("spend"): MORE}),
     )),
-    "outlier_influence": seen(
+    "outlier_influence": context(
         summary_of(ARM, {value_of("spend"): np.append(NOISE[:-1], 5_000.0)}), effects=[effect(12.5)]
     ),
-    "improbably_good": seen(effects=[effect(2.0)]),
-    "metrics_vary": seen(effects=[silent("the metric does not vary")]),
-    "test_domain": seen(summary_of(UNEVEN, {value_of("spend"): (np.arange(2_000) % 10 == 0).astype(float)})),
-    "segment_reversals": seen(effects=[effect(0.5)], segments=[
+    "improbably_good": context(effects=[effect(2.0)]),
+    "metrics_vary": context(effects=[silent("the metric does not vary")]),
+    "test_domain": context(summary_of(UNEVEN, {value_of("spend"): (np.arange(2_000) % 10 == 0).astype(float)})),
+    "segment_reversals": context(effects=[effect(0.5)], segments=[
         SegmentEffect(segment="zip_code", level="Rural", arm="letter", metric="spend", units=(200, 200),
                       estimate=-0.4, low=-0.6, high=-0.2, p=0.001, p_adjusted=0.01)
     ]),
@@ -249,7 +253,7 @@ def test_what_is_told_of_one_arm_names_it(check):
 
 
 def test_an_arm_that_is_named_is_not_named_twice():
-    [told] = found("metrics_vary", seen(effects=[silent("arm letter has no outcome at all")]))
+    [told] = found("metrics_vary", context(effects=[silent("arm letter has no outcome at all")]))
     assert told.told == "arm letter has no outcome at all"
 
 
@@ -258,14 +262,14 @@ def test_what_units_saw_once_does_not_wear_off(often):
     letter = ARM == "letter"
     tenure = (ARM, {early_of("spend"): NOISE + 1.0 * letter, late_of("spend"): MORE + 0.1 * letter})
     summary = summary_of(ARM, {value_of("spend"): NOISE}, tenure=tenure, exposures=round(often * len(ARM)))
-    [told] = found("novelty", seen(summary))
+    [told] = found("novelty", context(summary))
     assert (told.state, told.reason) == ("good", f"{often:.1f} exposures per unit: what is seen once does not wear off")
 
 
 def test_a_pilot_of_before_is_asked_about_novelty_as_it_was_promised():
     letter = ARM == "letter"
     tenure = (ARM, {early_of("spend"): NOISE + 1.0 * letter, late_of("spend"): MORE + 0.1 * letter})
-    look = replace(seen(summary_of(ARM, {value_of("spend"): NOISE}, tenure=tenure)), rules=2)
+    look = replace(context(summary_of(ARM, {value_of("spend"): NOISE}, tenure=tenure)), rules=2)
     [told] = found("novelty", look)
     assert (told.state, told.reason.startswith("the effect on spend wears off")) == ("warning", True)
 
@@ -280,7 +284,7 @@ def test_one_unit_that_inflates_its_own_arms_noise_is_found_nevertheless(rules, 
     arms = [values[name == ARM] for name in ("letter", "control")]
     estimate = float(arms[0].mean() - arms[1].mean())
     se = math.sqrt(sum(part.var(ddof=1) / len(part) for part in arms))
-    look = replace(seen(summary, effects=[effect(estimate, se)]), rules=rules)
+    look = replace(context(summary, effects=[effect(estimate, se)]), rules=rules)
     [told] = found("outlier_influence", look)
     # A difference that is one unit's turns its sign, or not, by the others' noise; by the old rule only that counts.
     turned = told.measured * estimate < 0
@@ -305,7 +309,7 @@ def test_a_unit_that_moves_an_effect_without_turning_it_is_found_in_either_arm(g
     estimate = float(letter.mean() - control.mean())
     se = math.sqrt((letter.var(ddof=1) + control.var(ddof=1)) / UNITS)
     [told] = found("outlier_influence",
-                   seen(summary_of(ARM, {value_of("spend"): values}), effects=[effect(estimate, se)]))  # fmt: skip
+                   context(summary_of(ARM, {value_of("spend"): values}), effects=[effect(estimate, se)]))  # fmt: skip
     left = _without_its_extreme(letter) - _without_its_extreme(control)
     assert left * estimate > 0
     assert (told.state, told.measured, told.threshold) == (state, pytest.approx(left), pytest.approx(estimate))
@@ -325,7 +329,7 @@ def _without_its_extreme(values):
 def test_arms_are_uneven_by_their_plan_and_not_by_a_unit_more(planned, units, rules, state):
     names = np.repeat(["control", "letter"], units)
     values = (np.arange(len(names)) % 10 == 0).astype(float)
-    look = seen(summary_of(names, {value_of("spend"): values}))
+    look = context(summary_of(names, {value_of("spend"): values}))
     look = replace(
         look, rules=rules, planned={"control": planned[0] / sum(planned), "letter": planned[1] / sum(planned)}
     )
@@ -339,11 +343,11 @@ def test_arms_are_uneven_by_their_plan_and_not_by_a_unit_more(planned, units, ru
 def test_a_segment_against_the_whole_is_named():
     against = SegmentEffect(segment="zip_code", level="Rural", arm="letter", metric="spend", units=(200, 200),
                             estimate=-0.4, low=-0.6, high=-0.2, p=0.001, p_adjusted=0.01)  # fmt: skip
-    look = seen(charter={"segments": ["zip_code"]}, segments=[against], effects=[effect(0.5)])
+    look = context(charter={"segments": ["zip_code"]}, segments=[against], effects=[effect(0.5)])
     [told] = found("segment_reversals", look)
     assert (told.state, told.where) == ("warning", "zip_code: Rural")
     [told] = found(
-        "segment_reversals", seen(segments=[against.model_copy(update={"p_adjusted": 0.06})], effects=[effect(0.5)])
+        "segment_reversals", context(segments=[against.model_copy(update={"p_adjusted": 0.06})], effects=[effect(0.5)])
     )
     assert told.state == "good"
 
@@ -354,7 +358,7 @@ def test_one_unit_that_carries_the_effect_is_found_and_what_is_left_is_numpys():
     difference = spend[ARM == "letter"].mean() - spend[ARM == "control"].mean()
     se = math.sqrt(sum(spend[arm == ARM].var(ddof=1) / UNITS for arm in ("letter", "control")))
     [told] = found("outlier_influence",
-                   seen(summary_of(ARM, {value_of("spend"): spend}), effects=[effect(difference, se)]))  # fmt: skip
+                   context(summary_of(ARM, {value_of("spend"): spend}), effects=[effect(difference, se)]))  # fmt: skip
 
     def without(values):
         return np.delete(values, np.argmax(np.abs(values - values.mean()))).mean()
@@ -364,7 +368,7 @@ def test_one_unit_that_carries_the_effect_is_found_and_what_is_left_is_numpys():
 
 
 def test_a_share_has_no_outliers():
-    look = seen(summary_of(ARM, {value_of("visit"): (NOISE > 10).astype(float)}), metrics={"visit": VISIT},
+    look = context(summary_of(ARM, {value_of("visit"): (NOISE > 10).astype(float)}), metrics={"visit": VISIT},
                 charter={"primary": {"metric": "visit", "minimum_effect": 0.01}},
                 effects=[effect(metric="visit")])  # fmt: skip
     [told] = found("outlier_influence", look)
@@ -373,18 +377,18 @@ def test_a_share_has_no_outliers():
 
 @pytest.mark.parametrize(("estimate", "state"), [(0.99, "good"), (1.01, "warning"), (-1.01, "warning")])
 def test_ten_times_what_is_worth_scaling_is_too_good_to_be_true(estimate, state):
-    [told] = found("improbably_good", seen(effects=[effect(estimate)]))
+    [told] = found("improbably_good", context(effects=[effect(estimate)]))
     assert told.state == state
 
 
 def test_a_metric_that_does_not_vary_is_named():
-    [told] = found("metrics_vary", seen(effects=[silent("the metric does not vary")]))
+    [told] = found("metrics_vary", context(effects=[silent("the metric does not vary")]))
     assert (told.state, told.metric) == ("warning", "spend")
 
 
 def test_units_that_the_population_does_not_know_are_counted():
     # 41 of 800 units are 5.1 %.
-    look = seen(summary_of(ARM, {value_of("spend"): NOISE}, untraited={"history": 41, "zip_code": 40}))
+    look = context(summary_of(ARM, {value_of("spend"): NOISE}, untraited={"history": 41, "zip_code": 40}))
     [told] = found("traits_known", look)
     assert (told.state, told.where) == ("warning", "history")
 
@@ -396,7 +400,7 @@ def test_a_small_arm_of_which_few_have_any_is_warned_of(hits, larger, state):
     """A share's effective number is that of the hits in the smaller arm: 10, or 150. Arms of up to 2 : 1 are even."""
     visits = np.concatenate([np.arange(larger) < hits * larger // 200, np.arange(200) < hits]).astype(float)
     arm = np.repeat(["control", "letter"], [larger, 200])
-    look = seen(summary_of(arm, {value_of("visit"): visits}), metrics={"visit": VISIT},
+    look = context(summary_of(arm, {value_of("visit"): visits}), metrics={"visit": VISIT},
                 charter={"primary": {"metric": "visit", "minimum_effect": 0.01}},
                 effects=[effect(metric="visit")])  # fmt: skip
     assert [told.state for told in found("test_domain", look)] == [state]
