@@ -8,7 +8,6 @@ from datetime import datetime
 
 import duckdb
 import numpy as np
-from scipy.stats import chi2_contingency
 
 from shared.core.clock import rfc3339
 from shared.core.sql import identifier, json_path, literal
@@ -121,6 +120,8 @@ def _is_later_uneven(connection: duckdb.DuckDBPyConnection) -> bool:
     """
     if not number(connection, "SELECT count(*) FROM held WHERE later"):
         return False
+    from scipy.stats import chi2_contingency  # half a second, for which nobody should wait who has no such rows
+
     rows = connection.execute(
         """
         SELECT arm, count(DISTINCT unit) FILTER (later), count(DISTINCT unit) FILTER (NOT later) FROM (
