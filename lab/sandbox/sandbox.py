@@ -25,7 +25,7 @@ RESULTS = ("outcomes", "conflicts")
 def run_sql(
     workspace: Workspace, name: str, sql: str, out: Path | None = None, *, where: str | None = None
 ) -> QueryResult:
-    """Runs SQL over the snapshot and the pilot's `exposures`, `outcomes` and `conflicts`; see `confined.query`.
+    """Runs SQL over the snapshot and the pilot's `exposures`, `outcomes` and `conflicts`; see `shared.sandbox.query`.
 
     Raises Refused where it reads results while late data are still taken.
 

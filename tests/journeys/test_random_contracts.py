@@ -26,7 +26,7 @@ from tests.random_contracts import Made, made
 pytestmark = pytest.mark.check
 
 EARLY = 4
-IN_CI, IN_PROOF = range(20), range(20, 200)
+IN_CI, IN_PROOF = range(8), range(8, 200)
 
 
 @pytest.fixture

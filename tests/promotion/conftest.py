@@ -23,12 +23,18 @@ from shared.trust.keys import GATE
 from tests.makers import OWNER, allow_small
 from tests.promotion import cases
 from tests.promotion.cases import LAUNCHED, Stage
-from tests.suites import each_evidence_once
+from tests.suites import each_answer_once, each_evidence_once
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _each_evidence_once() -> Iterator[None]:
     with each_evidence_once(promotion.gate.case, outlier_influence, cases):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _each_answer_once() -> Iterator[None]:
+    with each_answer_once():
         yield
 
 

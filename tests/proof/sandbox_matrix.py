@@ -142,7 +142,7 @@ def _page(through: dict[str, dict[Attack, list[str]]]) -> str:
         "- *statements only*: the list of verbs (`statements.admit_sandbox`), in a DuckDB as it comes",
         "- *DuckDB's settings only*: no access to files, a memory limit, the configuration locked (`tables._connect`)",
         "- *kernel only*: a child with an empty environment, Landlock, limits and a timer (`landlock`, `child`)",
-        "- *all together*: `confined.query`, as `lab sql` calls it\n",
+        "- *all together*: `sandbox.query`, as `lab sql` calls it\n",
         "| family | attacks | " + " | ".join(LAYERS.values()) + " |",
         "|---|" + "---:|" * (len(LAYERS) + 1),
     ]

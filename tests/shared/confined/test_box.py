@@ -123,12 +123,10 @@ def test_an_input_that_changed_under_way_is_told(world, monkeypatch):
 
 
 def test_the_child_ends_with_its_parent(world):
-    code = (
-        "import sys; from shared import confined;"
-        "confined.query('SELECT sleep_ms(60000)', {}, database=None, out=None, where='x')"
-    )
+    code = "from shared import sandbox;sandbox.query('SELECT sleep_ms(60000)', {}, database=None, out=None, where='x')"
     parent = subprocess.Popen([sys.executable, "-c", code])
     child = _wait_for(lambda: _sleeping_child_of(parent.pid))
+    assert child is not None
     time.sleep(1)  # until it has closed its box
     parent.kill()
     parent.wait()

@@ -166,7 +166,7 @@ def test_an_error_in_a_later_chunk_names_the_row_of_the_whole_and_leaves_nothing
     assert not list(world.out.parent.glob(f".{world.out.name}*"))
 
 
-@pytest.mark.check
+@pytest.mark.proof
 def test_the_limit_of_time_is_one_for_a_chunk(world, monkeypatch):
     """Each chunk may take what the limits say; all of them together take longer."""
     counted = "{% for n in range(1000) %}{% for m in range(800) %}{% endfor %}{% endfor %}"

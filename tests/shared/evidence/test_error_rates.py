@@ -10,7 +10,7 @@ from tests.proof import simulated
 from tests.proof.error_rate_lines import ALPHA, Line, Outcome, lines
 from tests.proof.error_rates import simulate
 
-PILOTS = 4_000
+PILOTS = 2_000
 LINES = list(lines())
 
 

@@ -53,7 +53,7 @@ def test_the_last_of_two_looks_halfway_is_the_published_one():
 @pytest.mark.parametrize("spending", KINDS)
 @pytest.mark.parametrize("sides", [1, 2])
 @pytest.mark.parametrize("looks", [FIVE, UNEVEN])
-@pytest.mark.parametrize("alpha", [0.3, 0.05, 0.001])
+@pytest.mark.parametrize("alpha", [0.05, *(pytest.param(alpha, marks=pytest.mark.proof) for alpha in (0.3, 0.001))])
 def test_each_look_spends_its_part_by_scipys_multivariate_normal(spending, sides, looks, alpha):
     of = plan(looks, spending, sides)
     bounds, spent = of.boundaries(alpha), of.spent(alpha)
@@ -180,7 +180,7 @@ def test_the_power_is_that_of_scipys_multivariate_normal(spending, sides):
 
 @pytest.mark.check
 @pytest.mark.parametrize("spending", KINDS)
-@pytest.mark.parametrize("sides", [1, 2])
+@pytest.mark.parametrize("sides", [2, pytest.param(1, marks=pytest.mark.proof)])
 def test_fifty_looks_have_boundaries_and_p_values(spending, sides):
     shares = tuple((np.arange(50) + 1.0) / 50)
     of = Schedule(shares, tuple(1_000 * s for s in shares), spending, sides)
