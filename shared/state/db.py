@@ -61,23 +61,27 @@ def is_prepared(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> bo
         with reading(engine) as connection:
             _require_tables(connection, metadata, version)
         return True
-    known = version_of(engine)
+    tables, known = _schema_of(engine)
     if known is None:
         return False
     _require_version(engine, known, version)
-    with reading(engine) as connection:
-        found = set(connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'").scalars())
-        return found >= set(metadata.tables)
+    return tables >= set(metadata.tables)
 
 
 def version_of(engine: sa.Engine) -> int | None:
     """The version of the schema that a database is of; None where nothing was made in it yet."""
-    if is_empty(engine):
-        return None
+    return _schema_of(engine)[1]
+
+
+def _schema_of(engine: sa.Engine) -> tuple[set[str], int | None]:
+    """The tables of a database, and the version that they are of; nothing is read of a SQLite file without a byte."""
+    file = sqlite_file(engine)
+    if file is not None and not (file.exists() and file.stat().st_size):
+        return set(), None
     with reading(engine) as connection:
-        if not sa.inspect(connection).has_table(_SCHEMA.name):
-            return None
-        return connection.execute(sa.select(_SCHEMA.c.version)).scalar()
+        tables = set(sa.inspect(connection).get_table_names())
+        version = connection.execute(sa.select(_SCHEMA.c.version)).scalar() if _SCHEMA.name in tables else None
+    return tables, version
 
 
 def set_version(connection: sa.Connection, version: int) -> None:
@@ -87,13 +91,7 @@ def set_version(connection: sa.Connection, version: int) -> None:
 
 def is_empty(engine: sa.Engine) -> bool:
     """Whether a SQLite file is not there, or holds no table; PostgreSQL says itself what was not prepared."""
-    file = sqlite_file(engine)
-    if file is None:
-        return False
-    if not file.exists() or not file.stat().st_size:
-        return True
-    with reading(engine) as connection:
-        return not connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+    return sqlite_file(engine) is not None and not _schema_of(engine)[0]
 
 
 def make_tables(connection: sa.Connection, metadata: sa.MetaData, *, version: int) -> None:
