@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # One worker more than there are processors: some tests wait for a schedule to fire.
 TESTS = $(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check lint docs proof bench clean
+.PHONY: demo test check cases lint docs proof bench clean
 
 demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or demo-2/ where that is taken
 	@$(BIN)/pilotplant demo
@@ -15,7 +15,10 @@ demo: .venv/ready          ## the whole way, in a rehearsal workspace: demo/, or
 test: .venv/ready          ## every test with the first of its cases: most of the lines, in a few minutes
 	$(TESTS) -m "not check and not proof"
 
-check: .venv/ready lint    ## what CI runs: every case, and the ways that take longer
+check: .venv/ready         ## what CI runs: every case, and the ways that take longer, with lint beside them
+	@$(MAKE) --no-print-directory --jobs 2 lint cases
+
+cases: .venv/ready
 	$(TESTS) -m "not proof"
 
 lint: .venv/ready
