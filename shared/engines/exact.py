@@ -46,6 +46,10 @@ class Extent:
         return f"coalesce(sum({value}) FILTER (({within}) AND NOT isfinite({value})), {exact})"
 
 
+# That of a column which holds nothing but 0 and 1.
+FLAG = Extent(0.0, 1.0, finite=True, whole=True)
+
+
 def extents(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> list[Extent]:
     """The extents of a relation's columns, all as SQL."""
     if not columns:

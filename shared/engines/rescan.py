@@ -63,7 +63,7 @@ def _rescanned(
     apart = {name: Summand(f"({asked.at[name]} - p{at})") for at, name in enumerate(names)}
     sums = [*(f"sum({apart[name].sql})" for name in names), *(apart[one].product(apart[other]) for one, other in pairs)]
     match = " AND ".join(f"{asked.key_at[key]} IS NOT DISTINCT FROM of_{at}" for at, key in enumerate(cells.keys))
-    rows = connection.sql(f"""
+    rows = connection.execute(f"""
         SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}
         GROUP BY block, pivot_cell ORDER BY block, pivot_cell
     """)

@@ -18,7 +18,7 @@ from math import prod
 import duckdb
 import numpy as np
 
-from shared.engines.exact import extents
+from shared.engines.exact import FLAG, extents
 from shared.engines.rescan import conditioned
 from shared.engines.sums import Asked, Summand, Sums, of_flags, split
 from shared.stats.moments import Array, Cells, Pair
@@ -51,15 +51,16 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     """The least and the most of every column, by the levels of a key in their order; NaN is more than any number."""
     reads = [f"{which}({sql})" for which in ("min", "max") for sql in asked.columns.values()]
     query = f"SELECT {asked.keys[key]}, {', '.join(reads)} FROM {asked.table} GROUP BY 1 ORDER BY 1"
-    numbers = split(connection.sql(query), 1)[1]
+    numbers = split(connection.execute(query), 1)[1]
     count = len(asked.columns)
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
 
 
 def _summands(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Summand]:
     """How each column is summed."""
-    found = extents(connection, asked.rows, list(asked.at.values()))
-    return {name: Summand.of(asked.at[name], extent) for name, extent in zip(asked.at, found, strict=True)}
+    asking = {name: column for name, column in asked.at.items() if name not in asked.flags}
+    found = dict(zip(asking, extents(connection, asked.rows, list(asking.values())), strict=True))
+    return {name: Summand.of(column, found.get(name, FLAG)) for name, column in asked.at.items()}
 
 
 def _levels(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> dict[str, int]:
@@ -99,7 +100,7 @@ def _scanned(
     keys, at = _keys(sets), asked.key_at
     listed = ", ".join(["block", *(at[key] for key in keys)])
     together = ", ".join(f"({', '.join(['block', *(at[key] for key in each)])})" for each in sets)
-    rows = connection.sql(f"""
+    rows = connection.execute(f"""
         SELECT {", ".join([*(at[key] for key in keys), f"grouping({listed})", *(f"{each}::DOUBLE" for each in sums)])}
         FROM {asked.rows} GROUP BY GROUPING SETS ({together}) ORDER BY {listed}
     """)

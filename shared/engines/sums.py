@@ -134,10 +134,10 @@ def of_flags(each: Pair, totals: Mapping[str, Array], differing: Mapping[Pair, A
     return totals[one] if one == other else (totals[one] + totals[other] - differing[each]) / 2
 
 
-def split(rows: duckdb.DuckDBPyRelation, keys: int) -> tuple[list[NDArray[Any]], list[Array]]:
-    """By column, so many keys as objects (text, dates, None), and the numbers after them as floats; none is NULL."""
+def split(answer: duckdb.DuckDBPyConnection, keys: int) -> tuple[list[NDArray[Any]], list[Array]]:
+    """What a query has answered, by column: so many keys as text, dates or None, and after them numbers, none NULL."""
     # Not by way of Arrow, which would load pandas for this.
-    columns = list(rows.fetchnumpy().values())
+    columns = list(answer.fetchnumpy().values())
     return list(map(_objects, columns[:keys])), [np.asarray(each, dtype=np.float64) for each in columns[keys:]]
 
 
