@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import duckdb
 import numpy as np
 from pydantic import ValidationError
 
 from lab.analysis import aa_page
-from lab.analysis.histories import History, of_pilot, of_snapshot, opened
+from lab.analysis.histories import History, of_pilot, of_snapshot, unit_values
 from lab.state import open_lab
 from shared.core.digests import hex_of
 from shared.core.files import scratch_in, settle_verified
-from shared.core.sql import identifier
 from shared.data.snapshot import Snapshot, latest_snapshot
+from shared.engines.answers import UnitValues
 from shared.engines.protocol import per_of, value_of
 from shared.experiment.charter import Promise
 from shared.experiment.metrics import Metric, read_metrics
@@ -145,12 +144,12 @@ def _keep(room: Room, certificate: AaCertificate) -> Path:
 def _answers(
     room: Room, snapshot: Snapshot | None, history: History, asked: AaQuestion, tell: Callable[[str], None]
 ) -> tuple[AaMetric, ...]:
-    with opened(room, snapshot, history) as (connection, gaps):
-        units, means, odd = _described(connection, _without(history.metrics, history.unknown))
-        unknown = history.unknown | odd | gaps
+    with unit_values(room, snapshot, history) as values:
+        units, means, odd = _described(values, _without(history.metrics, history.unknown))
+        unknown = history.unknown | odd | dict(values.gaps)
         known = _without(history.metrics, unknown)
         told = _telling(units, tell) if units * asked.times >= COINS_LONG else lambda _: None
-        found = _p_values(connection, known, means, asked, told) if known else {}
+        found = _p_values(values, known, means, asked, told) if known else {}
     silent = {name: int(np.isnan(p).sum()) for name, p in found.items()}
     unknown |= {
         name: f"too few units: in {splits:,} of {asked.times:,} splits the test has no answer"
@@ -198,27 +197,27 @@ def _columns(metrics: dict[str, Metric]) -> dict[str, str]:
     return values | {per_of(name): name for name, metric in metrics.items() if metric.divided}
 
 
-def _described(
-    connection: duckdb.DuckDBPyConnection, metrics: dict[str, Metric]
-) -> tuple[int, dict[str, float], dict[str, str]]:
+def _described(values: UnitValues, metrics: dict[str, Metric]) -> tuple[int, dict[str, float], dict[str, str]]:
     """How many units there are, each column's mean, and why some metrics cannot be split."""
     columns = _columns(metrics)
-    asked = "".join(f", count({c}), avg({c}), min({c}), max({c})" for c in map(identifier, columns))
-    [(units, *numbers)] = connection.execute(f"SELECT count(*){asked} FROM history").fetchall()
+    units, described = values.described(list(columns))
     means, odd = {}, {}
-    for at, (column, name) in enumerate(columns.items()):
-        valued, means[column], least, most = numbers[4 * at : 4 * at + 4]
-        if not valued or valued < units:
-            odd[name] = f"{units - valued:,} of {units:,} units have no value of it" if units else "there is no unit"
-        elif not np.isfinite([means[column], least, most]).all():
+    for column, name in columns.items():
+        valued, mean, least, most = described[column]
+        if not units:
+            odd[name] = "there is no unit"
+        elif valued < units:
+            odd[name] = f"{units - valued:,} of {units:,} units have no value of it"
+        elif not np.isfinite([mean, least, most]).all():
             odd[name] = "it has values that are not finite numbers"
         elif least == most and column == value_of(name):
             odd[name] = f"it is {least:g} for every unit"
+        means[column] = mean
     return units, means, odd
 
 
 def _p_values(
-    connection: duckdb.DuckDBPyConnection,
+    values: UnitValues,
     metrics: dict[str, Metric],
     means: dict[str, float],
     asked: AaQuestion,
@@ -228,7 +227,7 @@ def _p_values(
     pairs: list[Pair] = [pair(column, column) for column in columns]
     pairs += [pair(value_of(name), per_of(name)) for name, metric in metrics.items() if metric.divided]
     cells = splits(
-        _batches(connection, list(columns), asked.times, told),
+        _batches(values, list(columns), asked.times, told),
         {column: means[column] for column in columns},
         pairs,
         coins(asked.times, asked.treated_frac, asked.seed),
@@ -237,13 +236,11 @@ def _p_values(
 
 
 def _batches(
-    connection: duckdb.DuckDBPyConnection, columns: list[str], times: int, told: Callable[[int], None]
+    values: UnitValues, columns: list[str], times: int, told: Callable[[int], None]
 ) -> Iterator[dict[str, Array]]:
-    rows = max(1, COINS_PER_BATCH // times)
-    asked = connection.sql(f"SELECT {', '.join(map(identifier, columns))} FROM history")
-    for batch in asked.to_arrow_reader(rows):
-        told(batch.num_rows)
-        yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
+    for batch in values.batches(columns, max(1, COINS_PER_BATCH // times)):
+        told(len(batch[columns[0]]))
+        yield batch
 
 
 def _telling(units: int, tell: Callable[[str], None]) -> Callable[[int], None]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-
-import duckdb
 
 from lab.analysis.analysis import latest
 from lab.pilots.pilot import Pilot, get_pilot
 from shared.core.digests import digest_file
 from shared.core.errors import BadInput, Refused
-from shared.core.sql import file_literal, identifier
 from shared.data.contracts import Contract
 from shared.data.snapshot import Snapshot
-from shared.data.tabular import connect
-from shared.engines.duckdb import unit_values
-from shared.engines.protocol import PilotData, value_of
+from shared.engines.answers import UnitValues
+from shared.engines.duckdb import DuckDB
+from shared.engines.protocol import PilotData
 from shared.experiment.metrics import Catalogue, Metric
 from shared.state.room import Room
 from shared.trust.aa_certificate import AaSource
@@ -104,22 +100,13 @@ def of_pilot(room: Room, name: str) -> History:
     )
 
 
-@contextmanager
-def opened(
-    room: Room, snapshot: Snapshot | None, history: History
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
-    """A connection with a table `history` of the units, and what its outcomes add to `unknown`."""
+def unit_values(room: Room, snapshot: Snapshot | None, history: History) -> AbstractContextManager[UnitValues]:
+    """The units that are split, with the metrics that are known of them."""
     known = {name: metric for name, metric in history.metrics.items() if name not in history.unknown}
-    if snapshot is None:
-        pilot = get_pilot(room, history.source.name)
-        with unit_values(_data(room, pilot), known, pilot.charter.control.name) as found:
-            yield found
-        return
-    rows = f"read_parquet({file_literal(snapshot.table(str(history.source.table)))})"
-    values = [f"{_value(metric, rows)} AS {identifier(value_of(name))}" for name, metric in known.items()]
-    with connect() as connection:
-        connection.execute(f"CREATE TEMP VIEW history AS SELECT {', '.join(values) or '1 AS nothing'} FROM {rows}")
-        yield connection, {}
+    if snapshot is not None:
+        return DuckDB().history_values(snapshot.table(str(history.source.table)), known)
+    pilot = get_pilot(room, history.source.name)
+    return DuckDB().unit_values(_data(room, pilot), known, pilot.charter.control.name)
 
 
 def _data(room: Room, pilot: Pilot) -> PilotData:
@@ -145,18 +132,3 @@ def _unsplittable(metric: Metric, kind: str) -> str | None:
     if kind == "snapshot" and metric.kind not in PER_UNIT:
         return "a ratio needs two numbers of each unit, and its history is one; certify it by a pilot: lab aa PILOT"
     return None
-
-
-def _value(metric: Metric, rows: str) -> str:
-    """A unit's value from its history: 0 or 1 of a proportion, and never above the cap."""
-    column = identifier(str(metric.history))
-    if metric.kind == "proportion":
-        return f"CAST({column} > 0 AS DOUBLE)"
-    value = f"CAST({column} AS DOUBLE)"
-    if metric.cap is None and metric.cap_quantile is None:
-        return value
-    cap = repr(metric.cap)
-    if metric.cap_quantile is not None:
-        cap = f"(SELECT quantile_cont({value}, {metric.cap_quantile!r}) FROM {rows} WHERE {column} > 0)"
-    # What is not a finite number stays as it is, to be found.
-    return f"CASE WHEN isfinite({value}) AND {value} > {cap} THEN {cap} ELSE {value} END"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,35 @@ class EarlyOutcomes:
     early: Mapping[str, int]
     before: int
     after: int
+
+
+class Described(NamedTuple):
+    """What is in a column of unit values: how many have one, and of these the mean, the least and the most.
+
+    Without any, these are not known (NaN).
+    """
+
+    valued: int
+    mean: float
+    least: float
+    most: float
+
+
+class UnitValues(Protocol):
+    """Units, each with a number in each column."""
+
+    @property
+    def gaps(self) -> Mapping[str, str]:
+        """Why some metrics are not known of them."""
+        ...
+
+    def described(self, columns: Sequence[str]) -> tuple[int, Mapping[str, Described]]:
+        """How many units there are, and what is in each column."""
+        ...
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """The columns, so many rows at a time, always in the same order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from shared.core.clock import rfc3339
-from shared.core.sql import identifier, literal
+from shared.core.sql import literal
 from shared.data.contracts import Contract
-from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused
+from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused, UnitValues
 from shared.engines.by_arm_queries import by_arm
 from shared.engines.exact import extents
 from shared.engines.files import number, opened
@@ -26,7 +27,8 @@ from shared.engines.protocol import LEVELS_MAX, Delay, PilotData, Question, Summ
 from shared.engines.scan import extremes, moments
 from shared.engines.sums import Asked
 from shared.engines.uncaused import early_outcomes, uncaused
-from shared.engines.unit_table import UNITS, make_unit_table
+from shared.engines.unit_table import UNITS, make_unit_table, unvalued
+from shared.engines.unit_values import of_arm, of_history
 from shared.experiment.charter import Charter
 from shared.experiment.draw import Draw
 from shared.experiment.metrics import Metric
@@ -65,7 +67,7 @@ class DuckDB:
                 },
                 day_units=_counts(connection, "arm, CAST(day AS VARCHAR)"),
                 reporting=dict(_rows(connection, f"SELECT arm, count(since) FROM {UNITS} GROUP BY arm ORDER BY arm")),
-                unvalued=_unvalued(connection, question.metrics),
+                unvalued=unvalued(connection, question.metrics),
                 untraited=untraited,
                 delays=_delays(connection),
                 outcome_days=_outcome_days(connection, question.timezone),
@@ -110,25 +112,15 @@ class DuckDB:
         """How many values look like an address or a telephone number, by `table.column`; only where there are any."""
         return personal_rows(data, outcomes)
 
+    def unit_values(
+        self, data: PilotData, metrics: Mapping[str, Metric], arm: str
+    ) -> AbstractContextManager[UnitValues]:
+        """The units of an arm; a column is named by `value_of` a metric, and by `per_of` a ratio."""
+        return of_arm(data, metrics, arm)
 
-@contextmanager
-def unit_values(
-    data: PilotData, metrics: Mapping[str, Metric], arm: str
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
-    """A connection with a table `history` of an arm's units, and why some metrics are not known of them.
-
-    A column is named by `value_of` a metric, and by `per_of` a ratio. The order of the rows follows from their content.
-    """
-    question = Question(metrics)
-    with opened(data) as connection:
-        make_unit_table(connection, question)
-        named = ", ".join(f"{column} AS {identifier(name)}" for name, column in Layout.of(question).values.items())
-        connection.execute(
-            f"CREATE TEMP TABLE history AS SELECT {named} FROM {UNITS} WHERE arm = {literal(arm)} ORDER BY ALL"
-        )
-        gaps = {name: f"{n} outcomes have no value of it" for name, n in _unvalued(connection, metrics).items() if n}
-        silent = not number(connection, f"SELECT count(since) FROM {UNITS} WHERE arm = {literal(arm)}")
-        yield connection, dict.fromkeys(metrics, f"arm {arm} has no outcome at all") if silent else gaps
+    def history_values(self, table: Path, metrics: Mapping[str, Metric]) -> AbstractContextManager[UnitValues]:
+        """The rows of a table, with each metric's value from its `history` there; columns are named alike."""
+        return of_history(table, metrics)
 
 
 def _crowded(connection: duckdb.DuckDBPyConnection, layout: Layout) -> list[str]:
@@ -247,12 +239,6 @@ def _limits(
 def _counts(connection: duckdb.DuckDBPyConnection, by: str) -> dict[tuple[str, Any], int]:
     rows = _rows(connection, f"SELECT {by}, count(*) FROM {UNITS} GROUP BY ALL ORDER BY ALL")
     return {(arm, other): units for arm, other, units in rows}
-
-
-def _unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
-    gaps = ", ".join(f"CAST(coalesce(sum(g{index}), 0) AS BIGINT)" for index in range(len(metrics)))
-    [row] = _rows(connection, f"SELECT {gaps} FROM {UNITS}")
-    return dict(zip(metrics, row, strict=True))
 
 
 def _delays(connection: duckdb.DuckDBPyConnection) -> dict[str, Delay]:

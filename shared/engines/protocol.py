@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from shared.data.contracts import Contract
-from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused
+from shared.engines.answers import EarlyOutcomes, Placement, PrePeriod, Uncaused, UnitValues
 from shared.engines.by_arm import ByArm, Scope
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.draw import Draw
@@ -292,4 +293,14 @@ class Engine(Protocol):
 
     def personal_rows(self, data: PilotData, outcomes: Contract) -> dict[str, int]:
         """How many values look like an address or a telephone number, by `table.column`; only where there are any."""
+        ...
+
+    def unit_values(
+        self, data: PilotData, metrics: Mapping[str, Metric], arm: str
+    ) -> AbstractContextManager[UnitValues]:
+        """The units of an arm; a column is named by `value_of` a metric, and by `per_of` a ratio."""
+        ...
+
+    def history_values(self, table: Path, metrics: Mapping[str, Metric]) -> AbstractContextManager[UnitValues]:
+        """The rows of a table, with each metric's value from its `history` there; columns are named alike."""
         ...

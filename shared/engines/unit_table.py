@@ -286,3 +286,10 @@ def _row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     row: tuple[Any, ...]
     [row] = connection.execute(query).fetchall()
     return row
+
+
+def unvalued(connection: duckdb.DuckDBPyConnection, metrics: Mapping[str, Metric]) -> dict[str, int]:
+    """Per metric, how many outcomes of the units have no value of it."""
+    gaps = ", ".join(f"CAST(coalesce(sum(g{index}), 0) AS BIGINT)" for index in range(len(metrics)))
+    [row] = connection.execute(f"SELECT {gaps} FROM {UNITS}").fetchall()
+    return dict(zip(metrics, row, strict=True))

@@ -7,8 +7,9 @@ from dataclasses import replace
 import duckdb
 import pytest
 
+from shared.engines.duckdb import DuckDB
 from shared.engines.files import connect
-from shared.engines.protocol import PilotData
+from shared.engines.protocol import PilotData, per_of, value_of
 from shared.evidence.compute import compute
 from shared.experiment.metrics import Metric
 from tests.shared.pilot_data import promised
@@ -119,3 +120,16 @@ def test_so_is_what_is_told_of_rows_that_were_held_back(data, threads):
     evidence, said = found_on(threads, data, ["spend"])
     assert evidence.completeness.everything
     assert said[1:] == said[:1] * 3
+
+
+def test_so_are_the_units_that_an_aa_test_splits(data, threads):
+    metrics = {name: METRICS[name] for name in ("spend", "basket", "clicks")}
+    columns = [value_of("spend"), per_of("basket"), value_of("clicks")]
+    found = []
+    for count in (1, 2, 4, 8):
+        threads(count)
+        with DuckDB().unit_values(data, metrics, "control") as values:
+            batches = [batch[name].tolist() for batch in values.batches(columns, 50_000) for name in columns]
+            found.append((values.described(columns), batches))
+    assert found[0][0][0] > 100_000
+    assert found[1:] == found[:1] * 3
