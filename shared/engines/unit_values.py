@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from shared.core.sql import file_literal, identifier, literal
 from shared.engines import files
@@ -46,8 +47,16 @@ class UnitTable:
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[dict[str, Array]]:
         """The columns, so many rows at a time."""
         asked = self.connection.sql(f"SELECT {', '.join(map(identifier, columns))} FROM {_TABLE}")
+        rest = np.empty((len(columns), 0))
+        # Where Arrow's own batches end depends on the threads, and sums depend on where these do.
         for batch in asked.to_arrow_reader(rows):
-            yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
+            more = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
+            rest = np.concatenate([rest, np.array(more, dtype=float)], axis=1)
+            while rest.shape[1] >= rows:
+                yield dict(zip(columns, rest[:, :rows], strict=True))
+                rest = rest[:, rows:]
+        if rest.size:
+            yield dict(zip(columns, rest, strict=True))
 
 
 @contextmanager
