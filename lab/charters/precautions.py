@@ -74,15 +74,21 @@ def uneven(found: Forecast, metrics: Mapping[str, Metric]) -> Iterator[str]:
             continue
         units = min(found.sample.per_arm[name] for name in pair)
         said = f"arm {arm.name} and the control are planned more than {UNEVEN:g} : 1"
-        for outlook in found.outlooks:
-            metric = metrics[outlook.metric]
-            if outlook.part == "secondary" or outlook.baseline is None or metric.divided or metric.kind == "quantile":
+        for metric_power in found.metric_powers:
+            metric = metrics[metric_power.metric]
+            if (
+                metric_power.part == "secondary"
+                or metric_power.baseline is None
+                or metric.divided
+                or metric.kind == "quantile"
+            ):
                 continue
-            known = outlook.baseline.baseline
+            known = metric_power.baseline.baseline
             n, mean, m2 = (units, units), (known.mean, known.mean), (units * known.variance,) * 2
             rests_on = float(contributors(n, mean, m2))
             if rests_on < CONTRIBUTORS_MIN:
                 yield (
-                    f"{said}, and about {rests_on:,.0f} units of the smaller one would carry {outlook.metric}, where "
+                    f"{said}, and about {rests_on:,.0f} units of the smaller one would carry "
+                    f"{metric_power.metric}, where "
                     f"{CONTRIBUTORS_MIN} are needed: the gate's `domain` would {would} it"
                 )

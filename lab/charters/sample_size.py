@@ -15,7 +15,7 @@ import yaml
 
 from lab.forecast.baselines import Known, baselines
 from lab.forecast.past_pilots import everything_past
-from lab.forecast.power import outlook_of, sample_of
+from lab.forecast.power import metric_power_of, sample_of
 from lab.pilots.clusters import taking_part
 from lab.pilots.promise import CONTRACTS, Frozen
 from lab.pilots.sample import DEVIATIONS
@@ -207,7 +207,7 @@ class _Plan:
         """Units in every arm that a metric needs by `lab check`, were the charter changed so."""
         promise = self.frozen.promise.model_copy(update={"charter": self.charter.model_copy(update=changed)})
         frozen = replace(self.frozen, promise=promise)
-        return outlook_of(frozen, metric, self.known[metric], sample_of(frozen, [])).units_needed
+        return metric_power_of(frozen, metric, self.known[metric], sample_of(frozen, [])).units_needed
 
     def _unsaid(self, name: str) -> str:
         share = self.frozen.promise.metrics[name].kind == "proportion"

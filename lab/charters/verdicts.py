@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.forecast.forecast import Chances, Forecast
-from lab.forecast.power import Outlook
+from lab.forecast.forecast import Forecast, OperatingCharacteristics
+from lab.forecast.power import MetricPower
 from lab.forecast.simulation import Ending
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
@@ -72,7 +72,9 @@ def _barred(charter: Charter, mode: Mode) -> list[str]:
 def _unknown(found: Forecast) -> list[str]:
     """Why there are no chances: the metrics that decide and have no baseline, else the plan itself."""
     deciding = {
-        outlook.metric for outlook in found.outlooks if outlook.part != "secondary" and outlook.baseline is None
+        metric_power.metric
+        for metric_power in found.metric_powers
+        if metric_power.part != "secondary" and metric_power.baseline is None
     }
     return [why for why in found.unknown if any(f"`{name}`" in why for name in deciding)] or list(found.unknown[:1])
 
@@ -81,30 +83,30 @@ def _short(found: Forecast, metrics: Mapping[str, Metric]) -> list[str]:
     """The metrics that need more units than there will be."""
     smallest = min(found.sample.per_arm.values())
     return [
-        _needs(found.charter, outlook, metrics[outlook.metric], smallest)
-        for outlook in found.outlooks
-        if outlook.part != "secondary"
-        and outlook.baseline is not None
-        and (outlook.units_needed is None or outlook.units_needed > smallest)
+        _needs(found.charter, metric_power, metrics[metric_power.metric], smallest)
+        for metric_power in found.metric_powers
+        if metric_power.part != "secondary"
+        and metric_power.baseline is not None
+        and (metric_power.units_needed is None or metric_power.units_needed > smallest)
     ]
 
 
-def _needs(charter: Charter, outlook: Outlook, metric: Metric, smallest: int) -> str:
-    asked = charter.primary_of(outlook.metric)
+def _needs(charter: Charter, metric_power: MetricPower, metric: Metric, smallest: int) -> str:
+    asked = charter.primary_of(metric_power.metric)
     if asked is not None:
         aim = f"show {phrases.number(metric, metric.sign * asked.minimum_effect)}"
     else:
-        margin = next(rail.margin for rail in charter.guardrails if rail.metric == outlook.metric)
+        margin = next(rail.margin for rail in charter.guardrails if rail.metric == metric_power.metric)
         aim = f"rule out {phrases.number(metric, margin)}"
     needed = (
         "more units than there can be"
-        if outlook.units_needed is None
-        else f"{outlook.units_needed:,} units in each arm"
+        if metric_power.units_needed is None
+        else f"{metric_power.units_needed:,} units in each arm"
     )
-    return f"{outlook.metric} needs {needed} to {aim} with the planned power, and gets {smallest:,}"
+    return f"{metric_power.metric} needs {needed} to {aim} with the planned power, and gets {smallest:,}"
 
 
-def _likely(found: Forecast, chances: Chances, metrics: Mapping[str, Metric]) -> str:
+def _likely(found: Forecast, chances: OperatingCharacteristics, metrics: Mapping[str, Metric]) -> str:
     """How likely an arm is scaled that is worth it: at twice the least effect, and at just that."""
     metric, least = metrics[found.charter.primary.metric], found.charter.primary.minimum_effect
     # Of a share there may be no room for twice as much: then the largest effect that is likely to be scaled is told.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from lab.forecast.past_pilots import Elsewhere, Past, Precedent
+from lab.forecast.past_pilots import Elsewhere, Past, PastPilot
 from lab.pilots.promise import CONTRACTS, Frozen
 from shared.core.sql import identifier
 from shared.data.contracts import load_contract
@@ -114,7 +114,7 @@ def _of_pilots(charter: Charter, name: str, metric: Metric, found: Sequence[Past
 
 def _counted(chosen: Sequence[tuple[Past, Moments]]) -> str:
     """How many past pilots, and how many tests that ran elsewhere."""
-    own = sum(isinstance(past, Precedent) for past, _ in chosen)
+    own = sum(isinstance(past, PastPilot) for past, _ in chosen)
     told = [counted(own, "past pilot")] if own else []
     if len(chosen) > own:
         told.append(counted(len(chosen) - own, "retrospective test"))

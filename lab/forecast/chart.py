@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lab.forecast.forecast import Chances, Forecast
+from lab.forecast.forecast import Forecast, OperatingCharacteristics
 from lab.forecast.simulation import Ending
 from lab.forecast.text import ENDINGS
 from shared.core.files import write_atomically
@@ -40,7 +40,7 @@ def write(workspace: Workspace, found: Forecast, metric: Metric) -> Path | None:
     return path
 
 
-def _plot(found: Chances, charter: Charter, metric: Metric) -> str:
+def _plot(found: OperatingCharacteristics, charter: Charter, metric: Metric) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def _plot(found: Chances, charter: Charter, metric: Metric) -> str:
         return svg(figure)
 
 
-def _bars(panel: Any, found: Chances) -> None:
+def _bars(panel: Any, found: OperatingCharacteristics) -> None:
     rows = {"as expected": found.expected, "no effect": found.none, "minimum effect": found.minimum}
     for position, chances in enumerate(rows.values()):
         left = 0.0
@@ -70,7 +70,7 @@ def _bars(panel: Any, found: Chances) -> None:
     panel.tick_params(left=False)
 
 
-def _curve(panel: Any, found: Chances, charter: Charter, metric: Metric) -> None:
+def _curve(panel: Any, found: OperatingCharacteristics, charter: Charter, metric: Metric) -> None:
     scale = 100 if metric.kind == "proportion" else 1
     effects = [scale * effect for effect in found.curve.effects]
     panel.plot(effects, [100 * p for p in found.curve.power], "--", color="#D55E00", label="power of one arm's test")

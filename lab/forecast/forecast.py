@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lab.forecast.baselines import Known, Unknown, baselines
-from lab.forecast.past_pilots import Past, Precedent, cost_per_unit, elsewhere, precedents
-from lab.forecast.power import Outlook, Sample, outlook_of, sample_of, with_days_needed
+from lab.forecast.past_pilots import Past, PastPilot, cost_per_unit, elsewhere, past_pilots
+from lab.forecast.power import MetricPower, Sample, metric_power_of, sample_of, with_days_needed
 from lab.forecast.simulation import DRAWS, Design, Ending, Rail, chances
 from lab.insights.similarity import Similar, similar
 from lab.pilots.layers import clashes
@@ -39,7 +39,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Chances:
+class OperatingCharacteristics:
     """How often each decision would come.
 
     Attributes:
@@ -89,8 +89,8 @@ class Forecast:
 
     charter: Charter
     sample: Sample
-    outlooks: tuple[Outlook, ...]
-    chances: Chances | None
+    metric_powers: tuple[MetricPower, ...]
+    chances: OperatingCharacteristics | None
     unknown: tuple[str, ...]
     cost: Cost | None
     clashes: tuple[str, ...]
@@ -107,23 +107,23 @@ class Forecast:
             "planned_units_per_arm": self.charter.sample.units_per_arm,
             "days_needed": self.sample.days_needed,
             "budget": self.charter.budget.total,
-            "metrics": self.outlooks,
+            "metrics": self.metric_powers,
             "chances": self.chances,
             "cannot_be_forecast": self.unknown,
             "cost": self.cost,
             "clashes": self.clashes,
-            "insights": [s.insight.as_json() | {"likeness": round(s.likeness, 3)} for s in self.insights],
+            "insights": [s.insight.as_json() | {"likeness": round(s.similarity, 3)} for s in self.insights],
         }
 
 
 def forecast(room: Room, frozen: Frozen) -> Forecast:
     """The forecast of a draft; the same charter over the same past gives the same numbers."""
-    charter, past = frozen.promise.charter, precedents(room, frozen.promise.charter)
+    charter, past = frozen.promise.charter, past_pilots(room, frozen.promise.charter)
     sample = sample_of(frozen, past)
     # How fast units come, and at what cost, only pilots tell: a test that ran elsewhere reached others otherwise.
     known_from: list[Past] = [*past, *elsewhere(room, charter)]
     known = baselines(frozen, known_from)
-    outlooks = tuple(outlook_of(frozen, name, known[name], sample) for name in charter.measured)
+    metric_powers = tuple(metric_power_of(frozen, name, known[name], sample) for name in charter.measured)
     deciding = (charter.primary.metric, *(rail.metric for rail in charter.guardrails))
     unknown = [_unknown(frozen, n, k) for n in charter.measured if isinstance(k := known[n], Unknown)]
     given = {name: k.baseline for name, k in known.items() if isinstance(k, Known)}
@@ -139,8 +139,8 @@ def forecast(room: Room, frozen: Frozen) -> Forecast:
         unknown.append(f"costs cannot be forecast: no past pilot of `{charter.population}` has recorded any")
     return Forecast(
         charter,
-        with_days_needed(charter, sample, outlooks),
-        outlooks,
+        with_days_needed(charter, sample, metric_powers),
+        metric_powers,
         found,
         tuple(unknown),
         cost,
@@ -168,7 +168,9 @@ def _other_plan(charter: Charter) -> str | None:
     return None
 
 
-def _chances(frozen: Frozen, past: Sequence[Past], given: dict[str, Baseline], sample: Sample) -> Chances:
+def _chances(
+    frozen: Frozen, past: Sequence[Past], given: dict[str, Baseline], sample: Sample
+) -> OperatingCharacteristics:
     charter, metrics = frozen.promise.charter, frozen.promise.metrics
     primary, sign = charter.primary, metrics[charter.primary.metric].sign
     weights = {arm: float(weight / sum(charter.weights.values())) for arm, weight in charter.weights.items()}
@@ -190,7 +192,7 @@ def _chances(frozen: Frozen, past: Sequence[Past], given: dict[str, Baseline], s
     harms = tuple(_prior(frozen, past, r.metric) or default_harm(r.margin) for r in charter.guardrails)
     harmless = tuple(Prior(0.0, 0.0) for _ in charter.guardrails)
     rng = np.random.default_rng(int(hex_of(frozen.promise.digest)[:SEED_DIGITS], 16))
-    return Chances(
+    return OperatingCharacteristics(
         prior,
         chances(design, prior, harms, rng),
         chances(design, Prior(0.0, 0.0), harmless, rng),
@@ -213,7 +215,7 @@ def _prior(frozen: Frozen, past: Sequence[Past], name: str) -> Prior | None:
 def _after_predecessor(frozen: Frozen, past: Sequence[Past], prior: Prior) -> Prior:
     """What is expected of a further attempt: what the one before it has shown counts more than what others did."""
     charter = frozen.promise.charter
-    before = [each for each in past if isinstance(each, Precedent) and charter.line is not None
+    before = [each for each in past if isinstance(each, PastPilot) and charter.line is not None
               and each.pilot.name == charter.line.pilot]  # fmt: skip
     name = charter.primary.metric
     shown = [pair for each in before for pair in each.effects(charter, name, frozen.promise.metrics[name])]
@@ -236,7 +238,7 @@ def _curve(charter: Charter, design: Design, harmless: tuple[Prior, ...], rng: n
     )
 
 
-def _cost(charter: Charter, past: list[Precedent], sample: Sample) -> Cost | None:
+def _cost(charter: Charter, past: list[PastPilot], sample: Sample) -> Cost | None:
     currency = charter.budget.currency
     prices = cost_per_unit(past, currency)
     if not prices:

@@ -30,7 +30,7 @@ SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Precedent:
+class PastPilot:
     """A pilot that is over, analysed and sound.
 
     Attributes:
@@ -156,10 +156,10 @@ def elsewhere(room: Room, charter: Charter) -> list[Elsewhere]:
 
 def everything_past(room: Room, charter: Charter) -> list[Past]:
     """Past pilots of the charter's population, and finished tests that ran elsewhere."""
-    return [*precedents(room, charter), *elsewhere(room, charter)]
+    return [*past_pilots(room, charter), *elsewhere(room, charter)]
 
 
-def precedents(room: Room, charter: Charter) -> list[Precedent]:
+def past_pilots(room: Room, charter: Charter) -> list[PastPilot]:
     """Past pilots of the charter's population, in the order of launch.
 
     Left out are those whose arms were not as large as planned, and what cannot be read. What synthetic units did says
@@ -173,16 +173,16 @@ def precedents(room: Room, charter: Charter) -> list[Precedent]:
         and pilot.charter.population == charter.population
         and (charter.synthetic or not pilot.charter.synthetic)
         and now >= pilot.ends
-        and (found := _precedent(room, pilot)) is not None
+        and (found := _past_pilot(room, pilot)) is not None
     ]
 
 
-def traffic(found: list[Precedent]) -> float | None:
+def traffic(found: list[PastPilot]) -> float | None:
     """Exposed units per day, the median of past pilots; None without any."""
     return median(past.units_per_day for past in found) if found else None
 
 
-def cost_per_unit(found: list[Precedent], currency: str) -> list[Decimal]:
+def cost_per_unit(found: list[PastPilot], currency: str) -> list[Decimal]:
     """What an exposed unit cost in each past pilot that recorded costs in the currency, rising."""
     return sorted(
         past.cost.amount / past.units for past in found if past.cost.amount and past.cost.currency == currency
@@ -195,7 +195,7 @@ def kind(arm: str, charter: Charter) -> tuple[str, str]:
     return play.kind, play.channel
 
 
-def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
+def _past_pilot(room: Room, pilot: Pilot) -> PastPilot | None:
     try:
         analysis = latest(room, pilot)
     except (OSError, ValueError, PilotPlantError):
@@ -206,7 +206,7 @@ def _precedent(room: Room, pilot: Pilot) -> Precedent | None:
     if p is None or p < RATIO_P_MIN:
         return None
     with room.read() as connection:
-        return Precedent(pilot, analysis.evidence, account(connection, pilot).spent)
+        return PastPilot(pilot, analysis.evidence, account(connection, pilot).spent)
 
 
 def _mean(arm: ArmEvidence, name: str) -> Means | None:

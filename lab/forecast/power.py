@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.forecast.baselines import Known, Unknown
-from lab.forecast.past_pilots import Precedent, traffic
+from lab.forecast.past_pilots import PastPilot, traffic
 from lab.pilots.clusters import spread_of, taking_part
 from lab.pilots.promise import Frozen
 from shared.evidence.effects import part_of
@@ -44,8 +44,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """One metric's outlook in the arm that sees it worst.
+class MetricPower:
+    """What one metric's test can find, in the arm that sees it worst.
 
     Attributes:
         power: of finding the minimum effect, or of ruling out harm beyond the margin where there is none, by the end
@@ -83,7 +83,7 @@ class Outlook:
         }
 
 
-def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
+def sample_of(frozen: Frozen, past: list[PastPilot]) -> Sample:
     """Who will be exposed: the population's part in the pilot's layer, as fast as past pilots reached it.
 
     Past pilots enrolled on most of their days, so a pilot that enrols on fewer has fewer units.
@@ -104,10 +104,10 @@ def sample_of(frozen: Frozen, past: list[Precedent]) -> Sample:
     return Sample(rows, available, per_day, units, per_arm, days)
 
 
-def with_days_needed(charter: Charter, sample: Sample, outlooks: Sequence[Outlook]) -> Sample:
+def with_days_needed(charter: Charter, sample: Sample, metric_powers: Sequence[MetricPower]) -> Sample:
     """With the days needed, in whole weeks like a time box; without, where traffic or needs are not known."""
-    deciding = [outlook for outlook in outlooks if outlook.part != "secondary"]
-    needs = [outlook.units_needed for outlook in deciding]
+    deciding = [metric_power for metric_power in metric_powers if metric_power.part != "secondary"]
+    needs = [metric_power.units_needed for metric_power in deciding]
     if sample.per_day is None or None in needs:
         return sample
     weights = charter.weights
@@ -120,32 +120,32 @@ def with_days_needed(charter: Charter, sample: Sample, outlooks: Sequence[Outloo
     return replace(sample, days_needed=max(1, weeks) * DAYS_PER_WEEK)
 
 
-def outlook_of(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> Outlook:
+def metric_power_of(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> MetricPower:
     """What the sample can show of one metric, in the smallest of the treatments.
 
     Units drawn by cluster are worth as many drawn one by one as there are, over the design effect.
     """
     if frozen.promise.charter.cluster is None or isinstance(known, Unknown):
-        return _outlook(frozen, name, known, sample)
+        return _metric_power(frozen, name, known, sample)
     spread = spread_of(frozen, frozen.promise.metrics[name])
     if isinstance(spread, str):
-        return Outlook(name, part_of(frozen.promise.charter, name), known, problem=spread)
+        return MetricPower(name, part_of(frozen.promise.charter, name), known, problem=spread)
     effect = spread.design_effect
     worth = replace(sample, per_arm={arm: int(units / effect) for arm, units in sample.per_arm.items()})
-    found = _outlook(frozen, name, known, worth)
+    found = _metric_power(frozen, name, known, worth)
     needed = None if found.units_needed is None else math.ceil(found.units_needed * effect)
     return replace(found, units_needed=needed, design_effect=effect)
 
 
-def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> Outlook:
+def _metric_power(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) -> MetricPower:
     charter = frozen.promise.charter
     part = part_of(charter, name)
     if isinstance(known, Unknown):
-        return Outlook(name, part, None, problem=known.reason)
+        return MetricPower(name, part, None, problem=known.reason)
     smallest = min(charter.treatments, key=lambda arm: arm.weight)
     units = Arms(*(sample.per_arm[arm] for arm in (smallest.name, charter.control.name)))
     if min(units.treated, units.control) < UNITS_MIN:
-        return Outlook(name, part, known, problem="an arm would have fewer than two units")
+        return MetricPower(name, part, known, problem="an arm would have fewer than two units")
     ratio = float(charter.weights[charter.control.name] / charter.weights[smallest.name])
     if part == "guardrail":
         return _of_guardrail(charter, name, known, units, ratio)
@@ -157,19 +157,19 @@ def _outlook(frozen: Frozen, name: str, known: Known | Unknown, sample: Sample) 
     found = detectable(known.baseline, units, alpha, plan.power, sign, looks)
     asked = charter.primary_of(name)
     if asked is None:
-        return Outlook(name, part, known, detectable=found)
+        return MetricPower(name, part, known, detectable=found)
     effect = sign * asked.minimum_effect
     needed = units_to_detect(known.baseline, effect, alpha, power_of_each(charter), ratio, _as_planned(looks))
     chance = power(known.baseline, effect, units, alpha, looks)
-    return Outlook(name, part, known, chance, found, _in_every_arm(needed, ratio))
+    return MetricPower(name, part, known, chance, found, _in_every_arm(needed, ratio))
 
 
-def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio: float) -> Outlook:
+def _of_guardrail(charter: Charter, name: str, known: Known, units: Arms, ratio: float) -> MetricPower:
     margin, alpha = next(rail.margin for rail in charter.guardrails if rail.metric == name), charter.guardrail_alpha
     looks = detection_of(charter.sample)
     chance = power_to_rule_out(known.baseline, margin, units, alpha, looks)
     needed = units_to_rule_out(known.baseline, margin, alpha, power_of_each(charter), ratio, _as_planned(looks))
-    return Outlook(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
+    return MetricPower(name, "guardrail", known, chance, None, _in_every_arm(needed, ratio))
 
 
 def power_of_each(charter: Charter) -> float:

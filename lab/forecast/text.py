@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.forecast.forecast import Chances, Cost, Forecast
-from lab.forecast.power import Outlook, Sample, power_of_each
+from lab.forecast.forecast import Cost, Forecast, OperatingCharacteristics
+from lab.forecast.power import MetricPower, Sample, power_of_each
 from lab.forecast.simulation import DRAWS, Ending
 from shared.core.money import Money
 from shared.experiment.charter import Charter
@@ -26,10 +26,14 @@ CHANCE_COLUMNS = ("if the true effect is", *ENDINGS.values())
 
 def metric_rows(found: Forecast, metrics: dict[str, Metric]) -> list[MetricRow]:
     """One row per metric that has a baseline, under `METRIC_COLUMNS`."""
-    return [_metric_row(found, outlook, metrics[outlook.metric]) for outlook in found.outlooks if not outlook.problem]
+    return [
+        _metric_row(found, metric_power, metrics[metric_power.metric])
+        for metric_power in found.metric_powers
+        if not metric_power.problem
+    ]
 
 
-def chance_rows(found: Chances, charter: Charter, metric: Metric) -> list[tuple[str, ...]]:
+def chance_rows(found: OperatingCharacteristics, charter: Charter, metric: Metric) -> list[tuple[str, ...]]:
     """One row per assumption on the true effect, under `CHANCE_COLUMNS`."""
     least = phrases.number(metric, metric.sign * charter.primary.minimum_effect)
     given = {"as expected": found.expected, "none": found.none, f"{least}, the least worth it": found.minimum}
@@ -42,7 +46,7 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
     return [
         *_sources(found),
         *(f"Note: {reason}." for reason in found.unknown),
-        *(f"Cannot say: `{o.metric}`: {o.problem}." for o in found.outlooks if o.problem and o.baseline),
+        *(f"Cannot say: `{o.metric}`: {o.problem}." for o in found.metric_powers if o.problem and o.baseline),
         *_design_effects(found),
         *_together(found.charter),
         *([_expectation(found.chances, metric), _half(found.charter)] if found.chances else []),
@@ -54,35 +58,35 @@ def lines(found: Forecast, metrics: dict[str, Metric]) -> list[str]:
     ]
 
 
-def _metric_row(found: Forecast, outlook: Outlook, metric: Metric) -> MetricRow:
-    known = outlook.baseline
+def _metric_row(found: Forecast, metric_power: MetricPower, metric: Metric) -> MetricRow:
+    known = metric_power.baseline
     today = phrases.level(metric, known.baseline.mean) if known else "–"
-    least = phrases.number(metric, outlook.detectable) if outlook.part != "guardrail" else "–"
+    least = phrases.number(metric, metric_power.detectable) if metric_power.part != "guardrail" else "–"
     needed = (
         "–"
-        if outlook.units_needed is None
-        else f"{outlook.units_needed:,} for {_per_cent(power_of_each(found.charter))}"
+        if metric_power.units_needed is None
+        else f"{metric_power.units_needed:,} for {_per_cent(power_of_each(found.charter))}"
     )
-    return outlook.metric, outlook.part, today, least, _power(found.charter, outlook, metric), needed
+    return metric_power.metric, metric_power.part, today, least, _power(found.charter, metric_power, metric), needed
 
 
 def _sources(found: Forecast) -> Iterator[str]:
     """Where the numbers without a treatment are from, one line per source."""
     names: dict[str, list[str]] = {}
-    for outlook in found.outlooks:
-        if outlook.baseline:
-            names.setdefault(outlook.baseline.source, []).append(outlook.metric)
+    for metric_power in found.metric_powers:
+        if metric_power.baseline:
+            names.setdefault(metric_power.baseline.source, []).append(metric_power.metric)
     for source, metrics in names.items():
         yield f"Without a treatment: {', '.join(metrics)} by {source}."
 
 
 def _design_effects(found: Forecast) -> Iterator[str]:
     """What drawing by cluster costs, one line per metric of which that is known."""
-    for outlook in found.outlooks:
-        if found.charter.cluster and not outlook.problem:
+    for metric_power in found.metric_powers:
+        if found.charter.cluster and not metric_power.problem:
             yield (
-                f"Clusters: units of one `{found.charter.cluster}` are alike, and for {outlook.metric} "
-                f"{outlook.design_effect:.2f} of them are worth one that is drawn alone."
+                f"Clusters: units of one `{found.charter.cluster}` are alike, and for {metric_power.metric} "
+                f"{metric_power.design_effect:.2f} of them are worth one that is drawn alone."
             )
 
 
@@ -96,19 +100,19 @@ def _together(charter: Charter) -> Iterator[str]:
         )
 
 
-def _power(charter: Charter, outlook: Outlook, metric: Metric) -> str:
-    if outlook.power is None:
+def _power(charter: Charter, metric_power: MetricPower, metric: Metric) -> str:
+    if metric_power.power is None:
         return "–"
-    asked = charter.primary_of(outlook.metric)
+    asked = charter.primary_of(metric_power.metric)
     if asked is not None:
         aim = f"to find {phrases.number(metric, metric.sign * asked.minimum_effect)}"
     else:
-        margin = next(rail.margin for rail in charter.guardrails if rail.metric == outlook.metric)
+        margin = next(rail.margin for rail in charter.guardrails if rail.metric == metric_power.metric)
         aim = f"to rule out {phrases.number(metric, margin)}"
-    return f"{_per_cent(outlook.power)} {aim}"
+    return f"{_per_cent(metric_power.power)} {aim}"
 
 
-def _expectation(found: Chances, metric: Metric) -> str:
+def _expectation(found: OperatingCharacteristics, metric: Metric) -> str:
     prior = found.prior
     around = f"around {phrases.number(metric, prior.mean)}, give or take {phrases.number(metric, prior.sd)[1:]}"
     if prior.after is not None:
@@ -150,11 +154,11 @@ def _time(sample: Sample) -> str:
 def _too_many(found: Forecast) -> Iterator[str]:
     smallest = min(found.charter.weights.values()) / sum(found.charter.weights.values())
     there = int(found.sample.available * smallest)
-    for outlook in found.outlooks:
-        if outlook.units_needed is not None and outlook.units_needed > there:
+    for metric_power in found.metric_powers:
+        if metric_power.units_needed is not None and metric_power.units_needed > there:
             yield (
-                f"Too small: {outlook.metric} needs {outlook.units_needed:,} units per arm for the planned power, and "
-                f"the smallest arm can get {there:,}; aim at a larger effect or margin, or drop an arm."
+                f"Too small: {metric_power.metric} needs {metric_power.units_needed:,} units per arm for the planned "
+                f"power, and the smallest arm can get {there:,}; aim at a larger effect or margin, or drop an arm."
             )
 
 

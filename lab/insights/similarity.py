@@ -1,4 +1,4 @@
-"""Likeness: which insights of the past a draft should be read beside, and which pilots it may be once more."""
+"""Similarity: which insights of the past a draft should be read beside, and which pilots it may be once more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.state.room import Room
 
 SHOWN = 3
 # A cosine below this comes from common words alone.
-LIKENESS_MIN = 0.12
+SIMILARITY_MIN = 0.12
 # Two messages with nine words in ten in common, by the angle between them, are one that was edited.
 EDITED_MIN = 0.9
 WORD = re.compile(r"[^\W\d_]{3,}")
@@ -26,11 +26,11 @@ class Similar:
     """An insight like a draft.
 
     Attributes:
-        likeness: cosine of their words, from 0 to 1.
+        similarity: cosine of their words, from 0 to 1.
     """
 
     insight: Insight
-    likeness: float
+    similarity: float
 
 
 def similar(room: Room, charter: Charter) -> list[Similar]:
@@ -51,8 +51,8 @@ def similar(room: Room, charter: Charter) -> list[Similar]:
     rarity = {word: math.log((1 + len(texts)) / (1 + n)) + 1 for word, n in documents.items()}
     own = _words(_text(charter))
     scored = [Similar(found, _cosine(own, text, rarity)) for found, text in zip(learned, texts, strict=True)]
-    likest = sorted((s for s in scored if s.likeness >= LIKENESS_MIN), key=lambda s: s.likeness, reverse=True)
-    return likest[:SHOWN]
+    nearest = sorted((s for s in scored if s.similarity >= SIMILARITY_MIN), key=lambda s: s.similarity, reverse=True)
+    return nearest[:SHOWN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,12 @@ class Spread:
     Attributes:
         clusters: how many there are.
         size: units in the cluster of a unit, on average over the units: the sum of squared sizes over that of sizes.
-        likeness: the intra-cluster correlation of the history, from 0 (no more alike than others) to 1 (the same).
+        intra_cluster_correlation: that of the history, from 0 (no more alike than others) to 1 (the same).
     """
 
     clusters: int
     size: float
-    likeness: float
+    intra_cluster_correlation: float
 
     @property
     def design_effect(self) -> float:
@@ -48,7 +48,7 @@ class Spread:
         1 + (m - 1) ICC (Kish 1965, "Survey Sampling", 5.4), with the size as units see it where sizes differ
         (Kerry and Bland 2001, "Unequal cluster sizes for trials", Statistics in Medicine 20).
         """
-        return 1 + (self.size - 1) * self.likeness
+        return 1 + (self.size - 1) * self.intra_cluster_correlation
 
 
 def spread_of(frozen: Frozen, metric: Metric) -> Spread | str:
@@ -71,10 +71,12 @@ def spread_of(frozen: Frozen, metric: Metric) -> Spread | str:
         return f"{unknown}: its history `{history}` has gaps"
     if len(sizes) < 2 or not (found["m2"].sum() or np.ptp(found["mean"])):  # noqa: PLR2004 - nothing to compare
         return f"{unknown}: its history `{history}` does not vary, or there is one cluster only"
-    return Spread(len(sizes), float((sizes**2).sum() / sizes.sum()), likeness(sizes, found["mean"], found["m2"]))
+    return Spread(
+        len(sizes), float((sizes**2).sum() / sizes.sum()), intra_cluster_correlation(sizes, found["mean"], found["m2"])
+    )
 
 
-def likeness(sizes: Array, means: Array, m2: Array) -> float:
+def intra_cluster_correlation(sizes: Array, means: Array, m2: Array) -> float:
     """The intra-cluster correlation by analysis of variance, from each cluster's units, mean and squared deviations.
 
     Donner and Koval 1980, "The estimation of intraclass correlation in the analysis of family data", Biometrics 36,

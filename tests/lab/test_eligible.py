@@ -133,7 +133,7 @@ def test_what_was_expected_of_a_metric_is_read_from_them_alone(loaded):
     draft(loaded, PILOT, SHARED, FEWER, (CARD, ""))
     path = latest_snapshot(loaded).table("customers")
     query = f"SELECT avg(history), stddev_samp(history) FROM '{path}' WHERE recency <= 6"
-    [spend] = [each for each in check(loaded, PILOT).forecast.outlooks if each.metric == "spend"]
+    [spend] = [each for each in check(loaded, PILOT).forecast.metric_powers if each.metric == "spend"]
     mean, sd = duckdb.execute(query).fetchone()
     assert (spend.as_json()["mean"], spend.as_json()["sd"]) == (pytest.approx(mean), pytest.approx(sd))
 

@@ -12,7 +12,7 @@ import pytest
 from lab.analysis.analysis import analyse
 from lab.charters.drafts import check
 from lab.forecast.forecast import _prior, forecast
-from lab.forecast.past_pilots import precedents
+from lab.forecast.past_pilots import past_pilots
 from lab.forecast.text import lines, metric_rows
 from lab.intake.intake import record
 from lab.launch.launch import launch
@@ -429,7 +429,7 @@ def test_past_pilots_of_the_kind_replace_the_default_prior(submitted):
     submitted.clock.set(AFTER)
     draft(submitted, NEXT, *LATER)
     room, frozen = open_lab(submitted), freeze(submitted, NEXT)
-    [past] = precedents(room, frozen.promise.charter)
+    [past] = past_pilots(room, frozen.promise.charter)
     found = forecast(room, frozen)
     assert found.chances.prior.pilots == 0
     assert _prior(frozen, [past] * (PILOTS_MIN - 1), "visit") is None
@@ -448,7 +448,7 @@ def test_pilots_of_another_channel_are_of_another_kind(submitted):
     draft(submitted, NEXT, *LATER)
     frozen = freeze(submitted, NEXT)
     charter = frozen.promise.charter
-    [past] = precedents(open_lab(submitted), charter)
+    [past] = past_pilots(open_lab(submitted), charter)
     visit = frozen.promise.metrics["visit"]
     assert len(list(past.effects(charter, "visit", visit))) == 2
     arms = tuple(

@@ -159,11 +159,11 @@ def many(loaded, tmp_path, count=12):
 
 def test_the_forecast_of_the_same_metric_begins_with_them(loaded, tmp_path):
     before = forecast(open_lab(loaded), freeze(loaded, PILOT))
-    assert [o.baseline for o in before.outlooks if o.metric == "visit"] == [None]
+    assert [o.baseline for o in before.metric_powers if o.metric == "visit"] == [None]
     many(loaded, tmp_path)
     new(loaded, "autumn-mail")
     found = check(loaded, "autumn-mail").forecast
-    [visit] = [outlook for outlook in found.outlooks if outlook.metric == "visit"]
+    [visit] = [metric_power for metric_power in found.metric_powers if metric_power.metric == "visit"]
     assert visit.baseline.baseline.mean == pytest.approx(0.2)
     assert visit.baseline.source == "control units of 12 retrospective tests"
 
@@ -511,7 +511,7 @@ def test_the_forecast_says_of_how_many_nobody_knows_whether_units_were_lost(load
     }
     kept(loaded, tmp_path, frame, said)
     new(loaded, "autumn-mail")
-    [visit] = [each for each in check(loaded, "autumn-mail").forecast.outlooks if each.metric == "visit"]
+    [visit] = [each for each in check(loaded, "autumn-mail").forecast.metric_powers if each.metric == "visit"]
     assert visit.baseline.source.endswith("1 retrospective test (of 1 nobody knows whether units were lost)")
 
 
