@@ -21,6 +21,7 @@ from promotion.decisions.proposal import to_type, verdict_for
 from promotion.decisions.silence import settle
 from promotion.decisions.transaction import recorded
 from promotion.gate.case import open_case
+from promotion.gate.checks.release.preflight_signed import preflight_signed
 from promotion.gate.policy import read_settings
 from promotion.registry.lapses import lapses
 from promotion.registry.receipts import gate_signer
@@ -38,7 +39,7 @@ from shared.trust.receipt import read_receipt
 from shared.trust.record import attestation_path
 
 # What the Factory tries grows old while the gate's signature is waited for, and ops may have it tried again.
-TRIED, PREFLIGHT = "preflight_signed", "pilotplant factory preflight"
+PREFLIGHT = "pilotplant factory preflight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def _raise_other(judged: Judged, decision: Decision, why: str) -> None:
     poor = blocking(findings)
     told = "; ".join(f"{one.name}: {one.reason}" for one in poor)
     pilot = judged.case.charter.pilot
-    if {one.check for one in poor} == {TRIED}:
+    if {one.check for one in poor} == {preflight_signed.name}:
         raise Undecided(
             f"{why} ({told})", where=f"pilot {pilot}", remedy=f"have the Factory try it again: {PREFLIGHT} {pilot}"
         )

@@ -56,6 +56,7 @@ class Check(Generic[AnyRule]):
         group: what of a pilot it concerns.
         since: the rules from which on it binds; a promise made under earlier ones is not asked.
         blind: whether it says nothing of how the arms differ in their outcomes; then it is shown before the look, too.
+        on_page: whether the page for whoever decides says what it found, whatever that is.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Check(Generic[AnyRule]):
     group: Group = "evidence"
     since: int = 1
     blind: bool = False
+    on_page: bool = False
 
 
 def check(
@@ -75,12 +77,13 @@ def check(
     group: Group = "evidence",
     since: int = 1,
     blind: bool = False,
+    on_page: bool = False,
 ) -> Callable[[Callable[[Case, AnyRule], Iterable[Finding]]], Check[AnyRule]]:
     """Makes a check of a function: its name is the check's, its docstring begins with the question."""
 
     def made(run: Callable[[Case, AnyRule], Iterable[Finding]]) -> Check[AnyRule]:
         question = " ".join((run.__doc__ or "").split("\n\n")[0].split())
-        return Check(run.__name__, question, reads, rule, run, group, since, blind)
+        return Check(run.__name__, question, reads, rule, run, group, since, blind, on_page)
 
     return made
 

@@ -14,6 +14,7 @@ from promotion.decisions.proposal import Proposed, proposed, said, to_type
 from promotion.decisions.silence import settle
 from promotion.gate.authority import deciders
 from promotion.gate.case import Case, open_case
+from promotion.gate.checks.release.preflight_signed import preflight_signed
 from promotion.gate.decision_findings import occasion
 from promotion.gate.policy import GateSettings, read_settings
 from promotion.gate.waivers import WAIVED
@@ -31,8 +32,6 @@ from shared.trust.candidates import digest_named, find_candidate, latest
 SECONDS_PER_DAY = 86_400
 # A service signs within seconds, and ops within a working day's hours; what waits longer was forgotten.
 SIGNS_WITHIN = timedelta(hours=4)
-# The check that asks whether the Factory has tried a candidate, and how long ago.
-TRIED = "preflight_signed"
 
 
 def undecided(room: Room) -> list[Candidate]:
@@ -140,7 +139,7 @@ def _declined(case: Case) -> dict[str, Any] | None:
 
 def _next(case: Case, settings: GateSettings) -> str | None:
     """The command that is missing before the candidate can be scaled; None where the Factory has tried it lately."""
-    rule = settings.policy(case.charter.risk_tier).rules[TRIED]
+    rule = settings.policy(case.charter.risk_tier).rules[preflight_signed.name]
     try:
         tried = 0 <= case.preflight.age_days(case.now) <= rule.model_dump()["days_max"]
     except PilotPlantError:

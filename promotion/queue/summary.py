@@ -15,6 +15,7 @@ from promotion.decisions.shown_messages import Shown, shown_messages
 from promotion.decisions.transaction import recorded
 from promotion.gate.blinding import hidden
 from promotion.gate.case import Case
+from promotion.gate.checks import CHECKS
 from promotion.gate.choice import admitted_pairs, choice
 from promotion.gate.decision_findings import occasion
 from promotion.gate.facts.lineage import amendments
@@ -38,8 +39,7 @@ from shared.ui.console import counted
 from shared.ui.intervals import intervals
 from shared.ui.page import pages
 
-# What tells whether the data can be believed, on the page of somebody who reads no other.
-HEALTH = ("sample_ratio", "multiple_exposure", "data_quality", "evidence_recomputed")
+ON_PAGE = frozenset(check.name for check in CHECKS if check.on_page)
 WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of its interval"}
 # What the check says of each arm is what the owner reads of the money at stake.
 WORTH_IT = "worth_it"
@@ -345,7 +345,7 @@ def _promised(case: Case) -> Section:
 
 def _found(case: Case, judgement: Judgement, effects: tuple[str, ...]) -> Section:
     """Effects, what to expect of them, guardrails and health; what is hidden is said once, above."""
-    told = [one for one in judgement.findings if one.check in {"guardrails", *HEALTH} and one.outcome != "unevaluable"]
+    told = [one for one in judgement.findings if one.check in ON_PAGE and one.outcome != "unevaluable"]
     expected = [
         f"{arm}: {phrases.promise(case.promise.metrics[one.metric], one)}"
         for arm, each in promises(case).items()

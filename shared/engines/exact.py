@@ -21,12 +21,11 @@ EXPONENT_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The least and the most of a column's finite values, zero without any; whether all are finite, and integers."""
+    """The least and the most of a column's finite values, zero without any; and whether all are finite."""
 
     least: float
     most: float
     finite: bool
-    whole: bool = False
 
     @property
     def largest(self) -> float:
@@ -46,10 +45,6 @@ class Extent:
         return f"coalesce(sum({value}) FILTER (({within}) AND NOT isfinite({value})), {exact})"
 
 
-# That of a column which holds nothing but 0 and 1.
-FLAG = Extent(0.0, 1.0, finite=True, whole=True)
-
-
 def extents(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> list[Extent]:
     """The extents of a relation's columns, all as SQL."""
     if not columns:
@@ -60,10 +55,7 @@ def extents(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence
         finite = _ends(connection, table, [f"CASE WHEN isfinite({columns[at]}) THEN {columns[at]} END" for at in odd])
         for at, each in zip(odd, finite, strict=True):
             ends[at] = each
-    return [
-        Extent(float(least), float(most), finite=at not in odd, whole=isinstance(least, int) and isinstance(most, int))
-        for at, (least, most) in enumerate(ends)
-    ]
+    return [Extent(float(least), float(most), finite=at not in odd) for at, (least, most) in enumerate(ends)]
 
 
 def _ends(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""A second look at cells whose pivots turned out to be far from their means."""
+"""A second look at cells whose means turned out to be far from zero, or from the pivots of the look before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.engines.sums import Asked, Summand, centred, mean, split
+from shared.engines.sums import Asked, centred, mean, product, split
 from shared.stats.moments import Array, Cells, summed
 
 # The largest n (mean - pivot)^2 over the sum of squared deviations with which no more than three digits are lost.
@@ -19,10 +19,9 @@ CONDITION_MAX = 1e3
 RESCANS = 2
 
 
-def conditioned(
-    connection: duckdb.DuckDBPyConnection, asked: Asked, cells: Cells, pivots: Mapping[str, float | Array]
-) -> Cells:
-    """The cells, scanned again where pivots were far off."""
+def conditioned(connection: duckdb.DuckDBPyConnection, asked: Asked, cells: Cells) -> Cells:
+    """The cells, whose sums are around zero, scanned again around their means where that is far off."""
+    pivots: Mapping[str, float | Array] = dict.fromkeys(cells.means, 0.0)
     for _ in range(RESCANS):
         again, columns = _ill_conditioned(cells, pivots, asked.flags)
         if not columns:
@@ -60,8 +59,8 @@ def _rescanned(
     names = list(dict.fromkeys((*columns, *(name for each in pairs for name in each))))
     chosen = cells.where(again)
     _write_pivots(connection, chosen, names)
-    apart = {name: Summand(f"({asked.at[name]} - p{at})") for at, name in enumerate(names)}
-    sums = [*(f"sum({apart[name].sql})" for name in names), *(apart[one].product(apart[other]) for one, other in pairs)]
+    apart = {name: f"({asked.at[name]} - p{at})" for at, name in enumerate(names)}
+    sums = [*(f"sum({apart[name]})" for name in names), *(product(apart[one], apart[other]) for one, other in pairs)]
     match = " AND ".join(f"{asked.key_at[key]} IS NOT DISTINCT FROM of_{at}" for at, key in enumerate(cells.keys))
     rows = connection.execute(f"""
         SELECT pivot_cell, {", ".join(sums)} FROM {asked.rows} JOIN pivots ON {match or "true"}

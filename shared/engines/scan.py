@@ -1,9 +1,9 @@
-"""Moments of a table's cells by sums around a pivot: one scan for all columns, and for as many groupings as fit.
+"""Moments of a table's cells by sums and sums of products: one scan for all columns, and for as many groupings as fit.
 
 A plain sum of squares loses the variance of what is large and hardly varies; Welford's recurrence keeps it at nearly
 twice the cost. Sums of deviations from any number near the mean keep it too (Chan, Golub and LeVeque 1983, "Algorithms
-for computing the sample variance", eq. 2.3). That number is zero where values surround it or reach near it. Whether the
-pivot was near is seen afterwards, and cells for which it was not are scanned again around the means just found.
+for computing the sample variance", eq. 2.3). Zero is near enough for most of what is measured. Where it was not is seen
+afterwards, and those cells are scanned again around the means just found.
 
 Threads take row groups as they come, and floating-point numbers added in another order give another sum. So each row
 group is summed for itself, by the one thread that reads it, and their sums are added in the table's order: the same
@@ -18,9 +18,8 @@ from math import prod
 import duckdb
 import numpy as np
 
-from shared.engines.exact import FLAG, extents
 from shared.engines.rescan import conditioned
-from shared.engines.sums import Asked, Summand, Sums, of_flags, split
+from shared.engines.sums import Asked, Sums, of_flags, product, split
 from shared.stats.moments import Array, Cells, Pair
 
 # Rows at a table's beginning from which the number of levels is guessed; a wrong guess costs time alone.
@@ -37,13 +36,11 @@ def moments(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[By
     Groupings share a set of cells as long as these are few: the cells of a set are those of all its keys, and each
     grouping adds their sums up.
     """
-    summands = _summands(connection, asked)
-    pivots = {name: each.pivot for name, each in summands.items()}
     sets = [list(by)] if len(by) == 1 else _packed(by, _levels(connection, asked, _keys(by)))
     found: dict[By, Cells] = {}
-    for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets)), summands), sets, strict=True):
+    for sums, groupings in zip(_scanned(connection, asked, list(map(_keys, sets))), sets, strict=True):
         for grouping in groupings:
-            found[grouping] = conditioned(connection, asked, sums.added(grouping).centred(pivots), pivots)
+            found[grouping] = conditioned(connection, asked, sums.added(grouping).centred())
     return [_in_order(found[grouping], grouping) for grouping in by]
 
 
@@ -54,13 +51,6 @@ def extremes(connection: duckdb.DuckDBPyConnection, asked: Asked, key: str) -> t
     numbers = split(connection.execute(query), 1)[1]
     count = len(asked.columns)
     return tuple(dict(zip(asked.columns, part, strict=True)) for part in (numbers[:count], numbers[count:]))
-
-
-def _summands(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Summand]:
-    """How each column is summed."""
-    asking = {name: column for name, column in asked.at.items() if name not in asked.flags}
-    found = dict(zip(asking, extents(connection, asked.rows, list(asking.values())), strict=True))
-    return {name: Summand.of(column, found.get(name, FLAG)) for name, column in asked.at.items()}
 
 
 def _levels(connection: duckdb.DuckDBPyConnection, asked: Asked, keys: By) -> dict[str, int]:
@@ -90,13 +80,11 @@ def _keys(groupings: Iterable[By]) -> By:
     return tuple(dict.fromkeys(key for grouping in groupings for key in grouping))
 
 
-def _scanned(
-    connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By], summands: Mapping[str, Summand]
-) -> list[Sums]:
+def _scanned(connection: duckdb.DuckDBPyConnection, asked: Asked, sets: Sequence[By]) -> list[Sums]:
     """The sums of each set of keys, from one scan of the table."""
     pairs = [(one, other) for one, other in asked.pairs if one != other or one not in asked.flags]
-    sums = ["count(*)", *(f"sum({each.sql})" for each in summands.values())]
-    sums += [_product(asked, summands, each) for each in pairs]
+    sums = ["count(*)", *(f"sum({column})" for column in asked.at.values())]
+    sums += [_product(asked, each) for each in pairs]
     keys, at = _keys(sets), asked.key_at
     listed = ", ".join(["block", *(at[key] for key in keys)])
     together = ", ".join(f"({', '.join(['block', *(at[key] for key in each)])})" for each in sets)
@@ -109,7 +97,7 @@ def _scanned(
     for each in sets:
         here = of_set == _missing(keys, each)
         n, *sums_here = (values[here] for values in numbers)
-        totals = dict(zip(summands, sums_here, strict=False))
+        totals = dict(zip(asked.at, sums_here, strict=False))
         products = dict(zip(pairs, sums_here[len(totals) :], strict=True))
         products |= {each: of_flags(each, totals, products) for each in asked.pairs if asked.flagged(each)}
         levels = {key: values[here] for key, values in zip(keys, told, strict=True) if key in each}
@@ -117,10 +105,10 @@ def _scanned(
     return found
 
 
-def _product(asked: Asked, summands: Mapping[str, Summand], each: Pair) -> str:
+def _product(asked: Asked, each: Pair) -> str:
     """The SQL of a sum of products; of two flags, how often they differ, which is found faster."""
-    one, other = (summands[name] for name in each)
-    return f"count_if({one.sql} <> {other.sql})" if asked.flagged(each) else one.product(other)
+    one, other = (asked.at[name] for name in each)
+    return f"count_if({one} <> {other})" if asked.flagged(each) else product(one, other)
 
 
 def _missing(keys: By, present: By) -> int:

@@ -1,4 +1,4 @@
-"""Sums of a table's columns around pivots: how they are asked for in SQL, and the moments that follow from them."""
+"""Sums of a table's columns: how they are asked for in SQL, and the moments that follow from them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.engines.exact import Extent, double
 from shared.stats.moments import Array, Cells, Pair, grouped, summed
 
 # One thread reads a row group, from its first row to its last.
 ROW_GROUP = 122_880
-_INTEGER_END = float(1 << 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,44 +59,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Summand:
-    """A column as it is summed: its distance from a pivot.
-
-    Attributes:
-        sql: the distance.
-        pivot: what it is counted from.
-        largest: the largest distance, where all are whole numbers of which products are found faster; else None.
-    """
-
-    sql: str
-    pivot: float = 0.0
-    largest: float | None = None
-
-    @classmethod
-    def of(cls, column: str, extent: Extent) -> Summand:
-        """A column, as SQL, with these values."""
-        pivot = _pivot(extent)
-        if pivot:
-            return cls(f"({column} - {double(pivot)})", pivot)
-        return cls(column, largest=extent.largest if extent.whole else None)
-
-    def product(self, other: Summand) -> str:
-        """The SQL of the sum of products with another one's."""
-        if self.largest is None or other.largest is None or self.largest * other.largest >= _INTEGER_END:
-            return f"sum({self.sql}::DOUBLE * {other.sql}::DOUBLE)"
-        return f"sum({self.sql}::INTEGER * {other.sql}::INTEGER)"
-
-
-def _pivot(extent: Extent) -> float:
-    """What to count from: the value nearest to zero where all lie farther from it than they are apart; else zero."""
-    least, most = extent.least, extent.most
-    nearest = least if least > 0 else most
-    return nearest if least * most > 0 and abs(nearest) > most - least else 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums of cells around the pivots of their columns: by name of each column, and by pair."""
+    """Sums of cells: by name of each column, and of products by pair."""
 
     keys: Mapping[str, NDArray[Any]]
     n: Array
@@ -116,16 +78,21 @@ class Sums:
             {each: summed(values, group, count) for each, values in self.products.items()},
         )
 
-    def centred(self, pivots: Mapping[str, float]) -> Cells:
+    def centred(self) -> Cells:
         """The moments that follow."""
         return Cells(
             keys=self.keys,
             n=self.n.astype(np.int64),
-            means={name: mean(pivots[name], total, self.n) for name, total in self.totals.items()},
+            means={name: mean(0.0, total, self.n) for name, total in self.totals.items()},
             products=centred(self.products, self.totals, self.n),
             least={},
             most={},
         )
+
+
+def product(one: str, other: str) -> str:
+    """The SQL of a sum of products."""
+    return f"sum({one}::DOUBLE * {other}::DOUBLE)"
 
 
 def of_flags(each: Pair, totals: Mapping[str, Array], differing: Mapping[Pair, Array]) -> Array:

@@ -22,6 +22,11 @@ def symptoms_of(case: Case, name: str) -> tuple[Symptom, ...]:
     return found
 
 
+def limit_of(symptom: Symptom, p_min: float, *, in_evidence: float) -> float:
+    """What a policy's `p_min` comes to for one of several tests: evidence divided its own among them (Bonferroni)."""
+    return p_min * (symptom.threshold or 0.0) / in_evidence
+
+
 def unasked(found: tuple[Symptom, ...]) -> str:
     """Why some could not be asked, each reason once; empty where all could."""
     return "; ".join(dict.fromkeys(each.reason for each in found if each.state == "unevaluable"))

@@ -38,6 +38,7 @@ class DataQualityRule(NeverOff):
     reads="sealed outcomes, the contract's Great Expectations suite",
     group="schema quality",
     blind=True,
+    on_page=True,
 )
 def data_quality(case: Case, rule: DataQualityRule) -> Iterator[Finding]:
     """Do the pilot's outcomes keep their contract?"""

@@ -16,7 +16,7 @@ from shared.ui import phrases
 TOLERANCE = 1e-9
 
 
-@check(NeverOff, reads="sealed data, submitted evidence")
+@check(NeverOff, reads="sealed data, submitted evidence", on_page=True)
 def evidence_recomputed(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     """Does the gate, from the sealed data, come to the same numbers?"""
     differing = differing_numbers(case.submitted, case.evidence)

@@ -14,7 +14,11 @@ from shared.trust.finding import Finding
 from shared.ui import phrases
 
 
-@check(NeverOff, reads="recomputed non-inferiority tests, one-sided at the charter's alpha for guardrails")
+@check(
+    NeverOff,
+    reads="recomputed non-inferiority tests, one-sided at the charter's alpha for guardrails",
+    on_page=True,
+)
 def guardrails(case: Case, _rule: NeverOff) -> Iterator[Finding]:
     """Is harm beyond the margin ruled out for every guardrail?"""
     if not case.charter.guardrails:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
-from promotion.gate.facts.symptoms import symptoms_of
+from promotion.gate.facts.symptoms import limit_of, symptoms_of
 from shared.evidence.health.effects import (
     EXPOSURES_PER_UNIT_MIN,
     NOVELTY_P_MIN,
@@ -67,7 +67,7 @@ def _of_effect(told: Symptom, rule: NoveltyRule, compared: dict[str, Any]) -> Fi
     if told.state == "unevaluable":
         remedy = "expose units early in the time box, and choose a primary metric that adds up over time"
         return finding("unevaluable", told.reason, arm=told.arm, remedy=remedy, **compared)
-    if told.state == "warning" and (told.measured or 0.0) < rule.p_min * (told.threshold or 0.0) / NOVELTY_P_MIN:
+    if told.state == "warning" and (told.measured or 0.0) < limit_of(told, rule.p_min, in_evidence=NOVELTY_P_MIN):
         return finding(
             "failed",
             told.reason,

@@ -29,7 +29,7 @@ class MultipleExposureRule(Rule):
     frac_max: float = Field(default=0.01, ge=0, lt=1)
 
 
-@check(MultipleExposureRule, reads="exposures, conflicts", blind=True)
+@check(MultipleExposureRule, reads="exposures, conflicts", blind=True, on_page=True)
 def multiple_exposure(case: Case, rule: MultipleExposureRule) -> Iterator[Finding]:
     """Did every unit see one arm only?"""
     health = case.evidence.health

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
-from promotion.gate.facts.symptoms import NOTHING_DECLARED, symptoms_of, unasked
+from promotion.gate.facts.symptoms import NOTHING_DECLARED, limit_of, symptoms_of, unasked
 from shared.data.contracts import load_contract
 from shared.evidence.health.sample import BALANCE_P_MIN
 from shared.trust.finding import Finding
@@ -123,7 +123,7 @@ def _of_covariates(case: Case, rule: PrePeriodBalanceRule) -> Iterator[Finding]:
         )
         return
     found = symptoms_of(case, "pre_period_balance")
-    limit = rule.p_min * (found[0].threshold or 0.0) / BALANCE_P_MIN
+    limit = limit_of(found[0], rule.p_min, in_evidence=BALANCE_P_MIN)
     compared: dict[str, Any] = {
         "measured": {" ".join(filter(None, (one.arm, one.where))) or "least p of any": one.measured for one in found},
         "threshold": {"p_min": rule.p_min, "p_min_each": limit},

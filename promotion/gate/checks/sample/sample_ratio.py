@@ -36,7 +36,7 @@ def lost(case: Case, where: str = "") -> str:
     return f"find where units got lost{where} between assignment and record"
 
 
-@check(SampleRatioRule, reads="units per arm, planned weights", blind=True)
+@check(SampleRatioRule, reads="units per arm, planned weights", blind=True, on_page=True)
 def sample_ratio(case: Case, rule: SampleRatioRule) -> Iterator[Finding]:
     """Do the arms have the sizes that the randomisation planned?"""
     ratio = case.evidence.health.sample_ratio

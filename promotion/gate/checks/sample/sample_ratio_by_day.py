@@ -10,7 +10,7 @@ from pydantic import Field
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
 from promotion.gate.checks.sample.sample_ratio import lost
-from promotion.gate.facts.symptoms import symptoms_of, unasked
+from promotion.gate.facts.symptoms import limit_of, symptoms_of, unasked
 from shared.evidence.health.sample_ratios import DEVIATION_FLOOR
 from shared.evidence.model import RATIO_P_MIN
 from shared.trust.finding import Finding
@@ -33,8 +33,7 @@ def groups_as_planned(case: Case, rule: RatioOfGroupsRule, name: str, *, each: s
     if gaps := unasked(found):
         yield finding("unevaluable", gaps, remedy="record exposures, analyse and submit again")
         return
-    # Evidence has each group's part of the error rate that it warns at; the policy's is divided alike.
-    limits = [rule.p_min * (symptom.threshold or 0.0) / RATIO_P_MIN for symptom in found]
+    limits = [limit_of(symptom, rule.p_min, in_evidence=RATIO_P_MIN) for symptom in found]
     wrong = [one for one, limit in zip(found, limits, strict=True) if not (one.measured or 0.0) >= limit]
     compared: dict[str, Any] = {
         "measured": {symptom.where or f"least p of any {each}": symptom.measured for symptom in found},
