@@ -16,7 +16,7 @@ class Point(StrEnum):
     """Every crash point, by command.
 
     `tests/journeys/test_crash_points.py` walks those of the Lab, `tests/promotion/test_crashes.py` and
-    `test_reminding.py` the gate's, and `tests/journeys/test_crashed_handover.py` those from a decision to a release.
+    `test_reminders.py` the gate's, and `tests/journeys/test_crashed_handover.py` those from a decision to a release.
     """
 
     FREEZE_COPIED = "freeze: copied, not named"

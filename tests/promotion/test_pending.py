@@ -41,7 +41,7 @@ from shared.trust.proposal import SecondSignature
 from shared.trust.signed import sign
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON
-from tests.promotion.test_countersigning import (  # noqa: F401 - fixtures among them
+from tests.promotion.test_countersignature import (  # noqa: F401 - fixtures among them
     DEADLINE,
     DECIDES,
     OTHER,

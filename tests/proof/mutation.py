@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 # Beside the tests in its own file; what a check asks of several candidates or persons is tested with them.
 ALSO = {
-    "promotion/gate/gate.py": ["test_gate.py", "test_judging.py", "test_waiving.py"],
+    "promotion/gate/gate.py": ["test_gate.py", "test_judgements.py", "test_waiver.py"],
     "promotion/gate/checks/promise/charter_frozen.py": ["test_lineage.py"],
     "promotion/gate/checks/value/owner_entitled.py": ["test_authority.py"],
 }

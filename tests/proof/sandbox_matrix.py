@@ -15,8 +15,8 @@ from pathlib import Path
 from shared.core.errors import Contained
 from shared.sandbox import Limits, query
 from shared.sandbox.box import ENVIRONMENT, Box, opened
-from tests.shared.confined.attacks import ATTACKS, Attack
-from tests.shared.confined.scene import MARK, VARIABLE, Scene, scene_in
+from tests.shared.sandbox.attacks import ATTACKS, Attack
+from tests.shared.sandbox.scene import MARK, VARIABLE, Scene, scene_in
 
 LIMITS = Limits(seconds=3, memory_mb=128, disk_mb=16, rows=100_000)
 # An attack that the net has to end is not stopped by its layer: by processor time (`single_layer`), or by the clock.
@@ -135,7 +135,7 @@ def _page(through: dict[str, dict[Attack, list[str]]]) -> str:
     sizes = Counter(attack.family for attack in ATTACKS)
     lines = [
         "# Sandbox matrix\n",
-        f"`make proof`. {len(ATTACKS)} attacks (`tests/shared/confined/attacks.py`), each in a process and a scene of",
+        f"`make proof`. {len(ATTACKS)} attacks (`tests/shared/sandbox/attacks.py`), each in a process and a scene of",
         "its own: how many got through, by family and layer. Through is what learned a planted secret, touched a file",
         "outside its folder, reached the parent's answer or a port, brought its process down, or went on taking time,",
         "memory or disk until the net below all layers ended it.\n",

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shared.sandbox import child, landlock, tables
 from shared.sandbox.statements import admit_sandbox
-from tests.shared.confined.scene import MARK
+from tests.shared.sandbox.scene import MARK
 
 # What an unconfined layer gets instead of limits, so that the matrix outlives it.
 NET_MB, NET_FILE_MB, NET_PROCESSOR_S = 4_096, 128, 4

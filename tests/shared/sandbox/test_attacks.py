@@ -9,8 +9,8 @@ import pytest
 
 from shared.core.errors import Contained
 from shared.sandbox import Limits, query
-from tests.shared.confined.attacks import ATTACKS, DOES_NOT_RUN
-from tests.shared.confined.scene import scene_in
+from tests.shared.sandbox.attacks import ATTACKS, DOES_NOT_RUN
+from tests.shared.sandbox.scene import scene_in
 from tests.walls import require_landlock
 
 TIGHT = Limits(seconds=1, memory_mb=128, disk_mb=16, rows=100_000)
