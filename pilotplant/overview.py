@@ -8,7 +8,7 @@ from typing import Any
 
 from factory.runtime.measures import measures as factory_measures
 from factory.runtime.troubles import WENT_WRONG
-from lab.cli.learn import learning
+from lab.overview.measures import Measures
 from lab.overview.measures import measures as lab_measures
 from lab.overview.portfolio import drafts
 from lab.state import open_lab
@@ -26,7 +26,7 @@ class Overview:
 
     workspace: Workspace
     now: str
-    lab: dict[str, Any]
+    lab: Measures
     promotion: dict[str, Any]
     factory: dict[str, Any]
     waits: list[dict[str, Any]]
@@ -51,8 +51,8 @@ class Overview:
             "",
             *([styled("TROUBLE", "bold red"), *(f"  {told}" for told in self.troubles), ""] if self.troubles else []),
             "LAB, learning",
-            *(f"  {one['pilot']}: {one['told']}" for one in self.lab["killed"]),
-            *(f"  {line}" for line in learning(self.lab)),
+            *(f"  {one.pilot}: {one.told}" for one in self.lab.killed),
+            *(f"  {line}" for line in self.lab.told),
             "",
             "GATE",
             "  Decided: "
@@ -81,7 +81,7 @@ class Overview:
             *(f"  {line}" for line in _reliability(self.factory)),
             "",
             *self._waiting(),
-            *(f"Due: {_due_line(due)}" for due in self.lab["due"]),
+            *(f"Due: {_due_line(due.as_json())}" for due in self.lab.due),
         ]
 
     @property
@@ -105,13 +105,14 @@ def overview(workspace: Workspace) -> Overview:
         release["next"] = rfc3339(release["next"]) if release["next"] else None
     room = open_lab(workspace)
     lab, gate = lab_measures(room), promotion_measures(workspace)
+    pilots = [line.as_json() for line in lab.waiting]
     return Overview(
         workspace=workspace,
         now=rfc3339(workspace.clock.now()),
         lab=lab,
         promotion=gate,
         factory=found,
-        waits=waits(lab["waiting"], drafts(room), found["releases"], found["handed_over"], gate["waiting"]),
+        waits=waits(pilots, drafts(room), found["releases"], found["handed_over"], gate["waiting"]),
     )
 
 

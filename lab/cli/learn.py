@@ -8,8 +8,9 @@ import typer
 
 from lab.cli.group import Name, app
 from shared.core.errors import BadInput
+from shared.core.jsonable import jsonable
 from shared.core.times import date_time, day, last_day
-from shared.ui.console import Json, counted, emit, money, session, styled, table
+from shared.ui.console import Json, counted, emit, session, styled, table
 
 
 @app.command(name="list")
@@ -212,36 +213,8 @@ def report(
 
     room = open_lab(session(context).workspace())
     found, overall = tell(room, quarter), measures(room)
-    numbers = found.numbers
-    rate, days, price = numbers["insight_rate"], numbers["days_to_decision"], numbers["cost_per_insight"]
-    emit(
-        as_json,
-        {**overall, "report": found},
-        *learning(overall),
-        f"{found.quarter}: {numbers['decided']} decided ({numbers['scaled']} scaled, {numbers['revised']} revised, "
-        f"{numbers['stopped']} stopped, {numbers['lapsed']} lapsed); insights: {numbers['insights']}, "
-        + ("rate –" if rate is None else f"rate {rate:.0%}"),
-        f"{found.quarter}: days to a decision {'–' if days is None else days} (median); cost {money(numbers['cost'])}; "
-        f"cost per insight {'–' if price is None else money(price)}",
-        "Learning velocity, insights a month: "
-        + ", ".join(f"{month['month']} {month['insights']}" for month in found.velocity),
-        f"Plot: {found.plot}",
-    )
+    emit(as_json, {**jsonable(overall), "report": found}, *overall.told, *found.told)
     return found
-
-
-def learning(found: dict[str, Any]) -> list[str]:
-    """The Lab's measures as lines for people, for `lab report` and `status`."""
-    pilots, words = found["pilots"], found["decisions"]
-    days, price = found["days_to_decision"], found["cost_per_insight"]
-    return [
-        f"Pilots: {found['drafts']} draft, {pilots['running']} running, {pilots['ended']} ended, {pilots['decided']} "
-        f"decided ({words['scale']} scale, {words['revise']} revise, {words['stop']} stop, {found['lapsed']} lapsed)",
-        f"Days to a decision: {'–' if days is None else days} (median); insights: {found['insights']}; "
-        f"cost per insight: {'–' if price is None else money(price)}",
-        f"Budget: {money(found['spent'])} spent, {money(found['held'])} held, {money(found['budget_left'])} of "
-        f"{money(found['budget'])} not bound",
-    ]
 
 
 def _mark(synthetic: bool) -> str:

@@ -17,6 +17,7 @@ from lab.state import read_settings
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically
+from shared.core.jsonable import jsonable
 from shared.core.money import Money
 from shared.state.room import Room
 from shared.trust.record import Decided, decisions
@@ -88,23 +89,71 @@ class Quarter:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a quarter came to.
+
+    Attributes:
+        insight_rate: insights per decided pilot; None without any.
+        days_to_decision: the median; None without any.
+    """
+
+    decided: int
+    scaled: int
+    revised: int
+    stopped: int
+    lapsed: int
+    insights: int
+    insight_rate: float | None
+    days_to_decision: float | None
+    cost: Money
+    cost_per_insight: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month's insights and endings; `month` is like `2026-01`."""
+
+    month: str
+    insights: int
+    scale: int
+    revise: int
+    stop: int
+    lapsed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """How well the Lab learned in a quarter.
 
     Attributes:
-        numbers: the quarter's own, as `numbers` gives them.
         velocity: month by month up to the quarter's end.
         plot: where the picture of it was written.
     """
 
     quarter: Quarter
-    numbers: dict[str, Any]
-    velocity: list[dict[str, Any]]
+    numbers: Numbers
+    velocity: tuple[Month, ...]
     plot: Path
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"quarter": str(self.quarter), **self.numbers, "velocity": self.velocity, "plot": str(self.plot)}
+        return {"quarter": str(self.quarter), **jsonable(self.numbers), "velocity": self.velocity, "plot": self.plot}
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Lines for people."""
+        found, when = self.numbers, self.quarter
+        rate = "rate –" if found.insight_rate is None else f"rate {found.insight_rate:.0%}"
+        days = "–" if found.days_to_decision is None else found.days_to_decision
+        return (
+            f"{when}: {found.decided} decided ({found.scaled} scaled, {found.revised} revised, "
+            f"{found.stopped} stopped, {found.lapsed} lapsed); insights: {found.insights}, {rate}",
+            f"{when}: days to a decision {days} (median); cost {found.cost}; "
+            f"cost per insight {found.cost_per_insight or '–'}",
+            "Learning velocity, insights a month: "
+            + ", ".join(f"{month.month} {month.insights}" for month in self.velocity),
+            f"Plot: {self.plot}",
+        )
 
 
 def report(room: Room, quarter: str | None = None) -> Report:
@@ -125,39 +174,39 @@ def closed(listed: Sequence[Line], decided: dict[str, Decided]) -> list[Closed]:
     return sorted(found, key=lambda one: (one.at, one.pilot))
 
 
-def numbers(found: Sequence[Closed], currency: str) -> dict[str, Any]:
-    """Counts by ending, insight rate (insights per decided pilot), days to a decision (median) and costs."""
+def numbers(found: Sequence[Closed], currency: str) -> Numbers:
+    """What these pilots came to."""
     days = [one.days for one in found if one.days is not None]
     taught = sum(one.taught for one in found)
     cost = sum((one.cost for one in found), Money(amount=Decimal(0), currency=currency))
     endings = [one.ending for one in found]
-    return {
-        "decided": len(found),
-        "scaled": endings.count("scale"),
-        "revised": endings.count("revise"),
-        "stopped": endings.count("stop"),
-        "lapsed": endings.count("lapsed"),
-        "insights": taught,
-        "insight_rate": round(taught / len(found), 3) if found else None,
-        "days_to_decision": round(median(days), 1) if days else None,
-        "cost": cost.as_json(),
-        "cost_per_insight": per_insight(cost, taught),
-    }
+    return Numbers(
+        decided=len(found),
+        scaled=endings.count("scale"),
+        revised=endings.count("revise"),
+        stopped=endings.count("stop"),
+        lapsed=endings.count("lapsed"),
+        insights=taught,
+        insight_rate=round(taught / len(found), 3) if found else None,
+        days_to_decision=round(median(days), 1) if days else None,
+        cost=cost,
+        cost_per_insight=per_insight(cost, taught),
+    )
 
 
-def velocity(found: Sequence[Closed], until: Quarter) -> list[dict[str, Any]]:
+def velocity(found: Sequence[Closed], until: Quarter) -> tuple[Month, ...]:
     """Insights and endings of each month, from the first decision (at most two years back) to the quarter's end."""
     end = until.months[-1]
     past = [one for one in found if one.month <= end]
     first = min((one.month for one in past), default=until.months[0])
-    return [
-        {
-            "month": month,
-            "insights": sum(one.taught for one in past if one.month == month),
+    return tuple(
+        Month(
+            month,
+            sum(one.taught for one in past if one.month == month),
             **{ending: sum(one.ending == ending for one in past if one.month == month) for ending in ENDINGS},
-        }
+        )
         for month in _months(min(first, until.months[0]), end)[-MONTHS_SHOWN:]
-    ]
+    )
 
 
 def _months(first: str, last: str) -> list[str]:
@@ -173,23 +222,23 @@ def _closed(line: Line, known: Decided | None) -> Closed:
     return Closed(line.name, known.decision.word, at, days, line.cost, taught=bool(known.decision.insight))
 
 
-def _plot(quarter: Quarter, months: list[dict[str, Any]]) -> str:
+def _plot(quarter: Quarter, months: Sequence[Month]) -> str:
     """Decisions of each month as stacked bars, insights as a line over them, as SVG."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    names, places = [month["month"] for month in months], range(len(months))
+    names, places = [month.month for month in months], range(len(months))
     # A fixed salt and no metadata make an equal quarter an equal file.
     with rc_context(SETTINGS):
         figure = Figure(figsize=(max(6.0, 0.5 * len(months) + 2.5), 3.2), layout="constrained")
         panel = figure.subplots()
         below = [0] * len(months)
         for ending in ENDINGS:
-            heights = [month[ending] for month in months]
+            heights = [getattr(month, ending) for month in months]
             panel.bar(places, heights, bottom=below, color=COLOURS[ending], label=ending, width=0.7)
             below = [low + high for low, high in zip(below, heights, strict=True)]
-        panel.plot(places, [month["insights"] for month in months], "o-", color=LINE, label="insights", markersize=5)
+        panel.plot(places, [month.insights for month in months], "o-", color=LINE, label="insights", markersize=5)
         panel.set_xticks(list(places), names, rotation=90 if len(months) > MONTHS_PER_YEAR // 2 else 0)
         panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_ylim(bottom=0)

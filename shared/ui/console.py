@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -297,11 +296,6 @@ def ask(question: str, *, default: Any = None, show_default: bool = True, value:
 def counted(number: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def money(parts: dict[str, str]) -> str:
-    """Money from its JSON form, for people."""
-    return f"{Decimal(parts['amount']):,.2f} {parts['currency']}"
 
 
 def passphrase(workspace: Workspace, name: str, *, new: bool = False) -> str | None:

@@ -14,6 +14,7 @@ from lab.state import open_lab
 from promotion.decisions.decision import decide
 from promotion.decisions.draft import Asked
 from shared.core.jsonable import jsonable
+from shared.core.money import Money
 from tests.lab_makers import AFTER, DEADLINE, INSIDE, PILOT, draft
 
 INSIGHT = "Letters bring visits, and cards do not."
@@ -83,30 +84,30 @@ def test_silence_past_the_deadline_is_stop_and_teaches_only_that(submitted):
 def test_measures_add_up(submitted):
     draft(submitted, "autumn-mail")
     before = measures(open_lab(submitted))
-    assert before["pilots"] == {"running": 0, "ended": 1, "decided": 0}
-    assert (before["drafts"], before["insights"], before["days_to_decision"]) == (1, 0, None)
-    assert before["cost_per_insight"] is None
+    assert before.pilots == {"running": 0, "ended": 1, "decided": 0}
+    assert (before.drafts, before.insights, before.days_to_decision) == (1, 0, None)
+    assert before.cost_per_insight is None
     # 20,000 less the 100 that an open pilot reserves.
-    assert before["budget_left"] == {"amount": "19900.00", "currency": "USD"}
+    assert before.budget_left == Money(amount=19900, currency="USD")
     stop(submitted)
     after = measures(open_lab(submitted))
-    assert after["decisions"] == {"scale": 0, "revise": 0, "stop": 1}
-    assert after["lapsed"] == 0
+    assert after.decisions == {"scale": 0, "revise": 0, "stop": 1}
+    assert after.lapsed == 0
     # Launched on the 4th at noon, decided on the 19th at ten: 14 days and 22 hours.
-    assert after["days_to_decision"] == pytest.approx(14.9)
-    assert after["cost_per_insight"] == {"amount": "40.00", "currency": "USD"}
+    assert after.days_to_decision == pytest.approx(14.9)
+    assert after.cost_per_insight == Money(amount=40, currency="USD")
     # Once it is decided, a pilot binds what it has cost.
-    assert after["budget_left"] == {"amount": "19960.00", "currency": "USD"}
-    assert after["waiting"] == []
+    assert after.budget_left == Money(amount=19960, currency="USD")
+    assert after.waiting == ()
 
 
 def test_silence_sets_the_rest_of_the_reserve_free_and_is_neither_a_stop_nor_an_insight(submitted):
     submitted.clock.set(DEADLINE)
     found = measures(open_lab(submitted))
-    assert found["budget_left"] == {"amount": "19960.00", "currency": "USD"}
-    assert found["decisions"] == {"scale": 0, "revise": 0, "stop": 0}
-    assert found["lapsed"] == 1
-    assert (found["insights"], found["cost_per_insight"]) == (0, None)
+    assert found.budget_left == Money(amount=19960, currency="USD")
+    assert found.decisions == {"scale": 0, "revise": 0, "stop": 0}
+    assert found.lapsed == 1
+    assert (found.insights, found.cost_per_insight) == (0, None)
 
 
 def test_a_draft_is_one_until_it_is_launched(launched):
@@ -117,4 +118,4 @@ def test_a_draft_is_one_until_it_is_launched(launched):
 
 def test_the_lab_without_pilots_has_measures_too(loaded):
     found = measures(open_lab(loaded))
-    assert (found["drafts"], found["pilots"]) == (1, {"running": 0, "ended": 0, "decided": 0})
+    assert (found.drafts, found.pilots) == (1, {"running": 0, "ended": 0, "decided": 0})
