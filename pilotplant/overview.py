@@ -13,6 +13,8 @@ from lab.overview.measures import measures as lab_measures
 from lab.overview.portfolio import drafts
 from lab.state import open_lab
 from promotion.queue.queue import measures as promotion_measures
+from promotion.queue.views import Measures as GateMeasures
+from promotion.queue.views import Waiting
 from shared.core.clock import rfc3339
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
@@ -27,7 +29,7 @@ class Overview:
     workspace: Workspace
     now: str
     lab: Measures
-    promotion: dict[str, Any]
+    promotion: GateMeasures
     factory: dict[str, Any]
     waits: list[dict[str, Any]]
 
@@ -56,25 +58,22 @@ class Overview:
             "",
             "GATE",
             "  Decided: "
-            + ", ".join(f"{count} {word}" for word, count in self.promotion["decisions"].items())
-            + f"; {len(self.promotion['lapsed'])} lapsed",
+            + ", ".join(f"{count} {word}" for word, count in self.promotion.decisions.items())
+            + f"; {len(self.promotion.lapsed)} lapsed",
             *(
-                f"  Missed: {one['told']}; to try it again: a new charter that `follows` {one['pilot']}"
-                for one in self.promotion["missed"]
+                f"  Missed: {one.lapse.told()}; to try it again: a new charter that `follows` {one.lapse.pilot}"
+                for one in self.promotion.missed
             ),
             *(
-                f"  Not signed by the gate: {one['pilot']}, {one['declined']['word']}: {one['declined']['reason']}"
-                for one in self.promotion["waiting"]
-                if one["declined"]
+                f"  Not signed by the gate: {one.pilot}, {one.declined.word}: {one.declined.reason}"
+                for one in self.promotion.waiting
+                if one.declined
             ),
+            *(f"  Waived: {one.check} of {one.pilot}, by {one.by} until {one.until}" for one in self.promotion.waivers),
             *(
-                f"  Waived: {one['check']} of {one['pilot']}, by {one['by']} until {one['until']}"
-                for one in self.promotion["waivers"]
-            ),
-            *(
-                f"  Handed over: {one['pilot']} as {one['release']}: {one['told']}"
-                for one in self.promotion["handed_over"]
-                if one["state"] != "admitted"
+                f"  Handed over: {one.pilot} as {one.release}: {one.told}"
+                for one in self.promotion.handed_over
+                if one.state != "admitted"
             ),
             "",
             "FACTORY, reliability",
@@ -87,7 +86,7 @@ class Overview:
     @property
     def troubles(self) -> list[str]:
         """What does not do what it should, each in a line."""
-        return [trouble["told"] for trouble in (*self.promotion["troubles"], *self.factory["troubles"])]
+        return [each.told for each in self.promotion.troubles] + [each["told"] for each in self.factory["troubles"]]
 
     def _waiting(self) -> list[Any]:
         rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]
@@ -112,7 +111,7 @@ def overview(workspace: Workspace) -> Overview:
         lab=lab,
         promotion=gate,
         factory=found,
-        waits=waits(pilots, drafts(room), found["releases"], found["handed_over"], gate["waiting"]),
+        waits=waits(pilots, drafts(room), found["releases"], found["handed_over"], gate.waiting),
     )
 
 
@@ -128,21 +127,21 @@ def waits(
     drafted: list[str],
     releases: list[dict[str, Any]],
     handed_over: int = 0,
-    candidates: Sequence[dict[str, Any]] = (),
+    candidates: Sequence[Waiting] = (),
 ) -> list[dict[str, Any]]:
     """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; packages; runs that went wrong."""
-    gate = {candidate["pilot"]: candidate for candidate in candidates}
-    signed = {pilot: each["proposed"] for pilot, each in gate.items() if each["proposed"]}
+    gate = {candidate.pilot: candidate for candidate in candidates}
+    signed = {pilot: each.proposed for pilot, each in gate.items() if each.proposed}
     arrived = {"what": counted(handed_over, "package") + " in the Factory's inbox", "for": "ops", "until": None,
                "next": "pilotplant factory up, or factory admit"}  # fmt: skip
     return [
         *([arrived] if handed_over else []),
         *(
             {
-                "what": f"{pilot} ({one['word']}, signed by {' and '.join(one['persons'])})",
-                "for": "ops" if one["awaits"] == "gate" else " or ".join(one["others"]) or "nobody yet",
-                "until": None if one["awaits"] == "gate" else gate[pilot]["until"],
-                "next": one["next"],
+                "what": f"{pilot} ({one.word}, signed by {' and '.join(one.persons)})",
+                "for": "ops" if one.for_gate else " or ".join(one.others) or "nobody yet",
+                "until": None if one.for_gate else rfc3339(gate[pilot].until),
+                "next": one.next,
             }
             for pilot, one in signed.items()
         ),
@@ -151,7 +150,7 @@ def waits(
                 "what": p["pilot"],
                 "for": p["waits_for"],
                 "until": p["until"],
-                "next": (gate[p["pilot"]]["next"] if p["pilot"] in gate else None) or _next(p),
+                "next": (gate[p["pilot"]].next if p["pilot"] in gate else None) or _next(p),
             }
             for p in pilots
             if p["pilot"] not in signed

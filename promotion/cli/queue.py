@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from promotion.cli.texts import proposal_text
 from shared.core.errors import PilotPlantError, Undecided
 from shared.core.times import date_time
 from shared.ui.console import Json, emit, progress, session, table
+
+if TYPE_CHECKING:
+    from promotion.queue.views import Waiting
 
 TOLD = {"no": "not yet", "sent": "sent", "failed": "NOT SENT", "unknown": "CANNOT SAY"}
 TO_DO = {
@@ -40,8 +43,8 @@ def queue(
         one for one in lapses(open_promotion(workspace)).values() if reader is None or same_person(reader, one.owner)
     ]
     rows = [
-        (c["pilot"], c["candidate"][:19] + "…", _whom(c), date_time(c["until"]),
-         _left(c), _warnings(c["warnings"]), c["next"])
+        (c.pilot, c.candidate[:19] + "…", _whom(c), date_time(c.until),
+         _left(c), _warnings(c.warnings), c.next)
         for c in found
     ]  # fmt: skip
     emit(
@@ -54,12 +57,11 @@ def queue(
         table("pilot", "candidate", "waits for", "until", "left", "warnings", "before scale", rows=rows)
         if found
         else "Nothing waits for a decision.",
-        *(line for one in found if one["proposed"] for line in proposal_text(one["pilot"], one["proposed"])),
+        *(line for one in found if one.proposed for line in proposal_text(one.pilot, one.proposed)),
         *(
-            f"{one['pilot']}: the gate would not sign {one['declined']['word']}: {one['declined']['reason']}."
-            " Decide anew."
+            f"{one.pilot}: the gate would not sign {one.declined.word}: {one.declined.reason}. Decide anew."
             for one in found
-            if one["declined"]
+            if one.declined
         ),
         *(one.told() for one in lapsed),
         *(f"{one.pilot}: {one.told}" for one in crossing if one.state != "admitted"),
@@ -67,21 +69,21 @@ def queue(
     return found
 
 
-def _whom(entry: dict[str, Any]) -> str:
+def _whom(entry: Waiting) -> str:
     """Whose move it is."""
-    signed = entry["proposed"]
+    signed = entry.proposed
     if not signed:
-        return str(entry["owner"])
-    return "ops" if signed["awaits"] == "gate" else " or ".join(signed["others"]) or "nobody yet"
+        return entry.owner
+    return "ops" if signed.for_gate else " or ".join(signed.others) or "nobody yet"
 
 
-def _left(entry: dict[str, Any]) -> str:
+def _left(entry: Waiting) -> str:
     """How long whoever it waits for has; what waits for the gate was signed in time."""
     from shared.ui.phrases import days
 
-    if entry["proposed"] and entry["proposed"]["awaits"] == "gate":
+    if entry.proposed and entry.proposed.for_gate:
         return "signed in time"
-    return days(entry["days_left"]) + (", due" if entry["due"] else "")
+    return days(entry.days_left) + (", due" if entry.due else "")
 
 
 def _warnings(names: list[str] | None) -> str:

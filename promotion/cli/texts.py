@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.trust.finding import alike
 from shared.ui.console import Line, counted, styled, table
+
+if TYPE_CHECKING:
+    from promotion.queue.views import Signed
 
 MARKS = {
     "passed": ("passed", "green"),
@@ -89,18 +92,18 @@ def waived_text(findings: Sequence[Any]) -> list[str]:
     return [f"{counted(len(waived), 'finding')} waived.", *told] if waived else []
 
 
-def proposal_text(pilot: str, found: dict[str, Any]) -> list[str]:
+def proposal_text(pilot: str, found: Signed) -> list[str]:
     """What waits for a signature, whose, and what they type."""
-    if found["awaits"] == "gate":
+    if found.for_gate:
         return [
-            f"{pilot}: {found['word']} is signed by {' and '.join(found['persons'])} ({found['reason']}).",
-            f"  Only the gate's signature is missing. For ops: {found['next']}",
+            f"{pilot}: {found.word} is signed by {' and '.join(found.persons)} ({found.reason}).",
+            f"  Only the gate's signature is missing. For ops: {found.next}",
         ]
-    others = ", ".join(found["others"]) or "nobody yet: have configs/people.yaml entitle a second person"
+    others = ", ".join(found.others) or "nobody yet: have configs/people.yaml entitle a second person"
     return [
-        f"{pilot}: {found['word']} is proposed by {found['by']} ({found['reason']}).",
+        f"{pilot}: {found.word} is proposed by {found.by} ({found.reason}).",
         f"  A second signature may give: {others}",
-        *([f"  They type: {found['next']}"] if found["next"] else []),
+        *([f"  They type: {found.next}"] if found.next else []),
     ]
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +18,7 @@ from promotion.gate.policy import GateSettings, read_settings
 from promotion.gate.waivers import WAIVED
 from promotion.queue.looks import warnings_seen
 from promotion.queue.reception import Reception, receptions
+from promotion.queue.views import Declined, Measures, Missed, Signed, Trouble, Waiting, Waived
 from promotion.registry.lapses import lapses, missed
 from promotion.state import DECIDED, decisions, open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
@@ -42,16 +41,11 @@ def undecided(room: Room) -> list[Candidate]:
     return [candidate for pilot, candidate in latest(room.workspace).items() if pilot not in closed]
 
 
-def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str, Any]]:
-    """Each undecided candidate with its owner and the moment after which silence is *stop*, the nearest first.
+def waiting(workspace: Workspace, *, owner: str | None = None) -> list[Waiting]:
+    """Each undecided candidate, the one whose deadline is nearest first.
 
     An owner's are also those that they may decide in the place of another, who is away, and those that they may sign
-    as the second person. `deciders` are the owner and whoever stands in today; the owner alone where nobody may
-    decide. `proposed` is what waits for a second signature, or for the gate's, with the command to type, or None; what
-    waits for the gate has come in time, and does not lapse meanwhile. `declined` is what they had decided and the gate
-    would not sign, or None. `due` is one on which a person must act within `remind_days` of configs/gate.yaml. `next`
-    is what has to be done before it can be scaled: the command that has the Factory try it, or None. `warnings` are
-    those that had failed when somebody looked last, None where nobody has: a list does not judge.
+    as the second person.
     """
     room, settings = open_promotion(workspace), read_settings(workspace)
     settle(room)
@@ -65,7 +59,7 @@ def waiting(workspace: Workspace, *, owner: str | None = None) -> list[dict[str,
         entry = _entry(case, settings, owner)
         if entry is not None:
             found.append(entry)
-    return sorted(found, key=lambda entry: entry["until"])
+    return sorted(found, key=lambda entry: entry.until)
 
 
 def _candidate_of(room: Room, latest_one: Candidate, settings: GateSettings) -> Candidate:
@@ -81,7 +75,7 @@ def _candidate_of(room: Room, latest_one: Candidate, settings: GateSettings) -> 
     return signed if found.awaits_gate(settings.signatures_min.of(tier)) else latest_one
 
 
-def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, Any] | None:
+def _entry(case: Case, settings: GateSettings, reader: str | None) -> Waiting | None:
     """One candidate that waits, for somebody who reads; None where it does not wait for them."""
     charter = case.charter
     on = occasion(case, settings.policy(charter.risk_tier))
@@ -93,48 +87,47 @@ def _entry(case: Case, settings: GateSettings, reader: str | None) -> dict[str, 
     if reader is not None and reader not in {on.owner, *able, *others}:
         return None
     left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
-    return {
-        "pilot": charter.pilot,
-        "candidate": digest_named(case.candidate),
-        "owner": charter.owner,
-        "deciders": able,
-        "until": rfc3339(charter.deadline),
-        "days_left": round(left, 1),
-        "due": left <= settings.remind_days and not signed,
-        "next": _next(case, settings),
-        "warnings": warnings_seen(case.room, case.candidate),
-        "proposed": _told(charter.pilot, waits, reader) if waits else None,
-        "declined": None if waits else _declined(case),
-    }
+    return Waiting(
+        pilot=charter.pilot,
+        candidate=digest_named(case.candidate),
+        owner=charter.owner,
+        deciders=tuple(able),
+        until=charter.deadline,
+        days_left=round(left, 1),
+        due=left <= settings.remind_days and not signed,
+        next=_next(case, settings),
+        warnings=warnings_seen(case.room, case.candidate),
+        proposed=_signed(charter.pilot, waits, reader) if waits else None,
+        declined=None if waits else _declined(case),
+    )
 
 
-def _told(pilot: str, found: Proposed, reader: str | None) -> dict[str, Any]:
-    """What waits for a signature, as JSON says it; `next` names the reader where they may give it."""
+def _signed(pilot: str, found: Proposed, reader: str | None) -> Signed:
+    """What waits for a signature; `next` names the reader where they may give it."""
     others = list(found.others)
     who = reader if reader in others else others[0] if len(others) == 1 else "PERSON"
-    return {
-        "word": said(found.decision),
-        "by": found.decision.owner,
-        "at": found.decision.at,
-        "reason": found.decision.reason,
-        "persons": list(found.persons),
-        "awaits": found.awaits,
-        "others": others,
-        "next": f"pilotplant promote countersign {pilot}"
+    return Signed(
+        word=said(found.decision),
+        by=found.decision.owner,
+        at=found.decision.at,
+        reason=found.decision.reason,
+        persons=tuple(found.persons),
+        awaits=found.awaits,
+        others=tuple(others),
+        next=f"pilotplant promote countersign {pilot}"
         if found.awaits == "gate"
         else to_type(pilot, found.decision, str(who))
         if others
         else None,
-    }
+    )
 
 
-def _declined(case: Case) -> dict[str, Any] | None:
+def _declined(case: Case) -> Declined | None:
     """What was decided on this very candidate and the gate would not sign; None where there is no such thing."""
     found = last_pending(case.room, case.charter.pilot)
     if found is None or found.declined is None or not found.is_of(case):
         return None
-    return {"proposal": found.digest, "word": said(found.decision), "persons": list(found.persons),
-            "reason": found.declined}  # fmt: skip
+    return Declined(found.digest, said(found.decision), tuple(found.persons), found.declined)
 
 
 def _next(case: Case, settings: GateSettings) -> str | None:
@@ -147,48 +140,46 @@ def _next(case: Case, settings: GateSettings) -> str | None:
     return None if tried else f"pilotplant factory preflight {case.charter.pilot}"
 
 
-def measures(workspace: Workspace) -> dict[str, Any]:
+def measures(workspace: Workspace) -> Measures:
     """The gate at a glance, for `status`: troubles, decisions by word, what waits, lapsed or is waived, hand-overs."""
-    room, waits = open_promotion(workspace), waiting(workspace)
+    room, waits, crossing = open_promotion(workspace), waiting(workspace), receptions(workspace)
     decided = [entry.body.get("decision") for entry in room.entries(kinds=[DECIDED])]
     words = [str(said.get("word")) for said in decided if isinstance(said, dict)]
-    return {
-        "troubles": _troubles(room, waits, receptions(workspace)),
-        "decisions": {word: words.count(word) for word in ("scale", "revise", "stop")},
-        "waiting": waits,
-        "lapsed": [asdict(lapse) for lapse in lapses(room).values()],
-        "missed": [asdict(lapse) | {"told": lapse.told()} for lapse in missed(room)],
-        "waivers": _standing(room),
-        "handed_over": [asdict(one) for one in receptions(workspace)],
-    }
+    return Measures(
+        troubles=tuple(_troubles(room, waits, crossing)),
+        decisions={word: words.count(word) for word in ("scale", "revise", "stop")},
+        waiting=tuple(waits),
+        lapsed=tuple(lapses(room).values()),
+        missed=tuple(map(Missed, missed(room))),
+        waivers=tuple(_standing(room)),
+        handed_over=crossing,
+    )
 
 
-def _troubles(room: Room, waits: list[dict[str, Any]], handed_over: Sequence[Reception]) -> list[dict[str, str]]:
+def _troubles(room: Room, waits: Sequence[Waiting], handed_over: Sequence[Reception]) -> Iterator[Trouble]:
     """What does not go on: a signature that the gate owes or has refused, a package that the Factory has refused."""
-    found = []
+
+    def trouble(pilot: str, what: str, step: str) -> Trouble:
+        return Trouble(pilot, what, step, f"{pilot}: {what}. {step}")
+
     for entry in waits:
-        pilot, signed, declined = entry["pilot"], entry["proposed"], entry["declined"]
-        pending = last_pending(room, pilot) if signed and signed["awaits"] == "gate" else None
+        signed, declined = entry.proposed, entry.declined
         if declined:
-            what = f"the gate would not sign {declined['word']}: {declined['reason']}"
-            found.append((pilot, what, f"Have {' or '.join(entry['deciders'])} decide anew."))
-        if pending is not None and room.now() - pending.at > SIGNS_WITHIN:
-            what = f"{signed['word']} waits for the gate's signature since {rfc3339(pending.at)}"
-            found.append((pilot, what, f"Sign it, or let a service do so (--watch): {signed['next']}"))
-    found += [
-        (one.pilot, f"handed over as {one.release}: {one.told}", "When that is mended: pilotplant factory admit")
-        for one in handed_over
-        if one.state in {"refused", "unknown"}
-    ]
-    return [{"subject": pilot, "what": what, "next": step, "told": f"{pilot}: {what}. {step}"}
-            for pilot, what, step in found]  # fmt: skip
+            what = f"the gate would not sign {declined.word}: {declined.reason}"
+            yield trouble(entry.pilot, what, f"Have {' or '.join(entry.deciders)} decide anew.")
+        pending = last_pending(room, entry.pilot) if signed and signed.for_gate else None
+        if signed and pending is not None and room.now() - pending.at > SIGNS_WITHIN:
+            what = f"{signed.word} waits for the gate's signature since {rfc3339(pending.at)}"
+            yield trouble(entry.pilot, what, f"Sign it, or let a service do so (--watch): {signed.next}")
+    for one in handed_over:
+        if one.state in {"refused", "unknown"}:
+            what = f"handed over as {one.release}: {one.told}"
+            yield trouble(one.pilot, what, "When that is mended: pilotplant factory admit")
 
 
-def _standing(room: Room) -> list[dict[str, Any]]:
-    """Every waiver that has not ended, as its ledger entry says it."""
-    now, found = room.now(), []
+def _standing(room: Room) -> Iterator[Waived]:
+    """Every waiver that has not ended."""
     for entry in room.entries(kinds=[WAIVED]):
-        if now < parse_rfc3339(str(entry.body["until"])):
+        if room.now() < parse_rfc3339(str(entry.body["until"])):
             said = {key: entry.body[key] for key in ("check", "arm", "by", "until", "reason")}
-            found.append({"pilot": entry.subject, **said})
-    return found
+            yield Waived(entry.subject, **said)

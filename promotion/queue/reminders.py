@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from promotion.gate.policy import GateSettings, read_settings
 from promotion.queue.queue import waiting
+from promotion.queue.views import Waiting
 from promotion.state import open_promotion
+from shared.core.clock import rfc3339
 from shared.core.crashpoints import Point, reach
 from shared.core.digests import digest_json, hex_of
 from shared.core.errors import BadInput, Refused, Undecided
@@ -73,7 +75,7 @@ Send = Callable[[Reminder], None]
 def reminders(workspace: Workspace) -> list[Reminder]:
     """What is due within `remind_days`, the most urgent first, with what the ledger says of each."""
     room = open_promotion(workspace)
-    due = [one for entry in waiting(workspace) if entry["due"] for one in _of(entry)]
+    due = [one for entry in waiting(workspace) if entry.due for one in _of(entry)]
     with room.read() as connection:
         return [_as_told(one, ledger.entries(connection, room.entries_table, subject=one.pilot)) for one in due]
 
@@ -87,23 +89,23 @@ def remind(workspace: Workspace) -> list[Reminder]:
     return [_tell(room, one, send) if one.told in {"no", "failed"} else one for one in reminders(workspace)]
 
 
-def _of(entry: dict[str, Any]) -> list[Reminder]:
-    pilot, proposed = entry["pilot"], entry["proposed"]
-    about = {"pilot": pilot, "candidate": entry["candidate"], "until": entry["until"], "days_left": entry["days_left"]}
+def _of(entry: Waiting) -> list[Reminder]:
+    pilot, proposed, declined = entry.pilot, entry.proposed, entry.declined
+    about: dict[str, Any] = {
+        "pilot": pilot, "candidate": entry.candidate, "until": rfc3339(entry.until), "days_left": entry.days_left,
+    }  # fmt: skip
     if proposed:
-        what = f"sign as the second person, or not: {proposed['word']} is proposed by {proposed['by']}"
-        typed = f"pilotplant promote decide {pilot} {proposed['word']} --as {{}} --reason TEXT"
-        return [
-            Reminder(**about, stage="sign", to=who, what=what, next=typed.format(who)) for who in proposed["others"]
-        ]
+        what = f"sign as the second person, or not: {proposed.word} is proposed by {proposed.by}"
+        typed = f"pilotplant promote decide {pilot} {proposed.word} --as {{}} --reason TEXT"
+        return [Reminder(**about, stage="sign", to=who, what=what, next=typed.format(who)) for who in proposed.others]
     typed = f"pilotplant promote decide {pilot} WORD --as {{}} --reason TEXT"
-    what, declined = "decide: scale, revise or stop; no decision by then is *stop*", entry["declined"]
+    what = "decide: scale, revise or stop; no decision by then is *stop*"
     if declined:
-        what = f"decide anew, for the gate would not sign {declined['word']} ({declined['reason']}); " + what
-    digest = declined["proposal"] if declined else None
+        what = f"decide anew, for the gate would not sign {declined.word} ({declined.reason}); " + what
+    digest = declined.proposal if declined else None
     return [
         Reminder(**about, stage="decide", to=who, what=what, next=typed.format(who), declined=digest)
-        for who in entry["deciders"]
+        for who in entry.deciders
     ]
 
 

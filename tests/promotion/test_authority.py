@@ -15,7 +15,6 @@ from promotion.gate.authority import Objection, Right, deciders, right_to_decide
 from promotion.gate.decision_findings import occasion
 from promotion.gate.policy import read_settings
 from promotion.keys.enrolment import enrol
-from promotion.queue.queue import waiting
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
@@ -23,6 +22,7 @@ from shared.trust.decision import StandIn
 from shared.trust.keys import GATE
 from tests.makers import OWNER, moment
 from tests.promotion.cases import INSIGHT, JUDGED, REASON
+from tests.promotion.shown import waiting
 
 REQUESTER, DEPUTY, OTHER = "requester@example.com", "deputy@example.com", "other@example.com"
 DECIDES = {"tiers": ["low", "standard", "high"]}

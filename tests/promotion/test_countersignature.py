@@ -25,7 +25,6 @@ from promotion.decisions.silence import settle
 from promotion.keys.enrolment import enrol, enrolled_key
 from promotion.keys.keyring import keys_folder
 from promotion.keys.revocation import revoke
-from promotion.queue.queue import waiting
 from promotion.queue.reminders import reminders
 from promotion.queue.summary import summarise
 from promotion.state import open_promotion
@@ -39,6 +38,7 @@ from shared.trust.keys import GATE, KeyStore, read_public
 from tests.lab_makers import run_child
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON, Stage
+from tests.promotion.shown import waiting
 
 SECOND, THIRD = "second@example.com", "third@example.com"
 REQUESTER = "requester@example.com"

@@ -28,7 +28,6 @@ from promotion.gate.case import open_case
 from promotion.gate.policy import read_settings
 from promotion.keys.enrolment import enrol, enrolled_key
 from promotion.keys.revocation import revoke
-from promotion.queue.queue import measures, waiting
 from promotion.queue.reminders import reminders
 from promotion.queue.summary import summarise
 from promotion.state import open_promotion
@@ -41,6 +40,7 @@ from shared.trust.proposal import SecondSignature
 from shared.trust.signed import sign
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON
+from tests.promotion.shown import measures, waiting
 from tests.promotion.test_countersignature import (  # noqa: F401 - fixtures among them
     DEADLINE,
     DECIDES,

@@ -2,10 +2,10 @@ from datetime import timedelta
 
 import pytest
 
-from promotion.queue.queue import measures, waiting
 from shared.core.clock import rfc3339
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED
+from tests.promotion.shown import measures, waiting
 
 OTHER = {"pilot": "autumn-email", "owner": "other@example.com", "decide_by": "2026-01-25"}
 

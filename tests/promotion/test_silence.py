@@ -14,13 +14,14 @@ from promotion.audit.verification import verify
 from promotion.decisions import transaction
 from promotion.decisions.silence import settle
 from promotion.queue.judgements import judge_named
-from promotion.queue.queue import measures, undecided, waiting
+from promotion.queue.queue import undecided
 from promotion.registry.lapses import lapses
 from promotion.state import open_promotion
 from shared.core.errors import Refused
 from shared.trust.candidates import digest_named
 from tests.makers import OWNER, moment
 from tests.promotion.cases import Recorded
+from tests.promotion.shown import measures, waiting
 
 # Of the charter: decided by the end of 31 January, UTC.
 DEADLINE = moment("2026-02-01 00:00")

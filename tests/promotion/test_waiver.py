@@ -21,7 +21,6 @@ from promotion.gate.policy import read_settings
 from promotion.keys.enrolment import enrol, enrolled_key
 from promotion.keys.keyring import keys_folder
 from promotion.keys.revocation import revoke
-from promotion.queue.queue import measures
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import BadInput, Refused
@@ -31,6 +30,7 @@ from shared.trust.keys import GATE, KeyStore, read_public
 from shared.trust.waiver import SignedWaiver
 from tests.makers import OWNER, moment
 from tests.promotion.cases import GOOD, JUDGED, REASON, Recorded, Stage
+from tests.promotion.shown import measures
 
 REQUESTER, WARDEN = "requester@example.com", "warden@example.com"
 RIGHT = [{"checks": ["sample_planned", "budget_kept", "guardrails", "charter_frozen"], "tiers": ["standard"]}]
