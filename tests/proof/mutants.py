@@ -9,6 +9,7 @@ judgement reaches every check, so here a module is held against its own tests, w
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -27,10 +28,24 @@ MODULE, FILE, RESULT = os.environ["MUTATED"], Path(os.environ["MUTATED_FILE"]), 
 SWITCH = "MUTANT_UNDER_TEST"
 
 
+def undecorated(text: str) -> str:
+    """The text with every decorator of a function put after it as a call: mutmut leaves what is decorated alone."""
+    lines = text.splitlines(keepends=True)
+    for node in reversed(ast.parse(text).body):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        by = node.decorator_list
+        calls = [f"\n\n{node.name} = {ast.unparse(decorator)}({node.name})\n" for decorator in reversed(by)]
+        lines[node.end_lineno : node.end_lineno] = calls
+        first = min((decorator.lineno for decorator in by), default=node.lineno)
+        del lines[first - 1 : node.lineno - 1]
+    return "".join(lines)
+
+
 class Loader(SourceFileLoader):
     """Compiles the mutated text in place of the file's."""
 
-    mutated: MutatedFile = mutate_file_contents(str(FILE), FILE.read_text())
+    mutated: MutatedFile = mutate_file_contents(str(FILE), undecorated(FILE.read_text()))
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
         return compile(self.mutated.code, self.path, "exec", dont_inherit=True)
