@@ -40,8 +40,8 @@ def up(
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
         emit(as_json, {"urls": {"prefect": plant.url}, "password_file": str(plant.password_file),
-                       "deployments": _deployments(plant), "runs": _facts(runs),
-                       "edited": first.edited, "removed_from_prefect": list(first.foreign)},
+                       "deployments": plant.deployed, "runs": runs,
+                       "edited": first.edited, "removed_from_prefect": first.foreign},
              f"Prefect: {plant.url}; its password is in {plant.password_file}, new at every start.",
              *_said(plant, runs))  # fmt: skip
         if not once:
@@ -162,29 +162,7 @@ def _occurrence(text: str | None) -> Any:
         raise BadInput(f"`{text}` is not a moment", expected="like 2026-11-23T09:00:00Z, with its offset") from error
 
 
-def _deployments(plant: Plant) -> list[dict[str, Any]]:
-    return [
-        {"release": d.release, "cron": d.cron, "timezone": d.timezone, "version": d.version, "paused": d.paused}
-        for d in plant.deployed
-    ]
-
-
 def _said(plant: Plant, runs: list[FlowRunFacts]) -> list[str]:
     resting = [f"{d.release}: {'paused' if d.paused else f'{d.cron} ({d.timezone})'}" for d in plant.deployed]
     ended = [f"{run.release}: {run.state}: {run.message} (scheduled {date_time(run.scheduled)})" for run in runs]
     return [*resting, *ended] or ["There are no releases yet."]
-
-
-def _facts(runs: list[FlowRunFacts]) -> list[dict[str, Any]]:
-    return [
-        {
-            "release": run.release,
-            "flow_run": run.flow_run,
-            "state": run.state,
-            "message": run.message,
-            "auto_scheduled": run.auto_scheduled,
-            "scheduled": run.scheduled and rfc3339(run.scheduled),
-            "ended": run.ended and rfc3339(run.ended),
-        }
-        for run in runs
-    ]

@@ -137,7 +137,7 @@ class _Writing:
             releases=tuple(_live(self.room)),
             holdout_frac=read_settings(workspace).holdout_frac,
         )
-        (folder / MANIFEST).write_bytes(canonical(self.manifest.as_json()))
+        (folder / MANIFEST).write_bytes(canonical(self.manifest.model_dump(mode="json")))
 
     def _table(self, warehouse: duckdb.DuckDBPyConnection, name: str, version: str, folder: Path) -> PublishedTable:
         contract = contract_of(self.room.workspace, name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -67,11 +67,7 @@ class SnapshotManifest(BaseModel):
     @property
     def id(self) -> str:
         """The snapshot's name: the first digits of its manifest's digest."""
-        return hex_of(digest_json(self.as_json()))[:ID_HEX]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON content."""
-        return self.model_dump(mode="json")
+        return hex_of(digest_json(self.model_dump(mode="json")))[:ID_HEX]
 
 
 class Pruned(BaseModel):
