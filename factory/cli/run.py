@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from factory.cli.group import Name, app, settled
-from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time, day
 from shared.ui.console import Json, emit, progress, table
@@ -59,7 +59,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     rows = [(r.name, r.state, r.pilot, r.arm, day(r.admitted_at), day(r.expires)) for r in found]
     emit(
         as_json,
-        {"releases": [asdict(release) for release in found]},
+        {"releases": found},
         table("release", "state", "pilot", "arm", "admitted", "expires", rows=rows)
         if found
         else "There are no releases yet; `pilotplant factory admit` takes what the gate has handed over.",
@@ -89,10 +89,10 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         {
             **asdict(release),
             "release": release.name,
-            "next": upcoming and rfc3339(upcoming),
-            "paused": pause and asdict(pause),
+            "next": upcoming,
+            "paused": pause,
             "promised": None if found is None else promised,
-            "runs": [asdict(r) for r in runs],
+            "runs": runs,
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
         *([f"It is {pause}."] if pause else []),
@@ -131,17 +131,7 @@ def run(
         )
     emit(
         as_json,
-        {
-            "release": result.release,
-            "occurrence": rfc3339(result.occurrence),
-            "state": result.state,
-            "reason": result.reason,
-            "audience": result.audience,
-            "held_out": result.held_out,
-            "messages": result.messages,
-            "file": result.file and str(result.file),
-            "file_digest": result.file_digest,
-        },
+        result,
         f"{result.release} at {date_time(result.occurrence)}: {result.state}: {result.reason}.",
         *([f"File: {result.file}"] if result.file else []),
     )

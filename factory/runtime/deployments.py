@@ -200,18 +200,13 @@ def held() -> Iterator[tuple[SyncPrefectClient, list[DeploymentResponse]]]:
         yield client, known
 
 
-def delete(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
-    """Deletes one, with the runs that its schedule was yet to make."""
-    client.delete_deployment(deployment.id)
-
-
 def remove_others(names: Sequence[str]) -> list[str]:
     """Deletes the deployments of releases that are not among `names`; returns which."""
     gone: list[str] = []
     with held() as (client, known):
         for deployment in known:
             if deployment.name not in names:
-                delete(client, deployment)
+                client.delete_deployment(deployment.id)  # with the runs that its schedule was yet to make
                 gone.append(deployment.name)
     return gone
 
