@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from generated import settle
+from json_schemas import schema_of
 
 from factory.state.settings import FactorySettings
 from lab.state import LabSettings
 from promotion.gate.policy import GateSettings
-from shared.core.schemas import schema_of
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Catalogue
 from shared.experiment.people import People

@@ -161,7 +161,7 @@ def migrate(
         owners[room] = url
     asked = tuple(dict.fromkeys(rooms or ()))
     found = databases.planned(workspace, asked) if dry_run else databases.migrate(workspace, asked, owners)
-    behind = [one for one in found if one.migration.steps]
+    behind = [one for one in found if one.steps]
     emit(
         as_json,
         {"rooms": found, "dry_run": dry_run},
@@ -179,7 +179,7 @@ def status(context: typer.Context, check: InTrouble = False, as_json: Json = Fal
     from pilotplant.overview import overview
 
     found = overview(settled(context))
-    emit(as_json, found.as_json(), *found.lines())
+    emit(as_json, found, *found.lines())
     if check and found.troubles:
         raise typer.Exit(Refused.exit_code)
     return found
@@ -197,7 +197,7 @@ def verify(
     found = cross(session(context).workspace(everything=True), checkpoint)
     emit(
         as_json,
-        {"schema_version": 1, "verified": found.verified, "problems": found.problems, "unread": found.unread},
+        found,
         *(f"ok          {line}" for line in found.verified),
         *(f"PROBLEM     {line}" for line in found.problems),
         *(f"CANNOT SAY  {line}" for line in found.unread),
@@ -244,7 +244,7 @@ def demo(
     from pilotplant.demo import free_folder, run_demo
 
     found = run_demo(into or free_folder(Path("demo")), data, run=run, quiet=as_json)
-    emit(as_json, found.as_json(), *found.lines())
+    emit(as_json, found, *found.lines())
     return found
 
 

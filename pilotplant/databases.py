@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ from shared.state.provision import Provisioned, provision
 from shared.state.workspace import Workspace
 
 if TYPE_CHECKING:
-    from shared.state.migrations.migration import Migration
+    from shared.state.migrations.migration import Step
 
 # By room: where its tables are declared, and what reads the settings that name its database.
 ROOMS = {
@@ -31,29 +31,30 @@ class Migrated:
     """A room's database, and what brings it or has brought it to this release.
 
     Attributes:
+        from_: the version of its schema; None where nothing was made in it yet.
+        to: the one that the steps lead to.
         copy: where it is kept as it was; None where nothing was done.
     """
 
     room: str
     database: str
-    migration: Migration
+    from_: int | None
+    to: int | None
+    steps: tuple[Step, ...]
     copy: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        steps = [{"to": step.version, "what": step.what} for step in self.migration.steps]
-        return {"room": self.room, "database": self.database, "from": self.migration.before,
-                "to": self.migration.after, "steps": steps, "copy": self.copy}  # fmt: skip
 
     def lines(self) -> list[str]:
         """For people."""
-        if self.migration.before is None:
+        if self.from_ is None:
             return [f"{self.room}: nothing was made in it yet."]
-        if not self.migration.steps:
-            return [f"{self.room}: it is of this release's schema, {self.migration.before}."]
+        if not self.steps:
+            return [f"{self.room}: it is of this release's schema, {self.from_}."]
         kept = [] if self.copy is None else [f"  as it was: {self.copy}"]
-        steps = [f"  {step.version}: {step.what}" for step in self.migration.steps]
-        return [f"{self.room}: schema {self.migration.before} → {self.migration.after}", *steps, *kept]
+        return [
+            f"{self.room}: schema {self.from_} → {self.to}",
+            *(f"  {step.to}: {step.what}" for step in self.steps),
+            *kept,
+        ]
 
 
 def prepare(room: str, url: str, role: str) -> Provisioned:
@@ -75,7 +76,8 @@ def planned(workspace: Workspace, rooms: Collection[str] = ()) -> list[Migrated]
     found = []
     for room in rooms or ROOMS:
         engine = connect(_url(workspace, room), workspace.root)
-        found.append(Migrated(room, shown(engine), migration.planned(engine, _steps(room))))
+        plan = migration.planned(engine, _steps(room))
+        found.append(Migrated(room, shown(engine), plan.before, plan.after, plan.steps))
     return found
 
 
@@ -91,13 +93,13 @@ def migrate(workspace: Workspace, rooms: Collection[str], owners: Mapping[str, s
         _require_room(room, "--owner-url")
     done = []
     for plan in planned(workspace, rooms):
-        if plan.migration.steps:
+        if plan.steps:
             metadata = import_module(ROOMS[plan.room][0]).metadata
             url = sa.make_url(_url(workspace, plan.room))
             engine = connect(owners.get(plan.room, url.render_as_string(hide_password=False)), workspace.root)
             role = url.username if engine.dialect.name == "postgresql" else None
             copy = migration.migrate(engine, _steps(plan.room), metadata, role=role)
-            plan = Migrated(plan.room, plan.database, plan.migration, copy)  # noqa: PLW2901 - the same, now done
+            plan = replace(plan, copy=copy)  # noqa: PLW2901 - the same, now done
         done.append(plan)
     return done
 

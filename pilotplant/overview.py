@@ -2,54 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from factory.releases.releases import Pause
+from factory.runtime.measures import Measures, ReleaseMeasures
 from factory.runtime.measures import measures as factory_measures
-from factory.runtime.troubles import WENT_WRONG
-from lab.overview.measures import Measures
+from factory.runtime.pulse import Pulse
+from factory.runtime.troubles import WENT_WRONG, Trouble
+from lab.overview.measures import Measures as LabMeasures
 from lab.overview.measures import measures as lab_measures
-from lab.overview.portfolio import drafts
+from lab.overview.portfolio import Line, drafts
 from lab.state import open_lab
+from promotion.queue import views
 from promotion.queue.queue import measures as promotion_measures
-from promotion.queue.views import Measures as GateMeasures
-from promotion.queue.views import Waiting
-from shared.core.clock import rfc3339
 from shared.core.times import date_time
-from shared.state.workspace import Workspace
+from shared.state.workspace import Mode, Workspace
 from shared.ui.console import counted, styled, table
 from shared.ui.phrases import days
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPulse(Pulse):
+    """The plant's pulse with its sentence, as are the two below."""
+
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTrouble(Trouble):
+    """A trouble with its line."""
+
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPause(Pause):
+    """A pause with its sentence's end."""
+
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits, for whom, until when, and the command that goes on."""
+
+    what: str
+    for_: str
+    until: datetime | None
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """What `status` shows."""
 
-    workspace: Workspace
-    now: str
-    lab: Measures
-    promotion: GateMeasures
-    factory: dict[str, Any]
-    waits: list[dict[str, Any]]
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "workspace": str(self.workspace.root),
-            "mode": self.workspace.mode,
-            "clock": self.now,
-            "lab": self.lab,
-            "promotion": self.promotion,
-            "factory": self.factory,
-            "waits": self.waits,
-        }
+    workspace: Path
+    mode: Mode
+    clock: datetime
+    lab: LabMeasures
+    promotion: views.Measures
+    factory: Measures
+    waits: tuple[Waiting, ...]
 
     def lines(self) -> list[Any]:
         """For people."""
-        mode = "REHEARSAL: nothing here counts in a live Factory" if self.workspace.mode == "rehearsal" else "live"
+        mode = "REHEARSAL: nothing here counts in a live Factory" if self.mode == "rehearsal" else "live"
         return [
-            f"{self.workspace.root} · {mode} · {date_time(self.now)}",
+            f"{self.workspace} · {mode} · {date_time(self.clock)}",
             "",
             *([styled("TROUBLE", "bold red"), *(f"  {told}" for told in self.troubles), ""] if self.troubles else []),
             "LAB, learning",
@@ -86,112 +109,102 @@ class Overview:
     @property
     def troubles(self) -> list[str]:
         """What does not do what it should, each in a line."""
-        return [each.told for each in self.promotion.troubles] + [each["told"] for each in self.factory["troubles"]]
+        return [each.told for each in self.promotion.troubles] + [str(each) for each in self.factory.troubles]
 
     def _waiting(self) -> list[Any]:
-        rows = [(w["what"], w["for"], w["until"] and date_time(w["until"]), w["next"]) for w in self.waits]
+        rows = [(w.what, w.for_, w.until and date_time(w.until), w.next) for w in self.waits]
         return [table("waits", "for whom", "until", "next", rows=rows)] if rows else ["Nothing needs anybody today."]
 
 
 def overview(workspace: Workspace) -> Overview:
     """The overview, now."""
-    measured = factory_measures(workspace)
-    found = asdict(measured)
-    found["plant"] = measured.plant.as_json() | {"told": f"The Factory {measured.plant}"}
-    found["troubles"] = [asdict(trouble) | {"told": str(trouble)} for trouble in measured.troubles]
-    for release, each in zip(found["releases"], measured.releases, strict=True):
-        release["paused"] = each.paused and asdict(each.paused) | {"told": str(each.paused)}
-        release["next"] = rfc3339(release["next"]) if release["next"] else None
-    room = open_lab(workspace)
+    room, factory = open_lab(workspace), _told(factory_measures(workspace))
     lab, gate = lab_measures(room), promotion_measures(workspace)
-    pilots = [line.as_json() for line in lab.waiting]
     return Overview(
-        workspace=workspace,
-        now=rfc3339(workspace.clock.now()),
+        workspace=workspace.root,
+        mode=workspace.mode,
+        clock=workspace.clock.now(),
         lab=lab,
         promotion=gate,
-        factory=found,
-        waits=waits(pilots, drafts(room), found["releases"], found["handed_over"], gate.waiting),
+        factory=factory,
+        waits=(
+            *_packages(factory.handed_over),
+            *of_pilots(lab.waiting, gate.waiting),
+            *(Waiting(f"{name} (draft)", "its author", None, f"pilotplant lab check {name}") for name in drafts(room)),
+            *of_releases(factory.releases),
+        ),
     )
 
 
-def _next(pilot: dict[str, Any]) -> str | None:
-    """The command of whoever a pilot of the Lab waits for, by what it waits for."""
-    steps = {"(data)": "lab record {} FILE", "(submission)": "lab finish {}", "(decision)": "promote summary {}"}
-    found = next((step for what, step in steps.items() if str(pilot["waits_for"]).endswith(what)), None)
-    return found and f"pilotplant {found.format(pilot['pilot'])}"
+def _told(found: Measures) -> Measures:
+    """The Factory's measures, in which what people read has its sentence."""
+    beat = found.plant
+    return replace(
+        found,
+        plant=ToldPulse(beat.state, beat.since, beat.reason, f"The Factory {beat}"),
+        troubles=tuple(ToldTrouble(one.subject, one.what, one.next, str(one)) for one in found.troubles),
+        releases=tuple(
+            replace(each, paused=each.paused and ToldPause(**asdict(each.paused), told=str(each.paused)))
+            for each in found.releases
+        ),
+    )
 
 
-def waits(
-    pilots: list[dict[str, Any]],
-    drafted: list[str],
-    releases: list[dict[str, Any]],
-    handed_over: int = 0,
-    candidates: Sequence[Waiting] = (),
-) -> list[dict[str, Any]]:
-    """Whose move it is: the Lab's pilots, the gate's candidates among them; drafts; packages; runs that went wrong."""
+def _packages(handed_over: int) -> Iterator[Waiting]:
+    if handed_over:
+        what = counted(handed_over, "package") + " in the Factory's inbox"
+        yield Waiting(what, "ops", None, "pilotplant factory up, or factory admit")
+
+
+def of_pilots(pilots: Sequence[Line], candidates: Sequence[views.Waiting]) -> Iterator[Waiting]:
+    """Whose move it is on the gate's candidates that somebody has signed, and on the Lab's other pilots."""
     gate = {candidate.pilot: candidate for candidate in candidates}
     signed = {pilot: each.proposed for pilot, each in gate.items() if each.proposed}
-    arrived = {"what": counted(handed_over, "package") + " in the Factory's inbox", "for": "ops", "until": None,
-               "next": "pilotplant factory up, or factory admit"}  # fmt: skip
-    return [
-        *([arrived] if handed_over else []),
-        *(
-            {
-                "what": f"{pilot} ({one.word}, signed by {' and '.join(one.persons)})",
-                "for": "ops" if one.for_gate else " or ".join(one.others) or "nobody yet",
-                "until": None if one.for_gate else rfc3339(gate[pilot].until),
-                "next": one.next,
-            }
-            for pilot, one in signed.items()
-        ),
-        *(
-            {
-                "what": p["pilot"],
-                "for": p["waits_for"],
-                "until": p["until"],
-                "next": (gate[p["pilot"]].next if p["pilot"] in gate else None) or _next(p),
-            }
-            for p in pilots
-            if p["pilot"] not in signed
-        ),
-        *(
-            {"what": f"{name} (draft)", "for": "its author", "until": None, "next": f"pilotplant lab check {name}"}
-            for name in drafted
-        ),
-        *(
-            {
-                "what": f"{release['name']} (run {release['last_state']})",
-                "for": "ops",
-                "until": None,
-                "next": f"look at it: pilotplant factory show {release['name']}",
-            }
-            for release in releases
-            if release["state"] == "live" and release["last_state"] in WENT_WRONG
-        ),
-    ]
+    for pilot, one in signed.items():
+        what = f"{pilot} ({one.word}, signed by {' and '.join(one.persons)})"
+        if one.for_gate:
+            yield Waiting(what, "ops", None, one.next)
+        else:
+            yield Waiting(what, " or ".join(one.others) or "nobody yet", gate[pilot].until, one.next)
+    for line in pilots:
+        if line.name not in signed:
+            step = gate[line.name].next if line.name in gate else None
+            yield Waiting(line.name, str(line.waits_for), line.until, step or _next(line))
+
+
+def _next(line: Line) -> str | None:
+    """The command of whoever a pilot of the Lab waits for, by what it waits for."""
+    steps = {"(data)": "lab record {} FILE", "(submission)": "lab finish {}", "(decision)": "promote summary {}"}
+    found = next((step for what, step in steps.items() if str(line.waits_for).endswith(what)), None)
+    return found and f"pilotplant {found.format(line.name)}"
+
+
+def of_releases(releases: Sequence[ReleaseMeasures]) -> Iterator[Waiting]:
+    """The live releases whose last run went wrong."""
+    for each in releases:
+        if each.state == "live" and each.last_state in WENT_WRONG:
+            step = f"look at it: pilotplant factory show {each.name}"
+            yield Waiting(f"{each.name} (run {each.last_state})", "ops", None, step)
 
 
 def _due_line(due: dict[str, Any]) -> str:
     return f"{due['pilot']}: {due['for']}, {due['what']} ({days(due['days_left'])} left)"
 
 
-def _reliability(found: dict[str, Any]) -> list[str]:
-    runs, states = found["runs"], found["releases_by_state"]
-    last = date_time(found["last_run"]) if found["last_run"] else "never"
+def _reliability(found: Measures) -> list[str]:
+    runs, states = found.runs, found.releases_by_state
     lines = [
-        f"{found['plant']['told']}.",
+        f"The Factory {found.plant}.",
         f"Releases: {states.get('live', 0)} live, {states.get('paused', 0)} paused; "
         f"runs: {runs.get('done', 0)} ok, {runs.get('failed', 0)} failed, {runs.get('refused', 0)} refused, "
-        f"{runs.get('skipped', 0)} skipped; last run {last}",
-        f"Rows: {found['rows_loaded']:,} loaded, {found['rows_quarantined']:,} quarantined",
+        f"{runs.get('skipped', 0)} skipped; last run {date_time(found.last_run) if found.last_run else 'never'}",
+        f"Rows: {found.rows_loaded:,} loaded, {found.rows_quarantined:,} quarantined",
     ]
-    if found["stopped"] is not None:
-        lines.insert(0, f"EVERYTHING IS STOPPED: {found['stopped']}")
-    return lines + [_release_line(release) for release in found["releases"]]
+    if found.stopped is not None:
+        lines.insert(0, f"EVERYTHING IS STOPPED: {found.stopped}")
+    return lines + [_release_line(release) for release in found.releases]
 
 
-def _release_line(release: dict[str, Any]) -> str:
-    upcoming = f"next {date_time(release['next'])}" if release["next"] else "no next run"
-    state = release["paused"]["told"] if release["paused"] else release["state"]
-    return f"{release['name']}: {state}, {release['messages']:,} messages written, {upcoming}"
+def _release_line(release: ReleaseMeasures) -> str:
+    upcoming = f"next {date_time(release.next)}" if release.next else "no next run"
+    return f"{release.name}: {release.paused or release.state}, {release.messages:,} messages written, {upcoming}"

@@ -23,8 +23,9 @@ from shared.ui.console import counted
 
 @dataclass(slots=True)
 class Soundness:
-    """What was looked at and is sound, what is not, and what could not be read, each in a sentence."""
+    """What was verified, what is wrong, and what could not be read here, each in a sentence that names the part."""
 
+    schema_version: int = 1
     verified: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -42,9 +43,8 @@ class Soundness:
             self.verified += [] if problems else [f"{name}: {sound}"]
 
 
-def soundness(workspace: Workspace, rooms: Mapping[str, Room | PilotPlantError]) -> Soundness:
-    """Everything that can be read here; a room that did not open was named by whoever opened it."""
-    result = Soundness()
+def soundness(workspace: Workspace, rooms: Mapping[str, Room | PilotPlantError], result: Soundness) -> None:
+    """Adds everything that can be read here; a room that did not open was named by whoever opened it."""
     for name, room in rooms.items():
         if isinstance(room, Room):
             result.hear(f"the {name} database", partial(database_problems, room), "sound inside")
@@ -59,7 +59,6 @@ def soundness(workspace: Workspace, rooms: Mapping[str, Room | PilotPlantError])
     if snapshots:
         said = f"{counted(len(snapshots), 'snapshot')}, each as published"
         result.hear("snapshots", partial(_changed, workspace, snapshots), said)
-    return result
 
 
 def _snapshots(workspace: Workspace) -> list[str]:

@@ -6,7 +6,6 @@ The rooms never open each other's databases; the front door asks all three.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 from factory.releases import receipts
 from factory.state.room import open_factory
 from lab.state import open_lab
-from pilotplant.soundness import soundness
+from pilotplant.soundness import Soundness, soundness
 from promotion.audit import verification
 from promotion.audit.checkpoint import read_checkpoint
 from promotion.state import open_promotion
@@ -39,21 +38,12 @@ OPENERS: dict[str, Callable[[Workspace], Room]] = {
 _UNREADABLE = (sa.exc.DatabaseError, Fault)
 
 
-@dataclass(slots=True)
-class Crossed:
-    """What was verified, what is wrong, and what could not be read here, each in a sentence that names the room."""
-
-    verified: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-
-
-def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
+def verify(workspace: Workspace, checkpoint: Path | None = None) -> Soundness:
     """Verifies all three ledgers, and the gate's record with them.
 
     Raises BadInput or Refused for a checkpoint that is none of this workspace's.
     """
-    result = Crossed()
+    result = Soundness()
     outside = read_checkpoint(checkpoint, workspace).witnesses() if checkpoint else {}
     opened = {name: _opened(name, workspace) for name in ROOMS}
     # Every witness is heard before any ledger is read: what is written meanwhile then takes nobody by surprise.
@@ -67,15 +57,12 @@ def verify(workspace: Workspace, checkpoint: Path | None = None) -> Crossed:
         if name == "factory":
             _receipts(room, result)
     _gate(workspace, checkpoint, seen["promotion"], opened["promotion"], result)
-    inside = soundness(workspace, opened)
-    result.verified += inside.verified
-    result.problems += inside.problems
-    result.unread += inside.unread
+    soundness(workspace, opened, result)
     return result
 
 
 def _gate(
-    workspace: Workspace, checkpoint: Path | None, seen: list[Witness], room: Room | PilotPlantError, result: Crossed
+    workspace: Workspace, checkpoint: Path | None, seen: list[Witness], room: Room | PilotPlantError, result: Soundness
 ) -> None:
     try:
         gate = verification.verify(workspace, checkpoint=checkpoint, witnesses=seen)
@@ -98,7 +85,7 @@ def _corrections(room: Room) -> list[str]:
     return found
 
 
-def _receipts(room: Room, result: Crossed) -> None:
+def _receipts(room: Room, result: Soundness) -> None:
     try:
         found, problems = len(receipts.expected(room)), receipts.problems(room)
     except _UNREADABLE:
@@ -117,7 +104,7 @@ def _opened(name: str, workspace: Workspace) -> Room | PilotPlantError:
         return Damaged(f"the {name} database is damaged ({error.orig})")
 
 
-def _unread(name: str, error: PilotPlantError, result: Crossed) -> None:
+def _unread(name: str, error: PilotPlantError, result: Soundness) -> None:
     # What is refused is there and wrong; what cannot be reached may well be right.
     told = result.problems if isinstance(error, Refused | Damaged) else result.unread
     told.append(f"the {name} ledger: it cannot be read ({error.what})")
@@ -146,7 +133,7 @@ def _anchored(name: str, room: Room) -> dict[str, list[Witness]]:
         return {}  # `_hold` says why
 
 
-def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Crossed) -> None:
+def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Soundness) -> None:
     ledger = f"the {room.name} ledger"
     try:
         problems = room.problems((*seen, *([outside] if outside else [])))

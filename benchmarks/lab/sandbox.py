@@ -54,7 +54,7 @@ def _publish(workspace: Workspace, rows: int) -> None:
     )
     published = PublishedTable(rows=rows, data=digest_file(file), contract=old.manifest.tables["customers"].contract)
     manifest = old.manifest.model_copy(update={"tables": {"customers": published}})
-    (scratch / MANIFEST).write_bytes(canonical(manifest.as_json()))
+    (scratch / MANIFEST).write_bytes(canonical(manifest.model_dump(mode="json")))
     scratch.rename(old.folder.with_name(manifest.id))
     with open_lab(workspace).transaction() as connection:
         connection.execute(sa.update(pilots).values(snapshot=manifest.id))

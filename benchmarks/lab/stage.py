@@ -47,7 +47,7 @@ def widen(workspace: Workspace, customers: int) -> Path:
         )
     published = before.manifest.tables[CUSTOMERS].model_copy(update={"rows": customers, "data": digest_file(table)})
     manifest = before.manifest.model_copy(update={"tables": {**before.manifest.tables, CUSTOMERS: published}})
-    (scratch / MANIFEST).write_bytes(canonical(manifest.as_json()))
+    (scratch / MANIFEST).write_bytes(canonical(manifest.model_dump(mode="json")))
     final = scratch.rename(scratch.with_name(manifest.id))
     pointer = workspace.lab / "snapshots" / LATEST
     pointer.write_text(json.dumps({**json.loads(pointer.read_bytes()), "id": manifest.id}))

@@ -93,7 +93,7 @@ def admit(
     result = take(session(context).workspace(), package)
     emit(
         as_json,
-        {"admitted": result.admitted, "already": result.already, "refused": result.refused},
+        result,
         *(f"Admitted: {name}" for name in result.admitted),
         *(f"Already admitted: {name}" for name in result.already),
         *(line for folder, reasons in result.refused.items() for line in _refusal(folder, reasons)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +132,7 @@ def drop(context: typer.Context, name: Table, dry_run: DryRun = False, as_json: 
     verb = "would go" if dry_run else "went"
     emit(
         as_json,
-        {"table": name, "rows": gone.rows, "quarantined": gone.quarantined, "dry_run": dry_run},
+        gone,
         f"{name}: {counted(gone.rows, 'row')} and {counted(gone.quarantined, 'quarantined row')} {verb}.",
         "Nothing was done."
         if dry_run
@@ -166,7 +165,7 @@ def show_tables(
             lines += [
                 f"{counted(held.rows, 'row')}: {held.reason} (in its file row {held.places})" for held in each.held
             ]
-    emit(as_json, {"tables": [asdict(each) for each in found]}, *lines)
+    emit(as_json, {"tables": found}, *lines)
     return found
 
 
@@ -213,17 +212,15 @@ def prune(
     as_json: Json = False,
 ) -> Any:
     """Remove old snapshots that no undecided pilot reads; the latest always stays."""
-    from factory.warehouse.retention import Keep
     from factory.warehouse.retention import prune as clear
 
     done = clear(session(context).workspace(), keep=keep, dry_run=dry_run)
-    steps = [{"step": type(s).__name__.lower(), "snapshot": s.snapshot, "reason": s.why} for s in done.steps]
-    going = [s for s in done.steps if not isinstance(s, Keep)]
+    going = [one for one in done.steps if one.step != "keep"]
     mib = f"{done.freed_bytes / 2**20:,.1f} MiB"
     emit(
         as_json,
-        {"steps": steps, "unclear": list(done.unclear), "freed_bytes": done.freed_bytes, "dry_run": dry_run},
-        *(f"{step['step']} {step['snapshot']}: {step['reason']}" for step in steps),
+        done,
+        *(f"{one.step} {one.snapshot}: {one.reason}" for one in done.steps),
         *(f"unclear: {line}" for line in done.unclear),
         "Nothing to remove." if not going else f"{mib} would be free again; nothing was done yet."
         if dry_run else f"{mib} are free again.",

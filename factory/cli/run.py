@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from factory.cli.group import Name, app, settled
-from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time, day
 from shared.ui.console import Json, emit, progress, table
@@ -40,8 +40,8 @@ def up(
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
         emit(as_json, {"urls": {"prefect": plant.url}, "password_file": str(plant.password_file),
-                       "deployments": _deployments(plant), "runs": _facts(runs),
-                       "edited": first.edited, "removed_from_prefect": list(first.foreign)},
+                       "deployments": plant.deployed, "runs": runs,
+                       "edited": first.edited, "removed_from_prefect": first.foreign},
              f"Prefect: {plant.url}; its password is in {plant.password_file}, new at every start.",
              *_said(plant, runs))  # fmt: skip
         if not once:
@@ -59,7 +59,7 @@ def releases(context: typer.Context, as_json: Json = False) -> Any:
     rows = [(r.name, r.state, r.pilot, r.arm, day(r.admitted_at), day(r.expires)) for r in found]
     emit(
         as_json,
-        {"releases": [asdict(release) for release in found]},
+        {"releases": found},
         table("release", "state", "pilot", "arm", "admitted", "expires", rows=rows)
         if found
         else "There are no releases yet; `pilotplant factory admit` takes what the gate has handed over.",
@@ -89,10 +89,10 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         {
             **asdict(release),
             "release": release.name,
-            "next": upcoming and rfc3339(upcoming),
-            "paused": pause and asdict(pause),
+            "next": upcoming,
+            "paused": pause,
             "promised": None if found is None else promised,
-            "runs": [asdict(r) for r in runs],
+            "runs": runs,
         },
         f"Release {release.name} is {release.state} (arm {release.arm} of pilot {release.pilot}).",
         *([f"It is {pause}."] if pause else []),
@@ -131,17 +131,7 @@ def run(
         )
     emit(
         as_json,
-        {
-            "release": result.release,
-            "occurrence": rfc3339(result.occurrence),
-            "state": result.state,
-            "reason": result.reason,
-            "audience": result.audience,
-            "held_out": result.held_out,
-            "messages": result.messages,
-            "file": result.file and str(result.file),
-            "file_digest": result.file_digest,
-        },
+        result,
         f"{result.release} at {date_time(result.occurrence)}: {result.state}: {result.reason}.",
         *([f"File: {result.file}"] if result.file else []),
     )
@@ -162,29 +152,7 @@ def _occurrence(text: str | None) -> Any:
         raise BadInput(f"`{text}` is not a moment", expected="like 2026-11-23T09:00:00Z, with its offset") from error
 
 
-def _deployments(plant: Plant) -> list[dict[str, Any]]:
-    return [
-        {"release": d.release, "cron": d.cron, "timezone": d.timezone, "version": d.version, "paused": d.paused}
-        for d in plant.deployed
-    ]
-
-
 def _said(plant: Plant, runs: list[FlowRunFacts]) -> list[str]:
     resting = [f"{d.release}: {'paused' if d.paused else f'{d.cron} ({d.timezone})'}" for d in plant.deployed]
     ended = [f"{run.release}: {run.state}: {run.message} (scheduled {date_time(run.scheduled)})" for run in runs]
     return [*resting, *ended] or ["There are no releases yet."]
-
-
-def _facts(runs: list[FlowRunFacts]) -> list[dict[str, Any]]:
-    return [
-        {
-            "release": run.release,
-            "flow_run": run.flow_run,
-            "state": run.state,
-            "message": run.message,
-            "auto_scheduled": run.auto_scheduled,
-            "scheduled": run.scheduled and rfc3339(run.scheduled),
-            "ended": run.ended and rfc3339(run.ended),
-        }
-        for run in runs
-    ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from factory.cli.group import Name, app, settled
-from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time
 from shared.ui.console import InTrouble, Json, emit, session, styled, table
@@ -101,8 +99,7 @@ def status(context: typer.Context, check: InTrouble = False, as_json: Json = Fal
             "rows_quarantined": found.rows_quarantined,
             "releases": [
                 {"release": r.name, "state": r.state, "runs": r.runs, "messages": r.messages, "last_run": r.last_run,
-                 "last_state": r.last_state, "next": r.next and rfc3339(r.next),
-                 "paused": r.paused and asdict(r.paused)}
+                 "last_state": r.last_state, "next": r.next, "paused": r.paused}
                 for r in found.releases
             ],
         },

@@ -98,7 +98,11 @@ def _report(room: Room, candidate: Candidate, arms: list[Sealed], scratch: Path)
     compared = [compare(workspace, arms[0], table, warehouse=True) for table in read]
     compared.append(compare(workspace, arms[0], charter.outcomes, warehouse=False))
     exposures = candidate.data.exposures
-    tried = [shadow_run(workspace, arm, _folder(scratch, arm), exposures) for arm in arms]
+    tried = []
+    for arm in arms:
+        folder = scratch / "arms" / arm.arm
+        folder.mkdir(parents=True)
+        tried.append(shadow_run(workspace, arm, folder, exposures))
     reached = [(arm, units) for arm, (_, units) in zip(arms, tried, strict=True)]
     snapshot = latest_id(workspace)
     return PreflightReport(
@@ -139,12 +143,6 @@ def _contacts(
         else contacts_of(workspace, arm, units, now, around)
         for arm, units in reached
     )
-
-
-def _folder(scratch: Path, arm: Sealed) -> Path:
-    folder = scratch / "arms" / arm.arm
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _versions(workspace: Workspace) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from factory.delivery.messages import Composed, compose
 from factory.releases.admission import against_policy
 from factory.state.settings import read_settings
-from factory.warehouse.warehouse import contract_of, open_warehouse
+from factory.warehouse.warehouse import contract_of, count, open_warehouse
 from shared.core.errors import Contained, PilotPlantError
 from shared.core.sql import file_literal, identifier, literal
 from shared.data.contracts import Contract
@@ -86,8 +86,7 @@ def _tested(
     units = f"(SELECT DISTINCT unit FROM read_parquet({file_literal(exposures)}))"
     among = f"(SELECT unit FROM read_parquet({file_literal(selected)}))"
     try:
-        tested = _count(connection, f"SELECT count(*) FROM {units}")
-        return tested, _count(connection, f"SELECT count(*) FROM {units} WHERE unit IN {among}")
+        return count(connection, units), count(connection, f"{units} WHERE unit IN {among}")
     except duckdb.Error:
         return None, None
 
@@ -110,21 +109,19 @@ def _personal_data(connection: duckdb.DuckDBPyConnection, workspace: Workspace, 
     found = {name: _own_values(connection, contract, name, template) for name in hidden}
     return PersonalData(
         fields={name: kinds[name] for name in arm.play.fields},
-        pseudonyms=_count(
-            connection, f"SELECT count(*) FROM rendered WHERE regexp_matches(subject || ' ' || body, '{PSEUDONYM}')"
-        ),
-        addresses=_count(connection, _addresses(template)),
+        pseudonyms=count(connection, f"rendered WHERE regexp_matches(subject || ' ' || body, '{PSEUDONYM}')"),
+        addresses=count(connection, _addressed(template)),
         looked_for={name: kinds[name] for name in hidden},
         values={name: rows for name, rows in found.items() if rows},
     )
 
 
-def _addresses(template: str) -> str:
-    """How many messages name an e-mail address that the template's own words do not."""
+def _addressed(template: str) -> str:
+    """The messages that name an e-mail address that the template's own words do not."""
     pattern = literal(ADDRESS)
     own = f"regexp_extract_all({literal(template.lower())}, {pattern})"
     there = f"regexp_extract_all(lower(subject || ' ' || body), {pattern})"
-    return f"SELECT count(*) FROM rendered WHERE len(list_filter({there}, lambda x: NOT list_contains({own}, x))) > 0"
+    return f"rendered WHERE len(list_filter({there}, lambda x: NOT list_contains({own}, x))) > 0"
 
 
 def _own_values(connection: duckdb.DuckDBPyConnection, contract: Contract, column: str, template: str) -> int:
@@ -137,16 +134,10 @@ def _own_values(connection: duckdb.DuckDBPyConnection, contract: Contract, colum
     )
     # A number of few digits may be any other number.
     least = f"CASE WHEN regexp_full_match({value}, '[0-9.,-]+') THEN {_BARE_NUMBER_MIN} ELSE {VALUE_CHARACTERS_MIN} END"
-    return _count(
-        connection,
-        f"WITH pairs AS (SELECT {spelt} AS spelt, {said} AS said, length({value}) >= {least} AS long FROM rendered r "
+    pairs = (
+        f"SELECT {spelt} AS spelt, {said} AS said, length({value}) >= {least} AS long FROM rendered r "
         f"JOIN known k USING (unit) JOIN {identifier(contract.table)} t "
-        f"ON CAST(t.{identifier(contract.primary_key)} AS VARCHAR) = k.id WHERE {value} IS NOT NULL) "
-        f"SELECT count(*) FROM pairs WHERE long AND spelt <> '  ' AND contains(said, spelt) "
-        f"AND NOT contains({own}, spelt)",
+        f"ON CAST(t.{identifier(contract.primary_key)} AS VARCHAR) = k.id WHERE {value} IS NOT NULL"
     )
-
-
-def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    own_words = f"contains(said, spelt) AND NOT contains({own}, spelt)"
+    return count(connection, f"({pairs}) WHERE long AND spelt <> '  ' AND {own_words}")

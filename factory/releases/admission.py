@@ -26,6 +26,7 @@ from shared.core.digests import digest_json
 from shared.core.errors import BadInput, Contained, Refused, Undecided
 from shared.core.files import scratch_in, settle
 from shared.sandbox import check_audience, check_template
+from shared.state.ledger import latest
 from shared.state.order import TOLERANCE
 from shared.state.room import Room
 from shared.state.workspace import Workspace
@@ -281,10 +282,8 @@ def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:
     """Writes down why, unless that was the last word on this package already: its receipt says the last one."""
     digest = digest_json(sorted(reasons))
     with room.transaction() as connection:
-        table = room.entries_table
-        query = sa.select(table.c.body).where(table.c.subject == folder, table.c.kind == REFUSED)
-        before = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).scalar_one_or_none()
-        if before is None or json.loads(before)["digest"] != digest:
+        before = latest(connection, room.entries_table, folder, REFUSED)
+        if before is None or before.body["digest"] != digest:
             room.write(connection, REFUSED, folder, {"digest": digest, "reasons": sorted(reasons)})
 
 

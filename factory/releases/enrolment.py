@@ -57,5 +57,5 @@ def find_key(workspace: Workspace) -> PublicKey | None:
 
 def _known(room: Room) -> str | None:
     """The id of the Factory's key, as its ledger has it."""
-    entries = room.entries(FACTORY, kinds=[ENROLLED])
-    return str(entries[-1].body["key_id"]) if entries else None
+    entry = room.latest(FACTORY, ENROLLED)
+    return str(entry.body["key_id"]) if entry else None

@@ -13,7 +13,7 @@ from factory.releases.inbox import package_folder
 from factory.releases.releases import list_releases
 from factory.releases.trust import published_keys
 from factory.state.room import open_factory
-from factory.state.settings import FactorySettings, read_settings
+from factory.state.settings import read_settings
 from factory.state.tables import releases
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError, Refused
@@ -97,20 +97,16 @@ def _against_attestation(workspace: Workspace, package: Package, attestation: At
         reasons.append(f"it was attested in a {predicate.mode} workspace; a {workspace.mode} Factory never admits that")
     if predicate.workspace != workspace.id:
         reasons.append(f"it was attested in another workspace ({predicate.workspace})")
-    reasons += _withdrawn(attestation, settings)
+    reasons += [
+        f"its {what} {digest} is revoked in configs/factory.yaml"
+        for what, digest in (("candidate", attestation.candidate), ("attestation", attestation.digest))
+        if digest in settings.revoked
+    ]
     if predicate.decision.word != "scale":
         if predicate.verdict != "admit":
             reasons.append(f"the gate's verdict was {predicate.verdict}, not admit")
         reasons.append(f"the owner's decision was {predicate.decision.word}, not scale")
     return reasons
-
-
-def _withdrawn(attestation: Attestation, settings: FactorySettings) -> list[str]:
-    return [
-        f"its {what} {digest} is revoked in configs/factory.yaml"
-        for what, digest in (("candidate", attestation.candidate), ("attestation", attestation.digest))
-        if digest in settings.revoked
-    ]
 
 
 def _pinned(workspace: Workspace, reasons: list[str]) -> list[PublicKey]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from factory.state.tables import ADMITTED
-from shared.core.digests import PREFIX, hex_of
+from shared.core.digests import PREFIX
 from shared.core.errors import PilotPlantError
 from shared.core.files import write_atomically
 from shared.state.chain import Entry
@@ -60,38 +62,15 @@ def expected(room: Room) -> dict[str, Receipt]:
 def _each(told: list[Entry], workspace: Workspace) -> Iterator[Receipt]:
     """A receipt for each entry on a package; an entry that says something else is `pilotplant verify`'s to name."""
     for entry in told:
-        try:
+        common: dict[str, Any] = {"workspace": workspace.id, "mode": workspace.mode, "at": entry.at}
+        common["ledger"] = {"seq": entry.seq, "hash": entry.hash}
+        with suppress(PilotPlantError, KeyError, ValueError, TypeError):
             if entry.kind == ADMITTED:
-                yield _admitted(entry, workspace)
-            elif entry.kind == REFUSED and _PACKAGE.fullmatch(entry.subject):
-                yield _refused(entry, workspace)
-        except (PilotPlantError, KeyError, ValueError, TypeError):
-            continue
-
-
-def _admitted(entry: Entry, workspace: Workspace) -> Receipt:
-    return Receipt(
-        workspace=workspace.id,
-        mode=workspace.mode,
-        package=entry.body["package"],
-        outcome="admitted",
-        attestation=entry.body["attestation"],
-        release=entry.subject,
-        at=entry.at,
-        ledger={"seq": entry.seq, "hash": entry.hash},
-    )
-
-
-def _refused(entry: Entry, workspace: Workspace) -> Receipt:
-    return Receipt(
-        workspace=workspace.id,
-        mode=workspace.mode,
-        package=PREFIX + hex_of(entry.subject),
-        outcome="refused",
-        reasons=tuple(entry.body["reasons"]),
-        at=entry.at,
-        ledger={"seq": entry.seq, "hash": entry.hash},
-    )
+                admitted = {name: entry.body[name] for name in ("package", "attestation")}
+                yield Receipt(outcome="admitted", release=entry.subject, **admitted, **common)
+            elif _PACKAGE.fullmatch(entry.subject):
+                reasons = tuple(entry.body["reasons"])
+                yield Receipt(package=PREFIX + entry.subject, outcome="refused", reasons=reasons, **common)
 
 
 def _holds(path: Path, receipt: Receipt) -> bool:

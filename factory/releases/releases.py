@@ -245,16 +245,8 @@ def resume_all(workspace: Workspace, *, reason: str) -> StateChange:
 
 def why_paused(room: Room, name: str) -> Pause | None:
     """Who paused a release last, when and why, as the ledger says; None where it never was."""
-    import json
-
-    table = room.entries_table
-    query = sa.select(table.c.at, table.c.body).where(table.c.subject == name, table.c.kind == "paused")
-    with room.read() as connection:
-        row = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).first()
-    if row is None:
-        return None
-    body = json.loads(row.body)
-    return Pause(row.at, body.get("by"), body.get("reason") or None)
+    entry = room.latest(name, "paused")
+    return None if entry is None else Pause(entry.at, entry.body.get("by"), entry.body.get("reason") or None)
 
 
 def _refuse_retired(release: Release) -> None:

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from factory.state.states import Release, stopped
 from shared.core.clock import rfc3339, whole_minute
 from shared.core.digests import short
 from shared.core.errors import BadInput
+from shared.core.jsonable import INSIDE
 from shared.experiment.play import Play
 from shared.state.workspace import Workspace
 
@@ -49,7 +50,7 @@ class Deployment:
     timezone: str
     version: str
     paused: bool
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = field(metadata=INSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class FlowRunFacts:
     flow_run: str
     state: str
     message: str | None
-    final: bool
+    final: bool = field(metadata=INSIDE)
     auto_scheduled: bool
     scheduled: datetime | None
     ended: datetime | None
@@ -199,18 +200,13 @@ def held() -> Iterator[tuple[SyncPrefectClient, list[DeploymentResponse]]]:
         yield client, known
 
 
-def delete(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
-    """Deletes one, with the runs that its schedule was yet to make."""
-    client.delete_deployment(deployment.id)
-
-
 def remove_others(names: Sequence[str]) -> list[str]:
     """Deletes the deployments of releases that are not among `names`; returns which."""
     gone: list[str] = []
     with held() as (client, known):
         for deployment in known:
             if deployment.name not in names:
-                delete(client, deployment)
+                client.delete_deployment(deployment.id)  # with the runs that its schedule was yet to make
                 gone.append(deployment.name)
     return gone
 

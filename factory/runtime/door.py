@@ -45,7 +45,8 @@ def refusal(method: str, path: str, headers: Mapping[str, str], *, origin: str, 
         return Refusal(421, f"This server answers as {origin} alone.")
     if headers.get("origin", origin) != origin:
         return Refusal(403, f"Pages of {origin} alone may ask this server.")
-    if method in {"GET", "HEAD"} and (path in PROBES or _is_page(path)):
+    is_page = not _is_api(path) and not path.startswith(CLOSED)
+    if method in {"GET", "HEAD"} and (path in PROBES or is_page):
         return None
     # A socket is opened first and asked for the password then, by Prefect itself.
     if method == "WEBSOCKET" and _is_api(path):
@@ -83,10 +84,6 @@ def _is_api(path: str) -> bool:
     return path == API or path.startswith(f"{API}/")
 
 
-def _is_page(path: str) -> bool:
-    return not _is_api(path) and not path.startswith(CLOSED)
-
-
 def _knows(password: str, authorization: str) -> bool:
     scheme, _, credentials = authorization.partition(" ")
     try:
@@ -101,15 +98,12 @@ def _of_one_origin(send: Send) -> Send:
 
     async def narrowed(message: Message) -> None:
         if message["type"] in {"http.response.start", "websocket.accept"}:
-            kept = [(name, value) for name, value in message.get("headers", ()) if not _opens(name)]
+            headers = message.get("headers", ())
+            kept = [(name, value) for name, value in headers if not name.lower().startswith(CROSS_ORIGIN)]
             message = {**message, "headers": kept}
         await send(message)
 
     return narrowed
-
-
-def _opens(header: bytes) -> bool:
-    return header.lower().startswith(CROSS_ORIGIN)
 
 
 async def _answer(send: Send, turned_away: Refusal) -> None:

@@ -114,13 +114,9 @@ def deployment_as_held(one: DeploymentResponse) -> dict[str, Any]:
     return {
         "parameters": one.parameters,
         "schedule": [
-            (
-                getattr(each.schedule, "cron", str(each.schedule)),
-                getattr(each.schedule, "timezone", None),
-                each.active,
-                each.parameters,
-            )
+            (getattr(at, "cron", str(at)), getattr(at, "timezone", None), each.active, each.parameters)
             for each in one.schedules
+            for at in [each.schedule]
         ],
         "entrypoint": one.entrypoint,
         "code": one.pull_steps,

@@ -11,7 +11,6 @@ from factory.runtime.deployments import (
     Deployment,
     client_of_ours,
     create_pool,
-    delete,
     deploy,
     held,
     pool_template,
@@ -62,7 +61,7 @@ def put_right(workspace: Workspace, plan: Deployment) -> str | None:
     with held() as (client, present):
         for one in present:
             if one.name == plan.release:
-                delete(client, one)
+                client.delete_deployment(one.id)
     return deploy(workspace, plan)
 
 

@@ -56,14 +56,21 @@ def remove_foreign(releases: Collection[str]) -> tuple[list[str], list[str]]:
     """
     removed: list[str] = []
     kept: list[str] = []
+    from httpx import HTTPStatusError
+
     with client_of_ours() as client:
         api = cast("Any", client)  # its type knows Prefect's own routes, one by one
         flows = {row["id"] for row in _all(api, "flows", ()) if row["name"] == FLOW}
         for kind in _KINDS:
             for row in _all(api, kind.path, kind.asked):
-                if not kind.ours(row, flows, releases):
-                    told = removed if _delete(api, kind, row) else kept
-                    told.append(f"{kind.name} {row.get('name')!r}")
+                if kind.ours(row, flows, releases):
+                    continue
+                name = f"{kind.name} {row.get('name')!r}"
+                try:
+                    api.request("DELETE", f"/{kind.path}/{quote(str(row[kind.key]), safe='')}")
+                    removed.append(name)
+                except HTTPStatusError:
+                    kept.append(name)
     return removed, kept
 
 
@@ -74,13 +81,3 @@ def _all(api: Any, path: str, asked: tuple[tuple[str, Any], ...]) -> list[Row]:
     ).json():
         rows += page
     return rows
-
-
-def _delete(api: Any, kind: _Kind, row: Row) -> bool:
-    from httpx import HTTPStatusError
-
-    try:
-        api.request("DELETE", f"/{kind.path}/{quote(str(row[kind.key]), safe='')}")
-    except HTTPStatusError:
-        return False
-    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from shared.state.ledger import latest
 from shared.state.room import Room
 
 KIND = "incident"
@@ -34,10 +35,8 @@ def record(room: Room, incident: Incident) -> None:
     """Puts an incident on record, once."""
     body = {"what": incident.what, "done": incident.done, "flow_run": incident.flow_run}
     with room.transaction() as connection:
-        table = room.entries_table
-        last = sa.select(table.c.body).where(table.c.kind == KIND, table.c.subject == incident.subject)
-        known = connection.execute(last.order_by(table.c.seq.desc()).limit(1)).scalar()
-        if incident.flow_run is None or known is None or json.loads(known) != body:
+        known = latest(connection, room.entries_table, incident.subject, KIND)
+        if incident.flow_run is None or known is None or known.body != body:
             room.write(connection, KIND, incident.subject, body)
 
 

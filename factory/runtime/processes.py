@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+
+import psutil
 
 from shared.core.errors import PilotPlantError, Refused
-from shared.core.files import PRIVATE
+from shared.core.files import PRIVATE, locked
 
 # Handed down from parent to child, into sessions of their own as well, which a process group is not.
 MARK = "PILOTPLANT_PLANT"
@@ -64,9 +64,8 @@ def stop(children: Sequence[Child], mark: str) -> None:
     """Ends children, the latest first, and whatever they started; asks first, then insists."""
     for child in reversed(children):
         _signal_group(child.process.pid, signal.SIGTERM)
-        give_up = time.monotonic() + STOP_WAIT_S
-        while child.process.poll() is None and time.monotonic() < give_up:
-            time.sleep(POLL_S)
+        with suppress(subprocess.TimeoutExpired):
+            child.process.wait(STOP_WAIT_S)
         _signal_group(child.process.pid, signal.SIGKILL)
         child.process.wait()
     stop_marked(mark)
@@ -75,26 +74,23 @@ def stop(children: Sequence[Child], mark: str) -> None:
 def stop_marked(mark: str) -> int:
     """Ends every process with the mark; returns how many there were."""
     found = set(marked(mark))
-    for number in found:
-        _signal(number, signal.SIGTERM)
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
     give_up = time.monotonic() + STOP_WAIT_S
     while (left := set(marked(mark))) and time.monotonic() < give_up:
         time.sleep(POLL_S)
-    for number in left:
-        _signal(number, signal.SIGKILL)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     return len(found | left)
 
 
-def marked(mark: str) -> list[int]:
-    """The ids of running processes that carry the mark, this one aside; none where there is no /proc."""
-    entry = f"{MARK}={mark}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        # Processes of other people cannot be read, and any may end while we look.
-        with suppress(OSError):
-            if entry in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
-                found.append(int(folder.name))
-    return found
+def marked(mark: str) -> list[psutil.Process]:
+    """The running processes that carry the mark, this one aside."""
+    # Of a process of other people, or one that has just ended, the environment is None.
+    found = psutil.process_iter(["environ"])
+    return [each for each in found if (each.info["environ"] or {}).get(MARK) == mark and each.pid != os.getpid()]
 
 
 def last_lines(log: Path) -> str:
@@ -107,41 +103,19 @@ def last_lines(log: Path) -> str:
 def only_one(lock: Path) -> Iterator[None]:
     """Holds the lock while the plant is up; raises Refused where another process holds it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+") as stream:
+    with ExitStack() as stack:
         try:
-            _lock(stream)
-        except BlockingIOError as error:
-            stream.seek(0)
+            stack.enter_context(locked(lock, timeout_s=LOOK_S))
+        except TimeoutError as error:
             raise Refused(
-                f"the Factory of this workspace is up already (process {stream.read().strip() or 'unknown'})",
+                f"the Factory of this workspace is up already (process {lock.read_text().strip() or 'unknown'})",
                 where=str(lock),
                 remedy="look at its terminal, or stop it there with Ctrl-C first",
             ) from error
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
+        lock.write_text(str(os.getpid()))
         yield
-
-
-def _lock(stream: IO[str]) -> None:
-    """Takes the lock; whoever only looks whether it is held has it for a moment."""
-    give_up = time.monotonic() + LOOK_S
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(POLL_S)
-        else:
-            return
 
 
 def _signal_group(number: int, kind: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(number, kind)
-
-
-def _signal(number: int, kind: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(number, kind)

@@ -37,7 +37,7 @@ class Pulse:
 
     state: State
     since: datetime | None = None
-    reason: str = ""
+    reason: str | None = None
 
     @property
     def is_up(self) -> bool:
@@ -56,11 +56,6 @@ class Pulse:
             "failed": f"is DOWN since {since}: {self.reason}",
             "killed": f"is DOWN since {since}: its process was killed, or the machine went down",
         }[self.state]
-
-    def as_json(self) -> dict[str, str | None]:
-        """For `--json`."""
-        since = rfc3339(self.since) if self.since else None
-        return {"state": self.state, "since": since, "reason": self.reason or None}
 
 
 def home(workspace: Workspace) -> Path:
@@ -113,7 +108,7 @@ def read(workspace: Workspace) -> Pulse:
     except FileNotFoundError:
         return Pulse("up" if _held(workspace) else "never started")
     said = _said(path)
-    since, reason = _moment(said.get("since")) or seen, str(said.get("reason") or "")
+    since, reason = _moment(said.get("since")) or seen, str(said.get("reason") or "") or None
     if _held(workspace):
         if abs(datetime.now(UTC) - seen) > SILENT_AFTER:  # a date ahead of now is of a clock that was put back since
             return Pulse("silent", seen)

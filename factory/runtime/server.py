@@ -8,11 +8,11 @@ import secrets
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import httpx
 
 from factory.runtime import processes
 from factory.runtime.door import HOST
@@ -164,9 +164,7 @@ def choose_port(given: int | None, configured: int) -> int:
 
 
 def _healthy(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own number
-    except (urllib.error.URLError, OSError):
+        return httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK  # past any proxy
+    except httpx.HTTPError:
         return False

@@ -98,15 +98,11 @@ def settle(room: Room) -> None:
     """
     with suppress(Fault, OSError):
         with room.read() as connection:
-            if _is_settled(room.workspace, connection):
-                return
-        _settle(room)
-
-
-def _is_settled(workspace: Workspace, connection: sa.Connection) -> bool:
-    live = {release.name for release in in_state(connection, "live")}
-    runs = stop_switch(connection) is None
-    return permits.in_use(workspace) and permits.held(workspace) == live and permits.has(workspace, permits.ALL) == runs
+            live = {release.name for release in in_state(connection, "live")}
+            runs, workspace = stop_switch(connection) is None, room.workspace
+        same = permits.held(workspace) == live and permits.has(workspace, permits.ALL) == runs
+        if not (permits.in_use(workspace) and same):
+            _settle(room)
 
 
 def _settle(room: Room) -> None:
@@ -118,15 +114,10 @@ def _settle(room: Room) -> None:
         for release in in_state(connection, "live"):
             if not permits.has(room.workspace, release.name):
                 move(room, connection, release, "paused", NOT_RECORDED)
-        _take_what_is_stopped(room.workspace, connection)
-
-
-def _take_what_is_stopped(workspace: Workspace, connection: sa.Connection) -> None:
-    live = {release.name for release in in_state(connection, "live")}
-    for name in permits.held(workspace) - live:
-        permits.take(workspace, name)
-    if stop_switch(connection) is not None:
-        permits.take(workspace, permits.ALL)
+        for name in permits.held(room.workspace) - {release.name for release in in_state(connection, "live")}:
+            permits.take(room.workspace, name)
+        if stop_switch(connection) is not None:
+            permits.take(room.workspace, permits.ALL)
 
 
 def stop_everything(room: Room, connection: sa.Connection, reason: str) -> StateChange:

@@ -19,7 +19,7 @@ import duckdb
 import yaml
 
 from factory.state.settings import warehouse_path
-from factory.warehouse.warehouse import contract_path, open_warehouse, tables
+from factory.warehouse.warehouse import contract_path, count, open_warehouse, tables
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically
 from shared.core.sql import COLUMN, identifier
@@ -123,7 +123,7 @@ def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bo
     _require_place(table, path, replace_=replace_ or is_unused_example(workspace, table))
     with tempfile.TemporaryDirectory(prefix="pilotplant-draft-") as folder, connect_within(Path(folder)) as connection:
         headers = read_raw(connection, file, "raw", folder=Path(folder))
-        rows = _count(connection, "SELECT count(*) FROM raw")
+        rows = count(connection, "raw")
         found = [_found(connection, header, name) for header, name in zip(headers, _names(headers), strict=True)]
         key, doubts = _key(connection, found, rows)
         columns = tuple(_column(each, rows, key, doubts) for each in found)
@@ -300,7 +300,7 @@ def _key(
     candidates = [one for one in found if one.values >= TELLS_APART_MIN * rows and one.distinct > 1][:KEY_COLUMNS_MAX]
     for one, other in combinations(candidates, 2):
         pair = f"({identifier(one.header)}, {identifier(other.header)})"
-        if _count(connection, f"SELECT count(DISTINCT {pair}) FROM raw") >= TELLS_APART_MIN * rows:
+        if count(connection, f"(SELECT DISTINCT {pair} AS pair FROM raw)") >= TELLS_APART_MIN * rows:
             doubts[""].append(
                 f"no column tells the rows apart alone; `{one.name}` and `{other.name}` do together. A table of "
                 "customers, from which arms are drawn, needs one row per customer"
@@ -327,11 +327,6 @@ def _as_loaded(file: Path, columns: Sequence[Column], doubts: dict[str, list[str
             doubts[named.name].append(f"{error.what}, so it is a text for now ({error.remedy})")
             left[left.index(named)] = replace(named, type="string", minimum=None, format=None, required=False)
     yield from left
-
-
-def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _seen(found: _Found, rows: int) -> str:
@@ -370,25 +365,21 @@ def _document(
         "    properties:",
     ]
     for column in columns:
-        entry: dict[str, object] = {"name": column.name}
-        if column.physical:
-            entry["physicalName"] = column.physical
-        entry["logicalType"] = column.type
-        if column.required:
-            entry["required"] = True
-        if column.unique:
-            entry["unique"] = True
-        if column.name in key:
-            entry["primaryKey"] = True
-            if len(key) > 1:
-                entry["primaryKeyPosition"] = key.index(column.name) + 1
-        if column.classification != "public":
-            entry["classification"] = column.classification
-        if column.classification == "restricted" and column.type == "string":
-            entry["customProperties"] = [{"property": "generalise", "value": {"characters": 2}}]
+        coarse = column.classification == "restricted" and column.type == "string"
         options = {"format": column.format, "minimum": column.minimum}
-        if given := {name: value for name, value in options.items() if value is not None}:
-            entry["logicalTypeOptions"] = given
+        said = {
+            "name": column.name,
+            "physicalName": column.physical,
+            "logicalType": column.type,
+            "required": column.required,
+            "unique": column.unique,
+            "primaryKey": column.name in key,
+            "primaryKeyPosition": len(key) > 1 and column.name in key and key.index(column.name) + 1,
+            "classification": column.classification != "public" and column.classification,
+            "customProperties": coarse and [{"property": "generalise", "value": {"characters": 2}}],
+            "logicalTypeOptions": {name: value for name, value in options.items() if value is not None},
+        }
+        entry = {name: value for name, value in said.items() if value}
         lines += [f"      # {seen[column.name]}", *(f"      # DOUBT: {told}" for told in doubts[column.name])]
         written = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=200).rstrip().split("\n")
         lines += [f"      {line}" for line in written]

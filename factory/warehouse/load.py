@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import sqlalchemy as sa
 
 from factory.state.room import open_factory
 from factory.state.settings import read_settings, warehouse_path
@@ -98,13 +98,18 @@ def load(workspace: Workspace, table: str, file: Path, *, replace: bool = False,
         last = None if replace else _repeated(room, table, digests)
         if last is not None:
             if not dry_run:
-                _confirm(room, table, digests["file"])
-            return LoadResult(table, last.accepted, last.quarantined, repeated=True, dry_run=dry_run)
+                _enter(room, table, CONFIRMED, {"file": digests["file"]})
+            return LoadResult(table, last["accepted"], last["quarantined"], repeated=True, dry_run=dry_run)
         rows = _Rows.judged(connection, contract, present, scratch)
         _require_enough(workspace, contract, rows, file)
         result = _store(workspace, contract, rows, file, digests["file"], replace=replace, dry_run=dry_run)
     if not dry_run:
-        _remember(room, digests | {"version": _version(workspace, table)}, result, replaced=replace)
+        with open_warehouse(workspace, read_only=True) as warehouse:
+            version = versions(warehouse)[table]  # which a backup brings back, and each load draws anew
+        counts = {"accepted": result.accepted, "quarantined": result.quarantined}
+        body = {**digests, "version": version, **counts, "reasons": result.reasons}
+        body |= {"replaced": True, "gone": result.gone} if replace else {}
+        _enter(room, table, LOADED, body, **counts)
     return result
 
 
@@ -343,17 +348,12 @@ def _emptied(warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Ro
     return {name: count for name, count in values.items() if count}
 
 
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """What a table's last load came to."""
+def _repeated(room: Room, table: str, digests: dict[str, str]) -> dict[str, Any] | None:
+    """What the ledger says of the table's last load, if that was of this very file under this very contract.
 
-    accepted: int
-    quarantined: int
-
-
-def _repeated(room: Room, table: str, digests: dict[str, str]) -> _Last | None:
-    """The table's last load, if it was of this very file under this very contract, and the table is still there."""
-    last = next(reversed(room.entries(table, kinds=[LOADED, DROPPED])), None)
+    None as well where the table is not there any more.
+    """
+    last = room.latest(table, LOADED, DROPPED)
     if last is None or last.kind == DROPPED or any(last.body.get(name) != it for name, it in digests.items()):
         return None
     if not warehouse_path(room.workspace).exists():
@@ -362,36 +362,14 @@ def _repeated(room: Room, table: str, digests: dict[str, str]) -> _Last | None:
         # A warehouse that was restored from a backup holds an older load of it, whatever the ledger says.
         if table not in tables(warehouse) or last.body.get("version") != versions(warehouse).get(table):
             return None
-    return _Last(last.body["accepted"], last.body["quarantined"])
+    return last.body
 
 
-def _version(workspace: Workspace, table: str) -> str:
-    """What the warehouse draws anew at each load of a table, and a backup brings back."""
-    with open_warehouse(workspace, read_only=True) as warehouse:
-        return versions(warehouse)[table]
-
-
-def _confirm(room: Room, table: str, digest: str) -> None:
-    """The same file once more says that the table is as of now what it was."""
+def _enter(room: Room, table: str, kind: str, body: dict[str, Any], *, accepted: int = 0, quarantined: int = 0) -> None:
+    """Enters that a table is as of now what a file says; of one that came again, no row is new."""
+    counts = {"accepted": accepted, "quarantined": quarantined}
     with room.transaction() as connection:
-        _date(room, connection, table, digest)
-        room.write(connection, CONFIRMED, table, {"file": digest})
-
-
-def _remember(room: Room, digests: dict[str, str], result: LoadResult, *, replaced: bool) -> None:
-    with room.transaction() as connection:
-        _date(room, connection, result.table, digests["file"], result.accepted, result.quarantined)
-        body = {**digests, "accepted": result.accepted, "quarantined": result.quarantined, "reasons": result.reasons}
-        body |= {"replaced": True, "gone": result.gone} if replaced else {}
-        room.write(connection, LOADED, result.table, body)
-
-
-def _date(
-    room: Room, connection: sa.Connection, table: str, digest: str, accepted: int = 0, quarantined: int = 0
-) -> None:
-    """The table is as of now what a file says; of one that came again, no row is new."""
-    connection.execute(
-        loads.insert().values(
-            table=table, file_digest=digest, at=rfc3339(room.now()), accepted=accepted, quarantined=quarantined
+        connection.execute(
+            loads.insert().values(table=table, file_digest=body["file"], at=rfc3339(room.now()), **counts)
         )
-    )
+        room.write(connection, kind, table, body)

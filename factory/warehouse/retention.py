@@ -7,9 +7,11 @@ finds the snapshot gone and stops, or is found here and gets it back. An interru
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -29,38 +31,17 @@ from shared.trust.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """The snapshot stays, for this reason."""
+class Step:
+    """What becomes of a snapshot, and why.
 
+    Attributes:
+        step: `keep`; `remove`: it is set aside, asked for once more, entered in the ledger, and deleted. Of one that an
+            interrupted run had set aside: `restore` where it is needed, `discard` where it was removed.
+    """
+
+    step: Literal["keep", "remove", "restore", "discard"]
     snapshot: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """The snapshot goes: it is set aside, asked for once more, entered in the ledger, and deleted."""
-
-    snapshot: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """An interrupted run had set the snapshot aside, and it is needed."""
-
-    snapshot: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """The snapshot was removed, and what an interrupted run left of it goes."""
-
-    snapshot: str
-    why: str
-
-
-Step = Keep | Remove | Restore | Discard
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +73,7 @@ class Pruning:
     steps: tuple[Step, ...]
     unclear: tuple[str, ...]
     freed_bytes: int
+    dry_run: bool = False
 
 
 def prune(workspace: Workspace, *, keep: int | None = None, dry_run: bool = False) -> Pruning:
@@ -111,7 +93,7 @@ def prune(workspace: Workspace, *, keep: int | None = None, dry_run: bool = Fals
         freed = _freed_bytes(workspace, steps)
         if not dry_run:
             steps = tuple(_take(room, step) for step in steps)
-    return Pruning(steps, needed.unclear, freed)
+    return Pruning(steps, needed.unclear, freed, dry_run)
 
 
 def plan(found: Sequence[Found], latest: str | None, needed: Usage, keep: int) -> tuple[Step, ...]:
@@ -134,20 +116,19 @@ def _why_kept(each: Found, latest: str | None, newest: set[str], needed: Usage) 
     return "it is one of the newest" if each.snapshot in newest else None
 
 
-def _why_removed(each: Found) -> str:
-    at = date_time(each.published) if each.published else "at an unknown time"
-    return f"published {at}, and no undecided pilot reads it"
-
-
 def _steps(each: Found, why_kept: str | None) -> Iterator[Step]:
     if each.aside and (each.there or each.published is None):
-        yield Discard(each.snapshot, "an interrupted run left it behind")
+        yield Step("discard", each.snapshot, "an interrupted run left it behind")
         if not each.there:
             return
     elif each.aside and why_kept is not None:
-        yield Restore(each.snapshot, why_kept)
+        yield Step("restore", each.snapshot, why_kept)
         return
-    yield Keep(each.snapshot, why_kept) if why_kept else Remove(each.snapshot, _why_removed(each))
+    if why_kept:
+        yield Step("keep", each.snapshot, why_kept)
+    else:
+        at = date_time(each.published) if each.published else "at an unknown time"
+        yield Step("remove", each.snapshot, f"published {at}, and no undecided pilot reads it")
 
 
 def _found(room: Room) -> list[Found]:
@@ -169,45 +150,42 @@ def _latest(workspace: Workspace) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _take(room: Room, step: Step) -> Step:
-    """Takes one step; returns what was done, which is a Keep where somebody asked for the snapshot just now."""
-    match step:
-        case Remove():
+    """Takes one step; returns what was done, which is to keep it where somebody asked for the snapshot just now."""
+    match step.step:
+        case "remove":
             return _remove(room, step)
-        case Restore():
+        case "restore":
             ask(room.workspace, requests.BringBack(snapshot=step.snapshot))
-        case Discard():
+        case "discard":
             ask(room.workspace, requests.Discard(snapshot=step.snapshot))
     return step
 
 
-def _remove(room: Room, step: Remove) -> Step:
+def _remove(room: Room, step: Step) -> Step:
     with room.read() as connection:
         at = connection.execute(sa.select(snapshots.c.at).where(snapshots.c.id == step.snapshot)).scalar_one()
     pruned = Pruned(id=step.snapshot, published=parse_rfc3339(at), pruned=room.now())
     if not ask(room.workspace, requests.SetAside(pruned=pruned)):
-        return Keep(step.snapshot, "a pilot that is being launched reads it")
+        return Step("keep", step.snapshot, "a pilot that is being launched reads it")
     with room.transaction() as connection:
         connection.execute(sa.delete(snapshots).where(snapshots.c.id == step.snapshot))
-        room.write(connection, "pruned", step.snapshot, {"why": step.why})
+        room.write(connection, "pruned", step.snapshot, {"why": step.reason})
     ask(room.workspace, requests.Discard(snapshot=step.snapshot))
     return step
 
 
-def _places(workspace: Workspace, snapshot: str) -> tuple[Path, Path]:
-    root = snapshots_folder(workspace)
-    return root / snapshot, root / f"{ASIDE}{snapshot}"
-
-
 def _freed_bytes(workspace: Workspace, steps: Sequence[Step]) -> int:
     """The size of the files whose every name goes."""
-    names: dict[tuple[int, int], int] = {}
-    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    root, names, files = (
+        snapshots_folder(workspace),
+        Counter[tuple[int, int]](),
+        dict[tuple[int, int], os.stat_result](),
+    )
     for step in steps:
-        there, aside = _places(workspace, step.snapshot)
-        gone = {Remove: (there, aside), Discard: (aside,)}.get(type(step), ())
-        for path in (path for folder in gone for path in folder.glob("*")):
-            stat = path.stat()
-            file = stat.st_dev, stat.st_ino
-            names[file] = names.get(file, 0) + 1
-            sizes[file] = stat.st_nlink, stat.st_size
-    return sum(size for file, (links, size) in sizes.items() if links == names[file])
+        parts = {"remove": ("", ASIDE), "discard": (ASIDE,)}.get(step.step, ())
+        for path in (path for part in parts for path in (root / f"{part}{step.snapshot}").glob("*")):
+            found = path.stat()
+            file = found.st_dev, found.st_ino
+            names[file] += 1
+            files[file] = found
+    return sum(found.st_size for file, found in files.items() if found.st_nlink == names[file])

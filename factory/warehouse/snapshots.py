@@ -5,8 +5,7 @@ A table that the Lab has of an earlier snapshot, with the same content and maski
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -82,12 +81,10 @@ def publish(workspace: Workspace, *, anew: bool = False) -> Published:
     return Published(taken.snapshot, rows, taken.shared, taken.repeated, reasons)
 
 
-@contextmanager
-def one_at_a_time(workspace: Workspace) -> Iterator[None]:
+def one_at_a_time(workspace: Workspace) -> AbstractContextManager[None]:
     """Nobody publishes or prunes meanwhile: what one of them counts on, the other could remove."""
     workspace.factory.mkdir(parents=True, exist_ok=True)
-    with locked(workspace.factory / ".snapshots.lock"):
-        yield
+    return locked(workspace.factory / ".snapshots.lock")
 
 
 class _Writing:
@@ -137,7 +134,7 @@ class _Writing:
             releases=tuple(_live(self.room)),
             holdout_frac=read_settings(workspace).holdout_frac,
         )
-        (folder / MANIFEST).write_bytes(canonical(self.manifest.as_json()))
+        (folder / MANIFEST).write_bytes(canonical(self.manifest.model_dump(mode="json")))
 
     def _table(self, warehouse: duckdb.DuckDBPyConnection, name: str, version: str, folder: Path) -> PublishedTable:
         contract = contract_of(self.room.workspace, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab.cli.group import Name, app
+from shared.core.errors import PilotPlantError
 from shared.core.printable import quoted
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
@@ -102,7 +103,7 @@ def check(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     found = examine(session(context).workspace(), name)
     forecast, charter = found.forecast, found.forecast.charter
     chances, primary = forecast.chances, found.metrics[charter.primary.metric]
-    problems = [line for problem in found.problems for line in _problem(problem.as_json())]
+    problems = [line for problem in found.problems for line in _problem(problem)]
     emit(
         as_json,
         {"pilot": name, "ok": found.ok, "verdict": found.verdict,
@@ -257,6 +258,5 @@ def _value(value: Any) -> str:
     return "(nothing)" if value is None else str(value)
 
 
-def _problem(parts: dict[str, str | None]) -> list[str]:
-    lines, said = [f"  - {parts['what']}"], {"where": "where", "expected": "expected", "remedy": "what to do"}
-    return lines + [f"    {word}: {parts[key]}" for key, word in said.items() if parts[key]]
+def _problem(error: PilotPlantError) -> list[str]:
+    return [f"  - {error.what}", *(f"    {part}" for part in error.parts)]

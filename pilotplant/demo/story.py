@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from itertools import count
@@ -48,60 +48,73 @@ MINUTES_PER_WEEK = 7 * 24 * 60
 Run = Callable[[list[str]], Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A pilot that the gate admitted, and the release that it became."""
+
+    pilot: str
+    decision: str
+    arm: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A pilot that the gate refused, and what it taught."""
+
+    pilot: str
+    decision: str
+    insight: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledRun:
+    """The run of the release that its schedule fired: its state, and in words how many messages it wrote."""
+
+    release: str
+    state: str
+    message: str | None
+    auto_scheduled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where to look: a page, and the commands that open the other two."""
+
+    report: Path
+    mlflow: str
+    prefect: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """What the demo has come to.
 
     Attributes:
-        rehearsal, live: the two workspaces.
-        pilots: each with its decision.
-        run: the scheduled run of the release: when it was due, its state, and how many messages it wrote.
-        refusal: what the live workspace said to the rehearsal's package.
+        live_refused: what the live workspace said to the rehearsal's package.
         seconds: how long all of it took.
     """
 
-    rehearsal: Path
-    live: Path
-    pilots: list[dict[str, Any]] = field(default_factory=list)
-    releases: list[str] = field(default_factory=list)
-    run: dict[str, Any] = field(default_factory=dict)
-    refusal: list[str] = field(default_factory=list)
-    report: str = ""
-    seconds: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "workspace": str(self.rehearsal.resolve()),
-            "live_workspace": str(self.live.resolve()),
-            "pilots": self.pilots,
-            "releases": self.releases,
-            "scheduled_run": self.run,
-            "live_refused": self.refusal,
-            "urls": {"report": str(Path(self.report).resolve()), "mlflow": self._mlflow, "prefect": self._prefect},
-            "seconds": round(self.seconds, 1),
-        }
-
-    @property
-    def _mlflow(self) -> str:
-        return (
-            f"{command('mlflow')} ui --host 127.0.0.1 --backend-store-uri sqlite:///{self.rehearsal}/var/lab/mlflow.db"
-        )
-
-    @property
-    def _prefect(self) -> str:
-        return f"{command('pilotplant')} --workspace {self.rehearsal} factory up"
+    workspace: Path
+    live_workspace: Path
+    pilots: tuple[Scaled | Stopped, ...]
+    releases: tuple[str, ...]
+    scheduled_run: ScheduledRun
+    live_refused: tuple[str, ...]
+    urls: Urls
+    seconds: float
 
     def lines(self) -> list[str]:
         """Where to look, and what to try next."""
-        pilotplant = f"{command('pilotplant')} --workspace {self.rehearsal}"
+        rehearsal = _from_here(self.workspace)
+        pilotplant = f"{command('pilotplant')} --workspace {rehearsal}"
         return [
             "",
             f"Done in {self.seconds:.0f} s. Where to look:",
-            f"  what the pilot showed   {self.report}",
-            f"  every run in MLflow     {self._mlflow}",
-            f"  the Factory in Prefect  {self._prefect}",
-            f"  messages                {self.rehearsal}/var/factory/outgoing/",
+            f"  what the pilot showed   {_from_here(self.urls.report)}",
+            f"  every run in MLflow     {self.urls.mlflow}",
+            f"  the Factory in Prefect  {self.urls.prefect}",
+            f"  messages                {rehearsal}/var/factory/outgoing/",
             "What to try next:",
             f"  {pilotplant} status",
             f"  {pilotplant} promote check {GOOD} --explain guardrails",
@@ -128,7 +141,7 @@ class Stage:
 
     def __init__(self, folder: Path, shop: Shop, command: Run, *, quiet: bool) -> None:
         self.folder, self.shop, self.command, self.quiet = folder, shop, command, quiet
-        self.inputs, self.root = folder / "inputs", folder / "rehearsal"
+        self.inputs, self.root, self.live = folder / "inputs", folder / "rehearsal", folder / "live"
         self.workspace: Workspace | None = None
 
     def say(self, text: str) -> None:
@@ -181,21 +194,44 @@ def run_demo(into: Path, data: Path | None, *, run: Run, quiet: bool = False) ->
             "the demo's folder is not empty", where=str(into), remedy=f"remove it, or choose another: --into {into}-2"
         )
     stage = Stage(_from_here(into.resolve()), open_shop(data), run, quiet=quiet)
-    ending = Ending(stage.root, stage.folder / "live")
     stage.inputs.mkdir(parents=True)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - timedelta(weeks=WEEKS)
     _prepare(stage, start)
     _launch(stage, start, today)
     _run_pilots(stage, start, today)
-    _conclude(stage, ending)
-    _produce(stage, ending)
-    _refuse_live(stage, ending)
+    scaled, stopped, report = _conclude(stage)
+    fired = _produce(stage)
+    refused = _refuse_live(stage)
     stage.say("Nothing that was recorded has been changed since, and both environments are on one screen.")
     stage.run("promote", "verify")
     stage.run("status")
-    ending.seconds = time.monotonic() - began
-    return ending
+    return _ended(stage, (scaled, stopped), report, fired, refused, time.monotonic() - began)
+
+
+def _ended(
+    stage: Stage,
+    pilots: tuple[Scaled | Stopped, ...],
+    report: Path,
+    fired: ScheduledRun,
+    refused: tuple[str, ...],
+    seconds: float,
+) -> Ending:
+    store = f"sqlite:///{stage.root}/var/lab/mlflow.db"
+    return Ending(
+        workspace=stage.root.resolve(),
+        live_workspace=stage.live.resolve(),
+        pilots=pilots,
+        releases=tuple(each.release for each in pilots if isinstance(each, Scaled)),
+        scheduled_run=fired,
+        live_refused=refused,
+        urls=Urls(
+            report=report.resolve(),
+            mlflow=f"{command('mlflow')} ui --host 127.0.0.1 --backend-store-uri {store}",
+            prefect=f"{command('pilotplant')} --workspace {stage.root} factory up",
+        ),
+        seconds=round(seconds, 1),
+    )
 
 
 def _prepare(stage: Stage, start: datetime) -> None:
@@ -287,11 +323,11 @@ def _run_pilots(stage: Stage, start: datetime, end: datetime) -> None:
         stage.run("lab", "record", name, results)
 
 
-def _conclude(stage: Stage, ending: Ending) -> None:
+def _conclude(stage: Stage) -> tuple[Scaled, Stopped, Path]:
+    """Both pilots as they were decided, and the report of the one that was scaled."""
     stage.here.clock.follow_real_time()
     stage.say(f"The time boxes are over. {GOOD} is analysed, sealed and put before the gate, which admits it.")
-    analysis = stage.run("lab", "analyse", GOOD)
-    ending.report = str(_from_here(analysis.report))
+    report = stage.run("lab", "analyse", GOOD).report
     stage.say("Does the test itself keep its word? Its control arm is split 2,000 times, and false alarms are counted.")
     stage.run("lab", "aa", GOOD)
     stage.run("lab", "submit", GOOD)
@@ -302,8 +338,6 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     stage.run("promote", "check", GOOD)
     words = ["--as", OWNER, "--reason", "visits rise well above what a mail costs, and sales do not fall"]
     decided = stage.run("promote", "decide", GOOD, "scale", "--arm", "mens", *words)
-    ending.pilots.append({"pilot": GOOD, "decision": "scale", "arm": "mens", "release": decided.decision.release})
-    ending.releases.append(decided.decision.release)
     stage.say(f"{BROKEN} looks good as well. The gate refuses it, says why, and it ends with an insight.")
     stage.run("lab", "analyse", BROKEN)
     stage.run("lab", "submit", BROKEN)
@@ -311,7 +345,7 @@ def _conclude(stage: Stage, ending: Ending) -> None:
     stage.run("promote", "check", BROKEN, expect=Refused.exit_code)
     words = ["--as", OWNER, "--reason", "records were lost in one arm, so the comparison is void", "--insight", INSIGHT]
     stage.run("promote", "decide", BROKEN, "stop", *words)
-    ending.pilots.append({"pilot": BROKEN, "decision": "stop", "insight": INSIGHT})
+    return Scaled(GOOD, "scale", "mens", decided.decision.release), Stopped(BROKEN, "stop", INSIGHT), report
 
 
 def _vouch(stage: Stage) -> None:
@@ -321,7 +355,7 @@ def _vouch(stage: Stage) -> None:
     stage.run("promote", "waive", GOOD, "randomised", *words, "--until", until)
 
 
-def _produce(stage: Stage, ending: Ending) -> None:
+def _produce(stage: Stage) -> ScheduledRun:
     stage.say(
         "Factory: the release becomes a Prefect deployment. Its schedule, every minute, is for this demo only, and so "
         "is the cap on contacts that allows it: "
@@ -334,23 +368,18 @@ def _produce(stage: Stage, ending: Ending) -> None:
             where=str(stage.here.factory / "prefect" / "logs"),
         )
     stage.run("factory", "show", run.release)
-    ending.run = {
-        "release": run.release,
-        "state": run.state,
-        "message": run.message,
-        "auto_scheduled": run.auto_scheduled,
-    }
+    return ScheduledRun(run.release, run.state, run.message, run.auto_scheduled)
 
 
-def _refuse_live(stage: Stage, ending: Ending) -> None:
+def _refuse_live(stage: Stage) -> tuple[str, ...]:
     stage.say("A live workspace refuses what the rehearsal attested.")
-    stage.run("init", ending.live, root=ending.live)
+    stage.run("init", stage.live, root=stage.live)
     [package] = [path for path in (stage.here.factory / "inbox").iterdir() if not path.name.startswith(".")]
     try:
-        stage.run("factory", "admit", package, root=ending.live)
+        stage.run("factory", "admit", package, root=stage.live)
     except Refused as refusal:
-        ending.refusal = str(refusal).splitlines()
+        said = tuple(str(refusal).splitlines())
         if not stage.quiet:
-            emit(False, {}, *ending.refusal, styled("(refused, as it should be)", "dim"))
-        return
+            emit(False, {}, *said, styled("(refused, as it should be)", "dim"))
+        return said
     raise PilotPlantError("a live workspace admitted what a rehearsal attested; report this")

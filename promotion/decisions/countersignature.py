@@ -6,7 +6,7 @@ So nobody who decides needs the passphrase of the gate's key: it is opened where
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,7 +81,7 @@ class Countersigned:
             "state": self.state,
             "decision": self.decision.model_dump(mode="json"),
             "persons": list(self.persons),
-            "problem": self.problem.as_json() if self.problem else None,
+            "problem": asdict(self.problem.told) if self.problem else None,
             "attestation": done.attestation.digest if done else None,
             "release": done.decision.release if done else None,
             "successor": done.decision.successor if done else None,

@@ -14,6 +14,18 @@ PilotPlantError            1  a defect of ours, or of the machine below us
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The four parts of an error."""
+
+    what: str
+    where: str | None
+    expected: str | None
+    remedy: str | None
+
 
 class PilotPlantError(Exception):
     """The root: what happened, where, what was expected, and what to do next."""
@@ -29,9 +41,10 @@ class PilotPlantError(Exception):
         self.expected = expected
         self.remedy = remedy
 
-    def as_json(self) -> dict[str, str | None]:
-        """The four parts, as `--json` prints them under `error`."""
-        return {"what": self.what, "where": self.where, "expected": self.expected, "remedy": self.remedy}
+    @property
+    def told(self) -> Told:
+        """What `--json` prints under `error`."""
+        return Told(self.what, self.where, self.expected, self.remedy)
 
     @property
     def parts(self) -> list[str]:

@@ -19,13 +19,19 @@ from pathlib import Path
 # The umask of every process of ours.
 PRIVATE = 0o077
 SCRATCH = ".scratch."
+LOCK_POLL_S = 0.01
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits until no other process holds this lock file."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def locked(path: Path, *, timeout_s: float = -1) -> Iterator[None]:
+    """Holds a lock file, which the kernel lifts even after a kill; waits until no other process does.
+
+    Raises TimeoutError where that takes longer than `timeout_s`; a negative one waits without an end.
+    """
+    from filelock import UnixFileLock  # which takes longer to import than most commands need one
+
+    # Where the kernel knows no locks, a file that is merely there would outlive whoever made it.
+    with UnixFileLock(path, timeout=timeout_s, poll_interval=LOCK_POLL_S, fallback_to_soft=False):
         yield
 
 

@@ -14,18 +14,24 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.core.clock import rfc3339
+from shared.core.errors import PilotPlantError
+
+INSIDE = {"inside": True}
 
 
 @singledispatch
 def jsonable(value: Any) -> Any:
     """A value as JSON has it: models and dataclasses as objects of their fields, moments in RFC 3339, paths as texts.
 
-    A class that says something else of itself has a method `as_json`. Raises TypeError for what has no form.
+    A name that Python keeps for itself, like `from`, has an underscore behind it in a dataclass; a field of `INSIDE` is
+    nobody's to read. A class that says something else of itself has a method `as_json`. Raises TypeError for what has
+    no form.
     """
     if hasattr(value, "as_json"):
         return jsonable(value.as_json())
     if is_dataclass(value):
-        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+        shown = [field for field in fields(value) if not field.metadata.get("inside")]
+        return {field.name.removesuffix("_"): jsonable(getattr(value, field.name)) for field in shown}
     if value is None:
         return None
     raise TypeError(f"{type(value).__name__} has no JSON form here")
@@ -39,6 +45,11 @@ def _plain(value: Any) -> Any:
 @jsonable.register
 def _model(value: BaseModel) -> Any:
     return jsonable(value.as_json()) if hasattr(value, "as_json") else value.model_dump(mode="json")
+
+
+@jsonable.register
+def _error(value: PilotPlantError) -> Any:
+    return jsonable(value.told)
 
 
 @jsonable.register

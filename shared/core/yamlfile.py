@@ -64,11 +64,6 @@ def _read(text: str, path: Path, model: type[BaseModel], as_it_is: bool) -> Base
     return found
 
 
-def read_document(path: Path) -> Any:
-    """The file's content as plain data, for documents whose model is not ours to read; raises BadInput."""
-    return _construct(_compose(read_text(path), path), path)
-
-
 def read_text(path: Path) -> str:
     """A UTF-8 text file; raises BadInput where it is missing, empty or in another encoding."""
     try:

@@ -15,7 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,10 +79,6 @@ class QualityReport:
         if self.rows == 0 or self.rows < self.minimum_rows:
             return "unevaluable"
         return "passed"
-
-    def as_json(self) -> dict[str, Any]:
-        """The report with its outcome, ready for JSON."""
-        return {"outcome": self.outcome, **asdict(self)}
 
 
 def run_suite(contract: Contract, parquet: Path | Sequence[Path]) -> QualityReport:

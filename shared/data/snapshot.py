@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -67,11 +69,7 @@ class SnapshotManifest(BaseModel):
     @property
     def id(self) -> str:
         """The snapshot's name: the first digits of its manifest's digest."""
-        return hex_of(digest_json(self.as_json()))[:ID_HEX]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON content."""
-        return self.model_dump(mode="json")
+        return hex_of(digest_json(self.model_dump(mode="json")))[:ID_HEX]
 
 
 class Pruned(BaseModel):
@@ -148,26 +146,22 @@ def snapshots_folder(workspace: Workspace) -> Path:
 def files_by_digest(root: Path) -> dict[str, list[Path]]:
     """Where each table's content lies, by what the manifests say; whoever uses it looks whether that is so."""
     found: dict[str, list[Path]] = {}
-    for path in root.glob(f"[!.]*/{MANIFEST}"):
-        try:
-            manifest = SnapshotManifest.model_validate_json(path.read_bytes())
-        except (OSError, ValueError):
-            continue
+    for folder, manifest in _manifests(root):
         for name, table in manifest.tables.items():
-            found.setdefault(table.data, []).append(path.with_name(f"{name}.parquet"))
+            found.setdefault(table.data, []).append(folder / f"{name}.parquet")
     return found
 
 
 def published_tables(root: Path) -> dict[str, PublishedTable]:
     """Every table's content that the manifests name, by its digest."""
-    found: dict[str, PublishedTable] = {}
+    return {table.data: table for _, manifest in _manifests(root) for table in manifest.tables.values()}
+
+
+def _manifests(root: Path) -> Iterator[tuple[Path, SnapshotManifest]]:
+    """Each snapshot's folder with its manifest; one that cannot be read names nothing."""
     for path in root.glob(f"[!.]*/{MANIFEST}"):
-        try:
-            manifest = SnapshotManifest.model_validate_json(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        found |= {table.data: table for table in manifest.tables.values()}
-    return found
+        with suppress(OSError, ValueError):
+            yield path.parent, SnapshotManifest.model_validate_json(path.read_bytes())
 
 
 def latest_snapshot(workspace: Workspace) -> Snapshot:

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def _serve(workspace: Workspace, room: RoomName, folder: Path) -> None:
             settle(box.given, folder / GIVEN)
         content = {"answer": TypeAdapter(kind.answer).dump_python(answer, mode="json")}
     except PilotPlantError as error:
-        content = {"error": {"kind": type(error).__name__, **error.as_json()}}
+        content = {"error": {"kind": type(error).__name__, **asdict(error.told)}}
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         content = {"error": {"kind": "PilotPlantError", "what": f"a request cannot be read: {error}"}}
     write_atomically(folder / ANSWER, json.dumps(content))

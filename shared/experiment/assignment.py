@@ -80,13 +80,8 @@ def held_out(release: str, unit: str, fraction: Fraction, nonce: str | None = No
     return within(holdout_salt(release, nonce), unit, Fraction(0), fraction)
 
 
-def bucket_sql(salt: str, unit: str) -> str:
-    """The DuckDB expression of `bucket`; `unit` is a column's SQL, `salt` a plain text."""
-    return f"CAST('0x' || substr({_hash_sql(salt, unit)}, 1, {HEX_DIGITS}) AS UBIGINT)"
-
-
 def assign_sql(salt: str, unit: str, weights: Mapping[str, Fraction]) -> str:
-    """The DuckDB expression of `assign`; NULL for a unit that is NULL."""
+    """The DuckDB expression of `assign`; `unit` is a column's SQL, `salt` plain text. NULL for a unit that is NULL."""
     hashed = _hash_sql(salt, unit)
     cases = " ".join(f"WHEN {hashed} < {_bound_sql(bound)} THEN {literal(arm)}" for arm, bound in boundaries(weights))
     return f"(CASE {cases} END)"

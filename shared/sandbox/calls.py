@@ -6,18 +6,17 @@ that: then the rest of the box still stands, and stderr says at every run that t
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shared.core.errors import BadInput, Contained, PilotPlantError, Refused
-from shared.core.files import scratch_in
+from shared.core.files import locked, scratch_in
 from shared.sandbox.box import Limits, WithoutLandlock, opened
 
 MIB = 2**20
@@ -256,10 +255,10 @@ def _sole_use(database: Path) -> Iterator[None]:
             f"{log.name} holds changes that are not in the database yet", where=str(database),
             remedy="close whatever has it open, or open and close it once with DuckDB",
         )  # fmt: skip
-    with database.with_name(f".{database.name}.lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            stack.enter_context(locked(database.with_name(f".{database.name}.lock"), timeout_s=0))
+        except TimeoutError as error:
             remedy = "wait until it ends, and run this again"
             raise Refused("another query is at work in it", where=str(database), remedy=remedy) from error
         yield

@@ -13,6 +13,7 @@ import sys
 import traceback
 import zoneinfo
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _attempt(task: Callable[[Job], Job], job: Job) -> Job:
         if isinstance(error, duckdb.IOException) and os.strerror(errno.ENOSPC) in str(error):
             return {"full": True}
         refusal = refusal_by_duckdb(error)
-    return {type(refusal).__name__: refusal.as_json()}
+    return {type(refusal).__name__: asdict(refusal.told)}
 
 
 if __name__ == "__main__":

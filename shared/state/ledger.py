@@ -67,14 +67,20 @@ def head(connection: sa.Connection, table: sa.Table) -> Head:
 def dates(connection: sa.Connection, table: sa.Table) -> list[Dated]:
     """What of every entry the order of time is about, from the first to the last."""
     query = sa.select(table.c.seq, table.c.at, table.c.kind).order_by(table.c.seq)
-    return [Dated(row.seq, row.at, row.kind) for row in connection.execute(query)]
+    return [Dated(*row) for row in connection.execute(query)]
 
 
 def last(connection: sa.Connection, table: sa.Table) -> Dated | None:
     """The same of the entry at the chain's present end; None for an empty one."""
     query = sa.select(table.c.seq, table.c.at, table.c.kind).order_by(table.c.seq.desc()).limit(1)
     row = connection.execute(query).first()
-    return None if row is None else Dated(row.seq, row.at, row.kind)
+    return None if row is None else Dated(*row)
+
+
+def latest(connection: sa.Connection, table: sa.Table, subject: str, *kinds: str) -> Entry | None:
+    """The last entry of a subject that is of one of these kinds; None where there is none."""
+    query = _of(table, subject, kinds).order_by(None).order_by(table.c.seq.desc()).limit(1)
+    return next((_entry(row) for row in connection.execute(query)), None)
 
 
 def has_kind(connection: sa.Connection, table: sa.Table, kind: str) -> bool:
@@ -89,13 +95,12 @@ def entries(
 
     An entry whose body is no object says nothing; `problems` names it.
     """
-    found = connection.execute(_of(table, subject, kinds))
-    return [Entry(row.seq, row.at, row.kind, row.subject, _object(row.body), row.prev, row.hash) for row in found]
+    return [_entry(row) for row in connection.execute(_of(table, subject, kinds))]
 
 
-def _object(body: str) -> dict[str, Any]:
-    found = json.loads(body)
-    return found if isinstance(found, dict) else {}
+def _entry(row: Any) -> Entry:
+    body = json.loads(row.body)
+    return Entry(row.seq, row.at, row.kind, row.subject, body if isinstance(body, dict) else {}, row.prev, row.hash)
 
 
 def legible(

@@ -144,6 +144,11 @@ class Room:
         with self.read() as connection:
             return ledger.entries(connection, self.entries_table, subject=subject, kinds=kinds)
 
+    def latest(self, subject: str, *kinds: str) -> Entry | None:
+        """The last of a subject's entries that is of one of these kinds; None where there is none."""
+        with self.read() as connection:
+            return ledger.latest(connection, self.entries_table, subject, *kinds)
+
     def problems(self, witnesses: tuple[Head, ...] = ()) -> list[str]:
         """Everything wrong with the ledger: its chain (`ledger.problems`), and, live, its order of time."""
         with self.read() as connection:

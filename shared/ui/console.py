@@ -122,7 +122,7 @@ def _show_log() -> None:
 _show_log()
 
 
-def emit(as_json: bool, payload: dict[str, Any], *lines: Line) -> None:
+def emit(as_json: bool, payload: object, *lines: Line) -> None:
     """Prints a result: one JSON object, or lines and tables for people."""
     if as_json:
         _write_json(payload)
@@ -197,7 +197,7 @@ def _widths(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]
     return widths
 
 
-def _write_json(payload: dict[str, Any]) -> None:
+def _write_json(payload: object) -> None:
     # JSON has a form of its own for what a terminal of another encoding cannot show.
     plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     write(json_text(json.dumps(jsonable(payload), indent=2, ensure_ascii=plain)) + "\n")
@@ -243,7 +243,7 @@ def _cell(value: Any) -> Text:
 def fail(error: PilotPlantError, *, as_json: bool) -> int:
     """Prints an error and returns its exit code."""
     if as_json:
-        _write_json({"error": error.as_json()})
+        _write_json({"error": error})
     else:
         console = _stderr()
         first, *rest = error.what.split("\n")

@@ -88,7 +88,7 @@ def test_an_edited_schedule_is_named_and_put_right(plant):
 
 def test_a_deployment_that_was_deleted_comes_back(plant):
     with plant._prefect(), deployments.held() as (client, [one]):
-        deployments.delete(client, one)
+        client.delete_deployment(one.id)
     found_and_put_right(plant, GONE)
     assert [one.name for one in present(plant)] == [RELEASE]
 

@@ -139,7 +139,7 @@ def test_the_password_is_the_owners_alone_and_in_no_argument_and_no_log(plant):
     assert plant.password_file.stat().st_mode & 0o777 == 0o600
     assert plant.password_file.parent.stat().st_mode & 0o777 == 0o700
     secret = password(plant).partition(":")[2].encode()
-    numbers = processes.marked(str(plant.workspace.factory / "prefect"))
+    numbers = [each.pid for each in processes.marked(str(plant.workspace.factory / "prefect"))]
     assert len(numbers) >= 2
     assert not any(secret in Path(f"/proc/{number}/cmdline").read_bytes() for number in numbers)
     logs = list((plant.workspace.factory / "prefect" / "logs").iterdir())
@@ -342,7 +342,7 @@ def at_work(plant):
 @pytest.mark.skipif(os.geteuid() != 0, reason="another account of the machine is tried by root alone")
 def test_another_account_reads_nothing_and_no_open_port_answers_it_but_with_health_and_pages(plant, at_work, tmp_path):
     home = plant.workspace.factory / "prefect"
-    numbers = processes.marked(str(home))
+    numbers = [each.pid for each in processes.marked(str(home))]
     ports = ports_of(numbers)
     server = int(plant.url.rpartition(":")[2])
     assert server in ports

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -151,8 +149,8 @@ def test_after_a_power_cut_the_run_is_taken_up_again_and_the_schedule_goes_on(lo
         with Plant(workspace, port=0).running() as plant:
             plant.reconcile()
             cut = _running(plant, since)
-            for number in processes.marked(mark):
-                os.kill(number, signal.SIGKILL)
+            for each in processes.marked(mark):
+                each.kill()
             time.sleep(1)
             with pytest.raises(PilotPlantError, match="ended by itself"):
                 plant.reconcile()

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from pilotplant.demo.shop import Shop
-from pilotplant.demo.story import Ending, Stage, _from_here
+from pilotplant.demo.story import ScheduledRun, Stage, _ended, _from_here
+from shared.core.jsonable import jsonable
 
 
 def test_a_folder_below_is_named_from_here_and_another_in_full(tmp_path, monkeypatch):
@@ -26,6 +27,8 @@ def test_a_command_is_shown_with_short_paths(tmp_path, monkeypatch, capsys):
 
 def test_for_scripts_the_paths_are_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ending = Ending(Path("demo/rehearsal"), Path("demo/live"), report="demo/report.html").as_json()
+    stage = Stage(Path("demo"), Shop(None, None), [].append, quiet=True)
+    run = ScheduledRun("spring-mail-mens", "Completed", None, auto_scheduled=True)
+    ending = jsonable(_ended(stage, (), Path("demo/report.html"), run, (), 1.0))
     assert json.loads(json.dumps(ending))["workspace"] == str(tmp_path / "demo" / "rehearsal")
     assert ending["urls"]["report"] == str(tmp_path / "demo" / "report.html")

@@ -310,7 +310,7 @@ def test_whoever_looks_is_told_that_the_gate_declined_and_why(signed):
 
 def test_status_says_whose_signature_is_missing(high):
     def moves():
-        return [(one["what"], one["for"], one["next"]) for one in overview(high.workspace).waits]
+        return [(one.what, one.for_, one.next) for one in overview(high.workspace).waits]
 
     with gate_away(high):
         high.decide("scale")

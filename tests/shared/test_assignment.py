@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from shared.experiment import assignment
 from shared.experiment.assignment import (
     BUCKETS,
     assign,
     assign_sql,
     boundaries,
     bucket,
-    bucket_sql,
     held_out,
     held_out_sql,
     holdout_salt,
@@ -51,6 +51,11 @@ def by_hand(salt, unit):
     for byte in digest[:7]:
         number = number * 256 + byte
     return number // 16
+
+
+def bucket_sql(salt, unit):
+    """The bucket behind the hash that every expression compares with its bounds."""
+    return f"CAST('0x' || substr({assignment._hash_sql(salt, unit)}, 1, {assignment.HEX_DIGITS}) AS UBIGINT)"
 
 
 def in_duckdb(expression, values):

@@ -12,11 +12,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from shared.experiment import assignment
 from shared.experiment.assignment import (
     assign,
     assign_sql,
     bucket,
-    bucket_sql,
     held_out,
     held_out_sql,
     pilot_salt,
@@ -97,6 +97,11 @@ def page_place(unit, drawn_by):
     if not page_within("layer:mail", drawn_by, Fraction("0.25"), Fraction("0.75")):
         return "outside the pilot's slice of its layer"
     return page_arm("spring-mail", drawn_by, weights_of("control 2, letter 1"))
+
+
+def bucket_sql(salt, unit):
+    """The bucket behind the hash that every expression compares with its bounds."""
+    return f"CAST('0x' || substr({assignment._hash_sql(salt, unit)}, 1, {assignment.HEX_DIGITS}) AS UBIGINT)"
 
 
 def in_duckdb(expression, unit, cluster=None):

@@ -59,7 +59,7 @@ def state(room):
 
 
 def head(own=NO_STEPS):
-    return steps_in(own)[-1].version
+    return steps_in(own)[-1].to
 
 
 def steps(folder, *then):
@@ -141,7 +141,7 @@ def test_down_and_up_again_gives_what_a_new_database_has(database):
     assert migrated(database, to="1") is not None
     assert version_of(database.engine) == 1
     assert differences(database.engine) != []
-    assert [step.version for step in planned(database.engine, NO_STEPS).steps] == list(range(2, head() + 1))
+    assert [step.to for step in planned(database.engine, NO_STEPS).steps] == list(range(2, head() + 1))
     assert migrated(database) is not None
     assert version_of(database.engine) == head()
     assert differences(database.engine) == []

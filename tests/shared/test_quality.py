@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy
 
 from shared.core.errors import BadInput, Undecided
+from shared.core.jsonable import jsonable
 from shared.data import quality
 from shared.data.breaches import breaches_sql
 from shared.data.contracts import Column, Contract
@@ -285,14 +286,14 @@ def test_a_problem_does_not_quote_the_value_that_caused_it(table):
     plain, _ = table("v", "VARCHAR", "'o''brien@example.com'")
     report = run_suite(contract(Column("v", "integer", valid_values=(0, 1))), plain)
     assert report.problems
-    assert "brien" not in json.dumps(report.as_json())
+    assert "brien" not in json.dumps(jsonable(report))
 
 
 def test_a_breach_does_not_quote_the_values_in_breach(table):
     plain, _ = table("v", "VARCHAR", "'anna@example.com'")
     report = run_suite(contract(Column("v", "string", valid_values=("x",))), plain)
     assert report.breaches
-    assert "anna" not in json.dumps(report.as_json())
+    assert "anna" not in json.dumps(jsonable(report))
 
 
 def test_words_of_sql_may_name_tables_and_columns(tmp_path):
@@ -412,8 +413,8 @@ def test_only_rows_rules_and_answers_without_breach_make_a_pass(changes, outcome
 
 def test_a_report_is_json():
     report = dataclasses.replace(GOOD, breaches=(Breach("r", "c", 2),))
-    assert json.loads(json.dumps(report.as_json())) == {
-        "outcome": "failed", "rows": 5, "minimum_rows": 1, "expected": 3, "evaluated": 3,
+    assert json.loads(json.dumps(jsonable(report))) == {
+        "rows": 5, "minimum_rows": 1, "expected": 3, "evaluated": 3,
         "breaches": [{"rule": "r", "column": "c", "rows": 2}], "problems": [],
     }  # fmt: skip
 

@@ -15,12 +15,12 @@ from jinja2 import Environment
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from docs.json_schemas import attributes
 from factory.state.settings import FactorySettings
 from lab.charters.briefs import TEMPLATES, Brief, filled
 from lab.charters.drafts import charter_text
 from lab.state import LabSettings
 from promotion.gate.policy import GateSettings
-from shared.core.schemas import attributes
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Catalogue
 from shared.experiment.people import People

@@ -34,7 +34,7 @@ def published(workspace, **changes):
     made = manifest(workspace, **changes)
     folder = workspace.lab / "snapshots" / made.id
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_bytes(canonical(made.as_json()))
+    (folder / "manifest.json").write_bytes(canonical(made.model_dump(mode="json")))
     (folder / "customers.parquet").write_bytes(DATA)
     shutil.copy(CONTRACT, folder / "customers.odcs.yaml")
     (folder.parent / "latest.json").write_text(json.dumps({"id": made.id}))
@@ -63,7 +63,7 @@ def test_without_a_snapshot_the_lab_is_told_whom_to_ask(workspace):
 
 def test_a_changed_manifest_is_refused(workspace):
     folder = published(workspace)
-    (folder / "manifest.json").write_bytes(canonical(manifest(workspace, rows=4).as_json()))
+    (folder / "manifest.json").write_bytes(canonical(manifest(workspace, rows=4).model_dump(mode="json")))
     with pytest.raises(BadInput, match="was changed"):
         open_snapshot(workspace, folder.name)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 
 from shared.core.errors import BadInput
-from shared.core.yamlfile import read_document, read_text, read_yaml
+from shared.core.yamlfile import read_text, read_yaml
 from shared.data.contracts import Document
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Catalogue
@@ -80,6 +81,14 @@ def error_of(file, content, model=Catalogue):
     with pytest.raises(BadInput) as caught:
         read_yaml(file, model)
     return caught.value
+
+
+class Anything(RootModel[Any]):
+    """Whatever a file says."""
+
+
+def read_document(file):
+    return read_yaml(file, Anything, as_it_is=True).root
 
 
 def document_error(file, content):

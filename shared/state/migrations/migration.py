@@ -32,7 +32,7 @@ BACKUPS = "backups"
 class Step:
     """One step: the version of the schema that it leads to, and what for."""
 
-    version: int
+    to: int
     what: str
 
 
@@ -51,7 +51,7 @@ class Migration:
     @property
     def after(self) -> int | None:
         """The version that they lead to."""
-        return self.steps[-1].version if self.steps else self.before
+        return self.steps[-1].to if self.steps else self.before
 
 
 def planned(engine: sa.Engine, own: Path) -> Migration:
@@ -60,13 +60,13 @@ def planned(engine: sa.Engine, own: Path) -> Migration:
     Raises PilotPlantError for a database of a newer release.
     """
     steps, before = steps_in(own), version_of(engine)
-    if before is not None and before > steps[-1].version:
+    if before is not None and before > steps[-1].to:
         raise PilotPlantError(
-            f"the database is of schema version {before}, this release reads version {steps[-1].version}",
+            f"the database is of schema version {before}, this release reads version {steps[-1].to}",
             where=shown(engine),
             remedy=NEWER_REMEDY,
         )
-    return Migration(before, tuple(step for step in steps if before is not None and step.version > before))
+    return Migration(before, tuple(step for step in steps if before is not None and step.to > before))
 
 
 def steps_in(own: Path) -> list[Step]:
@@ -86,7 +86,7 @@ def migrate(
     """
     with writing(engine) as connection:
         before = version_of(engine)
-        target = steps_in(own)[-1].version if to == HEAD else int(to)
+        target = steps_in(own)[-1].to if to == HEAD else int(to)
         if before is None or before == target:
             return None
         copy = _copied(connection, before)
