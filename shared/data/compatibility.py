@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from shared.core.frozen import FrozenModel
 from shared.data.contracts import Column, Contract
 
 Severity = Literal["breaking", "risky", "safe"]
 
 
-class Change(BaseModel):
+class Change(FrozenModel):
     """One difference between two contracts.
 
     Attributes:
@@ -30,8 +29,6 @@ class Change(BaseModel):
         severity: what it means to a play.
         told: the change in plain words.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str | None
     severity: Severity

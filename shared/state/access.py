@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import SCRATCH, remove_abandoned
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
 
@@ -54,14 +53,12 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _THROUGH = 0o710  # a member of the group may pass, and see nothing
 
 
-class AccessSettings(BaseModel):
+class AccessSettings(FrozenModel):
     """`configs/access.yaml`.
 
     Attributes:
         group: the group of accounts that the rooms work as; without one, one account does everything.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     group: str | None = None
