@@ -282,7 +282,9 @@ def _exit_code(arguments: list[str]) -> int:
         # Whatever is said on a command line is kept, signed or shown; only SQL has line breaks of its own.
         for number, said in enumerate(arguments, 1):
             require_seen(said, f"word {number} after {NAME}")
-        return _run_json(arguments) if as_json else _run_text(arguments)
+        found = run(arguments) if as_json else _command()(arguments, prog_name=NAME)
+        # Typer hands an exit code over as if it were a result; no command has a number for its result.
+        return found if isinstance(found, int) else 0
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except PilotPlantError as error:
@@ -293,17 +295,6 @@ def _exit_code(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last one to catch anything
         return _crashed(error, as_json=as_json)
-
-
-def _run_text(arguments: list[str]) -> int:
-    _command()(arguments, prog_name=NAME)
-    return 0
-
-
-def _run_json(arguments: list[str]) -> int:
-    found = run(arguments)
-    # Typer hands an exit code over as if it were a result; no command has a number for its result.
-    return found if isinstance(found, int) else 0
 
 
 def _misused(error: Any) -> BadInput:

@@ -55,16 +55,11 @@ def soundness(workspace: Workspace, rooms: Mapping[str, Room | PilotPlantError],
     if isinstance(factory, Room):
         result.hear("the warehouse", partial(integrity.problems, factory), "as it was loaded")
         result.hear("the releases' packages", partial(integrity.package_problems, factory), "as they were attested")
-    snapshots = _snapshots(workspace)
+    folders = (workspace.lab / "snapshots").glob("[!.]*")
+    snapshots = sorted(path.name for path in folders if (path / "manifest.json").exists())
     if snapshots:
         said = f"{counted(len(snapshots), 'snapshot')}, each as published"
         result.hear("snapshots", partial(_changed, workspace, snapshots), said)
-
-
-def _snapshots(workspace: Workspace) -> list[str]:
-    return sorted(
-        path.name for path in (workspace.lab / "snapshots").glob("[!.]*") if (path / "manifest.json").exists()
-    )
 
 
 def _changed(workspace: Workspace, snapshots: list[str]) -> list[str]:

@@ -96,7 +96,11 @@ def admit(
         result,
         *(f"Admitted: {name}" for name in result.admitted),
         *(f"Already admitted: {name}" for name in result.already),
-        *(line for folder, reasons in result.refused.items() for line in _refusal(folder, reasons)),
+        *(
+            line
+            for folder, reasons in result.refused.items()
+            for line in (f"Refused: package {folder}", *(f"  {reason}" for reason in reasons))
+        ),
         *([] if result.admitted or result.already or result.refused else ["The inbox is empty."]),
     )
     if result.refused and not as_json:
@@ -104,7 +108,3 @@ def admit(
     if result.refused:
         raise typer.Exit(Refused.exit_code)
     return result
-
-
-def _refusal(folder: str, reasons: tuple[str, ...]) -> list[str]:
-    return [f"Refused: package {folder}", *(f"  {reason}" for reason in reasons)]

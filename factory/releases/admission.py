@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from shared.core.digests import digest_json
 from shared.core.errors import BadInput, Contained, Refused, Undecided
 from shared.core.files import scratch_in, settle
 from shared.sandbox import check_audience, check_template
-from shared.state.ledger import latest
+from shared.state.ledger import entries, latest
 from shared.state.order import TOLERANCE
 from shared.state.room import Room
 from shared.state.workspace import Workspace
@@ -264,18 +263,10 @@ def _against_books(connection: sa.Connection, room: Room, package: Verified) -> 
     if clash is not None:
         return [f"release {clash.name} is there already, of package {clash.package}, state {clash.state}"]
     nonce = package.attestation.predicate.nonce
-    replayed = _admitted_with(connection, room, nonce)
-    if replayed is not None:
-        return [f"its nonce {nonce} was admitted before, with release {replayed}: it is a replay"]
+    for entry in entries(connection, room.entries_table, kinds=[ADMITTED]):
+        if entry.body.get("nonce") == nonce:
+            return [f"its nonce {nonce} was admitted before, with release {entry.subject}: it is a replay"]
     return []
-
-
-def _admitted_with(connection: sa.Connection, room: Room, nonce: str) -> str | None:
-    """The release that was admitted with a nonce, by the ledger; None where it is new."""
-    table = room.entries_table
-    query = sa.select(table.c.subject, table.c.body).where(table.c.kind == ADMITTED)
-    rows = connection.execute(query)
-    return next((row.subject for row in rows if json.loads(row.body).get("nonce") == nonce), None)
 
 
 def _record_refusal(room: Room, folder: str, reasons: list[str]) -> None:

@@ -91,10 +91,9 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
 
 def has_open_runs(workspace: Workspace) -> bool:
     """Whether any run has begun and not ended, by what is on record."""
+    started = sa.select(runs.c.release).where(runs.c.state == "started").limit(1)
     with open_factory(workspace).read() as connection:
-        return (
-            connection.execute(sa.select(runs.c.release).where(runs.c.state == "started").limit(1)).first() is not None
-        )
+        return connection.execute(started).first() is not None
 
 
 def play_of(workspace: Workspace, release: Release) -> Play:

@@ -75,21 +75,12 @@ def begin(workspace: Workspace) -> None:
 
 def beat(workspace: Workspace) -> None:
     """The plant is at work, and its last round went well."""
-    path = _path(workspace)
-    if _said(path).get("state") == "up":
-        os.utime(path)
-    else:
-        begin(workspace)
+    _renew(workspace, "up")
 
 
 def stumble(workspace: Workspace, reason: str) -> None:
     """A round of the plant has failed; the first of several says since when."""
-    path = _path(workspace)
-    said = _said(path)
-    if (said.get("state"), said.get("reason")) == ("failing", reason):
-        os.utime(path)
-    else:
-        _write(workspace, "failing", reason)
+    _renew(workspace, "failing", reason)
 
 
 def end(workspace: Workspace, error: BaseException | None = None) -> None:
@@ -122,7 +113,17 @@ def _path(workspace: Workspace) -> Path:
     return home(workspace) / "plant.json"
 
 
-def _write(workspace: Workspace, state: State, reason: str = "") -> None:
+def _renew(workspace: Workspace, state: State, reason: str | None = None) -> None:
+    """Says it once, and from then on renews the file's date."""
+    path = _path(workspace)
+    said = _said(path)
+    if (said.get("state"), said.get("reason")) == (state, reason):
+        os.utime(path)
+    else:
+        _write(workspace, state, reason)
+
+
+def _write(workspace: Workspace, state: State, reason: str | None = None) -> None:
     said = {"schema_version": 1, "process": os.getpid(), "state": state, "since": rfc3339(datetime.now(UTC))}
     write_atomically(_path(workspace), json.dumps(said | ({"reason": reason} if reason else {})) + "\n")
 

@@ -53,11 +53,6 @@ class PrefectServer:
         """Where the password of this start is written, for people who look at the pages."""
         return self.home / "password"
 
-    @property
-    def mark(self) -> str:
-        """What every process of ours carries."""
-        return str(self.home)
-
     def start(self) -> None:
         """Starts the server under a new password and waits until it answers.
 
@@ -97,7 +92,7 @@ class PrefectServer:
 
     def stop(self) -> None:
         """Ends the worker, the server, and whatever they started; the password ends with them."""
-        processes.stop(self._children, self.mark)
+        processes.stop(self._children, str(self.home))
         self._children.clear()
         self.password_file.unlink(missing_ok=True)
 
@@ -127,7 +122,8 @@ class PrefectServer:
             "WORKER_QUERY_SECONDS": "1",
         }
         ours = {f"PREFECT_{name}": value for name, value in ours.items()}
-        return kept | ours | {processes.MARK: self.mark, "NO_PROXY": direct, "no_proxy": direct, "DO_NOT_TRACK": "1"}
+        ours |= {processes.MARK: str(self.home), "NO_PROXY": direct, "no_proxy": direct, "DO_NOT_TRACK": "1"}
+        return kept | ours
 
     def _run(self, name: str, module: str, argument: str) -> processes.Child:
         child = processes.start(

@@ -61,16 +61,17 @@ def troubles(workspace: Workspace) -> list[Trouble]:
     room = open_factory(workspace)
     with room.read() as connection:
         why = stopped(workspace, connection)
+        since = connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar()
     found = []
     if is_full(workspace.factory):
         what = f"the disk that holds {workspace.factory} is full"
         found.append(Trouble("disk", what, "Make room there; what was cut off goes on with the next command."))
     if why is not None:
-        what = f"everything is stopped since {_stopped_since(room) or 'a moment that was not recorded'}: {why}"
+        what = f"everything is stopped since {since or 'a moment that was not recorded'}: {why}"
         found.append(Trouble("Factory", what, "When the cause is gone: pilotplant factory resume --all"))
     known = list_releases(workspace)
     beat, live = pulse.read(workspace), [release for release in known if release.state == "live"]
-    found += _of_warehouse(workspace, live)
+    found += _of_warehouse(workspace) if live else ()
     waiting = _waiting(workspace)
     if waiting and not beat.is_up:
         what = f"{counted(len(waiting), 'package')} of promoted pilots wait to be admitted, and the Factory {beat}"
@@ -108,7 +109,10 @@ def _of_release(room: Room, release: Release, *, halted: bool) -> Iterator[Troub
         due = _overdue(room, release, now)
         if due is not None:
             what = f"overdue since {rfc3339(due)}: nothing has begun that run"
-            yield Trouble(release.name, what, f"See whether the Factory is up. {_still(room, release, due, now)}")
+            still = "It is too late for that one by its own grace, and it will not go out any more."
+            if play_of(room.workspace, release).schedule.still_due(due, now):
+                still = f"By hand: pilotplant factory run {release.name} --occurrence {rfc3339(due)}"
+            yield Trouble(release.name, what, f"See whether the Factory is up. {still}")
 
 
 def _of_run(run: sa.Row[Any], now: datetime) -> str | None:
@@ -120,13 +124,6 @@ def _of_run(run: sa.Row[Any], now: datetime) -> str | None:
     if run.state == "started" and now - parse_rfc3339(run.started_at) > ENDS_WITHIN:
         return f"began at {run.started_at} and has not ended"
     return None
-
-
-def _still(room: Room, release: Release, due: datetime, now: datetime) -> str:
-    """What can be done about an occurrence that nobody has begun."""
-    if play_of(room.workspace, release).schedule.still_due(due, now):
-        return f"By hand: pilotplant factory run {release.name} --occurrence {rfc3339(due)}"
-    return "It is too late for that one by its own grace, and it will not go out any more."
 
 
 def _against_package(workspace: Workspace, release: Release) -> tuple[str, ...]:
@@ -145,10 +142,8 @@ def _against_run(workspace: Workspace, release: Release, now: datetime) -> list[
     return found if isinstance(found, list) else []
 
 
-def _of_warehouse(workspace: Workspace, live: list[Release]) -> Iterator[Trouble]:
+def _of_warehouse(workspace: Workspace) -> Iterator[Trouble]:
     """Whether the tables that live releases read are there; nothing is opened, for a load may hold them."""
-    if not live:
-        return
     path = warehouse_path(workspace)
     try:
         with path.open("rb") as stream:
@@ -204,8 +199,3 @@ def _live_since(room: Room, release: Release) -> datetime:
     with room.read() as connection:
         last = connection.execute(query.order_by(table.c.seq.desc()).limit(1)).scalar()
     return parse_rfc3339(last or release.admitted_at)
-
-
-def _stopped_since(room: Room) -> str | None:
-    with room.read() as connection:
-        return connection.execute(sa.select(switches.c.since).where(switches.c.name == STOP_ALL)).scalar()

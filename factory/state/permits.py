@@ -7,7 +7,6 @@ the same transaction. What one of the two forbids is forbidden, and `reconcile` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from factory.state.tables import ADMITTED
 from shared.core.errors import BadInput
 from shared.core.files import scratch_in, settle, sync_folder, write_atomically
+from shared.state.ledger import entries
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 
@@ -73,7 +73,7 @@ def begin(room: Room, connection: sa.Connection, live: Iterable[str], *, stopped
     place = folder(room.workspace)
     if in_use(room.workspace):
         return
-    lost = _were_in_use(room, connection)
+    lost = any(entry.body.get(IN_USE) for entry in entries(connection, room.entries_table, kinds=(GIVEN, ADMITTED)))
     given = [] if lost else sorted(live)
     with scratch_in(room.workspace.factory) as scratch:
         for name in (*given, *([] if lost or stopped else [ALL])):
@@ -85,12 +85,6 @@ def begin(room: Room, connection: sa.Connection, live: Iterable[str], *, stopped
 def held(workspace: Workspace) -> set[str]:
     """The releases that have a permit of their own."""
     return {path.name for path in folder(workspace).glob("[!.]*")} - {ALL}
-
-
-def _were_in_use(room: Room, connection: sa.Connection) -> bool:
-    table = room.entries_table
-    bodies = connection.execute(sa.select(table.c.body).where(table.c.kind.in_((GIVEN, ADMITTED)))).scalars()
-    return any(json.loads(body).get(IN_USE) for body in bodies)
 
 
 def _path(workspace: Workspace, name: str) -> Path:

@@ -6,9 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.core.exact import WorkspaceHoldout
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.experiment.people import SignaturesMin
 from shared.sandbox import Limits, WithoutLandlock
@@ -16,23 +17,19 @@ from shared.sandbox.settings import BoxLimits
 from shared.state.workspace import Workspace
 
 
-class PrefectSettings(BaseModel):
+class PrefectSettings(FrozenModel):
     """Where the Factory's own Prefect server listens (loopback only)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: int = Field(default=4200, ge=1024, le=65535)
 
 
-class SnapshotSettings(BaseModel):
+class SnapshotSettings(FrozenModel):
     """How many of the newest snapshots `factory prune` leaves, whoever needs them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep: int = Field(default=5, ge=1)
 
 
-class FactorySettings(BaseModel):
+class FactorySettings(FrozenModel):
     """`configs/factory.yaml`.
 
     Attributes:
@@ -52,8 +49,6 @@ class FactorySettings(BaseModel):
             moment; above a half, most people would get two at once.
         release_holdout_frac_min: the least share of its audience that a release leaves alone; 0 allows one without.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     database: str

@@ -13,6 +13,7 @@ from factory.state import permits
 from factory.state.tables import ReleaseState, releases, switches
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, Fault
+from shared.state.ledger import entries
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 
@@ -157,12 +158,9 @@ def resume_everything(room: Room, connection: sa.Connection, reason: str) -> Sta
 
 def _paused_by_stop(room: Room, connection: sa.Connection) -> dict[str, int]:
     """The releases that the present stop paused, with their epochs since."""
-    import json
-
-    table = room.entries_table
     found: dict[str, int] = {}
-    for row in connection.execute(sa.select(table).where(table.c.subject == STOP_ALL).order_by(table.c.seq)):
-        found = {**found, **json.loads(row.body)["releases"]} if row.kind == "stopped_all" else {}
+    for entry in entries(connection, room.entries_table, subject=STOP_ALL):
+        found = {**found, **entry.body["releases"]} if entry.kind == "stopped_all" else {}
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -224,7 +222,9 @@ def _store(
     """
     name = identifier(contract.table)
     columns = ", ".join(f"{identifier(column.name)} {column.duckdb_type}" for column in contract.columns)
-    with _opened(workspace, dry_run=dry_run) as warehouse:
+    # For a dry run where there is none yet, one in memory.
+    nowhere = dry_run and not warehouse_path(workspace).exists()
+    with connect() if nowhere else open_warehouse(workspace) as warehouse:
         warehouse.execute("BEGIN")
         _require_no_namesake(warehouse, contract)
         before = count(warehouse, name) if contract.table in tables(warehouse) else 0
@@ -274,17 +274,6 @@ def _require_no_namesake(warehouse: duckdb.DuckDBPyConnection, contract: Contrac
                 where=f"table {contract.table}",
                 remedy=f"load it as `{other}`, or give it another name",
             )
-
-
-@contextmanager
-def _opened(workspace: Workspace, *, dry_run: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse; for a dry run where there is none yet, one in memory."""
-    if dry_run and not warehouse_path(workspace).exists():
-        with connect() as nowhere:
-            yield nowhere
-    else:
-        with open_warehouse(workspace) as warehouse:
-            yield warehouse
 
 
 def _upsert(warehouse: duckdb.DuckDBPyConnection, contract: Contract, rows: _Rows) -> None:

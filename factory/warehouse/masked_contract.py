@@ -12,7 +12,7 @@ import yaml
 
 from factory.warehouse.mask import generalised
 from shared.core.yamlfile import read_yaml
-from shared.data.contracts import Document, Property, Value, parse_contract
+from shared.data.contracts import Document, Property, parse_contract
 from shared.data.generalisation import Generalisation
 from shared.data.pseudonym import PREFIX, PSEUDONYM_HEX
 
@@ -76,11 +76,8 @@ def _generalised(given: Property, rule: Generalisation, said: dict[str, Any]) ->
     found: dict[str, Any] = {"required": True} if required else {}
     if options:
         found["logicalTypeOptions"] = options
-    values = _distinct(generalised(rule, value) for value in given.valid_values or ())
+    coarse = (generalised(rule, value) for value in given.valid_values or ())
+    values = list(dict.fromkeys(value for value in coarse if value is not None))
     if values:
         found["quality"] = [{**said["quality"][0], "arguments": {"validValues": values}}]
     return found
-
-
-def _distinct(values: Any) -> list[Value]:
-    return list(dict.fromkeys(value for value in values if value is not None))

@@ -114,15 +114,15 @@ def contract_of(workspace: Workspace, table: str, *, new: bool = False) -> Contr
     Rows that are to come in are held to the rules of `new` contracts; what was loaded by an earlier build goes on.
     """
     path = contract_path(workspace, table)
+    known = sorted(p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*.odcs.yaml"))
     if not path.exists():
         raise BadInput(
             f"there is no contract for a table `{table}`",
             where=str(path.parent),
-            expected="one of: " + ", ".join(sorted(p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*"))),
+            expected="one of: " + ", ".join(known),
             remedy="correct the name, or write the contract first",
         )
-    others = [p.name.removesuffix(".odcs.yaml") for p in path.parent.glob("*.odcs.yaml")]
-    alike = [other for other in others if other.casefold() == table.casefold() and other != table]
+    alike = [other for other in known if other.casefold() == table.casefold() and other != table]
     if alike:
         raise BadInput(
             f"tables `{table}` and `{alike[0]}` differ in capitals only, and the warehouse does not tell them apart",

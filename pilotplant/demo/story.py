@@ -165,10 +165,6 @@ class Stage:
             )
         return found
 
-    def set_clock(self, moment: datetime) -> None:
-        """Moves the rehearsal's clock."""
-        self.here.clock.set(moment)
-
     @property
     def here(self) -> Workspace:
         """The rehearsal."""
@@ -258,7 +254,7 @@ def _prepare(stage: Stage, start: datetime) -> None:
     )
     write_atomically(settings, allowed)
     _configure(stage.here.configs, synthetic=stage.shop.synthetic)
-    stage.set_clock(start - timedelta(hours=12))
+    stage.here.clock.set(start - timedelta(hours=12))
     write_customers(stage.shop, stage.inputs / "customers.csv")
     stage.say(
         "Factory: customers come in through their contract (three broken rows are quarantined), and leave masked."
@@ -308,7 +304,7 @@ def _run_pilots(stage: Stage, start: datetime, end: datetime) -> None:
     stage.say("Two weeks pass. The shop mails, and reports under its own ids, which become pseudonyms on their way in.")
     stage.say(f"On purpose, a quarter of the records of arm `{LOST[BROKEN]}` of {BROKEN} gets lost.")
     for name, arms in ARMS.items():
-        stage.set_clock(start + timedelta(hours=1))
+        stage.here.clock.set(start + timedelta(hours=1))
         addressed = None
         if stage.shop.synthetic:
             drawn, addressed = stage.inputs / f"{name}-arms.csv", stage.inputs / f"{name}-addressed.csv"
@@ -318,7 +314,7 @@ def _run_pilots(stage: Stage, start: datetime, end: datetime) -> None:
         stage.run("lab", "spend", name, amount, "--for", purpose)
         reported, results = stage.inputs / f"{name}-reported.csv", stage.inputs / f"{name}-results.csv"
         write_results(stage.shop, addressed, arms, LOST[name], start, reported)
-        stage.set_clock(end - timedelta(hours=1))
+        stage.here.clock.set(end - timedelta(hours=1))
         stage.run("factory", "pseudonymise", reported, "--out", results)
         stage.run("lab", "record", name, results)
 

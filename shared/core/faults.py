@@ -100,7 +100,7 @@ def fault(error: BaseException, where: str | None = None) -> Fault | None:
         if kind is not None:
             if kind == "damaged":
                 what = "a file" if isinstance(one, OSError) else "the database"
-                return Damaged(f"{what} is damaged ({_first_line(one)})", where=_place(one) or where, remedy=RESTORE)
+                return Damaged(f"{what} is damaged ({first_line(one)})", where=_place(one) or where, remedy=RESTORE)
             return told(kind, _place(one) or where)
     return None
 
@@ -123,7 +123,8 @@ def told(kind: Literal["full", "read-only", "forbidden", "failing", "memory"], w
     return Fault(what, where=where, remedy=remedy)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: object) -> str:
+    """The first line of what an error says."""
     return str(error).split("\n", maxsplit=1)[0]
 
 
@@ -152,7 +153,11 @@ def _kind(error: BaseException, where: str | None) -> Kind | None:
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno) if error.errno is not None else _of_text(str(error))
     if isinstance(error, sqlite3.Error):
-        return _of_sqlite(error, where)
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary not in _BY_SQLITE:
+            return None
+        return _BY_SQLITE[primary] or _of_disk(Path(where) if where else None)
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
         return _BY_SQLSTATE.get(sqlstate)
@@ -160,14 +165,6 @@ def _kind(error: BaseException, where: str | None) -> Kind | None:
     if duckdb is not None and isinstance(error, duckdb.Error):
         return _of_text(str(error))
     return None
-
-
-def _of_sqlite(error: sqlite3.Error, where: str | None) -> Kind | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
-    if primary not in _BY_SQLITE:
-        return None
-    return _BY_SQLITE[primary] or _of_disk(Path(where) if where else None)
 
 
 def _of_text(said: str) -> Kind | None:

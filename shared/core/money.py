@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BeforeValidator
 
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 
 CENT = Decimal("0.01")
 # ISO 4217 codes are three capitals; a currency without minor unit is still kept to the cent here.
@@ -41,10 +42,8 @@ def _currency(code: str) -> str:
 Currency = Annotated[str, AfterValidator(_currency)]
 
 
-class Money(BaseModel):
+class Money(FrozenModel):
     """An amount in a currency; sums only with its own kind."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     amount: Amount
     currency: Currency

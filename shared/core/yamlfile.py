@@ -257,13 +257,8 @@ def _first(error: ValidationError, node: yaml.Node, path: Path, model: type[Base
             remedy="correct it there",
         )
     said = f"`{name}`: " if name else ""
-    return BadInput(
-        f"{said}{_plain(problem['msg'])}{more}", where=where, expected=_expected(problem), remedy="correct it there"
-    )
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    told = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return BadInput(f"{said}{told}{more}", where=where, expected=_expected(problem), remedy="correct it there")
 
 
 def _expected(problem: Any) -> str | None:
@@ -305,7 +300,7 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
     here: Any = model
     for step in location:
         if get_origin(here) in {Union, types.UnionType}:
-            if tagged := _tagged(here, step):
+            if tagged := next((member for member, tags in _members(here) if step in tags), None):
                 here = tagged
                 continue  # the step was the tag, which is no key of the file
             here = _inner(here)
@@ -314,11 +309,6 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
         elif get_origin(here) in {tuple, list, dict}:
             here = _inner(here)
     return sorted(_fields(_inner(here)))
-
-
-def _tagged(union: Any, tag: str | int) -> type[BaseModel] | None:
-    """The member of a discriminated union that carries this tag."""
-    return next((member for member, tags in _members(union) if tag in tags), None)
 
 
 def _members(annotation: Any) -> Iterator[tuple[type[BaseModel], tuple[Any, ...]]]:

@@ -12,17 +12,16 @@ changed, enforcement loosened), widened by what the Open Data Contract Standard 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from shared.core.frozen import FrozenModel
 from shared.data.contracts import Column, Contract
 
 Severity = Literal["breaking", "risky", "safe"]
 
 
-class Change(BaseModel):
+class Change(FrozenModel):
     """One difference between two contracts.
 
     Attributes:
@@ -30,8 +29,6 @@ class Change(BaseModel):
         severity: what it means to a play.
         told: the change in plain words.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str | None
     severity: Severity
@@ -73,14 +70,20 @@ def _of_columns(before: Contract, now: Contract) -> Iterator[Change]:
 
 
 def _of_column(before: Column, now: Column) -> Iterator[Change]:
-    yield from _of_type(before, now)
+    if before.type != now.type:
+        # A whole number still compares and adds up as a number, but prints as `3.0`.
+        severity: Severity = "risky" if (before.type, now.type) == ("integer", "number") else "breaking"
+        yield _change(now, severity, f"its type is {now.type}, and was {before.type}")
     yield from _of_presence(before, now)
     yield from _of_classification(before, now)
     yield from _of_range(before, now, "minimum", "least value", sign=1)
     yield from _of_range(before, now, "maximum", "largest value", sign=-1)
     yield from _of_range(before, now, "min_length", "least length", sign=1)
     yield from _of_range(before, now, "max_length", "largest length", sign=-1)
-    yield from _of_pattern(before, now)
+    if before.pattern != now.pattern:
+        # Nobody can say in general whether one expression matches all that another one does.
+        told = f"its pattern is {_or_none(now.pattern)}, and was {_or_none(before.pattern)}"
+        yield _change(now, "safe" if before.pattern is None else "risky", told)
     if before.format != now.format:
         yield _change(now, "risky", f"its format is {_or_none(now.format)}, and was {_or_none(before.format)}")
     yield from _of_values(before, now)
@@ -89,14 +92,6 @@ def _of_column(before: Column, now: Column) -> Iterator[Change]:
             f"its meaning or unit is told otherwise: {_quoted(now.description)}, and was {_quoted(before.description)}"
         )
         yield _change(now, "risky", told)
-
-
-def _of_type(before: Column, now: Column) -> Iterator[Change]:
-    if before.type == now.type:
-        return
-    # A whole number still compares and adds up as a number, but prints as `3.0`.
-    severity: Severity = "risky" if (before.type, now.type) == ("integer", "number") else "breaking"
-    yield _change(now, severity, f"its type is {now.type}, and was {before.type}")
 
 
 def _of_presence(before: Column, now: Column) -> Iterator[Change]:
@@ -136,14 +131,6 @@ def _of_range(before: Column, now: Column, bound: str, told: str, *, sign: int) 
     yield _change(now, "risky" if loosened else "safe", told)
 
 
-def _of_pattern(before: Column, now: Column) -> Iterator[Change]:
-    if before.pattern == now.pattern:
-        return
-    # Nobody can say in general whether one expression matches all that another one does.
-    severity: Severity = "safe" if before.pattern is None else "risky"
-    yield _change(now, severity, f"its pattern is {_or_none(now.pattern)}, and was {_or_none(before.pattern)}")
-
-
 def _of_values(before: Column, now: Column) -> Iterator[Change]:
     was, is_now = before.valid_values, now.valid_values
     if was is None and is_now is not None:
@@ -152,18 +139,14 @@ def _of_values(before: Column, now: Column) -> Iterator[Change]:
         yield _change(now, "risky", f"any value may come, and only these could: {_listed(was)}")
     if was is None or is_now is None:
         return
-    added, gone = _without(is_now, was), _without(was, is_now)
+    added, gone = ([value for value in one if value not in other] for one, other in ((is_now, was), (was, is_now)))
     if added:
         yield _change(now, "risky", f"values may come that the play was not written for: {_listed(added)}")
     if gone:
         yield _change(now, "risky", f"values that the play may ask for come no more: {_listed(gone)}")
 
 
-def _without(values: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(value for value in values if value not in others)
-
-
-def _listed(values: tuple[Any, ...]) -> str:
+def _listed(values: Iterable[Any]) -> str:
     return ", ".join(map(str, values))
 
 

@@ -30,8 +30,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     StrictBool,
@@ -43,6 +41,7 @@ from pydantic import (
 
 from shared.core.errors import BadInput
 from shared.core.exact import Number, exact
+from shared.core.frozen import FrozenModel
 from shared.core.sql import COLUMN
 from shared.core.yamlfile import read_yaml
 from shared.data.formats import date_format, string_pattern
@@ -226,11 +225,7 @@ Text = Annotated[str, Field(min_length=1)]
 Length = Annotated[StrictInt, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Options(_Part):
+class Options(FrozenModel):
     """`logicalTypeOptions` of a property; which of them apply depends on its type."""
 
     minimum: Number | None = None
@@ -256,7 +251,7 @@ class Options(_Part):
         return self
 
 
-class _Check(_Part):
+class _Check(FrozenModel):
     type: Literal["library"] = "library"
     name: Text | None = None
     description: Text | None = None
@@ -265,7 +260,7 @@ class _Check(_Part):
     unit: Literal["rows"] = "rows"
 
 
-class Arguments(_Part):
+class Arguments(FrozenModel):
     """The arguments of `invalidValues`."""
 
     validValues: Annotated[tuple[Annotated[Value, PlainValidator(_value)], ...], Field(min_length=1)]
@@ -286,7 +281,7 @@ class TableCheck(_Check):
     mustBeGreaterOrEqualTo: Annotated[StrictInt, Field(ge=1)]
 
 
-class CustomProperty(_Part):
+class CustomProperty(FrozenModel):
     """How coarse a restricted property is shown; the standard leaves the names of custom properties to us."""
 
     property: Literal["generalise"]
@@ -294,7 +289,7 @@ class CustomProperty(_Part):
     description: Text | None = None
 
 
-class Property(_Part):
+class Property(FrozenModel):
     """A column, as the standard writes it."""
 
     name: Name
@@ -345,7 +340,7 @@ class Property(_Part):
         return self.quality[0].arguments.validValues if self.quality else None
 
 
-class Object(_Part):
+class Object(FrozenModel):
     """A table, as the standard writes it."""
 
     name: Name
@@ -384,7 +379,7 @@ class Object(_Part):
         return tuple(column.name for column in sorted(keys, key=lambda column: column.primaryKeyPosition))
 
 
-class ServiceLevel(_Part):
+class ServiceLevel(FrozenModel):
     """How often a table is renewed."""
 
     property: Literal["frequency"]
@@ -394,7 +389,7 @@ class ServiceLevel(_Part):
     description: Text | None = None
 
 
-class Description(_Part):
+class Description(FrozenModel):
     """What the data is for."""
 
     purpose: Text | None = None
@@ -402,7 +397,7 @@ class Description(_Part):
     limitations: Text | None = None
 
 
-class Document(_Part):
+class Document(FrozenModel):
     """An ODCS file of one table."""
 
     apiVersion: Literal["v3.1.0"]

@@ -15,9 +15,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from shared.core.exact import Number
+from shared.core.frozen import FrozenModel
 
 _APPLIES = {
     "width": {"integer", "number"},
@@ -27,10 +28,8 @@ _APPLIES = {
 }
 
 
-class Generalisation(BaseModel):
+class Generalisation(FrozenModel):
     """One of the four forms; the other three are None."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: Number | None = None
     breaks: Annotated[tuple[Number, ...], Field(min_length=1)] | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from shared.core.digests import digest_bytes
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_once
+from shared.state.ledger import entries
 from shared.state.room import Room
 
 KEY_BYTES = 32
@@ -71,10 +71,8 @@ def _read_key(path: Path) -> bytes:
 
 def _first_used(room: Room, connection: sa.Connection, subject: str, drawn: str) -> str | None:
     """The digest of the key that was used first."""
-    table = room.entries_table
-    query = sa.select(table.c.body).where(table.c.subject == subject, table.c.kind == drawn)
-    body = connection.execute(query.order_by(table.c.seq).limit(1)).scalar()
-    return None if body is None else str(json.loads(body)["digest"])
+    found = entries(connection, room.entries_table, subject=subject, kinds=[drawn])
+    return str(found[0].body["digest"]) if found else None
 
 
 def _remember(room: Room, digest: str, subject: str, drawn: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.core.errors import BadInput, Undecided
-from shared.core.sql import MEMORY, identifier, literal
+from shared.core.sql import MEMORY, file_literal, identifier, literal
 from shared.data.contracts import Column, ColumnType, Contract
 from shared.data.formats import PATTERNS
 
@@ -140,24 +140,12 @@ class _Answer:
 
 def _rules(contract: Contract, *beside: str) -> tuple[Rule, ...]:
     names = [*(column.name for column in contract.columns), *beside]
-    columns = Rule(
-        "the table must have the contract's columns and no others",
-        None,
-        "ExpectTableColumnsToMatchSet",
-        {"column_set": names, "exact_match": True},
-    )
-    return (columns, *_key_rules(contract), *(rule for column in contract.columns for rule in column_rules(column)))
-
-
-def _key_rules(contract: Contract) -> Iterator[Rule]:
-    """What a key of several columns asks for together; a single one is unique by its own rule."""
-    if len(contract.key) > 1:
-        yield Rule(
-            f"{', '.join(contract.key)} must be unique together",
-            None,
-            TOGETHER,
-            {"column_list": list(contract.key)},
-        )
+    told = "the table must have the contract's columns and no others"
+    rules = [Rule(told, None, "ExpectTableColumnsToMatchSet", {"column_set": names, "exact_match": True})]
+    if len(contract.key) > 1:  # a single one is unique by its own rule
+        told = f"{', '.join(contract.key)} must be unique together"
+        rules.append(Rule(told, None, TOGETHER, {"column_list": list(contract.key)}))
+    return (*rules, *(rule for column in contract.columns for rule in column_rules(column)))
 
 
 def column_rules(column: Column) -> Iterator[Rule]:
@@ -233,8 +221,7 @@ def _create_view(connection: Any, parquet: Path | Sequence[Path]) -> int:
             raise BadInput("there is no such file", where=str(path), expected="a Parquet file")
     if not paths:
         raise BadInput("no file was given", expected="one Parquet file or more")
-    # Within a name, DuckDB would take these characters for a pattern over several files.
-    files = ", ".join(literal(re.sub(r"([*?\[])", r"[\1]", str(path))) for path in paths)
+    files = ", ".join(map(file_literal, paths))
     try:
         connection.execute(
             f"CREATE VIEW {_VIEW} AS "
@@ -266,18 +253,14 @@ def _validate(table: _Table, rules: Sequence[Rule], row_column: str | None) -> l
         batch = asset.add_batch_definition_whole_table("all").get_batch()
         suite = gx.ExpectationSuite(name="contract")
         suite.expectations = [_expectation(gx, rule, place) for place, rule in enumerate(rules)]
-        return list(batch.validate(suite, result_format=_result_format(row_column)).results)
+        # Counts only: no value of the table, which may be personal, enters a result.
+        told: dict[str, Any] = {"result_format": "BASIC", "partial_unexpected_count": 0}
+        if row_column is not None:
+            told |= {"return_unexpected_index_query": True, "unexpected_index_column_names": [row_column]}
+        return list(batch.validate(suite, result_format=told).results)
     finally:
         source.get_execution_engine().close()
         source.get_engine().dispose()
-
-
-def _result_format(row_column: str | None) -> dict[str, Any]:
-    """Counts only: no value of the table, which may be personal, enters a result."""
-    counts = {"result_format": "BASIC", "partial_unexpected_count": 0}
-    if row_column is None:
-        return counts
-    return {**counts, "return_unexpected_index_query": True, "unexpected_index_column_names": [row_column]}
 
 
 def _expectation(gx: Any, rule: Rule, place: int) -> Any:

@@ -13,7 +13,7 @@ import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import IO, cast
 import duckdb
 
 from shared.core.errors import BadInput, Damaged
-from shared.core.faults import fault
+from shared.core.faults import fault, first_line
 from shared.core.sql import file_literal, identifier, literal
 from shared.data.contracts import Column
 
@@ -88,11 +88,10 @@ def read_raw(
         raise BadInput("there is no such file", where=str(path), remedy="check the name and the folder")
     if path.stat().st_size == 0:
         raise BadInput("the file is empty", where=str(path), remedy="export it again")
-    kinds = [suffix.lower() for suffix in path.suffixes[-2:]]
-    if kinds[-1:] == [PARQUET]:
+    if path.suffix.lower() == PARQUET:
         found = _read_parquet(connection, path, _Rows(name, folder), columns)
-    elif kinds[-1:] and (kinds[-1] in TEXTS or (kinds[-1] == GZIP and kinds[0] in TEXTS)):
-        with _text(path, packed=kinds[-1] == GZIP, folder=folder) as text:
+    elif _is_text(path):
+        with _text(path, folder=folder) as text:
             found = _read_text(connection, path, text, _Rows(name, folder), columns)
     else:
         raise BadInput(
@@ -109,12 +108,15 @@ def read_raw(
 
 def delimiter_of(path: Path) -> str:
     """The sign that parts a text file's columns, as `read_raw` takes it; a comma for a file that is no text."""
-    kinds = [suffix.lower() for suffix in path.suffixes[-2:]]
-    packed = kinds[-1:] == [GZIP]
-    if not kinds or (kinds[0] if packed else kinds[-1]) not in TEXTS:
+    if not _is_text(path):
         return ","
-    with _text(path, packed=packed, folder=None) as text:
+    with _text(path, folder=None) as text:
         return text.delimiter
+
+
+def _is_text(path: Path) -> bool:
+    kind = Path(path.stem).suffix if path.suffix.lower() == GZIP else path.suffix
+    return kind.lower() in TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def _read_parquet(
     except duckdb.Error as error:
         _raise_fault(error)
         raise BadInput(
-            f"the file cannot be read as a parquet table: {_first_line(error)}",
+            f"the file cannot be read as a parquet table: {first_line(error)}",
             where=str(path),
             remedy=_signed(path) or "export it again",
         ) from error
@@ -345,7 +347,7 @@ def _crooked(path: Path, text: _Text, error: Exception | None) -> BadInput:
             )
     return BadInput(
         "the file cannot be read as a table: "
-        + (_first_line(error).replace(str(text.path), path.name) if error else "its rows differ"),
+        + (first_line(error).replace(str(text.path), path.name) if error else "its rows differ"),
         where=str(path),
         remedy=f"export it again; values with {DELIMITERS[text.delimiter]} need double quotes",
     )
@@ -364,11 +366,12 @@ def _of_line(path: Path, line: int, values: int, wanted: int, text: _Text, *, fi
 
 
 @contextmanager
-def _text(path: Path, *, packed: bool, folder: Path | None) -> Iterator[_Text]:
+def _text(path: Path, *, folder: Path | None) -> Iterator[_Text]:
     """The file as DuckDB can read it; itself, unless it has to be unpacked, recoded or given one kind of line ends."""
+    packed = path.suffix.lower() == GZIP
     if not packed and (remedy := _signed(path)):
         raise BadInput("the file is no text", where=f"{path}, line 1", remedy=remedy)
-    with _refusing_damage(path), _unpacked(path, packed=packed) as stream:
+    with _unpacked(path, packed=packed) as stream:
         encoding = _MARKS.get(stream.read(2), "utf-8-sig")
     if encoding == "utf-8-sig" and not packed and _is_plain(path):
         with path.open(encoding=encoding, newline="") as text:
@@ -392,7 +395,8 @@ def _is_plain(path: Path) -> bool:
         try:
             while piece := stream.read(PIECE_BYTES):
                 if b"\0" in piece:
-                    raise BadInput("the file holds binary data", where=_line_of(path, b"\0"), remedy=_EXPORT_UTF8)
+                    where = _line_where(path, lambda line: b"\0" in line)
+                    raise BadInput("the file holds binary data", where=where, remedy=_EXPORT_UTF8)
                 decoder.decode(piece)
                 both += piece.count(b"\r\n") + (last == b"\r" and piece[:1] == b"\n")
                 feeds += piece.count(b"\n")
@@ -400,37 +404,37 @@ def _is_plain(path: Path) -> bool:
                 last = piece[-1:]
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            raise BadInput("the file is not in UTF-8", where=_undecoded(path), remedy=_EXPORT_UTF8) from error
+            raise BadInput(
+                "the file is not in UTF-8", where=_line_where(path, _undecoded), remedy=_EXPORT_UTF8
+            ) from error
     kinds = [both, feeds - both, returns - both]
     return sum(kind > 0 for kind in kinds) <= 1
 
 
-def _line_of(path: Path, sign: bytes) -> str:
+def _line_where(path: Path, wrong: Callable[[bytes], bool]) -> str:
     with path.open("rb") as stream:
-        return f"{path}, line {next(number for number, line in enumerate(stream, 1) if sign in line)}"
+        found = next((number for number, line in enumerate(stream, 1) if wrong(line)), None)
+    return str(path) if found is None else f"{path}, line {found}"
 
 
-def _undecoded(path: Path) -> str:
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return f"{path}, line {number}"
-    return str(path)
+def _undecoded(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _rewrite(path: Path, text: IO[str], out: IO[str], encoding: str, delimiter: str) -> None:
     """Writes the text with one kind of line ends; what stands in quotes keeps its own."""
     quoted, number = False, 0
     try:
-        with _refusing_damage(path):
-            for number, line in enumerate(text, 1):
-                if "\0" in line:
-                    raise BadInput("the file holds binary data", where=f"{path}, line {number}", remedy=_EXPORT_UTF8)
-                body = line.rstrip("\r\n")
-                quoted = _is_open(body, delimiter, quoted)
-                out.write(line if quoted else f"{body}\n")
+        for number, line in enumerate(text, 1):
+            if "\0" in line:
+                raise BadInput("the file holds binary data", where=f"{path}, line {number}", remedy=_EXPORT_UTF8)
+            body = line.rstrip("\r\n")
+            quoted = _is_open(body, delimiter, quoted)
+            out.write(line if quoted else f"{body}\n")
     except UnicodeDecodeError as error:
         name = encoding.upper().removesuffix("-SIG")
         raise BadInput(
@@ -460,21 +464,18 @@ def _is_open(body: str, delimiter: str, open_: bool) -> bool:
 
 @contextmanager
 def _decoded(path: Path, encoding: str, *, packed: bool) -> Iterator[IO[str]]:
-    with _refusing_damage(path), _unpacked(path, packed=packed) as stream:
+    with _unpacked(path, packed=packed) as stream:
         yield io.TextIOWrapper(stream, encoding=encoding, newline="")
 
 
 @contextmanager
-def _refusing_damage(path: Path) -> Iterator[None]:
-    """Names a pack that is damaged; what the disk has against us is told elsewhere."""
+def _unpacked(path: Path, *, packed: bool) -> Iterator[IO[bytes]]:
+    """The file's bytes; names a pack that is damaged. What the disk has against us is told elsewhere."""
     try:
-        yield
+        with cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb") as stream:
+            yield stream
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadInput(f"the file cannot be unpacked: {error}", where=str(path), remedy="pack it again") from error
-
-
-def _unpacked(path: Path, *, packed: bool) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 def _described(path: Path, plain: Path, text: IO[str]) -> _Text:
@@ -542,7 +543,3 @@ def _signed(path: Path) -> str | None:
     with path.open("rb") as stream:
         first = stream.read(8)
     return next((remedy for sign, remedy in _SIGNATURES.items() if first.startswith(sign)), None)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

@@ -11,12 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import digest_json, hex_of
 from shared.core.errors import BadInput, Refused
 from shared.core.exact import WorkspaceHoldout
+from shared.core.frozen import FrozenModel
 from shared.core.stamps import has_digest
 from shared.core.times import date_time, day
 from shared.data.contracts import Contract, load_contract
@@ -30,34 +31,28 @@ ASIDE = ".pruned."
 ID_HEX = 16
 
 
-class PublishedTable(BaseModel):
+class PublishedTable(FrozenModel):
     """One table: its rows, and the digests of its Parquet file and of its contract."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int
     data: str
     contract: str
 
 
-class LiveRelease(BaseModel):
+class LiveRelease(FrozenModel):
     """One release that runs in the Factory."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     pilot: str
     arm: str
 
 
-class SnapshotManifest(BaseModel):
+class SnapshotManifest(FrozenModel):
     """What a snapshot holds.
 
     Attributes:
         holdout_frac: the share of all units that no pilot touches.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str
@@ -72,10 +67,8 @@ class SnapshotManifest(BaseModel):
         return hex_of(digest_json(self.model_dump(mode="json")))[:ID_HEX]
 
 
-class Pruned(BaseModel):
+class Pruned(FrozenModel):
     """What is left of a snapshot that nobody needed any more."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     id: str

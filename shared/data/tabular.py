@@ -45,23 +45,17 @@ def connect_within(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def require_columns(path: Path, found: list[str], required: list[str], optional: list[str]) -> None:
     """Raises BadInput where a column is missing, doubled or unknown: such a file is rejected whole."""
-    for column in required:
-        if column not in found:
-            raise BadInput(
-                f"column `{column}` is missing",
-                where=str(path),
-                expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
-                remedy="add it to the export; nothing was taken from this file",
-            )
+    missing = [(name, "missing", "add it to the export") for name in required if name not in found]
     known = {*required, *optional}
-    for column in found:
-        if column not in known:
-            raise BadInput(
-                f"column `{column}` is unknown",
-                where=str(path),
-                expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
-                remedy="remove it from the export, or add it to the contract; nothing was taken from this file",
-            )
+    unknown = [(name, "unknown", "remove it from the export, or add it to the contract")
+               for name in found if name not in known]  # fmt: skip
+    for column, wrong, remedy in (missing + unknown)[:1]:
+        raise BadInput(
+            f"column `{column}` is {wrong}",
+            where=str(path),
+            expected="columns " + ", ".join([*required, *(f"[{name}]" for name in optional)]),
+            remedy=f"{remedy}; nothing was taken from this file",
+        )
 
 
 def require_writable(out: Path) -> None:

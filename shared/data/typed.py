@@ -88,13 +88,10 @@ def _cast(text: str, column: Column) -> str:
 def _iso(text: str) -> str:
     """A moment as DuckDB reads it: the offset right after the time, with its colon."""
     day, time, offset = (f"regexp_extract({text}, {literal(MOMENT)}, {group})" for group in (1, 2, 3))
-    return f"{day} || ' ' || coalesce(nullif({time}, ''), '00:00') || {_colon(f'upper({offset})')}"
-
-
-def _colon(offset: str) -> str:
-    """An offset from UTC as DuckDB reads it everywhere."""
+    offset = f"upper({offset})"
     utc = f"CASE WHEN {offset} IN ('', 'Z', 'UTC') THEN '+00' ELSE {offset} END"
-    return f"regexp_replace({utc}, '^([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
+    colon = f"regexp_replace({utc}, '^([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
+    return f"{day} || ' ' || coalesce(nullif({time}, ''), '00:00') || {colon}"
 
 
 def _or_formatted(column: Column, text: str, iso: str) -> str:

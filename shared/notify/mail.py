@@ -10,9 +10,10 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.core.errors import BadInput, Refused, Undecided
+from shared.core.frozen import FrozenModel
 from shared.core.printable import block, line
 from shared.experiment.charter import Email
 
@@ -23,7 +24,7 @@ EXAMPLE = (
 TIMEOUT_S = 20
 
 
-class Smtp(BaseModel):
+class Smtp(FrozenModel):
     """The mail server that takes mail to the team's own people.
 
     Attributes:
@@ -33,8 +34,6 @@ class Smtp(BaseModel):
         user: who logs in there; None where nobody has to.
         password_env: the environment variable that holds the password; it stands in no file.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field(min_length=1)
     port: int = Field(default=587, ge=1, le=65535)

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +75,8 @@ class Box:
         """The child's folder."""
         return self.folder / "own"
 
-    def run(
-        self, task: str, job: dict[str, Any], *, inputs: Sequence[Path] = (), where: str, limits: Limits
-    ) -> dict[str, Any]:
-        """Do `task` in a fresh child and return its result; `inputs` are the only files it can read.
+    def run(self, task: str, job: dict[str, Any], *, where: str, limits: Limits) -> dict[str, Any]:
+        """Do `task` in a fresh child and return its result; the job's `tables` and `rows` are all that it can read.
 
         Raises:
             Contained: the SQL or template was refused, hit a limit, or brought the child down.
@@ -90,9 +88,11 @@ class Box:
             _log.warning(
                 "Not confined by the kernel, which has no Landlock; the configuration accepts that (%s).", where
             )
-        before = [_witness(path, where) for path in inputs]
+        inputs = [path for paths in job.get("tables", {}).values() for path in paths]
+        inputs += [job["rows"]] if "rows" in job else []
+        before = [_witness(Path(path), where) for path in inputs]
         job |= {"task": task, "limits": dataclasses.asdict(limits), "own": str(self.own), "parent": os.getpid()}
-        job |= {"read": [str(path) for path in inputs], "without_landlock": self.without_landlock}
+        job |= {"read": inputs, "without_landlock": self.without_landlock}
         (self.folder / "job").write_text(json.dumps(job), encoding="utf-8")
         exit_code = self._child(limits)
         if not all(_agrees(found) for found in before):

@@ -61,8 +61,8 @@ def audience(
     """
     files = _files(tables, where)
     with opened(out.parent, without_landlock) as box:
-        job = {"sql": sql, "tables": _named(files), "database": None, "out": str(box.own / "out.parquet")}
-        result = box.run("audience", job, inputs=_all(files), where=where, limits=limits)
+        job = {"sql": sql, "tables": files, "database": None, "out": str(box.own / "out.parquet")}
+        result = box.run("audience", job, where=where, limits=limits)
         box.deliver("out.parquet", out)
     return int(result["rows"])
 
@@ -112,22 +112,22 @@ def query(
         mine = box.own / "sandbox.duckdb"
         if database and database.exists():
             shutil.copyfile(database, mine)
-        made = f"out{out.suffix}" if out else None
+        made, quota = f"out{out.suffix}" if out else None, limits.disk_mb * MIB
         job = {
             "sql": sql,
-            "tables": _named(files),
+            "tables": files,
             "database": str(mine) if database else None,
             "out": str(box.own / made) if made else None,
             "preview": preview,
-            "file_bytes": _largest_file(database, limits),
+            # What the kernel lets a file grow to: a database that is full needs room to drop something.
+            "file_bytes": max(quota, _size(database)) + _ROOM_TO_DROP if database else quota,
         }
-        result = box.run("query", job, inputs=_all(files), where=where, limits=limits)
+        result = box.run("query", job, where=where, limits=limits)
         if database:
             _require_quota(mine, _size(database), where, limits)
-        if out and made:
-            box.deliver(made, out)
-        if database:
-            box.deliver(mine.name, database)
+        for name, place in ((made, out), (mine.name, database)):
+            if name and place:
+                box.deliver(name, place)
     return QueryResult(result["columns"], result["rows"], int(result["total"]))
 
 
@@ -191,7 +191,7 @@ def _render(
     """Renders the rows of a file, which has so many `before` it; returns how many."""
     with opened(out.parent, without_landlock) as box:
         job = {"body": template, "subject": subject, "rows": str(rows), "out": str(box.own / "out.parquet")}
-        result = box.run("render", job | {"before": before}, inputs=[rows], where=where, limits=limits)
+        result = box.run("render", job | {"before": before}, where=where, limits=limits)
         box.deliver("out.parquet", out)
     return int(result["rows"])
 
@@ -223,12 +223,6 @@ def check_template(
     with opened(None, without_landlock) as box:
         job = {"body": template, "subject": subject, "variables": list(variables)}
         box.run("check_template", job, where=where, limits=_DEFAULTS)
-
-
-def _largest_file(database: Path | None, limits: Limits) -> int:
-    """What the kernel lets a file grow to, in bytes: a database that is full needs room to drop something."""
-    quota = limits.disk_mb * MIB
-    return max(quota, _size(database)) + _ROOM_TO_DROP if database else quota
 
 
 def _require_quota(mine: Path, before: int, where: str, limits: Limits) -> None:
@@ -264,9 +258,9 @@ def _sole_use(database: Path) -> Iterator[None]:
         yield
 
 
-def _files(tables: Mapping[str, Path | Sequence[Path]], where: str) -> dict[str, list[Path]]:
+def _files(tables: Mapping[str, Path | Sequence[Path]], where: str) -> dict[str, list[str]]:
     return {
-        name: [_file(path, where) for path in ([paths] if isinstance(paths, Path) else paths)]
+        name: [str(_file(path, where)) for path in ([paths] if isinstance(paths, Path) else paths)]
         for name, paths in tables.items()
     }
 
@@ -279,11 +273,3 @@ def _file(path: Path, where: str) -> Path:
     if re.search(r"[*?\[]", str(real)):
         raise BadInput(f"{path} has a wildcard in its name, which DuckDB would follow", where=where)
     return real
-
-
-def _named(files: dict[str, list[Path]]) -> dict[str, list[str]]:
-    return {name: [str(path) for path in paths] for name, paths in files.items()}
-
-
-def _all(files: dict[str, list[Path]]) -> list[Path]:
-    return [path for paths in files.values() for path in paths]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.frozen import FrozenModel
 from shared.sandbox.box import Limits
 
 
-class BoxLimits(BaseModel):
+class BoxLimits(FrozenModel):
     """What one SQL query, or one chunk of messages, may use.
 
     Attributes:
@@ -16,8 +17,6 @@ class BoxLimits(BaseModel):
         seconds: wall clock.
         rows: the most rows of a result: units of an audience, and messages.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     disk_mb: int = Field(default=512, ge=1, le=1_000_000)
     memory_mb: int = Field(default=1024, ge=64, le=1_000_000)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from shared.core.errors import BadInput, Contained
 from shared.core.printable import SUSPICIOUS, cell
+from shared.core.sql import identifier, literal
 from shared.sandbox.statements import admit_audience, admit_sandbox, refusal_by_duckdb
 
 THREADS = 2
@@ -28,11 +29,6 @@ _UNIT_TYPES = frozenset(
     {"VARCHAR", "UUID", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
     | {"UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
 )
-
-
-class _Writer(Protocol):
-    def write_batch(self, batch: pa.RecordBatch) -> None: ...
-    def close(self) -> None: ...
 
 
 def check_audience(job: dict[str, Any]) -> dict[str, Any]:
@@ -139,17 +135,16 @@ def _settings(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
-    quoted = name.replace('"', '""')
     try:
         if paths:
-            connection.execute(f'CREATE OR REPLACE TEMP VIEW "{quoted}" AS FROM read_parquet({_list(paths)})')
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS FROM read_parquet({_list(paths)})")
     except duckdb.Error as error:
         raise BadInput(f"table `{name}` cannot be read: {error}") from error
 
 
 def _write(job: dict[str, Any], reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """Pass every batch on, after writing it to the job's `out`, and stop at the limit of rows."""
-    writer, left = _writer(job["out"], reader.schema), job["limits"]["rows"]
+    writer, left = job["out"] and _writer(job["out"], reader.schema), job["limits"]["rows"]
     for batch in reader:
         left -= len(batch)
         if left < 0:
@@ -165,11 +160,8 @@ def _write(job: dict[str, Any], reader: pa.RecordBatchReader) -> Iterator[pa.Rec
         writer.close()
 
 
-def _writer(out: str | None, schema: pa.Schema) -> _Writer | None:
-    if out is None:
-        return None
-    writer: _Writer = _Sheet(out, schema) if out.endswith(".csv") else pq.ParquetWriter(out, schema)
-    return writer
+def _writer(out: str, schema: pa.Schema) -> Any:
+    return _Sheet(out, schema) if out.endswith(".csv") else pq.ParquetWriter(out, schema)
 
 
 class _Sheet:
@@ -231,4 +223,4 @@ def _plain(value: Any) -> Any:
 
 
 def _list(texts: list[str]) -> str:
-    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
+    return f"[{', '.join(map(literal, texts))}]"

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import SCRATCH, remove_abandoned
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
 
@@ -54,14 +53,12 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _THROUGH = 0o710  # a member of the group may pass, and see nothing
 
 
-class AccessSettings(BaseModel):
+class AccessSettings(FrozenModel):
     """`configs/access.yaml`.
 
     Attributes:
         group: the group of accounts that the rooms work as; without one, one account does everything.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     group: str | None = None
@@ -103,7 +100,9 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
         through = _is_way(workspace, path)
         modes = (_THROUGH, _THROUGH) if through and group is not None else shared
         _close(path, mended, group=group if modes else None, modes=modes, follow=through)
-    for path in _team_files(workspace):
+    # Where somebody who could write might let anything run: the settings, the trusted keys, the charters.
+    own = (path for path in workspace.root.iterdir() if path.is_file())
+    for path in (workspace.root, *own, workspace.pilots, *_below(workspace.configs)):
         _keep_from_others(path, mended)
     if everything or mended.closed:
         _close_all(workspace, group, mended)
@@ -131,20 +130,13 @@ def _places(workspace: Workspace, group: int | None) -> Iterator[tuple[Path, tup
         yield path, None
     for name, modes in _SHARED.items():
         folder = var / name
-        if group is not None and not folder.exists() and _is_ours(folder.parent):
+        room = folder.parent
+        if group is not None and not folder.exists() and room.is_dir() and _may_change(room.stat()):
             folder.mkdir()
         yield folder, modes if group is not None else None
     keys = workspace.private_keys
     for path in (keys, *keys.glob("*.pem")):
         yield path, None
-
-
-def _team_files(workspace: Workspace) -> Iterator[Path]:
-    """Where somebody who could write might let anything run: the settings, the trusted keys, the charters."""
-    yield workspace.root
-    yield from (path for path in workspace.root.iterdir() if path.is_file())
-    yield workspace.pilots
-    yield from _below(workspace.configs)
 
 
 def _below(top: Path) -> Iterator[Path]:
@@ -195,21 +187,12 @@ def _keep_from_others(path: Path, mended: Mended) -> None:
     """Takes from strangers the right to write; who of the team may read and write is the team's own matter."""
     with suppress(FileNotFoundError, PermissionError):
         found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) or not found.st_mode & stat.S_IWOTH:
-            return
-        if _may_change(found):
-            path.chmod(stat.S_IMODE(found.st_mode) & ~stat.S_IWOTH)
-            mended.closed.append(path)
-        else:
-            mended.left.append(path)
+        if not stat.S_ISLNK(found.st_mode) and found.st_mode & stat.S_IWOTH:
+            _give(path, found, stat.S_IMODE(found.st_mode) & ~stat.S_IWOTH, None, mended)
 
 
 def _may_change(found: os.stat_result) -> bool:
     return os.geteuid() in {0, found.st_uid}
-
-
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and _may_change(folder.stat())
 
 
 def _group(workspace: Workspace) -> int | None:
@@ -251,11 +234,7 @@ def tidied(workspace: Workspace, *, everything: bool = False) -> list[str]:
         except PilotPlantError as error:
             said.append(f"Who may reach this workspace was not checked: {error}")
     with suppress(OSError):
-        _remove_abandoned(workspace)
+        left = {found.parent for place in _PLACES for found in workspace.root.glob(f"{place}/{SCRATCH}*")}
+        for parent in left:
+            remove_abandoned(parent)
     return said
-
-
-def _remove_abandoned(workspace: Workspace) -> None:
-    left = {found for place in _PLACES for found in workspace.root.glob(f"{place}/{SCRATCH}*")}
-    for parent in {found.parent for found in left}:
-        remove_abandoned(parent)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.frozen import FrozenModel
 from shared.state.chain import Entry, Head, Witness
 
 ROOMS = ("lab", "promotion", "factory")
@@ -14,10 +15,8 @@ ROOMS = ("lab", "promotion", "factory")
 _WORDS = {"lab": "lab", "gate": "promotion"}
 
 
-class HeadRecord(BaseModel):
+class HeadRecord(FrozenModel):
     """The end of a ledger in a file that leaves its room."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seq: int = Field(ge=1)
     hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")

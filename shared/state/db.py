@@ -137,7 +137,7 @@ def translated(engine: sa.Engine) -> Iterator[None]:
         error.where = error.where or _place(engine)
         raise
     except sa.exc.DBAPIError as error:
-        told = _fault(error, engine) or _told(error, engine)
+        told = fault(error, _place(engine)) or _told(error, engine)
         if told is None:
             raise
         raise told from error
@@ -146,10 +146,6 @@ def translated(engine: sa.Engine) -> Iterator[None]:
 def sqlite_file(engine: sa.Engine) -> Path | None:
     """The file of a SQLite database; None for another one."""
     return Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
-
-
-def _fault(error: sa.exc.DBAPIError, engine: sa.Engine) -> Fault | None:
-    return fault(error, _place(engine))
 
 
 def _place(engine: sa.Engine) -> str:

@@ -77,7 +77,17 @@ def is_owned(connection: sa.Connection) -> bool:
 
 def grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
     """Gives a role its rights over a room's tables, and no more; raises Refused where it could change the ledger."""
-    _grant(connection, metadata, role)
+    quoted, schema = _quoted(connection, role), connection.execute(sa.text("SELECT current_schema()")).scalar()
+    schema = _quoted(connection, str(schema))
+    read = {table.name: "SELECT" for table in VERSION_TABLES}
+    for table in (*metadata.sorted_tables, *VERSION_TABLES):
+        given = {LEDGER: "SELECT, INSERT", **read}.get(table.name, "SELECT, INSERT, UPDATE, DELETE")
+        name = connection.dialect.identifier_preparer.format_table(table)
+        connection.exec_driver_sql(f"REVOKE ALL ON {name} FROM PUBLIC, {quoted}")
+        connection.exec_driver_sql(f"GRANT {given} ON {name} TO {quoted}")
+    # What numbers the rows of a table that has no name for them.
+    connection.exec_driver_sql(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {quoted}")
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {quoted}")
     rights = rights_over_ledger(connection, role)
     if rights:
         raise Refused(
@@ -86,23 +96,6 @@ def grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
             expected="a role that is no superuser, owns nothing here and belongs to no owner",
             remedy="make another one: CREATE ROLE … LOGIN",
         )
-
-
-def _grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
-    quoted = _quoted(connection, role)
-    read = {table.name: "SELECT" for table in VERSION_TABLES}
-    for table in (*metadata.sorted_tables, *VERSION_TABLES):
-        rights = {LEDGER: "SELECT, INSERT", **read}.get(table.name, "SELECT, INSERT, UPDATE, DELETE")
-        name = connection.dialect.identifier_preparer.format_table(table)
-        connection.exec_driver_sql(f"REVOKE ALL ON {name} FROM PUBLIC, {quoted}")
-        connection.exec_driver_sql(f"GRANT {rights} ON {name} TO {quoted}")
-    # What numbers the rows of a table that has no name for them.
-    connection.exec_driver_sql(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {_schema(connection)} TO {quoted}")
-    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {_schema(connection)} TO {quoted}")
-
-
-def _schema(connection: sa.Connection) -> str:
-    return _quoted(connection, str(connection.execute(sa.text("SELECT current_schema()")).scalar()))
 
 
 def _quoted(connection: sa.Connection, name: str) -> str:

@@ -187,7 +187,7 @@ def open_room(
     """
     mark, engine = workspace.root / "var" / name / MARK, connect(url, workspace.root)
     begun = _begun(mark)
-    lived = begun is not None or _has_lived(mark.parent, name)
+    lived = begun is not None or any(any(mark.parent.glob(pattern)) for pattern in _LIFE[name])
     if not is_prepared(engine, metadata, version=version):
         if lived and is_empty(engine):
             raise _emptied(name, engine)
@@ -259,10 +259,6 @@ def _begun(mark: Path) -> str | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return first if isinstance(first, str) else None
-
-
-def _has_lived(folder: Path, name: str) -> bool:
-    return any(next(folder.glob(pattern), None) is not None for pattern in _LIFE[name])
 
 
 def _emptied(name: str, engine: sa.Engine) -> Refused:

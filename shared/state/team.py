@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.frozen import FrozenModel
 from shared.core.times import TimeZone
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
@@ -14,15 +15,13 @@ from shared.state.workspace import Workspace
 FILE = "team.yaml"
 
 
-class TeamSettings(BaseModel):
+class TeamSettings(FrozenModel):
     """`configs/team.yaml`.
 
     Attributes:
         timezone: in which people read times, and drafts begin their days, an IANA name like Europe/Berlin; None for
             UTC, and for the zone that the templates say. Whatever a script reads is UTC.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     timezone: TimeZone | None = Field(default=None)

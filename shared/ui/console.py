@@ -113,13 +113,9 @@ class _Progress(logging.Handler):
         progress(record.getMessage())
 
 
-def _show_log() -> None:
-    log = logging.getLogger("shared")
-    log.addHandler(_Progress(logging.WARNING))
-    log.propagate = False
-
-
-_show_log()
+_LOG = logging.getLogger("shared")
+_LOG.addHandler(_Progress(logging.WARNING))
+_LOG.propagate = False
 
 
 def emit(as_json: bool, payload: object, *lines: Line) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,8 @@ def migrate(
         target = steps_in(own)[-1].to if to == HEAD else int(to)
         if before is None or before == target:
             return None
-        copy = _copied(connection, before)
+        file = sqlite_file(engine)
+        copy = _copied_schema(connection, before) if file is None else str(_copied_file(file, before))
         config = _config(own)
         config.attributes["connection"] = connection
         if before > target:
@@ -101,17 +101,12 @@ def migrate(
     return copy
 
 
-def _copied(connection: sa.Connection, version: int) -> str:
-    """Keeps the database as it is: a file beside a SQLite file, a schema within a database of PostgreSQL."""
-    file = sqlite_file(connection.engine)
-    return _copied_schema(connection, version) if file is None else str(_copied_file(file, version))
-
-
 def _copied_file(file: Path, version: int) -> Path:
-    """Nobody else writes meanwhile: the caller's transaction holds the lock of who does."""
+    """Keeps a database beside its file; nobody else writes meanwhile, for the caller's transaction holds the lock."""
     folder = file.parent / BACKUPS
     folder.mkdir(exist_ok=True)
-    target = _free([folder / f"{file.stem}-{name}{file.suffix}" for name in _names(version)])
+    targets = (folder / f"{file.stem}-{name}{file.suffix}" for name in _names(version))
+    target = next(path for path in targets if not path.exists())
     scratch = target.with_suffix(".unfinished")
     scratch.unlink(missing_ok=True)
     with closing(open_sqlite(file)) as source, closing(sqlite3.connect(scratch)) as copy:
@@ -124,6 +119,7 @@ def _copied_file(file: Path, version: int) -> Path:
 
 
 def _copied_schema(connection: sa.Connection, version: int) -> str:
+    """Keeps a database of PostgreSQL in a schema within it."""
     if not is_owned(connection):
         raise BadInput(
             "only the owner of a database can bring it to another schema",
@@ -143,10 +139,6 @@ def _copied_schema(connection: sa.Connection, version: int) -> str:
 def _names(version: int) -> list[str]:
     """Names of a copy of a database of that version; whoever migrates, goes back and migrates again needs another."""
     return [f"version-{version}", *(f"version-{version}-{number}" for number in range(2, 100))]
-
-
-def _free(paths: Sequence[Path]) -> Path:
-    return next(path for path in paths if not path.exists())
 
 
 def _config(own: Path) -> Config:
