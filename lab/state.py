@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.frozen import FrozenModel
 from shared.core.money import Money
 from shared.core.yamlfile import read_yaml
 from shared.notify.mail import Smtp
@@ -135,7 +136,7 @@ class SandboxSettings(BoxLimits):
         return self.limits_by("`sandbox` in configs/lab.yaml")
 
 
-class LabSettings(BaseModel):
+class LabSettings(FrozenModel):
     """`configs/lab.yaml`.
 
     Attributes:
@@ -147,8 +148,6 @@ class LabSettings(BaseModel):
         remind_days: how many days before its end a time box, or a deadline, is spoken of.
         sandbox: the limits of Lab-written SQL.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     database: str

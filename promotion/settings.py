@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.experiment.people import SignaturesMin
 from shared.notify.mail import Smtp
@@ -14,7 +15,7 @@ from shared.notify.webhook import require_safe
 from shared.state.workspace import Workspace
 
 
-class PortfolioSettings(BaseModel):
+class PortfolioSettings(FrozenModel):
     """What holds for all pilots together.
 
     Attributes:
@@ -22,24 +23,20 @@ class PortfolioSettings(BaseModel):
             of 20 to 40 pilots a year the least power of what may still be called a bound (docs/proof/portfolio.md).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     bound: float = Field(default=0.2, gt=0, lt=1)
 
 
-class Notify(BaseModel):
+class Notify(FrozenModel):
     """How people are told, other than by mail.
 
     Attributes:
         webhook: where each reminder is posted as JSON; https, or http on this machine.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     webhook: Annotated[str, AfterValidator(require_safe)] | None = None
 
 
-class RoomSettings(BaseModel):
+class RoomSettings(FrozenModel):
     """`configs/gate.yaml`, its tiers as they stand there.
 
     Attributes:
@@ -54,8 +51,6 @@ class RoomSettings(BaseModel):
         notify: what is told instead of by mail.
         tiers: see there.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     database: str

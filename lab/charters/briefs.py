@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from lab.pilots.population import Population, population_of
 from lab.state import read_settings
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.core.money import Amount
 from shared.core.yamlfile import read_yaml
 from shared.experiment.metrics import Catalogue, Metric, read_metrics
@@ -50,7 +51,7 @@ def _said(text: str) -> str:
 Words = Annotated[str, AfterValidator(_said)]
 
 
-class Brief(BaseModel):
+class Brief(FrozenModel):
     """What is said of a new pilot; None leaves it to the template and the workspace.
 
     Attributes:
@@ -69,8 +70,6 @@ class Brief(BaseModel):
         attrition: the share of assigned units that are expected never to be exposed; None lets everybody take part.
         assignment: who draws the arms, as in a charter.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     template: Template = "ab-email"
     because: Words | None = None
@@ -91,7 +90,7 @@ class Brief(BaseModel):
     assignment: Assignment | None = None
 
 
-class Starter(BaseModel):
+class Starter(FrozenModel):
     """A template's own words and numbers, from its `template.yaml`.
 
     Attributes:
@@ -101,8 +100,6 @@ class Starter(BaseModel):
         attrition: the share of assigned units that are expected never to be exposed; None where only some are, as on
             a page, and everybody has to take part for enough of them to be.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     because: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from promotion.keys.keyring import keyring, keys_folder
 from promotion.registry.receipts import gate_signer
@@ -17,6 +17,7 @@ from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_once
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.doors.door import Request, ask
 from shared.doors.requests import FactoryLedger, LabLedger, LedgerState
@@ -33,15 +34,13 @@ WITNESSED = "witnessed"
 OWN: Literal["promotion"] = "promotion"
 
 
-class Checkpoint(BaseModel):
+class Checkpoint(FrozenModel):
     """What is signed.
 
     Attributes:
         at: by the gate's clock.
         ledgers: each room's head then; a room that could not be read is not there.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str

@@ -7,26 +7,25 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from promotion.keys.keyring import ENROLLED, REVOKED
 from promotion.state import DECIDED
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical, digest_json
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.state.chain import GENESIS, Entry, Head, entry_hash
 from shared.state.room import GENESIS_KIND
 from shared.state.workspace import Mode, Workspace
 
 
-class Line(BaseModel):
+class Line(FrozenModel):
     """One entry; its hash covers the body by `body_digest`, so that it can be followed where the body is not shown.
 
     Attributes:
         body: what the entry says; None where it concerns somebody else.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seq: int = Field(ge=1)
     at: str
@@ -38,10 +37,8 @@ class Line(BaseModel):
     hash: str
 
 
-class Excerpt(BaseModel):
+class Excerpt(FrozenModel):
     """A gate's ledger from its first entry to the last, as far as others may see it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str

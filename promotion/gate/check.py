@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from promotion.gate.case import Case
+from shared.core.frozen import FrozenModel
 from shared.trust.finding import Finding, Level, Outcome
 
 
-class Rule(BaseModel):
+class Rule(FrozenModel):
     """A check's policy; each check adds its thresholds, with defaults and their source.
 
     Attributes:
         level: `block` decides the verdict, `warn` is only printed.
         waivable: whether whom configs/people.yaml entitles may waive it for a candidate.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Level = "block"
     waivable: bool = True

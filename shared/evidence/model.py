@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.core.digests import digest_json
+from shared.core.frozen import FrozenModel
 from shared.stats.summaries import AnyMoments
 
 # Fabijan et al. (2019), "Diagnosing sample ratio mismatch": below this, chance is no explanation of the arms' sizes.
@@ -15,11 +16,7 @@ RATIO_P_MIN = 0.001
 Part = Literal["primary", "guardrail", "secondary"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ArmEvidence(_Record):
+class ArmEvidence(FrozenModel):
     """One arm: its planned share, its exposed units, and the moments of every metric whose values are finite.
 
     Attributes:
@@ -34,7 +31,7 @@ class ArmEvidence(_Record):
     moments: dict[str, AnyMoments]
 
 
-class Effect(_Record):
+class Effect(FrozenModel):
     """One metric of one arm against the control.
 
     Attributes:
@@ -75,7 +72,7 @@ class Effect(_Record):
     problem: str | None = None
 
 
-class Between(_Record):
+class Between(FrozenModel):
     """One primary metric of one treatment against another one.
 
     Attributes:
@@ -93,7 +90,7 @@ class Between(_Record):
     problem: str | None = None
 
 
-class LookEffect(_Record):
+class LookEffect(FrozenModel):
     """One metric of one arm at one look.
 
     Attributes:
@@ -113,7 +110,7 @@ class LookEffect(_Record):
     problem: str | None = None
 
 
-class Look(_Record):
+class Look(FrozenModel):
     """A look that was agreed on beforehand, as the data stood then.
 
     Attributes:
@@ -131,7 +128,7 @@ class Look(_Record):
     effects: tuple[LookEffect, ...]
 
 
-class DayEffect(_Record):
+class DayEffect(FrozenModel):
     """A metric of one arm over all units exposed until the end of a day: a primary one, or of a kill criterion."""
 
     arm: str
@@ -141,7 +138,7 @@ class DayEffect(_Record):
     high: float | None = None
 
 
-class Day(_Record):
+class Day(FrozenModel):
     """One day's exposures; descriptive.
 
     Attributes:
@@ -157,7 +154,7 @@ class Day(_Record):
     effects: tuple[DayEffect, ...] = ()
 
 
-class SegmentEffect(_Record):
+class SegmentEffect(FrozenModel):
     """A metric of one arm in one level of a segment; descriptive, but for harm.
 
     Attributes:
@@ -180,7 +177,7 @@ class SegmentEffect(_Record):
     problem: str | None = None
 
 
-class SampleRatio(_Record):
+class SampleRatio(FrozenModel):
     """Joint chi-square of exposed units against planned shares.
 
     Attributes:
@@ -196,7 +193,7 @@ class SampleRatio(_Record):
 State = Literal["good", "warning", "unevaluable"]
 
 
-class Symptom(_Record):
+class Symptom(FrozenModel):
     """What one health check found.
 
     Attributes:
@@ -223,7 +220,7 @@ class Symptom(_Record):
         return self.reason if named else f"{self.reason} ({self.arm})"
 
 
-class Health(_Record):
+class Health(FrozenModel):
     """Whether the data can be believed.
 
     Attributes:
@@ -242,7 +239,7 @@ class Health(_Record):
     symptoms: tuple[Symptom, ...] = ()
 
 
-class Loss(_Record):
+class Loss(FrozenModel):
     """One way in which something did not count.
 
     Attributes:
@@ -260,7 +257,7 @@ class Loss(_Record):
     deviation: float | None = None
 
 
-class Bound(_Record):
+class Bound(FrozenModel):
     """Lee's bounds on an effect, without the error of chance.
 
     Attributes:
@@ -275,7 +272,7 @@ class Bound(_Record):
     high: float
 
 
-class DayByArm(_Record):
+class DayByArm(FrozenModel):
     """One day: units first exposed on it, and units with an outcome on it, by arm."""
 
     day: str
@@ -283,7 +280,7 @@ class DayByArm(_Record):
     answering: dict[str, int]
 
 
-class Outage(_Record):
+class Outage(FrozenModel):
     """The days on which an arm's outcomes were fewest, beside the other arms' and its own other days.
 
     Attributes:
@@ -302,7 +299,7 @@ class Outage(_Record):
     p: float
 
 
-class Latest(_Record):
+class Latest(FrozenModel):
     """When an arm's data end.
 
     Attributes:
@@ -321,7 +318,7 @@ class Latest(_Record):
     median_s: float | None
 
 
-class FollowUp(_Record):
+class FollowUp(FrozenModel):
     """How long an arm's units could be watched, beside the control's.
 
     Attributes:
@@ -341,7 +338,7 @@ class FollowUp(_Record):
     control_cut_short: int | None = None
 
 
-class TimeOfDay(_Record):
+class TimeOfDay(FrozenModel):
     """How much later in the day an arm's units were exposed than the control's, the days compared one by one.
 
     Attributes:
@@ -354,7 +351,7 @@ class TimeOfDay(_Record):
     p: float | None
 
 
-class Completeness(_Record):
+class Completeness(FrozenModel):
     """What did not count, when, and for how long units could be watched, by arm.
 
     Attributes:
@@ -389,7 +386,7 @@ class Completeness(_Record):
 Standing = Literal["decisive", "descriptive"]
 
 
-class Evidence(_Record):
+class Evidence(FrozenModel):
     """What a pilot showed, with the digests of what it was computed from.
 
     Attributes:
@@ -415,7 +412,7 @@ class Evidence(_Record):
     until: str | None = None
     standing: Standing = "decisive"
     method: Literal["fixed", "group_sequential", "always_valid"] = "fixed"
-    no_outcome: dict[str, Literal["zero", "left_out"]] = {}
+    no_outcome: dict[str, Literal["zero", "left_out"]] = Field(default_factory=dict)
     looks: tuple[Look, ...] = ()
     days: tuple[Day, ...] = ()
     segments: tuple[SegmentEffect, ...] = ()

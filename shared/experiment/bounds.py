@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.data.contracts import Contract
 from shared.experiment.charter import DAYS_PER_WEEK, Charter, Primary, Promise
@@ -30,7 +31,7 @@ _NEVER_NEGATIVE = {"proportion", "count"}
 _KEYS = {"event_id", "unit", "at"}
 
 
-class Bounds(BaseModel):
+class Bounds(FrozenModel):
     """What a risk tier takes for a promise.
 
     Attributes:
@@ -53,8 +54,6 @@ class Bounds(BaseModel):
             baseline, in the metric's unit: our own, so large that only a slip is beyond it.
         window_days_max: the longest window of a metric: a quarter, our own; what comes later is the release's to show.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     alpha_max: float = Field(default=0.05, gt=0, le=0.2)
     power_min: float = Field(default=0.8, ge=0.5, lt=1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.core.digests import digest_json
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.core.sql import COLUMN, identifier
 from shared.core.yamlfile import read_yaml
 from shared.experiment.expressions import Expression, parse_expression
@@ -24,7 +25,7 @@ def _expression(text: str) -> str:
 ExpressionText = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
 
 
-class Metric(BaseModel):
+class Metric(FrozenModel):
     """How one number per unit comes about.
 
     A `proportion` is 1 for a unit with any outcome whose value is above zero, a `mean` the sum of the values over the
@@ -52,8 +53,6 @@ class Metric(BaseModel):
         history: a column of the population's table that holds the metric per unit as it was, over a time like a
             pilot's; what a pilot is forecast from until others have measured the metric.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     column: str | None = Field(default=None, pattern=COLUMN)
@@ -131,10 +130,8 @@ class Metric(BaseModel):
         return tuple(part for part in (self.value, self.per) if part is not None)
 
 
-class Catalogue(BaseModel):
+class Catalogue(FrozenModel):
     """The workspace's metrics by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     metrics: dict[str, Metric] = Field(min_length=1)

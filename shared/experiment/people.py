@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.core.money import Money
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
@@ -16,10 +17,8 @@ Tier = Literal["low", "standard", "high"]
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 
 
-class SignaturesMin(BaseModel):
+class SignaturesMin(FrozenModel):
     """How many persons must sign a decision, by risk tier: one or two."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: int = Field(default=1, ge=1, le=2)
     standard: int = Field(default=1, ge=1, le=2)
@@ -31,15 +30,13 @@ class SignaturesMin(BaseModel):
         return found
 
 
-class Entitlement(BaseModel):
+class Entitlement(FrozenModel):
     """What a person may decide.
 
     Attributes:
         tiers: the risk tiers.
         up_to: the largest pilot budget; None means no limit.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tiers: tuple[Tier, ...] = Field(min_length=1)
     up_to: Money | None = None
@@ -57,7 +54,7 @@ class Entitlement(BaseModel):
         return None
 
 
-class WaiverRight(BaseModel):
+class WaiverRight(FrozenModel):
     """Which checks of the gate a person may waive.
 
     Attributes:
@@ -65,20 +62,16 @@ class WaiverRight(BaseModel):
         tiers: at which risk.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     checks: tuple[str, ...] = Field(min_length=1)
     tiers: tuple[Tier, ...] = Field(min_length=1)
 
 
-class Absence(BaseModel):
+class Absence(FrozenModel):
     """Days on which a person is away; the person's delegates then may decide in their place.
 
     Attributes:
         first_day, last_day: both belong to it, in UTC.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first_day: date
     last_day: date
@@ -94,7 +87,7 @@ class Absence(BaseModel):
         return self.first_day <= day <= self.last_day
 
 
-class Person(BaseModel):
+class Person(FrozenModel):
     """One person, known by e-mail address.
 
     Attributes:
@@ -103,8 +96,6 @@ class Person(BaseModel):
         absences: when that is.
         waives: which checks the person may waive; nothing where it is left out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: Email
     decides: Entitlement | None = None
@@ -121,10 +112,8 @@ class Person(BaseModel):
         return next((absence for absence in self.absences if absence.covers(day)), None)
 
 
-class People(BaseModel):
+class People(FrozenModel):
     """Everyone whom the gate knows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1]
     people: tuple[Person, ...] = Field(min_length=1)

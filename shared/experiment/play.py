@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from shared.core.frozen import FrozenModel
 from shared.core.times import TimeZone
 from shared.experiment.precautions import Action, Review, Rollout
 
@@ -57,7 +58,7 @@ def _file_name(name: str) -> str:
 FileName = Annotated[str, Field(min_length=1), AfterValidator(_file_name)]
 
 
-class Schedule(BaseModel):
+class Schedule(FrozenModel):
     """When a play runs.
 
     Attributes:
@@ -65,8 +66,6 @@ class Schedule(BaseModel):
         timezone: an IANA name.
         grace_minutes: how late an occurrence may still be run; after that it is skipped and said so.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cron: Annotated[str, AfterValidator(_cron)]
     timezone: TimeZone = "UTC"
@@ -116,7 +115,7 @@ class Schedule(BaseModel):
         return occurrence <= now <= occurrence + timedelta(minutes=self.grace_minutes)
 
 
-class Play(BaseModel):
+class Play(FrozenModel):
     """A campaign: one message to each unit of an audience, at every occurrence of a schedule.
 
     Attributes:
@@ -132,8 +131,6 @@ class Play(BaseModel):
         review: who looks before it reaches customers.
         rollout: how it grows, is watched and is taken back.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["campaign"]
     audience: FileName

@@ -10,7 +10,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from shared.core.frozen import FrozenModel
 
 # An audience with a smaller share of the units that were tested is another one than the effect was measured on.
 TESTED_FRAC_MIN = 0.8
@@ -21,10 +23,8 @@ Action = Literal["outbound", "pricing", "regulated_claim"]
 Share = Annotated[Decimal, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-class Precaution(BaseModel):
+class Precaution(FrozenModel):
     """A part of a play."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Review(Precaution):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from shared.core.frozen import FrozenModel
 
 
-class Part(BaseModel):
+class Part(FrozenModel):
     """A part of a charter."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FixedHorizon(Part):

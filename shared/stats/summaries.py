@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel, ConfigDict
+from shared.core.frozen import FrozenModel
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Moments(_Record):
+class Moments(FrozenModel):
     """Mergeable statistics of one metric in one arm.
 
     Attributes:
@@ -42,7 +38,7 @@ class Moments(_Record):
         )
 
 
-class RatioMoments(_Record):
+class RatioMoments(FrozenModel):
     """Mergeable statistics of a ratio in one arm: each unit's value and denominator together.
 
     Attributes:
@@ -85,7 +81,7 @@ class RatioMoments(_Record):
         )
 
 
-class QuantileMoments(_Record):
+class QuantileMoments(FrozenModel):
     """A quantile in one arm with its confidence limits by rank; unlike the others it cannot be merged.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from shared.core.digests import digest_json
+from shared.core.frozen import FrozenModel
 from shared.state.workspace import Mode
 
 # How many equal parts of [0, 1] the p-values are counted in.
@@ -20,11 +21,7 @@ TOLERANCE = 1e-9
 Verdict = Literal["holds", "fails", "unevaluable"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AaSource(_Record):
+class AaSource(FrozenModel):
     """Whose values were split.
 
     Attributes:
@@ -41,7 +38,7 @@ class AaSource(_Record):
     data: dict[str, str] = Field(min_length=1)
 
 
-class AaQuestion(_Record):
+class AaQuestion(FrozenModel):
     """What was asked: the same question of the same data has the same answer.
 
     Attributes:
@@ -64,7 +61,7 @@ class AaQuestion(_Record):
     software: str
 
 
-class AaMetric(_Record):
+class AaMetric(FrozenModel):
     """What came out for one metric.
 
     Attributes:
@@ -88,7 +85,7 @@ class AaMetric(_Record):
     reason: str
 
 
-class AaCertificate(_Record):
+class AaCertificate(FrozenModel):
     """The answer; its numbers must follow from its counts, or it cannot be read.
 
     Attributes:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import PREFIX, canonical, digest_bytes, hex_of
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.experiment.people import Tier
 from shared.state.workspace import Mode
 from shared.trust.decision import Decision
@@ -37,11 +38,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:pilotplant:promotion:v1"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PriorRecord(_Record):
+class PriorRecord(FrozenModel):
     """What effects were to be expected before the pilot.
 
     Attributes:
@@ -55,7 +52,7 @@ class PriorRecord(_Record):
     pilots: int
 
 
-class Promised(_Record):
+class Promised(FrozenModel):
     """What a scaled arm promises on a primary metric.
 
     Attributes:
@@ -73,7 +70,7 @@ class Promised(_Record):
     prior: PriorRecord
 
 
-class Scope(_Record):
+class Scope(FrozenModel):
     """What an attestation is for; nothing else may be run on it.
 
     Attributes:
@@ -85,7 +82,7 @@ class Scope(_Record):
     arm: str | None = None
 
 
-class Signatory(_Record):
+class Signatory(FrozenModel):
     """Who signed, with which key.
 
     Attributes:
@@ -100,7 +97,7 @@ class Signatory(_Record):
     reason: str | None = None
 
 
-class Predicate(_Record):
+class Predicate(FrozenModel):
     """What is attested.
 
     Attributes:
@@ -168,11 +165,11 @@ class Predicate(_Record):
         return self.scope.workspace
 
 
-class _Digest(_Record):
+class _Digest(FrozenModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class _Subject(_Record):
+class _Subject(FrozenModel):
     name: str
     digest: _Digest
 

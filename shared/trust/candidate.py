@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from shared.core.digests import canonical, digest_file, digest_json
 from shared.core.errors import BadInput
 from shared.core.files import write_atomically
+from shared.core.frozen import FrozenModel
 from shared.core.money import Money
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Promise
@@ -39,7 +40,7 @@ DATA = "data"
 FILES = "files"
 
 
-class Manifest(BaseModel):
+class Manifest(FrozenModel):
     """What a candidate consists of.
 
     Attributes:
@@ -50,8 +51,6 @@ class Manifest(BaseModel):
         ledger: the Lab's ledger when the pilot was last written to it (seq and hash), as witness.
         files: every other file, by its path inside, with digest.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str
@@ -69,10 +68,8 @@ class Manifest(BaseModel):
         return digest_json(self.model_dump(mode="json"))
 
 
-class SpendEntry(BaseModel):
+class SpendEntry(FrozenModel):
     """One cost of a pilot."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     at: str
@@ -87,10 +84,8 @@ class SpendEntry(BaseModel):
         return money
 
 
-class Spend(BaseModel):
+class Spend(FrozenModel):
     """Every cost of a pilot."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     entries: tuple[SpendEntry, ...]
@@ -100,10 +95,8 @@ class Spend(BaseModel):
         return sum((entry.money for entry in self.entries), Money(amount=0, currency=currency))
 
 
-class Earlier(BaseModel):
+class Earlier(FrozenModel):
     """The versions of the promise before the one in force, the launched one first; each names its reason."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     versions: tuple[dict[str, Any], ...] = Field(min_length=1)

@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical
 from shared.core.errors import BadInput, PilotPlantError
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.experiment.people import same_person
 from shared.state.anchors import HeadRecord
@@ -32,7 +33,7 @@ PERSONS_MIN = 2
 RoomName = Literal["lab", "promotion", "factory"]
 
 
-class Correction(BaseModel):
+class Correction(FrozenModel):
     """What is signed.
 
     Attributes:
@@ -40,8 +41,6 @@ class Correction(BaseModel):
         reason: why the clock was wrong.
         ledgers: by room the last entry that may be dated ahead of time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from shared.core.frozen import FrozenModel
 
 Word = Literal["scale", "revise", "stop"]
 REASON_MIN = 10
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StandIn(_Record):
+class StandIn(FrozenModel):
     """In whose place somebody decided, and why: the owner was away.
 
     Attributes:
@@ -26,7 +24,7 @@ class StandIn(_Record):
     last_day: str
 
 
-class Decision(_Record):
+class Decision(FrozenModel):
     """The owner's word.
 
     Attributes:

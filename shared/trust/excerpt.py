@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from shared.core.digests import digest_json
+from shared.core.frozen import FrozenModel
 from shared.state.chain import Entry, Head, entry_hash
 
 # The kinds of entries that make up what a pilot has cost: their bodies hold a key, an amount and what it was for.
 BOOKINGS = ("reserved", "settled", "released", "spent")
 
 
-class Link(BaseModel):
+class Link(FrozenModel):
     """One entry of a chain as it is shown.
 
     Attributes:
         digest: of the body's canonical form.
         body: what the entry says, where it is shown.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seq: int
     at: str
@@ -46,10 +43,8 @@ class Link(BaseModel):
         return self.model_dump(mode="json", exclude=set() if self.body is not None else {"body"})
 
 
-class Excerpt(BaseModel):
+class Excerpt(FrozenModel):
     """A chain from behind the head `after` to its last link."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     after: Head

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from shared.core.frozen import FrozenModel
 
 Outcome = Literal["passed", "failed", "unevaluable", "waived"]
 Level = Literal["block", "warn"]
 Verdict = Literal["admit", "refuse", "undecided"]
 
 
-class Waived(BaseModel):
+class Waived(FrozenModel):
     """By whom a finding was waived, and what was really found.
 
     Attributes:
@@ -20,8 +20,6 @@ class Waived(BaseModel):
         outcome, found: the check's own outcome, and its sentence.
         waiver: the digest of what was signed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: str
     until: str
@@ -31,7 +29,7 @@ class Waived(BaseModel):
     waiver: str
 
 
-class Finding(BaseModel):
+class Finding(FrozenModel):
     """One line of a verdict.
 
     Attributes:
@@ -43,8 +41,6 @@ class Finding(BaseModel):
         remedy: what would change the outcome; None where it passed.
         waived: for `waived`: by whom, and what was found.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     check: str
     arm: str | None = None

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Mode, Workspace
 
@@ -39,15 +40,13 @@ def _is_moment(text: str) -> str:
 Moment = Annotated[str, AfterValidator(_is_moment)]
 
 
-class PublicKey(BaseModel):
+class PublicKey(FrozenModel):
     """Whose key this is, for what, and the key itself (hexadecimal).
 
     Attributes:
         valid_from, ends: RFC 3339; by the gate's ledger it counts from the one moment, and no more from the other on.
         revoked_since: RFC 3339; from then on nothing that it signs is believed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     name: str

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from shared.core.digests import hex_of
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.data.compatibility import Change
 from shared.data.quality import QualityReport
 from shared.state.workspace import Mode, Workspace
@@ -23,11 +24,7 @@ KIND = "preflight"
 DAYS_PER_WEEK = 7
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TableState(_Part):
+class TableState(FrozenModel):
     """A table of the warehouse that the play reads, or whose contract it was promised by.
 
     Attributes:
@@ -42,7 +39,7 @@ class TableState(_Part):
     max_age_days: float | None
 
 
-class Comparison(_Part):
+class Comparison(FrozenModel):
     """A contract that was sealed with the candidate, against the same table's contract in the Factory now.
 
     Attributes:
@@ -58,7 +55,7 @@ class Comparison(_Part):
     problem: str | None = None
 
 
-class TableQuality(_Part):
+class TableQuality(FrozenModel):
     """What a contract, as a suite of rules, says of the Factory's table.
 
     Attributes:
@@ -72,7 +69,7 @@ class TableQuality(_Part):
     problem: str | None = None
 
 
-class PersonalData(_Part):
+class PersonalData(FrozenModel):
     """What the rendered messages were searched for, and in how many it was found.
 
     Attributes:
@@ -91,7 +88,7 @@ class PersonalData(_Part):
     values: dict[str, int]
 
 
-class ShadowRun(_Part):
+class ShadowRun(FrozenModel):
     """One arm's play, run as it would be, with the step that writes left out.
 
     Attributes:
@@ -127,7 +124,7 @@ class ShadowRun(_Part):
         return not self.refusals and self.problem is None
 
 
-class HoldoutShares(_Part):
+class HoldoutShares(FrozenModel):
     """The share of all units that nothing touches: as the pilot was frozen, as published last, and as set now."""
 
     frozen: str
@@ -135,7 +132,7 @@ class HoldoutShares(_Part):
     present: str
 
 
-class Neighbour(_Part):
+class Neighbour(FrozenModel):
     """A release that may run, beside the arm's own.
 
     Attributes:
@@ -154,7 +151,7 @@ class Neighbour(_Part):
     simultaneous: int
 
 
-class Contacts(_Part):
+class Contacts(FrozenModel):
     """What the units of an arm would receive within the coming week, from its release and from all others.
 
     Attributes:
@@ -169,9 +166,9 @@ class Contacts(_Part):
     arm: str
     cap: int
     per_week: int = 0
-    units: dict[str, int] = {}
+    units: dict[str, int] = Field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] = ()
-    silent: dict[str, str] = {}
+    silent: dict[str, str] = Field(default_factory=dict)
     taken_by: str | None = None
     problem: str | None = None
 
@@ -195,7 +192,7 @@ class Contacts(_Part):
         return max(map(int, self.units), default=0)
 
 
-class KillSwitch(_Part):
+class KillSwitch(FrozenModel):
     """The stop of everything, tried in a transaction that was taken back.
 
     Attributes:
@@ -213,7 +210,7 @@ class KillSwitch(_Part):
     problem: str | None = None
 
 
-class PreflightReport(_Part):
+class PreflightReport(FrozenModel):
     """What the Factory found.
 
     Attributes:

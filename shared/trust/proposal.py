@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.state.workspace import Mode
 from shared.trust.decision import Decision
 from shared.trust.finding import Verdict
@@ -21,7 +22,7 @@ PROPOSAL = "proposal"
 SECOND = "second-signature"
 
 
-class Proposal(BaseModel):
+class Proposal(FrozenModel):
     """A decision that waits for a second person's signature, or for the gate's.
 
     Attributes:
@@ -29,8 +30,6 @@ class Proposal(BaseModel):
         verdict: the gate's, as the first person knew it.
         lapses: the charter's deadline.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     pilot: str
@@ -70,15 +69,13 @@ class SignedProposal:
         return found
 
 
-class SecondSignature(BaseModel):
+class SecondSignature(FrozenModel):
     """A second person's signature under a proposal.
 
     Attributes:
         proposal: the digest of the signed proposal, and with it all that it says.
         reason: what the second person gave as theirs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     proposal: str

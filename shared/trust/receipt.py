@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical, hex_of
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.state.anchors import HeadRecord
 from shared.state.workspace import Mode, Workspace
 
 
-class Receipt(BaseModel):
+class Receipt(FrozenModel):
     """The Factory's word on a package, which follows from one entry of its ledger; it is not signed.
 
     Attributes:
@@ -27,8 +28,6 @@ class Receipt(BaseModel):
         at: by the Factory's clock.
         ledger: the Factory's ledger at the entry that says so.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.frozen import FrozenModel
 from shared.state.anchors import HeadRecord
 from shared.state.workspace import Mode
 
@@ -20,7 +21,7 @@ NONCE_BYTES = 16
 NONCE_PATTERN = rf"^[0-9a-f]{{{2 * NONCE_BYTES}}}$"
 
 
-class Registration(BaseModel):
+class Registration(FrozenModel):
     """What is sealed, and signed.
 
     Attributes:
@@ -30,8 +31,6 @@ class Registration(BaseModel):
         ledger: the gate's ledger with this registration as its last entry.
         nonce: what draws the arms, and the holdouts of the releases; one for a pilot's name, for ever.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     workspace: str

@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from shared.core.files import write_atomically
+from shared.core.frozen import FrozenModel
 from shared.state.workspace import Workspace
 from shared.trust.record import decisions
 
 FOLDER = "snapshot-users"
 
 
-class SnapshotUser(BaseModel):
+class SnapshotUser(FrozenModel):
     """A pilot that reads a snapshot, until it is decided and at the latest until its deadline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     pilot: str

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical
 from shared.core.errors import BadInput
+from shared.core.frozen import FrozenModel
 from shared.state.workspace import Mode
 from shared.trust.finding import Finding, Waived
 from shared.trust.signed import Signed, parse
@@ -19,7 +20,7 @@ from shared.trust.signed import Signed, parse
 WAIVER = "waiver"
 
 
-class Waiver(BaseModel):
+class Waiver(FrozenModel):
     """What somebody waives.
 
     Attributes:
@@ -28,8 +29,6 @@ class Waiver(BaseModel):
         person: who waives it.
         at: from when; until: it counts up to this moment, and no longer. RFC 3339.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     pilot: str

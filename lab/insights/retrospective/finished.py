@@ -5,17 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from shared.core.frozen import FrozenModel
 from shared.experiment.metrics import Metric
 from shared.stats.summaries import Moments
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Stats(_Record):
+class Stats(FrozenModel):
     """One metric in one arm.
 
     Attributes:
@@ -34,7 +31,7 @@ class Stats(_Record):
         return None if self.m2 is None else Moments(n=self.n, mean=self.mean, m2=self.m2)
 
 
-class Contrast(_Record):
+class Contrast(FrozenModel):
     """One metric of one treatment beside its control."""
 
     arm: str
@@ -43,7 +40,7 @@ class Contrast(_Record):
     control: Stats
 
 
-class Finished(_Record):
+class Finished(FrozenModel):
     """A finished test from elsewhere.
 
     Attributes:

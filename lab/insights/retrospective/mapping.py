@@ -7,18 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.experiment.metrics import Metric, read_metrics
 from shared.state.workspace import Workspace
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Numbers(_Part):
+class Numbers(FrozenModel):
     """The columns that hold a metric's numbers in one arm.
 
     Attributes:
@@ -54,7 +51,7 @@ class Numbers(_Part):
         return [name for name in self.model_dump().values() if name is not None]
 
 
-class Measured(_Part):
+class Measured(FrozenModel):
     """A metric of the tests.
 
     Attributes:
@@ -113,7 +110,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 }
 
 
-class Mapping(_Part):
+class Mapping(FrozenModel):
     """What a file of finished tests holds.
 
     Attributes:
