@@ -22,7 +22,6 @@ from promotion.queue.queue import measures as promotion_measures
 from shared.core.times import date_time
 from shared.state.workspace import Mode, Workspace
 from shared.ui.console import counted, styled, table
-from shared.ui.phrases import days
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Overview:
             *(f"  {line}" for line in _reliability(self.factory)),
             "",
             *self._waiting(),
-            *(f"Due: {_due_line(due.as_json())}" for due in self.lab.due),
+            *(f"Due: {due.told()}" for due in self.lab.due),
         ]
 
     @property
@@ -187,10 +186,6 @@ def of_releases(releases: Sequence[ReleaseMeasures]) -> Iterator[Waiting]:
             yield Waiting(f"{each.name} (run {each.last_state})", "ops", None, step)
 
 
-def _due_line(due: dict[str, Any]) -> str:
-    return f"{due['pilot']}: {due['for']}, {due['what']} ({days(due['days_left'])} left)"
-
-
 def _reliability(found: Measures) -> list[str]:
     runs, states = found.runs, found.releases_by_state
     lines = [
@@ -202,9 +197,7 @@ def _reliability(found: Measures) -> list[str]:
     ]
     if found.stopped is not None:
         lines.insert(0, f"EVERYTHING IS STOPPED: {found.stopped}")
-    return lines + [_release_line(release) for release in found.releases]
-
-
-def _release_line(release: ReleaseMeasures) -> str:
-    upcoming = f"next {date_time(release.next)}" if release.next else "no next run"
-    return f"{release.name}: {release.paused or release.state}, {release.messages:,} messages written, {upcoming}"
+    for each in found.releases:
+        upcoming = f"next {date_time(each.next)}" if each.next else "no next run"
+        lines.append(f"{each.name}: {each.paused or each.state}, {each.messages:,} messages written, {upcoming}")
+    return lines

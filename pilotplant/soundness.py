@@ -99,15 +99,12 @@ def file_problems(file: Path, name: str) -> list[str]:
     """What is wrong inside a SQLite file that is there; raises Fault where it cannot be read for another reason."""
     try:
         with closing(open_sqlite(file)) as connection:
-            return _told(connection.execute("PRAGMA integrity_check").fetchall(), name)
+            rows = connection.execute("PRAGMA integrity_check").fetchall()
     except sqlite3.Error as error:
         found = fault(error, str(file))
         if isinstance(found, Damaged):
             return [f"{name} is damaged inside ({error})"]
         raise found or error from error
-
-
-def _told(rows: list[tuple[str]], name: str) -> list[str]:
     said = [" ".join(row[0].split()) for row in rows]
     if said == ["ok"]:
         return []

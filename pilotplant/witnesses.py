@@ -6,6 +6,7 @@ The rooms never open each other's databases; the front door asks all three.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -116,21 +117,14 @@ def _seen(workspace: Workspace, opened: dict[str, Room | PilotPlantError]) -> di
     for name, room in opened.items():
         if isinstance(room, PilotPlantError):
             continue
-        for other, witnesses in _anchored(name, room).items():
-            found[other] += witnesses
+        with suppress(*_UNREADABLE), room.read() as connection:  # `_hold` says why
+            for other, witnesses in anchors(f"the {name} ledger", legible(connection, room.entries_table)).items():
+                found[other] += witnesses
     for candidate in candidates(workspace):
         head = head_of(candidate.manifest.ledger)
         if head is not None and candidate.digest == digest_named(candidate):
             found["lab"].append(Witness(head.seq, head.hash, f"candidate {candidate.folder.name[:12]}"))
     return found
-
-
-def _anchored(name: str, room: Room) -> dict[str, list[Witness]]:
-    try:
-        with room.read() as connection:
-            return anchors(f"the {name} ledger", legible(connection, room.entries_table))
-    except _UNREADABLE:
-        return {}  # `_hold` says why
 
 
 def _hold(room: Room, seen: list[Witness], outside: Witness | None, result: Soundness) -> None:

@@ -18,7 +18,7 @@ from shared.core.digests import digest_file, hex_of
 from shared.core.files import scratch_in
 from shared.experiment.charter import RULES, Charter, Promise, measured_by
 from shared.experiment.metrics import read_metrics
-from shared.state.db import connect, prepare
+from shared.state.db import connect, is_prepared, make_tables, writing
 from shared.state.workspace import Mode, Workspace, create, open_workspace
 from shared.trust.attestation import Predicate, Scope, Signatory, attest
 from shared.trust.candidate import FILES, PROMISE, REGISTRATION, Candidate, seal, write_json
@@ -67,7 +67,9 @@ def make_workspace(root: Path, mode: Mode = "rehearsal") -> Workspace:
 def open_database(url: str, root: Path, metadata: sa.MetaData, *, version: int) -> sa.Engine:
     """A database with its tables, which are made in a SQLite file."""
     engine = connect(url, root)
-    prepare(engine, metadata, version=version)
+    if not is_prepared(engine, metadata, version=version):
+        with writing(engine) as connection:
+            make_tables(connection, metadata, version=version)
     return engine
 
 

@@ -15,7 +15,6 @@ from shared.ui.console import Json, Line, counted, emit, progress, session, tabl
 
 if TYPE_CHECKING:
     from factory.warehouse.load import LoadResult
-    from shared.data.contracts import Column
 
 Table = Annotated[str, typer.Argument(help="A table with a contract in configs/contracts.", metavar="TABLE")]
 File = Annotated[
@@ -38,8 +37,8 @@ def contract(
 
     progress(f"Reading {file} to see what its columns hold …")
     done = draft_contract(session(context).workspace(), name, file, replace_=replace)
-    rows = [(column.name, column.physical or "", _kind(column), column.classification, done.seen[column.name])
-            for column in done.columns]  # fmt: skip
+    rows = [(c.name, c.physical or "", f"{c.type} ({c.format})" if c.format else c.type, c.classification,
+             done.seen[c.name]) for c in done.columns]  # fmt: skip
     doubts = [(column, told) for column, each in done.doubts.items() for told in each]
     emit(
         as_json,
@@ -54,10 +53,6 @@ def contract(
         f"Look at it, above all at each DOUBT; then: pilotplant factory load {name} {file}",
     )  # fmt: skip
     return done
-
-
-def _kind(column: Column) -> str:
-    return f"{column.type} ({column.format})" if column.format else column.type
 
 
 @app.command()

@@ -60,6 +60,11 @@ def _counted(workspace: Workspace, arm: Sealed, composed: Composed, exposures: P
         personal = _personal_data(connection, workspace, arm)
         tested, tested_selected = _tested(connection, exposures, composed.selection.selected)
     subject_max, body_max = longest or (0, 0)
+    # By the assignment in Python: the run itself asks in SQL.
+    salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
+    units = pq.read_table(composed.rendered, columns=["unit"]).column("unit").to_pylist()
+    own = (arm.play.holdout, arm.nonce)
+    touched = sum(held_out(arm.release, unit, *own) or within(salt, unit, Fraction(0), share) for unit in units)
     return ShadowRun(
         arm=arm.arm,
         release=arm.release,
@@ -69,7 +74,7 @@ def _counted(workspace: Workspace, arm: Sealed, composed: Composed, exposures: P
         messages=composed.messages,
         subject_max=subject_max,
         body_max=body_max,
-        holdout_touched=_touched(workspace, arm, composed.rendered),
+        holdout_touched=touched,
         tested=tested,
         tested_selected=tested_selected,
         personal=personal,
@@ -89,16 +94,6 @@ def _tested(
         return count(connection, units), count(connection, f"{units} WHERE unit IN {among}")
     except duckdb.Error:
         return None, None
-
-
-def _touched(workspace: Workspace, arm: Sealed, rendered: Path) -> int:
-    """Messages to units of a holdout, by the assignment in Python: the run itself asks in SQL."""
-    salt, share = workspace_holdout_salt(workspace.id), Fraction(read_settings(workspace).holdout_frac)
-    units = pq.read_table(rendered, columns=["unit"]).column("unit").to_pylist()
-    nonce = arm.nonce
-    return sum(
-        held_out(arm.release, unit, arm.play.holdout, nonce) or within(salt, unit, Fraction(0), share) for unit in units
-    )
 
 
 def _personal_data(connection: duckdb.DuckDBPyConnection, workspace: Workspace, arm: Sealed) -> PersonalData:

@@ -74,7 +74,10 @@ def quality_of(workspace: Workspace, arm: Sealed, table: str, scratch: Path) -> 
     yield _quality(table, "present", lambda: (contract_of(workspace, table), _raw(workspace, table, scratch)))
     sealed = sealed_contract(arm, table)
     if sealed.exists():
-        yield _quality(table, "sealed", lambda: (load_contract(sealed), _masked(workspace, table, scratch)))
+        masked = scratch / "masked"
+        yield _quality(
+            table, "sealed", lambda: (load_contract(sealed), export_masked(workspace, [table], masked)[table])
+        )
 
 
 def _quality(
@@ -93,10 +96,6 @@ def _raw(workspace: Workspace, table: str, scratch: Path) -> Path:
         require_contract(connection, contract_of(workspace, table))
         export(connection, f"SELECT * FROM {identifier(table)}", path)
     return path
-
-
-def _masked(workspace: Workspace, table: str, scratch: Path) -> Path:
-    return export_masked(workspace, [table], scratch / "masked")[table]
 
 
 def sealed_contract(arm: Sealed, table: str) -> Path:

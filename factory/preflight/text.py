@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.core.times import date_time
-from shared.trust.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality, TableState
+from shared.trust.preflight import Comparison, Contacts, PreflightReport, ShadowRun, TableQuality
 from shared.ui.console import counted
 
 
 def lines(report: PreflightReport) -> list[str]:
     """What was found, in the order of the report."""
+    share = report.holdout
     return [
         f"{report.pilot}, candidate {report.candidate[:19]}…, tried at {date_time(report.at)}",
-        *(_table(each) for each in report.tables),
+        *(
+            f"table {each.name}: {f'loaded {date_time(each.loaded_at)}' if each.loaded_at else 'never loaded'}"
+            for each in report.tables
+        ),
         *(line for each in report.compatibility for line in _comparison(each)),
         *(_quality(each) for each in report.quality),
         *(line for each in report.shadow_runs for line in _shadow_run(each)),
-        _holdout(report),
+        f"holdout of all: {share.frozen} when frozen, {share.published or 'none'} published, {share.present} now",
         *(line for each in report.contacts for line in _contacts(each)),
         _kill_switch(report),
     ]
-
-
-def _table(found: TableState) -> str:
-    told = f"loaded {date_time(found.loaded_at)}" if found.loaded_at else "never loaded"
-    return f"table {found.name}: {told}"
 
 
 def _comparison(found: Comparison) -> Iterator[str]:
@@ -66,11 +65,6 @@ def _shadow_run(found: ShadowRun) -> Iterator[str]:
         seen = {"pseudonyms": data.pseudonyms, "e-mail addresses": data.addresses, **data.values}
         told = ", ".join(f"{what} in {counted(rows, 'message')}" for what, rows in seen.items() if rows)
         yield f"{name}: prints {printed}; personal data found: {told or 'none'}"
-
-
-def _holdout(report: PreflightReport) -> str:
-    found = report.holdout
-    return f"holdout of all: {found.frozen} when frozen, {found.published or 'none'} published, {found.present} now"
 
 
 def _contacts(found: Contacts) -> Iterator[str]:

@@ -17,7 +17,6 @@ from factory.releases.inbox import package_folder
 from factory.releases.packages import verify
 from factory.releases.releases import list_releases
 from factory.state.settings import FactorySettings, read_settings
-from factory.state.states import Release
 from shared.core.sql import file_literal
 from shared.data.tabular import connect
 from shared.state.workspace import Workspace
@@ -57,9 +56,12 @@ def neighbours(workspace: Workspace, candidate: str, now: datetime, scratch: Pat
     """
     reaches, silent = [], {}
     for release in list_releases(workspace):
-        found = _runs(workspace, release, now)
-        if isinstance(found, str):
-            silent[release.name] = found
+        if release.state == "retired":
+            silent[release.name] = "it is retired"
+            continue
+        found = verify(workspace, package_folder(workspace, release.package), now=now)  # as each run asks
+        if isinstance(found, list):
+            silent[release.name] = "; ".join(found)
         elif release.package != candidate:
             folder = scratch / release.name
             folder.mkdir(parents=True)
@@ -124,14 +126,6 @@ def _objections(found: Contacts, settings: FactorySettings, waived: set[str]) ->
 def _reach(arm: Sealed, units: Path, now: datetime) -> Reach:
     week = timedelta(days=DAYS_PER_WEEK)
     return Reach(arm.release, arm.promise.charter.pilot, units, arm.play.schedule.between(now, now + week))
-
-
-def _runs(workspace: Workspace, release: Release, now: datetime) -> Verified | str:
-    """The release's package, or why it does not run: asked as each run asks."""
-    if release.state == "retired":
-        return "it is retired"
-    found = verify(workspace, package_folder(workspace, release.package), now=now)
-    return found if isinstance(found, Verified) else "; ".join(found)
 
 
 def _per_unit(own: Reach, others: tuple[Reach, ...]) -> dict[str, int]:

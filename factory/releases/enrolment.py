@@ -7,7 +7,6 @@ from pathlib import Path
 
 from factory.state.room import open_factory
 from shared.core.errors import Refused
-from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.keys import FACTORY, KeyStore, PublicKey, read_public, write_public
 from shared.trust.preflight import public_key_path
@@ -30,7 +29,8 @@ def enrol_factory(workspace: Workspace, *, passphrase: str | None = None) -> Fac
     Raises Refused where the key at hand, or its public record, is another one than the ledger has.
     """
     room, path = open_factory(workspace), public_key_path(workspace)
-    known, before = _known(room), find_key(workspace)
+    noted, before = room.latest(FACTORY, ENROLLED), find_key(workspace)
+    known = str(noted.body["key_id"]) if noted else None
     if before is not None and before.key_id == known:
         return FactoryKey(before, path, repeated=True)
     store = KeyStore(workspace, passphrase)
@@ -53,9 +53,3 @@ def enrol_factory(workspace: Workspace, *, passphrase: str | None = None) -> Fac
 def find_key(workspace: Workspace) -> PublicKey | None:
     """The public record of the Factory's key, or None."""
     return next((key for key in read_public(public_key_path(workspace).parent) if key.name == FACTORY), None)
-
-
-def _known(room: Room) -> str | None:
-    """The id of the Factory's key, as its ledger has it."""
-    entry = room.latest(FACTORY, ENROLLED)
-    return str(entry.body["key_id"]) if entry else None

@@ -39,9 +39,9 @@ def problems(room: Room) -> list[str]:
     for package, receipt in wanted.items():
         path = receipt_path(room.workspace, package)
         if not path.exists():
-            found.append(f"receipt {_short(path)}: it is missing; `pilotplant factory admit` writes it again")
+            found.append(f"receipt {path.stem[:12]}: it is missing; `pilotplant factory admit` writes it again")
         elif not _holds(path, receipt):
-            found.append(f"receipt {_short(path)}: it was changed after it was written ({path.name})")
+            found.append(f"receipt {path.stem[:12]}: it was changed after it was written ({path.name})")
     known = {receipt_path(room.workspace, package) for package in wanted}
     strangers = sorted(set(receipts_folder(room.workspace).glob("[!.]*")) - known)
     return found + [f"receipt {path.name}: the Factory's ledger knows nothing of it" for path in strangers]
@@ -78,7 +78,3 @@ def _holds(path: Path, receipt: Receipt) -> bool:
         return path.read_bytes() == receipt.as_bytes()
     except OSError:
         return False
-
-
-def _short(path: Path) -> str:
-    return path.stem[:12]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from shared.core.errors import BadInput, Refused
 from shared.experiment.people import same_person
 from shared.state.workspace import Workspace
@@ -38,7 +36,14 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
             remedy=f"have {name} enrol another key with `pilotplant promote enrol {name}`",
         )
     pinned = {key.key_id: key for key in trusted if key.name == name}
-    _require_succession(workspace, name, pinned, current, ended, replace=replace)
+    followed = {current.key_id, *(key.key_id for key in ended)}
+    if not replace and (foreign := next((key_id for key_id in pinned if key_id not in followed), None)):
+        raise Refused(
+            f"another key of {name} is trusted already: {foreign}",
+            where=str(folder / f"{name}.yaml"),
+            expected=f"the same as the one enrolled now: {current.key_id}",
+            remedy=f"ask {name} in person whether the key changed, then repeat with --replace",
+        )
     if current.revoked_since is not None and current.key_id not in pinned:
         raise Refused(
             f"the key of {name} is revoked since {current.revoked_since}",
@@ -61,26 +66,6 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
 def published_keys(workspace: Workspace) -> list[PublicKey]:
     """The records that the gate publishes, where this machine can see them; raises BadInput for one that is damaged."""
     return read_public(workspace.promotion / "keys")
-
-
-def _require_succession(
-    workspace: Workspace,
-    name: str,
-    pinned: Mapping[str, PublicKey],
-    current: PublicKey,
-    ended: Sequence[PublicKey],
-    *,
-    replace: bool,
-) -> None:
-    """Raises Refused where a key is pinned that the enrolled one did not follow, unless `replace` says so."""
-    foreign = [key_id for key_id in pinned if key_id not in {current.key_id, *(key.key_id for key in ended)}]
-    if foreign and not replace:
-        raise Refused(
-            f"another key of {name} is trusted already: {foreign[0]}",
-            where=str(workspace.configs / "trusted_keys" / f"{name}.yaml"),
-            expected=f"the same as the one enrolled now: {current.key_id}",
-            remedy=f"ask {name} in person whether the key changed, then repeat with --replace",
-        )
 
 
 def _enrolled(workspace: Workspace, name: str) -> tuple[PublicKey, list[PublicKey]]:

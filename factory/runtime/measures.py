@@ -99,4 +99,4 @@ def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMea
 
 
 def _pairs(connection: sa.Connection, query: sa.Select[tuple[str, int]]) -> dict[str, int]:
-    return {state: count for state, count in connection.execute(query.order_by(sa.text("1")))}  # noqa: C416 - rows are no pairs to mypy
+    return dict(connection.execute(query.order_by(sa.text("1"))).tuples().all())

@@ -12,9 +12,11 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from shared.core.clock import parse_rfc3339, rfc3339
+from pydantic import AwareDatetime, BaseModel
+
+from shared.core.clock import rfc3339
 from shared.core.files import write_atomically
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
@@ -99,13 +101,13 @@ def read(workspace: Workspace) -> Pulse:
     except FileNotFoundError:
         return Pulse("up" if _held(workspace) else "never started")
     said = _said(path)
-    since, reason = _moment(said.get("since")) or seen, str(said.get("reason") or "") or None
+    since = said.since or seen
     if _held(workspace):
         if abs(datetime.now(UTC) - seen) > SILENT_AFTER:  # a date ahead of now is of a clock that was put back since
             return Pulse("silent", seen)
-        return Pulse("failing", since, reason) if said.get("state") == "failing" else Pulse("up", since)
-    if said.get("state") in {"stopped", "failed"}:
-        return Pulse(said["state"], since, reason)
+        return Pulse("failing", since, said.reason) if said.state == "failing" else Pulse("up", since)
+    if said.state in {"stopped", "failed"}:
+        return Pulse(said.state, since, said.reason)
     return Pulse("killed", seen)
 
 
@@ -117,7 +119,7 @@ def _renew(workspace: Workspace, state: State, reason: str | None = None) -> Non
     """Says it once, and from then on renews the file's date."""
     path = _path(workspace)
     said = _said(path)
-    if (said.get("state"), said.get("reason")) == (state, reason):
+    if (said.state, said.reason) == (state, reason):
         os.utime(path)
     else:
         _write(workspace, state, reason)
@@ -128,19 +130,19 @@ def _write(workspace: Workspace, state: State, reason: str | None = None) -> Non
     write_atomically(_path(workspace), json.dumps(said | ({"reason": reason} if reason else {})) + "\n")
 
 
-def _said(path: Path) -> dict[str, Any]:
+class _Said(BaseModel):
+    """What the plant's file says, as far as it can be read."""
+
+    state: State | None = None
+    since: AwareDatetime | None = None
+    reason: str | None = None
+
+
+def _said(path: Path) -> _Said:
     try:
-        found = json.loads(path.read_bytes())
+        return _Said.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return parse_rfc3339(str(text))
-    except (ValueError, OverflowError):
-        return None
+        return _Said()
 
 
 def _held(workspace: Workspace) -> bool:

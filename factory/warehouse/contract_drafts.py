@@ -10,7 +10,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
@@ -101,15 +101,13 @@ class _Found:
 
     header: str
     name: str
-    values: int = 0
-    distinct: int = 0
-    padded: int = 0
-    negative: int = 0
-    characters: float = 0.0
-    personal: int = 0
-    low: str = ""
-    high: str = ""
-    of_type: dict[tuple[ColumnType, str | None], int] = field(default_factory=dict)
+    values: int
+    distinct: int
+    padded: int
+    negative: int
+    characters: float
+    personal: int
+    of_type: dict[tuple[ColumnType, str | None], int]
 
 
 def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bool = False) -> Drafted:
@@ -129,11 +127,11 @@ def draft_contract(workspace: Workspace, table: str, file: Path, *, replace_: bo
         columns = tuple(_column(each, rows, key, doubts) for each in found)
         columns = tuple(_as_loaded(file, columns, doubts, Path(folder)))
     seen = {each.name: _seen(each, rows) for each in found}
-    text = _document(table, file, rows, columns, key, seen, doubts)
-    write_atomically(path, text)
+    drafted = Drafted(path, rows, columns, key, seen, {name: told for name, told in doubts.items() if told})
+    write_atomically(path, _document(table, file, drafted))
     if key:
         load_new_contract(path)  # a draft that could not be loaded would be a defect of ours
-    return Drafted(path, rows, columns, key, seen, {name: told for name, told in doubts.items() if told})
+    return drafted
 
 
 def _require_place(table: str, path: Path, *, replace_: bool) -> None:
@@ -193,15 +191,13 @@ def _found(connection: duckdb.DuckDBPyConnection, header: str, name: str) -> _Fo
     row = connection.execute(
         f"SELECT count(said), count(DISTINCT said), count_if(regexp_full_match(said, '[+-]?0[0-9]+')), "
         f"count_if(starts_with(said, '-')), coalesce(avg(length(said)), 0), "
-        f"count({personal_sql('said')}), coalesce(min(said), ''), coalesce(max(said), ''), {', '.join(counts)} "
+        f"count({personal_sql('said')}), {', '.join(counts)} "
         f"FROM (SELECT {said} AS said FROM raw)"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has a row
-    values, distinct, padded, negative, characters, personal, low, high, *counted = row
-    return _Found(
-        header, name, values, distinct, padded, negative, characters, personal, low, high,
-        dict(zip(tried, counted, strict=True)),
-    )  # fmt: skip
+    values, distinct, padded, negative, characters, personal, *counted = row
+    of_type = dict(zip(tried, counted, strict=True))
+    return _Found(header, name, values, distinct, padded, negative, characters, personal, of_type)
 
 
 def _tried() -> Iterator[tuple[ColumnType, str | None]]:
@@ -337,19 +333,12 @@ def _seen(found: _Found, rows: int) -> str:
     return f"{found.distinct:,} different values in {found.values:,}{filled}"
 
 
-def _document(
-    table: str,
-    file: Path,
-    rows: int,
-    columns: Sequence[Column],
-    key: tuple[str, ...],
-    seen: dict[str, str],
-    doubts: dict[str, list[str]],
-) -> str:
+def _document(table: str, file: Path, drafted: Drafted) -> str:
     """The contract as YAML, with what was seen and doubted as comments."""
+    rows, key, doubts = drafted.rows, drafted.key, drafted.doubts
     lines = [
         f"# Drafted from {file.name}: {rows:,} rows. Look at each DOUBT, correct what is wrong, and say what it means.",
-        *(f"# DOUBT: {told}" for told in doubts[""]),
+        *(f"# DOUBT: {told}" for told in doubts.get("", ())),
         "apiVersion: v3.1.0",
         "kind: DataContract",
         f"id: {table}",
@@ -364,7 +353,7 @@ def _document(
         "        mustBeGreaterOrEqualTo: 1",
         "    properties:",
     ]
-    for column in columns:
+    for column in drafted.columns:
         coarse = column.classification == "restricted" and column.type == "string"
         options = {"format": column.format, "minimum": column.minimum}
         said = {
@@ -380,7 +369,8 @@ def _document(
             "logicalTypeOptions": {name: value for name, value in options.items() if value is not None},
         }
         entry = {name: value for name, value in said.items() if value}
-        lines += [f"      # {seen[column.name]}", *(f"      # DOUBT: {told}" for told in doubts[column.name])]
+        lines.append(f"      # {drafted.seen[column.name]}")
+        lines += [f"      # DOUBT: {told}" for told in doubts.get(column.name, ())]
         written = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=200).rstrip().split("\n")
         lines += [f"      {line}" for line in written]
     return "\n".join(lines) + "\n"

@@ -102,11 +102,8 @@ def resolve(workspace: Workspace, file: Path, out: Path, *, table: str) -> int:
             remedy = "use a file of units of this workspace, after the table was loaded"
             raise _refusal(strangers, "units", table, file, remedy=remedy)
         if "id" in present:
-            raise BadInput(
-                "the file has a column `id` already",
-                where=str(file),
-                remedy="rename it: `id` is what comes to each unit",
-            )
+            remedy = "rename it: `id` is what comes to each unit"
+            raise BadInput("the file has a column `id` already", where=str(file), remedy=remedy)
         return write_table(
             connection,
             f"SELECT {known}.id, raw.* EXCLUDE ({ROW}) FROM raw JOIN {known} USING (unit) ORDER BY {ROW}",

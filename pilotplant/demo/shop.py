@@ -99,18 +99,17 @@ def write_customers(shop: Shop, path: Path) -> None:
 def write_results(
     shop: Shop, arms: Path | None, wanted: list[str], lost: str | None, start: datetime, path: Path
 ) -> None:
-    """Writes what the shop reports of a pilot, under its own customer ids: exposures with their outcomes.
+    """Writes what the shop reports of a pilot with the arms `wanted`, under its own customer ids.
 
-    Args:
-        shop: the shop.
-        arms: a file of `id` and `arm` from `factory resolve`; None for the real test, which has its own.
-        wanted: the pilot's arms.
-        lost: the arm of which a quarter of the records gets lost, if any.
-        start: the first moment of the time box.
-        path: where to write.
+    These are exposures with their outcomes, from `start` on, of which a quarter of one arm's gets `lost`, if any. The
+    real test has its own `arms`; else they are a file of `id` and `arm` from `factory resolve`.
     """
     rng = np.random.default_rng(SEED + len(wanted))
-    test = shop.test if shop.test is not None else _behaviour(_read_arms(arms), rng)
+    test = shop.test
+    if test is None:
+        if arms is None:
+            raise BadInput("a synthetic shop needs the arms that were assigned")
+        test = _behaviour(pyarrow.csv.read_csv(arms).sort_by("id"), rng)
     test = test.filter(pc.is_in(test.column("arm"), pa.array(wanted))).sort_by("customer_id")
     if lost is not None:
         dropped = (np.array(test.column("arm").to_pylist()) == lost) & (rng.random(test.num_rows) < 0.25)  # noqa: PLR2004 - the quarter
@@ -206,9 +205,3 @@ def _read(path: Path) -> pa.Table:
     if strange:
         raise BadInput(f"unknown segments: {', '.join(sorted(map(str, strange)))}", where=str(path))
     return found
-
-
-def _read_arms(path: Path | None) -> pa.Table:
-    if path is None:
-        raise BadInput("a synthetic shop needs the arms that were assigned")
-    return pyarrow.csv.read_csv(path).sort_by("id")

@@ -26,8 +26,19 @@ class Clock:
 
     def now(self) -> datetime:
         """This moment, UTC, to the microsecond; raises BadInput where a rehearsal's clock shows none that can be."""
-        offset = self._offset()
-        return _at(offset, str(self.offset_file)) if offset else datetime.now(UTC)
+        offset, real, where = self._offset(), datetime.now(UTC), str(self.offset_file)
+        if not offset:
+            return real
+        try:
+            found = real + offset
+        except OverflowError as error:
+            raise BadInput(
+                "the rehearsal's clock shows no moment",
+                where=where,
+                remedy="bring it back to the present: pilotplant clock now",
+            ) from error
+        _require_year(found, where)
+        return found
 
     def set(self, moment: datetime) -> None:
         """Moves a rehearsal's clock to `moment`, from where it runs on.
@@ -60,19 +71,6 @@ class Clock:
                 "the clock of a live workspace cannot be set", remedy="use a rehearsal: pilotplant init DIR --rehearsal"
             )
         write_atomically(self.offset_file, json.dumps({"schema_version": 1, "offset_s": offset.total_seconds()}))
-
-
-def _at(offset: timedelta, where: str) -> datetime:
-    try:
-        found = datetime.now(UTC) + offset
-    except OverflowError as error:
-        raise BadInput(
-            "the rehearsal's clock shows no moment",
-            where=where,
-            remedy="bring it back to the present: pilotplant clock now",
-        ) from error
-    _require_year(found, where)
-    return found
 
 
 def _require_year(moment: datetime, where: str) -> None:

@@ -15,10 +15,7 @@ from shared.core.errors import BadInput, Damaged, Fault, PilotPlantError
 Kind = Literal["full", "read-only", "forbidden", "failing", "memory", "damaged"]
 
 _WORDS: dict[Kind, tuple[str, str]] = {
-    "full": (
-        "the disk is full",
-        "make room there, then give the same command again, which finishes what was cut off",
-    ),
+    "full": ("the disk is full", "make room there, then give the same command again, which finishes what was cut off"),
     "read-only": (
         "the disk cannot be written: it is mounted read-only",
         "mount it for writing, then give the same command again",

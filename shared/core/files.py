@@ -143,7 +143,7 @@ def settle(scratch: Path, target: Path) -> bool:
             continue
         give_mode(path, folder_mode if path.is_dir() else file_mode)
         if path.is_file():
-            _sync_file(path)
+            sync_file(path)
         elif path.is_dir():
             sync_folder(path)
     give_mode(scratch, folder_mode)
@@ -166,16 +166,10 @@ def settle_verified(scratch: Path, target: Path, intact: Callable[[Path], bool])
     while not settle(scratch, target):
         if intact(target):
             return False
-        _move_aside(target)
+        names = (target.with_name(f".damaged.{n}.{target.name}") for n in count(1))
+        with suppress(FileNotFoundError):  # another process has just done so
+            target.rename(next(path for path in names if not os.path.lexists(path)))
     return True
-
-
-def _move_aside(target: Path) -> None:
-    names = (target.with_name(f".damaged.{n}.{target.name}") for n in count(1))
-    try:
-        target.rename(next(path for path in names if not os.path.lexists(path)))
-    except FileNotFoundError:
-        return  # another process has just done so
 
 
 def sync_folder(folder: Path) -> None:
@@ -187,6 +181,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Makes a file's content survive a power cut."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())

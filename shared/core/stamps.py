@@ -61,11 +61,14 @@ class Witness:
     digest: str | None
 
     def agrees(self) -> bool:
-        """Whether the file is still as it was found; raises OSError where it is gone."""
-        now = stamp_of(self.path)
-        if self.digest is None:
-            return now == self.stamp
-        return now[:2] == self.stamp[:2] and digest_file(self.path) == self.digest
+        """Whether the file is still there as it was found."""
+        try:
+            now = stamp_of(self.path)
+            if self.digest is None:
+                return now == self.stamp
+            return now[:2] == self.stamp[:2] and digest_file(self.path) == self.digest
+        except OSError:
+            return False
 
 
 def witness(path: Path) -> Witness:

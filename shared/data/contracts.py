@@ -413,6 +413,7 @@ class Document(FrozenModel):
 
 def _contract(document: Document) -> Contract:
     table = document.objects[0]
+    level = document.slaProperties[0] if document.slaProperties else None
     return Contract(
         id=document.id,
         name=document.name,
@@ -421,12 +422,8 @@ def _contract(document: Document) -> Contract:
         key=table.keys,
         columns=tuple(_column(column, alone=len(table.keys) == 1) for column in table.properties),
         minimum_rows=table.quality[0].mustBeGreaterOrEqualTo if table.quality else 1,
-        max_age_days=_days(document.slaProperties[0]) if document.slaProperties else None,
+        max_age_days=None if level is None else level.value / (1 if level.unit.startswith("d") else HOURS_PER_DAY),
     )
-
-
-def _days(level: ServiceLevel) -> float:
-    return level.value / (1 if level.unit.startswith("d") else HOURS_PER_DAY)
 
 
 def _column(given: Property, *, alone: bool) -> Column:

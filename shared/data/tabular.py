@@ -97,13 +97,11 @@ def _cells_sql(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     described = connection.execute(f"DESCRIBE {query}").fetchall()
     if not connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = 'sheet_cell'").fetchone():
         connection.create_function("sheet_cell", cell, ["VARCHAR"], "VARCHAR")
-    shown = ", ".join(
-        f"{_cell_sql(name) if kind == 'VARCHAR' else identifier(name)} AS {identifier(cell(name))}"
-        for name, kind, *_ in described
-    )
-    return f"SELECT {shown} FROM ({query})"
-
-
-def _cell_sql(name: str) -> str:
-    column = identifier(name)
-    return f"CASE WHEN regexp_matches({column}, {literal(SUSPICIOUS)}) THEN sheet_cell({column}) ELSE {column} END"
+    shown = []
+    for name, kind, *_ in described:
+        value = column = identifier(name)
+        if kind == "VARCHAR":
+            suspicious = f"regexp_matches({column}, {literal(SUSPICIOUS)})"
+            value = f"CASE WHEN {suspicious} THEN sheet_cell({column}) ELSE {column} END"
+        shown.append(f"{value} AS {identifier(cell(name))}")
+    return f"SELECT {', '.join(shown)} FROM ({query})"

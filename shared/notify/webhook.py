@@ -16,9 +16,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def require_safe(url: str) -> str:
     """The address; raises ValueError where it is none that may be spoken to: https, or http to this machine."""
     parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return url
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and parts.hostname in LOOPBACK):
         return url
     raise ValueError("a webhook's address begins with https://; http:// is for this machine only")
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from shared.core import faults
 from shared.core.errors import BadInput, Contained, PilotPlantError, Undecided
-from shared.core.files import PRIVATE, scratch_in
+from shared.core.files import PRIVATE, scratch_in, sync_file
 from shared.core.stamps import Witness, witness
 from shared.sandbox import landlock
 
@@ -78,11 +78,8 @@ class Box:
     def run(self, task: str, job: dict[str, Any], *, where: str, limits: Limits) -> dict[str, Any]:
         """Do `task` in a fresh child and return its result; the job's `tables` and `rows` are all that it can read.
 
-        Raises:
-            Contained: the SQL or template was refused, hit a limit, or brought the child down.
-            BadInput: an input is not there.
-            Undecided: the kernel cannot confine anything.
-            PilotPlantError: the box itself broke.
+        Raises Contained where the SQL or template was refused, hit a limit, or brought the child down, BadInput where
+        an input is not there, Undecided where the kernel cannot confine anything, PilotPlantError where the box broke.
         """
         if not ensure_available(self.without_landlock):
             _log.warning(
@@ -95,7 +92,7 @@ class Box:
         job |= {"read": inputs, "without_landlock": self.without_landlock}
         (self.folder / "job").write_text(json.dumps(job), encoding="utf-8")
         exit_code = self._child(limits)
-        if not all(_agrees(found) for found in before):
+        if not all(found.agrees() for found in before):
             remedy = "run it again; if this comes back, find out who writes there"
             raise Contained("an input changed while the box was at work", where=where, remedy=remedy)
         return self._answer(exit_code, where, limits)
@@ -108,8 +105,7 @@ class Box:
             raise PilotPlantError(f"the box left something that is no plain file as {name}", where=str(out))
         if found.st_dev != out.parent.stat().st_dev:
             made = Path(shutil.copyfile(made, out.with_name(f".{out.name}.{self.folder.name}")))
-        with made.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(made)
         made.replace(out)
 
     def _child(self, limits: Limits) -> int | None:
@@ -161,8 +157,7 @@ class Box:
 def ensure_available(without_landlock: WithoutLandlock = "refuse") -> bool:
     """Whether the kernel can confine untrusted code, or False where it cannot and the operator accepts that.
 
-    Raises:
-        Undecided: it cannot, so SQL and templates from the Lab are not run at all.
+    Raises Undecided where it cannot, so that SQL and templates from the Lab are not run at all.
     """
     if landlock.available():
         return True
@@ -222,10 +217,3 @@ def _witness(path: Path, where: str) -> Witness:
         return witness(path)
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read: {error.strerror}", where=where) from error
-
-
-def _agrees(found: Witness) -> bool:
-    try:
-        return found.agrees()
-    except OSError:
-        return False

@@ -53,11 +53,8 @@ def audience(
     """Run one allow-listed SELECT over Parquet `tables`; return the number of units written to `out`.
 
     The SELECT returns one column `unit` of text or whole numbers; `out` is a Parquet file with that one VARCHAR
-    column, distinct, without NULL, sorted. It appears only when complete.
-
-    Raises:
-        Contained: the SELECT was refused or stopped; the message names table, function or limit.
-        Undecided: the kernel has no Landlock.
+    column, distinct, without NULL, sorted. It appears only when complete. Raises Contained where the SELECT was refused
+    or stopped; the message names table, function or limit.
     """
     files = _files(tables, where)
     with opened(out.parent, without_landlock) as box:
@@ -72,9 +69,7 @@ def check_audience(
 ) -> None:
     """Return if `sql` may run as an audience over tables of these names; nothing is run.
 
-    Raises:
-        Contained: it may not, and why.
-        Undecided: the kernel has no Landlock.
+    Raises Contained where it may not, and why.
     """
     with opened(None, without_landlock) as box:
         job: dict[str, Any] = {"sql": sql, "tables": {name: [] for name in tables}, "database": None}
@@ -99,10 +94,8 @@ def query(
     stopped leaves it as it was, as does one that makes it grow beyond `limits.disk_mb`. All rows go to `out` if that
     is given, as CSV or Parquet by its suffix.
 
-    Raises:
-        Contained: a statement was refused, failed or was stopped.
-        Refused: another query is at work in this database.
-        Undecided: the kernel has no Landlock.
+    Raises Contained where a statement was refused, failed or was stopped, Refused where another query is at work in
+    this database.
     """
     if out and out.suffix not in {".csv", ".parquet"}:
         raise BadInput(f"{out.name} is neither CSV nor Parquet", where=where, expected="a name in .csv or .parquet")
@@ -147,9 +140,7 @@ def render(
     columns unit, subject (white space folded to one line) and body, in the order of the rows. Many rows go in chunks,
     each into a box of its own, so that the limit of time is one for a template and not for an audience.
 
-    Raises:
-        Contained: a template was refused, failed for a row, or was stopped.
-        Undecided: the kernel has no Landlock.
+    Raises Contained where a template was refused, failed for a row, or was stopped.
     """
     import pyarrow.parquet as pq
 
@@ -216,9 +207,7 @@ def check_template(
 ) -> None:
     """Return if subject and body compile and use only `variables`; nothing is rendered.
 
-    Raises:
-        Contained: they do not, with the line.
-        Undecided: the kernel has no Landlock.
+    Raises Contained where they do not, with the line.
     """
     with opened(None, without_landlock) as box:
         job = {"body": template, "subject": subject, "variables": list(variables)}

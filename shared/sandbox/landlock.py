@@ -54,9 +54,8 @@ def restrict(*, read: Iterable[Path], own: Iterable[Path]) -> None:
     Paths that do not exist are skipped. Only threads started later inherit the restriction, so this is called
     while there is one thread.
 
-    Raises:
-        OSError: the kernel has no Landlock or refuses the rules.
-        RuntimeError: other threads are running already, which would stay free.
+    Raises OSError where the kernel has no Landlock or refuses the rules, RuntimeError where other threads are running
+    already, which would stay free.
     """
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 -- names are all that is needed
         raise RuntimeError("the box must close before the first thread starts")

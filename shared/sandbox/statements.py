@@ -44,8 +44,7 @@ def audience_functions(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
 def admit_audience(connection: duckdb.DuckDBPyConnection, sql: str, tables: Iterable[str]) -> str:
     """The text of `sql` that may run, if it is one SELECT over `tables` that calls only pure functions.
 
-    Raises:
-        Contained: it is not; the message names the table, function or statement, `where` its line.
+    Raises Contained where it is not; the message names the table, function or statement, `where` its line.
     """
     _require_text(sql)
     sql = _without_end(sql)
@@ -68,8 +67,7 @@ def admit_audience(connection: duckdb.DuckDBPyConnection, sql: str, tables: Iter
 def admit_sandbox(sql: str) -> list[tuple[int, duckdb.Statement]]:
     """The statements of `sql`, each with its line, if each starts with one of `SANDBOX_VERBS`.
 
-    Raises:
-        Contained: one does not, there is none, or the text is not SQL.
+    Raises Contained where one does not, there is none, or the text is not SQL.
     """
     _require_text(sql)
     found = _parse(sql)

@@ -43,18 +43,8 @@ _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg"}
 _EXPECTED = "like sqlite:///var/lab/lab.db, or postgresql://lab_app@db.example.com/lab"
 
 
-def prepare(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> None:
-    """Makes a SQLite file's tables at need; on PostgreSQL `shared.state.provision` makes them.
-
-    Raises as `is_prepared`.
-    """
-    if not is_prepared(engine, metadata, version=version):
-        with writing(engine) as connection:
-            make_tables(connection, metadata, version=version)
-
-
 def is_prepared(engine: sa.Engine, metadata: sa.MetaData, *, version: int) -> bool:
-    """Whether every table of the room is there; on PostgreSQL, raises BadInput where one is not.
+    """Whether every table of the room is there; on PostgreSQL (see `provision`), raises BadInput where one is not.
 
     Raises PilotPlantError where the server is away, or the tables are of another version.
     """

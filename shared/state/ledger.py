@@ -144,12 +144,10 @@ def problems(connection: sa.Connection, table: sa.Table, *, name: str, witnesses
             found.append(f"{name}: entry {row.seq} ({row.kind}) was changed after it was written")
         prev = hashes[row.seq] = row.hash
     missed = [witness for witness in witnesses if hashes.get(witness.seq) != witness.hash]
-    return found + list(dict.fromkeys(_missed(name, witness) for witness in missed))
-
-
-def _missed(name: str, witness: Head) -> str:
-    by = f" by {witness.by}" if isinstance(witness, Witness) and witness.by else ""
-    return f"{name}: entry {witness.seq} is not the one that was witnessed{by}; the chain was cut or replaced"
+    for seen in missed:
+        by = f" by {seen.by}" if isinstance(seen, Witness) and seen.by else ""
+        found.append(f"{name}: entry {seen.seq} is not the one that was witnessed{by}; the chain was cut or replaced")
+    return list(dict.fromkeys(found))
 
 
 def _recomputed(row: Any) -> str | None:

@@ -52,7 +52,12 @@ def provision(url: str, metadata: sa.MetaData, role: str, *, version: int) -> Pr
             remedy="a SQLite file needs no preparation: the first command makes it",
         )
     with writing(engine) as connection:
-        _require_role(connection, role)
+        if connection.execute(sa.text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar() is None:
+            raise BadInput(
+                f"there is no role `{role}` on this server",
+                where="--role",
+                remedy=f"make it first: CREATE ROLE {role} LOGIN PASSWORD '…'",
+            )
         before = set(sa.inspect(connection).get_table_names())
         make_tables(connection, metadata, version=version)
         grant(connection, metadata, role)
@@ -100,13 +105,3 @@ def grant(connection: sa.Connection, metadata: sa.MetaData, role: str) -> None:
 
 def _quoted(connection: sa.Connection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote_identifier(name)
-
-
-def _require_role(connection: sa.Connection, role: str) -> None:
-    found = connection.execute(sa.text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
-    if found is None:
-        raise BadInput(
-            f"there is no role `{role}` on this server",
-            where="--role",
-            remedy=f"make it first: CREATE ROLE {role} LOGIN PASSWORD '…'",
-        )

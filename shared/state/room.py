@@ -21,7 +21,7 @@ from shared.core.errors import Refused
 from shared.core.files import write_atomically
 from shared.state import ledger, order
 from shared.state.chain import End, Entry, Head
-from shared.state.db import connect, is_empty, is_prepared, prepare, reading, shown, writing
+from shared.state.db import connect, is_empty, is_prepared, make_tables, reading, shown, writing
 from shared.state.order import BEGUN, CORRECTED, Corrections, OutOfOrder, dated, moment_of
 from shared.state.provision import rights_over_ledger
 from shared.state.workspace import Workspace
@@ -191,11 +191,20 @@ def open_room(
     if not is_prepared(engine, metadata, version=version):
         if lived and is_empty(engine):
             raise _emptied(name, engine)
-        prepare(engine, metadata, version=version)
+        with writing(engine) as connection:
+            make_tables(connection, metadata, version=version)
     room = Room(name, workspace, engine, metadata.tables[ledger.LEDGER], corrections)
     with room.read() as connection:
-        if engine.dialect.name == "postgresql" and workspace.mode == "live":
-            _require_append_only(connection, name)
+        # A live ledger is worth what nobody who writes to it can take back.
+        asked = engine.dialect.name == "postgresql" and workspace.mode == "live"
+        if asked and (rights := rights_over_ledger(connection)):
+            raise Refused(
+                f"the role that opens the {name} room could change its ledger: by {', '.join(rights)}",
+                where=shown(engine),
+                expected="a role with SELECT and INSERT on the ledger, and no more",
+                remedy="name such a role in configs/, and have the owner run: "
+                "pilotplant init-database ROOM --role ROLE",
+            )
         first = _first_entry(room, connection, begun)
     if first is None:
         with room.transaction() as connection:
@@ -268,15 +277,3 @@ def _emptied(name: str, engine: sa.Engine) -> Refused:
         expected="the database that the room has worked with so far",
         remedy="restore it from a backup; a new one would forget all that was promised, decided and stopped",
     )
-
-
-def _require_append_only(connection: sa.Connection, name: str) -> None:
-    """A live ledger is worth what nobody who writes to it can take back."""
-    rights = rights_over_ledger(connection)
-    if rights:
-        raise Refused(
-            f"the role that opens the {name} room could change its ledger: by {', '.join(rights)}",
-            where=shown(connection.engine),
-            expected="a role with SELECT and INSERT on the ledger, and no more",
-            remedy="name such a role in configs/, and have the owner run: pilotplant init-database ROOM --role ROLE",
-        )

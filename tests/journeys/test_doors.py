@@ -158,8 +158,8 @@ def _prune(workspace: Workspace, watch: Watch, files: Path) -> None:
     folder = workspace.lab / "snapshots" / str(read)
     folder.rename(folder.with_name(f"{ASIDE}{read}"))
     with watch.at_work("factory"):
-        assert Counter(type(step).__name__ for step in prune(workspace, keep=1).steps) == {
-            "Keep": 1, "Remove": 1, "Restore": 1,
+        assert Counter(step.step for step in prune(workspace, keep=1).steps) == {
+            "keep": 1, "remove": 1, "restore": 1,
         }  # fmt: skip
 
 

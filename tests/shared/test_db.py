@@ -21,13 +21,14 @@ OPEN = """
 import sys
 from pathlib import Path
 import sqlalchemy as sa
-from shared.state.db import connect, prepare
+from shared.state.db import connect, make_tables, writing
 metadata = sa.MetaData()
 counter = sa.Table("counter", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer))
 print("ready", flush=True)
 sys.stdin.readline()
 engine = connect("sqlite:///a/b.db", Path(sys.argv[1]))
-prepare(engine, metadata, version=1)
+with writing(engine) as connection:
+    make_tables(connection, metadata, version=1)
 """
 # Reads, then writes one more: what loses updates where a transaction does not hold its lock from the start.
 INCREMENT = """

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from shared.core.errors import BadInput, PilotPlantError
-from shared.core.files import sync_folder
+from shared.core.files import sync_file, sync_folder
 from shared.state.db import FIRST_VERSION, NEWER_REMEDY, open_sqlite, shown, sqlite_file, version_of, writing
 from shared.state.provision import grant, is_owned
 
@@ -111,8 +111,7 @@ def _copied_file(file: Path, version: int) -> Path:
     scratch.unlink(missing_ok=True)
     with closing(open_sqlite(file)) as source, closing(sqlite3.connect(scratch)) as copy:
         source.backup(copy)
-    with scratch.open("rb") as written:
-        os.fsync(written.fileno())
+    sync_file(scratch)
     scratch.rename(target)
     sync_folder(folder)
     return target
