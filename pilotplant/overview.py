@@ -117,7 +117,7 @@ class Overview:
 
 def overview(workspace: Workspace) -> Overview:
     """The overview, now."""
-    room, factory = open_lab(workspace), _told(factory_measures(workspace))
+    factory, room = _told(factory_measures(workspace)), open_lab(workspace)
     lab, gate = lab_measures(room), promotion_measures(workspace)
     return Overview(
         workspace=workspace.root,

@@ -70,7 +70,7 @@ def test_a_pilot_goes_from_the_lab_through_the_gate_into_the_factory(live, capsy
     command(DECIDED, "promote", "audit", "--as-of", DECIDED.date(), "--json")
     [ruling] = json.loads(capsys.readouterr().out)["decisions"]
     assert (ruling["pilot"], ruling["word"], ruling["mode"], len(ruling["keys"])) == (PILOT, "scale", "live", 2)
-    assert command(DECIDED, "status").promotion["decisions"]["scale"] == 1
+    assert command(DECIDED, "status").promotion.decisions["scale"] == 1
 
 
 @pytest.mark.parametrize("room", FILES)
