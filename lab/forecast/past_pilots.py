@@ -1,4 +1,4 @@
-"""Precedents: what past pilots of the same population say about the next one."""
+"""Past pilots: what they say about the next one on the same population."""
 
 from __future__ import annotations
 

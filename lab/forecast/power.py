@@ -1,4 +1,4 @@
-"""Outlooks: how many units a plan will have, and what each metric can show with them."""
+"""Power: how many units a plan will have, and what each metric can show with them."""
 
 from __future__ import annotations
 

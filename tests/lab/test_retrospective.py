@@ -18,7 +18,7 @@ from lab.charters.drafts import check, new
 from lab.forecast.forecast import forecast
 from lab.forecast.past_pilots import elsewhere
 from lab.insights.insights import insights
-from lab.insights.retrospective.store import bring_in, find_retrospective, retrospectives
+from lab.insights.retrospective.store import bring_in, retrospectives
 from lab.insights.similarity import similar
 from lab.launch.launch import launch
 from lab.pilots.pilot import get_pilot
@@ -415,10 +415,11 @@ def test_headline_tests_of_upworthy_have_their_effects_and_broken_arms_are_flagg
     assert sum(flagged[False]) < 0.05 * len(flagged[False])
 
 
-def test_a_kept_test_is_found_by_its_name(loaded, tmp_path):
+def test_a_kept_test_is_listed_by_its_name(loaded, tmp_path):
+    assert retrospectives(open_lab(loaded)) == []
     kept(loaded, tmp_path, summed(SPENT), ARMS)
-    assert find_retrospective(open_lab(loaded), "spring-2025").test.source is None
-    assert find_retrospective(open_lab(loaded), "nobody") is None
+    [found] = retrospectives(open_lab(loaded))
+    assert (found.test.name, found.test.source) == ("spring-2025", None)
 
 
 def test_the_primary_metric_is_the_first_one_of_the_mapping_and_stays_it(loaded, tmp_path):
@@ -428,7 +429,7 @@ def test_the_primary_metric_is_the_first_one_of_the_mapping_and_stays_it(loaded,
         "spend": {"metric": "spend", "arm": {"units": "units", "mean": "m", "variance": "v"}},
     }}  # fmt: skip
     [test] = kept(loaded, tmp_path, frame, said)
-    again = find_retrospective(open_lab(loaded), "spring-2025")
+    [again] = retrospectives(open_lab(loaded))
     for found in (test, again):
         assert [(e.metric, e.part) for e in found.shown.effects] == [("visit", "primary"), ("spend", "secondary")]
         assert [*found.test.units] == ["Z", "A"]

@@ -102,15 +102,6 @@ def retrospectives(room: Room) -> list[Kept]:
     ]
 
 
-def find_retrospective(room: Room, name: str) -> Kept | None:
-    """The finished test of that name; None where there is none."""
-    found = room.entries(name, kinds=[IMPORTED])
-    if not found:
-        return None
-    shown = Shown(Finished.model_validate(found[0].body))
-    return Kept(shown, found[0].at, _folder(room.workspace, name) / page.PAGE)
-
-
 def _read(workspace: Workspace, name: str, file: Path, mapping: Path | None, source: str | None) -> list[Finished]:
     said = None if mapping is None else read_mapping(mapping)
     kind = source or ("growthbook" if file.suffix.lower() == ".json" else "csv")
