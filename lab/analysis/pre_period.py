@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import duckdb
 
 from lab.pilots.pilot import Pilot
-from lab.pilots.promise import Frozen
+from lab.pilots.promise import Frozen, charter_place
 from shared.core.errors import BadInput, Refused
 from shared.core.sql import file_literal, identifier
 from shared.data.contracts import Column
 from shared.data.snapshot import open_snapshot
 from shared.data.tabular import connect
-from shared.experiment.charter import Charter
 from shared.state.workspace import Workspace
 
 # A group needs units in every arm, and every effect is shown in every group: more than these is no grouping.
@@ -79,7 +78,7 @@ def unusable(frozen: Frozen) -> Iterator[BadInput]:
             if name not in allowed:
                 yield BadInput(
                     f"`{said}` names column `{name}`, which table `{charter.population}` does not publish",
-                    where=_place(charter),
+                    where=charter_place(charter),
                     expected="one of: " + ", ".join(allowed),
                 )
             elif problem := rule(frozen, said, columns[name]):
@@ -97,7 +96,7 @@ def _no_cluster(frozen: Frozen, _: str, column: Column) -> BadInput | None:
         return None
     return BadInput(
         f"`cluster` names column `{column.name}`, which is a {column.type}",
-        where=_place(frozen.promise.charter),
+        where=charter_place(frozen.promise.charter),
         expected="a column of texts or of whole numbers: what a cluster's arm is drawn by is written in one way only",
     )
 
@@ -109,7 +108,7 @@ def _no_covariate(frozen: Frozen, _: str, column: Column) -> BadInput | None:
     numeric = [each.name for each in contract.columns if each.printable and each.type in _NUMBERS]
     return BadInput(
         f"covariate `{column.name}` is no number",
-        where=_place(frozen.promise.charter),
+        where=charter_place(frozen.promise.charter),
         expected="one of: " + ", ".join(numeric),
         remedy="name it under `segments` instead, if its groups matter",
     )
@@ -124,11 +123,7 @@ def _no_group(frozen: Frozen, said: str, column: Column) -> BadInput | None:
         return None
     return BadInput(
         f"`{said}` names column `{column.name}`, which makes {groups:,} groups",
-        where=_place(charter),
+        where=charter_place(charter),
         expected=f"at most {GROUPS_MAX} groups, so that each has units in every arm",
         remedy="name a column of bands" + (", or name it under `covariates`" if column.type in _NUMBERS else ""),
     )
-
-
-def _place(charter: Charter) -> str:
-    return f"pilots/{charter.pilot}/charter.yaml"

@@ -12,7 +12,7 @@ from lab.pilots.pilot import Pilot
 from shared.core.money import Money
 from shared.evidence.conclusions import kept
 from shared.evidence.kill_criteria import Answer, met
-from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, Look, LookEffect, SegmentEffect
+from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, LookEffect, SegmentEffect
 from shared.experiment.charter import Charter, Guardrail
 from shared.ui import phrases
 from shared.ui.page import pages
@@ -37,8 +37,12 @@ def write(folder: Path, pilot: Pilot, evidence: Evidence, *, cost: Money, interi
         conclusions=[conclusion(pilot, evidence, arm.name) for arm in pilot.charter.treatments],
         level=phrases.level,
         pictures={Path(name).stem: picture[picture.index("<svg") :] for name, picture in drawn.items()},
-        segments=[_segment_row(pilot, found) for found in evidence.segments],
-        looks=[_look_row(pilot, look, effect) for look in evidence.looks for effect in look.effects],
+        segments=[{"found": found, **_estimated(pilot, found)} for found in evidence.segments],
+        looks=[
+            {"look": look, "effect": effect, **_estimated(pilot, effect)}
+            for look in evidence.looks
+            for effect in look.effects
+        ],
         limits=limits(pilot, evidence),
         methods=methods(pilot.charter),
         asked=ASKED,
@@ -192,31 +196,20 @@ def _ruled_out(pilot: Pilot, evidence: Evidence, arm: str, rail: Guardrail) -> b
     return kept(effect, rail, metric, pilot.charter) and not evidence.others_left(arm, rail.metric)
 
 
-def _row(pilot: Pilot, effect: Effect) -> dict[str, Any]:
-    metric = pilot.promise.metrics[effect.metric]
-    return {
-        "effect": effect,
-        "estimate": phrases.number(metric, effect.estimate),
-        "interval": phrases.interval(metric, effect.low, effect.high),
-        "bound": phrases.number(metric, effect.bound),
-        "margin": phrases.number(metric, effect.margin),
-    }
-
-
-def _segment_row(pilot: Pilot, found: SegmentEffect) -> dict[str, Any]:
+def _row(pilot: Pilot, found: Effect) -> dict[str, Any]:
     metric = pilot.promise.metrics[found.metric]
     return {
-        "found": found,
-        "estimate": phrases.number(metric, found.estimate),
-        "interval": phrases.interval(metric, found.low, found.high),
+        "effect": found,
+        **_estimated(pilot, found),
+        "bound": phrases.number(metric, found.bound),
+        "margin": phrases.number(metric, found.margin),
     }
 
 
-def _look_row(pilot: Pilot, look: Look, effect: LookEffect) -> dict[str, Any]:
-    metric = pilot.promise.metrics[effect.metric]
+def _estimated(pilot: Pilot, found: Effect | SegmentEffect | LookEffect) -> dict[str, str]:
+    """An estimate and its interval, for people."""
+    metric = pilot.promise.metrics[found.metric]
     return {
-        "look": look,
-        "effect": effect,
-        "estimate": phrases.number(metric, effect.estimate),
-        "interval": phrases.interval(metric, effect.low, effect.high),
+        "estimate": phrases.number(metric, found.estimate),
+        "interval": phrases.interval(metric, found.low, found.high),
     }

@@ -17,7 +17,7 @@ from lab.budget.budget import reserving
 from lab.launch.preconditions import examine, examine_free, raise_first
 from lab.pilots.looks import seen
 from lab.pilots.pilot import Pilot, get_pilot, locked_pilot, require_undecided, version_folder
-from lab.pilots.promise import Frozen, freeze
+from lab.pilots.promise import Frozen, charter_place, freeze
 from lab.state import amendments, batches, open_lab, pilots
 from shared.core.clock import rfc3339
 from shared.core.crashpoints import Point, reach
@@ -152,7 +152,7 @@ def _require_free(since: str, pilot: Pilot, found: list[Change]) -> None:
     if found:
         raise Refused(
             f"{since} these cannot be changed: " + ", ".join(change.name for change in found),
-            where=f"pilots/{pilot.name}/charter.yaml",
+            where=charter_place(pilot.charter),
             expected="; ".join(f"{change.name}: {_plain(change.before)}" for change in found),
             remedy=f"put them back (what was frozen lies in {pilot.frozen}), or start another pilot under a new name",
         )
@@ -171,7 +171,7 @@ def _require_drawn_alike(pilot: Pilot, after: Promise) -> None:
     if moved:
         raise Refused(
             told + ", ".join(moved),
-            where=f"pilots/{pilot.name}/charter.yaml",
+            where=charter_place(pilot.charter),
             expected=f"as they were frozen, in {pilot.frozen}",
             remedy="put them back, or start another pilot under a new name",
         )
@@ -188,7 +188,7 @@ def _require_unseen(room: Room, pilot: Pilot, after: Promise) -> None:
         raise Refused(
             f"outcomes of {pilot.name} were looked at, and a pilot that is made longer after a look stops when it "
             "looks good",
-            where=f"pilots/{pilot.name}/charter.yaml",
+            where=charter_place(pilot.charter),
             expected=f"time_box.end {pilot.charter.time_box.end} and decide_by {pilot.charter.decide_by}, as they were",
             remedy="put the dates back, and plan another pilot with the longer time box",
         )
@@ -199,7 +199,7 @@ def _require_time(room: Room, pilot: Pilot, after: Promise) -> None:
     if ends <= room.now():
         raise Refused(
             f"the time box would be over since {date_time(ends)}",
-            where=f"pilots/{pilot.name}/charter.yaml",
+            where=charter_place(pilot.charter),
             remedy=f'name a later end, or close the pilot: pilotplant lab end {pilot.name} --reason "…"',
         )
 
@@ -210,7 +210,7 @@ def _require_money(room: Room, pilot: Pilot, after: Promise) -> None:
     if after.charter.budget.total.amount < bound.amount:
         raise Refused(
             f"the budget would be {after.charter.budget.total}, and {bound} are spent or held",
-            where=f"pilots/{pilot.name}/charter.yaml",
+            where=charter_place(pilot.charter),
             expected=f"at least {bound}",
             remedy="leave it at what is spent and held, or above",
         )

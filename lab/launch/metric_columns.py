@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import duckdb
 
+from lab.pilots.promise import charter_place
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.sql import identifier
 from shared.data.contracts import Column, Contract
@@ -38,7 +39,7 @@ def unmeasurable(promise: Promise, outcomes: Contract, contract_place: str) -> I
     for name in unasked(promise.charter, promise.metrics) if promise.rules > 1 else ():
         yield BadInput(
             f"the kill criterion on `{name}` could not be asked: a quantile is not computed day by day",
-            where=f"pilots/{promise.charter.pilot}/charter.yaml",
+            where=charter_place(promise.charter),
             expected="with `looks: {method: always_valid}`, a kill criterion on a metric of another kind",
             remedy="name another metric there, or agree on looks beforehand",
         )
@@ -57,7 +58,7 @@ def unwatched(promise: Promise) -> Iterator[Refused]:
     box = promise.charter.time_box
     last = box.end - timedelta(days=longest)
     told = f"metric `{name}` counts {longest} days after a unit's first exposure"
-    place = f"pilots/{promise.charter.pilot}/charter.yaml"
+    place = charter_place(promise.charter)
     if last <= box.start:
         yield Refused(
             f"{told}, and the time box has {(box.end - box.start).days}",

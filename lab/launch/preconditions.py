@@ -17,7 +17,7 @@ from lab.pilots.clusters import taking_part
 from lab.pilots.eligibility import key_of_units, select
 from lab.pilots.layers import beside, overlap
 from lab.pilots.pilot import imported
-from lab.pilots.promise import CONTRACTS, Frozen
+from lab.pilots.promise import CONTRACTS, Frozen, charter_place
 from lab.state import read_settings
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import scratch_in
@@ -113,7 +113,7 @@ def _of_people(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     if charter.risk_tier != "low" and charter.owner.casefold() == charter.requester.casefold():
         yield Refused(
             f"{charter.owner} would decide on their own request",
-            where=_place(charter),
+            where=charter_place(charter),
             remedy="name another person as owner",
         )
 
@@ -122,7 +122,7 @@ def _of_name(room: Room, charter: Charter) -> Iterator[PilotPlantError]:
     if charter.pilot in imported(room):
         yield Refused(
             f"there is a retrospective test {charter.pilot} already",
-            where=_place(charter),
+            where=charter_place(charter),
             remedy="give the pilot another name, and its folder with it",
         )
 
@@ -137,7 +137,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     if key_of_units(population) is None:
         yield BadInput(
             f"table `{charter.population}` has no key that is classified as an identifier, so it has no units",
-            where=_place(charter),
+            where=charter_place(charter),
             remedy="name a table of customers as `population`",
         )
     share = min(charter.weights.values()) / sum(charter.weights.values())
@@ -145,7 +145,7 @@ def _of_data(frozen: Frozen) -> Iterator[PilotPlantError]:
     if available < charter.sample.units_per_arm:
         yield Refused(
             f"the plan needs {charter.sample.units_per_arm:,} units per arm, and the smallest can get {available:,}",
-            where=_place(charter),
+            where=charter_place(charter),
             remedy="plan fewer units for a larger effect, drop an arm, or choose a larger population or slice",
         )
 
@@ -158,7 +158,7 @@ def _of_columns(frozen: Frozen) -> Iterator[BadInput]:
         if name not in snapshot.manifest.tables:
             yield BadInput(
                 f"`sources` names table `{name}`, which the snapshot does not have",
-                where=_place(charter),
+                where=charter_place(charter),
                 expected="any of: " + ", ".join(sorted(snapshot.manifest.tables)),
             )
 
@@ -230,7 +230,7 @@ def unpublished(frozen: Frozen, arm: Arm) -> Iterator[BadInput]:
         if field not in usable:
             yield BadInput(
                 f"arm `{arm.name}` uses column `{field}`, which table `{charter.population}` does not publish",
-                where=_place(charter),
+                where=charter_place(charter),
                 expected="one of: " + ", ".join(usable),
             )
 
@@ -279,7 +279,7 @@ def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
         if not is_everywhere(zone):
             yield BadInput(
                 f"`timezone: {zone}` means something on this machine only",
-                where=_place(charter),
+                where=charter_place(charter),
                 expected="a name of the tz database, like Europe/Berlin or UTC",
                 remedy="correct it there",
             )
@@ -287,14 +287,14 @@ def _of_time(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
         if not is_scheduled(cron):
             yield BadInput(
                 f"no release would ever run by the schedule `{cron}`",
-                where=_place(charter),
+                where=charter_place(charter),
                 expected="five cron fields whose day of the month comes by itself, and without `W`",
                 remedy="correct it there",
             )
     if now >= charter.time_box.starts + timedelta(days=1):
         yield Refused(
             f"the time box began on {charter.time_box.start}, and today is {now:%Y-%m-%d}",
-            where=_place(charter),
+            where=charter_place(charter),
             remedy="move start, end and decide_by: a pilot is launched before or on its first day",
         )
 
@@ -311,7 +311,7 @@ def _of_bounds(room: Room, frozen: Frozen) -> Iterator[Refused]:
     for each in objections(promise, bounds, levels):
         yield Refused(
             f"`{each.part}`: {each.reason}",
-            where=_place(charter),
+            where=charter_place(charter),
             expected=f"{_asked(each)}, by `promise_reasonable` in configs/gate.yaml",
             remedy=each.remedy,
         )
@@ -327,7 +327,7 @@ def _asked(objection: Objection) -> str:
 
 
 def _of_layer(room: Room, charter: Charter) -> Iterator[Refused]:
-    taken = overlap(charter, beside(room, charter), where=_place(charter))
+    taken = overlap(charter, beside(room, charter), where=charter_place(charter))
     if taken is not None:
         yield taken
 
@@ -337,7 +337,7 @@ def _of_money(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     if wanted.currency != budget.currency:
         yield BadInput(
             f"the pilot's budget is in {wanted.currency}",
-            where=_place(frozen.promise.charter),
+            where=charter_place(frozen.promise.charter),
             expected=f"{budget.currency}, like the Lab's own (configs/lab.yaml)",
         )
         return
@@ -345,7 +345,7 @@ def _of_money(room: Room, frozen: Frozen) -> Iterator[PilotPlantError]:
     if wanted.amount > left.amount:
         yield Refused(
             f"the pilot asks for {wanted}, and the Lab has {left} left of {budget}",
-            where=_place(frozen.promise.charter),
+            where=charter_place(frozen.promise.charter),
             remedy="ask for less, wait until another pilot is decided, or have configs/lab.yaml raised",
         )
 
@@ -361,7 +361,9 @@ def _of_entitlement(room: Room, charter: Charter) -> Iterator[Refused]:
         against = owner.decides.against(charter.risk_tier, charter.budget.total)
     if against is not None:
         yield Refused(
-            against, where=_place(charter), remedy="name an owner whom configs/people.yaml entitles to decide this"
+            against,
+            where=charter_place(charter),
+            remedy="name an owner whom configs/people.yaml entitles to decide this",
         )
 
 
@@ -374,10 +376,6 @@ def _of_line(room: Room, frozen: Frozen) -> Iterator[Refused]:
         require_carried(found, frozen.promise.charter)
     except Uncarried as error:
         yield error
-
-
-def _place(charter: Charter) -> str:
-    return f"pilots/{charter.pilot}/charter.yaml"
 
 
 def _contract_place(charter: Charter) -> str:

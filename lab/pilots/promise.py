@@ -77,6 +77,11 @@ def _copy(source: Path, target: Path, digest: str) -> None:
         )
 
 
+def charter_place(charter: Charter) -> str:
+    """Where a charter lies in its workspace, as messages name it."""
+    return f"pilots/{charter.pilot}/charter.yaml"
+
+
 def charter_path(workspace: Workspace, name: str) -> Path:
     """Where a pilot's charter lies; raises BadInput naming the drafts there are."""
     path = workspace.pilots / name / "charter.yaml"
