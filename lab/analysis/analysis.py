@@ -22,6 +22,7 @@ from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.digests import digest_file, short
 from shared.core.errors import Refused
 from shared.core.files import scratch_in, settle
+from shared.core.jsonable import jsonable
 from shared.core.sql import identifier, literal
 from shared.core.times import date_time
 from shared.data.tabular import connect
@@ -94,7 +95,7 @@ def analyse(workspace: Workspace, name: str, *, final: bool = False) -> Analysis
                 cost = account(connection, pilot).spent
             report.write(scratch, pilot, evidence, cost=cost, interim=interim, now=now)
             run = tracking.log(workspace, pilot, evidence, scratch, cost=cost, interim=interim)
-            write_json(scratch / MLFLOW_RUN, run.as_json())
+            write_json(scratch / MLFLOW_RUN, jsonable(run))
             settle(scratch, folder)
         _remember(room, name, evidence, folder, run.run_id, now)
         return Analysis(pilot, evidence, folder, run.run_id, covers_until, interim, repeated=False)

@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.analysis.report import PAGE
 from lab.pilots.pilot import Pilot
@@ -30,7 +30,7 @@ ARTIFACTS = (PAGE, "evidence.json")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run, exported.
+    """A finished run, as candidates carry it in `mlflow_run.json`.
 
     Attributes:
         artifacts: each file logged, with its digest.
@@ -42,18 +42,7 @@ class Run:
     metrics: dict[str, float]
     tags: dict[str, str]
     artifacts: dict[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """As candidates carry it in `mlflow_run.json`."""
-        return {
-            "schema_version": 1,
-            "run_id": self.run_id,
-            "experiment": self.experiment,
-            "params": self.params,
-            "metrics": self.metrics,
-            "tags": self.tags,
-            "artifacts": self.artifacts,
-        }
+    schema_version: int = 1
 
 
 def store_uri(workspace: Workspace) -> str:
