@@ -120,11 +120,6 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
     return key
 
 
-def enrolled_ids(room: Room) -> dict[str, str]:
-    """The id of the key with which each name signs now, as the ledger has it."""
-    return {name: held[-1].key_id for name, held in keyring(room.entries(kinds=KEY_KINDS), room.workspace).keys.items()}
-
-
 def _rotate(room: Room, store: KeyStore, before: PublicKey, given: PublicKey | None) -> Enrolled:
     """The new key in the place of `before`; one whose rotation was cut off is finished, and no other is made."""
     name = before.name

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.stats.estimates import (
-    Differences,
     Line,
     Means,
     Quantity,
     covariance,
-    differences,
     line,
     of_line,
     piled,
@@ -94,7 +92,9 @@ def adjusted(
 def stratified(strata: Means | Sequence[Means], weights: Array) -> Means:
     """Means over strata, each with its weight: how many units of all arms it has.
 
-    The strata are the first axis, or a sequence of means of one shape.
+    The strata are the first axis, or a sequence of means of one shape. Differences of such means are post-stratified
+    (Miratrix, Sekhon and Yu 2013, "Adjusting treatment effect estimates by post-stratification in randomized
+    experiments", eq. 3 and 7): the effect among the pilot's own units.
 
     Weights are one per stratum, or of the means' shape. An arm with fewer than two units in a stratum of any weight
     has no mean (`Problem.EMPTY_STRATUM`).
@@ -115,16 +115,6 @@ def stratified(strata: Means | Sequence[Means], weights: Array) -> Means:
         df = satterthwaite(list(parts), list(np.where(counted, strata.df, 1.0)))
     n = np.sum(np.where(counted, strata.n, 0), axis=0)
     return Means.of(n, mean, np.sum(parts, axis=0), df, problem)
-
-
-def poststratified(treated: Means, control: Means, weights: Array) -> Differences:
-    """Differences after stratification, with the strata along the first axis of both.
-
-    The strata's differences, weighted by their shares of all units, with the variance that is left within strata
-    (Miratrix, Sekhon and Yu 2013, "Adjusting treatment effect estimates by post-stratification in randomized
-    experiments", eq. 3 and 7): the effect among the pilot's own units.
-    """
-    return differences(stratified(treated, weights), stratified(control, weights))
 
 
 def _slopes(cells: Cells, y: Line, xs: Sequence[Line], group: Groups) -> Array:

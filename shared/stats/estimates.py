@@ -146,15 +146,6 @@ class Differences:
         with np.errstate(over="ignore"):
             return np.asarray(p_two_sided(self.estimate, self.se, self.df))
 
-    def p_beyond(self, margin: Any, sign: Any) -> Array:
-        """One-sided p-values of a difference no better than `margin`; more is better where sign is 1."""
-        with np.errstate(over="ignore"):
-            return np.asarray(p_one_sided(self.estimate, self.se, self.df, margin, sign))
-
-    def bound(self, alpha: float, sign: Any) -> Array:
-        """The one-sided confidence bounds on the bad side."""
-        return np.asarray(self.estimate - sign * self.se * stdtrit(self.df, 1 - alpha))
-
 
 def means(cells: Cells, quantities: Sequence[Quantity]) -> Means:
     """Means and ratios, cells x quantities; raises KeyError for a column or product that nobody asked for."""
@@ -227,11 +218,6 @@ def reach(se: Any, df: Any, alpha: float) -> Any:
 def p_two_sided(estimate: Any, se: Any, df: Any) -> Any:
     """Two-sided p-value of no difference."""
     return 2 * stdtr(df, -abs(estimate) / se)
-
-
-def p_one_sided(estimate: Any, se: Any, df: Any, margin: Any, sign: Any) -> Any:
-    """One-sided p-value of a difference that is no better than `margin`; more is better where sign is 1."""
-    return stdtr(df, -sign * (estimate - margin) / se)
 
 
 def satterthwaite(parts: Sequence[Any], dfs: Sequence[Any]) -> Any:

@@ -6,8 +6,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from factory.releases.enrolment import enrol_factory
 from pilotplant.app import _exit_code
-from promotion.keys.enrolment import enrol, enrolled_ids, enrolled_key, find_key
-from promotion.keys.keyring import keys_folder
+from promotion.keys.enrolment import enrol, enrolled_key, find_key
+from promotion.keys.keyring import KEY_KINDS, keyring, keys_folder
 from promotion.state import open_promotion
 from shared.core.errors import BadInput, Refused
 from shared.trust.keys import FACTORY, GATE, KeyStore, write_public
@@ -27,6 +27,11 @@ def live(make_stage, tmp_path, monkeypatch):
     """A live workspace, whose private keys go to a folder of their own."""
     monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
     return make_stage("live").workspace
+
+
+def enrolled_ids(room):
+    held = keyring(room.entries(kinds=KEY_KINDS), room.workspace).keys
+    return {name: records[-1].key_id for name, records in held.items()}
 
 
 def kinds(workspace):

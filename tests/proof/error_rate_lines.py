@@ -15,9 +15,11 @@ from shared.stats.moments import SIZE, Cells
 from shared.stats.multiplicity import benjamini_hochberg, corrected_power, holm
 from shared.stats.power import Baseline, units_to_detect, units_to_rule_out
 from shared.stats.quantiles import SPREAD_MIN
+from shared.stats.test_methods import FixedHorizon
 from tests.proof import simulated as sim
 from tests.proof.simulated import CLUSTERED, RATIO, VALUE, arms, of_quantile, over_strata, pasts, plain, with_covariates
 
+PLAIN = FixedHorizon()
 ALPHA, POWER = 0.05, 0.8
 Promise = Literal["at most", "at least", "none"]
 
@@ -220,7 +222,7 @@ def _power() -> Iterator[Line]:
 def _ruled_out(draws, units, margin):
     def run(rng, pilots):
         found = differences(*arms(rng, pilots, draws, (units, units), plain()))
-        return Outcome(found.p_beyond(margin, 1) <= ALPHA, found.known)
+        return Outcome(PLAIN.p_one_sided(found, margin, 1) <= ALPHA, found.known)
 
     return run
 
@@ -235,7 +237,7 @@ def _all_pass(guardrails):
         passed = primary.p() <= ALPHA
         for _ in range(guardrails):
             rail = differences(*arms(rng, pilots, (sim.normal(), sim.normal()), (rule_out, rule_out), plain()))
-            passed &= rail.p_beyond(-0.5, 1) <= ALPHA
+            passed &= PLAIN.p_one_sided(rail, -0.5, 1) <= ALPHA
         return Outcome(passed, primary.known)
 
     return run

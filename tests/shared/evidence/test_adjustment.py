@@ -11,7 +11,7 @@ import statsmodels.api as sm
 import tea_tasting as tt
 from scipy import stats
 
-from shared.stats.adjustment import adjusted, centres, poststratified, slopes, stratified
+from shared.stats.adjustment import adjusted, centres, slopes, stratified
 from shared.stats.estimates import CLUSTERS_MIN, UNITS_PER_COVARIATE, Means, Quantity, differences, means, relative
 from shared.stats.moments import SIZE
 from shared.stats.problems import Problem
@@ -233,6 +233,10 @@ def strata(cells, levels=LEVELS, quantity=PLAIN):
 
 def shares(levels=LEVELS):
     return np.array([(level == STRATUM).sum() for level in levels], dtype=float)
+
+
+def poststratified(treated, control, weights):
+    return differences(stratified(treated, weights), stratified(control, weights))
 
 
 @pytest.mark.parametrize("quantity", [PLAIN, RATIO])

@@ -29,8 +29,10 @@ from shared.stats.estimates import (
 )
 from shared.stats.moments import SIZE, Cells
 from shared.stats.problems import Problem, words
+from shared.stats.test_methods import FixedHorizon
 from tests.shared.cells import cells_of, drawn_cells
 
+PLAIN = FixedHorizon()
 ALPHA = 0.05
 ARMS = ("the treatment arm", "the control arm")
 samples = st.lists(st.floats(-1000, 1000).map(lambda x: round(x, 3)), min_size=2, max_size=30)
@@ -111,19 +113,19 @@ def test_the_interval_is_welchs_by_statsmodels(arms, welch):
 @pytest.mark.parametrize("margin", [-1.0, 0.0, 2.5])
 def test_non_inferiority_where_more_is_better_is_scipys_one_sided_test_above_the_margin(arms, welch, margin):
     expected = stats.ttest_ind(arms[0] - margin, arms[1], equal_var=False, alternative="greater").pvalue
-    assert welch.p_beyond(margin, 1) == pytest.approx(expected, rel=1e-9)
+    assert PLAIN.p_one_sided(welch, margin, 1) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("margin", [1.0, 2.0, 3.5])
 def test_non_inferiority_where_less_is_better_is_scipys_one_sided_test_below_the_margin(arms, welch, margin):
     expected = stats.ttest_ind(arms[0] - margin, arms[1], equal_var=False, alternative="less").pvalue
-    assert welch.p_beyond(margin, -1) == pytest.approx(expected, rel=1e-9)
+    assert PLAIN.p_one_sided(welch, margin, -1) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("sign", "side", "end"), [(1, "greater", "low"), (-1, "less", "high")])
 def test_the_bound_is_scipys_one_sided_confidence_bound_on_the_bad_side(arms, welch, sign, side, end):
     expected = stats.ttest_ind(*arms, equal_var=False, alternative=side).confidence_interval(1 - ALPHA)
-    assert welch.bound(ALPHA, sign) == pytest.approx(getattr(expected, end), rel=1e-9)
+    assert PLAIN.bound(welch, ALPHA, sign) == pytest.approx(getattr(expected, end), rel=1e-9)
 
 
 def _tea_tasting(treated, control, metric):
@@ -186,8 +188,8 @@ def test_an_interval_leaves_zero_out_exactly_where_p_is_below_alpha(one, other):
 @given(samples, samples, st.sampled_from([1, -1]), st.floats(-100, 100))
 def test_a_bound_is_beyond_the_margin_exactly_where_non_inferiority_is_shown(one, other, sign, margin):
     found = differences(of(one), of(other))
-    assume(found.known and abs(found.p_beyond(margin, sign) - ALPHA) > 1e-9)
-    assert (found.p_beyond(margin, sign) < ALPHA) == (sign * (found.bound(ALPHA, sign) - margin) > 0)
+    assume(found.known and abs(PLAIN.p_one_sided(found, margin, sign) - ALPHA) > 1e-9)
+    assert (PLAIN.p_one_sided(found, margin, sign) < ALPHA) == (sign * (PLAIN.bound(found, ALPHA, sign) - margin) > 0)
 
 
 def test_a_p_value_far_out_is_small_and_not_zero():
@@ -202,7 +204,7 @@ GOOD = of([1.0, 2.0, 3.0, 5.0])
 
 def nothing(found, problem):
     """Whether there is the problem and no number at all."""
-    numbers = (found.estimate, found.se, found.df, found.p(), *found.interval(ALPHA), found.bound(ALPHA, 1))
+    numbers = (found.estimate, found.se, found.df, found.p(), *found.interval(ALPHA), PLAIN.bound(found, ALPHA, 1))
     return found.problem == problem and not found.known and all(np.isnan(each) for each in numbers)
 
 
@@ -290,7 +292,7 @@ def test_where_the_absolute_and_the_relative_interval_disagree_the_charters_abso
     found, (_, low, high) = differences(TREATED, CONTROL), lifts(TREATED, CONTROL)
     assert low < 0 < high
     decided = shortfall(
-        found.estimate, found.interval(ALPHA), found.p(), found.p_beyond(0.1, 1),
+        found.estimate, found.interval(ALPHA), found.p(), PLAIN.p_one_sided(found, 0.1, 1),
         sign=1, alpha=ALPHA, minimum=0.1, worthwhile="estimate",
     )  # fmt: skip
     assert decided == Shortfall.NONE
