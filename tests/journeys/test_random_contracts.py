@@ -26,7 +26,7 @@ from tests.random_contracts import Made, made
 pytestmark = pytest.mark.check
 
 EARLY = 4
-IN_CI, IN_PROOF = range(8), range(8, 200)
+IN_CI, IN_PROOF = range(3), range(3, 200)
 
 
 @pytest.fixture
