@@ -4,8 +4,8 @@ BIN := .venv/bin
 # Commands, flows and tests start hundreds of processes; without bytecode each would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Two workers more than there are processors: some tests wait for a schedule to fire.
-TESTS = $(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(2 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
+# One worker more than there are processors: some tests wait for a schedule to fire.
+TESTS = $(BIN)/pytest -q -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check cases lint docs proof bench clean
 

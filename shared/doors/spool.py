@@ -55,7 +55,8 @@ class Spool:
         try:
             yield self._answer(request, folder), folder / GIVEN
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Out of the room's sight in one step: half removed it would look like one that nobody has answered.
+            shutil.rmtree(folder.rename(spool / f".{folder.name}"), ignore_errors=True)
 
     def _answer(self, request: Request[Answer], folder: Path) -> Answer:
         until = time.monotonic() + self.wait_s
@@ -87,6 +88,7 @@ def serve(workspace: Workspace, room: RoomName, until: Callable[[], bool]) -> No
 
 
 def _serve(workspace: Workspace, room: RoomName, folder: Path) -> None:
+    given, told = (folder.with_name(f".{folder.name}.{name}") for name in (GIVEN, ANSWER))
     try:
         said = json.loads((folder / REQUEST).read_bytes())
         kind: type[Request[Any]] = requests.BY_NAME[said["kind"]]
@@ -97,13 +99,20 @@ def _serve(workspace: Workspace, room: RoomName, folder: Path) -> None:
             shutil.copytree(folder / PARCEL, box.parcel, symlinks=True)
             box.given.mkdir()
             answer = answered(workspace, request, box)
-            settle(box.given, folder / GIVEN)
+            settle(box.given, given)
         content = {"answer": TypeAdapter(kind.answer).dump_python(answer, mode="json")}
     except PilotPlantError as error:
         content = {"error": {"kind": type(error).__name__, **asdict(error.told)}}
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         content = {"error": {"kind": "PilotPlantError", "what": f"a request cannot be read: {error}"}}
-    write_atomically(folder / ANSWER, json.dumps(content))
+    write_atomically(told, json.dumps(content))
+    try:
+        if given.exists():
+            given.rename(folder / GIVEN)
+        told.rename(folder / ANSWER)
+    except FileNotFoundError:  # whoever asked waits no longer, and asks again
+        shutil.rmtree(given, ignore_errors=True)
+        told.unlink(missing_ok=True)
 
 
 def _error(said: dict[str, Any]) -> PilotPlantError:
