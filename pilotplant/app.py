@@ -186,6 +186,43 @@ def status(context: typer.Context, check: InTrouble = False, as_json: Json = Fal
 
 
 @app.command()
+def desk(
+    context: typer.Context,
+    as_: Annotated[str | None, typer.Option("--as", help="Who opens it; else a link for each person.")] = None,
+    port: Annotated[int, typer.Option(help="Where it is served, on this machine alone; 0 for any free one.")] = 8700,
+    link: Annotated[bool, typer.Option("--link", help="Only print a new link, for a desk that is up.")] = False,
+    as_json: Json = False,
+) -> Any:
+    """Serve the desk, where pilots, decisions and releases are seen in a browser, until Ctrl-C."""
+    from pilotplant.desk.links import invitations
+    from shared.experiment.people import known
+
+    workspace = session(context).workspace()
+    who = known(workspace, as_)
+
+    def tell(address: str) -> None:
+        found = invitations(workspace, address, who)
+        emit(
+            as_json,
+            {"url": address, "links": found},
+            f"The desk is at {address}. Each link lets one browser in, once, within ten minutes:",
+            *(f"  {one.person or 'reading only'}: {one.url}" for one in found),
+            *([] if link else ["It is up until Ctrl-C."]),
+        )
+
+    if link:
+        tell(f"http://127.0.0.1:{port}")
+        return None
+    from pilotplant.desk.desk import Desk
+    from pilotplant.desk.server import address_of, listen, server_of
+
+    with listen(port) as listener:
+        tell(address_of(listener))
+        server_of(Desk(workspace)).run(sockets=[listener])
+    return None
+
+
+@app.command()
 def verify(
     context: typer.Context,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint that was kept elsewhere.")] = None,

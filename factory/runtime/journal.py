@@ -55,7 +55,7 @@ def journal(workspace: Workspace, *, since: str | None = None, release: str | No
             expected="one of: " + (", ".join(known) or "(none yet)"),
         )
     return [
-        Event(entry.seq, entry.at, entry.kind, entry.subject, _what(entry.kind, entry.body))
+        Event(entry.seq, entry.at, entry.kind, entry.subject, what_of(entry.kind, entry.body))
         for entry in entries
         if (release is None or entry.subject in {release, STOP_ALL}) and (begin is None or _at(entry.at) >= begin)
     ]
@@ -87,7 +87,8 @@ def _at(text: str) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-def _what(kind: str, body: dict[str, Any]) -> str:
+def what_of(kind: str, body: dict[str, Any]) -> str:
+    """What an entry says, in a few words."""
     try:
         return _WORDS[kind](body)
     except (KeyError, TypeError, AttributeError):

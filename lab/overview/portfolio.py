@@ -177,6 +177,14 @@ def _health(pilot: Pilot, account: Account, counts: Counts, facts: _Facts, *, en
     return health(pilot, account, counts, evidence, as_of=as_of, ended=ended)
 
 
+def last_evidence(room: Room, pilot: Pilot) -> Evidence | None:
+    """The evidence of a pilot's last analysis; None where there is none, or it is not what was computed."""
+    query = sa.select(analyses).where(analyses.c.pilot == pilot.name).order_by(analyses.c.at.desc()).limit(1)
+    with room.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else _evidence(pilot, row)
+
+
 def _evidence(pilot: Pilot, row: sa.Row[tuple[object, ...]]) -> Evidence | None:
     """The evidence of an analysis; None where it was removed, or is not what was computed."""
     try:

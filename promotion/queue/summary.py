@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup, escape
 
 from promotion.decisions.pending_decision import last_pending
 from promotion.decisions.proposal import proposed, said
@@ -23,6 +22,7 @@ from promotion.gate.failed_warnings import told as warnings_told
 from promotion.gate.gate import Judgement
 from promotion.gate.policy import read_settings
 from promotion.queue.judgements import judge_named, promises
+from promotion.queue.queue import SECONDS_PER_DAY
 from promotion.registry.lapses import lapses
 from promotion.registry.line import fates, recorded_line
 from promotion.registry.succession import successor_name
@@ -30,12 +30,14 @@ from shared.core.clock import rfc3339
 from shared.core.errors import BadInput, PilotPlantError
 from shared.core.files import write_atomically
 from shared.core.money import Money
-from shared.core.printable import block, quoted
-from shared.core.times import date_time
+from shared.core.printable import quoted
+from shared.core.times import date_time, spoken
 from shared.state.workspace import Workspace
 from shared.trust.finding import Finding, Verdict, alike, blocking, failed_warnings
 from shared.ui import phrases
 from shared.ui.console import counted
+from shared.ui.fact import Fact
+from shared.ui.forest import Forest, forests
 from shared.ui.intervals import intervals
 from shared.ui.page import pages
 
@@ -90,6 +92,8 @@ class Summary:
         passed: the findings that passed, folded away on the page.
         messages: what each arm says.
         chart: the intervals of all effects as SVG; None while results are hidden or cannot be computed.
+        effects: the same by metric, as places that a page draws.
+        facts: the numbers that decide about the arm that the headline names, or about the first one.
         report: where the Lab's report lies, as it was sealed; None where it is not there.
     """
 
@@ -114,11 +118,14 @@ class Summary:
     passed: tuple[Finding, ...]
     messages: tuple[Shown, ...]
     chart: str | None
+    effects: tuple[Forest, ...]
+    facts: tuple[Fact, ...]
     report: str | None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        told = {"parts", "blocking", "waived", "warnings", "next", "killed", "passed", "messages", "chart"}
+        told = {"parts", "blocking", "waived", "warnings", "next", "killed", "passed", "messages", "chart", "effects",
+                "facts"}  # fmt: skip
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in told}
         return {
             "schema_version": 1,
@@ -200,25 +207,20 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         passed=tuple(one for one in judgement.findings if one.outcome == "passed"),
         messages=shown_messages(case),
         chart=None if early else _chart(case),
+        effects=() if early else _forests(case),
+        facts=() if early else tuple(_facts(case, judgement)),
         report=report.as_uri() if report.is_file() and not early else None,
     )
 
 
 def write_page(summary: Summary, path: Path) -> None:
     """Writes the page as one file that needs no other; raises BadInput where none can be written."""
-    environment = pages("promotion")
-    environment.filters["block"] = _block
-    page = environment.get_template("summary.html.j2").render(summary=summary)
+    page = pages("promotion").get_template("summary.html.j2").render(summary=summary)
     try:
         write_atomically(path, page)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
-
-
-def _block(text: str) -> Markup:
-    """A text of several lines, which stays within its box: no line of it begins one of the page."""
-    return Markup("<br>").join(escape(line) for line in block(text).splitlines())
 
 
 def _headline(case: Case, judgement: Judgement, early: str | None, state: str) -> str:
@@ -269,6 +271,33 @@ def _chart(case: Case) -> str | None:
     margins = {rail.metric: rail.margin for rail in charter.guardrails}
     drawn = intervals(metrics, [arm.name for arm in charter.treatments], evidence.effect, margins)
     return drawn[drawn.index("<svg") :]
+
+
+def _forests(case: Case) -> tuple[Forest, ...]:
+    try:
+        return tuple(forests(case.charter, case.promise.metrics, case.evidence))
+    except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
+        return ()
+
+
+def _facts(case: Case, judgement: Judgement) -> Iterator[Fact]:
+    """Measured, expected after launch, the safety limits, the money and the time."""
+    charter, metrics, drawn = case.charter, case.promise.metrics, _forests(case)
+    admitted = judgement.admitted
+    arm = (_best(case, admitted) if len(admitted) > 1 else None) or (admitted or [charter.treatments[0].name])[0]
+    expected = {one.metric: one for one in promises(case).get(arm, ())}
+    for forest in drawn:
+        [row] = [row for row in forest.rows if row.arm == arm]
+        if forest.metric in expected:
+            one, metric = expected[forest.metric], metrics[forest.metric]
+            after, ends = phrases.change(metric, one.mean), phrases.from_to(metric, one.low, one.high)
+            yield Fact(f"{forest.metric}, {arm}", row.value, f"Expect about {after} after launch ({ends})")
+        elif any(rail.metric == forest.metric for rail in charter.guardrails):
+            yield Fact(f"{forest.metric}, {arm}: safety limit", row.value, f"{row.word} ({row.interval})")
+    spent = _spent(case)
+    yield Fact("Money spent", "?" if spent is None else str(spent), f"of {charter.budget.total}")
+    left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
+    yield Fact("Time left", phrases.days(left) if left > 0 else "none", f"until {spoken(charter.deadline)}")
 
 
 def _decided(case: Case) -> Section:

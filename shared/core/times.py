@@ -40,6 +40,21 @@ def date_time(moment: datetime | str | None) -> str:
     return _told(moment, "%Y-%m-%d %H:%M %Z")
 
 
+def spoken(moment: datetime | str | None) -> str:
+    """A moment as one says it, in the team's zone: `Friday 4 December 2026, 18:00`."""
+    return _told(moment, "%A {day} %B %Y, %H:%M")
+
+
+def spoken_day(moment: datetime | str | None) -> str:
+    """Its day, as one says it: `Friday 4 December 2026`."""
+    return _told(moment, "%A {day} %B %Y")
+
+
+def zone_name() -> str:
+    """The name of the zone in which times are told."""
+    return str(_zone.get() or "UTC")
+
+
 def day(moment: datetime | str | None) -> str:
     """The day of a moment for people, in the team's zone."""
     return _told(moment, "%Y-%m-%d")
@@ -55,7 +70,9 @@ def _told(moment: datetime | str | None, form: str) -> str:
         return "–"
     try:
         known = parse_rfc3339(moment) if isinstance(moment, str) else moment
-        return known.astimezone(_zone.get() or UTC).strftime(form)
+        here = known.astimezone(_zone.get() or UTC)
+        # What strftime says for a day without its zero is not the same on every system.
+        return here.strftime(form).replace("{day}", str(here.day))
     except (ValueError, OverflowError):
         return str(moment)
 

@@ -95,6 +95,7 @@ class Person(FrozenModel):
         delegates: who may decide in the person's place while they are away, each within their own `decides`.
         absences: when that is.
         waives: which checks the person may waive; nothing where it is left out.
+        operates: whether the person may, at the desk, let run again what was paused or stopped. Anybody may stop.
     """
 
     email: Email
@@ -102,6 +103,7 @@ class Person(FrozenModel):
     delegates: tuple[Email, ...] = ()
     absences: tuple[Absence, ...] = ()
     waives: tuple[WaiverRight, ...] = ()
+    operates: bool = False
 
     def may_waive(self, check: str, tier: Tier) -> bool:
         """Whether the person may waive a check for a pilot of that risk."""

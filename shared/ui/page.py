@@ -6,10 +6,12 @@ A text stands on one line, and what cannot be seen in it is shown (`shared/core/
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.core.printable import line
-from shared.core.times import date_time
+from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.printable import block, line
+from shared.core.times import date_time, spoken, spoken_day
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,13 +44,20 @@ STYLE = """
 
 def pages(package: str) -> Environment:
     """Where a package's page templates are rendered, with `style` in their reach; an unknown name is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, finalize=_finished
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("shared.ui")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finished,
     )
     environment.globals["style"] = STYLE
-    environment.filters |= {"told": told, "plain": plain, "date_time": date_time}
+    environment.filters |= {
+        "told": told, "plain": plain, "date_time": date_time, "moment": moment, "spoken": spoken,
+        "spoken_day": spoken_day, "block": blocked, "first_line": lambda text: text.split("\n")[0],
+        "first_large": lambda text: text[:1].upper() + text[1:],
+    }  # fmt: skip
     return environment
 
 
@@ -66,6 +75,29 @@ def told(text: str) -> Markup:
 
     coded = _CODE.sub(r"<code>\1</code>", str(escape(line(text))))
     return Markup(_STRESSED.sub(r"<em>\1</em>", coded))  # noqa: S704 - escaped, and the tags are ours
+
+
+def moment(at: datetime | str | None) -> Markup:
+    """A moment with UTC behind it: in its title for people, and in its attribute for scripts."""
+    from markupsafe import Markup, escape
+
+    if at is None:
+        return Markup("–")
+    try:
+        known = parse_rfc3339(at) if isinstance(at, str) else at
+    except ValueError:
+        return escape(line(str(at)))
+    utc = known.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        rfc3339(known), f"{utc:%Y-%m-%d %H:%M} UTC", spoken(known)
+    )
+
+
+def blocked(text: str) -> Markup:
+    """A text of several lines, which stays within its box: no line of it begins one of the page."""
+    from markupsafe import Markup, escape
+
+    return Markup("<br>").join(escape(each) for each in block(text).splitlines())
 
 
 def plain(text: str) -> str:

@@ -32,6 +32,25 @@ def amount(metric: Metric, value: float) -> str:
     return f"{abs(value):.{_places(value)}f} {metric.unit}"
 
 
+def tick(metric: Metric, value: float) -> str:
+    """A number of a scale, in the unit that the scale is titled with: points for a proportion."""
+    shown = round(100 * value if metric.kind == "proportion" else value, 9)
+    return f"{shown:+g}" if shown else "0"
+
+
+def change(metric: Metric, value: float) -> str:
+    """A difference as one says it: `+7.3 points` for a proportion, else the number with its unit."""
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return f"{sign}{amount(metric, value)}"
+
+
+def from_to(metric: Metric, low: float, high: float) -> str:
+    """The ends of an interval, without the unit that the change beside it has: `6.2 to 7.3`."""
+    scale = 100 if metric.kind == "proportion" else 1
+    places = 1 if metric.kind == "proportion" and max(abs(low), abs(high)) >= SMALL else max(map(_places, (low, high)))
+    return " to ".join(f"{scale * end:.{places}f}".replace("-", "−") for end in (low, high))
+
+
 def at_most(metric: Metric, name: str, margin: float) -> str:
     """A guardrail's margin, as what may happen: `spend may fall by at most 0.100 USD per customer`."""
     return f"{name} may {'fall' if metric.sign > 0 else 'rise'} by at most {amount(metric, margin)}"

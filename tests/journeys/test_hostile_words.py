@@ -9,6 +9,7 @@ import io
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -19,7 +20,9 @@ from lab.intake.intake import record
 from lab.launch.amendment import amend
 from lab.launch.launch import launch
 from pilotplant.app import _exit_code
+from pilotplant.desk.desk import Desk
 from shared.core import yamlfile
+from tests.desk import Browser, serving
 from tests.fakes import post_office
 from tests.hostile import WRITTEN, forged_lines, hostile_signs
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, draft, results, stage_copy, write_csv
@@ -77,6 +80,13 @@ def frozen(request, tmp_path_factory):
             metric["unit"] = "dollars"
     (workspace.configs / "metrics.yaml").write_text(yaml.safe_dump(mended, sort_keys=False))
     return workspace
+
+
+@pytest.fixture(scope="module")
+def at_desk(frozen):
+    """The owner at the desk."""
+    with serving(Desk(frozen)) as address, httpx.Client(base_url=address, timeout=60) as client:
+        yield Browser(client, Desk(frozen)).enter(OWNER)
 
 
 def said(workspace, capsys, *words):
@@ -165,6 +175,21 @@ def test_the_report_and_its_pictures_hold_nothing_that_acts(frozen):
         text = path.read_text(encoding="utf-8")
         clean(text)
         assert "<script>" not in text
+
+
+@pytest.mark.parametrize("path", ["/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", "/ledger"])
+def test_the_desk_shows_nothing_that_acts(frozen, at_desk, path):
+    page, data = at_desk.page(path), at_desk.client.get(f"{path}.json").text
+    for text in (page, data):
+        clean(text)
+    assert "<script" not in page
+    assert "<b>ADMIT" not in page
+    json.loads(data)
+
+
+def test_the_desk_shows_the_words_where_they_were_said(at_desk):
+    for path in (f"/lab/{PILOT}", f"/gate/{PILOT}"):
+        assert r"so\neverybody: ADMIT" in at_desk.page(path)
 
 
 def test_the_notebooks_parameters_and_tags_hold_nothing_that_acts(frozen):

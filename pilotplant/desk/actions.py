@@ -1,0 +1,101 @@
+"""What people do at the desk: each a form with its reason, sent by a page of theirs, and on the ledger afterwards."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from factory.releases import releases
+from pilotplant.desk.decision import choice_of, look, sign
+from pilotplant.desk.parts import title_of
+from pilotplant.desk.requests import Actor, PilotName, Reading
+from shared.core.errors import BadInput
+from shared.experiment.people import Person
+from shared.ui.console import require_seen
+
+router = APIRouter(include_in_schema=False)
+
+Text = Annotated[str, Form()]
+
+
+@router.post("/factory/stop-all")
+def stop_all(actor: Actor, reason: Text = "") -> RedirectResponse:
+    """Stops everything; anybody whom people.yaml knows may do so."""
+    releases.stop_all(actor.desk.workspace, reason=said(actor, reason))
+    return _done(actor, "/factory")
+
+
+@router.post("/factory/resume-all")
+def resume_all(actor: Actor, reason: Text = "") -> RedirectResponse:
+    """Lifts the stop."""
+    releases.resume_all(actor.desk.workspace, reason=said(actor, reason, operates=True))
+    return _done(actor, "/factory")
+
+
+@router.post("/factory/{name}/pause")
+def pause(actor: Actor, name: str, reason: Text = "") -> RedirectResponse:
+    """Pauses a release; anybody whom people.yaml knows may do so."""
+    releases.pause(actor.desk.workspace, name, reason=said(actor, reason))
+    return _done(actor, f"/factory/{name}")
+
+
+@router.post("/factory/{name}/resume")
+def resume(actor: Actor, name: str, reason: Text = "") -> RedirectResponse:
+    """Lets a release run again."""
+    releases.resume(actor.desk.workspace, name, reason=said(actor, reason, operates=True))
+    return _done(actor, f"/factory/{name}")
+
+
+def named(actor: Reading) -> Person:
+    """Who acts; raises HTTPException 403 for somebody whom configs/people.yaml does not know."""
+    person = actor.entry()
+    if person is None:
+        raise HTTPException(HTTPStatus.FORBIDDEN)
+    return person
+
+
+def said(actor: Reading, reason: str, *, operates: bool = False) -> str:
+    """The reason as the ledger keeps it, with who gave it.
+
+    Raises HTTPException 403 for somebody who may not do this, BadInput where no reason was given.
+    """
+    person = named(actor)
+    if operates and not person.operates:
+        raise HTTPException(HTTPStatus.FORBIDDEN)
+    reason = " ".join(reason.split())
+    if not reason:
+        raise BadInput("a reason is missing", where="why, in a sentence", remedy="go back and say it; nothing was done")
+    return f"{require_seen(reason, 'the reason')} ({person.email}, at the desk)"
+
+
+def _done(actor: Reading, href: str) -> RedirectResponse:
+    actor.desk.changed()
+    return RedirectResponse(href, HTTPStatus.SEE_OTHER)
+
+
+@router.post("/gate/{name}/look")
+def last_look(
+    actor: Actor, name: PilotName, word: Text = "", arm: Text = "", reason: Text = "", insight: Text = ""
+) -> HTMLResponse:
+    """Shows what would be signed; nothing is."""
+    choice = choice_of(name, word, arm, reason, insight)
+    person = named(actor).email
+    found = actor.desk.alone(lambda: look(actor.desk.workspace, choice, person))
+    return actor.page("look.html.j2", choice.what, "/gate", f"pilotplant promote decide {name} {word} --dry-run",
+                      trail=(("/gate", "Gate"), (f"/gate/{name}", title_of(name))), page=found)  # fmt: skip
+
+
+@router.post("/gate/{name}/decide")
+def decide(
+    actor: Actor, name: PilotName, word: Text = "", arm: Text = "", reason: Text = "", insight: Text = "",
+    passphrase: Text = "",
+) -> RedirectResponse:  # fmt: skip
+    """Signs what was looked at, and carries it out."""
+    choice = choice_of(name, word, arm, reason, insight)
+    person = named(actor).email
+    actor.desk.alone(lambda: sign(actor.desk.workspace, choice, person, passphrase))
+    return _done(actor, f"/gate/{name}")

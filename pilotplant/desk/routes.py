@@ -1,0 +1,208 @@
+"""The pages, each with its JSON beside it, and the way in."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from pilotplant.desk import factory as factory_page
+from pilotplant.desk import gate as gate_page
+from pilotplant.desk import lab as lab_page
+from pilotplant.desk import ledger as ledger_page
+from pilotplant.desk import today as today_page
+from pilotplant.desk.access import LASTS_S
+from pilotplant.desk.desk import Desk
+from pilotplant.desk.frame import Frame, render
+from pilotplant.desk.parts import title_of
+from pilotplant.desk.requests import COOKIE, Actor, PilotName, Reader, Reading, ReleaseName, cookie
+from pilotplant.witnesses import verify as cross
+from shared.core.jsonable import jsonable
+from shared.core.printable import json_text
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
+
+
+@router.get("/", include_in_schema=False)
+def home(_: Reader) -> Response:
+    """The first page."""
+    return RedirectResponse("/today", HTTPStatus.SEE_OTHER)
+
+
+@router.get("/sign-in", include_in_schema=False)
+def sign_in(request: Request, link: str = "") -> HTMLResponse:
+    """Whom a link lets in; looking at it does not use it up."""
+    desk: Desk = request.app.state.desk
+    found = desk.links.look(link) if link else None
+    frame = Frame("Sign in", desk.workspace.mode, None)
+    return HTMLResponse(render("sign_in.html.j2", frame, link=link, found=found))
+
+
+@router.post("/sign-in", include_in_schema=False)
+def let_in(request: Request, link: Annotated[str, Form()] = "") -> Response:
+    """Begins a session, once for each link."""
+    desk: Desk = request.app.state.desk
+    found = desk.links.use(link)
+    if found is None:
+        frame = Frame("Sign in", desk.workspace.mode, None)
+        return HTMLResponse(render("sign_in.html.j2", frame, link=link, found=None), HTTPStatus.FORBIDDEN)
+    desk.sessions.end(cookie(request))
+    answer = RedirectResponse("/today", HTTPStatus.SEE_OTHER)
+    answer.set_cookie(COOKIE, desk.sessions.begin(found[0]), max_age=LASTS_S, httponly=True, samesite="lax", path="/")
+    return answer
+
+
+@router.post("/sign-out", include_in_schema=False)
+def sign_out(request: Request, actor: Actor) -> Response:
+    """Ends the session."""
+    actor.desk.sessions.end(cookie(request))
+    answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    answer.delete_cookie(COOKIE, path="/")
+    return answer
+
+
+class Data(JSONResponse):
+    """JSON in which, as on the command line, every character shows."""
+
+    def render(self, content: Any) -> bytes:
+        """The values as they are; what is not seen is written as JSON escapes."""
+        return json_text(json.dumps(jsonable(content), ensure_ascii=False)).encode()
+
+
+@router.get("/today.json", response_class=Data)
+def today_data(reader: Reader) -> Data:
+    """What waits, what is broken, what is about to happen, and what happened since yesterday."""
+    return Data(today_page.today(reader.desk.workspace, reader.desk.overview(), reader.person))
+
+
+@router.get("/today", include_in_schema=False)
+def today(reader: Reader) -> HTMLResponse:
+    """The same as a page."""
+    found = today_page.today(reader.desk.workspace, reader.desk.overview(), reader.person)
+    return reader.page("today.html.j2", "Today", "/today", "pilotplant status", "/today.json", page=found)
+
+
+@router.get("/lab.json", response_class=Data)
+def lab_data(reader: Reader) -> Data:
+    """All pilots by where they stand."""
+    return Data(lab_page.board(reader.desk.workspace))
+
+
+@router.get("/lab", include_in_schema=False)
+def lab(reader: Reader) -> HTMLResponse:
+    """The same as a page."""
+    found = lab_page.board(reader.desk.workspace)
+    return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", "/lab.json", page=found)
+
+
+def _pilot(reader: Reading, name: str) -> Any:
+    desk = reader.desk
+    return desk.computed(("lab", name), lambda: lab_page.pilot_page(desk.workspace, name))
+
+
+@router.get("/lab/{name}.json", response_class=Data)
+def pilot_data(reader: Reader, name: PilotName) -> Data:
+    """One pilot: its plan, what came in, its health, and once they may be seen its effects."""
+    return Data(_pilot(reader, name))
+
+
+@router.get("/lab/{name}", include_in_schema=False)
+def pilot(reader: Reader, name: PilotName) -> HTMLResponse:
+    """The same as a page."""
+    found = _pilot(reader, name)
+    return reader.page("pilot.html.j2", title_of(name), "/lab", f"pilotplant lab show {name}", f"/lab/{name}.json",
+                       (("/lab", "Lab"),), page=found)  # fmt: skip
+
+
+@router.get("/gate.json", response_class=Data)
+def gate_data(reader: Reader) -> Data:
+    """What waits for a decision, and what was decided."""
+    return Data(gate_page.gate_page(reader.desk.workspace, reader.desk.overview()))
+
+
+@router.get("/gate", include_in_schema=False)
+def gate(reader: Reader) -> HTMLResponse:
+    """The same as a page."""
+    found = gate_page.gate_page(reader.desk.workspace, reader.desk.overview())
+    return reader.page("gate.html.j2", "Gate", "/gate", "pilotplant promote queue", "/gate.json", page=found)
+
+
+def _candidate(reader: Reading, name: str) -> Any:
+    desk, person = reader.desk, reader.person
+    overview = desk.overview()
+    return desk.computed(
+        ("gate", name, person), lambda: gate_page.candidate_page(desk.workspace, name, person, overview)
+    )
+
+
+@router.get("/gate/{name}.json", response_class=Data)
+def candidate_data(reader: Reader, name: PilotName) -> Data:
+    """A pilot's results, judged now; reading them is a look, and on the ledger."""
+    return Data(_candidate(reader, name))
+
+
+@router.get("/gate/{name}", include_in_schema=False)
+def candidate(reader: Reader, name: PilotName) -> HTMLResponse:
+    """The same as a page."""
+    found = _candidate(reader, name)
+    return reader.page("candidate.html.j2", title_of(name), "/gate", f"pilotplant promote summary {name}",
+                       f"/gate/{name}.json", (("/gate", "Gate"),), page=found)  # fmt: skip
+
+
+def _factory(reader: Reading) -> Any:
+    found = reader.desk.overview().factory
+    return reader.desk.alone(lambda: factory_page.factory_page(reader.desk.workspace, found))
+
+
+@router.get("/factory.json", response_class=Data)
+def factory_data(reader: Reader) -> Data:
+    """All releases, what is in trouble, and the tables."""
+    return Data(_factory(reader))
+
+
+@router.get("/factory", include_in_schema=False)
+def factory(reader: Reader) -> HTMLResponse:
+    """The same as a page."""
+    found = _factory(reader)
+    return reader.page("factory.html.j2", "Factory", "/factory", "pilotplant factory status", "/factory.json",
+                       page=found, person=reader.person, operates=reader.operates)  # fmt: skip
+
+
+@router.get("/factory/{name}.json", response_class=Data)
+def release_data(reader: Reader, name: ReleaseName) -> Data:
+    """One release with its latest runs."""
+    return Data(factory_page.release_page(reader.desk.workspace, reader.desk.overview().factory, name))
+
+
+@router.get("/factory/{name}", include_in_schema=False)
+def release(reader: Reader, name: ReleaseName) -> HTMLResponse:
+    """The same as a page."""
+    found = factory_page.release_page(reader.desk.workspace, reader.desk.overview().factory, name)
+    return reader.page("release.html.j2", title_of(name), "/factory", f"pilotplant factory show {name}",
+                       f"/factory/{name}.json", (("/factory", "Factory"),), page=found, person=reader.person,
+                       operates=reader.operates)  # fmt: skip
+
+
+@router.get("/ledger.json", response_class=Data)
+def ledger_data(reader: Reader, subject: Subject = "") -> Data:
+    """The latest entries of all three ledgers, the newest first."""
+    return Data(ledger_page.ledger_page(reader.desk.workspace, subject))
+
+
+@router.get("/ledger", include_in_schema=False)
+def ledger(reader: Reader, subject: Subject = "") -> HTMLResponse:
+    """The same as a page."""
+    found = ledger_page.ledger_page(reader.desk.workspace, subject)
+    return reader.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", "/ledger.json", page=found)
+
+
+@router.post("/ledger/verify", include_in_schema=False)
+def verify(actor: Actor) -> HTMLResponse:
+    """Verifies the ledgers of all rooms, each against what the others have seen of it; nothing is changed."""
+    found = ledger_page.ledger_page(actor.desk.workspace, None, actor.desk.alone(lambda: cross(actor.desk.workspace)))
+    return actor.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", "/ledger.json", page=found)

@@ -1,0 +1,123 @@
+"""The desk's server: its application, and how it is started."""
+
+from __future__ import annotations
+
+import socket
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from pilotplant.desk import actions, routes
+from pilotplant.desk.desk import Desk
+from pilotplant.desk.frame import Frame, render, static_file
+from pilotplant.desk.guard import Guard
+from pilotplant.desk.requests import Reading, cookie, wants_json
+from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
+from shared.core.faults import fault
+from shared.core.jsonable import jsonable
+
+# Answers to another name were asked for by a page that made its own name mean this machine.
+HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+LOOPBACK = "127.0.0.1"
+FILES = {"desk.css": "text/css", "icon.svg": "image/svg+xml"}
+
+
+def application(desk: Desk) -> FastAPI:
+    """The web application over one workspace."""
+    app = FastAPI(title="Pilot Plant", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app.state.desk = desk
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    app.add_middleware(Guard)
+    app.include_router(routes.router)
+    app.include_router(actions.router)
+    app.add_exception_handler(PilotPlantError, _told)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _crashed)
+    app.get("/static/{name}", include_in_schema=False)(_static)
+    return app
+
+
+def listen(port: int) -> socket.socket:
+    """A socket of this machine alone; port 0 takes any that is free. Raises BadInput where the port is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"port {port} is taken, maybe by a desk that is already up",
+            where="--port",
+            remedy="name another one, or 0 for any that is free: pilotplant desk --port 0",
+        ) from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where it is served."""
+    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+
+
+def server_of(desk: Desk) -> uvicorn.Server:
+    """The server, which `run(sockets=[…])` starts and Ctrl-C ends."""
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off"}
+    return uvicorn.Server(uvicorn.Config(application(desk), **quiet))
+
+
+async def _static(name: str) -> Response:
+    if name not in FILES:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    lasts = {"cache-control": "public, max-age=31536000, immutable"}
+    return FileResponse(static_file(name), media_type=FILES[name], headers=lasts)
+
+
+def _told(request: Request, error: Any) -> Response:
+    """What went wrong, in the four parts that every message of ours has."""
+    found = fault(error) or error
+    status = (
+        HTTPStatus.NOT_FOUND if isinstance(found, BadInput) and request.method == "GET"
+        else HTTPStatus.BAD_REQUEST if isinstance(found, BadInput)
+        else HTTPStatus.CONFLICT if isinstance(found, Refused)
+        else HTTPStatus.SERVICE_UNAVAILABLE if isinstance(found, Undecided)
+        else HTTPStatus.INTERNAL_SERVER_ERROR
+    )  # fmt: skip
+    return _error(request, status, found)
+
+
+def _http(request: Request, error: Any) -> Response:
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        if wants_json(request):
+            return JSONResponse({"error": {"what": "nobody is signed in"}}, HTTPStatus.UNAUTHORIZED)
+        return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    said = {
+        HTTPStatus.NOT_FOUND: "There is no such page",
+        HTTPStatus.FORBIDDEN: "This is not yours to do",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
+    }.get(HTTPStatus(error.status_code), str(error.detail))
+    return _error(request, HTTPStatus(error.status_code), PilotPlantError(said, remedy="Begin at Today."))
+
+
+def _crashed(request: Request, error: Exception) -> Response:
+    found = fault(error)
+    if found is not None:
+        return _error(request, HTTPStatus.SERVICE_UNAVAILABLE, found)
+    report = PilotPlantError(
+        f"a defect of Pilot Plant: {type(error).__name__}", remedy="the desk's own terminal shows where; report it"
+    )
+    return _error(request, HTTPStatus.INTERNAL_SERVER_ERROR, report)
+
+
+def _error(request: Request, status: HTTPStatus, error: PilotPlantError) -> Response:
+    if wants_json(request):
+        return JSONResponse({"error": jsonable(error)}, status)
+    desk: Desk = request.app.state.desk
+    session = desk.sessions.find(cookie(request))
+    frame = Frame("Something is in the way", desk.workspace.mode, session)
+    reading = Reading(desk, session)
+    reading.speak()
+    return HTMLResponse(render("error.html.j2", frame, error=error), status)

@@ -1,0 +1,82 @@
+"""What the pages say of a pilot that went the whole way, as people and as scripts read them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pilotplant.overview import overview
+from tests.lab_makers import OWNER, PILOT
+
+RELEASE = f"{PILOT}-letter"
+PATHS = ("/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", f"/factory/{RELEASE}", "/ledger")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_stands_alone_and_has_its_data_beside_it(owner, path):
+    page = owner.page(path)
+    assert page.count("<h1") == 1
+    assert f'href="{path}.json"' in page
+    assert not re.search(r"<script|style=|onclick|https?://", page.replace("http://127.0.0.1", ""))
+    assert not re.search(r"[`{}]|\bNone\b|\*\w", re.sub(r"<(pre|code)\b.*?</\1>", "", page, flags=re.DOTALL))
+    assert owner.data(f"{path}.json")
+
+
+def test_today_says_what_runs_next_and_what_happened(owner, desk):
+    found = owner.data("/today.json")
+    next_run = overview(desk.workspace).factory.releases[0].next
+    assert [item["title"] for item in found["coming"]] in ([], [f"{RELEASE.capitalize().replace('-', ' ')} runs"]), (
+        next_run
+    )
+    assert "Nothing needs you today" in found["headline"] or found["broken"]
+    assert any("decided: scale letter" in event["what"] for event in found["since"])
+
+
+def test_a_board_has_each_pilot_once(owner):
+    found = owner.data("/lab.json")
+    assert [card["name"] for card in found["decided"]] == [PILOT]
+    assert (found["running"], found["ended"]) == ([], [])
+
+
+def test_a_pilots_page_shows_effects_since_the_look_is_over(owner):
+    found = owner.data(f"/lab/{PILOT}.json")
+    assert found["hidden"] is None
+    forest = found["showing"]["effects"][0]
+    [row] = [row for row in forest["rows"] if row["arm"] == "letter"]
+    assert row["low"] < row["mid"] < row["high"]
+    assert row["word"] == "Reached"
+
+
+def test_the_gates_page_says_what_was_decided_and_why(owner):
+    page = owner.page(f"/gate/{PILOT}")
+    assert "Decided: scale letter" in page
+    assert "letters bring people back" in page
+
+
+def test_a_look_at_results_is_on_the_ledger_with_who_looked(owner):
+    owner.page(f"/gate/{PILOT}")
+    looks = [one for one in owner.data(f"/ledger.json?subject={PILOT}")["entries"] if one["kind"] == "looked"]
+    assert OWNER in {one["who"] for one in looks}
+
+
+@pytest.mark.parametrize(
+    "path", ["/lab/nobody-knows", "/gate/nobody-knows", "/factory/nobody-knows", "/lab/..%2fsecrets", "/nowhere"]
+)
+def test_what_is_not_there_is_said_in_words(owner, path):
+    for ending in ("", ".json"):
+        answer = owner.client.get(f"{path}{ending}")
+        assert answer.status_code in {404, 422}, answer.text
+        assert "Traceback" not in answer.text
+
+
+def test_the_api_is_described(owner):
+    paths = owner.data("/openapi.json")["paths"]
+    assert "/today.json" in paths
+    assert all("get" in said and len(said) == 1 for said in paths.values())
+
+
+def test_verifying_says_what_was_verified(owner):
+    answer = owner.send("/ledger/verify")
+    assert answer.status_code == 200
+    assert "The record is unbroken" in answer.text
