@@ -359,7 +359,7 @@ def mapping_of(name):
     return yaml.safe_load(next(block for block in blocks if name in block))
 
 
-@pytest.mark.check
+@pytest.mark.proof
 @real
 def test_the_experiments_of_asos_have_the_effects_of_their_last_checkpoints(loaded, tmp_path):
     done = bring_in(

@@ -55,6 +55,7 @@ def test_an_attack_does_no_harm_and_is_told_so(scene, attack):
     # An attack that no word was run of has left everything, bit by bit, as the query before found it.
     if attack.told == DOES_NOT_RUN:
         assert scene.pilot.read_bytes() == fresh
-    else:
+    # What is the same to the byte answers the same.
+    elif scene.pilot.read_bytes() != fresh:
         assert run(scene, "SELECT i, (SELECT count(*) FROM orders) FROM kept").rows == [[7, 400]]
         scene.pilot.write_bytes(fresh)
