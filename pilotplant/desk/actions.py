@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
@@ -13,6 +13,7 @@ from factory.releases import releases
 from pilotplant.desk.decision import choice_of, look, sign
 from pilotplant.desk.parts import title_of
 from pilotplant.desk.requests import Actor, PilotName, Reading
+from pilotplant.desk.results import finish, take
 from shared.core.errors import BadInput
 from shared.experiment.people import Person
 from shared.ui.console import require_seen
@@ -99,3 +100,21 @@ def decide(
     person = named(actor).email
     actor.desk.alone(lambda: sign(actor.desk.workspace, choice, person, passphrase))
     return _done(actor, f"/gate/{name}")
+
+
+@router.post("/lab/{name}/results")
+def bring_results(actor: Actor, name: PilotName, file: UploadFile) -> HTMLResponse:
+    """Takes a file of results in, and says what of it counts."""
+    named(actor)
+    found = actor.desk.alone(lambda: take(actor.desk.workspace, name, file.filename or "", file.file))
+    actor.desk.changed()
+    return actor.page("results.html.j2", "Results", "/lab", f"pilotplant lab record {name} FILE",
+                      trail=(("/lab", "Lab"), (f"/lab/{name}", title_of(name))), page=found)  # fmt: skip
+
+
+@router.post("/lab/{name}/finish")
+def finish_pilot(actor: Actor, name: PilotName) -> RedirectResponse:
+    """Analyses an ended pilot and puts it before the gate."""
+    named(actor)
+    actor.desk.alone(lambda: finish(actor.desk.workspace, name))
+    return _done(actor, f"/lab/{name}")

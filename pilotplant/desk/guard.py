@@ -9,6 +9,7 @@ from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +31,7 @@ HEADERS = {
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 # By one address: what changes something, and what guesses at links.
 CHANGES, SIGN_INS = parse("120 per minute"), parse("10 per minute")
-BODY_BYTES_MAX = 1 << 20
+FORM_BYTES_MAX, FILE_BYTES_MAX = 1 << 20, 256 << 20
 
 
 class Guard:
@@ -57,17 +58,12 @@ class Guard:
         if scope["method"] in SAFE:
             await self.app(scope, receive, answer)
             return
-        body = await _body(receive)
-        refused = self._refused(scope, body)
-        await (refused or self.app)(scope, _again(body or b"", receive), answer)
+        refused = self._refused(scope)
+        await (refused or self.app)(scope, _bounded(receive, most(scope["path"])), answer)
 
-    def _refused(self, scope: Scope, body: bytes | None) -> PlainTextResponse | None:
+    def _refused(self, scope: Scope) -> PlainTextResponse | None:
         if not is_same_origin(Headers(scope=scope), scope["scheme"]):
             return _say(HTTPStatus.FORBIDDEN, "This form was sent by another site. Nothing was done.")
-        if body is None:
-            return _say(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is more than a form of the desk holds. Nothing was done."
-            )
         limit: RateLimitItem = SIGN_INS if scope["path"] == "/sign-in" else CHANGES
         address = (scope.get("client") or ("", 0))[0]
         if not self._limiter.hit(limit, address):
@@ -75,29 +71,24 @@ class Guard:
         return None
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """What a request carries; None for more than a form holds, of which the rest is not read."""
-    body, more = b"", True
-    while more:
+def most(path: str) -> int:
+    """How many bytes a request to a page may carry: a file of results is larger than a form."""
+    return FILE_BYTES_MAX if path.endswith("/results") else FORM_BYTES_MAX
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """What a request carries, of which no more is read than the limit."""
+    read = 0
+
+    async def bounded() -> Message:
+        nonlocal read
         message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-        if len(body) > BODY_BYTES_MAX:
-            return None
-    return body
+        read += len(message.get("body", b""))
+        if read > limit:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return message
 
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The same request for whoever reads it next."""
-    told = False
-
-    async def read() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return read
+    return bounded
 
 
 def is_same_origin(headers: Mapping[str, str], scheme: str) -> bool:

@@ -79,6 +79,8 @@ class PilotPage:
     """One pilot.
 
     Attributes:
+        takes_results: whether a file of results may still be brought.
+        to_finish: whether it has ended, and is to be analysed and put before the gate.
         hidden: why no effects are shown; None where they are.
         facts: the plan in numbers.
         arms: what each treatment says, as one customer reads it; empty where it cannot be rendered, and `unread` why.
@@ -88,6 +90,8 @@ class PilotPage:
     headline: str
     why: str
     next: tuple[str, str] | None
+    takes_results: bool
+    to_finish: bool
     hypothesis: str
     facts: tuple[Fact, ...]
     terms: tuple[tuple[str, str], ...]
@@ -195,6 +199,8 @@ def pilot_page(workspace: Workspace, name: str) -> PilotPage:
         headline=_headline(line),
         why=_note(line),
         next=_next(line),
+        takes_results=line.state in {"running", "ended"} and now < line.pilot.closes and not line.submitted,
+        to_finish=line.state == "ended" and not line.submitted,
         hypothesis=f"Because {said.because}, we believe that {said.we_believe} will {said.will}.",
         facts=tuple(_facts(line)),
         terms=tuple(_terms(line)),

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from pilotplant.desk import factory as factory_page
 from pilotplant.desk import gate as gate_page
+from pilotplant.desk import insights as insights_page
 from pilotplant.desk import lab as lab_page
 from pilotplant.desk import ledger as ledger_page
 from pilotplant.desk import today as today_page
@@ -25,6 +26,7 @@ from shared.core.printable import json_text
 
 router = APIRouter(default_response_class=HTMLResponse)
 
+Words = Annotated[str, Query(max_length=200, description="Only insights with these words, or this tag.")]
 Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
 
 
@@ -116,7 +118,7 @@ def pilot(reader: Reader, name: PilotName) -> HTMLResponse:
     """The same as a page."""
     found = _pilot(reader, name)
     return reader.page("pilot.html.j2", title_of(name), "/lab", f"pilotplant lab show {name}", f"/lab/{name}.json",
-                       (("/lab", "Lab"),), page=found)  # fmt: skip
+                       (("/lab", "Lab"),), page=found, person=reader.person)  # fmt: skip
 
 
 @router.get("/gate.json", response_class=Data)
@@ -206,3 +208,17 @@ def verify(actor: Actor) -> HTMLResponse:
     """Verifies the ledgers of all rooms, each against what the others have seen of it; nothing is changed."""
     found = ledger_page.ledger_page(actor.desk.workspace, None, actor.desk.alone(lambda: cross(actor.desk.workspace)))
     return actor.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", "/ledger.json", page=found)
+
+
+@router.get("/insights.json", response_class=Data)
+def insights_data(reader: Reader, query: Words = "", tag: Words = "") -> Data:
+    """What pilots taught, the newest first."""
+    return Data(insights_page.insights_page(reader.desk.workspace, query, tag))
+
+
+@router.get("/insights", include_in_schema=False)
+def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse:
+    """The same as a page."""
+    found = insights_page.insights_page(reader.desk.workspace, query, tag)
+    return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
+                       (("/lab", "Lab"),), page=found)  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -37,6 +38,7 @@ def application(desk: Desk) -> FastAPI:
     app.include_router(actions.router)
     app.add_exception_handler(PilotPlantError, _told)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(Exception, _crashed)
     app.get("/static/{name}", include_in_schema=False)(_static)
     return app
@@ -97,9 +99,18 @@ def _http(request: Request, error: Any) -> Response:
     said = {
         HTTPStatus.NOT_FOUND: "There is no such page",
         HTTPStatus.FORBIDDEN: "This is not yours to do",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "This is more than the desk takes at once; nothing was done",
         HTTPStatus.METHOD_NOT_ALLOWED: "This page takes no such request",
     }.get(HTTPStatus(error.status_code), str(error.detail))
     return _error(request, HTTPStatus(error.status_code), PilotPlantError(said, remedy="Begin at Today."))
+
+
+def _unreadable(request: Request, error: Any) -> Response:
+    """What FastAPI says of an address or a form that it cannot read, in our own four parts."""
+    first = error.errors()[0]
+    where = " ".join(str(part) for part in first["loc"] if part not in {"path", "query", "body"})
+    found = BadInput(f"{where or 'the request'} cannot be read: {first['msg']}", where=request.url.path)
+    return _error(request, HTTPStatus.UNPROCESSABLE_ENTITY, found)
 
 
 def _crashed(request: Request, error: Exception) -> Response:

@@ -84,7 +84,7 @@ def _write_rows(case: Case, arm: str, play: Play, rows: Path) -> None:
     columns = ", ".join(map(identifier, ["unit", *fields]))
     exposed = f"SELECT unit FROM read_parquet({file_literal(case.candidate.data.exposures)}) WHERE arm = {literal(arm)}"
     with connect() as connection:
-        found = connection.execute(
+        found = connection.sql(
             f"SELECT {columns} FROM read_parquet({file_literal(path)}) WHERE unit IN ({exposed}) "
             f"ORDER BY sha256({literal(case.digest)} || unit) LIMIT {READERS}"
         )

@@ -10,7 +10,17 @@ from pilotplant.overview import overview
 from tests.lab_makers import OWNER, PILOT
 
 RELEASE = f"{PILOT}-letter"
-PATHS = ("/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", f"/factory/{RELEASE}", "/ledger")
+PATHS = (
+    "/today",
+    "/lab",
+    f"/lab/{PILOT}",
+    "/gate",
+    f"/gate/{PILOT}",
+    "/factory",
+    f"/factory/{RELEASE}",
+    "/ledger",
+    "/insights",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)

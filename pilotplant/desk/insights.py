@@ -1,0 +1,45 @@
+"""The library of insights: what decided pilots and finished tests taught, and what speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.insights.insights import Insight, insights
+from lab.state import open_lab
+from pilotplant.desk.parts import number_word
+from shared.state.workspace import Workspace
+
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsPage:
+    """The page.
+
+    Attributes:
+        query, tag: what was searched for.
+        tags: all that there are.
+        more: how many are not shown.
+    """
+
+    headline: str
+    query: str
+    tag: str
+    found: tuple[Insight, ...]
+    more: int
+    tags: tuple[str, ...]
+
+
+def insights_page(workspace: Workspace, query: str, tag: str) -> InsightsPage:
+    """The insights that contain every word of the query, the newest first."""
+    room = open_lab(workspace)
+    found, everything = insights(room, query, tag=tag or None), insights(room)
+    count = len(found)
+    return InsightsPage(
+        f"{number_word(count)} insight{'' if count == 1 else 's'}",
+        query,
+        tag,
+        tuple(found[:SHOWN]),
+        max(0, count - SHOWN),
+        tuple(sorted({each for one in everything for each in one.tags})),
+    )

@@ -1,0 +1,99 @@
+"""Results that are brought to the desk: a file is taken in as the command line takes it, and what became of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from lab.analysis.analysis import analyse
+from lab.analysis.submission import submit
+from lab.intake.customer_ids import with_units
+from lab.intake.intake import record
+from lab.pilots.pilot import get_pilot
+from lab.state import open_lab
+from pilotplant.desk.parts import Tone
+from shared.core.errors import BadInput, Refused
+from shared.core.files import scratch_in
+from shared.core.times import date_time
+from shared.state.workspace import Workspace
+from shared.ui.console import counted, require_seen
+
+KINDS = (".csv", ".csv.gz", ".tsv", ".xlsx", ".parquet")
+NAME_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsPage:
+    """What became of a file.
+
+    Attributes:
+        held: how many rows did not count, by reason.
+        notes: what else to know of it.
+    """
+
+    pilot: str
+    headline: str
+    tone: Tone
+    icon: str
+    held: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def take(workspace: Workspace, pilot: str, name: str, content: BinaryIO) -> ResultsPage:
+    """Takes a file of results in; raises BadInput where it cannot be read, Refused past the pilot's end."""
+    name = _plain(name)
+    with scratch_in(workspace.root / "var" / "desk") as scratch:
+        file = scratch / name
+        with file.open("wb") as target:
+            shutil.copyfileobj(content, target)
+        with with_units(workspace, pilot, file) as results:
+            done = record(workspace, pilot, results.file)
+    held = sum(done.conflicts.values())
+    told = f"{counted(done.exposures, 'exposure')} and {counted(done.outcomes, 'outcome')} of {name} count"
+    notes = [
+        *([f"{counted(done.duplicates, 'row')} had been taken before."] if done.duplicates else []),
+        *([f"The Factory put units in the place of the customer ids in `{results.masked}`."] if results.masked else []),
+        *([f"{counted(results.strangers, 'row')} are of nobody in the table."] if results.strangers else []),
+        *([f"{counted(done.cleared, 'row')} that did not count before count now."] if done.cleared else []),
+        *([f"{counted(done.hashed, 'value')} looked like an address or a telephone number; a hash is kept instead."]
+          if done.hashed else []),
+    ]  # fmt: skip
+    if done.repeated:
+        return ResultsPage(pilot, f"{name} was recorded before; nothing was done", "quiet", "info", {}, tuple(notes))
+    if done.in_vain:
+        headline = f"Nothing in {name} counts"
+        return ResultsPage(
+            pilot, headline, "no", "cross", done.conflicts, (*notes, "Correct the file, and bring it again.")
+        )
+    tone: Tone = "wait" if held else "go"
+    return ResultsPage(pilot, told, tone, "warn" if held else "check", done.conflicts, tuple(notes))
+
+
+def finish(workspace: Workspace, name: str) -> None:
+    """Analyses an ended pilot and puts it before the gate; in a rehearsal the Factory tries it at once.
+
+    Raises Refused while it runs and no look before its end was agreed on.
+    """
+    pilot, now = get_pilot(open_lab(workspace), name), workspace.clock.now()
+    if now < pilot.ends and pilot.charter.sample.looks.method == "fixed":
+        raise Refused(f"pilot {name} runs until {date_time(pilot.ends)}, and its charter agreed on no look before",
+                      where=f"pilot {name}", remedy="wait until then")  # fmt: skip
+    analyse(workspace, name)
+    submit(workspace, name)
+    if workspace.mode == "rehearsal":
+        from factory.preflight.report import preflight
+
+        preflight(workspace, name)
+
+
+def _plain(name: str) -> str:
+    """The file's own name, without any folder; raises BadInput for a kind that cannot be read."""
+    name = require_seen(Path(name.replace("\\", "/")).name, "the file's name")[-NAME_MAX:]
+    if not name.lower().endswith(KINDS) or name.startswith("."):
+        raise BadInput(
+            f"`{name or 'nothing'}` is no file of results", where="the file", expected=f"one of {', '.join(KINDS)}",
+            remedy="choose a file; nothing was done",
+        )  # fmt: skip
+    return name

@@ -1,0 +1,96 @@
+"""The desk in a real browser: on a wall, on a telephone, and for those who see or point otherwise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+
+from pilotplant.desk.desk import Desk
+from shared.trust.record import decisions
+from tests import walls
+from tests.desk import OPS, serving
+from tests.lab_makers import OWNER, PILOT
+
+RELEASE = f"{PILOT}-letter"
+PATHS = ("/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", f"/factory/{RELEASE}", "/ledger",
+         "/insights")  # fmt: skip
+REASON = "visits rose by far more than a letter costs"
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    path = shutil.which("chromium")
+    walls.require("Debian's chromium", path is not None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def signed_in(chromium, desk: Desk, person: str, **options) -> Iterator[Page]:
+    """A page of somebody who was let in; whatever the browser complains of fails the test."""
+    with serving(desk) as address:
+        context = chromium.new_context(base_url=address, **options)
+        page, complaints = context.new_page(), []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"/sign-in?link={desk.links.make(person)}")
+        page.get_by_role("button", name="Go in").click()
+        page.wait_for_url("**/today")
+        yield page
+        context.close()
+        assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "script"),
+    [(1440, "light", True), (360, "light", True), (768, "dark", True), (320, "dark", False)],
+)
+def test_no_page_is_wider_than_its_window_or_hard_to_use(chromium, desk, width, scheme, script):
+    size = {"width": width, "height": 900}
+    with signed_in(chromium, desk, OPS, viewport=size, color_scheme=scheme, java_script_enabled=script) as page:
+        for path in PATHS:
+            page.goto(path)
+            assert page.locator("h1").count() == 1
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            faults = [
+                (fault["id"], fault["nodes"][0]["html"])
+                for fault in (Axe().run(page).response["violations"] if script else ())
+                if fault["impact"] in SERIOUS
+            ]
+            assert faults == [], path
+
+
+def test_an_owner_decides_by_keyboard_alone(chromium, submitted_desk):
+    with signed_in(chromium, submitted_desk, OWNER) as page:
+        page.get_by_role("link", name="Decide about spring mail").focus()
+        page.keyboard.press("Enter")
+        page.get_by_label("Why, in a sentence").first.fill(REASON)
+        page.get_by_role("button", name="Take a last look").first.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/look")
+        assert page.get_by_role("heading", level=1).inner_text() == "Last look before you sign"
+        assert decisions(submitted_desk.workspace) == {}
+        page.get_by_role("button", name="Sign: Scale letter").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/gate/{PILOT}")
+        assert decisions(submitted_desk.workspace)[PILOT].decision.reason == REASON
+
+
+def test_ops_stop_everything_and_start_again(chromium, desk):
+    with signed_in(chromium, desk, OPS) as page:
+        page.goto("/factory")
+        page.get_by_text("Stop all sending").click()
+        page.get_by_label("Why, in a sentence").fill("a wrong price")
+        page.get_by_role("button", name="Stop everything").click()
+        assert page.get_by_role("heading", level=1).inner_text() == "Everything is stopped"
+        page.get_by_label("Why, in a sentence").fill("the price is right")
+        page.get_by_role("button", name="Start again").click()
+        assert "stopped" not in page.get_by_role("heading", level=1).inner_text()
