@@ -105,8 +105,11 @@ class Sessions:
             self._open[secret] = Session(person, secrets.token_urlsafe(SECRET_BYTES), now, now)
         return secret
 
-    def find(self, secret: str | None) -> Session | None:
-        """The session of a cookie, seen now; None where there is none, or it has ended."""
+    def find(self, secret: str | None, *, seen: bool = True) -> Session | None:
+        """The session of a cookie; None where there is none, or it has ended.
+
+        A page that stays open and asks by itself has not been `seen`.
+        """
         with self._lock:
             found = self._open.get(secret or "")
             if found is None:
@@ -115,7 +118,8 @@ class Sessions:
             if found.is_over(now):
                 del self._open[secret or ""]
                 return None
-            self._open[secret or ""] = replace(found, seen=now)
+            if seen:
+                self._open[secret or ""] = replace(found, seen=now)
             return found
 
     def end(self, secret: str | None) -> None:

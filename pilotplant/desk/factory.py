@@ -10,7 +10,7 @@ from factory.releases.releases import Run, play_of, promised_by, show_release, w
 from factory.runtime.measures import Measures, ReleaseMeasures
 from factory.state.room import open_factory
 from factory.warehouse.tables import TableFacts, list_tables
-from pilotplant.desk.parts import Item, Tone, number_word, sentence, title_of
+from pilotplant.desk.parts import Item, Tone, number_word, sentence, title_of, trouble_of
 from shared.core.errors import PilotPlantError
 from shared.state.workspace import Workspace
 from shared.ui import phrases
@@ -109,14 +109,14 @@ def factory_page(workspace: Workspace, found: Measures) -> FactoryPage:
     """The page of what was found."""
     live = found.releases_by_state.get("live", 0)
     troubles = tuple(
-        Item("warn", "no", f"{title_of(one.subject)}: {one.what}", "Does not work", one.next) for one in found.troubles
+        Item("warn", "no", trouble_of(one.subject, one.what), "Does not work", one.next) for one in found.troubles
     )
     known, unread = _tables(workspace)
     tone: Tone = "no" if troubles else "go" if live else "quiet"
     releases = sorted((_line(each) for each in found.releases), key=_urgency)
     return FactoryPage(
         headline=_headline(found, live, len(troubles)),
-        why=sentence(f"The Factory {found.plant}"),
+        why=sentence(trouble_of("Factory", str(found.plant))),
         tone=tone,
         stopped=found.stopped,
         troubles=troubles,
@@ -140,6 +140,8 @@ def _tables(workspace: Workspace) -> tuple[tuple[TableFacts, ...], str | None]:
 def _headline(found: Measures, live: int, troubles: int) -> str:
     if found.stopped is not None:
         return "Everything is stopped"
+    if live and not found.plant.is_up:
+        return "The Factory is down: nothing runs"
     runs = f"{number_word(live)} release{' runs' if live == 1 else 's run'}"
     if troubles:
         return f"{number_word(troubles)} thing{' does' if troubles == 1 else 's do'} not work. {runs}."
@@ -172,7 +174,7 @@ def release_page(workspace: Workspace, found: Measures, name: str) -> ReleasePag
     pause = why_paused(open_factory(workspace), name) if release.state == "paused" else None
     return ReleasePage(
         line=line,
-        headline=_of_release(name, release.state, found.stopped),
+        headline=_of_release(name, release.state, found),
         why=sentence(str(pause)) if pause else "",
         is_paused=release.state == "paused",
         is_stopped=found.stopped is not None,
@@ -187,9 +189,11 @@ def release_page(workspace: Workspace, found: Measures, name: str) -> ReleasePag
     )
 
 
-def _of_release(name: str, state: str, stopped: str | None) -> str:
-    if stopped is not None:
+def _of_release(name: str, state: str, found: Measures) -> str:
+    if found.stopped is not None:
         return f"{title_of(name)} does not run: everything is stopped"
+    if state == "live" and not found.plant.is_up:
+        return f"{title_of(name)} does not run: the Factory is down"
     return {"live": f"{title_of(name)} runs as signed", "paused": f"{title_of(name)} is paused"}.get(
         state, f"{title_of(name)} is {state}"
     )

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pilotplant.desk.parts import Item, Tone, number_word, sentence
+from pilotplant.desk.parts import Item, Tone, number_word, sentence, title_of
 from pilotplant.desk.today import of_candidate
 from pilotplant.overview import Overview
 from promotion.gate.checks import CHECKS
-from promotion.queue.summary import MEANS, Summary, summarise
-from promotion.queue.views import Waived
+from promotion.queue.summary import MEANS, TIME_LEFT, Summary, summarise
+from promotion.queue.views import Waiting, Waived
 from promotion.registry.lapses import Lapse
 from shared.core.times import spoken
 from shared.experiment.people import same_person
 from shared.state.workspace import Workspace
 from shared.trust.finding import Finding, alike
 from shared.trust.record import Decided, decisions
+from shared.ui.fact import Fact
 
 DECIDED_MAX = 50
 _QUESTIONS = {check.name: check.question for check in CHECKS}
@@ -74,6 +75,7 @@ class CandidatePage:
     icon: str
     headline: str
     why: str
+    facts: tuple[Fact, ...]
     arms: tuple[tuple[str, Tone, str, str], ...]
     failed: tuple[Answer, ...]
     warned: tuple[Answer, ...]
@@ -105,12 +107,13 @@ def candidate_page(workspace: Workspace, name: str, person: str | None, found: O
     summary = summarise(workspace, name, person)
     waits = next((one for one in found.promotion.waiting if one.pilot == summary.pilot), None)
     mine = of_candidate(waits)[0] if waits else ()
-    left = f"Decide by {spoken(waits.until)}. If nobody decides by then, the pilot is stopped." if waits else ""
+    headline, why = _said(summary, waits, decisions(workspace).get(summary.pilot))
     return CandidatePage(
         summary,
         *_TONES[summary.verdict],
-        headline=sentence(summary.headline),
-        why=left or ("" if summary.state == summary.headline else sentence(summary.state)),
+        headline=headline,
+        why=why,
+        facts=tuple(fact for fact in summary.facts if waits or fact.name != TIME_LEFT),
         arms=tuple((arm, *_TONES[verdict], MEANS[verdict]) for arm, verdict in summary.arms.items()),
         failed=tuple(_failed(names, one, blocks=True) for names, one in summary.obstacles),
         warned=tuple(_failed(names, one, blocks=False) for names, one in alike(summary.warnings)),
@@ -119,6 +122,19 @@ def candidate_page(workspace: Workspace, name: str, person: str | None, found: O
         is_open=waits is not None,
         is_mine=person is not None and any(same_person(person, one) for one in mine),
     )
+
+
+def _said(summary: Summary, waits: Waiting | None, decided: Decided | None) -> tuple[str, str]:
+    """The headline, and what to know of it."""
+    if decided is not None:
+        said = decided.decision
+        words = {"scale": f"{title_of(said.arm or '')} was scaled", "revise": "To be tried again, changed",
+                 "stop": f"{title_of(summary.pilot)} was stopped"}  # fmt: skip
+        return words[said.word], f"Decided by {said.owner} on {spoken(decided.at)}: {sentence(said.reason)}"
+    if waits is not None:
+        until = f"Decide by {spoken(waits.until)}. If nobody decides by then, the pilot is stopped."
+        return sentence(summary.headline)[:-1], until
+    return sentence(summary.headline)[:-1], "" if summary.state == summary.headline else sentence(summary.state)
 
 
 def _failed(names: str, one: Finding, *, blocks: bool) -> Answer:

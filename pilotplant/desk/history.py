@@ -145,5 +145,14 @@ _WORDS: dict[str, dict[str, Callable[[Mapping[str, Any]], str]]] = {
         "revoked": lambda _: "a key was revoked",
         "witnessed": lambda _: "a copy of the record was made, to be kept elsewhere",
     },
-    "factory": {"genesis": lambda _: "the Factory's record begins"},
+    "factory": {
+        "genesis": lambda _: "the Factory's record begins",
+        "sent": lambda body: f"ran; {counted(int(body['messages']), 'message')} were written",
+        "paused": lambda body: f"paused: {body.get('reason') or 'no reason was given'}",
+        "resumed": lambda body: f"runs again: {body.get('reason') or 'no reason was given'}",
+        "stopped_all": lambda body: f"everything was stopped: {body.get('reason') or 'no reason was given'}",
+        "resumed_all": lambda body: f"the stop was lifted: {body.get('reason') or 'no reason was given'}",
+        "admitted": lambda _: "the Factory took it in, as it was signed",
+        "preflighted": lambda _: "the Factory tried it on its own tables",
+    },
 }  # fmt: skip

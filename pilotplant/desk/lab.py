@@ -118,7 +118,7 @@ def board(workspace: Workspace) -> Board:
     running, words = found.pilots["running"], ", ".join(f"{n} {word}" for word, n in found.decisions.items())
     return Board(
         headline=f"{number_word(running)} pilot{' is' if running == 1 else 's are'} running",
-        why=f"{number_word(found.pilots['ended'])} ended and not decided, {found.drafts} in draft.",
+        why=f"{found.pilots['ended']} ended and wait for a decision, {found.drafts} in draft.",
         facts=(
             Fact("Decided", f"{found.pilots['decided']}", words),
             Fact("From launch to decision", f"{found.days_to_decision or '–'} days", "the median"),

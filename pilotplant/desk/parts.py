@@ -74,6 +74,13 @@ def title_of(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def trouble_of(subject: str, what: str) -> str:
+    """What is wrong, with what it concerns: `The Factory is down since …`."""
+    if subject == "Factory":
+        return f"The Factory {what.replace('DOWN', 'down')}"
+    return f"{title_of(subject)}: {what}"
+
+
 def sentence(text: str) -> str:
     """A sentence's end as a sentence of its own."""
     text = text.strip()

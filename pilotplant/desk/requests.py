@@ -78,7 +78,8 @@ class Reading:
 
 def _reading(request: Request) -> Reading:
     desk: Desk = request.app.state.desk
-    session = desk.sessions.find(cookie(request))
+    # A page that keeps itself up to date says so; nobody need be there.
+    session = desk.sessions.find(cookie(request), seen="hx-request" not in request.headers)
     if session is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
     reading = Reading(desk, session)

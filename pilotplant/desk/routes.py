@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from pilotplant.desk import factory as factory_page
 from pilotplant.desk import gate as gate_page
@@ -25,6 +28,7 @@ from shared.core.jsonable import jsonable
 from shared.core.printable import json_text
 
 router = APIRouter(default_response_class=HTMLResponse)
+LOOKED_EVERY_S = 2
 
 Words = Annotated[str, Query(max_length=200, description="Only insights with these words, or this tag.")]
 Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
@@ -66,6 +70,22 @@ def sign_out(request: Request, actor: Actor) -> Response:
     answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     answer.delete_cookie(COOKIE, path="/")
     return answer
+
+
+@router.get("/events", include_in_schema=False)
+async def events(reader: Reader, request: Request) -> StreamingResponse:
+    """Says `changed` whenever something was written into a ledger, and every minute, as server-sent events."""
+    return StreamingResponse(_changes(reader.desk, request), media_type="text/event-stream")
+
+
+async def _changes(desk: Desk, request: Request) -> AsyncIterator[str]:
+    known = await run_in_threadpool(desk.stamp)
+    yield ": here\n\n"
+    while not await request.is_disconnected() and desk.sessions.find(cookie(request), seen=False) is not None:
+        await asyncio.sleep(LOOKED_EVERY_S)
+        now = await run_in_threadpool(desk.stamp)
+        yield "event: changed\ndata:\n\n" if now != known else ": still here\n\n"
+        known = now
 
 
 class Data(JSONResponse):

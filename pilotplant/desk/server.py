@@ -25,7 +25,10 @@ from shared.core.jsonable import jsonable
 # Answers to another name were asked for by a page that made its own name mean this machine.
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 LOOPBACK = "127.0.0.1"
-FILES = {"desk.css": "text/css", "icon.svg": "image/svg+xml"}
+FILES = {
+    "desk.css": "text/css", "icon.svg": "image/svg+xml", "htmx.min.js": "text/javascript",
+    "hx-sse.min.js": "text/javascript",
+}  # fmt: skip
 
 
 def application(desk: Desk) -> FastAPI:
@@ -67,7 +70,8 @@ def address_of(listener: socket.socket) -> str:
 
 def server_of(desk: Desk) -> uvicorn.Server:
     """The server, which `run(sockets=[…])` starts and Ctrl-C ends."""
-    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off"}
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off",
+                             "timeout_graceful_shutdown": 1}  # fmt: skip
     return uvicorn.Server(uvicorn.Config(application(desk), **quiet))
 
 

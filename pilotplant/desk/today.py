@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from lab.overview.measures import Measures as LabMeasures
 from lab.overview.portfolio import Line
 from pilotplant.desk.history import Event, history
-from pilotplant.desk.parts import Item, Meter, Tone, number_word, sentence, title_of
+from pilotplant.desk.parts import Item, Meter, Tone, number_word, sentence, title_of, trouble_of
 from pilotplant.overview import Overview
 from promotion.queue.views import Waiting
 from shared.core.times import spoken
@@ -62,7 +62,7 @@ def today(workspace: Workspace, found: Overview, person: str | None) -> Today:
         running=tuple((line.name, sample_meter(line)) for line in running[:SHOWN_MAX]),
         lab=found.lab,
         releases=found.factory.releases_by_state,
-        plant=sentence(f"The Factory {found.factory.plant}"),
+        plant=sentence(trouble_of("Factory", str(found.factory.plant))),
     )
 
 
@@ -149,20 +149,23 @@ def _broken(found: Overview) -> Iterator[Item]:
     for killed in found.lab.killed:
         yield Item("warn", "no", sentence(killed.told), "Does harm", "", f"/lab/{killed.pilot}", "See why")
     for each in found.promotion.troubles:
-        yield Item("warn", "no", f"{title_of(each.subject)}: {each.what}", "Stuck", each.next,
+        yield Item("warn", "no", trouble_of(each.subject, each.what), "Stuck", each.next,
                    f"/gate/{each.subject}", "See why")  # fmt: skip
     known = {release.name for release in found.factory.releases}
     for one in found.factory.troubles:
         href = f"/factory/{one.subject}" if one.subject in known else "/factory"
-        yield Item("warn", "no", f"{title_of(one.subject)}: {one.what}", "Does not work", one.next, href, "See why")
+        yield Item("warn", "no", trouble_of(one.subject, one.what), "Does not work", one.next, href, "See why")
 
 
 def _coming(found: Overview) -> Iterator[Item]:
     until = found.clock + COMING_WITHIN
+    is_up = found.factory.plant.is_up
+    tone: Tone = "quiet" if is_up else "wait"
+    state = "Planned" if is_up else "Does not run while the Factory is down"
     for release in found.factory.releases:
         if release.next is not None and release.next <= until:
-            yield Item("next", "quiet", f"{title_of(release.name)} runs", "Planned", "", f"/factory/{release.name}",
-                       "See", release.next)  # fmt: skip
+            name = release.name
+            yield Item("next", tone, f"{title_of(name)} runs", state, "", f"/factory/{name}", "See", release.next)
     for line in found.lab.waiting:
         if line.state == "running" and line.pilot.ends <= until:
             yield Item("flask", "quiet", f"{title_of(line.name)} ends", "Planned", "Nothing counts that happens later.",

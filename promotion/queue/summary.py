@@ -52,6 +52,7 @@ MEANS: dict[Verdict, str] = {
     "refuse": "may not be scaled",
     "undecided": "cannot be decided yet",
 }
+TIME_LEFT = "Time left"
 # What stands above all else where it failed.
 KILLED = "kill_criteria"
 
@@ -297,7 +298,7 @@ def _facts(case: Case, judgement: Judgement) -> Iterator[Fact]:
     spent = _spent(case)
     yield Fact("Money spent", "?" if spent is None else str(spent), f"of {charter.budget.total}")
     left = (charter.deadline - case.now).total_seconds() / SECONDS_PER_DAY
-    yield Fact("Time left", phrases.days(left) if left > 0 else "none", f"until {spoken(charter.deadline)}")
+    yield Fact(TIME_LEFT, phrases.days(left) if left > 0 else "none", f"until {spoken(charter.deadline)}")
 
 
 def _decided(case: Case) -> Section:

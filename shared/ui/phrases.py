@@ -46,8 +46,10 @@ def change(metric: Metric, value: float) -> str:
 
 def from_to(metric: Metric, low: float, high: float) -> str:
     """The ends of an interval, without the unit that the change beside it has: `6.2 to 7.3`."""
-    scale = 100 if metric.kind == "proportion" else 1
-    places = 1 if metric.kind == "proportion" and max(abs(low), abs(high)) >= SMALL else max(map(_places, (low, high)))
+    if metric.kind == "proportion":
+        scale, places = 100, 1 if max(abs(low), abs(high)) >= SMALL else 2
+    else:
+        scale, places = 1, max(map(_places, (low, high)))
     return " to ".join(f"{scale * end:.{places}f}".replace("-", "−") for end in (low, high))
 
 

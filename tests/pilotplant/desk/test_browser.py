@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
+from factory.releases.releases import pause
 from pilotplant.desk.desk import Desk
 from shared.trust.record import decisions
 from tests import walls
@@ -94,3 +96,15 @@ def test_ops_stop_everything_and_start_again(chromium, desk):
         page.get_by_label("Why, in a sentence").fill("the price is right")
         page.get_by_role("button", name="Start again").click()
         assert "stopped" not in page.get_by_role("heading", level=1).inner_text()
+
+
+def test_a_page_stays_up_to_date_and_keeps_what_somebody_is_typing(chromium, desk):
+    with signed_in(chromium, desk, OPS) as page:
+        page.goto(f"/factory/{RELEASE}")
+        page.get_by_text("Pause it").click()
+        page.get_by_label("Why, in a sentence").fill("half a sen")
+        desk.workspace.clock.set(desk.workspace.clock.now() + timedelta(days=1))
+        pause(desk.workspace, RELEASE, reason="seen from elsewhere")
+        page.get_by_text("seen from elsewhere").wait_for(timeout=15_000)
+        assert "is paused" in page.get_by_role("heading", level=1).inner_text()
+        assert page.get_by_label("Why, in a sentence").input_value() == "half a sen"

@@ -17,7 +17,7 @@ GATE = f"/gate/{PILOT}"
 
 def fields_of(page: str) -> dict[str, str]:
     """What the form of the last look would send."""
-    form = re.search(r'<form class="form".*?</form>', page, re.DOTALL)[0]
+    form = re.search(r'<form [^>]*class="form".*?</form>', page, re.DOTALL)[0]
     return {name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form)}
 
 
