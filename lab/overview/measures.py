@@ -65,9 +65,10 @@ class Measures:
         )
 
 
-def measures(room: Room) -> Measures:
-    """How well the Lab learns, now."""
-    listed, decided, settings = lines(room), decisions(room.workspace), read_settings(room.workspace)
+def measures(room: Room, listed: list[Line] | None = None) -> Measures:
+    """How well the Lab learns, now; `listed` are all its pilots, where they have been read already."""
+    listed = lines(room) if listed is None else listed
+    decided, settings = decisions(room.workspace), read_settings(room.workspace)
     spoken = [(line, decided[line.name]) for line in listed if line.name in decided]
     learned = sum(bool(known.decision.insight) for _, known in spoken)
     days = [(known.at - line.pilot.launched_at).total_seconds() / SECONDS_PER_DAY for line, known in spoken]

@@ -6,15 +6,15 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from pilotplant.desk.access import Links, Sessions
 from pilotplant.desk.history import rooms
 from pilotplant.overview import Overview, overview
 from shared.state.workspace import Workspace
 
-# What a page says may be so old; whatever is done at the desk itself shows at once.
-FRESH_S, JUDGED_S = 3, 10 * 60
+# A judgement may be so old where nothing was written meanwhile.
+JUDGED_S = 10 * 60
 KEPT_MAX = 256
 SECONDS_PER_MINUTE = 60
 
@@ -25,7 +25,7 @@ class Desk:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.links, self.sessions = Links(workspace), Sessions()
-        self._overview: TTLCache[str, Overview] = TTLCache(1, FRESH_S)
+        self._read: LRUCache[Hashable, Any] = LRUCache(KEPT_MAX)
         self._computed: TTLCache[Hashable, Any] = TTLCache(KEPT_MAX, JUDGED_S)
         self._reading, self._computing = Lock(), Lock()
 
@@ -38,16 +38,23 @@ class Desk:
         return tuple(found)
 
     def stamp(self) -> Hashable:
-        """The same, and it changes every minute as well: time alone makes things due."""
-        return self.heads(), int(self.workspace.clock.now().timestamp()) // SECONDS_PER_MINUTE
+        """The same, and it changes with drafts and settings, and every minute: time alone makes things due."""
+        minute = int(self.workspace.clock.now().timestamp()) // SECONDS_PER_MINUTE
+        files = (self.workspace.pilots, *self.workspace.configs.glob("*.yaml"))
+        return self.heads(), minute, tuple(path.stat().st_mtime_ns for path in files)
 
     def overview(self) -> Overview:
-        """What stands where, at most a few seconds ago."""
+        """What stands where."""
+        found: Overview = self.read("overview", lambda: overview(self.workspace))
+        return found
+
+    def read(self, key: Hashable, look: Callable[[], Any]) -> Any:
+        """What is read from the rooms' databases; it is read anew once something has changed, and every minute."""
         with self._reading:
-            found = self._overview.get("")
-            if found is None:
-                found = self._overview[""] = overview(self.workspace)
-            return found
+            now = (key, self.stamp())
+            if now not in self._read:
+                self._read[now] = look()
+            return self._read[now]
 
     def computed(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """What takes an engine or a child process: one at a time, and anew once something has changed."""
@@ -65,5 +72,5 @@ class Desk:
     def changed(self) -> None:
         """Has the next page look anew."""
         with self._reading, self._computing:
-            self._overview.clear()
+            self._read.clear()
             self._computed.clear()

@@ -114,7 +114,7 @@ def board(workspace: Workspace) -> Board:
     room = open_lab(workspace)
     listed, now = lines(room), room.now()
     decided = [line for line in reversed(listed) if line.state == "decided"]
-    found = measures(room)
+    found = measures(room, listed)
     running, words = found.pilots["running"], ", ".join(f"{n} {word}" for word, n in found.decisions.items())
     return Board(
         headline=f"{number_word(running)} pilot{' is' if running == 1 else 's are'} running",

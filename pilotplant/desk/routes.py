@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -109,16 +110,20 @@ def today(reader: Reader) -> HTMLResponse:
     return reader.page("today.html.j2", "Today", "/today", "pilotplant status", "/today.json", page=found)
 
 
+def _board(reader: Reading) -> Any:
+    return reader.desk.read("board", lambda: lab_page.board(reader.desk.workspace))
+
+
 @router.get("/lab.json", response_class=Data)
 def lab_data(reader: Reader) -> Data:
     """All pilots by where they stand."""
-    return Data(lab_page.board(reader.desk.workspace))
+    return Data(_board(reader))
 
 
 @router.get("/lab", include_in_schema=False)
 def lab(reader: Reader) -> HTMLResponse:
     """The same as a page."""
-    found = lab_page.board(reader.desk.workspace)
+    found = _board(reader)
     return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", "/lab.json", page=found)
 
 
@@ -141,16 +146,21 @@ def pilot(reader: Reader, name: PilotName) -> HTMLResponse:
                        (("/lab", "Lab"),), page=found, person=reader.person)  # fmt: skip
 
 
+def _gate(reader: Reading) -> Any:
+    overview = reader.desk.overview()
+    return reader.desk.read("gate", lambda: gate_page.gate_page(reader.desk.workspace, overview))
+
+
 @router.get("/gate.json", response_class=Data)
 def gate_data(reader: Reader) -> Data:
     """What waits for a decision, and what was decided."""
-    return Data(gate_page.gate_page(reader.desk.workspace, reader.desk.overview()))
+    return Data(_gate(reader))
 
 
 @router.get("/gate", include_in_schema=False)
 def gate(reader: Reader) -> HTMLResponse:
     """The same as a page."""
-    found = gate_page.gate_page(reader.desk.workspace, reader.desk.overview())
+    found = _gate(reader)
     return reader.page("gate.html.j2", "Gate", "/gate", "pilotplant promote queue", "/gate.json", page=found)
 
 
@@ -230,15 +240,20 @@ def verify(actor: Actor) -> HTMLResponse:
     return actor.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", "/ledger.json", page=found)
 
 
+def _insights(reader: Reading, query: str, tag: str) -> Any:
+    look = partial(insights_page.insights_page, reader.desk.workspace, query, tag)
+    return reader.desk.read(("insights", query, tag), look)
+
+
 @router.get("/insights.json", response_class=Data)
 def insights_data(reader: Reader, query: Words = "", tag: Words = "") -> Data:
     """What pilots taught, the newest first."""
-    return Data(insights_page.insights_page(reader.desk.workspace, query, tag))
+    return Data(_insights(reader, query, tag))
 
 
 @router.get("/insights", include_in_schema=False)
 def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse:
     """The same as a page."""
-    found = insights_page.insights_page(reader.desk.workspace, query, tag)
+    found = _insights(reader, query, tag)
     return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
                        (("/lab", "Lab"),), page=found)  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,8 @@ from shared.experiment.sample_plan import Part, SamplePlan
 from shared.experiment.value import Value
 
 DAYS_PER_WEEK = 7
+# So many promises that were read are kept.
+REMEMBERED = 2048
 ARMS_MIN = 2
 # The name of a release, `<pilot>-<arm>`, becomes a folder's, a deployment's and part of every message's key.
 RELEASE_CHARACTERS_MAX = 63
@@ -560,9 +563,7 @@ class Promise(Part):
     @classmethod
     def stored(cls, content: bytes) -> Promise:
         """The promise that was stored as these bytes, whose digest is theirs; raises ValueError where they are none."""
-        promise = cls.model_validate_json(content)
-        promise._stored = content  # noqa: SLF001 - its own
-        return promise
+        return _stored(content)
 
     @property
     def content(self) -> bytes:
@@ -608,6 +609,14 @@ class Promise(Part):
         """Whether both promise the same, whichever versions they are, under whichever rules and on whichever data."""
         own = {"amends", "rules", "source", "eligible", "sampled_frac"}
         return self.model_dump(exclude=own) == other.model_dump(exclude=own)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _stored(content: bytes) -> Promise:
+    """The same bytes are the same promise, which nothing changes: a process that lists pilots again reads each once."""
+    promise = Promise.model_validate_json(content)
+    promise._stored = content  # noqa: SLF001 - this module's own
+    return promise
 
 
 def measured_by(charter: Charter, catalogue: Catalogue) -> dict[str, Metric]:

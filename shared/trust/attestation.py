@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from shared.trust.keys import PublicKey
 
+# So many that were read are kept.
+REMEMBERED = 2048
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:pilotplant:promotion:v1"
@@ -353,16 +356,24 @@ def parse_attestation(raw: bytes, *, where: str) -> Attestation:
     from securesystemslib.dsse import Envelope  # a list of pilots without a decision does without it
 
     try:
-        envelope = Envelope.from_dict(json.loads(raw))
-        # Base64 and JSON leave room for other bytes of the same meaning: only the canonical ones count.
-        if canonical(envelope.to_dict()) != raw or envelope.payload_type != PAYLOAD_TYPE:
-            raise ValueError("not in canonical form")
-        content = json.loads(envelope.payload)
-        statement = Statement.model_validate({"type_": content.pop("_type"), **content})
-        [subject] = statement.subject
-        digest, predicate = PREFIX + subject.digest.sha256, statement.predicate
-        for moment in (predicate.expires, predicate.decision.at):
-            parse_rfc3339(moment)
+        digest, predicate = _read(raw)
+        return Attestation(Envelope.from_dict(json.loads(raw)), predicate, digest, digest_bytes(raw))
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise BadInput("the attestation is damaged", where=where) from error
-    return Attestation(envelope, statement.predicate, digest, digest_bytes(raw))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read(raw: bytes) -> tuple[str, Predicate]:
+    """Of which candidate an envelope's bytes speak, and what they say; the same bytes always say the same."""
+    from securesystemslib.dsse import Envelope
+
+    envelope = Envelope.from_dict(json.loads(raw))
+    # Base64 and JSON leave room for other bytes of the same meaning: only the canonical ones count.
+    if canonical(envelope.to_dict()) != raw or envelope.payload_type != PAYLOAD_TYPE:
+        raise ValueError("not in canonical form")
+    content = json.loads(envelope.payload)
+    statement = Statement.model_validate({"type_": content.pop("_type"), **content})
+    [subject] = statement.subject
+    for moment in (statement.predicate.expires, statement.predicate.decision.at):
+        parse_rfc3339(moment)
+    return PREFIX + subject.digest.sha256, statement.predicate
