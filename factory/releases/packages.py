@@ -123,7 +123,7 @@ def _pinned(workspace: Workspace, reasons: list[str]) -> list[PublicKey]:
 def _admitted_at(workspace: Workspace, attestation: Attestation) -> datetime | None:
     """When this Factory admitted that very attestation, as the witness of its signatures; None where it has not."""
     query = sa.select(releases.c.admitted_at).where(releases.c.attestation == attestation.digest)
-    with open_factory(workspace).read() as connection:
+    with open_factory(workspace, settled=False).read() as connection:
         found = connection.execute(query).scalar_one_or_none()
     return None if found is None else parse_rfc3339(found)
 

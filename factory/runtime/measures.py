@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,7 +72,7 @@ def measures(workspace: Workspace) -> Measures:
         loaded = connection.execute(sa.select(sa.func.sum(loads.c.accepted), sa.func.sum(loads.c.quarantined))).one()
     known = list_releases(workspace)
     by_state: dict[str, int] = dict(sorted(Counter[str](release.state for release in known).items()))
-    each = tuple(_of_release(room, release, stopped) for release in known)
+    each = tuple(_of_releases(room, known, stopped))
     folders = [path.name for path in inbox(workspace).glob("[!.]*") if path.is_dir()]
     waiting = sum(f"{PREFIX}{name}" not in admitted for name in folders)
     rows = loaded[0] or 0, loaded[1] or 0
@@ -79,23 +80,35 @@ def measures(workspace: Workspace) -> Measures:
     return Measures(stopped, by_state, by_outcome, last, *rows, each, waiting, read(workspace), found)
 
 
-def _of_release(room: Room, release: Release, stopped: str | None) -> ReleaseMeasures:
+def _of_releases(room: Room, known: Sequence[Release], stopped: str | None) -> Iterator[ReleaseMeasures]:
+    """Each release at a glance, from what one look at the runs of all of them says."""
+    by_state: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    counted = sa.select(runs.c.release, runs.c.state, sa.func.count(), sa.func.sum(runs.c.messages))
+    sent: Counter[str] = Counter()
     with room.read() as connection:
-        mine = runs.c.release == release.name
-        outcomes = _pairs(connection, sa.select(runs.c.state, sa.func.count()).where(mine).group_by(runs.c.state))
-        last = connection.execute(sa.select(runs).where(mine).order_by(runs.c.started_at.desc()).limit(1)).first()
-        sent = connection.execute(sa.select(sa.func.sum(runs.c.messages)).where(mine, runs.c.state == "done")).scalar()
-    upcoming = None if stopped is not None else next_occurrence(room.workspace, release, room.now())
-    return ReleaseMeasures(
-        release.name,
-        release.state,
-        outcomes,
-        last.started_at if last else None,
-        last.state if last else None,
-        int(sent or 0),
-        upcoming,
-        why_paused(room, release.name) if release.state == "paused" else None,
-    )
+        of_each = counted.group_by(runs.c.release, runs.c.state).order_by(runs.c.release, runs.c.state)
+        for release, state, count, messages in connection.execute(of_each).tuples():
+            by_state[release][state] = count
+            if state == "done":
+                sent[release] += int(messages or 0)
+        newest = (
+            sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).group_by(runs.c.release).subquery()
+        )
+        same = sa.and_(runs.c.release == newest.c.release, runs.c.started_at == newest.c.at)
+        last = {run.release: run for run in connection.execute(sa.select(runs).join(newest, same))}
+    now = room.now()
+    for each in known:
+        run = last.get(each.name)
+        yield ReleaseMeasures(
+            each.name,
+            each.state,
+            by_state[each.name],
+            run.started_at if run else None,
+            run.state if run else None,
+            sent[each.name],
+            None if stopped is not None else next_occurrence(room.workspace, each, now),
+            why_paused(room, each.name) if each.state == "paused" else None,
+        )
 
 
 def _pairs(connection: sa.Connection, query: sa.Select[tuple[str, int]]) -> dict[str, int]:

@@ -69,7 +69,7 @@ def troubles(workspace: Workspace) -> list[Trouble]:
     if why is not None:
         what = f"everything is stopped since {since or 'a moment that was not recorded'}: {why}"
         found.append(Trouble("Factory", what, "When the cause is gone: pilotplant factory resume --all"))
-    known = list_releases(workspace)
+    known, last = list_releases(workspace), _last_runs(room)
     beat, live = pulse.read(workspace), [release for release in known if release.state == "live"]
     found += _of_warehouse(workspace) if live else ()
     waiting = _waiting(workspace)
@@ -80,11 +80,11 @@ def troubles(workspace: Workspace) -> list[Trouble]:
         found.append(Trouble("Factory", str(beat), "Start it: pilotplant factory up"))
     for release in known:
         if release.state != "retired":
-            found += _of_release(room, release, halted=why is not None)
+            found += _of_release(room, release, last.get(release.name), halted=why is not None)
     return found
 
 
-def _of_release(room: Room, release: Release, *, halted: bool) -> Iterator[Trouble]:
+def _of_release(room: Room, release: Release, last: sa.Row[Any] | None, *, halted: bool) -> Iterator[Trouble]:
     now = room.now()
     reasons = _against_package(room.workspace, release)
     if reasons:
@@ -100,7 +100,6 @@ def _of_release(room: Room, release: Release, *, halted: bool) -> Iterator[Troub
     if release.state == "paused" and (pause is None or pause.reason == NOT_RECORDED):
         what = "it is paused, and nobody is on record for that: its permit is gone"
         yield Trouble(release.name, what, f"When the cause is known: pilotplant factory resume {release.name}")
-    last = _last_run(room, release)
     if last is not None and (told := _of_run(last, now)) is not None:
         yield Trouble(
             release.name, f"its run of {last.occurrence} {told}", f"See pilotplant factory show {release.name}"
@@ -170,13 +169,15 @@ def _waiting(workspace: Workspace) -> list[Path]:
     return found
 
 
-def _last_run(room: Room, release: Release) -> sa.Row[Any] | None:
+def _last_runs(room: Room) -> dict[str, sa.Row[Any]]:
+    """The latest run of each release that has one."""
     # A run that was skipped for being paused, or was asked for at a moment that the schedule does not name, is none.
     counts = sa.or_(runs.c.state != "skipped", runs.c.reason.startswith(TOO_LATE))
-    mine = sa.select(runs).where(runs.c.release == release.name, counts)
-    query = mine.order_by(runs.c.started_at.desc()).limit(1)
+    newest = sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).where(counts)
+    newest_of = newest.group_by(runs.c.release).subquery()
+    same = sa.and_(runs.c.release == newest_of.c.release, runs.c.started_at == newest_of.c.at, counts)
     with room.read() as connection:
-        return connection.execute(query).first()
+        return {run.release: run for run in connection.execute(sa.select(runs).join(newest_of, same))}
 
 
 def _overdue(room: Room, release: Release, now: datetime) -> datetime | None:
