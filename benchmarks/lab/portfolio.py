@@ -37,7 +37,7 @@ DECIDED_EVERY, BATCHES, COSTS = 3, 14, 5
 
 def run(repeats: int = REPEATS) -> list[Line]:
     with TemporaryDirectory() as folder:
-        few, many = (_workspace(Path(folder), count) for count in (FEW, MANY))
+        few, many = (workspace_of(Path(folder), count) for count in (FEW, MANY))
         found = []
         for command, workspace, limit in (
             (["lab", "list"], few, 3.0),
@@ -61,7 +61,7 @@ def _compared(command: list[str], workspace: Workspace, repeats: int, limit: flo
     return Line(what, f"imports and one query: {theirs.seconds:.2f} s", mine, theirs, limit)
 
 
-def _workspace(folder: Path, count: int) -> Workspace:
+def workspace_of(folder: Path, count: int) -> Workspace:
     """A workspace of so many pilots."""
     template = staged(folder, "submitted")
     root = folder / str(count)

@@ -15,6 +15,8 @@ from shared.core.errors import PilotPlantError
 from shared.state.workspace import Workspace
 from shared.ui import phrases
 
+# The tables, or why they cannot be read.
+Tables = tuple[tuple[TableFacts, ...], str | None]
 RUNS_MAX, RELEASES_MAX = 30, 50
 _STATES: dict[str, tuple[Tone, str, str]] = {
     "live": ("go", "check", "Runs"),
@@ -105,13 +107,12 @@ class ReleasePage:
     expires: str
 
 
-def factory_page(workspace: Workspace, found: Measures) -> FactoryPage:
+def factory_page(found: Measures, known: Tables) -> FactoryPage:
     """The page of what was found."""
     live = found.releases_by_state.get("live", 0)
     troubles = tuple(
         Item("warn", "no", trouble_of(one.subject, one.what), "Does not work", one.next) for one in found.troubles
     )
-    known, unread = _tables(workspace)
     tone: Tone = "no" if troubles else "go" if live else "quiet"
     releases = sorted((_line(each) for each in found.releases), key=_urgency)
     return FactoryPage(
@@ -122,14 +123,14 @@ def factory_page(workspace: Workspace, found: Measures) -> FactoryPage:
         troubles=troubles,
         releases=tuple(releases[:RELEASES_MAX]),
         earlier=max(0, len(releases) - RELEASES_MAX),
-        tables=known,
-        unread=unread,
+        tables=known[0],
+        unread=known[1],
         rows_loaded=found.rows_loaded,
         rows_quarantined=found.rows_quarantined,
     )
 
 
-def _tables(workspace: Workspace) -> tuple[tuple[TableFacts, ...], str | None]:
+def tables_of(workspace: Workspace) -> Tables:
     """The tables, or why they cannot be read: a load that is under way holds them."""
     try:
         return tuple(list_tables(workspace)), None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from lab.analysis.report import conclusion, limits
 from lab.launch.preview import Rendering, preview
@@ -21,7 +22,8 @@ from shared.ui import phrases
 from shared.ui.fact import Fact
 from shared.ui.forest import Forest, forests
 
-DECIDED_MAX = 50
+# Of each column, on one page of the board.
+SHOWN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,12 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All pilots by where they stand; of the decided ones the latest."""
+    """All pilots by where they stand, of each column so many a page.
+
+    Attributes:
+        page, pages: which one this is, and how many there are.
+        counts: how many pilots there are in each column.
+    """
 
     headline: str
     why: str
@@ -54,7 +61,9 @@ class Board:
     running: tuple[Card, ...]
     ended: tuple[Card, ...]
     decided: tuple[Card, ...]
-    earlier: int
+    page: int
+    pages: int
+    counts: dict[str, int]
     measures: Measures
 
 
@@ -109,11 +118,13 @@ class PilotPage:
     digest: str
 
 
-def board(workspace: Workspace) -> Board:
-    """The board, now."""
+def board(workspace: Workspace, page: int = 1) -> Board:
+    """A page of the board, now."""
     room = open_lab(workspace)
     listed, now = lines(room), room.now()
-    decided = [line for line in reversed(listed) if line.state == "decided"]
+    drafts, here = drafts_among(workspace, listed), slice(SHOWN * (page - 1), SHOWN * page)
+    columns = {state: [line for line in listed if line.state == state] for state in ("running", "ended", "decided")}
+    columns["decided"].reverse()
     found = measures(room, listed)
     running, words = found.pilots["running"], ", ".join(f"{n} {word}" for word, n in found.decisions.items())
     return Board(
@@ -125,11 +136,13 @@ def board(workspace: Workspace) -> Board:
             Fact("Insights", f"{found.insights}", f"{found.cost_per_insight or '–'} each"),
             Fact("Budget", str(found.budget_left), f"of {found.budget} not bound"),
         ),
-        drafts=tuple(drafts_among(workspace, listed)),
-        running=tuple(card(line, now) for line in listed if line.state == "running"),
-        ended=tuple(card(line, now) for line in listed if line.state == "ended"),
-        decided=tuple(card(line, now) for line in decided[:DECIDED_MAX]),
-        earlier=max(0, len(decided) - DECIDED_MAX),
+        drafts=tuple(drafts[here]),
+        running=tuple(card(line, now) for line in columns["running"][here]),
+        ended=tuple(card(line, now) for line in columns["ended"][here]),
+        decided=tuple(card(line, now) for line in columns["decided"][here]),
+        page=page,
+        pages=max(1, ceil(max(len(drafts), *(len(column) for column in columns.values())) / SHOWN)),
+        counts={name: len(column) for name, column in columns.items()},
         measures=found,
     )
 

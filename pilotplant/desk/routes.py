@@ -31,6 +31,7 @@ from shared.core.printable import json_text
 router = APIRouter(default_response_class=HTMLResponse)
 LOOKED_EVERY_S = 2
 
+Page = Annotated[int, Query(ge=1, le=10_000, description="Which page of the list.")]
 Words = Annotated[str, Query(max_length=200, description="Only insights with these words, or this tag.")]
 Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
 
@@ -110,20 +111,20 @@ def today(reader: Reader) -> HTMLResponse:
     return reader.page("today.html.j2", "Today", "/today", "pilotplant status", "/today.json", page=found)
 
 
-def _board(reader: Reading) -> Any:
-    return reader.desk.read("board", lambda: lab_page.board(reader.desk.workspace))
+def _board(reader: Reading, page: int) -> Any:
+    return reader.desk.read(("board", page), lambda: lab_page.board(reader.desk.workspace, page))
 
 
 @router.get("/lab.json", response_class=Data)
-def lab_data(reader: Reader) -> Data:
+def lab_data(reader: Reader, page: Page = 1) -> Data:
     """All pilots by where they stand."""
-    return Data(_board(reader))
+    return Data(_board(reader, page))
 
 
 @router.get("/lab", include_in_schema=False)
-def lab(reader: Reader) -> HTMLResponse:
+def lab(reader: Reader, page: Page = 1) -> HTMLResponse:
     """The same as a page."""
-    found = _board(reader)
+    found = _board(reader, page)
     return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", "/lab.json", page=found)
 
 
@@ -188,7 +189,8 @@ def candidate(reader: Reader, name: PilotName) -> HTMLResponse:
 
 def _factory(reader: Reading) -> Any:
     found = reader.desk.overview().factory
-    return reader.desk.alone(lambda: factory_page.factory_page(reader.desk.workspace, found))
+    known = reader.desk.computed("tables", lambda: factory_page.tables_of(reader.desk.workspace))
+    return factory_page.factory_page(found, known)
 
 
 @router.get("/factory.json", response_class=Data)

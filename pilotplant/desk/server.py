@@ -49,7 +49,8 @@ def application(desk: Desk) -> FastAPI:
 
 def listen(port: int) -> socket.socket:
     """A socket of this machine alone; port 0 takes any that is free. Raises BadInput where the port is taken."""
-    listener = socket.socket()
+    # Of TCP by name: asyncio sends at once only on such sockets; on others a page waits 40 ms for a receipt.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))

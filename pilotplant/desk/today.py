@@ -18,7 +18,7 @@ from shared.state.workspace import Workspace
 from shared.ui.phrases import days
 
 COMING_WITHIN, BEFORE = timedelta(hours=36), timedelta(days=1)
-SHOWN_MAX = 12
+SHOWN_MAX, BROKEN_MAX = 12, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Today:
     Attributes:
         headline, why: what is so, in a sentence, and what to know of it.
         mine: what waits for whoever reads.
-        others: what waits for somebody else.
+        others: what waits for somebody else, of which `more` are not shown.
     """
 
     now: datetime
@@ -36,6 +36,7 @@ class Today:
     why: str
     mine: tuple[Item, ...]
     others: tuple[Item, ...]
+    more: int
     broken: tuple[Item, ...]
     coming: tuple[Item, ...]
     since: tuple[Event, ...]
@@ -49,14 +50,16 @@ def today(workspace: Workspace, found: Overview, person: str | None) -> Today:
     """The page of a person, or of somebody who only reads."""
     mine, others = split(found, person)
     broken = tuple(_broken(found))
+    shown = broken[:BROKEN_MAX]
     running = [line for line in found.lab.waiting if line.state == "running"]
     return Today(
         now=found.clock,
         headline=_headline(len(mine), len(broken)),
         why=_why(mine, others),
         mine=tuple(mine),
-        others=tuple(others),
-        broken=broken,
+        others=tuple(others[:SHOWN_MAX]),
+        more=max(0, len(others) - SHOWN_MAX),
+        broken=shown,
         coming=tuple(sorted(_coming(found), key=lambda item: item.at or found.clock)[:SHOWN_MAX]),
         since=history(workspace, since=found.clock - BEFORE, most=SHOWN_MAX),
         running=tuple((line.name, sample_meter(line)) for line in running[:SHOWN_MAX]),
