@@ -116,6 +116,7 @@ class Ending:
             f"  the Factory in Prefect  {self.urls.prefect}",
             f"  messages                {rehearsal}/var/factory/outgoing/",
             "What to try next:",
+            f"  {pilotplant} desk        # all of it in a browser; Ctrl-C stops it",
             f"  {pilotplant} status",
             f"  {pilotplant} promote check {GOOD} --explain guardrails",
             f"  {pilotplant} factory stop-all --reason 'trying the switch'",

@@ -25,23 +25,24 @@ class Desk:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.links, self.sessions = Links(workspace), Sessions()
+        # Whether its server ends: pages that stay open are let go then.
+        self.is_closing: Callable[[], bool] = lambda: False
         self._read: LRUCache[Hashable, Any] = LRUCache(KEPT_MAX)
         self._computed: TTLCache[Hashable, Any] = TTLCache(KEPT_MAX, JUDGED_S)
         self._reading, self._computing = Lock(), Lock()
 
-    def heads(self) -> tuple[str, ...]:
-        """What changes when anything has been written into a ledger."""
-        found = []
+    def written(self) -> Hashable:
+        """What changes when anything has been written into a ledger, or settings or the list of drafts have changed."""
+        heads = []
         for room in rooms(self.workspace).values():
             with room.read() as connection:
-                found.append(room.head(connection).hash)
-        return tuple(found)
+                heads.append(room.head(connection).hash)
+        files = (self.workspace.pilots, *sorted(self.workspace.configs.glob("*.yaml")))
+        return (*heads, *(path.stat().st_mtime_ns for path in files))
 
     def stamp(self) -> Hashable:
-        """The same, and it changes with drafts and settings, and every minute: time alone makes things due."""
-        minute = int(self.workspace.clock.now().timestamp()) // SECONDS_PER_MINUTE
-        files = (self.workspace.pilots, *self.workspace.configs.glob("*.yaml"))
-        return self.heads(), minute, tuple(path.stat().st_mtime_ns for path in files)
+        """The same, and it changes every minute as well: time alone makes things due."""
+        return self.written(), int(self.workspace.clock.now().timestamp()) // SECONDS_PER_MINUTE
 
     def overview(self) -> Overview:
         """What stands where."""
@@ -59,7 +60,7 @@ class Desk:
     def computed(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """What takes an engine or a child process: one at a time, and anew once something has changed."""
         with self._computing:
-            now = (key, self.heads())
+            now = (key, self.written())
             if now not in self._computed:
                 self._computed[now] = compute()
             return self._computed[now]

@@ -133,8 +133,17 @@ def _said(summary: Summary, waits: Waiting | None, decided: Decided | None) -> t
         return words[said.word], f"Decided by {said.owner} on {spoken(decided.at)}: {sentence(said.reason)}"
     if waits is not None:
         until = f"Decide by {spoken(waits.until)}. If nobody decides by then, the pilot is stopped."
-        return sentence(summary.headline)[:-1], until
+        return _measured(summary), until
     return sentence(summary.headline)[:-1], "" if summary.state == summary.headline else sentence(summary.state)
+
+
+def _measured(summary: Summary) -> str:
+    """The verdict, with what was measured on the goal where one arm is to be taken."""
+    headline = sentence(summary.headline)[:-1]
+    if "admit" not in summary.arms.values() or not summary.facts or summary.hidden:
+        return headline
+    first = summary.facts[0]
+    return f"{headline}: {first.name.split(', ', maxsplit=1)[0]} {first.value}"
 
 
 def _failed(names: str, one: Finding, *, blocks: bool) -> Answer:

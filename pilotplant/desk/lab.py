@@ -24,6 +24,8 @@ from shared.ui.forest import Forest, forests
 
 # Of each column, on one page of the board.
 SHOWN = 24
+# From so many on there are several.
+MANY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,20 @@ def board(workspace: Workspace, page: int = 1) -> Board:
     found = measures(room, listed)
     running, words = found.pilots["running"], ", ".join(f"{n} {word}" for word, n in found.decisions.items())
     return Board(
-        headline=f"{number_word(running)} pilot{' is' if running == 1 else 's are'} running",
+        headline=f"{number_word(running)} {'pilot is' if running < MANY else 'pilots are'} running",
         why=f"{found.pilots['ended']} ended and wait for a decision, {found.drafts} in draft.",
         facts=(
             Fact("Decided", f"{found.pilots['decided']}", words),
-            Fact("From launch to decision", f"{found.days_to_decision or '–'} days", "the median"),
-            Fact("Insights", f"{found.insights}", f"{found.cost_per_insight or '–'} each"),
+            Fact(
+                "From launch to decision",
+                "–" if found.days_to_decision is None else f"{found.days_to_decision} days",
+                "the median",
+            ),
+            Fact(
+                "Insights",
+                f"{found.insights}",
+                f"{found.cost_per_insight} each" if found.cost_per_insight else "none yet",
+            ),
             Fact("Budget", str(found.budget_left), f"of {found.budget} not bound"),
         ),
         drafts=tuple(drafts[here]),

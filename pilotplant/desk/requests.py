@@ -76,7 +76,8 @@ class Reading:
         return HTMLResponse(render(template, frame, **values))
 
 
-def _reading(request: Request) -> Reading:
+async def _reading(request: Request) -> Reading:
+    """Not in a thread of its own: the zone that is set here holds for whatever the request does next."""
     desk: Desk = request.app.state.desk
     # A page that keeps itself up to date says so; nobody need be there.
     session = desk.sessions.find(cookie(request), seen="hx-request" not in request.headers)

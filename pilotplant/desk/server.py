@@ -25,6 +25,8 @@ from shared.core.jsonable import jsonable
 # Answers to another name were asked for by a page that made its own name mean this machine.
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 LOOPBACK = "127.0.0.1"
+# What a page is still being given when the server ends has so long.
+GRACE_S = 10
 FILES = {
     "desk.css": "text/css", "icon.svg": "image/svg+xml", "htmx.min.js": "text/javascript",
     "hx-sse.min.js": "text/javascript",
@@ -71,9 +73,18 @@ def address_of(listener: socket.socket) -> str:
 
 def server_of(desk: Desk) -> uvicorn.Server:
     """The server, which `run(sockets=[…])` starts and Ctrl-C ends."""
-    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off",
-                             "timeout_graceful_shutdown": 1}  # fmt: skip
-    return uvicorn.Server(uvicorn.Config(application(desk), **quiet))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(desk),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    desk.is_closing = lambda: server.should_exit
+    return server
 
 
 async def _static(name: str) -> Response:

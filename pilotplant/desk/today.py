@@ -81,13 +81,13 @@ def split(found: Overview, person: str | None) -> tuple[list[Item], list[Item]]:
 
 def _headline(mine: int, broken: int) -> str:
     if broken:
-        more = f", and {number_word(mine).lower()} more {_waits_for_you(mine)}" if mine else ""
+        more = f", and {number_word(mine).lower()} {_waits_for_you(mine)}" if mine else ""
         return f"{number_word(broken)} {'thing does' if broken == 1 else 'things do'} not work as planned{more}"
     return f"{number_word(mine)} {_waits_for_you(mine)}" if mine else "Nothing needs you today"
 
 
 def _waits_for_you(count: int) -> str:
-    return "waits for you" if count == 1 else "wait for you"
+    return "thing waits for you" if count == 1 else "things wait for you"
 
 
 def _why(mine: Sequence[Item], others: Sequence[Item]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from factory.releases.releases import pause
 from pilotplant.desk.desk import Desk
+from pilotplant.desk.server import GRACE_S
 from shared.trust.record import decisions
 from tests import walls
 from tests.desk import OPS, serving
@@ -108,3 +110,14 @@ def test_a_page_stays_up_to_date_and_keeps_what_somebody_is_typing(chromium, des
         page.get_by_text("seen from elsewhere").wait_for(timeout=15_000)
         assert "is paused" in page.get_by_role("heading", level=1).inner_text()
         assert page.get_by_label("Why, in a sentence").input_value() == "half a sen"
+
+
+def test_the_server_ends_at_once_and_without_a_word_while_pages_are_open(chromium, desk, capfd):
+    with signed_in(chromium, desk, OPS) as page:
+        page.goto("/factory")
+        page.wait_for_timeout(500)
+        began = time.monotonic()
+        desk.is_closing = lambda: True
+        page.wait_for_timeout(500)
+    assert time.monotonic() - began < GRACE_S
+    assert capfd.readouterr().err == ""

@@ -90,3 +90,20 @@ def test_verifying_says_what_was_verified(owner):
     answer = owner.send("/ledger/verify")
     assert answer.status_code == 200
     assert "The record is unbroken" in answer.text
+
+
+def test_times_are_in_the_teams_zone_and_utc_stands_behind_them(owner, desk):
+    before = owner.page(f"/lab/{PILOT}")
+    team = desk.workspace.configs / "team.yaml"
+    team.write_text("schema_version: 1\ntimezone: Asia/Tokyo\n")
+    after = owner.page(f"/lab/{PILOT}")
+    moment = re.compile(r'<time datetime="([^"]+)" title="([^"]+)">([^<]+)</time>')
+    for (utc, title, told), (same, also, there) in zip(moment.findall(before), moment.findall(after), strict=True):
+        assert (utc, title) == (same, also)
+        # Japan is nine hours ahead of UTC and never changes its clocks.
+        assert hours(there) - hours(told) in {9, 9 - 24}
+    assert "Times are in Asia/Tokyo" in after
+
+
+def hours(told: str) -> int:
+    return int(told[-5:-3])
