@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +19,6 @@ import promotion.cli
 from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.faults import fault, no_file
 from shared.core.files import PRIVATE
-from shared.core.times import date_time
-from shared.state.workspace import Workspace
 from shared.ui.console import (  # fmt: skip
     CLOSED_PIPE,
     InTrouble,
@@ -33,6 +31,9 @@ from shared.ui.console import (  # fmt: skip
     session,
     write,
 )
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 NAME = "pilotplant"
 FIRST_STEPS = (
@@ -255,6 +256,7 @@ def clock(
 ) -> Any:
     """Show the workspace's time, or set it: in a rehearsal only, where it runs on from there."""
     from shared.core.clock import rfc3339
+    from shared.core.times import date_time
 
     workspace = session(context).workspace()
     if moment == "now":

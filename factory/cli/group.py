@@ -7,13 +7,15 @@ lie in modules that are too heavy to import for `--help`.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shared.core.errors import PilotPlantError
-from shared.state.workspace import Workspace
 from shared.ui.console import progress, session
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 app = typer.Typer(name="factory", help="The Factory: run what was approved, and nothing else.", no_args_is_help=True)
 

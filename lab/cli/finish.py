@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab.cli.group import Name, app
 from shared.core.errors import Refused
 from shared.core.times import date_time
-from shared.state.workspace import Workspace
 from shared.ui.console import Json, Line, counted, emit, progress, session, styled, table
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 Final = Annotated[bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")]
 

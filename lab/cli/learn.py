@@ -8,7 +8,6 @@ import typer
 
 from lab.cli.group import Name, app
 from shared.core.errors import BadInput
-from shared.core.jsonable import jsonable
 from shared.core.times import date_time, day, last_day
 from shared.ui.console import Json, counted, emit, session, styled, table
 
@@ -210,6 +209,7 @@ def report(
     from lab.overview.measures import measures
     from lab.overview.velocity import report as tell
     from lab.state import open_lab
+    from shared.core.jsonable import jsonable
 
     room = open_lab(session(context).workspace())
     found, overall = tell(room, quarter), measures(room)

@@ -11,11 +11,11 @@ from lab.cli.group import Name, app
 from shared.core.errors import PilotPlantError
 from shared.core.printable import quoted
 from shared.core.times import date_time
-from shared.state.workspace import Workspace
 from shared.ui.console import Json, Line, counted, emit, progress, session, styled, table
 
 if TYPE_CHECKING:
     from shared.experiment.charter import Charter
+    from shared.state.workspace import Workspace
 
 
 @app.command()

@@ -22,8 +22,8 @@ from lab.state import read_settings
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import scratch_in
 from shared.core.sql import file_literal, identifier
-from shared.core.times import is_everywhere
 from shared.core.yamlfile import read_text
+from shared.core.zones import is_everywhere
 from shared.data.contracts import Column, ColumnType, Contract, load_contract
 from shared.data.tabular import connect
 from shared.doors.door import ask

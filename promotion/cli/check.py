@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +17,10 @@ from promotion.cli.texts import (
     verdict_text,
     waived_text,
 )
-from shared.state.workspace import Workspace
 from shared.ui.console import Json, Line, emit, progress, session
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 
 @app.command()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promotion.cli.group import DATES, app
-from shared.state.workspace import Workspace
 from shared.ui.console import Json, emit, passphrase, session
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.trust.finding import alike
 from shared.ui.console import Line, counted, styled, table
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[L
     if not findings:
         return []
     findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))
+    from shared.trust.finding import alike
+
     rows = [(names, _mark(finding), finding.reason) for names, finding in alike(findings)]
     grid = table("check", "outcome", "what was found", rows=rows)
     return [grid, *remedies_text(findings), *(numbers_text(finding) for finding in findings if explained)]

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from shared.core.frozen import FrozenModel
-from shared.core.times import TimeZone
 from shared.core.yamlfile import read_yaml
+from shared.core.zones import TimeZone
 from shared.state.workspace import Workspace
 
 FILE = "team.yaml"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,12 +25,10 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.core.errors import BadInput, PilotPlantError
-from shared.core.jsonable import jsonable
 from shared.core.printable import hidden, json_text, line, quoted
-from shared.core.times import read_in
-from shared.state.access import tidied
-from shared.state.team import zone_of
-from shared.state.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from shared.state.workspace import Workspace
 
 Line = str | Text | Table
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -69,6 +67,12 @@ class Session:
 
         With `everything` each file is looked at, and not only what tells whether that is needed.
         """
+        # Whoever asks for help opens no workspace, and need not wait for what reads one.
+        from shared.core.times import read_in
+        from shared.state.access import tidied
+        from shared.state.team import zone_of
+        from shared.state.workspace import find_workspace
+
         found = find_workspace(self.folder)
         read_in(None)
         with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
@@ -194,6 +198,8 @@ def _widths(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]
 
 
 def _write_json(payload: object) -> None:
+    from shared.core.jsonable import jsonable
+
     # JSON has a form of its own for what a terminal of another encoding cannot show.
     plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     write(json_text(json.dumps(jsonable(payload), indent=2, ensure_ascii=plain)) + "\n")

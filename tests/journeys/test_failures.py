@@ -40,6 +40,7 @@ COMMANDS: dict[str, list[str]] = {
     "migrate": [],
     "clock": [],
     "demo": ["demo", "--into", "{disk}/demo"],
+    "desk": ["--link"],
     "lab new": [NEW, "--no-input"],
     "lab check": [PILOT],
     "lab preview": [PILOT],
