@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtri
 
 from lab.forecast.baselines import Known
 from shared.core.errors import BadInput
 from shared.data import contracts
+from shared.stats.special import gammaincinv, ndtri
 
 Array = NDArray[np.float64]
 CENTS = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -16,8 +16,8 @@ from shared.core.errors import BadInput, Refused, Undecided
 from shared.data.contracts import load_contract
 from shared.data.quality import QualityReport, run_suite
 from shared.engines.answers import Placement, Uncaused
-from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Engine
+from shared.engines.usual import usual_engine
 from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Charter, Promise
@@ -44,7 +44,11 @@ class Case:
     room: Room
     candidate: Candidate
     now: datetime
-    engine: Engine = field(default_factory=DuckDB)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes on the sealed data."""
+        return usual_engine()
 
     @property
     def mode(self) -> Mode:

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from shared.core.clock import rfc3339
 from shared.core.digests import digest_file
 from shared.engines.by_arm import TOGETHER
-from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Engine, PilotData, Question, Summary, per_of, value_of
+from shared.engines.usual import usual_engine
 from shared.evidence.completeness import completeness
 from shared.evidence.contrasts import Contrasts, Estimator
 from shared.evidence.effects import between, effects
@@ -37,7 +37,7 @@ def compute(
 
     `covers_until` is the first moment whose data is not there, None where all of it is: it tells which looks are due.
     """
-    charter, engine = promise.charter, engine or DuckDB()
+    charter, engine = promise.charter, engine or usual_engine()
     due = look_schedule(charter, covers_until)
     question = Question.of(promise, due.until, covers_until)
     summary = engine.summarise(data, question)

@@ -150,7 +150,7 @@ def each_confidence(metrics: int) -> float:
 
 def interval(found: int, times: int, confidence: float) -> tuple[float, float, float]:
     """The share, and its exact interval's ends (Clopper and Pearson 1934; Brown, Cai and DasGupta 2001, eq. 2.9)."""
-    from scipy.special import betaincinv  # not for those who only seal or read a candidate without one
+    from shared.stats.special import betaincinv
 
     tail = (1 - confidence) / 2
     low = float(betaincinv(found, times - found + 1, tail)) if found else 0.0
