@@ -208,6 +208,19 @@ def verify(
 
 
 @app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> Any:
+    """Say what is wrong with this machine or workspace, and how to mend it. Nothing is changed."""
+    from pilotplant.doctor import examine
+
+    folder = session(context).folder
+    found = examine(folder, named=bool(folder or os.environ.get("PILOTPLANT_WORKSPACE")))
+    emit(as_json, {"workspace": found.workspace, "checks": found.checks}, *found.lines())
+    if not found.ok:
+        raise typer.Exit(Refused.exit_code)
+    return found
+
+
+@app.command()
 def clock(
     context: typer.Context,
     moment: Annotated[
