@@ -50,7 +50,7 @@ app = typer.Typer(
     name=NAME,
     help="A Lab for marketing pilots, a Factory for what has proved itself, and one gate between them.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 for room in (lab.cli.app, promotion.cli.app, factory.cli.app):
