@@ -84,14 +84,33 @@ def front_door(
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
     rehearsal: Annotated[bool, typer.Option("--rehearsal", help="A workspace to practise in, for ever.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="The team's time zone, like Europe/Berlin.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="What its pilots may cost in a quarter, like `20000 EUR`; set anew for each.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Who decides on pilots: an e-mail address.")] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, even on a terminal.")] = False,
     as_json: Json = False,
 ) -> Any:
-    """Make a workspace; a rehearsal has the keys of all who sign in it from the start."""
+    """Make a workspace; a rehearsal has the keys of all who sign in it from the start.
+
+    On a terminal it asks for what no option says of the team.
+    """
     from pilotplant.rehearsal import make_keys
     from shared.core.clock import rfc3339
-    from shared.state.workspace import create
+    from shared.state.workspace import MARK, create
 
+    team = None
+    asks = sys.stdin.isatty() and not (no_input or as_json or (folder / MARK).exists())
+    if asks or any(option is not None for option in (timezone, budget, owner)):
+        import pilotplant.team as teams
+
+        # Everything is answered before anything is made.
+        team = teams.given(timezone, budget, owner)
+        team = teams.asked(team) if asks else team
     made, fresh = create(folder, "rehearsal" if rehearsal else "live")
+    if team is not None:
+        teams.settle(made, team, fresh=fresh)
     keys = make_keys(made) if rehearsal else ()
     emit(
         as_json,
@@ -101,9 +120,15 @@ def init(
             "created": rfc3339(made.created),
             "repeated": not fresh,
             "keys": list(keys),
+            "team": {} if team is None else team.said(),
         },
         f"{'Made' if fresh else 'There is already'} a {made.mode} workspace: {folder}",
         *([f"Keys are made and trusted for {', '.join(keys)}; nothing they sign counts elsewhere."] if keys else []),
+        *(
+            [f"Written into configs/: {', '.join(f'{name} {said}' for name, said in team.said().items())}."]
+            if fresh and team and team.said()
+            else []
+        ),
         "Say who is who in configs/people.yaml, then bring customers in:",
         *(f"  {NAME} --workspace {shlex.quote(str(folder))} {step}" for step in FIRST_STEPS),
     )
