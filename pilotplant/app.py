@@ -51,7 +51,7 @@ app = typer.Typer(
     name=NAME,
     help="A Lab for marketing pilots, a Factory for what has proved itself, and one gate between them.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 for room in (lab.cli.app, promotion.cli.app, factory.cli.app):
@@ -85,14 +85,33 @@ def front_door(
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
     rehearsal: Annotated[bool, typer.Option("--rehearsal", help="A workspace to practise in, for ever.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="The team's time zone, like Europe/Berlin.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="What its pilots may cost in a quarter, like `20000 EUR`; set anew for each.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Who decides on pilots: an e-mail address.")] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, even on a terminal.")] = False,
     as_json: Json = False,
 ) -> Any:
-    """Make a workspace; a rehearsal has the keys of all who sign in it from the start."""
+    """Make a workspace; a rehearsal has the keys of all who sign in it from the start.
+
+    On a terminal it asks for what no option says of the team.
+    """
     from pilotplant.rehearsal import make_keys
     from shared.core.clock import rfc3339
-    from shared.state.workspace import create
+    from shared.state.workspace import MARK, create
 
+    team = None
+    asks = sys.stdin.isatty() and not (no_input or as_json or (folder / MARK).exists())
+    if asks or any(option is not None for option in (timezone, budget, owner)):
+        import pilotplant.team as teams
+
+        # Everything is answered before anything is made.
+        team = teams.given(timezone, budget, owner)
+        team = teams.asked(team) if asks else team
     made, fresh = create(folder, "rehearsal" if rehearsal else "live")
+    if team is not None:
+        teams.settle(made, team, fresh=fresh)
     keys = make_keys(made) if rehearsal else ()
     emit(
         as_json,
@@ -102,9 +121,15 @@ def init(
             "created": rfc3339(made.created),
             "repeated": not fresh,
             "keys": list(keys),
+            "team": {} if team is None else team.said(),
         },
         f"{'Made' if fresh else 'There is already'} a {made.mode} workspace: {folder}",
         *([f"Keys are made and trusted for {', '.join(keys)}; nothing they sign counts elsewhere."] if keys else []),
+        *(
+            [f"Written into configs/: {', '.join(f'{name} {said}' for name, said in team.said().items())}."]
+            if fresh and team and team.said()
+            else []
+        ),
         "Say who is who in configs/people.yaml, then bring customers in:",
         *(f"  {NAME} --workspace {shlex.quote(str(folder))} {step}" for step in FIRST_STEPS),
     )
@@ -242,6 +267,19 @@ def verify(
     )
     if found.problems or found.unread:
         raise typer.Exit(Refused.exit_code if found.problems else Undecided.exit_code)
+    return found
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> Any:
+    """Say what is wrong with this machine or workspace, and how to mend it. Nothing is changed."""
+    from pilotplant.doctor import examine
+
+    folder = session(context).folder
+    found = examine(folder, named=bool(folder or os.environ.get("PILOTPLANT_WORKSPACE")))
+    emit(as_json, {"workspace": found.workspace, "checks": found.checks}, *found.lines())
+    if not found.ok:
+        raise typer.Exit(Refused.exit_code)
     return found
 
 

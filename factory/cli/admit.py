@@ -9,6 +9,7 @@ import typer
 
 from factory.cli.group import app
 from shared.core.errors import Refused
+from shared.ui.completion import pilots
 from shared.ui.console import Json, emit, passphrase, progress, session
 
 
@@ -33,7 +34,9 @@ def enrol(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def preflight(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME")],
+    name: Annotated[
+        str, typer.Argument(help="A pilot's name, or the digest of a candidate.", metavar="NAME", autocompletion=pilots)
+    ],
     as_json: Json = False,
 ) -> Any:
     """Try a candidate on the Factory's data, writing no message, and sign what was found for the gate."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.core.errors import PilotPlantError
+from shared.ui.completion import releases
 from shared.ui.console import progress, session
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="factory", help="The Factory: run what was approved, and nothing else.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The release's name.", metavar="NAME")]
+Name = Annotated[str, typer.Argument(help="The release's name.", metavar="NAME", autocompletion=releases)]
 
 
 def settled(context: typer.Context, *, everything: bool = False) -> Workspace:

@@ -11,12 +11,15 @@ import typer
 from factory.cli.group import app
 from shared.core.errors import Refused, Undecided
 from shared.core.times import date_time
+from shared.ui.completion import pilots, tables
 from shared.ui.console import Json, Line, counted, emit, progress, session, table
 
 if TYPE_CHECKING:
     from factory.warehouse.load import LoadResult
 
-Table = Annotated[str, typer.Argument(help="A table with a contract in configs/contracts.", metavar="TABLE")]
+Table = Annotated[
+    str, typer.Argument(help="A table with a contract in configs/contracts.", metavar="TABLE", autocompletion=tables)
+]
 File = Annotated[
     Path, typer.Argument(help="A table: .csv, .tsv or .txt, also packed (.gz), or .parquet.", metavar="FILE")
 ]
@@ -140,7 +143,8 @@ def drop(context: typer.Context, name: Table, dry_run: DryRun = False, as_json: 
 def show_tables(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(help="One table, with why rows of it were held back.", metavar="[TABLE]")
+        str | None,
+        typer.Argument(help="One table, with why rows of it were held back.", metavar="[TABLE]", autocompletion=tables),
     ] = None,
     as_json: Json = False,
 ) -> Any:
@@ -255,7 +259,7 @@ def pseudonymise(
 @app.command()
 def messages(
     context: typer.Context,
-    pilot: Annotated[str, typer.Argument(help="A launched pilot.", metavar="PILOT")],
+    pilot: Annotated[str, typer.Argument(help="A launched pilot.", metavar="PILOT", autocompletion=pilots)],
     out: Annotated[Path, typer.Option(help="The file to write, .csv or .jsonl.")],
     arm: Annotated[str | None, typer.Option(help="One arm; every arm with a message if left out.")] = None,
     address: Annotated[

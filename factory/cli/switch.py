@@ -9,6 +9,7 @@ import typer
 from factory.cli.group import Name, app, settled
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time
+from shared.ui.completion import releases
 from shared.ui.console import InTrouble, Json, emit, session, styled, table
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def pause(context: typer.Context, name: Name, reason: Reason = "", as_json: Json
 @app.command()
 def resume(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="The release's name.", metavar="[NAME]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The release's name.", metavar="[NAME]", autocompletion=releases)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Lift stop-all, and what it paused runs again.")] = False,
     reason: Reason = "",
     as_json: Json = False,
@@ -59,7 +62,9 @@ def log(
     since: Annotated[
         str | None, typer.Option(help="From when on: yesterday, today, 12h, 3d, a date or a moment.")
     ] = None,
-    release: Annotated[str | None, typer.Option(help="Only what concerns this release.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="Only what concerns this release.", autocompletion=releases)
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Tell what happened in the Factory, one line an event."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.cli.group import app
+from shared.ui.completion import pilots
 from shared.ui.console import Json, emit, progress, session, table
 
 
@@ -15,7 +16,10 @@ def aa(
     context: typer.Context,
     pilot: Annotated[
         str | None,
-        typer.Argument(help="A pilot whose control arm is split; without one, the latest snapshot's history."),
+        typer.Argument(
+            help="A pilot whose control arm is split; without one, the latest snapshot's history.",
+            autocompletion=pilots,
+        ),
     ] = None,
     table_: Annotated[
         str | None, typer.Option("--table", help="The snapshot's table, where several hold a history of metrics.")

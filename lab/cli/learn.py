@@ -9,6 +9,7 @@ import typer
 from lab.cli.group import Name, app
 from shared.core.errors import BadInput
 from shared.core.times import date_time, day, last_day
+from shared.ui.completion import pilots
 from shared.ui.console import Json, counted, emit, session, styled, table
 
 
@@ -165,9 +166,11 @@ def insight(
     context: typer.Context,
     name: Name,
     tag: Annotated[list[str] | None, typer.Option(help="A tag to add; may be given several times.")] = None,
-    supports: Annotated[str | None, typer.Option(help="A pilot whose insight this one's result supports.")] = None,
+    supports: Annotated[
+        str | None, typer.Option(help="A pilot whose insight this one's result supports.", autocompletion=pilots)
+    ] = None,
     contradicts: Annotated[
-        str | None, typer.Option(help="A pilot whose insight this one's result contradicts.")
+        str | None, typer.Option(help="A pilot whose insight this one's result contradicts.", autocompletion=pilots)
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why it supports or contradicts.")] = None,
     as_json: Json = False,

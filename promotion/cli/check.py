@@ -17,6 +17,7 @@ from promotion.cli.texts import (
     verdict_text,
     waived_text,
 )
+from shared.ui.completion import pilots
 from shared.ui.console import Json, Line, emit, progress, session
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 @app.command()
 def check(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A pilot's name, or the digest of a candidate.", autocompletion=pilots)
+    ] = None,
     explain: Annotated[str | None, typer.Option(help="Show the numbers behind one check.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every candidate that waits for a decision.")] = False,
     passed: Annotated[bool, typer.Option("--passed", help="Show the checks that passed as well.")] = False,

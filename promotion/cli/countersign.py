@@ -11,6 +11,7 @@ import typer
 from promotion.cli.group import app
 from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.times import date_time
+from shared.ui.completion import pilots
 from shared.ui.console import Json, emit, passphrase, progress, session
 
 # Judging costs time: what the gate could not say is asked again after so many seconds.
@@ -21,7 +22,10 @@ UNSURE_S = 300
 def countersign(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(help="A pilot's name, or a candidate's digest; all that wait if left out.")
+        str | None,
+        typer.Argument(
+            help="A pilot's name, or a candidate's digest; all that wait if left out.", autocompletion=pilots
+        ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped, and sign what comes.")] = False,
     every: Annotated[int, typer.Option(help="With --watch: seconds between two looks.", min=1, max=3600)] = 10,

@@ -10,6 +10,7 @@ import typer
 from promotion.cli.group import app
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time
+from shared.ui.completion import pilots
 from shared.ui.console import Json, counted, emit, progress, session, table, write
 
 LOG_FORMATS = ("text", "json", "csv")
@@ -45,7 +46,9 @@ def portfolio_(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def log(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Only entries on this pilot or key.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only entries on this pilot or key.", autocompletion=pilots)
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help="text, json or csv.")] = "text",
     as_json: Json = False,
 ) -> Any:

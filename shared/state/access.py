@@ -71,10 +71,12 @@ class Mended:
     Attributes:
         closed: what is closed now.
         left: what belongs to another account, and is open still.
+        looks: whether nothing is changed, and `closed` is what would be.
     """
 
     closed: list[Path] = field(default_factory=list)
     left: list[Path] = field(default_factory=list)
+    looks: bool = False
 
     def lines(self, root: Path) -> list[str]:
         """What people should hear of it; nothing where nothing was open."""
@@ -94,9 +96,23 @@ def close(workspace: Workspace, *, everything: bool = False) -> Mended:
     Looks at the folders and the databases; at all files only where one of these was open, or `everything` is asked.
     Raises BadInput where `configs/access.yaml` cannot be read or names no group of this machine.
     """
+    return _closed(workspace, Mended(), everything=everything)
+
+
+def exposed(workspace: Workspace) -> list[Path]:
+    """What other accounts could read, or in the team's own files could write; nothing is changed. Raises as `close`."""
+    found = _closed(workspace, Mended(looks=True), everything=True)
+    return list(dict.fromkeys((*found.closed, *found.left)))
+
+
+def group_of(workspace: Workspace) -> int | None:
+    """The group of the accounts that the rooms work as; None where one account does everything. Raises as `close`."""
+    return _group(workspace)
+
+
+def _closed(workspace: Workspace, mended: Mended, *, everything: bool) -> Mended:
     group = _group(workspace)
-    mended = Mended()
-    for path, shared in _places(workspace, group):
+    for path, shared in _places(workspace, group, make=not mended.looks):
         through = _is_way(workspace, path)
         modes = (_THROUGH, _THROUGH) if through and group is not None else shared
         _close(path, mended, group=group if modes else None, modes=modes, follow=through)
@@ -123,15 +139,15 @@ def _close_all(workspace: Workspace, group: int | None, mended: Mended) -> None:
         _keep_from_others(path, mended)
 
 
-def _places(workspace: Workspace, group: int | None) -> Iterator[tuple[Path, tuple[int, int] | None]]:
-    """What each start looks at, with the modes of what is the group's as well."""
+def _places(workspace: Workspace, group: int | None, *, make: bool) -> Iterator[tuple[Path, tuple[int, int] | None]]:
+    """What each start looks at, with the modes of what is the group's as well; folders of the group may be made."""
     var = workspace.root / "var"
     for path in (var, *(var / name for name in (*ROOMS, *_TELLING))):
         yield path, None
     for name, modes in _SHARED.items():
         folder = var / name
         room = folder.parent
-        if group is not None and not folder.exists() and room.is_dir() and _may_change(room.stat()):
+        if make and group is not None and not folder.exists() and room.is_dir() and _may_change(room.stat()):
             folder.mkdir()
         yield folder, modes if group is not None else None
     keys = workspace.private_keys
@@ -172,6 +188,9 @@ def _close(
 
 def _give(path: Path, found: os.stat_result, wanted: int, group: int | None, mended: Mended) -> None:
     open_before = found.st_mode & _OTHERS & ~wanted
+    if mended.looks:
+        mended.closed += [path] if open_before else []
+        return
     if not _may_change(found):
         if open_before:
             mended.left.append(path)

@@ -186,8 +186,7 @@ def open_room(
     own role may change.
     """
     mark, engine = workspace.root / "var" / name / MARK, connect(url, workspace.root)
-    begun = _begun(mark)
-    lived = begun is not None or any(any(mark.parent.glob(pattern)) for pattern in _LIFE[name])
+    begun, lived = _begun(mark), has_lived(name, workspace)
     if not is_prepared(engine, metadata, version=version):
         if lived and is_empty(engine):
             raise _emptied(name, engine)
@@ -214,6 +213,12 @@ def open_room(
         with suppress(OSError):
             write_atomically(mark, json.dumps({"schema_version": 1, "first": first}) + "\n")
     return room
+
+
+def has_lived(name: str, workspace: Workspace) -> bool:
+    """Whether what lies in a room's folder says that it had a ledger."""
+    folder = workspace.root / "var" / name
+    return _begun(folder / MARK) is not None or any(any(folder.glob(pattern)) for pattern in _LIFE[name])
 
 
 def _begin_ledger(room: Room, connection: sa.Connection, *, lived: bool) -> str:

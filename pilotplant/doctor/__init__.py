@@ -1,0 +1,28 @@
+"""What is wrong with this machine or workspace, and how to mend it. It looks, and changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pilotplant.doctor import machine
+from pilotplant.doctor import workspace as workspaces
+from pilotplant.doctor.checks import Check, Diagnosis, run
+from shared.core.errors import PilotPlantError
+from shared.state.workspace import MARK, find_workspace
+
+
+def examine(folder: Path | None, *, named: bool) -> Diagnosis:
+    """Every check of the machine, and of the workspace where there is one, or one was `named` and should be there."""
+    try:
+        found = find_workspace(folder)
+    except PilotPlantError as error:
+        here = Path.cwd()
+        if named or any((place / MARK).exists() for place in (here, *here.parents)):
+            missing = Check("workspace", False, _said(error), error.remedy)
+            return Diagnosis(None, (*run(machine.checks(None)), missing))
+        return Diagnosis(None, run(machine.checks(None)))
+    return Diagnosis(found.root, run([*machine.checks(found), *workspaces.checks(found)]))
+
+
+def _said(error: PilotPlantError) -> str:
+    return error.what if error.where is None else f"{error.what} ({error.where})"
