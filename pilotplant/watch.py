@@ -1,4 +1,4 @@
-"""The overview shown anew every few seconds: on a terminal in place of the one before, as JSON one object on each line."""
+"""The overview shown anew every few seconds: on a terminal in place of the last, as JSON one object on each line."""
 
 from __future__ import annotations
 
