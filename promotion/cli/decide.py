@@ -15,7 +15,6 @@ from promotion.cli.texts import waived_text
 from shared.core.errors import Refused, Undecided
 from shared.core.times import date_time
 from shared.state.workspace import Workspace
-from shared.trust.finding import failed_warnings
 from shared.ui.console import Json, ask, emit, passphrase, progress, session
 
 
@@ -167,6 +166,7 @@ def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | Non
 def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
     """What was decided and signed, what it promises, and what comes after it."""
     from promotion.gate.failed_warnings import told
+    from shared.trust.finding import failed_warnings
     from shared.ui import phrases
 
     decision, predicate = done.decision, done.attestation.predicate

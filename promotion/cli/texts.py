@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.trust.finding import alike
 from shared.ui.console import Line, counted, styled, table
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ def passed_text(pilot: str, findings: Sequence[Any], *, shown: bool) -> list[Lin
 
 def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[Line]:
     """Findings for people, what failed first: a table, and below it what would help, each remedy once."""
+    from shared.trust.finding import alike  # pydantic is not for `--help`
+
     if not findings:
         return []
     findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))

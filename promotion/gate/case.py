@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -16,9 +16,7 @@ from shared.core.errors import BadInput, Refused, Undecided
 from shared.data.contracts import load_contract
 from shared.data.quality import QualityReport, run_suite
 from shared.engines.answers import Placement, Uncaused
-from shared.engines.duckdb import DuckDB
 from shared.engines.protocol import Engine
-from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.experiment.charter import Charter, Promise
 from shared.experiment.draw import Draw
@@ -44,7 +42,13 @@ class Case:
     room: Room
     candidate: Candidate
     now: datetime
-    engine: Engine = field(default_factory=DuckDB)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers for the sealed data."""
+        from shared.engines.duckdb import DuckDB  # not for those who only list what waits
+
+        return DuckDB()
 
     @property
     def mode(self) -> Mode:
@@ -126,6 +130,8 @@ class Case:
     @cached_property
     def evidence(self) -> Evidence:
         """The evidence as the gate computes it from the sealed data; every check judges this one."""
+        from shared.evidence.compute import compute  # as above
+
         covers_until = parse_rfc3339(self.candidate.manifest.covers_until)
         return compute(self.promise, self.candidate.data, covers_until, self.engine)
 

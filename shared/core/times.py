@@ -8,26 +8,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
-
-from pydantic import AfterValidator
+from zoneinfo import ZoneInfo, available_timezones
 
 from shared.core.clock import parse_rfc3339
 
 # In which people read times; None for UTC.
 _zone: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no such time zone; expected a name like Europe/Berlin or UTC") from error
-    return name
-
-
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 def read_in(zone: ZoneInfo | None) -> None:

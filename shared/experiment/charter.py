@@ -19,7 +19,7 @@ from shared.core.errors import BadInput
 from shared.core.exact import WorkspaceHoldout
 from shared.core.money import Amount, Money
 from shared.core.sql import COLUMN
-from shared.core.times import TimeZone
+from shared.core.timezone import TimeZone
 from shared.experiment.assignment import SampledFrac
 from shared.experiment.metrics import Catalogue, Metric
 from shared.experiment.people import Tier

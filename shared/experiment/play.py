@@ -14,7 +14,7 @@ from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, Field
 
 from shared.core.frozen import FrozenModel
-from shared.core.times import TimeZone
+from shared.core.timezone import TimeZone
 from shared.experiment.precautions import Action, Review, Rollout
 
 CRON_FIELDS = 5

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from shared.core.frozen import FrozenModel
-from shared.core.times import TimeZone
+from shared.core.timezone import TimeZone
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
 

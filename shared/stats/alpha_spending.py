@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp, roots_legendre
+
+from shared.stats.special import log_ndtr, ndtr, ndtri, ndtri_exp, roots_legendre
 
 Array = NDArray[np.float64]
 Spending = Literal["obrien_fleming", "pocock"]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import lambertw
+
+from shared.stats.special import lambertw
 
 Array = NDArray[np.float64]
 

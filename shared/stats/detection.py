@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from scipy.special import nctdtr, ndtr, stdtrit
-
 from shared.experiment.sample_plan import AlwaysValid, FixedHorizon, SamplePlan
 from shared.stats import confidence_sequences as sequences
 from shared.stats.alpha_spending import Schedule, Spending
+from shared.stats.special import nctdtr, ndtr, stdtrit
 from shared.stats.test_methods import SEQUENCE_UNITS_MIN
 
 NORMAL_FROM = 10_000

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from shared.stats.moments import SIZE, Array, Cells
 from shared.stats.problems import Problem, first, words
+from shared.stats.special import stdtr, stdtrit
 
 UNITS_MIN = 2
 # A ratio, or a relative lift, is given only over a base this many standard errors above zero: nearer, the delta

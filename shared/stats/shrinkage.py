@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from shared.stats.moments import Array
 from shared.stats.prior import Prior
+from shared.stats.special import ndtr, ndtri
 
 # Points of the quadrature over a t prior's scales, and what is left out at either end, as a power of e.
 POINTS, CUT = 400, 37.0

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from shared.stats.special import ndtr, ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 # Below it, a tail is close to where doubles end.

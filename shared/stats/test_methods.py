@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from shared.experiment.sample_plan import AlwaysValid as AnyTime
 from shared.experiment.sample_plan import FixedHorizon as OneLook
 from shared.experiment.sample_plan import SamplePlan
 from shared.stats import confidence_sequences as sequences
 from shared.stats.alpha_spending import Schedule
+from shared.stats.special import stdtr, stdtrit
 from shared.stats.tails import t_of, z_of
 
 Array = NDArray[np.float64]

@@ -25,11 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.core.errors import BadInput, PilotPlantError
-from shared.core.jsonable import jsonable
 from shared.core.printable import hidden, json_text, line, quoted
 from shared.core.times import read_in
-from shared.state.access import tidied
-from shared.state.team import zone_of
 from shared.state.workspace import Workspace, find_workspace
 
 Line = str | Text | Table
@@ -69,6 +66,9 @@ class Session:
 
         With `everything` each file is looked at, and not only what tells whether that is needed.
         """
+        from shared.state.access import tidied  # pydantic and YAML are not for `--help`
+        from shared.state.team import zone_of
+
         found = find_workspace(self.folder)
         read_in(None)
         with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
@@ -204,6 +204,8 @@ def write_json_line(payload: object) -> None:
 
 
 def _write_json(payload: object, *, indent: int | None = 2) -> None:
+    from shared.core.jsonable import jsonable  # pydantic is not for `--help`
+
     # JSON has a form of its own for what a terminal of another encoding cannot show.
     plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     write(json_text(json.dumps(jsonable(payload), indent=indent, ensure_ascii=plain)) + "\n")

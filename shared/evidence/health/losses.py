@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc
 
 from shared.engines.by_arm import OUTCOMES, TOGETHER, ByArm
 from shared.engines.protocol import EARLY
@@ -16,6 +15,7 @@ from shared.evidence.contrasts import Contrasts
 from shared.evidence.model import Bound, Completeness, Loss
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import Metric
+from shared.stats.special import bdtr, bdtrc
 
 # Fabijan et al. (2019), "Diagnosing sample ratio mismatch": as improbable as arms of the wrong size.
 P_MIN = 0.001

@@ -8,12 +8,12 @@ from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, gammaln, ndtr
 
 from shared.core.clock import parse_rfc3339
 from shared.engines.by_arm import ANY, ByArm
 from shared.engines.protocol import Summary
 from shared.evidence.model import DayByArm, Latest, Outage
+from shared.stats.special import bdtr, gammaln, ndtr
 
 # Of several days an outage shows where a single one is too few; after a week it is the data's end, or its beginning.
 DAYS_MAX = 7

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scipy.special import ndtr
-
 from shared.engines.protocol import covariate, per_of
 from shared.evidence.contrasts import compared_with_first, reasons
 from shared.evidence.health.context import HealthContext
@@ -15,6 +13,7 @@ from shared.evidence.health.sample_ratios import DEVIATION_FLOOR, mismatched, of
 from shared.evidence.model import RATIO_P_MIN, Symptom
 from shared.stats.estimates import Quantity, means
 from shared.stats.moments import SIZE, Cells
+from shared.stats.special import ndtr
 
 # GrowthBook's default for the same question.
 MULTIPLE_FRAC_MAX = 0.01

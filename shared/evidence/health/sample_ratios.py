@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from scipy.special import chdtrc
-
 from shared.evidence.model import RATIO_P_MIN, SampleRatio
+from shared.stats.special import chdtrc
 
 # A smaller deviation of shares does no harm: Statsig's 0.1 %.
 DEVIATION_FLOOR = 0.001

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
-from scipy.special import chdtrc
 
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
 from shared.engines.answers import EarlyOutcomes
 from shared.evidence.health.sample_ratios import EXPECTED_MIN
+from shared.stats.special import chdtrc
 from shared.trust.finding import Finding
 
 
