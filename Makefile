@@ -47,6 +47,7 @@ bench: .venv/ready         ## speed and memory against bare peers; the last resu
 	$(BIN)/python -m benchmarks.factory
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.desk
+	$(BIN)/python -m benchmarks.terminal
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

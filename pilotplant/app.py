@@ -199,11 +199,24 @@ def migrate(
 
 
 @app.command()
-def status(context: typer.Context, check: InTrouble = False, as_json: Json = False) -> Any:
+def status(
+    context: typer.Context,
+    check: InTrouble = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew until Ctrl-C; with --json one object on each line.")
+    ] = False,
+    every: Annotated[int, typer.Option(help="With --watch: seconds between two looks.", min=1, max=3600)] = 5,
+    as_json: Json = False,
+) -> Any:
     """Show both environments, each by its own measures, what is in trouble, and what waits for whom."""
     from factory.cli.group import settled
     from pilotplant.overview import overview
 
+    if watch:
+        from pilotplant.watch import require_watchable, show_anew
+
+        require_watchable(check=check, as_json=as_json)
+        show_anew(lambda: overview(settled(context)), every, as_json=as_json)
     found = overview(settled(context))
     emit(as_json, found, *found.lines())
     if check and found.troubles:

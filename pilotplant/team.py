@@ -17,7 +17,7 @@ from lab.state import read_settings
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
 from shared.core.money import Money
-from shared.core.times import is_everywhere
+from shared.core.zones import is_everywhere
 from shared.experiment.people import Email, read_people, same_person
 from shared.state.team import read_team
 from shared.state.workspace import Workspace

@@ -196,7 +196,7 @@ def test_help_and_status_load_nothing_heavy(workspace, words):
 @pytest.mark.parametrize("room", [[], ["lab"], ["promote"], ["factory"]], ids=" ".join)
 def test_help_opens_no_database(workspace, room):
     """Whoever asks for help waits for nothing but the text: half of the time was once SQLAlchemy's."""
-    early = (*HEAVY, "sqlalchemy", "croniter", "duckdb", "numpy")
+    early = (*HEAVY, "sqlalchemy", "croniter", "duckdb", "numpy", *(() if room else ("pydantic", "yaml")))
     script = (
         "import sys; from pilotplant.app import _exit_code\n"
         f"code = _exit_code([*{room!r}, '--help'])\n"
@@ -208,10 +208,20 @@ def test_help_opens_no_database(workspace, room):
 @pytest.mark.parametrize("words", [["lab", "list"], ["lab", "remind"]])
 def test_a_list_of_pilots_loads_no_engine_and_no_statistics(workspace, words):
     """The list is looked at all day: what it imports is most of the time it takes."""
-    early = (*HEAVY, "duckdb", "scipy", "matplotlib", "securesystemslib")
+    early = (*HEAVY, "duckdb", "scipy", "matplotlib", "securesystemslib", "numpy")
     script = (
         "import sys; from pilotplant.app import _exit_code\n"
         f"code = _exit_code(['--workspace', {str(workspace)!r}, *{words!r}])\n"
+        f"print('LOADED', code, sorted(set({early!r}) & set(sys.modules)))"
+    )
+    assert python("-c", script).stdout.splitlines()[-1] == "LOADED 0 []"
+
+
+def test_the_overview_loads_no_engine_and_computes_nothing(workspace):
+    early = (*HEAVY, "duckdb", "scipy", "pyarrow", "matplotlib", "securesystemslib")
+    script = (
+        "import sys; from pilotplant.app import _exit_code\n"
+        f"code = _exit_code(['--workspace', {str(workspace)!r}, 'status'])\n"
         f"print('LOADED', code, sorted(set({early!r}) & set(sys.modules)))"
     )
     assert python("-c", script).stdout.splitlines()[-1] == "LOADED 0 []"

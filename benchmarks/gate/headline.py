@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-import promotion.gate.case
+import shared.evidence.compute
 from benchmarks.gate import adversary, conventional, implied_by_day, shards
 from benchmarks.gate.candidates import Judged, judged
 from benchmarks.gate.classes import CLASSES, PilotClass
@@ -160,7 +160,7 @@ def _through_both(one: PilotClass, numbers: range) -> Iterator[tuple[bool, Judge
     # Lab and gate compute the same evidence from the same files, which takes much of the time: once is enough here.
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        each_evidence_once(promotion.gate.case, cases),
+        each_evidence_once(shared.evidence.compute, cases),
     ):
         workspace, _ = create(Path(folder) / "workspace", "rehearsal")
         workspace.clock.set(LAUNCHED)

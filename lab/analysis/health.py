@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from lab.analysis.report import killed
 from lab.budget.accounts import Account
 from lab.pilots.pilot import Pilot
 from shared.core.clock import parse_rfc3339
-from shared.evidence.kill_criteria import met
+from shared.evidence.kill_criteria import Answer, met
 from shared.evidence.model import RATIO_P_MIN, Evidence
+from shared.ui import phrases
 
 # What the gate accepts by default (promotion/gate/checks/sample/multiple_exposure.py).
 MULTIPLE_FRAC_MAX = 0.01
@@ -80,6 +80,18 @@ def health(
     behind = as_of is not None and counts.last is not None and parse_rfc3339(counts.last) > as_of
     told = () if evidence is None else tuple(killed(pilot, evidence, running=not ended))
     return Health(condition, tuple(findings), as_of, behind, told)
+
+
+def killed(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
+    """A sentence for each kill criterion that is met, with the arm that meets it and, while it runs, what to do."""
+    return [_killed(pilot, answer, running=running) for answer in met(pilot.promise, evidence)]
+
+
+def _killed(pilot: Pilot, answer: Answer, *, running: bool) -> str:
+    name = answer.criterion.metric
+    told = f"Arm {answer.arm} does harm: {phrases.kill_criterion(pilot.promise.metrics[name], answer)}"
+    close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {name}"'
+    return told + (close if running else ".")
 
 
 def _harmed(pilot: Pilot, evidence: Evidence) -> list[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.analysis import report_by_arm as arms
+from lab.analysis.health import killed
 from lab.analysis.plots import pictures
 from lab.pilots.pilot import Pilot
 from shared.core.money import Money
 from shared.evidence.conclusions import kept
-from shared.evidence.kill_criteria import Answer, met
 from shared.evidence.model import RATIO_P_MIN, Effect, Evidence, LookEffect, SegmentEffect
 from shared.experiment.charter import Charter, Guardrail
 from shared.ui import phrases
@@ -72,18 +72,6 @@ def warnings(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
             "these numbers cannot lead to *scale*."
         )
     return found
-
-
-def killed(pilot: Pilot, evidence: Evidence, *, running: bool) -> list[str]:
-    """A sentence for each kill criterion that is met, with the arm that meets it and, while it runs, what to do."""
-    return [_killed(pilot, answer, running=running) for answer in met(pilot.promise, evidence)]
-
-
-def _killed(pilot: Pilot, answer: Answer, *, running: bool) -> str:
-    name = answer.criterion.metric
-    told = f"Arm {answer.arm} does harm: {phrases.kill_criterion(pilot.promise.metrics[name], answer)}"
-    close = f'; close it: pilotplant lab end {pilot.name} --reason "kill criterion on {name}"'
-    return told + (close if running else ".")
 
 
 def conclusion(pilot: Pilot, evidence: Evidence, arm: str) -> str:

@@ -26,7 +26,8 @@ from pilotplant.databases import ROOMS
 from pilotplant.doctor.checks import Check, Question
 from pilotplant.soundness import file_problems
 from shared.core.clock import parse_rfc3339
-from shared.core.times import date_time, is_everywhere
+from shared.core.times import date_time
+from shared.core.zones import is_everywhere
 from shared.data.contracts import load_contract
 from shared.experiment.metrics import read_metrics
 from shared.experiment.people import read_people

@@ -60,10 +60,11 @@ def passed_text(pilot: str, findings: Sequence[Any], *, shown: bool) -> list[Lin
 
 def findings_text(findings: Sequence[Any], *, explained: bool = False) -> list[Line]:
     """Findings for people, what failed first: a table, and below it what would help, each remedy once."""
+    from shared.trust.finding import alike  # pydantic is not for `--help`
+
     if not findings:
         return []
     findings = sorted(findings, key=lambda finding: (finding.level == "warn", _FIRST.index(finding.outcome)))
-    from shared.trust.finding import alike
 
     rows = [(names, _mark(finding), finding.reason) for names, finding in alike(findings)]
     grid = table("check", "outcome", "what was found", rows=rows)

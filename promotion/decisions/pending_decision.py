@@ -10,10 +10,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from securesystemslib.signer import CryptoSigner
 
 from promotion.decisions.draft import Asked, draft_decision
 from promotion.gate.authority import Objection, Occasion, against, right_to_decide
@@ -32,6 +31,9 @@ from shared.trust.decision import Decision
 from shared.trust.keys import GATE, PublicKey
 from shared.trust.proposal import SignedProposal, SignedSecond, read_proposal, read_second
 from shared.trust.signed import Signed, parse, sign
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 PROPOSED, SECONDED, DECLINED = "proposed", "seconded", "declined"
 # What an entry raises that a hand has written.

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
-from securesystemslib.signer import CryptoSigner
 
 from promotion.decisions.pending_decision import (
     PROPOSED,
@@ -36,6 +35,9 @@ from shared.trust.decision import Decision
 from shared.trust.finding import Finding, Verdict
 from shared.trust.proposal import PROPOSAL, SECOND, Proposal, SecondSignature, SignedProposal, SignedSecond
 from shared.trust.signed import parse, sign
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 
 @dataclass(frozen=True, slots=True)

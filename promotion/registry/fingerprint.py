@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import duckdb
-
 from shared.core.digests import digest_bytes, digest_json
 from shared.core.errors import BadInput, Contained, PilotPlantError
 from shared.core.printable import IGNORABLE
@@ -199,6 +197,8 @@ def _customers(columns: list[Column]) -> dict[str, list[Any]]:
 @lru_cache(maxsize=256)
 def _audience(sql: str) -> str | None:
     """The digest of whom an audience selects; None where that is the whole population."""
+    import duckdb  # not for those who only list what waits
+
     try:
         with duckdb.connect() as connection:
             row = connection.execute("SELECT json_serialize_sql(?)", [sql.rstrip().rstrip(";")]).fetchone()

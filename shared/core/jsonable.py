@@ -10,8 +10,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from shared.core.clock import rfc3339
 from shared.core.errors import PilotPlantError
 
@@ -46,6 +44,8 @@ def jsonable(value: Any) -> Any:
 
 
 def _object(value: Any) -> Any:
+    from pydantic import BaseModel  # not for `--help`, which has no JSON
+
     if isinstance(value, PilotPlantError):
         return jsonable(value.told)
     if hasattr(value, "as_json"):

@@ -197,12 +197,22 @@ def _widths(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]
     return widths
 
 
-def _write_json(payload: object) -> None:
-    from shared.core.jsonable import jsonable
+def clear() -> None:
+    """Empties the terminal, for what is shown anew."""
+    stdout().clear()
+
+
+def write_json_line(payload: object) -> None:
+    """Prints one JSON object on a line of its own, for whoever reads along."""
+    _write_json(payload, indent=None)
+
+
+def _write_json(payload: object, *, indent: int | None = 2) -> None:
+    from shared.core.jsonable import jsonable  # pydantic is not for `--help`
 
     # JSON has a form of its own for what a terminal of another encoding cannot show.
     plain = not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    write(json_text(json.dumps(jsonable(payload), indent=2, ensure_ascii=plain)) + "\n")
+    write(json_text(json.dumps(jsonable(payload), indent=indent, ensure_ascii=plain)) + "\n")
 
 
 def write(text: str) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import promotion.gate.case
+import shared.evidence.compute
 from pilotplant import app
-from promotion.gate.checks.effects import outlier_influence
 from shared.state.workspace import Workspace
 from shared.trust.keys import KeyStore
 from tests.lab_makers import (
@@ -889,7 +888,7 @@ CASES = [*CHARTERS, *AUDIENCES, *CONFIGS, *RECORDS, *LABS, *GATE, *FACTORY]
 @pytest.fixture(autouse=True, scope="module")
 def _each_evidence_once() -> Iterator[None]:
     """The mistakes lie elsewhere than in what is judged."""
-    with each_evidence_once(promotion.gate.case, outlier_influence):
+    with each_evidence_once(shared.evidence.compute):
         yield
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from lab.analysis import report
+from lab.analysis import health, report
 from lab.analysis.analysis import latest
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
@@ -118,7 +118,7 @@ def test_a_kill_criterion_within_the_interval_is_not_met(analysis, worse_than):
 def test_a_kill_criterion_is_not_met_by_what_cannot_be_evaluated(analysis):
     silent = {"estimate": None, "low": None, "high": None, "p": None, "p_adjusted": None, "problem": "no data"}
     evidence = with_effects(analysis.evidence, **silent)
-    assert report.killed(with_kill(analysis.pilot, -0.04), evidence, running=True) == []
+    assert health.killed(with_kill(analysis.pilot, -0.04), evidence, running=True) == []
 
 
 def test_several_primary_metrics_are_told_one_after_the_other(analysis):

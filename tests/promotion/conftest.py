@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-import promotion.gate.case
+import shared.evidence.compute
 from promotion.gate.case import Case
 from promotion.gate.checks import CHECKS
-from promotion.gate.checks.effects import outlier_influence
 from promotion.gate.gate import _ask
 from promotion.keys.enrolment import enrol
 from shared.state.workspace import Mode, Workspace, create
@@ -28,7 +27,7 @@ from tests.suites import each_answer_once, each_evidence_once
 
 @pytest.fixture(scope="session", autouse=True)
 def _each_evidence_once() -> Iterator[None]:
-    with each_evidence_once(promotion.gate.case, outlier_influence, cases):
+    with each_evidence_once(shared.evidence.compute, cases):
         yield
 
 

@@ -11,7 +11,6 @@ from pydantic import Field
 from promotion.gate.case import Case
 from promotion.gate.check import Rule, check, finding
 from shared.core.clock import parse_rfc3339
-from shared.evidence.compute import compute
 from shared.evidence.model import Evidence
 from shared.trust.finding import Finding
 
@@ -78,6 +77,8 @@ def _of_effect(case: Case, rule: OutlierInfluenceRule, capped: Evidence, arm: st
 
 def _capped(case: Case, quantile: float, names: list[str]) -> Evidence:
     """The evidence once more from the sealed data, with a cap on these metrics in place of their own."""
+    from shared.evidence.compute import compute  # DuckDB, which is not for those who only list what waits
+
     promise = case.promise
     metrics = {
         name: metric.model_copy(update={"cap": None, "cap_quantile": quantile}) if name in names else metric
