@@ -61,7 +61,8 @@ class Links:
     def make(self, person: str | None) -> str:
         """The secret of a new link for a person, or for somebody who only reads."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._folder.parent, self._folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
         write_atomically(self._path(secret), json.dumps({"person": person, "until": time.time() + LINK_LASTS_S}))
         return secret
 
