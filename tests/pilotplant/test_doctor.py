@@ -26,7 +26,7 @@ from shared.state.db import connect, set_version, writing
 from shared.state.workspace import create
 from tests.fakes import free_port
 from tests.makers import OCCURRENCE, customers_csv, make_package, make_workspace, set_factory
-from tests.walls import require_landlock, require_root, small_disk
+from tests.walls import fill, remount, require_landlock, require_root, small_disk
 
 
 @pytest.fixture
@@ -289,6 +289,17 @@ def test_a_disk_without_room(capsys, team, tmp_path):
         found = doctor(capsys, root)
     assert found["disk"]["ok"] is False
     assert "1 GB is needed" in found["disk"]["what"]
+
+
+def test_a_full_disk_and_one_that_is_read_only_crash_nothing(capsys, team, tmp_path):
+    with small_disk(tmp_path / "small", 8) as folder:
+        root = folder / "team"
+        shutil.copytree(team.root, root)
+        fill(folder)
+        assert doctor(capsys, root)["disk"]["ok"] is False
+        remount(folder, writable=False)
+        found = doctor(capsys, root)["disk"]
+    assert (found["ok"], "read-only" in found["what"]) == (False, True)
 
 
 def test_a_library_of_another_version_is_named(monkeypatch):
