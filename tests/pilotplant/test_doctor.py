@@ -342,7 +342,7 @@ def test_people_read_what_is_wrong_first(capsys, team):
     printed = capsys.readouterr().out.splitlines()
     assert re.match(r"\d+ things? to mend: this machine and ", printed[0])
     at = next(n for n, text in enumerate(printed) if text.startswith("WRONG       key of gate: "))
-    assert printed[at + 1].startswith("            Mend it: restore it to ")
+    assert printed[at + 1].startswith("            Mend it: see that PILOTPLANT_KEYS ")
 
 
 def test_every_room_is_asked(capsys, team):
