@@ -210,7 +210,9 @@ def key(workspace: Workspace, name: str) -> Check:
     if not store.has(name):
         if group_of(workspace) is not None:
             return Check(label, True, f"{public.key_id[:8]} is enrolled; its private half is another account's")
-        where = f"restore it to {store.path(name)}, or work where it lies; else make another: {make[name]} --rotate"
+        where = (
+            f"see that PILOTPLANT_KEYS is the one with which it was made; else restore {store.path(name)} from a backup"
+        )
         return Check(label, False, "its private half is not on this machine", where)
     if not store.needs_passphrase and store.public(name, public.role).key_id != public.key_id:
         return Check(label, False, "the private key here is not the one that is enrolled", _RESTORE)

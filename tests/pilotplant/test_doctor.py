@@ -26,7 +26,7 @@ from shared.state.db import connect, set_version, writing
 from shared.state.workspace import create
 from tests.fakes import free_port
 from tests.makers import OCCURRENCE, customers_csv, make_package, make_workspace, set_factory
-from tests.walls import require_landlock, require_root, small_disk
+from tests.walls import fill, remount, require_landlock, require_root, small_disk
 
 
 @pytest.fixture
@@ -291,6 +291,17 @@ def test_a_disk_without_room(capsys, team, tmp_path):
     assert "1 GB is needed" in found["disk"]["what"]
 
 
+def test_a_full_disk_and_one_that_is_read_only_crash_nothing(capsys, team, tmp_path):
+    with small_disk(tmp_path / "small", 8) as folder:
+        root = folder / "team"
+        shutil.copytree(team.root, root)
+        fill(folder)
+        assert doctor(capsys, root)["disk"]["ok"] is False
+        remount(folder, writable=False)
+        found = doctor(capsys, root)["disk"]
+    assert (found["ok"], "read-only" in found["what"]) == (False, True)
+
+
 def test_a_library_of_another_version_is_named(monkeypatch):
     asked = ["duckdb<2.0", "no-such-library-as-this>=1", "rich>=13.9", "colorama; sys_platform == 'win32'"]
     monkeypatch.setattr(metadata, "requires", lambda _: asked)
@@ -331,7 +342,7 @@ def test_people_read_what_is_wrong_first(capsys, team):
     printed = capsys.readouterr().out.splitlines()
     assert re.match(r"\d+ things? to mend: this machine and ", printed[0])
     at = next(n for n, text in enumerate(printed) if text.startswith("WRONG       key of gate: "))
-    assert printed[at + 1].startswith("            Mend it: restore it to ")
+    assert printed[at + 1].startswith("            Mend it: see that PILOTPLANT_KEYS ")
 
 
 def test_every_room_is_asked(capsys, team):
