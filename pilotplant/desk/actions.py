@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from factory.releases import releases
+from pilotplant.desk import drafts as drafts_page
 from pilotplant.desk.decision import choice_of, look, sign
 from pilotplant.desk.parts import title_of
 from pilotplant.desk.requests import Actor, PilotName, Reading
@@ -117,4 +118,36 @@ def finish_pilot(actor: Actor, name: PilotName) -> RedirectResponse:
     """Analyses an ended pilot and puts it before the gate."""
     named(actor)
     actor.desk.alone(lambda: finish(actor.desk.workspace, name))
+    return _done(actor, f"/lab/{name}")
+
+
+@router.post("/new-pilot")
+def begin_draft(
+    actor: Actor, name: Text = "", template: Text = "", because: Text = "", believe: Text = "", will: Text = "",
+    metric: Text = "", minimum_effect: Text = "", weeks: Text = "", media: Text = "", owner: Text = "",
+    requester: Text = "",
+) -> RedirectResponse:  # fmt: skip
+    """Writes a draft from a form's answers."""
+    named(actor)
+    answers = {"template": template, "because": because, "believe": believe, "will": will, "metric": metric,
+               "minimum_effect": minimum_effect, "weeks": weeks, "media": media, "owner": owner,
+               "requester": requester}  # fmt: skip
+    said_ = {field: require_seen(text, field.replace("_", " ")) for field, text in answers.items()}
+    actor.desk.alone(lambda: drafts_page.begin(actor.desk.workspace, name, said_))
+    return _done(actor, f"/drafts/{name}")
+
+
+@router.post("/drafts/{name}/edit")
+def edit_draft(actor: Actor, name: PilotName, text: Text = "") -> RedirectResponse:
+    """Puts a charter's text in the place of a draft's."""
+    named(actor)
+    actor.desk.alone(lambda: drafts_page.rewrite(actor.desk.workspace, name, text))
+    return _done(actor, f"/drafts/{name}")
+
+
+@router.post("/drafts/{name}/launch")
+def launch_draft(actor: Actor, name: PilotName) -> RedirectResponse:
+    """Launches a draft."""
+    named(actor)
+    actor.desk.alone(lambda: drafts_page.start(actor.desk.workspace, name))
     return _done(actor, f"/lab/{name}")

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from pilotplant.desk import drafts as drafts_page
 from pilotplant.desk import factory as factory_page
 from pilotplant.desk import gate as gate_page
 from pilotplant.desk import insights as insights_page
@@ -263,3 +264,51 @@ def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse
     found = _insights(reader, query, tag)
     return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
                        (("/lab", "Lab"),), page=found)  # fmt: skip
+
+
+@router.get("/new-pilot", include_in_schema=False)
+def new_draft(reader: Reader) -> HTMLResponse:
+    """The form of a new pilot."""
+    found = drafts_page.new_page(reader.desk.workspace)
+    return reader.page(
+        "new.html.j2", "A new pilot", "/lab", "pilotplant lab new NAME", trail=(("/lab", "Lab"),), page=found
+    )
+
+
+@router.get("/drafts/{name}.json", response_class=Data)
+def draft_data(reader: Reader, name: PilotName) -> Data:
+    """A draft: its charter's text, and what customers would get."""
+    return Data(_draft(reader, name))
+
+
+@router.get("/drafts/{name}", include_in_schema=False)
+def draft(reader: Reader, name: PilotName) -> HTMLResponse:
+    """The same as a page."""
+    found, trail = _draft(reader, name), (("/lab", "Lab"),)
+    return reader.page("draft.html.j2", title_of(name), "/lab", f"pilotplant lab preview {name}",
+                       f"/drafts/{name}.json", trail, page=found, person=reader.person)  # fmt: skip
+
+
+def _draft(reader: Reading, name: str) -> Any:
+    return reader.desk.alone(lambda: drafts_page.draft_page(reader.desk.workspace, name))
+
+
+@router.get("/drafts/{name}/check.json", response_class=Data)
+def check_data(reader: Reader, name: PilotName) -> Data:
+    """What a draft would come to, simulated."""
+    return Data(_check(reader, name))
+
+
+@router.get("/drafts/{name}/check", include_in_schema=False)
+def check(reader: Reader, name: PilotName) -> HTMLResponse:
+    """The same as a page."""
+    trail = (("/lab", "Lab"), (f"/drafts/{name}", title_of(name)))
+    return reader.page("check.html.j2", "Check", "/lab", f"pilotplant lab check {name}", f"/drafts/{name}/check.json",
+                       trail, page=_check(reader, name), person=reader.person)  # fmt: skip
+
+
+def _check(reader: Reading, name: str) -> Any:
+    folder = reader.desk.workspace.pilots / name
+    files = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("*") if path.is_file()))
+    look = partial(drafts_page.check_page, reader.desk.workspace, name)
+    return reader.desk.computed(("check", name, files), look)

@@ -10,7 +10,8 @@ from schemathesis import GenerationMode
 from pilotplant.desk.requests import COOKIE
 
 PATHS = ("/today.json", "/lab.json", "/lab/{name}.json", "/gate.json", "/gate/{name}.json", "/factory.json",
-         "/factory/{name}.json", "/ledger.json", "/insights.json")  # fmt: skip
+         "/factory/{name}.json", "/ledger.json", "/insights.json", "/drafts/{name}.json",
+         "/drafts/{name}/check.json")  # fmt: skip
 
 
 def test_every_page_is_described(owner):

@@ -1,0 +1,202 @@
+"""Drafts: a new pilot from a few answers, its charter as text, what it would come to, and its launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.charters.briefs import TEMPLATES, Brief, brief, starter
+from lab.charters.drafts import Check, check, new
+from lab.forecast import text as forecast_text
+from lab.launch.launch import launch
+from lab.launch.preview import Rendering, preview
+from lab.overview.portfolio import drafts
+from lab.state import open_lab, read_settings
+from pilotplant.desk.parts import Tone, sentence
+from shared.core.errors import BadInput, PilotPlantError, Refused
+from shared.core.files import scratch_in, write_atomically
+from shared.core.yamlfile import read_yaml
+from shared.experiment.charter import Charter
+from shared.experiment.metrics import read_metrics
+from shared.experiment.people import read_people
+from shared.state.workspace import Workspace
+
+CHARTER = "charter.yaml"
+TEXT_MAX = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewPage:
+    """What a new pilot may begin with: templates with what they compare, metrics, people, and the currency."""
+
+    templates: dict[str, str]
+    metrics: tuple[str, ...]
+    deciders: tuple[str, ...]
+    people: tuple[str, ...]
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPage:
+    """A draft.
+
+    Attributes:
+        text: its charter, as it is written.
+        problem: why that cannot be read; None where it can.
+        arms: what customers would get; empty where that cannot be shown, and `unread` says why.
+    """
+
+    name: str
+    text: str
+    problem: str | None
+    arms: tuple[Rendering, ...]
+    unread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a draft from its launch: what, where, and what to do."""
+
+    what: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPage:
+    """What a draft would come to.
+
+    Attributes:
+        columns, rows: what the plan can show of each metric.
+        chance_columns, chances: how it would end, by how large the effect is.
+    """
+
+    name: str
+    headline: str
+    tone: Tone
+    icon: str
+    because: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    chance_columns: tuple[str, ...]
+    chances: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+    may_launch: bool
+
+
+def new_page(workspace: Workspace) -> NewPage:
+    """What the form of a new pilot offers."""
+    people = read_people(workspace).people
+    return NewPage(
+        templates={name: starter(name).title for name in TEMPLATES},
+        metrics=tuple(read_metrics(workspace).metrics),
+        deciders=tuple(each.email for each in people if each.decides),
+        people=tuple(each.email for each in people),
+        currency=read_settings(workspace).budget.currency,
+    )
+
+
+def begin(workspace: Workspace, name: str, said: Mapping[str, str]) -> None:
+    """Writes a draft from a form's answers; what was left empty is the template's to say.
+
+    Raises BadInput for an answer that cannot be, Refused where there is a pilot of that name.
+    """
+    new(workspace, name, _brief(said))
+
+
+def _brief(said: Mapping[str, str]) -> Brief:
+    answers = {name: " ".join(text.split()) or None for name, text in said.items()}
+    try:
+        return brief(**answers)
+    except BadInput as error:
+        where = error.where.removeprefix("--").replace("-", " ") if error.where else None
+        raise BadInput(error.what, where=where, expected=error.expected, remedy="go back and correct it") from error
+
+
+def draft_page(workspace: Workspace, name: str) -> DraftPage:
+    """A draft; raises BadInput where there is none of that name."""
+    path = _charter(workspace, name)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        found = preview(workspace, name).renderings
+        first = {each.arm: each for each in reversed(found)}
+        arms, unread = tuple(first[arm] for arm in dict.fromkeys(each.arm for each in found)), None
+    except PilotPlantError as error:
+        arms, unread = (), sentence(error.what)
+    return DraftPage(name, text, _problem_of(path), arms, unread)
+
+
+def rewrite(workspace: Workspace, name: str, text: str) -> None:
+    """Puts a charter's text in the place of a draft's; raises BadInput where it cannot be read, and writes nothing."""
+    path = _charter(workspace, name)
+    text = text.replace("\r\n", "\n")
+    if len(text) > TEXT_MAX:
+        raise BadInput("the charter is too long", where=CHARTER, expected=f"at most {TEXT_MAX:,} characters")
+    with scratch_in(workspace.root / "var" / "desk") as scratch:
+        (scratch / CHARTER).write_text(text, encoding="utf-8")
+        try:
+            found = read_yaml(scratch / CHARTER, Charter)
+        except BadInput as error:
+            where = (error.where or "").replace(f"{scratch}/", "")
+            raise BadInput(error.what, where=where, expected=error.expected, remedy=error.remedy) from error
+    if found.pilot != name:
+        raise Refused(f"the charter names another pilot, {found.pilot}", where=CHARTER, remedy=f"write `pilot: {name}`")
+    write_atomically(path, text)
+
+
+def check_page(workspace: Workspace, name: str) -> CheckPage:
+    """What a draft would come to, simulated; raises BadInput where its charter cannot be read."""
+    _charter(workspace, name)
+    return _page(check(workspace, name))
+
+
+def start(workspace: Workspace, name: str) -> None:
+    """Launches a draft; raises Refused with every reason where it cannot be launched."""
+    _charter(workspace, name)
+    launch(workspace, name)
+
+
+def _page(found: Check) -> CheckPage:
+    forecast, said = found.forecast, found.verdict
+    charter, chances = forecast.charter, forecast.chances
+    rows = forecast_text.metric_rows(forecast, found.metrics)
+    primary = found.metrics[charter.primary.metric]
+    tone: Tone = "no" if not said.launch else "go" if said.scale == "possible" else "wait"
+    begins = "It can start" if said.launch else "It cannot start yet"
+    return CheckPage(
+        name=found.pilot,
+        headline=begins,
+        tone=tone,
+        icon="check" if tone == "go" else "cross" if tone == "no" else "warn",
+        because=tuple(map(sentence, (said.told, *said.because))),
+        problems=tuple(Problem(sentence(one.what), tuple(one.parts)) for one in found.problems),
+        notes=tuple(map(sentence, found.notes)),
+        columns=tuple(forecast_text.METRIC_COLUMNS),
+        rows=tuple(tuple(map(_cell, row)) for row in rows),
+        chance_columns=tuple(forecast_text.CHANCE_COLUMNS) if chances else (),
+        chances=tuple(tuple(map(_cell, row)) for row in forecast_text.chance_rows(chances, charter, primary))
+        if chances
+        else (),
+        lines=tuple(map(sentence, forecast_text.lines(forecast, found.metrics))),
+        may_launch=found.ok,
+    )
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def _problem_of(path: Path) -> str | None:
+    try:
+        read_yaml(path, Charter)
+    except BadInput as error:
+        return sentence(f"{error.what}{f' ({Path(error.where).name})' if error.where else ''}")
+    return None
+
+
+def _charter(workspace: Workspace, name: str) -> Path:
+    if name not in drafts(open_lab(workspace)):
+        raise BadInput(f"there is no draft `{name}`", where="the Lab", remedy="begin one, or look at the board")
+    return workspace.pilots / name / CHARTER
