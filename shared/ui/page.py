@@ -55,7 +55,7 @@ def pages(package: str) -> Environment:
     environment.globals["style"] = STYLE
     environment.filters |= {
         "told": told, "plain": plain, "date_time": date_time, "moment": moment, "spoken": spoken,
-        "spoken_day": spoken_day, "block": blocked, "first_line": lambda text: text.split("\n")[0],
+        "spoken_day": spoken_day, "block": blocked, "typed": typed, "first_line": lambda text: text.split("\n")[0],
         "first_large": lambda text: text[:1].upper() + text[1:],
     }  # fmt: skip
     return environment
@@ -98,6 +98,13 @@ def blocked(text: str) -> Markup:
     from markupsafe import Markup, escape
 
     return Markup("<br>").join(escape(each) for each in block(text).splitlines())
+
+
+def typed(text: str) -> Markup:
+    """A text to be edited: as it is, lines and all; what is not seen is shown."""
+    from markupsafe import escape
+
+    return escape(block(text))
 
 
 def plain(text: str) -> str:

@@ -73,7 +73,10 @@ def test_an_answer_that_cannot_be_is_said_and_nothing_is_written(at_desk, field,
 
 def test_a_charter_is_edited_as_text_and_its_comments_stay(at_desk):
     path = at_desk.desk.workspace.pilots / PILOT / "charter.yaml"
-    text = f"# why we try this\n{path.read_text()}"
+    shown = at_desk.page(f"/drafts/{PILOT}").split('class="code">\n')[1].split("</textarea>")[0]
+    # What is shown is what would be saved.
+    assert html.unescape(shown) == path.read_text()
+    text = f"# why we try this\n{html.unescape(shown)}"
     assert at_desk.send(f"/drafts/{PILOT}/edit", text=text.replace("\n", "\r\n")).status_code == 303
     assert path.read_text() == text
     for broken, told in ((text + "surprise: 1\n", "surprise"), ("", "empty"), (text.replace(PILOT, "other"), "other")):
