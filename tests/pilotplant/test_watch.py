@@ -32,6 +32,11 @@ def draft(workspace, name):
     (folder / "charter.yaml").write_text("schema_version: 1\n")
 
 
+def hears_ctrl_c():
+    """In a child: whatever started the tests may have them ignore it, as a shell does in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command on a pseudo terminal, and what it has shown so far."""
 
@@ -40,8 +45,9 @@ class Terminal:
         self.ours, theirs = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
         self.process = subprocess.Popen(
-            words, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
-        )
+            words, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
+            preexec_fn=hears_ctrl_c,  # noqa: PLW1509 - it only sets a signal
+        )  # fmt: skip
         os.close(theirs)
 
     def read_until(self, done):
@@ -77,7 +83,8 @@ def test_on_a_terminal_each_look_takes_the_place_of_the_one_before_and_sees_what
 
 def test_as_json_each_look_is_one_object_on_one_line(rehearsal):
     words = [*COMMAND, str(rehearsal.root), "status", "--watch", "--every", "1", "--json"]
-    started = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = subprocess.Popen(words, **pipes, preexec_fn=hears_ctrl_c)  # noqa: PLW1509 - it only sets a signal
     try:
         first = json.loads(started.stdout.readline())
         draft(rehearsal, "autumn")
