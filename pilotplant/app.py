@@ -233,7 +233,7 @@ def desk(
     as_json: Json = False,
 ) -> Any:
     """Serve the desk, where pilots, decisions and releases are seen in a browser, until Ctrl-C."""
-    from pilotplant.desk.links import invitations
+    from pilotplant.desk.links import address_at, invitations
     from shared.experiment.people import known
 
     workspace = session(context).workspace()
@@ -250,7 +250,7 @@ def desk(
         )
 
     if link:
-        tell(f"http://127.0.0.1:{port}")
+        tell(address_at(port))
         return None
     from pilotplant.desk.desk import Desk
     from pilotplant.desk.server import address_of, listen, server_of

@@ -75,7 +75,7 @@ def planned(workspace: Workspace, rooms: Collection[str] = ()) -> list[Migrated]
         _require_room(room, "ROOM")
     found = []
     for room in rooms or ROOMS:
-        engine = connect(_url(workspace, room), workspace.root)
+        engine = connect(database_url(workspace, room), workspace.root)
         plan = migration.planned(engine, _steps(room))
         found.append(Migrated(room, shown(engine), plan.before, plan.after, plan.steps))
     return found
@@ -95,7 +95,7 @@ def migrate(workspace: Workspace, rooms: Collection[str], owners: Mapping[str, s
     for plan in planned(workspace, rooms):
         if plan.steps:
             metadata = import_module(ROOMS[plan.room][0]).metadata
-            url = sa.make_url(_url(workspace, plan.room))
+            url = sa.make_url(database_url(workspace, plan.room))
             engine = connect(owners.get(plan.room, url.render_as_string(hide_password=False)), workspace.root)
             role = url.username if engine.dialect.name == "postgresql" else None
             copy = migration.migrate(engine, _steps(plan.room), metadata, role=role)
@@ -109,7 +109,8 @@ def _require_room(room: str, where: str) -> None:
         raise BadInput(f"there is no room `{room}`", where=where, expected="one of: " + ", ".join(ROOMS))
 
 
-def _url(workspace: Workspace, room: str) -> str:
+def database_url(workspace: Workspace, room: str) -> str:
+    """The URL of a room's database, as its settings name it."""
     module, _, reader = ROOMS[room][1].rpartition(".")
     return str(getattr(import_module(module), reader)(workspace).database)
 

@@ -65,3 +65,10 @@ def serving(desk: Desk) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def at(desk: Desk, person: str | None) -> Iterator[Browser]:
+    """A person's browser, at a desk that is up."""
+    with serving(desk) as address, httpx.Client(base_url=address, timeout=120) as client:
+        yield Browser(client, desk).enter(person)

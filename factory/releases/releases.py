@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -87,6 +88,14 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
         release = get_release(connection, name)
         query = sa.select(runs).where(runs.c.release == name).order_by(runs.c.occurrence.desc())
         return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def latest_runs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, sa.Row[Any]]:
+    """The run that began last of each release that has one; of all runs, or of `which`."""
+    newest = sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).where(*which)
+    newest_of = newest.group_by(runs.c.release).subquery()
+    same = sa.and_(runs.c.release == newest_of.c.release, runs.c.started_at == newest_of.c.at, *which)
+    return {run.release: run for run in connection.execute(sa.select(runs).join(newest_of, same))}
 
 
 def has_open_runs(workspace: Workspace) -> bool:

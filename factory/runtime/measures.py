@@ -9,7 +9,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from factory.releases.releases import Pause, list_releases, next_occurrence, why_paused
+from factory.releases.releases import Pause, latest_runs, list_releases, next_occurrence, why_paused
 from factory.runtime.pulse import Pulse, read
 from factory.runtime.troubles import Trouble, troubles
 from factory.state.room import open_factory
@@ -91,11 +91,7 @@ def _of_releases(room: Room, known: Sequence[Release], stopped: str | None) -> I
             by_state[release][state] = count
             if state == "done":
                 sent[release] += int(messages or 0)
-        newest = (
-            sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).group_by(runs.c.release).subquery()
-        )
-        same = sa.and_(runs.c.release == newest.c.release, runs.c.started_at == newest.c.at)
-        last = {run.release: run for run in connection.execute(sa.select(runs).join(newest, same))}
+        last = latest_runs(connection)
     now = room.now()
     for each in known:
         run = last.get(each.name)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from factory.releases.inbox import package_folder
 from factory.releases.packages import verify
-from factory.releases.releases import list_releases, play_of, why_paused
+from factory.releases.releases import latest_runs, list_releases, play_of, why_paused
 from factory.runtime import pulse
 from factory.state.room import open_factory
 from factory.state.settings import inbox, warehouse_path
@@ -173,11 +173,8 @@ def _last_runs(room: Room) -> dict[str, sa.Row[Any]]:
     """The latest run of each release that has one."""
     # A run that was skipped for being paused, or was asked for at a moment that the schedule does not name, is none.
     counts = sa.or_(runs.c.state != "skipped", runs.c.reason.startswith(TOO_LATE))
-    newest = sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).where(counts)
-    newest_of = newest.group_by(runs.c.release).subquery()
-    same = sa.and_(runs.c.release == newest_of.c.release, runs.c.started_at == newest_of.c.at, counts)
     with room.read() as connection:
-        return {run.release: run for run in connection.execute(sa.select(runs).join(newest_of, same))}
+        return latest_runs(connection, counts)
 
 
 def _overdue(room: Room, release: Release, now: datetime) -> datetime | None:

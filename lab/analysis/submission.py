@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from lab.analysis.aa import covering
 from lab.analysis.analysis import Analysis, is_current, latest
 from lab.budget.reservations import require_none_open
-from lab.pilots.pilot import LAUNCHED, Pilot, entries, locked_pilot, registration_of
+from lab.pilots.pilot import LAUNCHED, Pilot, entries, get_pilot, locked_pilot, registration_of
 from lab.state import candidates, open_lab
 from shared.core.clock import rfc3339
 from shared.core.errors import Refused
 from shared.core.files import scratch_in
+from shared.core.times import date_time
 from shared.doors.door import ask
 from shared.doors.requests import TakeIn
 from shared.state.chain import GENESIS, Entry, Head
@@ -44,6 +45,17 @@ class Submitted:
 
     candidate: Candidate
     repeated: bool
+
+
+def require_over(workspace: Workspace, name: str, *, remedy: str) -> None:
+    """Raises Refused where the time box runs and no look before its end was agreed on: nothing could be decided."""
+    pilot, now = get_pilot(open_lab(workspace), name), workspace.clock.now()
+    if now < pilot.ends and pilot.charter.sample.looks.method == "fixed":
+        raise Refused(
+            f"pilot {name} runs until {date_time(pilot.ends)}, and its charter agreed on no look before",
+            where=f"pilot {name}",
+            remedy=remedy,
+        )
 
 
 def submit(workspace: Workspace, name: str) -> Submitted:

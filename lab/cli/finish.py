@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lab.cli.group import Name, app
-from shared.core.errors import Refused
 from shared.core.times import date_time
 from shared.ui.console import Json, Line, counted, emit, progress, session, styled, table
-
-if TYPE_CHECKING:
-    from shared.state.workspace import Workspace
 
 Final = Annotated[bool, typer.Option("--final", help="After the end, before `record_until`: take nothing any more.")]
 
@@ -120,11 +116,14 @@ def finish(
     """Analyse a pilot and put it before the gate; in a rehearsal the Factory tries it at once."""
     from lab.analysis.analysis import analyse as compute
     from lab.analysis.report import warnings
+    from lab.analysis.submission import require_over
     from lab.analysis.submission import submit as seal
 
     here = session(context)
     workspace = here.workspace()
-    _require_over(workspace, name)
+    clock = "; a rehearsal's clock can be moved: pilotplant clock MOMENT" if workspace.mode == "rehearsal" else ""
+    remedy = f"wait until then; how it is going: pilotplant lab show {name}{clock}"
+    require_over(workspace, name, remedy=remedy)
     progress(f"Analysing {name}: one scan, the report and an MLflow run …")
     found = compute(workspace, name, final=final)
     done = seal(workspace, name)
@@ -200,18 +199,3 @@ def _made_up(made: Any) -> list[Line]:
         f"Made up: {units} over the whole time box; planted: {told or 'no effect'}.",
         *(f"Drawn: {metric} from {source}." for metric, source in made.sources.items()),
     ]
-
-
-def _require_over(workspace: Workspace, name: str) -> None:
-    """Raises Refused where the time box runs and no look before its end was agreed on: nothing could be decided."""
-    from lab.pilots.pilot import get_pilot
-    from lab.state import open_lab
-
-    pilot, now = get_pilot(open_lab(workspace), name), workspace.clock.now()
-    if now < pilot.ends and pilot.charter.sample.looks.method == "fixed":
-        raise Refused(
-            f"pilot {name} runs until {date_time(pilot.ends)}, and its charter agreed on no look before",
-            where=f"pilot {name}",
-            remedy=f"wait until then; how it is going: pilotplant lab show {name}"
-            + ("; a rehearsal's clock can be moved: pilotplant clock MOMENT" if workspace.mode == "rehearsal" else ""),
-        )

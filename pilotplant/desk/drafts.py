@@ -10,13 +10,14 @@ from lab.charters.briefs import TEMPLATES, Brief, brief, starter
 from lab.charters.drafts import Check, check, new
 from lab.forecast import text as forecast_text
 from lab.launch.launch import launch
-from lab.launch.preview import Rendering, preview
+from lab.launch.preview import Rendering
 from lab.overview.portfolio import drafts
 from lab.state import open_lab, read_settings
+from pilotplant.desk.messages import messages
 from pilotplant.desk.parts import Tone, sentence
-from shared.core.errors import BadInput, PilotPlantError, Refused
-from shared.core.files import scratch_in, write_atomically
-from shared.core.yamlfile import read_yaml
+from shared.core.errors import BadInput, Refused
+from shared.core.files import write_atomically
+from shared.core.yamlfile import parse_yaml, read_yaml
 from shared.experiment.charter import Charter
 from shared.experiment.metrics import read_metrics
 from shared.experiment.people import read_people
@@ -119,13 +120,8 @@ def draft_page(workspace: Workspace, name: str) -> DraftPage:
     """A draft; raises BadInput where there is none of that name."""
     path = _charter(workspace, name)
     text = path.read_text(encoding="utf-8", errors="replace")
-    try:
-        found = preview(workspace, name).renderings
-        first = {each.arm: each for each in reversed(found)}
-        arms, unread = tuple(first[arm] for arm in dict.fromkeys(each.arm for each in found)), None
-    except PilotPlantError as error:
-        arms, unread = (), sentence(error.what)
-    return DraftPage(name, text, _problem_of(path), arms, unread)
+    arms, unread = messages(workspace, name)
+    return DraftPage(name, text, _problem_of(path), arms, unread and sentence(unread))
 
 
 def rewrite(workspace: Workspace, name: str, text: str) -> None:
@@ -134,13 +130,7 @@ def rewrite(workspace: Workspace, name: str, text: str) -> None:
     text = text.replace("\r\n", "\n")
     if len(text) > TEXT_MAX:
         raise BadInput("the charter is too long", where=CHARTER, expected=f"at most {TEXT_MAX:,} characters")
-    with scratch_in(workspace.root / "var" / "desk") as scratch:
-        (scratch / CHARTER).write_text(text, encoding="utf-8")
-        try:
-            found = read_yaml(scratch / CHARTER, Charter)
-        except BadInput as error:
-            where = (error.where or "").replace(f"{scratch}/", "")
-            raise BadInput(error.what, where=where, expected=error.expected, remedy=error.remedy) from error
+    found = parse_yaml(text, Path(CHARTER), Charter)
     if found.pilot != name:
         raise Refused(f"the charter names another pilot, {found.pilot}", where=CHARTER, remedy=f"write `pilot: {name}`")
     write_atomically(path, text)

@@ -10,7 +10,7 @@ from factory.releases.releases import Run, play_of, promised_by, show_release, w
 from factory.runtime.measures import Measures, ReleaseMeasures
 from factory.state.room import open_factory
 from factory.warehouse.tables import TableFacts, list_tables
-from pilotplant.desk.parts import Item, Tone, number_word, sentence, title_of, trouble_of
+from pilotplant.desk.parts import Item, Tone, how_many, sentence, title_of, trouble_of
 from shared.core.errors import PilotPlantError
 from shared.state.workspace import Workspace
 from shared.ui import phrases
@@ -143,9 +143,9 @@ def _headline(found: Measures, live: int, troubles: int) -> str:
         return "Everything is stopped"
     if live and not found.plant.is_up:
         return "The Factory is down: nothing runs"
-    runs = f"{number_word(live)} release{' runs' if live == 1 else 's run'}"
+    runs = how_many(live, "release runs", "releases run")
     if troubles:
-        return f"{number_word(troubles)} thing{' does' if troubles == 1 else 's do'} not work. {runs}."
+        return f"{how_many(troubles, 'thing does', 'things do')} not work. {runs}."
     return f"{runs} as signed" if live else "Nothing is released yet"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pilotplant.desk.parts import Item, Tone, number_word, sentence, title_of
+from pilotplant.desk.parts import Item, Tone, how_many, sentence, title_of
 from pilotplant.desk.today import of_candidate
 from pilotplant.overview import Overview
 from promotion.gate.checks import CHECKS
@@ -91,7 +91,7 @@ def gate_page(workspace: Workspace, found: Overview) -> GatePage:
     decided = sorted(decisions(workspace).values(), key=lambda each: each.at, reverse=True)
     count = len(waiting)
     return GatePage(
-        f"{number_word(count)} decision{' waits' if count == 1 else 's wait'}" if count else "No decision waits",
+        how_many(count, "decision waits", "decisions wait") if count else "No decision waits",
         waiting,
         tuple(decided[:DECIDED_MAX]),
         tuple(reversed(found.promotion.lapsed))[:DECIDED_MAX],

@@ -6,21 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
-from typing import Any, Literal
+from typing import Any
 
 from factory.runtime.journal import what_of
-from factory.state.room import open_factory
-from lab.state import open_lab
 from pilotplant.desk.parts import sentence, title_of
-from promotion.state import open_promotion
+from pilotplant.witnesses import OPENERS
 from shared.core.clock import parse_rfc3339
 from shared.state.chain import Entry
 from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.ui.console import counted
-
-RoomName = Literal["lab", "promotion", "factory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Event:
         hash: the entry's own.
     """
 
-    room: RoomName
+    room: str
     seq: int
     at: datetime
     kind: str
@@ -44,9 +40,9 @@ class Event:
     hash: str
 
 
-def rooms(workspace: Workspace) -> dict[RoomName, Room]:
+def rooms(workspace: Workspace) -> dict[str, Room]:
     """The three rooms that keep a ledger."""
-    return {"lab": open_lab(workspace), "promotion": open_promotion(workspace), "factory": open_factory(workspace)}
+    return {name: opener(workspace) for name, opener in OPENERS.items()}
 
 
 def history(
@@ -62,7 +58,7 @@ def history(
     return tuple(nlargest(most, found, key=lambda event: (event.at, event.room, event.seq)))
 
 
-def _events(name: RoomName, room: Room) -> Iterator[Event]:
+def _events(name: str, room: Room) -> Iterator[Event]:
     with room.read() as connection:
         entries = legible(connection, room.entries_table)
     for entry in entries:
@@ -73,7 +69,7 @@ def _events(name: RoomName, room: Room) -> Iterator[Event]:
         yield Event(name, entry.seq, at, entry.kind, entry.subject, words(name, entry), _who(entry), entry.hash)
 
 
-def words(name: RoomName, entry: Entry) -> str:
+def words(name: str, entry: Entry) -> str:
     """An entry in a sentence."""
     subject = title_of(entry.subject)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.insights.insights import Insight, insights
 from lab.state import open_lab
-from pilotplant.desk.parts import number_word
+from pilotplant.desk.parts import how_many
 from shared.state.workspace import Workspace
 
 SHOWN = 50
@@ -36,7 +36,7 @@ def insights_page(workspace: Workspace, query: str, tag: str) -> InsightsPage:
     found, everything = insights(room, query, tag=tag or None), insights(room)
     count = len(found)
     return InsightsPage(
-        f"{number_word(count)} insight{'' if count == 1 else 's'}",
+        how_many(count, "insight", "insights"),
         query,
         tag,
         tuple(found[:SHOWN]),

@@ -8,14 +8,14 @@ from datetime import datetime
 from math import ceil
 
 from lab.analysis.report import conclusion, limits
-from lab.launch.preview import Rendering, preview
+from lab.launch.preview import Rendering
 from lab.overview.measures import Measures, measures
 from lab.overview.portfolio import Line, drafts_among, last_evidence, lines
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from pilotplant.desk.parts import Meter, Tone, number_word, sentence, title_of
+from pilotplant.desk.messages import messages
+from pilotplant.desk.parts import Meter, Tone, how_many, sentence, title_of
 from pilotplant.desk.today import sample_meter
-from shared.core.errors import PilotPlantError
 from shared.evidence.model import Evidence
 from shared.state.workspace import Workspace
 from shared.ui import phrases
@@ -24,8 +24,6 @@ from shared.ui.forest import Forest, forests
 
 # Of each column, on one page of the board.
 SHOWN = 24
-# From so many on there are several.
-MANY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def board(workspace: Workspace, page: int = 1) -> Board:
     found = measures(room, listed)
     running, words = found.pilots["running"], ", ".join(f"{n} {word}" for word, n in found.decisions.items())
     return Board(
-        headline=f"{number_word(running)} {'pilot is' if running < MANY else 'pilots are'} running",
+        headline=how_many(running, "pilot is running", "pilots are running") if running else "No pilot is running",
         why=f"{found.pilots['ended']} ended and wait for a decision, {found.drafts} in draft.",
         facts=(
             Fact("Decided", f"{found.pilots['decided']}", words),
@@ -215,7 +213,7 @@ def pilot_page(workspace: Workspace, name: str) -> PilotPage:
     charter, now = line.pilot.charter, room.now()
     evidence = last_evidence(room, line.pilot)
     hidden = _hidden(line, evidence)
-    arms, unread = _arms(workspace, name)
+    arms, unread = messages(workspace, name)
     said = charter.hypothesis
     return PilotPage(
         card=card(line, now),
@@ -305,13 +303,3 @@ def _showing(line: Line, evidence: Evidence) -> Showing:
         effects=tuple(forests(pilot.charter, pilot.promise.metrics, evidence)),
         customers={arm.arm: arm.units for arm in evidence.arms},
     )
-
-
-def _arms(workspace: Workspace, name: str) -> tuple[tuple[Rendering, ...], str | None]:
-    """What one customer of each treatment reads."""
-    try:
-        found = preview(workspace, name).renderings
-    except PilotPlantError as error:
-        return (), error.what
-    first = {each.arm: each for each in reversed(found)}
-    return tuple(first[arm] for arm in dict.fromkeys(each.arm for each in found)), None

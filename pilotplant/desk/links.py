@@ -8,6 +8,8 @@ from pilotplant.desk.access import Links
 from shared.experiment.people import read_people
 from shared.state.workspace import Workspace
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
@@ -15,6 +17,11 @@ class Invitation:
 
     person: str | None
     url: str
+
+
+def address_at(port: int) -> str:
+    """Where a desk on a port of this machine is."""
+    return f"http://{LOOPBACK}:{port}"
 
 
 def invitations(workspace: Workspace, address: str, person: str | None) -> list[Invitation]:

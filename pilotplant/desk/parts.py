@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from shared.ui.page import first_large
+
 Tone = Literal["go", "no", "wait", "new", "quiet"]
 
 
@@ -70,8 +72,7 @@ class Meter:
 
 def title_of(name: str) -> str:
     """A pilot's, release's or table's name as a sentence begins with it: `spring-mail` is `Spring mail`."""
-    words = name.replace("-", " ").replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return first_large(name.replace("-", " ").replace("_", " "))
 
 
 def trouble_of(subject: str, what: str) -> str:
@@ -84,7 +85,12 @@ def trouble_of(subject: str, what: str) -> str:
 def sentence(text: str) -> str:
     """A sentence's end as a sentence of its own."""
     text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
+    return f"{first_large(text)}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
+
+
+def how_many(count: int, one: str, many: str) -> str:
+    """A sentence's beginning that says how many: `One thing waits`, `Two things wait`."""
+    return f"{number_word(count)} {one if count == 1 else many}"
 
 
 def number_word(count: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -15,11 +14,10 @@ from pilotplant.desk.access import Session
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
 from pilotplant.desk.today import split
-from shared.core.errors import PilotPlantError
-from shared.core.times import read_in, zone_name
+from shared.core.times import zone_name
 from shared.experiment.charter import NAME_PATTERN
 from shared.experiment.people import Person, read_people
-from shared.state.team import zone_of
+from shared.state.team import read_in_its_zone
 
 COOKIE = "pilotplant-desk"
 
@@ -36,15 +34,15 @@ def wants_json(request: Request) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Somebody at the desk; `session` is None only while a page of nobody is drawn."""
+    """Somebody at the desk."""
 
     desk: Desk
-    session: Session | None
+    session: Session
 
     @property
     def person(self) -> str | None:
         """Who, by address; None for somebody who only reads."""
-        return self.session.person if self.session else None
+        return self.session.person
 
     def entry(self) -> Person | None:
         """What configs/people.yaml says of them now; None for nobody whom it knows."""
@@ -55,12 +53,6 @@ class Reading:
         """Whether they may let run what was paused or stopped."""
         person = self.entry()
         return person is not None and person.operates
-
-    def speak(self) -> None:
-        """Has what follows told in the team's zone."""
-        read_in(None)
-        with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
-            read_in(zone_of(self.desk.workspace))
 
     def page(self, template: str, title: str, here: str, command: str, data: str | None = None,
              trail: tuple[tuple[str, str], ...] = (), **values: Any) -> HTMLResponse:  # fmt: skip
@@ -83,9 +75,8 @@ async def _reading(request: Request) -> Reading:
     session = desk.sessions.find(cookie(request), seen="hx-request" not in request.headers)
     if session is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
-    reading = Reading(desk, session)
-    reading.speak()
-    return reading
+    read_in_its_zone(desk.workspace)
+    return Reading(desk, session)
 
 
 Reader = Annotated[Reading, Depends(_reading)]
@@ -93,7 +84,7 @@ Reader = Annotated[Reading, Depends(_reading)]
 
 def _acting(reading: Reader, token: Annotated[str, Form()] = "") -> Reading:
     """Whoever sends a form of their own session."""
-    if reading.session is None or not reading.session.owns(token):
+    if not reading.session.owns(token):
         raise HTTPException(HTTPStatus.FORBIDDEN)
     return reading
 

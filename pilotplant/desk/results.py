@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab.analysis.analysis import analyse
-from lab.analysis.submission import submit
+from lab.analysis.submission import require_over, submit
 from lab.intake.customer_ids import with_units
 from lab.intake.intake import record
-from lab.pilots.pilot import get_pilot
-from lab.state import open_lab
 from pilotplant.desk.parts import Tone
-from shared.core.errors import BadInput, Refused
+from shared.core.errors import BadInput
 from shared.core.files import scratch_in
-from shared.core.times import date_time
 from shared.state.workspace import Workspace
 from shared.ui.console import counted, require_seen
 
@@ -76,10 +73,7 @@ def finish(workspace: Workspace, name: str) -> None:
 
     Raises Refused while it runs and no look before its end was agreed on.
     """
-    pilot, now = get_pilot(open_lab(workspace), name), workspace.clock.now()
-    if now < pilot.ends and pilot.charter.sample.looks.method == "fixed":
-        raise Refused(f"pilot {name} runs until {date_time(pilot.ends)}, and its charter agreed on no look before",
-                      where=f"pilot {name}", remedy="wait until then")  # fmt: skip
+    require_over(workspace, name, remedy="wait until then")
     analyse(workspace, name)
     submit(workspace, name)
     if workspace.mode == "rehearsal":

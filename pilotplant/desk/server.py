@@ -17,14 +17,15 @@ from pilotplant.desk import actions, routes
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render, static_file
 from pilotplant.desk.guard import Guard
-from pilotplant.desk.requests import Reading, cookie, wants_json
+from pilotplant.desk.links import LOOPBACK, address_at
+from pilotplant.desk.requests import cookie, wants_json
 from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.faults import fault
 from shared.core.jsonable import jsonable
+from shared.state.team import read_in_its_zone
 
 # Answers to another name were asked for by a page that made its own name mean this machine.
-HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-LOOPBACK = "127.0.0.1"
+HOSTS = [LOOPBACK, "localhost", "[::1]"]
 # What a page is still being given when the server ends has so long.
 GRACE_S = 10
 FILES = {
@@ -56,6 +57,8 @@ def listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        # From here on: whoever opens a link before the application is up waits for it, and is not refused.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise BadInput(
@@ -68,7 +71,7 @@ def listen(port: int) -> socket.socket:
 
 def address_of(listener: socket.socket) -> str:
     """Where it is served."""
-    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    return address_at(listener.getsockname()[1])
 
 
 def server_of(desk: Desk) -> uvicorn.Server:
@@ -145,6 +148,5 @@ def _error(request: Request, status: HTTPStatus, error: PilotPlantError) -> Resp
     desk: Desk = request.app.state.desk
     session = desk.sessions.find(cookie(request))
     frame = Frame("Something is in the way", desk.workspace.mode, session)
-    reading = Reading(desk, session)
-    reading.speak()
+    read_in_its_zone(desk.workspace)
     return HTMLResponse(render("error.html.j2", frame, error=error), status)

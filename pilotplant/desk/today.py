@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from lab.overview.measures import Measures as LabMeasures
 from lab.overview.portfolio import Line
 from pilotplant.desk.history import Event, history
-from pilotplant.desk.parts import Item, Meter, Tone, number_word, sentence, title_of, trouble_of
+from pilotplant.desk.parts import Item, Meter, Tone, how_many, sentence, title_of, trouble_of
 from pilotplant.overview import Overview
 from promotion.queue.views import Waiting
 from shared.core.times import spoken
@@ -81,13 +81,13 @@ def split(found: Overview, person: str | None) -> tuple[list[Item], list[Item]]:
 
 def _headline(mine: int, broken: int) -> str:
     if broken:
-        more = f", and {number_word(mine).lower()} {_waits_for_you(mine)}" if mine else ""
-        return f"{number_word(broken)} {'thing does' if broken == 1 else 'things do'} not work as planned{more}"
-    return f"{number_word(mine)} {_waits_for_you(mine)}" if mine else "Nothing needs you today"
+        more = f", and {_waits_for_you(mine).lower()}" if mine else ""
+        return f"{how_many(broken, 'thing does', 'things do')} not work as planned{more}"
+    return _waits_for_you(mine) if mine else "Nothing needs you today"
 
 
 def _waits_for_you(count: int) -> str:
-    return "thing waits for you" if count == 1 else "things wait for you"
+    return how_many(count, "thing waits for you", "things wait for you")
 
 
 def _why(mine: Sequence[Item], others: Sequence[Item]) -> str:
@@ -96,7 +96,7 @@ def _why(mine: Sequence[Item], others: Sequence[Item]) -> str:
         at, title = min(due)
         return f"First: {title[:1].lower()}{title[1:]}, until {spoken(at)}."
     count = len(others)
-    return f"{number_word(count)} {'thing waits' if count == 1 else 'things wait'} for others." if count else ""
+    return f"{how_many(count, 'thing waits', 'things wait')} for others." if count else ""
 
 
 def _waits(found: Overview) -> Iterator[tuple[tuple[str, ...], Item]]:
@@ -111,7 +111,7 @@ def _waits(found: Overview) -> Iterator[tuple[tuple[str, ...], Item]]:
             yield (who,), _of_pilot(line)
     if found.factory.handed_over:
         count = found.factory.handed_over
-        title = f"{number_word(count)} release{' waits' if count == 1 else 's wait'} to be admitted"
+        title = how_many(count, "release waits to be admitted", "releases wait to be admitted")
         told = "The Factory takes them in when it runs."
         yield (), Item("clock", "new", title, "Handed over", told, "/factory", "See")
 

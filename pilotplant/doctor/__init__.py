@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pilotplant.doctor import machine
 from pilotplant.doctor import workspace as workspaces
-from pilotplant.doctor.checks import Check, Diagnosis, run
+from pilotplant.doctor.checks import Check, Diagnosis, run, said
 from shared.core.errors import PilotPlantError
 from shared.state.workspace import MARK, find_workspace
 
@@ -18,11 +18,7 @@ def examine(folder: Path | None, *, named: bool) -> Diagnosis:
     except PilotPlantError as error:
         here = Path.cwd()
         if named or any((place / MARK).exists() for place in (here, *here.parents)):
-            missing = Check("workspace", False, _said(error), error.remedy)
+            missing = Check("workspace", False, said(error), error.remedy)
             return Diagnosis(None, (*run(machine.checks(None)), missing))
         return Diagnosis(None, run(machine.checks(None)))
     return Diagnosis(found.root, run([*machine.checks(found), *workspaces.checks(found)]))
-
-
-def _said(error: PilotPlantError) -> str:
-    return error.what if error.where is None else f"{error.what} ({error.where})"

@@ -95,5 +95,9 @@ def _answer(question: Question) -> Check:
 def _of_error(question: Question, error: PilotPlantError) -> Check:
     """What could not be evaluated stays open; what was understood, and is not as it should be, is wrong."""
     unasked = isinstance(error, Undecided) and not isinstance(error, Damaged)
-    where = f" ({error.where})" if error.where else ""
-    return Check(question.name, None if unasked else False, error.what + where, error.remedy)
+    return Check(question.name, None if unasked else False, said(error), error.remedy)
+
+
+def said(error: PilotPlantError) -> str:
+    """What is wrong, and where."""
+    return f"{error.what} ({error.where})" if error.where else error.what

@@ -22,7 +22,7 @@ from factory.runtime import pulse
 from factory.runtime.door import HOST
 from factory.runtime.server import choose_port
 from factory.state.tables import releases
-from pilotplant.databases import ROOMS
+from pilotplant.databases import ROOMS, database_url
 from pilotplant.doctor.checks import Check, Question
 from pilotplant.soundness import file_problems
 from shared.core.clock import parse_rfc3339
@@ -158,8 +158,7 @@ def database(workspace: Workspace, room: str) -> Check:
 
 def _engine(workspace: Workspace, room: str) -> sa.Engine | None:
     """The engine of a room's database; None for a file that is not there, whose folder would be made otherwise."""
-    module, _, reader = ROOMS[room][1].rpartition(".")
-    url = str(getattr(import_module(module), reader)(workspace).database)
+    url = database_url(workspace, room)
     file = url.removeprefix("sqlite:///")
     if file not in {"", url} and not os.path.lexists(workspace.root / file):
         return None

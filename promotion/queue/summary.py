@@ -186,6 +186,7 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
     [(case, judgement)] = judge_named(workspace, name, who=who, what="summary")
     charter, early = case.charter, hidden(case, read_settings(workspace))
     report, state = case.candidate.folder / REPORT, _state(case)
+    drawn = () if early else _forests(case)
     return Summary(
         pilot=charter.pilot,
         candidate=case.digest,
@@ -208,8 +209,8 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         passed=tuple(one for one in judgement.findings if one.outcome == "passed"),
         messages=shown_messages(case),
         chart=None if early else _chart(case),
-        effects=() if early else _forests(case),
-        facts=() if early else tuple(_facts(case, judgement)),
+        effects=drawn,
+        facts=() if early else tuple(_facts(case, judgement, drawn)),
         report=report.as_uri() if report.is_file() and not early else None,
     )
 
@@ -281,9 +282,9 @@ def _forests(case: Case) -> tuple[Forest, ...]:
         return ()
 
 
-def _facts(case: Case, judgement: Judgement) -> Iterator[Fact]:
+def _facts(case: Case, judgement: Judgement, drawn: tuple[Forest, ...]) -> Iterator[Fact]:
     """Measured, expected after launch, the safety limits, the money and the time."""
-    charter, metrics, drawn = case.charter, case.promise.metrics, _forests(case)
+    charter, metrics = case.charter, case.promise.metrics
     admitted = judgement.admitted
     arm = (_best(case, admitted) if len(admitted) > 1 else None) or (admitted or [charter.treatments[0].name])[0]
     expected = {one.metric: one for one in promises(case).get(arm, ())}

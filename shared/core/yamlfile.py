@@ -42,6 +42,12 @@ def read_yaml(path: Path, model: type[Model], *, as_it_is: bool = False) -> Mode
     return cast("Model", _read(read_text(path), path, model, as_it_is))
 
 
+def parse_yaml(text: str, path: Path, model: type[Model]) -> Model:
+    """A text that is to become the file, as `model`; raises BadInput as `read_yaml` does."""
+    _require_text(text, path)
+    return cast("Model", _read(text, path, model, as_it_is=False))
+
+
 @lru_cache(maxsize=256)
 def _read(text: str, path: Path, model: type[BaseModel], as_it_is: bool) -> BaseModel:
     """The same text is read once: one command asks for a contract or for settings again and again."""
@@ -77,9 +83,13 @@ def read_text(path: Path) -> str:
         raise BadInput(
             "the file is not in UTF-8", where=f"{path}, line {line}", remedy="save it with the encoding UTF-8"
         ) from error
+    _require_text(text, path)
+    return text
+
+
+def _require_text(text: str, path: Path) -> None:
     if not text.strip():
         raise BadInput("the file is empty", where=str(path), remedy="write it, or restore it from a backup")
-    return text
 
 
 def _compose(text: str, path: Path) -> yaml.Node:

@@ -105,13 +105,8 @@ def exposed(workspace: Workspace) -> list[Path]:
     return list(dict.fromkeys((*found.closed, *found.left)))
 
 
-def group_of(workspace: Workspace) -> int | None:
-    """The group of the accounts that the rooms work as; None where one account does everything. Raises as `close`."""
-    return _group(workspace)
-
-
 def _closed(workspace: Workspace, mended: Mended, *, everything: bool) -> Mended:
-    group = _group(workspace)
+    group = group_of(workspace)
     for path, shared in _places(workspace, group, make=not mended.looks):
         through = _is_way(workspace, path)
         modes = (_THROUGH, _THROUGH) if through and group is not None else shared
@@ -214,7 +209,8 @@ def _may_change(found: os.stat_result) -> bool:
     return os.geteuid() in {0, found.st_uid}
 
 
-def _group(workspace: Workspace) -> int | None:
+def group_of(workspace: Workspace) -> int | None:
+    """The group of the accounts that the rooms work as; None where one account does everything. Raises as `close`."""
     path = workspace.configs / FILE
     if not path.exists():
         return None

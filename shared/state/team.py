@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from shared.core.errors import PilotPlantError
 from shared.core.frozen import FrozenModel
+from shared.core.times import read_in
 from shared.core.yamlfile import read_yaml
 from shared.core.zones import TimeZone
 from shared.state.workspace import Workspace
@@ -33,7 +36,9 @@ def read_team(workspace: Workspace) -> TeamSettings:
     return read_yaml(path, TeamSettings) if path.exists() else TeamSettings(schema_version=1)
 
 
-def zone_of(workspace: Workspace) -> ZoneInfo | None:
-    """The zone in which people read times; None for UTC."""
-    name = read_team(workspace).timezone
-    return None if name is None else ZoneInfo(name)
+def read_in_its_zone(workspace: Workspace) -> None:
+    """From now on moments are told in the team's zone; in UTC where it names none, or that cannot be read."""
+    read_in(None)
+    with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
+        name = read_team(workspace).timezone
+        read_in(None if name is None else ZoneInfo(name))

@@ -14,7 +14,6 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,15 +67,12 @@ class Session:
         With `everything` each file is looked at, and not only what tells whether that is needed.
         """
         # Whoever asks for help opens no workspace, and need not wait for what reads one.
-        from shared.core.times import read_in
         from shared.state.access import tidied
-        from shared.state.team import zone_of
+        from shared.state.team import read_in_its_zone
         from shared.state.workspace import find_workspace
 
         found = find_workspace(self.folder)
-        read_in(None)
-        with suppress(PilotPlantError):  # a file that cannot be read keeps nobody from stopping a release
-            read_in(zone_of(found))
+        read_in_its_zone(found)
         for said in tidied(found, everything=everything):
             progress(said)
         return found

@@ -56,7 +56,7 @@ def pages(package: str) -> Environment:
     environment.filters |= {
         "told": told, "plain": plain, "date_time": date_time, "moment": moment, "spoken": spoken,
         "spoken_day": spoken_day, "block": blocked, "typed": typed, "first_line": lambda text: text.split("\n")[0],
-        "first_large": lambda text: text[:1].upper() + text[1:],
+        "first_large": first_large,
     }  # fmt: skip
     return environment
 
@@ -105,6 +105,11 @@ def typed(text: str) -> Markup:
     from markupsafe import escape
 
     return escape(block(text))
+
+
+def first_large(text: str) -> str:
+    """The same with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def plain(text: str) -> str:

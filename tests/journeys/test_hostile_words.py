@@ -9,7 +9,6 @@ import io
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
@@ -22,7 +21,7 @@ from lab.launch.launch import launch
 from pilotplant.app import _exit_code
 from pilotplant.desk.desk import Desk
 from shared.core import yamlfile
-from tests.desk import Browser, serving
+from tests.desk import at
 from tests.fakes import post_office
 from tests.hostile import WRITTEN, forged_lines, hostile_signs
 from tests.lab_makers import AFTER, BEFORE, INSIDE, OWNER, PILOT, draft, results, stage_copy, write_csv
@@ -85,8 +84,8 @@ def frozen(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def at_desk(frozen):
     """The owner at the desk."""
-    with serving(Desk(frozen)) as address, httpx.Client(base_url=address, timeout=60) as client:
-        yield Browser(client, Desk(frozen)).enter(OWNER)
+    with at(Desk(frozen), OWNER) as browser:
+        yield browser
 
 
 def said(workspace, capsys, *words):

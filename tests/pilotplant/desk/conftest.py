@@ -10,7 +10,7 @@ import pytest
 
 from pilotplant.desk.desk import Desk
 from shared.state.workspace import Workspace, open_workspace
-from tests.desk import OPS, Browser, serving
+from tests.desk import OPS, Browser, at, serving
 from tests.lab_makers import OWNER, stage_copy
 
 
@@ -63,8 +63,8 @@ def reader(opened) -> Browser:
 @pytest.fixture
 def undecided(submitted_desk: Desk) -> Iterator[Browser]:
     """The owner, before a pilot whose results wait for a decision."""
-    with serving(submitted_desk) as address, httpx.Client(base_url=address, timeout=60) as client:
-        yield Browser(client, submitted_desk).enter(OWNER)
+    with at(submitted_desk, OWNER) as browser:
+        yield browser
 
 
 @pytest.fixture

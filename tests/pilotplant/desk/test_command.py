@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from pilotplant.app import _exit_code
+from pilotplant.desk.server import listen
 from tests.lab_makers import OWNER
 
 
@@ -41,12 +43,25 @@ def test_each_person_gets_a_link_that_lets_in_and_ctrl_c_ends_it_in_peace(up):
         ours = {"origin": address, "sec-fetch-site": "same-origin"}
         answer = client.post("/sign-in", data={"link": link}, headers=ours)
         assert answer.url.path == "/today"
-        stream = threading.Thread(target=lambda: list(client.stream("GET", "/events").__enter__().iter_lines()))
+        stream = threading.Thread(target=follow, args=(client,))
         stream.start()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) in {0, 130}
         stream.join(timeout=30)
     assert "Traceback" not in process.stderr.read()
+
+
+def follow(client):
+    """Read what the desk says as it happens, until it ends."""
+    with contextlib.suppress(httpx.HTTPError, httpx.StreamError), client.stream("GET", "/events") as answer:
+        for _ in answer.iter_lines():
+            pass
+
+
+def test_a_link_waits_for_a_desk_that_is_still_starting():
+    listener = listen(0)
+    with listener, socket.create_connection(listener.getsockname(), timeout=5):
+        pass
 
 
 def test_a_link_alone_is_printed_for_a_desk_that_is_up(desk, capsys):

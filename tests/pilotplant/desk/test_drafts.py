@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-import httpx
 import pytest
 
 from lab.pilots.pilot import all_pilots
@@ -12,10 +11,9 @@ from lab.state import open_lab
 from pilotplant.desk.desk import Desk
 from shared.core.yamlfile import read_yaml
 from shared.experiment.charter import Charter
-from tests.desk import Browser, serving
-from tests.lab_makers import BEFORE, OWNER, PILOT, stage_copy
+from tests.desk import at
+from tests.lab_makers import BEFORE, OWNER, PILOT, REQUESTER, stage_copy
 
-REQUESTER = "requester@example.com"
 NAME = "summer-sale"
 ANSWERS = {"name": NAME, "template": "ab-email", "because": "many ask for it", "believe": "a sale",
            "will": "bring visits", "metric": "visit", "minimum_effect": "0.02", "weeks": "2", "media": "120",
@@ -27,8 +25,8 @@ def at_desk(request, tmp_path):
     """The requester, in a workspace with customers and one draft."""
     desk = Desk(stage_copy(request, tmp_path / "workspace", "loaded"))
     desk.workspace.clock.set(BEFORE)
-    with serving(desk) as address, httpx.Client(base_url=address, timeout=120) as client:
-        yield Browser(client, desk).enter(REQUESTER)
+    with at(desk, REQUESTER) as browser:
+        yield browser
 
 
 def charter(browser, name=NAME):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-import httpx
 import pytest
 
 from lab.overview.portfolio import lines
@@ -12,10 +11,9 @@ from lab.state import open_lab
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.guard import FILE_BYTES_MAX, FORM_BYTES_MAX
 from promotion.queue.queue import waiting
-from tests.desk import Browser, serving
-from tests.lab_makers import AFTER, INSIDE, PILOT, results, stage_copy, write_csv
+from tests.desk import at
+from tests.lab_makers import AFTER, INSIDE, PILOT, REQUESTER, results, stage_copy, write_csv
 
-REQUESTER = "requester@example.com"
 PATH = f"/lab/{PILOT}/results"
 
 
@@ -24,8 +22,8 @@ def running(request, tmp_path):
     """The requester, before a running pilot without results."""
     desk = Desk(stage_copy(request, tmp_path / "workspace", "launched"))
     desk.workspace.clock.set(INSIDE)
-    with serving(desk) as address, httpx.Client(base_url=address, timeout=120) as client:
-        yield Browser(client, desk).enter(REQUESTER)
+    with at(desk, REQUESTER) as browser:
+        yield browser
 
 
 @pytest.fixture
