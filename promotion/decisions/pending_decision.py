@@ -207,7 +207,8 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
             found.append(f"{name}: it holds nothing that somebody has signed")
             continue
         if not _is_signed(signed, who, keys):
-            found.append(f"{name}: it is not signed with a known key of {who}")
+            why = "".join(f"; {reason}" for reason in signed.refusals(keys))
+            found.append(f"{name}: it is not signed with a known key of {who}{why}")
         if signed.digest in seen:
             found.append(f"{name}: it is a copy of an earlier entry, and counts for nothing")
         seen.add(signed.digest)
