@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,9 @@ def decide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
     ] = False,
+    draft: Annotated[
+        Path | None, typer.Option(help="With a passkey: write what it has to sign into this file; then `promote sign`.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="On a terminal: do not ask once more before signing.")] = False,
     as_json: Json = False,
 ) -> Any:
@@ -74,6 +78,9 @@ def decide(
         require_word(word), who, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds,
         revise=revise, gate_passphrase=os.environ.get(passphrase_variable(GATE)),
     )  # fmt: skip
+    if draft is not None:
+        progress("Judging as the real command would; nothing is signed …")
+        return _tell_draft(name, workspace, asked, draft, as_json=as_json)
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
@@ -105,6 +112,9 @@ def waive(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be waived; sign and write nothing.")
     ] = False,
+    draft: Annotated[
+        Path | None, typer.Option(help="With a passkey: write what it has to sign into this file; then `promote sign`.")
+    ] = None,
     as_json: Json = False,
 ) -> Any:
     """Sign an exception from one check, for the candidate that is before the gate now.
@@ -120,9 +130,78 @@ def waive(
     end = until.replace(tzinfo=UTC) + timedelta(days=1)
     progress("Asking the checks what there is to waive …")
     wish = Wish(check_, who, reason, end, arm)
+    if draft is not None:
+        return _tell_draft(name, workspace, wish, draft, as_json=as_json)
     if dry_run:
         return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
     done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, who)))
+    _tell_waived(name, done, as_json=as_json)
+    return done
+
+
+@app.command("sign")
+def sign(
+    context: typer.Context,
+    draft: Annotated[Path, typer.Argument(help="What `promote decide --draft` or `promote waive --draft` wrote.")],
+    answer: Annotated[Path, typer.Argument(help="What the browser gave for it: the JSON of the passkey's answer.")],
+    as_json: Json = False,
+) -> Any:
+    """Take a passkey's answer to a statement that was prepared, after judging it once more.
+
+    The answer counts for that very statement, for a day, while the same words still come to it. Exit codes as those of
+    `promote decide` and `promote waive`.
+    """
+    from promotion.decisions.prepared import sign_with_passkey
+    from promotion.decisions.prepared_file import read_answer_file, read_prepared
+    from promotion.decisions.proposal import Proposed
+    from promotion.decisions.waiver import WaivedCheck
+    from shared.trust.keys import GATE, passphrase_variable
+
+    workspace = session(context).workspace()
+    prepared = read_prepared(workspace, draft)
+    progress("Judging once more before anything is signed …")
+    gate_passphrase = os.environ.get(passphrase_variable(GATE))
+    done = sign_with_passkey(workspace, prepared, read_answer_file(answer), gate_passphrase=gate_passphrase)
+    if isinstance(done, WaivedCheck):
+        _tell_waived(prepared.name, done, as_json=as_json)
+    elif isinstance(done, Proposed):
+        _tell_proposal(prepared.name, done, as_json=as_json)
+        raise typer.Exit(Undecided.exit_code)
+    else:
+        _tell_decided(prepared.name, done, as_json=as_json)
+    return done
+
+
+def _tell_draft(name: str, workspace: Workspace, wanted: Any, file: Path, *, as_json: bool) -> Any:
+    """Prepares what a passkey has to sign, writes it, and says what it is and what comes next."""
+    from promotion.decisions.prepared import prepare
+    from promotion.decisions.prepared_file import as_json as content
+    from promotion.decisions.prepared_file import write_prepared
+    from promotion.decisions.proposal import said
+    from promotion.decisions.waiver import WaiverPreview
+    from promotion.gate.failed_warnings import told
+
+    made = prepare(workspace, name, wanted)
+    write_prepared(made, file)
+    shown: Any = made.shown
+    if isinstance(shown, WaiverPreview):
+        what = f"waive {shown.waiver.check} until {date_time(shown.waiver.until)}"
+        found = [f"It had {finding.outcome}: {finding.reason}" for finding in shown.findings]
+    else:
+        what, found = said(shown.decision), [*told(shown.warnings), *shown.choice]
+    emit(
+        as_json,
+        {**content(made), "file": str(file)},
+        f"{name}: {what} is prepared for the passkey of {wanted.who}. Nothing is signed yet.",
+        *found,
+        f"What it has to sign: {file}, challenge {content(made)['challenge']}",
+        f"With the browser's answer, within a day: pilotplant promote sign {file} ANSWER",
+    )
+    return made
+
+
+def _tell_waived(name: str, done: Any, *, as_json: bool) -> None:
+    """What was waived, by whom and until when."""
     waiver = done.waiver.waiver
     emit(
         as_json,
@@ -134,7 +213,6 @@ def waive(
         *(f"It had {finding.outcome}: {finding.reason}" for finding in done.findings),
         "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
     )
-    return done
 
 
 MISSING = {"person": "a second signature", "gate": "the gate's signature"}
