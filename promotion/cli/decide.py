@@ -67,6 +67,7 @@ def decide(
     from promotion.decisions.decision import preview
     from promotion.decisions.draft import Asked, require_word
     from promotion.decisions.proposal import Proposed
+    from promotion.keys.signers import require_no_passkey
     from shared.experiment.people import known
     from shared.trust.keys import GATE, passphrase_variable
 
@@ -90,6 +91,7 @@ def decide(
         if not _confirmed():
             emit(as_json, {}, "Nothing was signed.")
             raise typer.Exit(Refused.exit_code)
+    require_no_passkey(workspace, who)
     asked = replace(asked, passphrase=passphrase(workspace, who))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
@@ -123,6 +125,7 @@ def waive(
     """
     from promotion.decisions.waiver import Wish, preview_waiver
     from promotion.decisions.waiver import waive as except_
+    from promotion.keys.signers import require_no_passkey
     from shared.experiment.people import known
 
     workspace = session(context).workspace()
@@ -134,6 +137,7 @@ def waive(
         return _tell_draft(name, workspace, wish, draft, as_json=as_json)
     if dry_run:
         return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
+    require_no_passkey(workspace, who)
     done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, who)))
     _tell_waived(name, done, as_json=as_json)
     return done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from securesystemslib.signer import CryptoSigner
 
-from promotion.keys.enrolment import enrolled_key
+from promotion.keys.enrolment import enrolled_key, find_key
 from shared.core.errors import Refused
 from shared.state.workspace import Workspace
 from shared.trust.keys import GATE, KeyStore, PublicKey
@@ -52,6 +52,13 @@ def passkey_of(workspace: Workspace, name: str) -> PublicKey:
             f"`pilotplant promote enrol {name} --passkey FILE --rotate`",
         )
     return enrolled
+
+
+def require_no_passkey(workspace: Workspace, name: str) -> None:
+    """Raises Refused for somebody who signs with a passkey: asked before anybody is asked for a passphrase."""
+    found = find_key(workspace, name)
+    if found is not None:
+        _require_key(found)
 
 
 def _require_key(enrolled: PublicKey) -> None:

@@ -61,7 +61,7 @@ class Passkey(FrozenModel):
         for origin in self.origins:
             parts = urlsplit(origin)
             host, secure = parts.hostname or "", parts.scheme == "https"
-            if origin != f"{parts.scheme}://{parts.netloc}" or parts.username is not None:
+            if origin != f"{parts.scheme}://{parts.netloc}".lower() or parts.username is not None:
                 raise ValueError(f"{origin} is no origin: scheme, host and port alone")
             if not secure and not (parts.scheme == "http" and host == _LOCAL):
                 raise ValueError(f"{origin} is not secure: https, or http on {_LOCAL}")
@@ -292,25 +292,26 @@ def _canonical_cose(cose: bytes) -> bytes:
     from webauthn.helpers.decode_credential_public_key import DecodedEC2PublicKey, DecodedOKPPublicKey
     from webauthn.helpers.exceptions import WebAuthnException
 
+    parts: dict[int, Any]
     try:
         key = decode_credential_public_key(cose)
         decoded_public_key_to_cryptography(key)
+        kty, alg = int(key.kty), int(key.alg)
+        if isinstance(key, DecodedEC2PublicKey):
+            fits = (kty, alg, int(key.crv), len(key.x), len(key.y)) == (2, -7, 1, 32, 32)
+            parts = {-1: 1, -2: key.x, -3: key.y}
+        elif isinstance(key, DecodedOKPPublicKey):
+            fits = (kty, alg, int(key.crv), len(key.x)) == (1, -8, 6, 32)
+            parts = {-1: 6, -2: key.x}
+        else:
+            modulus, exponent = getattr(key, "n", b""), getattr(key, "e", b"")
+            long_enough = int.from_bytes(modulus, "big").bit_length() >= RSA_BITS_MIN
+            fits = (kty, alg) == (3, -257) and long_enough and modulus[:1] != b"\0" != exponent[:1]
+            parts = {-1: modulus, -2: exponent}
     except (WebAuthnException, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError("no COSE public key") from error
-    kty, alg = int(key.kty), int(key.alg)
-    if isinstance(key, DecodedEC2PublicKey):
-        fits = (kty, alg, int(key.crv), len(key.x), len(key.y)) == (2, -7, 1, 32, 32)
-        parts: dict[int, Any] = {-1: 1, -2: key.x, -3: key.y}
-    elif isinstance(key, DecodedOKPPublicKey):
-        fits = (kty, alg, int(key.crv), len(key.x)) == (1, -8, 6, 32)
-        parts = {-1: 6, -2: key.x}
-    else:
-        modulus, exponent = getattr(key, "n", b""), getattr(key, "e", b"")
-        long_enough = int.from_bytes(modulus, "big").bit_length() >= RSA_BITS_MIN
-        fits = (kty, alg) == (3, -257) and long_enough and modulus[:1] != b"\0" != exponent[:1]
-        parts = {-1: modulus, -2: exponent}
     if not fits:
-        raise ValueError("another algorithm than ES256, EdDSA or RS256")
+        raise ValueError("another algorithm than ES256, EdDSA or RS256, or too short a key")
     encoded: bytes = encode_cbor({1: kty, 3: alg, **parts})
     return encoded
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.digests import canonical, digest_bytes
 from shared.core.errors import BadInput
-from shared.trust.passkey import PART, challenge_of
+from shared.trust.passkey import PART
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -36,11 +36,6 @@ class Signed:
     envelope: Envelope
     content: dict[str, Any]
     digest: str
-
-    @property
-    def challenge(self) -> bytes:
-        """What a passkey signs of it."""
-        return challenge_of(self.envelope.pae())
 
     def verified_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
         """Those of `keys` whose signature is on it and good."""

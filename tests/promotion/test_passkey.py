@@ -30,8 +30,8 @@ from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused, Undecided
-from shared.trust.keys import GATE, KeyStore, read_public
-from shared.trust.passkey import PART, read_answer
+from shared.trust.keys import GATE, KeyStore, read_public, write_public
+from shared.trust.passkey import PART, key_id_of, read_answer
 from tests.authenticator import ORIGIN, RP, Authenticator
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON, Recorded, Stage
@@ -164,6 +164,18 @@ def test_one_passkey_is_one_persons_whatever_site_it_is_enrolled_for(stage):
 def test_the_factory_pins_a_passkey_under_one_name(stage):
     key, fresh = trust(stage.workspace, OWNER)
     assert (fresh, key.kind, trust(stage.workspace, OWNER)) == (True, "passkey", (key, False))
+
+
+def test_the_factory_refuses_the_same_passkey_under_another_name_and_site(stage):
+    """Two sites give it two ids, and one authenticator would be two persons."""
+    pinned, _ = trust(stage.workspace, OWNER)
+    bound = pinned.passkey.model_copy(update={"origins": ("http://localhost:9999",)})
+    twin = pinned.model_copy(
+        update={"name": THIRD, "passkey": bound, "key_id": key_id_of(pinned.public, bound), "valid_from": None}
+    )
+    write_public(keys_folder(stage.workspace), twin)
+    with pytest.raises(Refused, match="trusted already as the one of owner"):
+        trust(stage.workspace, THIRD)
 
 
 def test_a_key_gives_way_to_a_passkey_and_that_to_a_key(stage):
@@ -501,6 +513,14 @@ def test_a_draft_that_was_changed_is_bad_input(stage, capsys, tmp_path):
     answer.write_text("{}")
     code, _, err = cli(stage, capsys, "sign", draft, answer)
     assert (code, "was changed since" in err) == (2, True)
+
+
+def test_nobody_is_asked_for_a_passphrase_who_signs_with_a_passkey(make_stage, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
+    live = make_stage("live")
+    enrol_passkey(live, OWNER, Authenticator())
+    code, _, err = cli(live, capsys, "decide", PILOT, "scale", "--as", OWNER, "--reason", REASON)
+    assert (code, "signs with a passkey" in err, "passphrase" in err) == (3, True, False)
 
 
 def test_what_a_passkey_needs_is_asked_for(stage, capsys, tmp_path):
