@@ -19,19 +19,22 @@ from pilotplant.app import _exit_code
 from promotion.audit.export import export
 from promotion.audit.outsider import verify_outside
 from promotion.audit.verification import verify
+from promotion.decisions import proposal
+from promotion.decisions.countersignature import countersign
 from promotion.decisions.draft import Asked
 from promotion.decisions.execution import Decided
+from promotion.decisions.pending_decision import last_pending
 from promotion.decisions.prepared import LAPSES_S, prepare, sign_with_passkey
 from promotion.decisions.proposal import Proposed
 from promotion.decisions.waiver import Wish
 from promotion.keys.enrolment import PasskeyFile, enrol, enrolled_key
-from promotion.keys.keyring import keys_folder
+from promotion.keys.keyring import ENROLLED, keyring, keys_folder, lay_out
 from promotion.keys.revocation import revoke
 from promotion.state import open_promotion
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused, Undecided
 from shared.trust.keys import GATE, KeyStore, read_public, write_public
-from shared.trust.passkey import PART, key_id_of, read_answer
+from shared.trust.passkey import PART, key_id_of, read_answer, unbase64url
 from tests.authenticator import ORIGIN, RP, Authenticator
 from tests.makers import OWNER, moment
 from tests.promotion.cases import JUDGED, REASON, Recorded, Stage
@@ -281,6 +284,43 @@ def test_a_second_answer_to_what_was_replaced_since_puts_nothing_back(stage):
     assert kinds(stage) == ["registered", "proposed", "proposed"]
 
 
+def test_what_is_decided_already_is_no_excuse_for_a_bad_answer(stage):
+    made = prepare(stage.workspace, PILOT, SCALE)
+    sign_with_passkey(stage.workspace, made, answered(stage, made))
+    with pytest.raises(Refused, match="did not verify the person"):
+        sign_with_passkey(stage.workspace, made, answered(stage, made, flags=1))
+
+
+def test_a_second_answers_entry_that_a_hand_wrote_counts_for_nothing_and_is_named(stage, monkeypatch):
+    with gate_away(stage):
+        old = prepare(stage.workspace, PILOT, SCALE)
+        sign_with_passkey(stage.workspace, old, answered(stage, old))
+        signed(stage, Asked("revise", OWNER, REASON))
+        with monkeypatch.context() as patch:
+            patch.setattr(proposal, "require_forward", lambda *_: None)
+            sign_with_passkey(stage.workspace, old, answered(stage, old))
+    assert kinds(stage) == ["registered", "proposed", "proposed", "proposed"]
+    assert last_pending(open_promotion(stage.workspace), PILOT).decision.word == "revise"
+    assert ["a copy of an earlier entry" in one for one in verify(stage.workspace).problems] == [True]
+
+
+def test_one_authenticator_under_two_names_is_one_signature(high):
+    """Somebody has written an enrolment into the ledger by hand, with its record: another id of the same COSE key."""
+    first = enrolled_key(high.workspace, OWNER)
+    bound = first.passkey.model_copy(update={"origins": ("http://localhost:9999",)})
+    room = open_promotion(high.workspace)
+    with room.transaction() as connection:
+        body = {"key_id": key_id_of(first.public, bound), "role": "owner", "public": first.public,
+                "passkey": bound.model_dump(mode="json")}  # fmt: skip
+        room.write(connection, ENROLLED, SECOND, body)
+    lay_out(high.workspace, keyring(room.entries(), high.workspace))
+    signed(high, SCALE)
+    high.phones[SECOND] = replace(high.phones[OWNER], origin="http://localhost:9999")
+    with pytest.raises(Refused, match="needs the signatures of 2 persons, each with a key of their own"):
+        signed(high, Asked("scale", SECOND, "we may gladly do this"))
+    assert packages(high) == []
+
+
 @pytest.mark.parametrize("word", ["revise", "stop"])
 def test_the_other_words_are_signed_by_passkey_as_well(stage, word):
     insight = "a letter brings one customer in five back" if word == "stop" else None
@@ -426,8 +466,6 @@ def test_an_authenticator_that_does_not_count_says_nothing_by_it(stage):
 
 def test_a_copied_passkeys_entry_that_a_hand_wrote_is_named_and_voids_what_it_says(stage, monkeypatch):
     """Whoever may decide may write to the ledger: past the command that would have refused it."""
-    from promotion.decisions import proposal
-
     with gate_away(stage):
         stage.phones[OWNER].count = 7
         signed(stage, Asked("revise", OWNER, REASON))
@@ -437,8 +475,6 @@ def test_a_copied_passkeys_entry_that_a_hand_wrote_is_named_and_voids_what_it_sa
             signed(stage, SCALE)
     assert ["may have been copied" in one for one in verify(stage.workspace).problems] == [True]
     stage.workspace.clock.set(JUDGED + timedelta(minutes=1))
-    from promotion.decisions.countersignature import countersign
-
     [done] = countersign(stage.workspace, None)
     assert (done.state, packages(stage)) == ("declined", [])
     assert "may have been copied" in done.declined.what
@@ -479,8 +515,6 @@ def test_the_commands_of_a_passkey_from_enrolment_to_the_release(stage, capsys, 
     assert (code, "Nothing is signed yet." in out) == (0, True)
     assert cli(stage, capsys, *asked)[0] == 2, "a file of that name is not written over"
     challenge = json.loads(draft.read_bytes())["challenge"]
-    from shared.trust.passkey import unbase64url
-
     answer.write_text(json.dumps(phone.answer(unbase64url(challenge))))
     code, out, _ = cli(stage, capsys, "sign", draft, answer)
     assert (code, f"signed by {OWNER} and the gate" in out) == (0, True)
@@ -490,8 +524,6 @@ def test_the_commands_of_a_passkey_from_enrolment_to_the_release(stage, capsys, 
 
 
 def test_a_waiver_is_drafted_and_signed_by_command(made, phones, tmp_path, capsys):
-    from shared.trust.passkey import unbase64url
-
     stage = copied(made, phones, tmp_path, charter={"sample": {"units_per_arm": 300}})
     draft, answer = tmp_path / "draft.json", tmp_path / "answer.json"
     code, out, _ = cli(
