@@ -555,6 +555,15 @@ def test_nobody_is_asked_for_a_passphrase_who_signs_with_a_passkey(make_stage, c
     assert (code, "signs with a passkey" in err, "passphrase" in err) == (3, True, False)
 
 
+def test_a_clock_is_corrected_with_keys(make_stage, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PILOTPLANT_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("PILOTPLANT_PASSPHRASE", "four words not together")
+    live = make_stage("live")
+    enrol_passkey(live, OWNER, Authenticator())
+    code, _, err = cli(live, capsys, "correct-clock", "--as", OWNER, "--reason", "the time server stood at 2031")
+    assert (code, "a clock is corrected with keys" in err) == (3, True)
+
+
 def test_what_a_passkey_needs_is_asked_for(stage, capsys, tmp_path):
     file = registration(tmp_path, Authenticator())
     code, _, err = cli(stage, capsys, "enrol", THIRD, "--passkey", file)
