@@ -27,7 +27,8 @@ def trust(workspace: Workspace, name: str, *, replace: bool = False) -> tuple[Pu
         )
     folder = workspace.configs / "trusted_keys"
     trusted = read_public(folder)
-    namesake = next((key for key in trusted if key.key_id == current.key_id and key.name != name), None)
+    # One passkey has another id for each site that it is enrolled for.
+    namesake = next((key for key in trusted if key.public == current.public and key.name != name), None)
     if namesake is not None:
         raise Refused(
             f"the key enrolled for {name} is trusted already as the one of {namesake.name}: {current.key_id}",

@@ -10,11 +10,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from factory.releases import releases
-from pilotplant.desk import drafts as drafts_page
-from pilotplant.desk.decision import choice_of, look, sign
-from pilotplant.desk.parts import title_of
 from pilotplant.desk.requests import Actor, PilotName, Reading
-from pilotplant.desk.results import finish, take
+from pilotplant.desk.views import drafts as drafts_page
+from pilotplant.desk.views.decision import choice_of, look, sign
+from pilotplant.desk.views.parts import title_of
+from pilotplant.desk.views.results import finish, take
 from shared.core.errors import BadInput
 from shared.experiment.people import Person
 from shared.ui.console import require_seen

@@ -9,7 +9,7 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 
 from pilotplant.desk.access import Links, Sessions
-from pilotplant.desk.history import rooms
+from pilotplant.desk.views.history import rooms
 from pilotplant.overview import Overview, overview
 from shared.state.workspace import Workspace
 

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from pilotplant.desk.access import Session
-from pilotplant.desk.parts import sentence, title_of
+from pilotplant.desk.views.parts import sentence, title_of
 from shared.ui.page import pages
 
 STATIC = Path(__file__).parent / "static"

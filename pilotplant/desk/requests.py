@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from pilotplant.desk.access import Session
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
-from pilotplant.desk.today import split
+from pilotplant.desk.views.today import split
 from shared.core.times import zone_name
 from shared.experiment.charter import NAME_PATTERN
 from shared.experiment.people import Person, read_people

@@ -13,18 +13,18 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from pilotplant.desk import drafts as drafts_page
-from pilotplant.desk import factory as factory_page
-from pilotplant.desk import gate as gate_page
-from pilotplant.desk import insights as insights_page
-from pilotplant.desk import lab as lab_page
-from pilotplant.desk import ledger as ledger_page
-from pilotplant.desk import today as today_page
 from pilotplant.desk.access import LASTS_S
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
-from pilotplant.desk.parts import title_of
 from pilotplant.desk.requests import COOKIE, Actor, PilotName, Reader, Reading, ReleaseName, cookie
+from pilotplant.desk.views import drafts as drafts_page
+from pilotplant.desk.views import factory as factory_page
+from pilotplant.desk.views import gate as gate_page
+from pilotplant.desk.views import insights as insights_page
+from pilotplant.desk.views import lab as lab_page
+from pilotplant.desk.views import ledger as ledger_page
+from pilotplant.desk.views import today as today_page
+from pilotplant.desk.views.parts import title_of
 from pilotplant.witnesses import verify as cross
 from shared.core.jsonable import jsonable
 from shared.core.printable import json_text

@@ -202,6 +202,15 @@ def _attested(
         f" gate's policy: {said.signatures_required}",
         f"its promise {short(said.promise)} is the one that was attested, with every file that it names",
     ]
+    for key in attestation.signed_by(keys):
+        if key.passkey is not None:
+            pages = " or ".join(key.passkey.origins)
+            result.verified.append(
+                f"passkey of {key.name}: it answered to this very statement, on {pages}, its owner verified"
+            )
+            result.unverified.append(
+                f"what the page showed when it was signed: ask {key.name} whether they decided this"
+            )
     over = Clock().now() >= parse_rfc3339(said.expires)
     result.verified.append(
         f"it expired at {said.expires}, and no Factory runs it any more"

@@ -13,6 +13,7 @@ from promotion.audit.checkpoint import read_checkpoint
 from promotion.decisions.pending_decision import problems as pending_problems
 from promotion.gate.preflight import verify_report
 from promotion.keys.keyring import keyring, keys_folder, records
+from promotion.keys.passkey_uses import problems as passkey_problems
 from promotion.registry.nonces import registrations
 from promotion.registry.receipts import receipt_doubts, waiting
 from promotion.state import DECIDED, decisions, open_promotion, promises
@@ -100,6 +101,7 @@ def _examine(
     _strangers(workspace, decided, result)
     _receipts(workspace, told, known, result)
     result.problems += [f"{LEDGER}: {problem}" for problem in pending_problems(told, known)]
+    result.problems += [f"{LEDGER}: {problem}" for problem in passkey_problems(told, known)]
     reports = reports_folder(workspace)
     for path in (
         sorted(reports.glob("*.json")) if digest is None else [reports / f"{each.name}.json" for each in chosen]

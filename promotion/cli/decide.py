@@ -1,16 +1,17 @@
-"""The owner's word and the exceptions: both are signed, and both can be looked at first."""
+"""`promote decide`: the owner's word, which can be looked at before it is signed."""
 
 from __future__ import annotations
 
 import os
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promotion.cli.group import DATES, Name, app
+from promotion.cli.group import Draft, Name, app
+from promotion.cli.outcome import MISSING, tell_decided, tell_proposal
+from promotion.cli.sign import tell_draft
 from promotion.cli.texts import waived_text
 from shared.core.errors import Refused, Undecided
 from shared.core.times import date_time
@@ -48,6 +49,7 @@ def decide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be signed and done; sign and write nothing.")
     ] = False,
+    draft: Draft = None,
     yes: Annotated[bool, typer.Option("--yes", help="On a terminal: do not ask once more before signing.")] = False,
     as_json: Json = False,
 ) -> Any:
@@ -64,6 +66,7 @@ def decide(
     from promotion.decisions.decision import preview
     from promotion.decisions.draft import Asked, require_word
     from promotion.decisions.proposal import Proposed
+    from promotion.keys.signers import require_no_passkey
     from shared.experiment.people import known
     from shared.trust.keys import GATE, passphrase_variable
 
@@ -75,6 +78,9 @@ def decide(
         require_word(word), who, reason, arm, insight, changes=tuple(change or ()), claim=claim, context=holds,
         revise=revise, gate_passphrase=os.environ.get(passphrase_variable(GATE)),
     )  # fmt: skip
+    if draft is not None:
+        progress("Judging as the real command would; nothing is signed …")
+        return tell_draft(name, workspace, asked, draft, as_json=as_json)
     if dry_run:
         progress("Judging as the real command would; nothing is signed or written …")
         return _tell_preview(name, preview(workspace, name, asked), as_json=as_json)
@@ -84,61 +90,15 @@ def decide(
         if not _confirmed():
             emit(as_json, {}, "Nothing was signed.")
             raise typer.Exit(Refused.exit_code)
+    require_no_passkey(workspace, who)
     asked = replace(asked, passphrase=passphrase(workspace, who))
     progress("Judging once more before anything is signed …")
     done = sign(workspace, name, asked)
     if isinstance(done, Proposed):
-        _tell_proposal(name, done, as_json=as_json)
+        tell_proposal(name, done, as_json=as_json)
         raise typer.Exit(Undecided.exit_code)
-    _tell_decided(name, done, as_json=as_json)
+    tell_decided(name, done, as_json=as_json)
     return done
-
-
-@app.command()
-def waive(
-    context: typer.Context,
-    name: Name,
-    check_: Annotated[str, typer.Argument(help="The check, as `promote check` names it.", metavar="CHECK")],
-    as_: Annotated[str, typer.Option("--as", help="Who waives it: a person whom configs/people.yaml lets.")],
-    reason: Annotated[str, typer.Option(help="Why what was found does no harm here, in a sentence.")],
-    until: Annotated[datetime, typer.Option(help="The last day on which it counts, UTC.", formats=DATES[:1])],
-    arm: Annotated[str | None, typer.Option(help="Only for this arm; for all if left out.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be waived; sign and write nothing.")
-    ] = False,
-    as_json: Json = False,
-) -> Any:
-    """Sign an exception from one check, for the candidate that is before the gate now.
-
-    What is scaled by way of it runs in the Factory no longer than the waiver counts.
-    """
-    from promotion.decisions.waiver import Wish, preview_waiver
-    from promotion.decisions.waiver import waive as except_
-    from shared.experiment.people import known
-
-    workspace = session(context).workspace()
-    who = known(workspace, as_) or as_
-    end = until.replace(tzinfo=UTC) + timedelta(days=1)
-    progress("Asking the checks what there is to waive …")
-    wish = Wish(check_, who, reason, end, arm)
-    if dry_run:
-        return _tell_waiver_preview(name, preview_waiver(workspace, name, wish), as_json=as_json)
-    done = except_(workspace, name, replace(wish, passphrase=passphrase(workspace, who)))
-    waiver = done.waiver.waiver
-    emit(
-        as_json,
-        {"waiver": waiver, "digest": done.waiver.signed.digest, "repeated": done.repeated},
-        f"{name}: {waiver.check} was waived before; nothing new was signed."
-        if done.repeated
-        else f"{name}: {waiver.check} is waived by {waiver.person} until {date_time(waiver.until)}, "
-        "for this candidate only.",
-        *(f"It had {finding.outcome}: {finding.reason}" for finding in done.findings),
-        "It shows in every verdict on the candidate, in its attestation and in `pilotplant status`.",
-    )
-    return done
-
-
-MISSING = {"person": "a second signature", "gate": "the gate's signature"}
 
 
 def _confirmed() -> bool:
@@ -163,39 +123,6 @@ def _asked_claim(workspace: Workspace, name: str) -> tuple[str | None, str | Non
     direction = ask(f"Against the control it was ({', '.join(DIRECTIONS)})")
     context = ask("For whom, when and where does that hold", default="", show_default=False)
     return f"{arm}:{metric}={direction}", context
-
-
-def _tell_decided(name: str, done: Any, *, as_json: bool) -> None:
-    """What was decided and signed, what it promises, and what comes after it."""
-    from promotion.gate.failed_warnings import told
-    from shared.trust.finding import failed_warnings
-    from shared.ui import phrases
-
-    decision, predicate = done.decision, done.attestation.predicate
-    signed = " and ".join(one.name for one in predicate.signatories if one.role == "owner")
-    after = [
-        *([f"Insight kept: {decision.insight}"] if decision.word == "stop" else []),
-        *([f"Draft of the successor: pilots/{decision.successor}/charter.yaml"] if decision.successor else []),
-        *([f"Handed over as release {decision.release}. Next, for ops: pilotplant factory up"]
-          if decision.release else []),
-    ]  # fmt: skip
-    emit(
-        as_json,
-        {"pilot": name, "decision": decision, "attestation": done.attestation.digest,
-         "release": decision.release, "successor": decision.successor, "repeated": done.repeated,
-         "waived": [one for one in predicate.findings if one.waived],
-         "warnings": [one.name for one in failed_warnings(predicate.findings)],
-         "steps": done.steps,
-         "promised": predicate.promised},
-        f"{name}: {decision.word} was decided before, at {date_time(decision.at)}; nothing new was signed."
-        if done.repeated
-        else f"{name}: {decision.word} {decision.arm or ''}".rstrip() + f", signed by {signed} and the gate.",
-        *(f"{decision.arm}: {phrases.promise(done.metrics[one.metric], one)}" for one in predicate.promised),
-        *waived_text(predicate.findings),
-        *told(predicate.findings),
-        f"Attestation: {done.attestation.digest}",
-        *after,
-    )  # fmt: skip
 
 
 def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
@@ -229,53 +156,3 @@ def _tell_preview(name: str, found: Any, *, as_json: bool) -> Any:
     if found.awaits:
         raise typer.Exit(Undecided.exit_code)
     return found
-
-
-def _tell_waiver_preview(name: str, found: Any, *, as_json: bool) -> Any:
-    waiver = found.waiver
-    emit(
-        as_json,
-        {"dry_run": True, "waiver": waiver, "repeated": found.repeated},
-        f"{name}: {waiver.check} was waived before; nothing new would be signed."
-        if found.repeated
-        else f"{name}: {waiver.check} would be waived by {waiver.person} until {date_time(waiver.until)} "
-        "for this candidate.",
-        *(f"It had {finding.outcome}: {finding.reason}" for finding in found.findings),
-        "Nothing was signed or written. The passphrase was not asked for.",
-    )
-    return found
-
-
-def _tell_proposal(name: str, found: Any, *, as_json: bool) -> None:
-    """What was proposed, who else may sign it, and what they type."""
-    from promotion.decisions.proposal import said, to_type
-    from promotion.gate.failed_warnings import told
-
-    decision, word = found.decision, said(found.decision)
-    persons, did = " and ".join(found.persons), "signed" if found.awaits == "gate" else "proposed"
-    emit(
-        as_json,
-        {"pilot": name, "proposed": decision, "proposal": found.digest,
-         "persons": list(found.persons), "awaits": found.awaits, "others": list(found.others),
-         "lapses": found.lapses, "repeated": found.repeated, "warnings": [one.name for one in found.warnings]},
-        f"{name}: {word} was {did} before, by {persons} at {date_time(decision.at)}; nothing new was signed."
-        if found.repeated
-        else f"{name}: {word} is {did} by {persons}. Nothing is handed over yet.",
-        *_missing(name, found, to_type(name, decision, "PERSON")),
-        *told(found.warnings),
-    )  # fmt: skip
-
-
-def _missing(name: str, found: Any, typed: str) -> list[str]:
-    """Whose signature is missing, until when, and what they type."""
-    if found.awaits == "gate":
-        return [
-            "It waits for the gate's signature, and does not lapse meanwhile.",
-            f"For ops, where the gate's passphrase is: pilotplant promote countersign {name}",
-        ]
-    return [
-        f"It needs a second signature by {date_time(found.lapses)}, of: {', '.join(found.others)}"
-        if found.others
-        else "Nobody else may sign it: have configs/people.yaml entitle a second person who did not ask for it.",
-        f"They type: {typed}",
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,3 +20,6 @@ Looker = Annotated[
     str | None, typer.Option("--as", help="Who looks: the ledger keeps who has seen results, if they say so.")
 ]
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
+Draft = Annotated[
+    Path | None, typer.Option(help="With a passkey: write what it has to sign into this file; then `promote sign`.")
+]

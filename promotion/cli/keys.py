@@ -21,10 +21,26 @@ def enrol(
     context: typer.Context,
     owner: Annotated[str, typer.Argument(help="A person of configs/people.yaml, `gate` (its own key), or `factory`.")],
     public: Annotated[Path | None, typer.Option(help="Register this public record instead of making a pair.")] = None,
+    passkey: Annotated[
+        Path | None, typer.Option(help="Register a person's passkey: what the browser gave, with its challenge.")
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --passkey: a page on which its owner signs, like https://desk.example.com; repeatable."
+        ),
+    ] = None,
+    rp_id: Annotated[
+        str | None, typer.Option(help="With --passkey: the site that it is for; the first origin's host if left out.")
+    ] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="A new key takes the old one's place.")] = False,
     as_json: Json = False,
 ) -> Any:
-    """Make or register the key with which somebody signs."""
+    """Make or register the key with which somebody signs.
+
+    A passkey's private half stays in its authenticator. Its id covers the site and the pages that it may sign on, and
+    whoever signs with it is verified by PIN, finger or face each time.
+    """
     from promotion.keys.enrolment import enrol as register
     from promotion.registry.receipts import sign_waiting
     from promotion.state import open_promotion
@@ -33,8 +49,9 @@ def enrol(
 
     workspace = session(context).workspace()
     owner = owner if owner in {GATE, FACTORY} else known(workspace, owner) or owner
-    secret = None if public or owner == FACTORY else passphrase(workspace, owner, new=True)
-    done = register(workspace, owner, passphrase=secret, public=public, rotate=rotate)
+    given = _passkey_file(passkey, origin or [], rp_id)
+    secret = None if public or given or owner == FACTORY else passphrase(workspace, owner, new=True)
+    done = register(workspace, owner, passphrase=secret, public=public, passkey=given, rotate=rotate)
     if owner == GATE:
         sign_waiting(open_promotion(workspace), secret)
     emit(
@@ -46,19 +63,41 @@ def enrol(
             "repeated": done.repeated,
             "replaces": done.replaces,
         },
-        f"{owner}: key {done.key.key_id} {'was enrolled before' if done.repeated else 'is enrolled'}."
+        f"{owner}: {'passkey' if given else 'key'} {done.key.key_id} "
+        f"{'was enrolled before' if done.repeated else 'is enrolled'}."
         + (
             " It is a rehearsal's key: not encrypted, and trusted nowhere else."
-            if workspace.mode == "rehearsal"
+            if workspace.mode == "rehearsal" and not given
             else ""
         ),
         *([f"It takes the place of key {done.replaces}, which has ended."] if done.replaces else []),
-        *_private(workspace, owner, given=public is not None),
+        *_private(workspace, owner, given=public is not None or given is not None),
         "The gate believes the reports that it signs; compare its id with what `factory enrol` printed."
         if owner == FACTORY
         else f"The Factory trusts it once ops have run: pilotplant factory trust {owner}",
     )
     return done
+
+
+def _passkey_file(file: Path | None, origins: list[str], rp_id: str | None) -> Any:
+    """The registration with the site that it has to be for; None where no passkey is given."""
+    from urllib.parse import urlsplit
+
+    from promotion.keys.enrolment import PasskeyFile
+    from shared.core.errors import BadInput
+
+    if file is None:
+        if origins or rp_id:
+            raise BadInput("--origin and --rp-id go with --passkey", where="--passkey", remedy="leave them away")
+        return None
+    if not origins:
+        raise BadInput(
+            "on which page does its owner sign?",
+            where="--origin",
+            expected="scheme, host and port, like https://desk.example.com",
+            remedy="add --origin with the desk's address",
+        )
+    return PasskeyFile(file, rp_id or urlsplit(origins[0]).hostname or "", tuple(origins))
 
 
 def _private(workspace: Workspace, owner: str, *, given: bool) -> list[str]:

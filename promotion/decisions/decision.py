@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from promotion.decisions.attestation import Attestable
 from promotion.decisions.draft import Asked
@@ -25,6 +25,9 @@ from shared.trust.candidates import digest_named
 from shared.trust.decision import Decision
 from shared.trust.finding import Finding, failed_warnings
 from shared.trust.keys import GATE
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
         return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)
     if intent.completes and gate_opens(workspace, asked.gate_passphrase):
         return _attest(intent, asked)
-    return _keep(intent, asked)
+    return keep(intent, asked)
 
 
 def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
@@ -89,10 +92,7 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
         return _repetition(workspace, intent)
     require_here(workspace, asked.who)
     if not intent.completes or not gate_opens(workspace, asked.gate_passphrase):
-        return Preview(
-            intent.decision, (asked.who,), None, (), awaits="gate" if intent.completes else "person",
-            repeated=intent.repeated, warnings=_warned(intent), choice=_choice(intent),
-        )  # fmt: skip
+        return preview_waiting(intent, asked)
     require_here(workspace, GATE)
     case = intent.judged.case
     person = None if intent.repeated else _person(intent, asked, enrolled_key(workspace, asked.who).key_id)
@@ -103,6 +103,14 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
     return Preview(
         intent.decision, signers, predicate, planned, awaits=None, repeated=False,
         warnings=failed_warnings(predicate.findings), choice=_choice(intent),
+    )  # fmt: skip
+
+
+def preview_waiting(intent: ToSign, asked: Asked) -> Preview:
+    """The same, of a word that waits for another signature."""
+    return Preview(
+        intent.decision, (asked.who,), None, (), awaits="gate" if intent.completes else "person",
+        repeated=intent.repeated, warnings=_warned(intent), choice=_choice(intent),
     )  # fmt: skip
 
 
@@ -130,15 +138,15 @@ def _warned(intent: ToSign) -> tuple[Finding, ...]:
     return failed_warnings(judgement.of_arm(arm) if arm else judgement.findings)
 
 
-def _keep(intent: ToSign, asked: Asked) -> Proposed:
-    """Signs as the person and records it; it waits for a second person, or for the gate."""
+def keep(intent: ToSign, asked: Asked, signer: Signer | None = None) -> Proposed:
+    """Signs as the person, with `signer` or their key, and records it; it waits for a second person, or the gate."""
     judged, found, case = intent.judged, intent.found, intent.judged.case
     signatures_min = judged.policy.signatures_min
     if found is not None and intent.repeated:
         return replace(told(found, judged.on, signatures_min, repeated=True), warnings=_warned(intent))
     if intent.completes:
         enrolled_key(case.room.workspace, GATE)  # a gate without a key would never sign it
-    signer = signer_of(case.room.workspace, asked.who, asked.passphrase)
+    signer = signer or signer_of(case.room.workspace, asked.who, asked.passphrase)
     doubt = enrolled_key(case.room.workspace, asked.who).doubt(case.now)
     if doubt is not None:
         raise Refused(

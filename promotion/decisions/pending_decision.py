@@ -18,6 +18,7 @@ from promotion.decisions.draft import Asked, draft_decision
 from promotion.gate.authority import Objection, Occasion, against, right_to_decide
 from promotion.gate.case import Case
 from promotion.keys.keyring import KEY_KINDS, Keyring, recorded_ring
+from promotion.keys.passkey_uses import is_backwards
 from shared.core.clock import parse_rfc3339
 from shared.core.digests import canonical
 from shared.core.errors import PilotPlantError, Refused
@@ -105,12 +106,15 @@ def last_of(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> Pending | No
     back.
     """
     found: Pending | None = None
-    seen: set[str] = set()
+    # By the statement: a passkey may have answered to the same one twice.
+    seen: set[bytes] = set()
     for entry in entries:
         if entry.kind == PROPOSED:
             made = _proposed(entry)
-            if made is not None and made.digest not in seen and _is_signed(made.proposal.signed, made.persons[0], keys):
-                seen.add(made.digest)
+            if made is None or (said := made.proposal.signed.envelope.payload) in seen:
+                continue
+            if _is_signed(made.proposal.signed, made.persons[0], keys):
+                seen.add(said)
                 found = made
         elif found is not None and entry.body.get("proposal") == found.digest:
             found = _followed(found, entry, keys)
@@ -130,12 +134,19 @@ def why_void(found: Pending, case: Case, on: Occasion, ring: Keyring, signatures
     # Who has signed in time has decided in time, however long the gate takes.
     if case.now >= case.charter.deadline and not found.is_in_time(case, signatures_min):
         return "the charter's deadline has passed"
+    return _unsigned(found, case, ring) or _without_right(found, on) or _otherwise(found, case)
+
+
+def _unsigned(found: Pending, case: Case, ring: Keyring) -> str | None:
+    """Why one of the signatures does not count."""
     for who, signed, moments in _signatures(found):
         if moments[0] > moments[1] + TOLERANCE:
             return f"{who} signed it with a moment that had not come"
         if not _counts(who, signed, moments, ring):
             return f"the key with which {who} signed it does not count"
-    return _without_right(found, on) or _otherwise(found, case)
+        if copied := is_backwards(case.room, signed):
+            return copied
+    return None
 
 
 def _signatures(found: Pending) -> Iterator[tuple[str, Signed, tuple[datetime, datetime]]]:
@@ -209,10 +220,11 @@ def problems(entries: Sequence[Entry], keys: Sequence[PublicKey]) -> list[str]:
             found.append(f"{name}: it holds nothing that somebody has signed")
             continue
         if not _is_signed(signed, who, keys):
-            found.append(f"{name}: it is not signed with a known key of {who}")
-        if signed.digest in seen:
+            why = "".join(f"; {reason}" for reason in signed.refusals(keys))
+            found.append(f"{name}: it is not signed with a known key of {who}{why}")
+        if signed.envelope.payload in seen:
             found.append(f"{name}: it is a copy of an earlier entry, and counts for nothing")
-        seen.add(signed.digest)
+        seen.add(signed.envelope.payload)
     return found
 
 

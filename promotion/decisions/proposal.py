@@ -25,6 +25,7 @@ from promotion.gate.authority import Occasion, against, second_signers
 from promotion.gate.case import Case
 from promotion.gate.gate import Judgement
 from promotion.keys.keyring import KEY_KINDS, recorded_ring
+from promotion.keys.passkey_uses import require_forward
 from promotion.registry.lapses import require_open
 from shared.core.clock import rfc3339
 from shared.core.crashpoints import Point, reach
@@ -37,7 +38,7 @@ from shared.trust.proposal import PROPOSAL, SECOND, Proposal, SecondSignature, S
 from shared.trust.signed import parse, sign
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner
+    from securesystemslib.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +82,45 @@ def proposed(case: Case, on: Occasion, signatures_min: int) -> Proposed | None:
     return told(found, on, signatures_min, repeated=True)
 
 
+def draft_proposal(case: Case, decision: Decision, verdict: Verdict) -> Proposal:
+    """What the owner signs of a decision."""
+    return Proposal(
+        pilot=case.charter.pilot,
+        candidate=digest_named(case.candidate),
+        promise=case.promise.digest,
+        workspace=case.room.workspace.id,
+        mode=case.room.workspace.mode,
+        verdict=verdict,
+        decision=decision,
+        lapses=rfc3339(case.charter.deadline),
+    )
+
+
+def draft_second(case: Case, found: Pending, who: str, reason: str) -> SecondSignature:
+    """What a second person signs under what was proposed."""
+    return SecondSignature(
+        proposal=found.digest,
+        workspace=case.room.workspace.id,
+        mode=case.room.workspace.mode,
+        person=who,
+        reason=reason,
+        at=rfc3339(case.now),
+    )
+
+
 def propose(
     case: Case,
     decision: Decision,
     verdict: Verdict,
     on: Occasion,
-    signer: CryptoSigner,
+    signer: Signer,
     *,
     replaces: str | None,
     signatures_min: int,
 ) -> Proposed:
     """Records the owner's word as a proposal in the place of `replaces`, the digest of the one that was seen last."""
     room, charter = case.room, case.charter
-    proposal = Proposal(
-        pilot=charter.pilot,
-        candidate=digest_named(case.candidate),
-        promise=case.promise.digest,
-        workspace=room.workspace.id,
-        mode=room.workspace.mode,
-        verdict=verdict,
-        decision=decision,
-        lapses=rfc3339(charter.deadline),
-    )
+    proposal = draft_proposal(case, decision, verdict)
     signed = parse(sign(PROPOSAL, proposal.model_dump(mode="json"), [signer]), PROPOSAL, where="the proposal")
     made = SignedProposal(proposal, signed)
     with room.transaction() as connection:
@@ -112,24 +130,18 @@ def propose(
         at = _moment(connection, case)
         body = {"candidate": proposal.candidate, "proposal": signed.digest, "envelope": made.as_json()}
         room.write(connection, PROPOSED, charter.pilot, body, at=at)
+        require_forward(connection, room, signed)
         reach(Point.PROPOSE_WRITTEN)
     reach(Point.PROPOSE_RECORDED)
     return told(Pending(made, at, at), on, signatures_min, repeated=False)
 
 
 def second(
-    case: Case, found: Pending, who: str, reason: str, on: Occasion, signer: CryptoSigner, *, signatures_min: int
+    case: Case, found: Pending, who: str, reason: str, on: Occasion, signer: Signer, *, signatures_min: int
 ) -> Proposed:
     """Records a second person's signature under what was proposed, which the gate has yet to sign."""
     room = case.room
-    said = SecondSignature(
-        proposal=found.digest,
-        workspace=room.workspace.id,
-        mode=room.workspace.mode,
-        person=who,
-        reason=reason,
-        at=rfc3339(case.now),
-    )
+    said = draft_second(case, found, who, reason)
     signed = parse(sign(SECOND, said.model_dump(mode="json"), [signer]), SECOND, where="the second signature")
     made = SignedSecond(said, signed)
     with room.transaction() as connection:
@@ -141,6 +153,7 @@ def second(
         at = _moment(connection, case)
         body = {"candidate": digest_named(case.candidate), "proposal": found.digest, "envelope": made.as_json()}
         room.write(connection, SECONDED, case.charter.pilot, body, at=at)
+        require_forward(connection, room, signed)
         reach(Point.SECOND_WRITTEN)
     reach(Point.SECOND_RECORDED)
     return told(replace(found, at=at, second=made), on, signatures_min, repeated=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from promotion.gate.authority import acts_for_requester
 from promotion.gate.blinding import BLIND, hidden
@@ -12,6 +13,7 @@ from promotion.gate.checks import CHECKS
 from promotion.gate.gate import judge
 from promotion.gate.policy import GateSettings, Policy, read_settings
 from promotion.gate.waivers import POOR, WAIVED, standing, waivers_of
+from promotion.keys.passkey_uses import require_forward
 from promotion.keys.signers import require_here, signer_of
 from promotion.state import open_promotion
 from shared.core.clock import rfc3339
@@ -24,6 +26,9 @@ from shared.trust.decision import REASON_MIN
 from shared.trust.finding import Finding
 from shared.trust.signed import parse, sign
 from shared.trust.waiver import WAIVER, SignedWaiver, Waiver, read_waiver
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,30 @@ def waive(workspace: Workspace, name: str, wish: Wish) -> WaivedCheck:
     if isinstance(heard, WaivedCheck):
         return heard
     waiver = _draft(case, wish)
-    signer = signer_of(workspace, wish.who, wish.passphrase)
-    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, where="the waiver")
-    return _record(case, SignedWaiver(waiver, signed), heard, wish)
+    return _sign(case, waiver, heard, wish, signer_of(workspace, wish.who, wish.passphrase))
+
+
+def draft_waiver(workspace: Workspace, name: str, wish: Wish) -> WaiverPreview:
+    """What somebody would sign with a passkey; raises what `waive` would raise before it signs."""
+    case, heard = _hear(workspace, name, wish)
+    if isinstance(heard, WaivedCheck):
+        return WaiverPreview(heard.waiver.waiver, (), repeated=True)
+    return WaiverPreview(_draft(case, wish), heard, repeated=False)
+
+
+def waive_drafted(workspace: Workspace, name: str, wish: Wish, drafted: Waiver, signer: Signer) -> WaivedCheck:
+    """Waives what was drafted, where the same wish comes to the same waiver still; as `waive` does."""
+    case, heard = _hear(workspace, name, wish)
+    if isinstance(heard, WaivedCheck):
+        return heard
+    waiver = _draft(case, wish).model_copy(update={"at": drafted.at})
+    if waiver != drafted:
+        raise Refused(
+            "what was prepared is another waiver than the same wish comes to now",
+            where=f"pilot {case.charter.pilot}",
+            remedy="prepare it once more, and sign that",
+        )
+    return _sign(case, waiver, heard, wish, signer)
 
 
 def preview_waiver(workspace: Workspace, name: str, wish: Wish) -> WaiverPreview:
@@ -102,6 +128,11 @@ def _hear(workspace: Workspace, name: str, wish: Wish) -> tuple[Case, WaivedChec
     _require_shown(case, settings, wish)
     before = _standing(case, wish)
     return case, _again(before, wish) if before is not None else _to_waive(case, policy, wish)
+
+
+def _sign(case: Case, waiver: Waiver, found: tuple[Finding, ...], wish: Wish, signer: Signer) -> WaivedCheck:
+    signed = parse(sign(WAIVER, waiver.model_dump(mode="json"), [signer]), WAIVER, where="the waiver")
+    return _record(case, SignedWaiver(waiver, signed), found, wish)
 
 
 def _draft(case: Case, wish: Wish) -> Waiver:
@@ -241,6 +272,7 @@ def _record(case: Case, waiver: SignedWaiver, found: tuple[Finding, ...], wish: 
                 if standing(before, case.digest, case.now) is None:
                     return _again(before, wish)
         room.write(connection, WAIVED, said.pilot, body)
+        require_forward(connection, room, waiver.signed)
         reach(Point.WAIVE_WRITTEN)
     reach(Point.WAIVE_RECORDED)
     return WaivedCheck(waiver, found, repeated=False)

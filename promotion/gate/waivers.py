@@ -8,6 +8,7 @@ from datetime import datetime
 from promotion.gate.case import Case
 from promotion.gate.check import Rule
 from promotion.keys.keyring import KEY_KINDS, keyring
+from promotion.keys.passkey_uses import is_backwards
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import PilotPlantError
 from shared.state.chain import Entry
@@ -29,7 +30,9 @@ def waivers_of(room: Room, pilot: str) -> tuple[SignedWaiver, ...]:
         waiver
         for entry, waiver in (one for one in found if one is not None)
         for key in waiver.signed.verified_by(keys)
-        if key.name == waiver.waiver.person and _counted(key, waiver, entry)
+        if key.name == waiver.waiver.person
+        and _counted(key, waiver, entry)
+        and is_backwards(room, waiver.signed) is None
     )
 
 

@@ -235,7 +235,12 @@ def _entitled(workspace: Workspace, who: str) -> str:
             where="configs/people.yaml",
             remedy="have two persons sign who decide on pilots (`decides`)",
         )
-    enrolled_key(workspace, person.email)
+    if enrolled_key(workspace, person.email).kind == "passkey":
+        raise Refused(
+            f"{person.email} signs with a passkey, and a clock is corrected with keys, on this machine",
+            where="--as",
+            remedy="have two persons sign who decide on pilots and have a key",
+        )
     return person.email
 
 

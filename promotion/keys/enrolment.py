@@ -16,6 +16,7 @@ from shared.state import ledger
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.trust.keys import FACTORY, GATE, KeyStore, PublicKey, Role
+from shared.trust.passkey import key_id_of, read_registration
 from shared.trust.preflight import public_key_path
 
 # Whoever has another name is a person, and enrolled as an owner.
@@ -36,16 +37,39 @@ class Enrolled:
     replaces: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PasskeyFile:
+    """A passkey that a browser registered, and the site that it has to be for.
+
+    Attributes:
+        file: `{"challenge": …, "credential": …}`, as the browser gave it.
+        origins: the pages on which its owner will sign.
+    """
+
+    file: Path
+    rp_id: str
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A key that was made elsewhere, and what the ledger keeps of it beside its record."""
+
+    key: PublicKey
+    kept: dict[str, Any]
+
+
 def enrol(
     workspace: Workspace,
     name: str,
     *,
     passphrase: str | None = None,
     public: Path | None = None,
+    passkey: PasskeyFile | None = None,
     rotate: bool = False,
     undated: bool = False,
 ) -> Enrolled:
-    """Enrols a person's key, or the gate's own: a new pair, or a public record made elsewhere.
+    """Enrols a person's key, or the gate's own: a new pair, a public record made elsewhere, or a person's passkey.
 
     With `rotate` the new key takes the place of the enrolled one, which ends at that moment. `undated` is for the first
     key of a name in a rehearsal, and has it count whatever the clock is set to. The Factory makes its key
@@ -54,19 +78,32 @@ def enrol(
     """
     room = open_promotion(workspace)
     store = KeyStore(workspace, passphrase)
-    return _enrol(room, name, store, public, rotate=rotate, undated=undated and workspace.mode == "rehearsal")
+    undated = undated and workspace.mode == "rehearsal"
+    return _enrol(room, name, store, public, passkey, rotate=rotate, undated=undated)
 
 
-def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotate: bool, undated: bool) -> Enrolled:
+def _enrol(
+    room: Room,
+    name: str,
+    store: KeyStore,
+    public: Path | None,
+    passkey: PasskeyFile | None,
+    *,
+    rotate: bool,
+    undated: bool,
+) -> Enrolled:
     workspace = room.workspace
     role = _ROLES.get(name, "owner")
+    _require_one_way(role, public, passkey)
     if role == "factory":
         public = public or _laid_out(workspace)
     if role == "owner":
         name = read_people(workspace).get(name).email
     held = keyring(room.entries(kinds=KEY_KINDS), workspace).keys.get(name, ())
     before = held[-1] if held else None
-    given = None if public is None else _given(workspace, public, name, role)
+    given = None if public is None else _Given(_given(workspace, public, name, role), {})
+    if passkey is not None:
+        given = _registered(workspace, passkey, name)
     if rotate:
         if before is None:
             raise Refused(
@@ -77,12 +114,13 @@ def _enrol(room: Room, name: str, store: KeyStore, public: Path | None, *, rotat
         return _rotate(room, store, before, given)
     if before is None:
         # A pair that was made, and not enrolled before the power went, is taken as it is.
-        key = given or (store.public(name, role) if store.has(name) else store.create(name, role))
+        key = given.key if given else store.public(name, role) if store.has(name) else store.create(name, role)
     else:
         _finish(store, before)
-        key = given or before
+        key = given.key if given else before
     _require_the_same(workspace, name, held, key)
-    return _enrolled(room, key, repeated=before is not None, undated=undated)
+    kept = (given.kept if given else {}) | ({"undated": True} if undated else {})
+    return _enrolled(room, key, repeated=before is not None, kept=kept)
 
 
 def find_key(workspace: Workspace, name: str) -> PublicKey | None:
@@ -120,16 +158,16 @@ def enrolled_key(workspace: Workspace, name: str) -> PublicKey:
     return key
 
 
-def _rotate(room: Room, store: KeyStore, before: PublicKey, given: PublicKey | None) -> Enrolled:
+def _rotate(room: Room, store: KeyStore, before: PublicKey, given: _Given | None) -> Enrolled:
     """The new key in the place of `before`; one whose rotation was cut off is finished, and no other is made."""
     name = before.name
-    if (given is not None and given.key_id == before.key_id) or _finish(store, before):
+    if (given is not None and given.key.key_id == before.key_id) or _finish(store, before):
         return _enrolled(room, before, repeated=True)
     if given is not None:
-        key = given
+        key = given.key
     else:
         key = store.next(name, before.role) if store.has_next(name) else store.create(name, before.role, as_next=True)
-    _write(room, key, {"replaces": before.key_id})
+    _write(room, key, {"replaces": before.key_id, **(given.kept if given else {})})
     reach(Point.ROTATE_RECORDED)
     if given is None:
         store.settle_next(name)
@@ -160,11 +198,11 @@ def _require_the_same(workspace: Workspace, name: str, held: tuple[PublicKey, ..
 
 
 def _enrolled(
-    room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None, undated: bool = False
+    room: Room, key: PublicKey, *, repeated: bool, replaces: str | None = None, kept: dict[str, Any] | None = None
 ) -> Enrolled:
     ring = keyring(room.entries(kinds=KEY_KINDS), room.workspace)
     if ring.current(key.name) is None:
-        _write(room, key, {"undated": True} if undated else {})
+        _write(room, key, kept or {})
         ring = keyring(room.entries(kinds=KEY_KINDS), room.workspace)
     lay_out(room.workspace, Keyring({key.name: ring.keys[key.name]}, {}))
     current = ring.keys[key.name][-1]
@@ -174,15 +212,49 @@ def _enrolled(
 def _write(room: Room, key: PublicKey, more: dict[str, Any]) -> None:
     with room.transaction() as connection:
         known = keyring(ledger.entries(connection, room.entries_table, kinds=KEY_KINDS), room.workspace)
-        if any(one.key_id == key.key_id for one in known.every()):
+        # One passkey has another id for each site that it is enrolled for.
+        if any(key.public == one.public for one in known.every()):
             raise Refused(
                 f"the key {key.key_id[:12]}… was enrolled before",
                 where=f"the key of {key.name}",
                 expected="a key that nobody has signed with",
                 remedy=f"make a new one: pilotplant promote enrol {key.name} --rotate",
             )
-        body = {"key_id": key.key_id, "role": key.role, "public": key.public}
+        body: dict[str, Any] = {"key_id": key.key_id, "role": key.role, "public": key.public}
+        if key.passkey is not None:
+            body["passkey"] = key.passkey.model_dump(mode="json")
         room.write(connection, ENROLLED, key.name, body | more)
+
+
+def _require_one_way(role: Role, public: Path | None, passkey: PasskeyFile | None) -> None:
+    """Raises BadInput where a key is given in two ways, or a passkey for what is no person."""
+    if passkey is None:
+        return
+    if public is not None:
+        raise BadInput("one key is enrolled at a time", where="--public", remedy="leave --public or --passkey away")
+    if role != "owner":
+        raise BadInput(
+            f"a passkey is a person's: the {role} signs where nobody can touch an authenticator",
+            where="--passkey",
+            remedy=f"leave it away, and have the {role} make a key",
+        )
+
+
+def _registered(workspace: Workspace, passkey: PasskeyFile, name: str) -> _Given:
+    try:
+        raw = passkey.file.read_bytes()
+    except OSError as error:
+        raise BadInput("the registration cannot be read", where=str(passkey.file), expected="a file") from error
+    found = read_registration(raw, passkey.rp_id, passkey.origins, where=str(passkey.file))
+    key = PublicKey(
+        name=name,
+        role="owner",
+        mode=workspace.mode,
+        key_id=key_id_of(found.public, found.passkey),
+        public=found.public,
+        passkey=found.passkey,
+    )
+    return _Given(key, {"sign_count": found.sign_count})
 
 
 def _laid_out(workspace: Workspace) -> Path:

@@ -11,6 +11,7 @@ from shared.core.errors import PilotPlantError
 from shared.state.chain import Entry
 from shared.state.workspace import Mode, Workspace
 from shared.trust.keys import PublicKey, Role, record_bytes, record_name, write_public
+from shared.trust.passkey import Passkey
 
 ENROLLED = "enrolled"
 REVOKED = "revoked"
@@ -101,7 +102,15 @@ def _enrol(ring: Keyring, entry: Entry, mode: Mode) -> None:
     *ended, last = ring.keys.get(name, (None,))
     # The clock of a rehearsal may be set to before its first keys were made.
     since = None if mode == "rehearsal" and last is None and body.get("undated") is True else entry.at
-    key = PublicKey(name=name, role=role, mode=mode, key_id=body["key_id"], public=body["public"], valid_from=since)
+    key = PublicKey(
+        name=name,
+        role=role,
+        mode=mode,
+        key_id=body["key_id"],
+        public=body["public"],
+        passkey=Passkey.model_validate(body["passkey"]) if "passkey" in body else None,
+        valid_from=since,
+    )
     # A key ends at the very moment from which the next one counts.
     before = () if last is None else (*ended, last.model_copy(update={"ends": entry.at}))
     ring.keys[name] = (*(one for one in before if one is not None), key)

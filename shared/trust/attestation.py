@@ -226,7 +226,7 @@ class Attestation:
         counted = [key for (key, _), doubt in zip(signed, doubts, strict=True) if doubt is None]
         reasons += dict.fromkeys(doubt for doubt in doubts if doubt)
         persons = [key for key in counted if key.role == "owner"]
-        gates = {key.key_id for key in counted if key.role == "gate"}
+        gates = {key.public for key in counted if key.role == "gate"}
         reasons += self._missing(gates, persons, max(signatures_min, self.predicate.signatures_required))
         reasons += self._unwaived(ours, at, witnessed)
         if parse_rfc3339(self.predicate.expires) <= now:
@@ -263,7 +263,7 @@ class Attestation:
         if made.decision.model_copy(update={"at": said.decision.at}) != said.decision:
             return [], ["its proposal is of another decision"], ""
         signed = _of_person(found.signed, keys, made.decision.owner)
-        return [(key, found.at) for key in signed], [], found.signed.digest
+        return [(key, found.at) for key in signed], found.signed.refusals(keys), found.signed.digest
 
     def _seconded(self, keys: Sequence[PublicKey], proposal: str) -> tuple[list[tuple[PublicKey, datetime]], list[str]]:
         """The second person's key, and what is wrong with their signature."""
@@ -275,7 +275,8 @@ class Attestation:
         under = other.second
         if (under.proposal, under.workspace, under.mode) != (proposal, said.workspace, said.mode):
             return [], ["its second signature is under another proposal"]
-        return [(key, other.at) for key in _of_person(other.signed, keys, under.person)], []
+        signed = _of_person(other.signed, keys, under.person)
+        return [(key, other.at) for key in signed], other.signed.refusals(keys)
 
     def _unwaived(self, keys: Sequence[PublicKey], at: datetime, witnessed: datetime | None) -> list[str]:
         """Every finding that is said to be waived, and for which no waiver stood when it was verified."""
@@ -301,7 +302,8 @@ class Attestation:
         """Whose signatures are missing; a person counts once, and so does a key, whoever's it is said to be."""
         owner, reasons = self.predicate.decision.owner, []
         names = sorted({key.name.casefold() for key in persons})
-        keys = {key.key_id for key in persons}
+        # One passkey has another id for each site that it is enrolled for.
+        keys = {key.public for key in persons}
         if not gates:
             reasons.append("no gate whose key is trusted here has signed it")
         if owner.casefold() not in names:

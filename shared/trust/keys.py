@@ -1,4 +1,7 @@
-"""Keys: ed25519 pairs, the private half outside the workspace, the public half as a small YAML record."""
+"""Keys: ed25519 pairs, the private half outside the workspace, the public half as a small YAML record; and passkeys.
+
+Of a passkey there is a record alone: its private half never leaves the authenticator.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
@@ -17,11 +20,12 @@ from shared.core.files import write_atomically
 from shared.core.frozen import FrozenModel
 from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Mode, Workspace
+from shared.trust.passkey import Passkey, PasskeyVerifier, key_id_of, require_cose
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives import serialization as ser
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from securesystemslib.signer import CryptoSigner, Key
+    from securesystemslib.signer import CryptoSigner, Signature
 
 Role = Literal["gate", "owner", "factory"]
 GATE = "gate"
@@ -30,6 +34,7 @@ FACTORY = "factory"
 _OF_ROOMS = {GATE: "pilotplant promote enrol gate", FACTORY: "pilotplant factory enrol"}
 # The least for a secret that nothing else stands beside (NIST SP 800-63B-4, section 3.1.1.2).
 PASSPHRASE_MIN = 15
+ED25519_BYTES = 32
 
 
 def _is_moment(text: str) -> str:
@@ -40,10 +45,23 @@ def _is_moment(text: str) -> str:
 Moment = Annotated[str, AfterValidator(_is_moment)]
 
 
+class Verifier(Protocol):
+    """What checks a signature: a key of `securesystemslib`, or a passkey."""
+
+    @property
+    def keyid(self) -> str:
+        """The id by which a signature names it."""
+
+    def verify_signature(self, signature: Signature, data: bytes) -> None:
+        """Raises UnverifiedSignatureError where it is not good."""
+
+
 class PublicKey(FrozenModel):
     """Whose key this is, for what, and the key itself (hexadecimal).
 
     Attributes:
+        public: an ed25519 key, or the COSE key of a passkey.
+        passkey: what a passkey is bound to; None for an ed25519 key, whose record does not name it.
         valid_from, ends: RFC 3339; by the gate's ledger it counts from the one moment, and no more from the other on.
         revoked_since: RFC 3339; from then on nothing that it signs is believed.
     """
@@ -53,20 +71,53 @@ class PublicKey(FrozenModel):
     role: Role
     mode: Mode
     key_id: str = Field(pattern=r"^[0-9a-f]{64}$")
-    public: str = Field(pattern=r"^[0-9a-f]{64}$")
+    public: str = Field(pattern=r"^([0-9a-f]{2})+$")
+    passkey: Passkey | None = None
     valid_from: Moment | None = None
     ends: Moment | None = None
     revoked_since: Moment | None = None
 
-    def verifier(self) -> Key:
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> PublicKey:
+        if self.passkey is not None and self.role != "owner":
+            raise ValueError("a passkey is a person's: gate and Factory sign without one")
+        if self.passkey is None and len(self.public) != 2 * ED25519_BYTES:
+            raise ValueError(f"an ed25519 key has {ED25519_BYTES} bytes")
+        return self
+
+    @property
+    def kind(self) -> Literal["ed25519", "passkey"]:
+        """What kind of key it is."""
+        return "ed25519" if self.passkey is None else "passkey"
+
+    def verifier(self) -> Verifier:
         """The key as signatures are checked with; raises BadInput where id and key do not belong together."""
+        if self.passkey is not None:
+            return self._passkey_verifier(self.passkey)
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from securesystemslib.signer import SSlibKey
 
         key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
         if key.keyid != self.key_id:
             raise BadInput(f"the key of {self.name} does not match its key_id", remedy="pin the key's record anew")
-        return key
+        verifier: Verifier = key
+        return verifier
+
+    def passkey_verifier(self) -> PasskeyVerifier | None:
+        """The same of a passkey, which says why as well; None for an ed25519 key."""
+        return None if self.passkey is None else self._passkey_verifier(self.passkey)
+
+    def _passkey_verifier(self, passkey: Passkey) -> PasskeyVerifier:
+        if key_id_of(self.public, passkey) != self.key_id:
+            raise BadInput(f"the passkey of {self.name} does not match its key_id", remedy="pin the key's record anew")
+        try:
+            return PasskeyVerifier(self.key_id, require_cose(self.public), passkey)
+        except ValueError as error:
+            raise BadInput(
+                f"the passkey of {self.name} cannot be used: {error}",
+                expected="a COSE key for ES256, EdDSA or RS256, in its one form",
+                remedy="register the passkey once more",
+            ) from error
 
     def doubt(self, at: datetime, *, witnessed: datetime | None = None) -> str | None:
         """Why a good signature of `at` does not count, in words; None where it does.
@@ -239,7 +290,7 @@ def record_name(key: PublicKey) -> str:
 
 def record_bytes(key: PublicKey) -> bytes:
     """A public record as it is written."""
-    return yaml.safe_dump(key.model_dump(exclude_none=True), sort_keys=False).encode()
+    return yaml.safe_dump(key.model_dump(mode="json", exclude_none=True), sort_keys=False).encode()
 
 
 def write_public(folder: Path, key: PublicKey, *, stem: str | None = None) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.digests import canonical, digest_bytes
 from shared.core.errors import BadInput
+from shared.trust.passkey import PART
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from shared.trust.keys import PublicKey
 
 _PARTS = {"payload", "payloadType", "signatures"}
-_SIGNATURE = {"keyid", "sig"}
+# A passkey's signature holds what it covers beside the statement.
+_SIGNATURE = ({"keyid", "sig"}, {"keyid", "sig", PART})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Signed:
     def verified_by(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
         """Those of `keys` whose signature is on it and good."""
         return [key for key in keys if verifies(self.envelope, key)]
+
+    def refusals(self, keys: Sequence[PublicKey]) -> list[str]:
+        """Why answers of passkeys among `keys` that are on it do not count, each in words."""
+        told = ((key, refused(self.envelope, key)) for key in keys)
+        return [f"the answer of {key.name}'s passkey does not count: {reason}" for key, reason in told if reason]
 
 
 def payload_type(kind: str) -> str:
@@ -66,7 +73,7 @@ def parse(raw: bytes, kind: str, *, where: str) -> Signed:
 
     try:
         parts = json.loads(raw)
-        if set(parts) != _PARTS or any(set(signature) != _SIGNATURE for signature in parts["signatures"]):
+        if set(parts) != _PARTS or any(set(signature) not in _SIGNATURE for signature in parts["signatures"]):
             raise ValueError("parts that nobody signs")
         envelope = Envelope.from_dict(parts)
         # Base64 and JSON leave room for other bytes of the same meaning: only the canonical ones count.
@@ -85,10 +92,20 @@ def parse(raw: bytes, kind: str, *, where: str) -> Signed:
     return Signed(envelope, content, digest_bytes(raw))
 
 
+def refused(envelope: Envelope, key: PublicKey) -> str | None:
+    """Why a passkey's signature on the envelope is not good, in words; None where it is good or not there."""
+    signature, verifier = envelope.signatures.get(key.key_id), key.passkey_verifier()
+    return verifier.refusal(signature, envelope.pae()) if signature is not None and verifier is not None else None
+
+
 def verifies(envelope: Envelope, key: PublicKey) -> bool:
     """Whether the key's signature is on the envelope and good."""
     from securesystemslib.exceptions import VerificationError
 
+    signature = envelope.signatures.get(key.key_id)
+    # What an ed25519 signature does not cover gives the same statement a second digest.
+    if signature is None or (key.kind == "ed25519" and signature.unrecognized_fields):
+        return False
     try:
         envelope.verify([key.verifier()], 1)
     except (VerificationError, BadInput):

@@ -11,7 +11,7 @@ from lab.analysis.analysis import analyse
 from lab.analysis.submission import require_over, submit
 from lab.intake.customer_ids import with_units
 from lab.intake.intake import record
-from pilotplant.desk.parts import Tone
+from pilotplant.desk.views.parts import Tone
 from shared.core.errors import BadInput
 from shared.core.files import scratch_in
 from shared.state.workspace import Workspace

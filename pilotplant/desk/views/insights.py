@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.insights.insights import Insight, insights
 from lab.state import open_lab
-from pilotplant.desk.parts import how_many
+from pilotplant.desk.views.parts import how_many
 from shared.state.workspace import Workspace
 
 SHOWN = 50

@@ -9,7 +9,7 @@ from heapq import nlargest
 from typing import Any
 
 from factory.runtime.journal import what_of
-from pilotplant.desk.parts import sentence, title_of
+from pilotplant.desk.views.parts import sentence, title_of
 from pilotplant.witnesses import OPENERS
 from shared.core.clock import parse_rfc3339
 from shared.state.chain import Entry

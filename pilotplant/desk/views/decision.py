@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from pilotplant.desk.parts import title_of
+from pilotplant.desk.views.parts import title_of
 from promotion.decisions.decision import Preview, decide, preview
 from promotion.decisions.draft import Asked
 from promotion.decisions.execution import Decided

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilotplant.desk.history import Event, history
-from pilotplant.desk.parts import Tone
+from pilotplant.desk.views.history import Event, history
+from pilotplant.desk.views.parts import Tone
 from pilotplant.soundness import Soundness
 from shared.state.workspace import Workspace
 from shared.ui.console import counted

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from lab.overview.measures import Measures as LabMeasures
 from lab.overview.portfolio import Line
-from pilotplant.desk.history import Event, history
-from pilotplant.desk.parts import Item, Meter, Tone, how_many, sentence, title_of, trouble_of
+from pilotplant.desk.views.history import Event, history
+from pilotplant.desk.views.parts import Item, Meter, Tone, how_many, sentence, title_of, trouble_of
 from pilotplant.overview import Overview
 from promotion.queue.views import Waiting
 from shared.core.times import spoken

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pilotplant.desk.parts import Item, Tone, how_many, sentence, title_of
-from pilotplant.desk.today import of_candidate
+from pilotplant.desk.views.parts import Item, Tone, how_many, sentence, title_of
+from pilotplant.desk.views.today import of_candidate
 from pilotplant.overview import Overview
 from promotion.gate.checks import CHECKS
 from promotion.queue.summary import MEANS, TIME_LEFT, Summary, summarise

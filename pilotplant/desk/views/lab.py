@@ -13,9 +13,9 @@ from lab.overview.measures import Measures, measures
 from lab.overview.portfolio import Line, drafts_among, last_evidence, lines
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
-from pilotplant.desk.messages import messages
-from pilotplant.desk.parts import Meter, Tone, how_many, sentence, title_of
-from pilotplant.desk.today import sample_meter
+from pilotplant.desk.views.messages import messages
+from pilotplant.desk.views.parts import Meter, Tone, how_many, sentence, title_of
+from pilotplant.desk.views.today import sample_meter
 from shared.evidence.model import Evidence
 from shared.state.workspace import Workspace
 from shared.ui import phrases
