@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import yaml
 
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.server import address_of, listen, server_of
+from shared.state.workspace import Workspace
 
-OPS = "ops@example.com"
+OPS, SECOND = "ops@example.com", "second@example.com"
 
 
 @dataclass
@@ -72,3 +74,14 @@ def at(desk: Desk, person: str | None) -> Iterator[Browser]:
     """A person's browser, at a desk that is up."""
     with serving(desk) as address, httpx.Client(base_url=address, timeout=120) as client:
         yield Browser(client, desk).enter(person)
+
+
+def two_signatures(workspace: Workspace) -> str:
+    """Has the policy ask for two persons' signatures, and names a second one who may sign."""
+    gate, people = workspace.configs / "gate.yaml", workspace.configs / "people.yaml"
+    policy = yaml.safe_load(gate.read_text()) | {"signatures_min": {"low": 2, "standard": 2, "high": 2}}
+    gate.write_text(yaml.safe_dump(policy))
+    known = yaml.safe_load(people.read_text())
+    known["people"].append({"email": SECOND, "decides": {"tiers": ["low", "standard", "high"]}})
+    people.write_text(yaml.safe_dump(known))
+    return SECOND

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from factory.releases import releases
 from pilotplant.desk.requests import Actor, PilotName, Reading
 from pilotplant.desk.views import drafts as drafts_page
-from pilotplant.desk.views.decision import choice_of, look, sign
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.results import finish, take
 from shared.core.errors import BadInput
@@ -28,28 +27,28 @@ Text = Annotated[str, Form()]
 def stop_all(actor: Actor, reason: Text = "") -> RedirectResponse:
     """Stops everything; anybody whom people.yaml knows may do so."""
     releases.stop_all(actor.desk.workspace, reason=said(actor, reason))
-    return _done(actor, "/factory")
+    return done(actor, "/factory")
 
 
 @router.post("/factory/resume-all")
 def resume_all(actor: Actor, reason: Text = "") -> RedirectResponse:
     """Lifts the stop."""
     releases.resume_all(actor.desk.workspace, reason=said(actor, reason, operates=True))
-    return _done(actor, "/factory")
+    return done(actor, "/factory")
 
 
 @router.post("/factory/{name}/pause")
 def pause(actor: Actor, name: str, reason: Text = "") -> RedirectResponse:
     """Pauses a release; anybody whom people.yaml knows may do so."""
     releases.pause(actor.desk.workspace, name, reason=said(actor, reason))
-    return _done(actor, f"/factory/{name}")
+    return done(actor, f"/factory/{name}")
 
 
 @router.post("/factory/{name}/resume")
 def resume(actor: Actor, name: str, reason: Text = "") -> RedirectResponse:
     """Lets a release run again."""
     releases.resume(actor.desk.workspace, name, reason=said(actor, reason, operates=True))
-    return _done(actor, f"/factory/{name}")
+    return done(actor, f"/factory/{name}")
 
 
 def named(actor: Reading) -> Person:
@@ -74,33 +73,10 @@ def said(actor: Reading, reason: str, *, operates: bool = False) -> str:
     return f"{require_seen(reason, 'the reason')} ({person.email}, at the desk)"
 
 
-def _done(actor: Reading, href: str) -> RedirectResponse:
+def done(actor: Reading, href: str) -> RedirectResponse:
+    """Shows the page on which what was done stands."""
     actor.desk.changed()
     return RedirectResponse(href, HTTPStatus.SEE_OTHER)
-
-
-@router.post("/gate/{name}/look")
-def last_look(
-    actor: Actor, name: PilotName, word: Text = "", arm: Text = "", reason: Text = "", insight: Text = ""
-) -> HTMLResponse:
-    """Shows what would be signed; nothing is."""
-    choice = choice_of(name, word, arm, reason, insight)
-    person = named(actor).email
-    found = actor.desk.alone(lambda: look(actor.desk.workspace, choice, person))
-    return actor.page("look.html.j2", choice.what, "/gate", f"pilotplant promote decide {name} {word} --dry-run",
-                      trail=(("/gate", "Gate"), (f"/gate/{name}", title_of(name))), page=found)  # fmt: skip
-
-
-@router.post("/gate/{name}/decide")
-def decide(
-    actor: Actor, name: PilotName, word: Text = "", arm: Text = "", reason: Text = "", insight: Text = "",
-    passphrase: Text = "",
-) -> RedirectResponse:  # fmt: skip
-    """Signs what was looked at, and carries it out."""
-    choice = choice_of(name, word, arm, reason, insight)
-    person = named(actor).email
-    actor.desk.alone(lambda: sign(actor.desk.workspace, choice, person, passphrase))
-    return _done(actor, f"/gate/{name}")
 
 
 @router.post("/lab/{name}/results")
@@ -118,7 +94,7 @@ def finish_pilot(actor: Actor, name: PilotName) -> RedirectResponse:
     """Analyses an ended pilot and puts it before the gate."""
     named(actor)
     actor.desk.alone(lambda: finish(actor.desk.workspace, name))
-    return _done(actor, f"/lab/{name}")
+    return done(actor, f"/lab/{name}")
 
 
 @router.post("/new-pilot")
@@ -134,7 +110,7 @@ def begin_draft(
                "requester": requester}  # fmt: skip
     said_ = {field: require_seen(text, field.replace("_", " ")) for field, text in answers.items()}
     actor.desk.alone(lambda: drafts_page.begin(actor.desk.workspace, name, said_))
-    return _done(actor, f"/drafts/{name}")
+    return done(actor, f"/drafts/{name}")
 
 
 @router.post("/drafts/{name}/edit")
@@ -142,7 +118,7 @@ def edit_draft(actor: Actor, name: PilotName, text: Text = "") -> RedirectRespon
     """Puts a charter's text in the place of a draft's."""
     named(actor)
     actor.desk.alone(lambda: drafts_page.rewrite(actor.desk.workspace, name, text))
-    return _done(actor, f"/drafts/{name}")
+    return done(actor, f"/drafts/{name}")
 
 
 @router.post("/drafts/{name}/launch")
@@ -150,4 +126,4 @@ def launch_draft(actor: Actor, name: PilotName) -> RedirectResponse:
     """Launches a draft."""
     named(actor)
     actor.desk.alone(lambda: drafts_page.start(actor.desk.workspace, name))
-    return _done(actor, f"/lab/{name}")
+    return done(actor, f"/lab/{name}")

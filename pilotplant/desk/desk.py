@@ -9,8 +9,10 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 
 from pilotplant.desk.access import Links, Sessions
+from pilotplant.desk.challenges import Challenges
 from pilotplant.desk.views.history import rooms
 from pilotplant.overview import Overview, overview
+from promotion.decisions.prepared import Prepared
 from shared.state.workspace import Workspace
 
 # A judgement may be so old where nothing was written meanwhile.
@@ -25,6 +27,9 @@ class Desk:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.links, self.sessions = Links(workspace), Sessions()
+        # What passkeys were asked to sign, and to make, by this server alone.
+        self.challenges: Challenges[Prepared] = Challenges()
+        self.registrations: Challenges[str] = Challenges()
         # Whether its server ends: pages that stay open are let go then.
         self.is_closing: Callable[[], bool] = lambda: False
         self._read: LRUCache[Hashable, Any] = LRUCache(KEPT_MAX)

@@ -9,6 +9,8 @@ from shared.experiment.people import read_people
 from shared.state.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
+# By its name: a browser keeps a passkey for a name alone.
+NAME = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Invitation:
 
 def address_at(port: int) -> str:
     """Where a desk on a port of this machine is."""
-    return f"http://{LOOPBACK}:{port}"
+    return f"http://{NAME}:{port}"
 
 
 def invitations(workspace: Workspace, address: str, person: str | None) -> list[Invitation]:

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pilotplant.desk import actions, routes
+from pilotplant.desk import actions, routes, signatures
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render, static_file
 from pilotplant.desk.guard import Guard
@@ -30,7 +30,7 @@ HOSTS = [LOOPBACK, "localhost", "[::1]"]
 GRACE_S = 10
 FILES = {
     "desk.css": "text/css", "icon.svg": "image/svg+xml", "htmx.min.js": "text/javascript",
-    "hx-sse.min.js": "text/javascript",
+    "hx-sse.min.js": "text/javascript", "passkey.js": "text/javascript",
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def application(desk: Desk) -> FastAPI:
     app.add_middleware(Guard)
     app.include_router(routes.router)
     app.include_router(actions.router)
+    app.include_router(signatures.router)
     app.add_exception_handler(PilotPlantError, _told)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unreadable)

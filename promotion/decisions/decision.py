@@ -80,7 +80,7 @@ def decide(workspace: Workspace, name: str, asked: Asked) -> Decided | Proposed:
     intent = intend(room, name, asked)
     if isinstance(intent, ToRepeat):
         return carry_out(intent.case.room, intent.attestation.predicate.pilot, repeated=True)
-    if intent.completes and gate_opens(workspace, asked.gate_passphrase):
+    if intent.completes and not asked.gate_apart and gate_opens(workspace, asked.gate_passphrase):
         return _attest(intent, asked)
     return keep(intent, asked)
 
@@ -93,7 +93,8 @@ def preview(workspace: Workspace, name: str, asked: Asked) -> Preview:
     require_here(workspace, asked.who)
     if not intent.completes or not gate_opens(workspace, asked.gate_passphrase):
         return preview_waiting(intent, asked)
-    require_here(workspace, GATE)
+    if not asked.gate_apart:
+        require_here(workspace, GATE)
     case = intent.judged.case
     person = None if intent.repeated else _person(intent, asked, enrolled_key(workspace, asked.who).key_id)
     predicate = _attestable(intent).predicate(enrolled_key(workspace, GATE).key_id, person)

@@ -23,6 +23,7 @@ class Asked:
         changes: for a successor: the fields that are to change, as `--change` takes them.
         revise: for scale: whether a successor goes on with the other arms.
         passphrase, gate_passphrase: of their key and of the gate's; None in a rehearsal.
+        gate_apart: whether the gate signs afterwards, in a process of its own; the key of the gate stays closed here.
     """
 
     word: Word
@@ -36,6 +37,7 @@ class Asked:
     claim: str | None = None
     context: str | None = None
     revise: bool = False
+    gate_apart: bool = False
 
 
 def require_word(given: str) -> Word:

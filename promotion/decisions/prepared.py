@@ -149,7 +149,7 @@ def _decide(
         intent = _as_prepared(intent, prepared)
         _require_the_same(intent, asked, prepared)
     kept = keep(intent, asked, signer)
-    if kept.awaits != "gate" or not gate_opens(room.workspace, gate_passphrase):
+    if kept.awaits != "gate" or asked.gate_apart or not gate_opens(room.workspace, gate_passphrase):
         return kept
     [done] = countersign(room.workspace, gate_passphrase, intent.judged.case.charter.pilot)
     if done.problem is not None:

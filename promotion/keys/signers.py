@@ -25,7 +25,7 @@ def signer_of(workspace: Workspace, name: str, passphrase: str | None) -> Crypto
     return signer
 
 
-def gate_opens(workspace: Workspace, passphrase: str | None) -> bool:
+def gate_opens(workspace: Workspace, passphrase: str | None = None) -> bool:
     """Whether the gate's private key is on this machine, and needs nobody's answer to open."""
     store = KeyStore(workspace)
     return store.has(GATE) and bool(passphrase or not store.needs_passphrase)

@@ -108,6 +108,8 @@ def _signed(pilot: str, found: Proposed, reader: str | None) -> Signed:
     who = reader if reader in others else others[0] if len(others) == 1 else "PERSON"
     return Signed(
         word=said(found.decision),
+        arm=found.decision.arm,
+        revises=bool(found.decision.arm and found.decision.successor),
         by=found.decision.owner,
         at=found.decision.at,
         reason=found.decision.reason,

@@ -17,6 +17,9 @@ class Signed:
     """A decision that waits for a signature.
 
     Attributes:
+        word: as it is typed: with the arm, and whether the others go on.
+        arm: the one that is scaled; None for another word.
+        revises: whether a scale has the other arms go on in a successor.
         by: who has made it; `persons` have signed it.
         awaits: `person`, or `gate` once all persons have signed.
         others: who may give the second signature.
@@ -24,6 +27,8 @@ class Signed:
     """
 
     word: str
+    arm: str | None
+    revises: bool
     by: str
     at: str
     reason: str
@@ -31,6 +36,11 @@ class Signed:
     awaits: str
     others: tuple[str, ...]
     next: str | None
+
+    @property
+    def told(self) -> str:
+        """The decision as it is said: `scale letter`."""
+        return f"{self.word.split()[0]} {self.arm or ''}".rstrip()
 
     @property
     def for_gate(self) -> bool:

@@ -10,7 +10,7 @@ from pilotplant.desk.views.today import of_candidate
 from pilotplant.overview import Overview
 from promotion.gate.checks import CHECKS
 from promotion.queue.summary import MEANS, TIME_LEFT, Summary, summarise
-from promotion.queue.views import Waiting, Waived
+from promotion.queue.views import Signed, Waiting, Waived
 from promotion.registry.lapses import Lapse
 from shared.core.times import spoken
 from shared.experiment.people import same_person
@@ -66,6 +66,7 @@ class CandidatePage:
     Attributes:
         arms: each with how its verdict is drawn, and in words.
         admitted: the arms that may be scaled.
+        signed: what persons have signed and what waits for another signature; None where nothing does.
         is_open: whether nobody has decided yet.
         is_mine: whether it waits for whoever reads.
     """
@@ -81,6 +82,7 @@ class CandidatePage:
     warned: tuple[Answer, ...]
     passed: tuple[Answer, ...]
     admitted: tuple[str, ...]
+    signed: Signed | None
     is_open: bool
     is_mine: bool
 
@@ -119,6 +121,7 @@ def candidate_page(workspace: Workspace, name: str, person: str | None, found: O
         warned=tuple(_failed(names, one, blocks=False) for names, one in alike(summary.warnings)),
         passed=tuple(_passed(summary.passed)),
         admitted=tuple(arm for arm, verdict in summary.arms.items() if verdict == "admit"),
+        signed=waits.proposed if waits else None,
         is_open=waits is not None,
         is_mine=person is not None and any(same_person(person, one) for one in mine),
     )
@@ -131,10 +134,21 @@ def _said(summary: Summary, waits: Waiting | None, decided: Decided | None) -> t
         words = {"scale": f"{title_of(said.arm or '')} was scaled", "revise": "To be tried again, changed",
                  "stop": f"{title_of(summary.pilot)} was stopped"}  # fmt: skip
         return words[said.word], f"Decided by {said.owner} on {spoken(decided.at)}: {sentence(said.reason)}"
+    if waits is not None and waits.proposed is not None:
+        return _half_signed(waits.proposed, spoken(waits.until))
     if waits is not None:
         until = f"Decide by {spoken(waits.until)}. If nobody decides by then, the pilot is stopped."
         return _measured(summary), until
     return sentence(summary.headline)[:-1], "" if summary.state == summary.headline else sentence(summary.state)
+
+
+def _half_signed(signed: Signed, until: str) -> tuple[str, str]:
+    """The headline of what persons have signed, and whose signature is missing."""
+    headline = f"{title_of(signed.told)} is signed by {' and '.join(signed.persons)}"
+    if signed.for_gate:
+        return headline, "It waits for the gate's own signature, and was in time."
+    others = " or ".join(signed.others) or "somebody else, whom configs/people.yaml does not name yet"
+    return headline, f"It needs a second signature by {until}, from {others}. They say: {sentence(signed.reason)}"
 
 
 def _measured(summary: Summary) -> str:

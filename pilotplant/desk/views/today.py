@@ -120,10 +120,10 @@ def of_candidate(one: Waiting) -> tuple[tuple[str, ...], Item]:
     """Whom a candidate waits for, and its line; nobody where it waits for the gate itself."""
     href, name = f"/gate/{one.pilot}", title_of(one.pilot)
     if one.proposed and one.proposed.for_gate:
-        what = f"{name}: {one.proposed.word} is signed and waits for the gate's own signature"
+        what = f"{name}: {one.proposed.told} is signed and waits for the gate's own signature"
         return (), Item("key", "new", what, "Signed in time", sentence(one.proposed.reason), href, "See", one.until)
     if one.proposed:
-        said = f"{' and '.join(one.proposed.persons)} decided {one.proposed.word}: {one.proposed.reason}"
+        said = f"{' and '.join(one.proposed.persons)} decided {one.proposed.told}: {one.proposed.reason}"
         what = f"Sign the decision about {name.lower()}, as the second person"
         asked = "Your signature is asked for"
         return one.proposed.others, Item("key", "new", what, asked, said, href, "Read", one.until)

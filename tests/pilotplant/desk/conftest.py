@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
 from pilotplant.desk.desk import Desk
 from shared.state.workspace import Workspace, open_workspace
+from tests import walls
 from tests.desk import OPS, Browser, at, serving
 from tests.lab_makers import OWNER, stage_copy
 
@@ -70,3 +72,13 @@ def undecided(submitted_desk: Desk) -> Iterator[Browser]:
 @pytest.fixture
 def submitted_desk(request, tmp_path) -> Desk:
     return Desk(stage_copy(request, tmp_path / "workspace", "submitted"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    path = shutil.which("chromium")
+    walls.require("Debian's chromium", path is not None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
 
 from factory.releases.releases import pause
-from pilotplant.desk.desk import Desk
 from pilotplant.desk.server import GRACE_S
 from shared.trust.record import decisions
-from tests import walls
-from tests.desk import OPS, serving
+from tests.browser import signed_in
+from tests.desk import OPS
 from tests.lab_makers import OWNER, PILOT
 
 RELEASE = f"{PILOT}-letter"
 PATHS = ("/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", f"/factory/{RELEASE}", "/ledger",
-         "/insights", "/new-pilot")  # fmt: skip
+         "/insights", "/new-pilot", "/key")  # fmt: skip
 REASON = "visits rose by far more than a letter costs"
 SERIOUS = {"serious", "critical"}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    path = shutil.which("chromium")
-    walls.require("Debian's chromium", path is not None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def signed_in(chromium, desk: Desk, person: str, **options) -> Iterator[Page]:
-    """A page of somebody who was let in; whatever the browser complains of fails the test."""
-    with serving(desk) as address:
-        context = chromium.new_context(base_url=address, **options)
-        page, complaints = context.new_page(), []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"/sign-in?link={desk.links.make(person)}")
-        page.get_by_role("button", name="Go in").click()
-        page.wait_for_url("**/today")
-        yield page
-        context.close()
-        assert complaints == []
 
 
 @pytest.mark.parametrize(
@@ -81,6 +50,8 @@ def test_an_owner_decides_by_keyboard_alone(chromium, submitted_desk):
         page.keyboard.press("Enter")
         page.wait_for_url("**/look")
         assert page.get_by_role("heading", level=1).inner_text() == "Last look before you sign"
+        page.set_viewport_size({"width": 320, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
         assert decisions(submitted_desk.workspace) == {}
         page.get_by_role("button", name="Sign: Scale letter").focus()
         page.keyboard.press("Enter")
