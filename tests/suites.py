@@ -1,6 +1,6 @@
 """What makes a test slow is done once for the same bytes.
 
-That is a contract's suite, the evidence of a promise and its pictures, and what the box says of SQL and templates, each
+That is a contract's suite, the evidence of a promise and its picture, and what the box says of SQL and templates, each
 of which takes a process of its own. Only what went well is remembered.
 """
 
@@ -27,7 +27,7 @@ import lab.pilots.eligibility
 import promotion.decisions.shown_messages
 import promotion.gate.case
 import promotion.registry.fingerprint
-from lab.analysis.plots import pictures
+from lab.analysis.plots import picture_of_effects
 from lab.pilots.pilot import Pilot
 from shared import sandbox
 from shared.core.digests import digest_file
@@ -45,7 +45,7 @@ from shared.sandbox import landlock
 def each_once() -> Iterator[None]:
     """Has the rooms remember what suites and the box said, and what they drew."""
     with (
-        _in_place({"pictures": _drawn_once}, lab.analysis.report),
+        _in_place({"picture_of_effects": _drawn_once}, lab.analysis.report),
         _each_suite_once(factory.preflight.tables, factory.warehouse.load, promotion.gate.case),
         _each_box_once(
             factory.delivery.messages,
@@ -125,10 +125,10 @@ def _answered_once(answer: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def _drawn_once(pilot: Pilot, evidence: Evidence) -> dict[str, str]:
+def _drawn_once(pilot: Pilot, evidence: Evidence) -> str:
     key = pilot.promise.digest, evidence.digest
     if key not in _DRAWN:
-        _DRAWN[key] = pictures(pilot, evidence)
+        _DRAWN[key] = picture_of_effects(pilot, evidence)
     return _DRAWN[key]
 
 
@@ -188,7 +188,7 @@ def _by_digest(given: Any) -> Any:
 
 KEPT, KEPT_ANSWERS = 64, 1_024
 _ANSWERED: dict[str, Any] = {}
-_DRAWN: dict[tuple[str, str], dict[str, str]] = {}
+_DRAWN: dict[tuple[str, str], str] = {}
 _JUDGED: dict[str, Any] = {}
 _CHECKED: set[str] = set()
 _WRITTEN: dict[str, tuple[int, bytes]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from pilotplant.desk.access import Session
-from pilotplant.desk.views.parts import sentence, title_of
+from pilotplant.desk.views.parts import title_of
 from shared.ui.page import pages
 
 STATIC = Path(__file__).parent / "static"
@@ -44,9 +44,9 @@ class Frame:
 @cache
 def templates() -> Environment:
     """The desk's templates."""
-    environment = pages("pilotplant.desk")
+    environment = pages("pilotplant.desk", "lab", "promotion")
     environment.globals |= {"rooms": ROOMS, "version": version_of}
-    environment.filters |= {"title_of": title_of, "sentence": sentence}
+    environment.filters["title_of"] = title_of
     return environment
 
 

@@ -146,7 +146,8 @@ def summary(
     as_json: Json = False,
 ) -> Any:
     """Show one page for whoever decides: promised, found, money, what the gate says, and what to type next."""
-    from promotion.queue.summary import summarise, write_page
+    from promotion.queue.owner_page import write_page
+    from promotion.queue.summary import summarise
     from shared.experiment.people import known
 
     workspace = session(context).workspace()

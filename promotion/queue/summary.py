@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from promotion.decisions.pending_decision import last_pending
@@ -27,8 +26,7 @@ from promotion.registry.lapses import lapses
 from promotion.registry.line import fates, recorded_line
 from promotion.registry.succession import successor_name
 from shared.core.clock import rfc3339
-from shared.core.errors import BadInput, PilotPlantError
-from shared.core.files import write_atomically
+from shared.core.errors import PilotPlantError
 from shared.core.money import Money
 from shared.core.printable import quoted
 from shared.core.times import date_time, spoken
@@ -37,9 +35,7 @@ from shared.trust.finding import Finding, Verdict, alike, blocking, failed_warni
 from shared.ui import phrases
 from shared.ui.console import counted
 from shared.ui.fact import Fact
-from shared.ui.forest import Forest, forests
-from shared.ui.intervals import intervals
-from shared.ui.page import pages
+from shared.ui.forest import Forest, between, forests
 
 ON_PAGE = frozenset(check.name for check in CHECKS if check.on_page)
 WORTH = {"estimate": "as estimated", "lower_bound": "even at the lower end of its interval"}
@@ -92,8 +88,9 @@ class Summary:
         next: what each word does.
         passed: the findings that passed, folded away on the page.
         messages: what each arm says.
-        chart: the intervals of all effects as SVG; None while results are hidden or cannot be computed.
-        effects: the same by metric, as places that a page draws.
+        effects: the intervals of all effects by metric, as places that a page draws; nothing while results are hidden
+            or cannot be computed.
+        arms_apart: the same of admitted arms against each other, where there are several.
         facts: the numbers that decide about the arm that the headline names, or about the first one.
         report: where the Lab's report lies, as it was sealed; None where it is not there.
     """
@@ -118,15 +115,15 @@ class Summary:
     next: tuple[Step, ...]
     passed: tuple[Finding, ...]
     messages: tuple[Shown, ...]
-    chart: str | None
     effects: tuple[Forest, ...]
+    arms_apart: tuple[Forest, ...]
     facts: tuple[Fact, ...]
     report: str | None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        told = {"parts", "blocking", "waived", "warnings", "next", "killed", "passed", "messages", "chart", "effects",
-                "facts"}  # fmt: skip
+        told = {"parts", "blocking", "waived", "warnings", "next", "killed", "passed", "messages", "effects",
+                "arms_apart", "facts"}  # fmt: skip
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in told}
         return {
             "schema_version": 1,
@@ -208,21 +205,11 @@ def summarise(workspace: Workspace, name: str, who: str | None = None) -> Summar
         next=_next(case, judgement),
         passed=tuple(one for one in judgement.findings if one.outcome == "passed"),
         messages=shown_messages(case),
-        chart=None if early else _chart(case),
         effects=drawn,
+        arms_apart=() if early else _arms_apart(case, judgement),
         facts=() if early else tuple(_facts(case, judgement, drawn)),
         report=report.as_uri() if report.is_file() and not early else None,
     )
-
-
-def write_page(summary: Summary, path: Path) -> None:
-    """Writes the page as one file that needs no other; raises BadInput where none can be written."""
-    page = pages("promotion").get_template("summary.html.j2").render(summary=summary)
-    try:
-        write_atomically(path, page)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadInput(f"the page cannot be written: {reason}", where=str(path), remedy="name a file here") from error
 
 
 def _headline(case: Case, judgement: Judgement, early: str | None, state: str) -> str:
@@ -261,25 +248,15 @@ def _best(case: Case, admitted: list[str]) -> str | None:
     return next((arm for arm, count in wins.items() if count == needed), None)
 
 
-def _chart(case: Case) -> str | None:
-    """Each effect of primary metrics and guardrails with its interval, beside none and beside the margin."""
-    try:
-        evidence = case.evidence
-    except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
-        return None
-    charter = case.charter
-    names = [*(one.metric for one in charter.primaries), *(rail.metric for rail in charter.guardrails)]
-    metrics = {name: case.promise.metrics[name] for name in names}
-    margins = {rail.metric: rail.margin for rail in charter.guardrails}
-    drawn = intervals(metrics, [arm.name for arm in charter.treatments], evidence.effect, margins)
-    return drawn[drawn.index("<svg") :]
-
-
 def _forests(case: Case) -> tuple[Forest, ...]:
     try:
         return tuple(forests(case.charter, case.promise.metrics, case.evidence))
     except Exception:  # noqa: BLE001 - whatever stops it is a finding of the checks, with what would help
         return ()
+
+
+def _arms_apart(case: Case, judgement: Judgement) -> tuple[Forest, ...]:
+    return tuple(between(case.charter, case.promise.metrics, admitted_pairs(case, judgement.admitted)))
 
 
 def _facts(case: Case, judgement: Judgement, drawn: tuple[Forest, ...]) -> Iterator[Fact]:
@@ -289,7 +266,7 @@ def _facts(case: Case, judgement: Judgement, drawn: tuple[Forest, ...]) -> Itera
     arm = (_best(case, admitted) if len(admitted) > 1 else None) or (admitted or [charter.treatments[0].name])[0]
     expected = {one.metric: one for one in promises(case).get(arm, ())}
     for forest in drawn:
-        [row] = [row for row in forest.rows if row.arm == arm]
+        [row] = [row for row in forest.rows if row.label == arm]
         if forest.metric in expected:
             one, metric = expected[forest.metric], metrics[forest.metric]
             after, ends = phrases.change(metric, one.mean), phrases.from_to(metric, one.low, one.high)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared.core.clock import parse_rfc3339, rfc3339
 from shared.core.printable import block, line
@@ -17,48 +18,36 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+# How something stands, as its colour and its icon say beside a word.
+Tone = Literal["go", "no", "wait", "new", "quiet"]
 # As messages write them: `a name`, and *a word* that stands out.
 _CODE, _STRESSED = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w*])\*([A-Za-z]+)\*(?![\w*])")
-STYLE = """
-  :root { color-scheme: light; --ink: #1b1b1b; --soft: #555; --line: #d9d9d9; --note: #fff7e0; }
-  body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 62rem; margin: 2rem auto;
-         padding: 0 1rem; }
-  h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-  .soft { color: var(--soft); } .note { background: var(--note); border: 1px solid var(--line); padding: .6rem .9rem; }
-  table { border-collapse: collapse; width: 100%; }
-  th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
-           vertical-align: top; }
-  td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-  figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
-  code { font-size: .85rem; overflow-wrap: anywhere; }
-  @media (max-width: 40rem) {
-    body { margin: 1rem auto; } th, td { padding-right: .6rem; }
-    /* What is wider than a telephone is moved sideways by itself: the names of the rows stay, the page stands still. */
-    table:has(thead) { display: block; overflow-x: auto; }
-    table:has(thead) :is(th, td):first-child { position: sticky; left: 0; background: #fff; }
-    figure svg { max-width: none; min-width: 34rem; }
-  }
-  @media print { body { margin: 0; max-width: none; } }
-"""
 
 
-def pages(package: str) -> Environment:
-    """Where a package's page templates are rendered, with `style` in their reach; an unknown name is an error."""
+def pages(*packages: str) -> Environment:
+    """Where packages' page templates are rendered, with `style` in their reach; an unknown name is an error."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package), PackageLoader("shared.ui")]),
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "shared.ui")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finished,
     )
-    environment.globals["style"] = STYLE
+    environment.globals["style"] = style
     environment.filters |= {
         "told": told, "plain": plain, "date_time": date_time, "moment": moment, "spoken": spoken,
         "spoken_day": spoken_day, "block": blocked, "typed": typed, "first_line": lambda text: text.split("\n")[0],
-        "first_large": first_large,
+        "first_large": first_large, "sentence": sentence,
     }  # fmt: skip
     return environment
+
+
+def style() -> Markup:
+    """The style of all pages, for one that is a file and loads none."""
+    from markupsafe import Markup
+
+    return Markup((Path(__file__).parent / "desk.css").read_text(encoding="utf-8"))  # noqa: S704 - our own
 
 
 def _finished(value: Any) -> Any:
@@ -110,6 +99,12 @@ def typed(text: str) -> Markup:
 def first_large(text: str) -> str:
     """The same with a capital letter at its beginning."""
     return text[:1].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """A sentence's end as a sentence of its own."""
+    text = text.strip()
+    return f"{first_large(text)}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
 
 
 def plain(text: str) -> str:

@@ -35,7 +35,7 @@ def amount(metric: Metric, value: float) -> str:
 def tick(metric: Metric, value: float) -> str:
     """A number of a scale, in the unit that the scale is titled with: points for a proportion."""
     shown = round(100 * value if metric.kind == "proportion" else value, 9)
-    return f"{shown:+g}" if shown else "0"
+    return f"{shown:+g}".replace("-", "−") if shown else "0"
 
 
 def change(metric: Metric, value: float) -> str:

@@ -32,7 +32,7 @@ metrics:
 # Says how wide the page is, and by what its charts are shrunk.
 MEASURE = """<script>addEventListener("load", () => parent.postMessage({
   page: PAGE, width: document.documentElement.scrollWidth,
-  charts: [...document.querySelectorAll("figure svg")].map(
+  charts: [...document.querySelectorAll("figure.picture svg")].map(
     each => each.getBoundingClientRect().width / each.viewBox.baseVal.width)}, "*"))</script>"""
 FRAME = """<!doctype html><html><body>%s<pre id="told"></pre><script>
 const told = []; addEventListener("message", e => { told.push(e.data);
@@ -91,6 +91,6 @@ def test_no_page_is_wider_than_the_telephone(measured):
 
 
 def test_what_is_written_in_a_chart_can_be_read(measured):
-    """Its letters are 8 points and more, of which a point is a pixel where the chart is not shrunk."""
+    """A picture's letters are 8 points and more, of which a point is a pixel where it is not shrunk."""
     assert any(one["charts"] for one in measured.values())
     assert {name: one["charts"] for name, one in measured.items() if min(one["charts"], default=1) < 0.8} == {}

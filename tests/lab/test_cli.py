@@ -79,7 +79,7 @@ def test_what_an_analysis_warns_of_in_one_arm_names_it(launched, told, tmp_path)
     assert f"Look at this: {warning}" in said
     assert "(letter)" not in said
     [page] = (launched.lab / "pilots" / PILOT / "analyses").glob("*/report.html")
-    assert f"<strong>Look at this:</strong> {warning}" in page.read_text()
+    assert f"</b> Look at this: {warning}" in page.read_text()
 
 
 def test_warnings_stand_before_the_numbers(launched, told, tmp_path):

@@ -11,7 +11,8 @@ import pytest
 
 from pilotplant.app import _exit_code, run
 from promotion.decisions.decision import Decided
-from promotion.queue.summary import summarise, write_page
+from promotion.queue.owner_page import write_page
+from promotion.queue.summary import summarise
 from promotion.state import open_promotion
 from shared.core.clock import rfc3339
 from shared.core.errors import BadInput
@@ -37,7 +38,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.fetched += [value for name, value in attrs if name in {"src", "href"}]
+        self.fetched += [value for name, value in attrs if name in {"src", "href"} and not value.startswith("#")]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -136,7 +137,7 @@ def test_a_kill_criterion_that_is_met_stands_first_on_the_page(stage, tmp_path):
     assert text_of(found).startswith(told)
     assert found.blocking[0].check == "kill_criteria"
     page = page_of(stage, tmp_path)
-    assert page.index("Arm letter may not be scaled") < page.index("<h1>")
+    assert page.index("Arm letter may not be scaled") < page.index("<h1 ")
     assert found.as_json()["killed"] == [told]
 
 
@@ -159,7 +160,7 @@ def test_so_does_any_other_that_is_met(stage, tmp_path, charter, changes, told):
     assert text_of(found).startswith(first)
     assert found.blocking[0].check == "kill_criteria"
     page = page_of(stage, tmp_path)
-    assert page.index("Arm letter may not be scaled") < page.index("<h1>")
+    assert page.index("Arm letter may not be scaled") < page.index("<h1 ")
 
 
 def test_it_stands_before_whatever_else_blocks_and_was_asked_earlier(stage):
@@ -226,12 +227,12 @@ def test_the_page_is_one_file_that_fetches_nothing_and_says_what_the_text_says(s
     assert "script" not in page.tags
     said = " ".join(" ".join(page.texts).split())
     assert EFFECT in said
-    assert "letter may be scaled: ADMIT" in said
+    assert "letter may be scaled" in said
     assert f"promote decide spring-email scale --arm letter --as {OWNER}" in said
     # Read on a phone, printed on one sheet, and told apart without its colours.
     assert 'name="viewport" content="width=device-width' in text
     assert "@page { size: A4" in text
-    assert "#0072B2" in text
+    assert "Reached" in said
 
 
 def test_what_a_charter_says_is_text_on_the_page_and_no_markup(stage, tmp_path):

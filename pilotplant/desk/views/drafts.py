@@ -14,7 +14,6 @@ from lab.launch.preview import Rendering
 from lab.overview.portfolio import drafts
 from lab.state import open_lab, read_settings
 from pilotplant.desk.views.messages import messages
-from pilotplant.desk.views.parts import Tone, sentence
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
 from shared.core.yamlfile import parse_yaml, read_yaml
@@ -22,6 +21,7 @@ from shared.experiment.charter import Charter
 from shared.experiment.metrics import read_metrics
 from shared.experiment.people import read_people
 from shared.state.workspace import Workspace
+from shared.ui.page import Tone, sentence
 
 CHARTER = "charter.yaml"
 TEXT_MAX = 64_000

@@ -10,10 +10,11 @@ from factory.releases.releases import Run, play_of, promised_by, show_release, w
 from factory.runtime.measures import Measures, ReleaseMeasures
 from factory.state.room import open_factory
 from factory.warehouse.tables import TableFacts, list_tables
-from pilotplant.desk.views.parts import Item, Tone, how_many, sentence, title_of, trouble_of
+from pilotplant.desk.views.parts import Item, how_many, title_of, trouble_of
 from shared.core.errors import PilotPlantError
 from shared.state.workspace import Workspace
 from shared.ui import phrases
+from shared.ui.page import Tone, sentence
 
 # The tables, or why they cannot be read.
 Tables = tuple[tuple[TableFacts, ...], str | None]

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pilotplant.desk.views.parts import Item, Tone, how_many, sentence, title_of
+from pilotplant.desk.views.insights import learned
+from pilotplant.desk.views.parts import Item, how_many, title_of
 from pilotplant.desk.views.today import of_candidate
 from pilotplant.overview import Overview
-from promotion.gate.checks import CHECKS
-from promotion.queue.summary import MEANS, TIME_LEFT, Summary, summarise
+from promotion.queue.owner_page import OwnerPage, owner_page
+from promotion.queue.summary import TIME_LEFT, Summary, summarise
 from promotion.queue.views import Signed, Waiting, Waived
 from promotion.registry.lapses import Lapse
 from shared.core.times import spoken
 from shared.experiment.people import same_person
 from shared.state.workspace import Workspace
-from shared.trust.finding import Finding, alike
 from shared.trust.record import Decided, decisions
 from shared.ui.fact import Fact
+from shared.ui.page import sentence
 
 DECIDED_MAX = 50
-_QUESTIONS = {check.name: check.question for check in CHECKS}
-_TONES: dict[str, tuple[Tone, str]] = {
-    "admit": ("go", "check"),
-    "refuse": ("no", "cross"),
-    "undecided": ("wait", "ask"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +34,22 @@ class GatePage:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the gate's checks of one name answered.
-
-    Attributes:
-        question: what they ask.
-        names: which ones, and of which arms.
-        reasons: their answers.
-        remedy: what would change it; None where nothing has to.
-    """
-
-    question: str
-    names: str
-    tone: Tone
-    icon: str
-    word: str
-    reasons: tuple[str, ...]
-    remedy: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CandidatePage:
-    """One pilot's results, and what they allow.
+    """One pilot's results, and what whoever reads may do.
 
     Attributes:
-        arms: each with how its verdict is drawn, and in words.
-        admitted: the arms that may be scaled.
+        results: the owner's page.
+        learned: insights of the past that it should be read beside, each with its pilot.
         signed: what persons have signed and what waits for another signature; None where nothing does.
         is_open: whether nobody has decided yet.
         is_mine: whether it waits for whoever reads.
     """
 
-    summary: Summary
-    tone: Tone
-    icon: str
+    results: OwnerPage
     headline: str
     why: str
     facts: tuple[Fact, ...]
-    arms: tuple[tuple[str, Tone, str, str], ...]
-    failed: tuple[Answer, ...]
-    warned: tuple[Answer, ...]
-    passed: tuple[Answer, ...]
-    admitted: tuple[str, ...]
+    learned: tuple[tuple[str, str], ...]
     signed: Signed | None
     is_open: bool
     is_mine: bool
@@ -111,16 +79,11 @@ def candidate_page(workspace: Workspace, name: str, person: str | None, found: O
     mine = of_candidate(waits)[0] if waits else ()
     headline, why = _said(summary, waits, decisions(workspace).get(summary.pilot))
     return CandidatePage(
-        summary,
-        *_TONES[summary.verdict],
+        results=owner_page(summary),
         headline=headline,
         why=why,
         facts=tuple(fact for fact in summary.facts if waits or fact.name != TIME_LEFT),
-        arms=tuple((arm, *_TONES[verdict], MEANS[verdict]) for arm, verdict in summary.arms.items()),
-        failed=tuple(_failed(names, one, blocks=True) for names, one in summary.obstacles),
-        warned=tuple(_failed(names, one, blocks=False) for names, one in alike(summary.warnings)),
-        passed=tuple(_passed(summary.passed)),
-        admitted=tuple(arm for arm, verdict in summary.arms.items() if verdict == "admit"),
+        learned=learned(workspace, name),
         signed=waits.proposed if waits else None,
         is_open=waits is not None,
         is_mine=person is not None and any(same_person(person, one) for one in mine),
@@ -158,19 +121,3 @@ def _measured(summary: Summary) -> str:
         return headline
     first = summary.facts[0]
     return f"{headline}: {first.name.split(', ', maxsplit=1)[0]} {first.value}"
-
-
-def _failed(names: str, one: Finding, *, blocks: bool) -> Answer:
-    failed = one.outcome == "failed"
-    tone: Tone = "no" if failed and blocks else "wait"
-    what = "Failed" if failed else "Could not be checked"
-    word = f"{what}, and keeps it from being scaled" if blocks else f"{what}; it warns and blocks nothing"
-    return Answer(_QUESTIONS[one.check], names, tone, "cross" if failed else "ask", word, (one.reason,), one.remedy)
-
-
-def _passed(findings: Sequence[Finding]) -> Iterator[Answer]:
-    """One answer for each check, with what it said of each arm."""
-    for name in dict.fromkeys(one.check for one in findings):
-        mine = [one for one in findings if one.check == name]
-        said = tuple(f"{one.arm}: {one.reason}" if one.arm else one.reason for one in mine)
-        yield Answer(_QUESTIONS[name], name, "go", "check", "Passed", said)

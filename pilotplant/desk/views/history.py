@@ -9,7 +9,7 @@ from heapq import nlargest
 from typing import Any
 
 from factory.runtime.journal import what_of
-from pilotplant.desk.views.parts import sentence, title_of
+from pilotplant.desk.views.parts import title_of
 from pilotplant.witnesses import OPENERS
 from shared.core.clock import parse_rfc3339
 from shared.state.chain import Entry
@@ -17,6 +17,7 @@ from shared.state.ledger import legible
 from shared.state.room import Room
 from shared.state.workspace import Workspace
 from shared.ui.console import counted
+from shared.ui.page import sentence
 
 
 @dataclass(frozen=True, slots=True)

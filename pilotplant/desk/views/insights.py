@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.insights.insights import Insight, insights
+from lab.insights.similarity import similar
+from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.desk.views.parts import how_many
 from shared.state.workspace import Workspace
@@ -43,3 +45,9 @@ def insights_page(workspace: Workspace, query: str, tag: str) -> InsightsPage:
         max(0, count - SHOWN),
         tuple(sorted({each for one in everything for each in one.tags})),
     )
+
+
+def learned(workspace: Workspace, pilot: str) -> tuple[tuple[str, str], ...]:
+    """What was learned before that a pilot should be read beside: each claim with its pilot."""
+    room = open_lab(workspace)
+    return tuple((one.insight.pilot, one.insight.claim) for one in similar(room, get_pilot(room, pilot).charter))

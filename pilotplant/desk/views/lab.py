@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-from lab.analysis.report import conclusion, limits
+from lab.analysis.results import Results, results
 from lab.launch.preview import Rendering
 from lab.overview.measures import Measures, measures
 from lab.overview.portfolio import Line, drafts_among, last_evidence, lines
 from lab.pilots.pilot import get_pilot
 from lab.state import open_lab
 from pilotplant.desk.views.messages import messages
-from pilotplant.desk.views.parts import Meter, Tone, how_many, sentence, title_of
+from pilotplant.desk.views.parts import Meter, how_many, title_of
 from pilotplant.desk.views.today import sample_meter
 from shared.evidence.model import Evidence
 from shared.state.workspace import Workspace
 from shared.ui import phrases
 from shared.ui.fact import Fact
-from shared.ui.forest import Forest, forests
+from shared.ui.page import Tone, sentence
 
 # Of each column, on one page of the board.
 SHOWN = 24
@@ -68,22 +68,6 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
-    """What the evidence shows, once it may be shown.
-
-    Attributes:
-        conclusions, limits: what may be said, and what may not.
-        effects: a drawing for each metric.
-        of: whose numbers they are, and until when.
-    """
-
-    conclusions: tuple[str, ...]
-    limits: tuple[str, ...]
-    effects: tuple[Forest, ...]
-    customers: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
 class PilotPage:
     """One pilot.
 
@@ -107,7 +91,7 @@ class PilotPage:
     health: tuple[str, ...]
     healthy: str
     hidden: str | None
-    showing: Showing | None
+    showing: Results | None
     control: str
     arms: tuple[Rendering, ...]
     unread: str | None
@@ -228,7 +212,7 @@ def pilot_page(workspace: Workspace, name: str) -> PilotPage:
         health=line.health.findings if line.health else (),
         healthy=_healthy(line),
         hidden=hidden,
-        showing=None if hidden or evidence is None else _showing(line, evidence),
+        showing=None if hidden or evidence is None else results(line.pilot, evidence),
         control=charter.control.name,
         arms=arms,
         unread=unread,
@@ -293,13 +277,3 @@ def _terms(line: Line) -> Iterator[tuple[str, str]]:
     yield "Decided by", charter.owner
     yield "Arms", ", ".join(charter.weights)
     yield "Risk", charter.risk_tier
-
-
-def _showing(line: Line, evidence: Evidence) -> Showing:
-    pilot = line.pilot
-    return Showing(
-        conclusions=tuple(conclusion(pilot, evidence, arm.name) for arm in pilot.charter.treatments),
-        limits=tuple(limits(pilot, evidence)),
-        effects=tuple(forests(pilot.charter, pilot.promise.metrics, evidence)),
-        customers={arm.arm: arm.units for arm in evidence.arms},
-    )

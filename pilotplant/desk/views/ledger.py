@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pilotplant.desk.views.history import Event, history
-from pilotplant.desk.views.parts import Tone
 from pilotplant.soundness import Soundness
 from shared.state.workspace import Workspace
 from shared.ui.console import counted
+from shared.ui.page import Tone
 
 SHOWN = 100
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from shared.ui.page import first_large
-
-Tone = Literal["go", "no", "wait", "new", "quiet"]
+from shared.ui.page import Tone, first_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +77,6 @@ def trouble_of(subject: str, what: str) -> str:
     if subject == "Factory":
         return f"The Factory {what.replace('DOWN', 'down')}"
     return f"{title_of(subject)}: {what}"
-
-
-def sentence(text: str) -> str:
-    """A sentence's end as a sentence of its own."""
-    text = text.strip()
-    return f"{first_large(text)}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
 
 
 def how_many(count: int, one: str, many: str) -> str:

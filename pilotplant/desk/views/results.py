@@ -11,11 +11,11 @@ from lab.analysis.analysis import analyse
 from lab.analysis.submission import require_over, submit
 from lab.intake.customer_ids import with_units
 from lab.intake.intake import record
-from pilotplant.desk.views.parts import Tone
 from shared.core.errors import BadInput
 from shared.core.files import scratch_in
 from shared.state.workspace import Workspace
 from shared.ui.console import counted, require_seen
+from shared.ui.page import Tone
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".xlsx", ".parquet")
 NAME_MAX = 100

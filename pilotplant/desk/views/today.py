@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from lab.overview.measures import Measures as LabMeasures
 from lab.overview.portfolio import Line
 from pilotplant.desk.views.history import Event, history
-from pilotplant.desk.views.parts import Item, Meter, Tone, how_many, sentence, title_of, trouble_of
+from pilotplant.desk.views.parts import Item, Meter, how_many, title_of, trouble_of
 from pilotplant.overview import Overview
 from promotion.queue.views import Waiting
 from shared.core.times import spoken
 from shared.experiment.people import same_person
 from shared.state.workspace import Workspace
+from shared.ui.page import Tone, sentence
 from shared.ui.phrases import days
 
 COMING_WITHIN, BEFORE = timedelta(hours=36), timedelta(days=1)

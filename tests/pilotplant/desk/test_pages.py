@@ -53,7 +53,7 @@ def test_a_pilots_page_shows_effects_since_the_look_is_over(owner):
     found = owner.data(f"/lab/{PILOT}.json")
     assert found["hidden"] is None
     forest = found["showing"]["effects"][0]
-    [row] = [row for row in forest["rows"] if row["arm"] == "letter"]
+    [row] = [row for row in forest["rows"] if row["label"] == "letter"]
     assert row["low"] < row["mid"] < row["high"]
     assert row["word"] == "Reached"
 
