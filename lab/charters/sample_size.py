@@ -71,7 +71,7 @@ class Sizing:
 
 def unknown(workspace: Workspace, text: str) -> list[str]:
     """The metrics that decide by a draft and have no baseline; none where nothing is published to plan on."""
-    frozen = drafted(workspace, text)
+    frozen = drafted(workspace, _charter(text))
     if frozen is None:
         return []
     known = baselines(frozen, everything_past(open_lab(workspace), frozen.promise.charter))
@@ -80,17 +80,17 @@ def unknown(workspace: Workspace, text: str) -> list[str]:
 
 def sized(workspace: Workspace, text: str, said: Said) -> Sizing:
     """What a draft's plan needs; what its author said stays."""
-    frozen = drafted(workspace, text)
+    frozen = drafted(workspace, _charter(text))
     if frozen is None:
         return Sizing(missing=("nothing is published yet that it could be planned on: pilotplant factory publish",))
     return _Plan.of(workspace, frozen, said.attrition).sized(said)
 
 
-def drafted(workspace: Workspace, text: str) -> Frozen | None:
+def drafted(workspace: Workspace, charter: Charter) -> Frozen | None:
     """A draft that lies nowhere yet, as it would be frozen but for its files; None where nothing is published."""
     if latest_id(workspace) is None:
         return None
-    charter, snapshot = Charter.model_validate(yaml.safe_load(text)), latest_snapshot(workspace)
+    snapshot = latest_snapshot(workspace)
     files = {
         f"{CONTRACTS}/{charter.outcomes}.odcs.yaml": workspace.configs / CONTRACTS / f"{charter.outcomes}.odcs.yaml",
         f"{CONTRACTS}/{charter.population}.odcs.yaml": snapshot.contract_file(charter.population),
@@ -102,6 +102,10 @@ def drafted(workspace: Workspace, text: str) -> Frozen | None:
         holdout_frac=snapshot.manifest.holdout_frac,
     )
     return Frozen(promise, files, snapshot)
+
+
+def _charter(text: str) -> Charter:
+    return Charter.model_validate(yaml.safe_load(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,22 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Form, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from factory.releases import releases
+from pilotplant.desk.frame import templates
 from pilotplant.desk.requests import Actor, PilotName, Reading
 from pilotplant.desk.views import drafts as drafts_page
+from pilotplant.desk.views.charter_form import look_ahead
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.results import finish, take
-from shared.core.errors import BadInput
+from shared.core.errors import BadInput, Refused
 from shared.experiment.people import Person
 from shared.ui.console import require_seen
+from shared.ui.page import sentence
 
 router = APIRouter(include_in_schema=False)
 
@@ -119,6 +123,43 @@ def edit_draft(actor: Actor, name: PilotName, text: Text = "") -> RedirectRespon
     named(actor)
     actor.desk.alone(lambda: drafts_page.rewrite(actor.desk.workspace, name, text))
     return done(actor, f"/drafts/{name}")
+
+
+@router.post("/drafts/{name}/form")
+async def save_form(actor: Actor, name: PilotName, request: Request) -> Response:
+    """Saves a draft's form, or shows it again with what is wrong."""
+    named(actor)
+    typed = await typed_in(request)
+    return await run_in_threadpool(_saved, actor, name, typed)
+
+
+def _saved(actor: Reading, name: str, typed: dict[str, list[str]]) -> Response:
+    desk, digest = actor.desk, "".join(typed.get("digest", ()))
+    try:
+        problems = desk.alone(lambda: drafts_page.save_form(desk.workspace, name, digest, typed))
+    except Refused as error:
+        problems = {"": sentence(error.what)}
+    if not problems:
+        return done(actor, f"/drafts/{name}")
+    found = desk.alone(lambda: drafts_page.draft_page(desk.workspace, name, typed, problems))
+    shown = actor.page("draft.html.j2", title_of(name), "/lab", f"pilotplant lab preview {name}", None,
+                       (("/lab", "Lab"),), page=found, person=actor.person)  # fmt: skip
+    shown.status_code = HTTPStatus.BAD_REQUEST
+    return shown
+
+
+@router.post("/drafts/{name}/outlook")
+async def outlook(actor: Actor, name: PilotName, request: Request) -> HTMLResponse:
+    """What a draft's numbers come to as they are typed now; nothing is written."""
+    typed = await typed_in(request)
+    found = await run_in_threadpool(look_ahead, actor.desk.workspace, name, typed)
+    return HTMLResponse(templates().get_template("outlook.html.j2").render(outlook=found))
+
+
+async def typed_in(request: Request) -> dict[str, list[str]]:
+    """What a form says, by name."""
+    form = await request.form()
+    return {name: [each for each in form.getlist(name) if isinstance(each, str)] for name in form}
 
 
 @router.post("/drafts/{name}/launch")

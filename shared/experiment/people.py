@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from shared.core.yamlfile import read_yaml
 from shared.state.workspace import Workspace
 
 Tier = Literal["low", "standard", "high"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
 Email = Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lab.launch.launch import launch
 from lab.launch.preview import Rendering
 from lab.overview.portfolio import drafts
 from lab.state import open_lab, read_settings
+from pilotplant.desk.views.charter_form import CharterForm, OutlookFragment, form_of, look_ahead, save
 from pilotplant.desk.views.messages import messages
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
@@ -45,12 +46,16 @@ class DraftPage:
     Attributes:
         text: its charter, as it is written.
         problem: why that cannot be read; None where it can.
+        form: the same as a form; None where it cannot be one.
+        outlook: what its numbers come to.
         arms: what customers would get; empty where that cannot be shown, and `unread` says why.
     """
 
     name: str
     text: str
     problem: str | None
+    form: CharterForm | None
+    outlook: OutlookFragment
     arms: tuple[Rendering, ...]
     unread: str | None
 
@@ -116,12 +121,32 @@ def _brief(said: Mapping[str, str]) -> Brief:
         raise BadInput(error.what, where=where, expected=error.expected, remedy="go back and correct it") from error
 
 
-def draft_page(workspace: Workspace, name: str) -> DraftPage:
-    """A draft; raises BadInput where there is none of that name."""
+def draft_page(
+    workspace: Workspace,
+    name: str,
+    typed: Mapping[str, Sequence[str]] | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> DraftPage:
+    """A draft, with what was typed into its form and what is wrong with that.
+
+    Raises BadInput where there is none of that name.
+    """
     path = _charter(workspace, name)
     text = path.read_text(encoding="utf-8", errors="replace")
     arms, unread = messages(workspace, name)
-    return DraftPage(name, text, _problem_of(path), arms, unread and sentence(unread))
+    try:
+        form = form_of(workspace, name, typed, problems)
+    except BadInput:
+        form = None  # `problem` says why
+    return DraftPage(
+        name, text, _problem_of(path), form, look_ahead(workspace, name, typed or {}), arms, unread and sentence(unread)
+    )
+
+
+def save_form(workspace: Workspace, name: str, digest: str, typed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Saves what was typed into a draft's form; what is wrong with it by field, and nothing is written then."""
+    _charter(workspace, name)
+    return save(workspace, name, digest, typed)
 
 
 def rewrite(workspace: Workspace, name: str, text: str) -> None:
