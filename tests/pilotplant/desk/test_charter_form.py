@@ -99,31 +99,36 @@ def test_saved_as_it_was_the_file_is_the_same_to_the_byte(requester, workspace):
 
 @pytest.mark.parametrize(
     "said",
+    (
+        "no|on|null|~|1e3|0500|2026-01-01|12:30:00|: x|- a list|# no comment|{a: b}|*alias|&anchor|!tag|%TAG|@at|`tick`|a: b|"
+        'it\'s "quoted"|ends with:|back\\slash|ünïcödé ☕'
+    ).split("|"),
+)
+def test_a_text_stays_the_text_that_was_typed(requester, workspace, said):
+    answer = save(requester, **{"hypothesis.because": said})
+    assert answer.status_code == 303, answer.text
+    assert charter(workspace).hypothesis.because == said
+    assert f">{said}</textarea>" in html.unescape(requester.page(PAGE))
+
+
+@pytest.mark.parametrize(
+    ("field", "said", "told"),
     [
-        "no",
-        "on",
-        "null",
-        "~",
-        "1e3",
-        "0500",
-        "2026-01-01",
-        "12:30:00",
-        ": x",
-        "- a list",
-        "# no comment",
-        "{a: b}",
-        "*alias",
-        "&anchor",
-        "!tag",
-        "%TAG",
-        "@at",
-        "`tick`",
-        "a: b",
-        'it\'s "quoted"',
-        "ends with:",
-        "back\\slash",
-        "ünïcödé ☕",
-        "x" * 1900,
+        ("sample.units_per_arm", "many", "This is no number"),
+        ("sample.units_per_arm", "1", "greater than or equal to 2"),
+        ("primary.minimum_effect", "0,01", "write it like 0.01"),
+        ("primary.minimum_effect", "1e-2", "This is no number"),
+        ("primary.minimum_effect", "0", "greater than 0"),
+        ("primary.metric", "profit", "It has to be one of"),
+        ("guardrails.0.margin", "a little", "Say as a number"),
+        ("time_box.start", "soon", "This is no day"),
+        ("time_box.end", "2026-01-20", "whole weeks"),
+        ("decide_by", "2020-01-01", "before the time box ends"),
+        ("decide_by", "9999-12-31", "is not in the years"),
+        ("owner", "stranger@example.com", "It has to be one of"),
+        ("hypothesis.will", "", "Say something here"),
+        ("hypothesis.will", "bring\u202eback", "nobody can see"),
+        ("sample.power", "0.2", "greater than or equal to 0.5"),
     ],
 )
 def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(requester, workspace, field, said, told):
