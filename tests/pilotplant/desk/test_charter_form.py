@@ -99,11 +99,10 @@ def test_saved_as_it_was_the_file_is_the_same_to_the_byte(requester, workspace):
 
 @pytest.mark.parametrize(
     "said",
-    (
-        "no|on|null|~|1e3|0500|2026-01-01|12:30:00|: x|- a list|# no comment|{a: b}|*alias|&anchor|!tag|%TAG|@at|`tick`|a: b|"
-        'it\'s "quoted"|ends with:|back\\slash|ünïcödé ☕'
-    ).split("|"),
-)
+    ["no", "on", "null", "~", "1e3", "0500", "2026-01-01", "12:30:00", ": x", "- a list", "# no comment", "{a: b}",
+     "*alias", "&anchor", "!tag", "%TAG", "@at", "`tick`", "a: b", "it's \"quoted\"", "ends with:", "back\\slash",
+     "ünïcödé ☕", "x" * 1900],
+)  # fmt: skip
 def test_a_text_stays_the_text_that_was_typed(requester, workspace, said):
     answer = save(requester, **{"hypothesis.because": said})
     assert answer.status_code == 303, answer.text
