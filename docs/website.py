@@ -1,0 +1,46 @@
+"""Builds the site of these pages with zensical, into site/html: `python docs/website.py [FOLDER]`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PAGES = Path(__file__).parent
+SITE = PAGES.parent / "site"
+SHOWN = {".md", ".png", ".svg", ".css"}
+_FOLDER = re.compile(r'"(?P<folder>[a-z]+)/\*"')
+
+
+def build(folder: Path) -> Path:
+    """Writes the folder anew and returns the site's first page in it; ends with zensical's words where it refuses one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in PAGES.rglob("*"):
+        if path.suffix in SHOWN:
+            copy = folder / "pages" / path.relative_to(PAGES)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    (folder / "zensical.toml").write_text(settings(), encoding="utf-8")
+    # In strict mode a link to no page is refused.
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(folder / "zensical.toml")]
+    environment = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return folder / "html" / "index.html"
+
+
+def settings() -> str:
+    """The settings, every page of a folder named where `FOLDER/*` stands for them."""
+    return _FOLDER.sub(lambda match: _named(match["folder"]), (PAGES / "zensical.toml").read_text(encoding="utf-8"))
+
+
+def _named(folder: str) -> str:
+    return ", ".join(f'"{path.relative_to(PAGES).as_posix()}"' for path in sorted((PAGES / folder).glob("*.md")))
+
+
+if __name__ == "__main__":
+    print(f"The site: {build(Path(sys.argv[1]) if len(sys.argv) > 1 else SITE)}")  # noqa: T201
