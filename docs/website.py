@@ -16,7 +16,7 @@ _FOLDER = re.compile(r'"(?P<folder>[a-z]+)/\*"')
 
 
 def build(folder: Path) -> Path:
-    """Writes the folder anew and returns the site's first page in it; ends with zensical's words where it refuses one."""
+    """Writes the folder anew, and returns the site's first page; ends with zensical's words where it refuses one."""
     shutil.rmtree(folder, ignore_errors=True)
     for path in PAGES.rglob("*"):
         if path.suffix in SHOWN:

@@ -1,8 +1,9 @@
 """What a page shows of a terminal: its blocks of ```console, given again, and what was printed beside what is shown.
 
-In a block a line that begins with `$ ` is a command, and what stands below it is what it printed on stdout (of a
-command that fails: stderr as well). A line `…` stands for any lines, and `…` within a line for any text. Digests, times
-of the day and the account's name are nobody's; everything else has to be what was printed. `APPROVE=1` writes it anew.
+In a block a line that begins with `$ ` is a command, lines with `> ` go on with it, and what stands below is what it
+printed on stdout (of one that fails: on stderr as well). A line `…` stands for any lines, and `…` within a line for
+any text. Digests, times of the day and the account's name are nobody's; everything else has to be what was printed.
+`APPROVE=1` writes it anew.
 """
 
 from __future__ import annotations
@@ -22,11 +23,26 @@ ANY = "…"
 _OWN = (
     (re.compile(r"(?<=sha256:)[0-9a-f]+|\b[0-9a-f]{12,64}\b"), "<digest>"),
     (re.compile(r"(?<=\d{4}-\d\d-\d\d)[T ][0-9][0-9:.]+"), " <time>"),
+    (re.compile(r"(?<=http://127\.0\.0\.1:)\d+"), "<port>"),
+    (re.compile(r"(?<=sign-in\?link=)[\w-]+"), "<secret>"),
 )
+# How far a command has come, which no page shows.
+_PROGRESS = re.compile(r"^.*…\n", re.MULTILINE)
+# What goes on until it is stopped is stopped once it has printed what is shown; it takes any free port.
+ENDLESS = {"pilotplant desk": "pilotplant desk --port 0", "pilotplant factory up": "pilotplant factory up --port 0"}
+READY_S = 120
 _SCRIPT = """
 number=0 code=0
 give() {{
   (exit $code); eval "$1" >"{out}/$number.out" 2>"{out}/$number.err" </dev/null; code=$?
+  echo $code >"{out}/$number.code"; number=$((number + 1))
+}}
+begin() {{
+  $1 >"{out}/$number.out" 2>"{out}/$number.err" </dev/null & local process=$!
+  for second in $(seq {ready_s}); do
+    [ "$(wc -l <"{out}/$number.out")" -ge "$2" ] && break; kill -0 $process 2>/dev/null || break; sleep 1
+  done
+  kill -TERM $process; wait $process; code=0
   echo $code >"{out}/$number.code"; number=$((number + 1))
 }}
 """
@@ -54,14 +70,17 @@ def shown(text: str) -> list[Shown]:
     return [each for block in BLOCK.findall(text) for each in _commands(block)]
 
 
-def give(commands: list[Shown], home: Path, folder: str, *, first: str = "") -> list[Given]:
+def give(commands: list[Shown], home: Path, folder: str, *, unseen: dict[str, str] | None = None) -> list[Given]:
     """All commands one after another in one shell, which begins in a folder of `home`.
 
-    `first` is what the shell does before, and no page shows.
+    `unseen` is what the shell does after a command, and no page shows.
     """
     out = home / "printed"
     out.mkdir()
-    script = _SCRIPT.format(out=out) + first + "".join(f"\ngive {_quoted(each.command)}" for each in commands)
+    unseen = unseen or {}
+    script = _SCRIPT.format(out=out, ready_s=READY_S) + "".join(
+        f"\n{_call(each)}\n{unseen.get(each.command, '')}" for each in commands
+    )
     environment = {
         **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"), "COLUMNS": "80", "NO_COLOR": "1",
@@ -95,7 +114,7 @@ def approved(text: str, found: list[Given]) -> str:
 
 def _approved(given: Given) -> str:
     lines = _kept(given) if differs(given) else given.shown.lines
-    return "".join(f"{line}\n" for line in (f"$ {given.shown.command}", *lines))
+    return "".join(f"{line}\n" for line in ("$ " + given.shown.command.replace("\n", "\n> "), *lines))
 
 
 def _kept(given: Given) -> tuple[str, ...]:
@@ -112,20 +131,21 @@ def _kept(given: Given) -> tuple[str, ...]:
 
 
 def _commands(block: str) -> list[Shown]:
-    found: list[tuple[str, list[str]]] = []
+    found: list[tuple[list[str], list[str]]] = []
     for line in block.splitlines():
         if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif found[-1][0].endswith("\\") and not found[-1][1]:
-            found[-1] = (f"{found[-1][0]}\n{line}", [])
+            found.append(([line[2:]], []))
+        elif line.startswith("> ") and not found[-1][1]:
+            found[-1][0].append(line[2:])
         else:
             found[-1][1].append(line)
-    return [Shown(command, tuple(lines)) for command, lines in found]
+    return [Shown("\n".join(command), tuple(lines)) for command, lines in found]
 
 
 def _given(command: Shown, path: Path, home: Path) -> Given:
     code = int(path.with_suffix(".code").read_text())
-    text = path.with_suffix(".out").read_text() + (path.with_suffix(".err").read_text() if code else "")
+    complaint = path.with_suffix(".err").read_text() if code else ""
+    text = _PROGRESS.sub("", complaint) + path.with_suffix(".out").read_text()
     text = re.sub(rf"\bby {re.escape(getpass.getuser())}\b", "by you", text.replace(str(home), HOME))
     return Given(command, tuple(line.rstrip() for line in text.rstrip("\n").splitlines()), code)
 
@@ -143,6 +163,12 @@ def _plain(text: str) -> str:
     for pattern, name in _OWN:
         text = pattern.sub(name, text)
     return text
+
+
+def _call(each: Shown) -> str:
+    if each.command in ENDLESS:
+        return f"begin {_quoted(ENDLESS[each.command])} {len(each.lines)}"
+    return f"give {_quoted(each.command)}"
 
 
 def _quoted(text: str) -> str:
