@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,9 @@ from pathlib import Path
 PAGES = Path(__file__).parent
 SITE = PAGES.parent / "site"
 SHOWN = {".md", ".png", ".svg", ".css"}
+# A folder of data can be looked into where the sources lie; on the site it is a name.
+_TO_FOLDER = re.compile(r"\[([^\]]+)\]\([^):]+/\)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FOLDER = re.compile(r'"(?P<folder>[a-z]+)/\*"')
 
 
@@ -22,14 +24,16 @@ def build(folder: Path) -> Path:
         if path.suffix in SHOWN:
             copy = folder / "pages" / path.relative_to(PAGES)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            if path.suffix == ".md":
+                copy.write_text(_TO_FOLDER.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8")
+            else:
+                shutil.copyfile(path, copy)
     (folder / "zensical.toml").write_text(settings(), encoding="utf-8")
     # In strict mode a link to no page is refused.
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(folder / "zensical.toml")]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(done.stdout + done.stderr)
+        sys.exit(_COLOUR.sub("", done.stdout + done.stderr))
     return folder / "html" / "index.html"
 
 

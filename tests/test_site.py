@@ -1,0 +1,148 @@
+"""The documentation's site: it is built, asks no other machine for anything, has no dead link, and names every page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+# What a browser fetches by itself, as against what a reader may follow.
+FETCHED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("image", "href")}
+OUTSIDE = re.compile(r"^(?:[a-z]+:)?//", re.IGNORECASE)
+IN_TEXT = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+class Page(HTMLParser):
+    """What a page points to, and what can be pointed at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.links, self.fetched, self.anchors = path, set(), set(), set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if (tag, name) in FETCHED:
+                self.fetched.add(value)
+            if name in {"href", "src"} and value:
+                self.links.add(value)
+            if name == "id" or (tag == "a" and name == "name"):
+                self.anchors.add(value)
+
+
+def build(folder):
+    return subprocess.run(
+        [sys.executable, DOCS / "website.py", folder], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site") / "site"
+    done = build(folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path: Page(path) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+
+
+def dead(pages):
+    """Every link to a file that is not there, or to a place that its page does not have."""
+    for page in pages.values():
+        for link in page.links:
+            target, anchor = urldefrag(unquote(link))
+            if OUTSIDE.match(link) or link.startswith(("mailto:", "javascript:")):
+                continue
+            path = (page.path.parent / target).resolve() if target else page.path
+            if not path.is_file():
+                yield f"{page.path.name}: {link}"
+            elif anchor and path in pages and anchor not in pages[path].anchors:
+                yield f"{page.path.name}: {link} (no such place)"
+
+
+def test_every_page_becomes_one_of_the_site(site, pages):
+    written = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")}
+    assert {path.relative_to(site) for path in pages} == written
+    assert len(written) > 80
+
+
+def test_no_link_is_dead(pages):
+    assert sorted(dead(pages)) == []
+
+
+def test_a_dead_link_is_found(pages, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<a href="gone.html">1</a><a href="#nowhere">2</a><p id="here"></p><a href="#here">3</a>')
+    assert sorted(dead({page: Page(page)})) == ["page.html: #nowhere (no such place)", "page.html: gone.html"]
+
+
+def test_no_page_fetches_anything_from_elsewhere(site, pages):
+    fetched = {(page.path.name, link) for page in pages.values() for link in page.fetched if link}
+    assert fetched
+    assert {each for each in fetched if OUTSIDE.match(each[1])} == set()
+    sheets = list(site.rglob("*.css"))
+    assert sheets
+    for path in sheets:
+        assert re.findall(r"url\(['\"]?(?:https?:)?//[^)]*\)|@import", path.read_text(encoding="utf-8")) == []
+
+
+def test_no_page_has_what_the_themes_script_would_fetch_from_elsewhere(pages):
+    """The theme's script loads diagrams, editors and galleries from other machines, by these classes."""
+    for page in pages.values():
+        text = page.path.read_text(encoding="utf-8")
+        assert not re.findall(r'class="[^"]*\b(?:mermaid|glightbox|pyodide)\b', text), page.path
+
+
+def test_the_navigation_names_every_page(site, pages):
+    """From the first page a reader comes to each of them by the navigation alone."""
+    text = (site / "index.html").read_text(encoding="utf-8")
+    navigation = re.findall(r'<a href="([^"#]+)" class="md-nav__link', text)
+    named = {(site / link).resolve() for link in navigation}
+    assert set(pages) - named == {site / "index.html"} - named
+
+
+def test_a_page_with_a_link_to_nothing_is_not_built(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, str(DOCS), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "gone.md" in done.stderr
+
+
+BROKEN = """
+import shutil, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import website
+website.PAGES = Path(sys.argv[2]) / "docs"
+shutil.copytree(sys.argv[1], website.PAGES)
+(website.PAGES / "glossary.md").write_text("[dead](gone.md)")
+website.build(Path(sys.argv[2]) / "site")
+"""
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name)
+def test_every_link_of_a_source_leads_somewhere(path):
+    """As whoever reads the files themselves follows them: the targets lie beside them."""
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    for link in filter(None, (one for pair in IN_TEXT.findall(text) for one in pair)):
+        if not OUTSIDE.match(link):
+            target = urldefrag(link)[0]
+            assert not target or (path.parent / target).exists(), link
+
+
+def test_readme_is_a_screen_and_a_half_with_one_picture():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 90
+    assert text.count("![") == 1
