@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shutil
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+from tests import walls
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -102,6 +110,45 @@ def test_no_page_has_what_the_themes_script_would_fetch_from_elsewhere(pages):
     for page in pages.values():
         text = page.path.read_text(encoding="utf-8")
         assert not re.findall(r'class="[^"]*\b(?:mermaid|glightbox|pyodide)\b', text), page.path
+
+
+def test_a_browser_asks_no_other_machine_for_anything(site):
+    """As a browser opens them, search and all."""
+    path = shutil.which("chromium")
+    walls.require("Debian's chromium", path is not None)
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    asked, complaints = [], []
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=site)) as server,
+        sync_playwright() as playwright,
+    ):
+        Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        for name in ("index.html", "tutorial.html", "architecture.html", "reference/charter.html"):
+            page.goto(f"{here}/{name}", wait_until="networkidle")
+        page.keyboard.press("/")
+        page.keyboard.type("guardrail")
+        page.get_by_text("The gate's checks").first.wait_for()
+        browser.close()
+        server.shutdown()
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith(here)] == []
+    assert complaints == []
+
+
+def test_the_picture_of_the_rooms_needs_no_script(pages):
+    """The diagram of the sources becomes boxes, with every folder that it names."""
+    source = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("```mermaid")[2].partition("```")[0]
+    labels = re.findall(r'(?<!subgraph )\b(?!door\b)\w+\["([^"]+)"\]', source)
+    assert len(labels) > 30
+    page = next(path for path in pages if path.name == "architecture.html").read_text(encoding="utf-8")
+    shown = [html.unescape(one).partition(" →")[0] for one in re.findall(r"<li>([^<]+)</li>", page)]
+    assert sorted(shown) == sorted(label for label in labels if ":" not in label)
+    assert "flowchart TB" not in page
 
 
 def test_the_navigation_names_every_page(site, pages):
