@@ -111,3 +111,60 @@ def test_what_two_guides_show_can_be_pasted_next(printed, with_history, guide, n
     assert "spring-offer" in block
     commands = [transcripts.Shown(line.partition(" #")[0], ()) for line in block.strip().splitlines()]
     assert [each.code for each in transcripts.give(commands, printed[1], "my-team")] == [0] * len(commands)
+
+
+@pytest.mark.parametrize(
+    ("on_the_page", "was_printed", "other"),
+    [
+        ([], [], False),
+        ([], ["one line"], True),
+        (["2 rows"], ["3 rows"], True),
+        (["first", "…", "last"], ["first", "a", "b", "last"], False),
+        (["first", "…", "last"], ["first", "last"], False),
+        (["first", "…", "last"], ["first", "a", "b"], True),
+        (["…", "last"], ["a", "last"], False),
+        (["first", "…"], ["first", "a", "b"], False),
+        (["in … of 100"], ["in 91 of 100"], False),
+        (["in … of 100"], ["in 91", "of 100"], True),
+        (["sha256:0123456789ab…"], ["sha256:fedcba987654…"], False),
+        (["on 2026-11-02 08:00 UTC"], ["on 2026-11-02 08:03 UTC"], False),
+        (["on 2026-11-02 08:00 UTC"], ["on 2026-11-03 08:00 UTC"], True),
+        (["+2.25 pp [1.67, 2.82]"], ["+2.25 pp [1.67, 2.82]"], False),
+        (["+2.25 pp [1.67, 2.82]"], ["+2.25 pp [1.67, 2.83]"], True),
+    ],
+)
+def test_another_answer_is_told_from_the_same(on_the_page, was_printed, other):
+    shown = transcripts.Shown("pilotplant status", tuple(on_the_page))
+    assert transcripts.differs(transcripts.Given(shown, tuple(was_printed), 0)) is other
+
+
+PAGE = """# A page
+
+```console
+$ cat <<END
+> 1 row
+> END
+2 rows
+$ false
+$ echo $?
+0
+```
+
+Words.
+
+```console
+$ seq 5
+1
+…
+7
+```
+"""
+
+
+def test_what_differs_is_written_anew_and_all_else_stays(tmp_path):
+    found = transcripts.give(transcripts.shown(PAGE), tmp_path, ".")
+    assert [each.code for each in found] == [0, 1, 0, 0]
+    approved = transcripts.approved(PAGE, found)
+    assert approved == PAGE.replace("2 rows", "1 row").replace("\n0\n", "\n1\n").replace("7", "5")
+    again = transcripts.give(transcripts.shown(approved), tmp_path, ".")
+    assert not any(map(transcripts.differs, again))
