@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def _default(schema: dict[str, Any], *, needed: bool) -> str:
     if needed:
         return "needed"
     value = schema.get("default")
+    if isinstance(value, dict) and any(isinstance(each, dict) for each in value.values()):
+        return "as below"
     said = "" if value is None else _cell(_said(value))
     return f"`{said}`" if said else "–"
 
@@ -150,7 +153,8 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    # In Python what was left out is None; in YAML it is not there.
+    return re.sub(r"\bNone\b", "left out", " ".join(text.split())).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from playwright.sync_api import sync_playwright
 
+from promotion.gate.catalogue import catalogue
+from promotion.gate.policy import GateSettings
+from shared.core.yamlfile import read_yaml
 from tests import walls
 
 ROOT = Path(__file__).parent.parent
@@ -187,6 +190,23 @@ def test_every_link_of_a_source_leads_somewhere(path):
         if not OUTSIDE.match(link):
             target = urldefrag(link)[0]
             assert not target or (path.parent / target).exists(), link
+
+
+MODULE = re.compile(r"`((?:shared|promotion|lab|factory|pilotplant)/[a-z0-9_/]+\.py)`")
+
+
+@pytest.mark.parametrize("name", ["statistics", "evidence", "security", "deployment", "architecture", "assignment"])
+def test_every_module_that_a_page_names_is_there(name):
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert [module for module in MODULE.findall(text) if not (ROOT / module).exists()] == []
+    if name == "statistics":
+        assert len(MODULE.findall(text)) > 15
+
+
+def test_every_check_that_the_statistics_name_is_one_of_the_gates():
+    anchors = set(re.findall(r"gate\.md#(\w+)", (DOCS / "statistics.md").read_text(encoding="utf-8")))
+    assert len(anchors) > 5
+    assert anchors <= {each.name for each in catalogue(read_yaml(ROOT / "configs" / "gate.yaml", GateSettings))}
 
 
 def test_readme_is_a_screen_and_a_half_with_one_picture():
