@@ -15,6 +15,7 @@ from threading import Thread
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from promotion.gate.catalogue import catalogue
@@ -116,11 +117,11 @@ def test_no_page_has_what_the_themes_script_would_fetch_from_elsewhere(pages):
 
 
 def test_a_browser_asks_no_other_machine_for_anything(site):
-    """As a browser opens them, search and all."""
+    """As a browser opens them, search and all; and what axe says of them is read."""
     path = shutil.which("chromium")
     walls.require("Debian's chromium", path is not None)
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    asked, complaints = [], []
+    asked, complaints, faults = [], [], []
     with (
         ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=site)) as server,
         sync_playwright() as playwright,
@@ -133,6 +134,8 @@ def test_a_browser_asks_no_other_machine_for_anything(site):
         page.on("console", lambda message: complaints.append(message.text))
         for name in ("index.html", "tutorial.html", "architecture.html", "reference/charter.html"):
             page.goto(f"{here}/{name}", wait_until="networkidle")
+            found = Axe().run(page).response["violations"]
+            faults += [(name, each["id"]) for each in found if each["impact"] in {"serious", "critical"}]
         page.keyboard.press("/")
         page.keyboard.type("guardrail")
         page.get_by_text("The gate's checks").first.wait_for()
@@ -141,6 +144,7 @@ def test_a_browser_asks_no_other_machine_for_anything(site):
     assert len(asked) > 10
     assert [url for url in asked if not url.startswith(here)] == []
     assert complaints == []
+    assert faults == []
 
 
 def test_the_picture_of_the_rooms_needs_no_script(pages):
