@@ -28,14 +28,17 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python docs/cli.py --check
 	$(BIN)/python docs/schemas.py --check
+	$(BIN)/python docs/reference.py --check
 	$(BIN)/python docs/gate.py --check
 	$(BIN)/python docs/failures.py --check
 
-docs: .venv/ready          ## writes docs/cli.md, gate.md and failures.md from commands, checks and answers, configs/schemas/ from models
+docs: .venv/ready          ## writes the pages and schemas that follow from the code, and builds the site: site/html/index.html
 	$(BIN)/python docs/cli.py
 	$(BIN)/python docs/schemas.py
+	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/gate.py
 	$(BIN)/python docs/failures.py
+	$(BIN)/python docs/website.py
 
 proof: .venv/ready         ## the long suites; their last result is committed in docs/proof/
 	$(BIN)/python -m tests.proof
@@ -50,7 +53,7 @@ bench: .venv/ready         ## speed and memory against bare peers; the last resu
 	$(BIN)/python -m benchmarks.terminal
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 # uv installs the lock with its hashes; where the machine has none it goes into the project's own environment.
 .venv/ready: requirements.lock pyproject.toml

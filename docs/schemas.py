@@ -38,5 +38,6 @@ def pages() -> dict[Path, str]:
     }
 
 
-for path, text in pages().items():
-    settle(path, text, f"{path.name} is not what its model says")
+if __name__ == "__main__":
+    for path, text in pages().items():
+        settle(path, text, f"{path.name} is not what its model says")

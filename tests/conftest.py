@@ -108,4 +108,4 @@ def pytest_unconfigure(config):
 
 MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 * 2**30
 ENDED = pytest.StashKey[int]()
-WAITING = {"test_schedule.py", "test_intruders.py", "test_demo.py"}
+WAITING = {"test_schedule.py", "test_intruders.py", "test_demo.py", "test_transcripts.py"}
