@@ -17,6 +17,7 @@ from pilotplant.desk.views import drafts as drafts_page
 from pilotplant.desk.views.charter_form import look_ahead
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.results import finish, take
+from pilotplant.desk.views.retrospective import bring
 from shared.core.errors import BadInput, Refused
 from shared.experiment.people import Person
 from shared.ui.console import require_seen
@@ -99,6 +100,16 @@ def finish_pilot(actor: Actor, name: PilotName) -> RedirectResponse:
     named(actor)
     actor.desk.alone(lambda: finish(actor.desk.workspace, name))
     return done(actor, f"/lab/{name}")
+
+
+@router.post("/import")
+def import_tests(actor: Actor, file: UploadFile, name: Text = "", mapping: Text = "") -> HTMLResponse:
+    """Brings finished tests in, and says what each showed."""
+    named(actor)
+    found = actor.desk.alone(lambda: bring(actor.desk.workspace, name, file.filename or "", file.file, mapping))
+    actor.desk.changed()
+    return actor.page("imported.html.j2", "Finished tests", "/lab", "pilotplant lab import NAME FILE",
+                      trail=(("/lab", "Lab"),), page=found)  # fmt: skip
 
 
 @router.post("/new-pilot")

@@ -73,7 +73,7 @@ class Guard:
 
 def most(path: str) -> int:
     """How many bytes a request to a page may carry: a file of results is larger than a form."""
-    return FILE_BYTES_MAX if path.endswith("/results") else FORM_BYTES_MAX
+    return FILE_BYTES_MAX if path.endswith("/results") or path == "/import" else FORM_BYTES_MAX
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:

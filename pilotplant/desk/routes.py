@@ -25,6 +25,7 @@ from pilotplant.desk.views import lab as lab_page
 from pilotplant.desk.views import ledger as ledger_page
 from pilotplant.desk.views import today as today_page
 from pilotplant.desk.views.parts import title_of
+from pilotplant.desk.views.retrospective import EXAMPLE, KINDS
 from pilotplant.witnesses import verify as cross
 from shared.core.jsonable import jsonable
 from shared.core.printable import json_text
@@ -264,6 +265,15 @@ def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse
     found = _insights(reader, query, tag)
     return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
                        (("/lab", "Lab"),), page=found)  # fmt: skip
+
+
+@router.get("/import", include_in_schema=False)
+def import_form(reader: Reader) -> HTMLResponse:
+    """The form that brings finished tests in."""
+    command = "pilotplant lab import NAME FILE --mapping FILE"
+    return reader.page(
+        "import.html.j2", "Finished tests", "/lab", command, trail=(("/lab", "Lab"),), example=EXAMPLE, kinds=KINDS
+    )
 
 
 @router.get("/new-pilot", include_in_schema=False)

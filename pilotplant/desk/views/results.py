@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from lab.analysis.analysis import analyse
 from lab.analysis.submission import require_over, submit
 from lab.intake.customer_ids import with_units
 from lab.intake.intake import record
-from shared.core.errors import BadInput
+from pilotplant.desk.views.uploads import plain_name
 from shared.core.files import scratch_in
 from shared.state.workspace import Workspace
-from shared.ui.console import counted, require_seen
+from shared.ui.console import counted
 from shared.ui.page import Tone
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".xlsx", ".parquet")
-NAME_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class ResultsPage:
 
 def take(workspace: Workspace, pilot: str, name: str, content: BinaryIO) -> ResultsPage:
     """Takes a file of results in; raises BadInput where it cannot be read, Refused past the pilot's end."""
-    name = _plain(name)
+    name = plain_name(name, KINDS, "of results")
     with scratch_in(workspace.root / "var" / "desk") as scratch:
         file = scratch / name
         with file.open("wb") as target:
@@ -80,14 +78,3 @@ def finish(workspace: Workspace, name: str) -> None:
         from factory.preflight.report import preflight
 
         preflight(workspace, name)
-
-
-def _plain(name: str) -> str:
-    """The file's own name, without any folder; raises BadInput for a kind that cannot be read."""
-    name = require_seen(Path(name.replace("\\", "/")).name, "the file's name")[-NAME_MAX:]
-    if not name.lower().endswith(KINDS) or name.startswith("."):
-        raise BadInput(
-            f"`{name or 'nothing'}` is no file of results", where="the file", expected=f"one of {', '.join(KINDS)}",
-            remedy="choose a file; nothing was done",
-        )  # fmt: skip
-    return name
