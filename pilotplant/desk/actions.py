@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from factory.releases import releases
 from pilotplant.desk.frame import templates
 from pilotplant.desk.requests import Actor, PilotName, Reading
+from pilotplant.desk.views import audience as audience_view
 from pilotplant.desk.views import drafts as drafts_page
 from pilotplant.desk.views.charter_form import look_ahead
 from pilotplant.desk.views.parts import title_of
@@ -165,6 +167,37 @@ async def outlook(actor: Actor, name: PilotName, request: Request) -> HTMLRespon
     typed = await typed_in(request)
     found = await run_in_threadpool(look_ahead, actor.desk.workspace, name, typed)
     return HTMLResponse(templates().get_template("outlook.html.j2").render(outlook=found))
+
+
+@router.post("/drafts/{name}/audience")
+async def save_audience(actor: Actor, name: PilotName, request: Request) -> Response:
+    """Saves a draft's audience, or shows it again with what is wrong."""
+    named(actor)
+    typed = await typed_in(request)
+    return await run_in_threadpool(_audience_saved, actor, name, typed)
+
+
+def _audience_saved(actor: Reading, name: str, typed: dict[str, list[str]]) -> Response:
+    workspace = actor.desk.workspace
+    file, digest = ("".join(typed.get(key, ())) for key in ("file", "digest"))
+    try:
+        actor.desk.alone(lambda: audience_view.save(workspace, name, file, digest, typed))
+    except (BadInput, Refused) as error:
+        found = audience_view.audience_page(workspace, name, file, typed, sentence(error.what))
+        trail = (("/lab", "Lab"), (f"/drafts/{name}", title_of(name)))
+        shown = actor.page("audience.html.j2", "Audience", "/lab", f"pilotplant lab check {name}", trail=trail,
+                           page=found, person=actor.person)  # fmt: skip
+        shown.status_code = HTTPStatus.BAD_REQUEST
+        return shown
+    return done(actor, f"/drafts/{name}/audience?file={quote(file)}")
+
+
+@router.post("/drafts/{name}/audience/count")
+async def count_audience(actor: Actor, name: PilotName, request: Request) -> HTMLResponse:
+    """How many customers the conditions select as they are typed now; nothing is written."""
+    typed = await typed_in(request)
+    found, problem = await run_in_threadpool(audience_view.selected, actor.desk.workspace, name, typed)
+    return HTMLResponse(templates().get_template("selected.html.j2").render(selected=found, problem=problem))
 
 
 async def typed_in(request: Request) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from pilotplant.desk.views import insights as insights_page
 from pilotplant.desk.views import lab as lab_page
 from pilotplant.desk.views import ledger as ledger_page
 from pilotplant.desk.views import today as today_page
+from pilotplant.desk.views.audience import audience_page
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.retrospective import EXAMPLE, KINDS
 from pilotplant.witnesses import verify as cross
@@ -301,6 +302,21 @@ def draft(reader: Reader, name: PilotName) -> HTMLResponse:
 
 def _draft(reader: Reading, name: str) -> Any:
     return reader.desk.alone(lambda: drafts_page.draft_page(reader.desk.workspace, name))
+
+
+@router.get("/drafts/{name}/audience.json", response_class=Data)
+def audience_data(reader: Reader, name: PilotName, file: Subject = "") -> Data:
+    """A draft's audience: its conditions, and how many customers they select."""
+    return Data(audience_page(reader.desk.workspace, name, file))
+
+
+@router.get("/drafts/{name}/audience", include_in_schema=False)
+def audience(reader: Reader, name: PilotName, file: Subject = "") -> HTMLResponse:
+    """The same as a page."""
+    trail = (("/lab", "Lab"), (f"/drafts/{name}", title_of(name)))
+    found = audience_page(reader.desk.workspace, name, file)
+    return reader.page("audience.html.j2", "Audience", "/lab", f"pilotplant lab check {name}",
+                       f"/drafts/{name}/audience.json", trail, page=found, person=reader.person)  # fmt: skip
 
 
 @router.get("/drafts/{name}/check.json", response_class=Data)
