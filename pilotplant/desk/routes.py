@@ -17,6 +17,7 @@ from pilotplant.desk.access import LASTS_S
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
 from pilotplant.desk.requests import COOKIE, Actor, PilotName, Reader, Reading, ReleaseName, cookie
+from pilotplant.desk.views import calendar as calendar_page
 from pilotplant.desk.views import drafts as drafts_page
 from pilotplant.desk.views import factory as factory_page
 from pilotplant.desk.views import gate as gate_page
@@ -34,6 +35,7 @@ router = APIRouter(default_response_class=HTMLResponse)
 STEP_S, LOOKED_EVERY = 0.25, 8
 
 Page = Annotated[int, Query(ge=1, le=10_000, description="Which page of the list.")]
+Weeks = Annotated[int, Query(ge=-520, le=520, description="So many weeks later than the present ones.")]
 Words = Annotated[str, Query(max_length=200, description="Only insights with these words, or this tag.")]
 Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
 
@@ -264,6 +266,30 @@ def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse
     found = _insights(reader, query, tag)
     return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
                        (("/lab", "Lab"),), page=found)  # fmt: skip
+
+
+def _calendar(reader: Reading, weeks: int, page: int) -> Any:
+    workspace = reader.desk.workspace
+    # A plan that somebody edits is on no ledger.
+    plans = tuple(sorted((str(path), path.stat().st_mtime_ns) for path in workspace.pilots.glob("*/charter.yaml")))
+    look = partial(calendar_page.calendar, workspace, weeks, page)
+    return reader.desk.read(("calendar", weeks, page, plans), look)
+
+
+@router.get("/calendar.json", response_class=Data)
+def calendar_data(reader: Reader, weeks: Weeks = 0, page: Page = 1) -> Data:
+    """Pilots and releases by the week, who shares whose customers, and what is to be decided when."""
+    return Data(_calendar(reader, weeks, page))
+
+
+@router.get("/calendar", include_in_schema=False)
+def calendar(reader: Reader, weeks: Weeks = 0, page: Page = 1) -> HTMLResponse:
+    """The same as a page."""
+    found, data = _calendar(reader, weeks, page), "/calendar.json"
+    if (weeks, page) != (0, 1):
+        data += f"?weeks={weeks}&page={page}"
+    return reader.page("calendar.html.j2", "Calendar", "/lab", "pilotplant lab list", data, (("/lab", "Lab"),),
+                       page=found)  # fmt: skip
 
 
 @router.get("/new-pilot", include_in_schema=False)

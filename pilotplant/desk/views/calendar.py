@@ -1,0 +1,426 @@
+"""The calendar: pilots and releases on one scale of weeks, who shares whose customers, and what is due when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from itertools import combinations
+from math import ceil
+
+from factory.releases.releases import list_releases, play_of, runs_between
+from factory.state.settings import read_settings
+from factory.state.states import Release
+from lab.overview.portfolio import drafts
+from lab.pilots.layers import apart, may_meet, written_to
+from lab.pilots.pilot import Pilot, all_pilots
+from lab.pilots.promise import read_charter
+from lab.state import open_lab
+from pilotplant.desk.views.parts import Item, Tone, how_many, sentence, title_of
+from pilotplant.desk.views.timeline import WEEKS, Span, Tick, Timeline, around
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import PilotPlantError
+from shared.core.times import spoken
+from shared.experiment.charter import Charter
+from shared.experiment.play import Play, Schedule
+from shared.state.workspace import Workspace
+from shared.trust.record import Decided, decisions
+
+# Of pilots and of releases, on one page; of overlaps and of deadlines, in one list.
+SHOWN, LISTED = 24, 40
+# More runs than that are no dots any more, but a line.
+DOTS_MAX = WEEKS * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A pilot or a release on the scale.
+
+    Attributes:
+        kind: `draft`, `running`, `ended` or `decided` of a pilot; `release` of a release.
+        starts, ends: when customers are reached, or while it may run.
+        decide_by: the first moment that is too late to decide; None where nothing is to be decided.
+        span, wait, due: the same on the scale: its time, the time to decide, and the deadline.
+        runs, dots: how many runs lie inside, and where; no dots where they would be a line.
+        who: whose move it is, or who decides.
+        shares: what it draws from: population, slice, channel, holdout.
+        told: what a reader who does not see the drawing is told.
+    """
+
+    name: str
+    kind: str
+    href: str
+    tone: Tone
+    icon: str
+    state: str
+    starts: datetime
+    ends: datetime
+    decide_by: datetime | None
+    span: Span | None
+    wait: Span | None
+    due: float | None
+    runs: int | None
+    dots: tuple[float, ...]
+    who: str | None
+    shares: tuple[str, ...]
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two that share customers, or would, at one time.
+
+    Attributes:
+        one, other: a pilot, and another pilot or a release.
+        pages: where each is shown.
+        starts, ends: the time that both have.
+        apart: whether slices of one layer keep them from sharing anybody.
+        why: what is shared, and what keeps them apart or would.
+    """
+
+    one: str
+    other: str
+    pages: tuple[str, str]
+    starts: datetime
+    ends: datetime
+    apart: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The page.
+
+    Attributes:
+        now: where the present is on the scale; None where it is outside.
+        shift: so many weeks later than the present.
+        unread: drafts and releases of which nothing can be shown, each with the reason.
+        holdout: the share of all customers that no pilot and no release touches, in per cent.
+        more_overlaps: overlaps that are not shown.
+        pilots_count, releases_count: how many there are inside, on all pages.
+    """
+
+    headline: str
+    why: str
+    tone: Tone
+    starts: datetime
+    ends: datetime
+    now: float | None
+    ticks: tuple[Tick, ...]
+    pilots: tuple[Bar, ...]
+    releases: tuple[Bar, ...]
+    overlaps: tuple[Overlap, ...]
+    more_overlaps: int
+    deadlines: tuple[Item, ...]
+    unread: tuple[tuple[str, str], ...]
+    holdout: float
+    shift: int
+    page: int
+    pages: int
+    pilots_count: int
+    releases_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A pilot, launched or not, as far as the calendar asks."""
+
+    name: str
+    charter: Charter
+    state: str
+    starts: datetime
+    ends: datetime
+    decided: Decided | None = None
+
+    @property
+    def href(self) -> str:
+        """Its page."""
+        return f"/drafts/{self.name}" if self.state == "draft" else f"/lab/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    """A release with the charter that it came of, as far as the Lab knows it."""
+
+    release: Release
+    starts: datetime
+    ends: datetime
+    origin: Charter | None
+
+
+def calendar(workspace: Workspace, shift: int = 0, page: int = 1) -> Calendar:
+    """The calendar, now or so many weeks later."""
+    room = open_lab(workspace)
+    now, scale = room.now(), around(room.now(), shift)
+    launched, decided = all_pilots(room), decisions(workspace)
+    drafted, unread = _drafted(workspace, drafts(room))
+    planned = [*(_planned(pilot, decided.get(pilot.name), now) for pilot in launched), *drafted]
+    inside = sorted(
+        (one for one in planned if scale.holds(one.starts, max(one.ends, _decided_by(one)))),
+        key=lambda one: (one.starts, one.name),
+    )
+    charters = {pilot.name: pilot.charter for pilot in launched}
+    released = [one for one in _released(workspace, charters) if scale.holds(one.starts, one.ends)]
+    here = slice(SHOWN * (page - 1), SHOWN * page)
+    bars, broken = _releases(workspace, released[here], scale, now)
+    overlaps = [*_among(inside, scale), *_with_releases(inside, released, scale)]
+    overlaps.sort(key=lambda one: (one.apart, one.ends < now, one.starts, one.one, one.other))
+    sharing = sum(not one.apart and one.ends > now for one in overlaps)
+    deadlines = tuple(_deadlines(inside, released, now, scale))
+    return Calendar(
+        headline=how_many(sharing, "pair shares customers", "pairs share customers")
+        if sharing
+        else "Nothing gets in another's way",
+        why=_why(deadlines),
+        tone="wait" if sharing else "go",
+        starts=scale.start,
+        ends=scale.end,
+        now=scale.at(now),
+        ticks=tuple(scale.ticks()),
+        pilots=tuple(_bar(one, scale, now) for one in inside[here]),
+        releases=tuple(bars),
+        overlaps=tuple(overlaps[:LISTED]),
+        more_overlaps=max(0, len(overlaps) - LISTED),
+        deadlines=deadlines[:LISTED],
+        unread=(*unread, *broken),
+        holdout=100 * float(read_settings(workspace).holdout_frac),
+        shift=shift,
+        page=page,
+        pages=max(1, ceil(max(len(inside), len(released)) / SHOWN)),
+        pilots_count=len(inside),
+        releases_count=len(released),
+    )
+
+
+def _planned(pilot: Pilot, decided: Decided | None, now: datetime) -> _Planned:
+    state = pilot.state(now, decided)
+    return _Planned(pilot.name, pilot.charter, state, pilot.charter.time_box.starts, pilot.ends, decided)
+
+
+def _drafted(workspace: Workspace, names: Iterable[str]) -> tuple[list[_Planned], list[tuple[str, str]]]:
+    """The drafts whose plan can be read, and those whose cannot, with the reason."""
+    read, unread = list[_Planned](), list[tuple[str, str]]()
+    for name in names:
+        try:
+            charter = read_charter(workspace, name)
+        except PilotPlantError as error:
+            unread.append((name, sentence(error.what)))
+        else:
+            read.append(_Planned(name, charter, "draft", charter.time_box.starts, charter.time_box.ends))
+    return read, unread
+
+
+def _released(workspace: Workspace, charters: dict[str, Charter]) -> Iterator[_Released]:
+    for each in list_releases(workspace):
+        starts, ends = parse_rfc3339(each.admitted_at), parse_rfc3339(each.expires)
+        yield _Released(each, starts, ends, charters.get(each.pilot))
+
+
+def _decided_by(one: _Planned) -> datetime:
+    """When its decision was made, or has to be."""
+    return min(one.decided.at, one.charter.deadline) if one.decided else one.charter.deadline
+
+
+def _bar(one: _Planned, scale: Timeline, now: datetime) -> Bar:
+    tone, icon, state = _stands(one, now)
+    deadline, is_open = one.charter.deadline, one.state != "decided"
+    found = Bar(
+        name=one.name,
+        kind=one.state,
+        href=one.href,
+        tone=tone,
+        icon=icon,
+        state=state,
+        starts=one.starts,
+        ends=one.ends,
+        decide_by=deadline if is_open else None,
+        span=scale.span(one.starts, one.ends),
+        wait=scale.span(one.ends, _decided_by(one)),
+        due=scale.at(deadline) if is_open else None,
+        runs=None,
+        dots=(),
+        who=one.charter.owner,
+        shares=tuple(_shares(one.charter)),
+    )
+    until = f"; to be decided until {spoken(deadline)}" if is_open else ""
+    told = f"{title_of(one.name)}, {state.lower()}: from {spoken(one.starts)} to {spoken(one.ends)}{until}"
+    return replace(found, told=told)
+
+
+def _stands(one: _Planned, now: datetime) -> tuple[Tone, str, str]:
+    if one.state == "draft":
+        return ("wait", "warn", "Draft; its start has passed") if one.starts <= now else ("quiet", "ask", "Draft")
+    if one.state == "running":
+        return ("new", "flask", "Running") if one.starts <= now else ("new", "clock", "Launched; begins later")
+    if one.state == "ended":
+        return "wait", "clock", "Ended, to be decided"
+    word = one.decided.decision.word if one.decided else "stop"
+    words: dict[str, tuple[Tone, str, str]] = {
+        "scale": ("go", "check", "Scaled"),
+        "revise": ("quiet", "next", "Revised"),
+        "stop": ("quiet", "cross", "Stopped"),
+    }
+    return words[word]
+
+
+def _shares(charter: Charter) -> Iterator[str]:
+    made_up = ", made up" if charter.synthetic else ""
+    yield f"{title_of(charter.population)}{made_up}"
+    if charter.layer is not None:
+        yield f"slice {_slice(charter)} of layer {charter.layer.name}"
+    channels = sorted({arm.play.channel for arm in charter.arms if arm.play is not None})
+    yield from (f"channel {channel}" for channel in channels)
+
+
+def _slice(charter: Charter) -> str:
+    layer = charter.layer
+    return "" if layer is None else f"{100 * float(layer.start):g} to {100 * float(layer.end):g} %"
+
+
+def _releases(
+    workspace: Workspace, shown: Sequence[_Released], scale: Timeline, now: datetime
+) -> tuple[list[Bar], list[tuple[str, str]]]:
+    """A bar for each release, and of which the schedule cannot be read, with the reason."""
+    ran: dict[str, list[datetime]] = {}
+    for run in runs_between(workspace, scale.start, min(now, scale.end)):
+        ran.setdefault(run.release, []).append(parse_rfc3339(run.occurrence))
+    bars, unread = list[Bar](), list[tuple[str, str]]()
+    for one in shown:
+        name, play = one.release.name, None
+        try:
+            play = play_of(workspace, one.release)
+        except PilotPlantError as error:
+            unread.append((name, sentence(error.what)))
+        coming = _coming(one, play, scale, now) if play else ()
+        bars.append(_release(one, play, (*ran.get(name, ()), *coming), scale))
+    return bars, unread
+
+
+def _coming(one: _Released, play: Play, scale: Timeline, now: datetime) -> Iterator[datetime]:
+    """When it is still to run: a release that rests does not."""
+    if one.release.state == "live":
+        yield from (at for at in _scheduled(play.schedule, scale.start, scale.end) if now < at < one.ends)
+
+
+@lru_cache(maxsize=512)
+def _scheduled(schedule: Schedule, start: datetime, end: datetime) -> tuple[datetime, ...]:
+    """Every moment that a schedule names, as long as they are few enough to be counted."""
+    first = schedule.next(start)
+    if (end - start) / (schedule.next(first) - first) > 10 * DOTS_MAX:
+        return ()
+    return tuple(sorted(schedule.between(start, end)))
+
+
+def _release(one: _Released, play: Play | None, moments: Sequence[datetime], scale: Timeline) -> Bar:
+    name, state = one.release.name, one.release.state
+    tones: dict[str, tuple[Tone, str, str]] = {
+        "live": ("go", "play", "Runs"),
+        "paused": ("wait", "pause", "Paused"),
+        "retired": ("quiet", "cross", "Retired"),
+    }
+    tone, icon, word = tones[state]
+    places = tuple(dict.fromkeys(at for moment in moments if (at := scale.at(moment)) is not None))
+    shares = [title_of(one.origin.population)] if one.origin else []
+    if play is not None:
+        shares += [f"channel {play.channel}", f"{100 * float(play.holdout_frac):g} % are left alone"]
+    count = len(moments)
+    runs = how_many(count, "run", "runs").lower()
+    return Bar(
+        name=name,
+        kind="release",
+        href=f"/factory/{name}",
+        tone=tone,
+        icon=icon,
+        state=word,
+        starts=one.starts,
+        ends=one.ends,
+        decide_by=None,
+        span=scale.span(one.starts, one.ends),
+        wait=None,
+        due=scale.at(one.ends),
+        runs=count,
+        dots=places if len(places) <= DOTS_MAX else (),
+        who=None,
+        shares=tuple(shares),
+        told=f"Release {title_of(name)}, {word.lower()}: may run from {spoken(one.starts)} to {spoken(one.ends)}; "
+        f"{runs} in these weeks",
+    )
+
+
+def _among(inside: Sequence[_Planned], scale: Timeline) -> Iterator[Overlap]:
+    """Pilots that have a time in common and draw from the same customers, by the Lab's own rule."""
+    for one, other in combinations(inside, 2):
+        common = _common(one, other, scale)
+        if common is None:
+            continue
+        if may_meet(one.charter, other.charter):
+            why = (
+                f"Both draw from {title_of(one.charter.population).lower()}, so a customer may be in both. "
+                "Slices of one layer that lie apart (`layer`) would keep them apart."
+            )
+            yield Overlap(one.name, other.name, (one.href, other.href), *common, apart=False, why=why)
+        elif _kept_apart(one.charter, other.charter) and one.charter.layer is not None:
+            why = (
+                f"Slices {_slice(one.charter)} and {_slice(other.charter)} of layer {one.charter.layer.name}: "
+                "no customer is in both."
+            )
+            yield Overlap(one.name, other.name, (one.href, other.href), *common, apart=True, why=why)
+
+
+def _kept_apart(one: Charter, other: Charter) -> bool:
+    return (one.population, one.synthetic) == (other.population, other.synthetic) and apart(one, other)
+
+
+def _with_releases(inside: Sequence[_Planned], released: Sequence[_Released], scale: Timeline) -> Iterator[Overlap]:
+    """Pilots whose customers get a release's messages as well, by the Lab's own rule."""
+    for one in inside:
+        for other in released:
+            common = None if other.release.state != "live" else _common(one, other, scale)
+            if common is not None and other.origin is not None and written_to(one.charter, other.origin):
+                why = (
+                    f"All arms get the release's messages as well ({title_of(one.charter.population).lower()}), so "
+                    "effects come on top of it."
+                )
+                pages = one.href, f"/factory/{other.release.name}"
+                yield Overlap(one.name, other.release.name, pages, *common, apart=False, why=why)
+
+
+def _common(
+    one: _Planned | _Released, other: _Planned | _Released, scale: Timeline
+) -> tuple[datetime, datetime] | None:
+    """The time that both have; None where none of it lies inside."""
+    start, end = max(one.starts, other.starts), min(one.ends, other.ends)
+    return (start, end) if start < end and scale.holds(start, end) else None
+
+
+def _deadlines(inside: Sequence[_Planned], released: Sequence[_Released], now: datetime, scale: Timeline) -> list[Item]:
+    """What has to be done by when, the first one first, as far as these weeks go."""
+    found = [
+        *(_of_pilot(one) for one in inside if one.state in {"running", "ended"}),
+        *(_of_release(one) for one in released if one.release.state != "retired"),
+    ]
+    coming = [item for item in found if item.at is not None and now < item.at < scale.end]
+    return sorted(coming, key=lambda item: (item.at or now, item.title))
+
+
+def _of_pilot(one: _Planned) -> Item:
+    ended = one.state == "ended"
+    return Item(
+        "clock", "wait" if ended else "new", f"Decide about {title_of(one.name).lower()}",
+        "Ended" if ended else "Still running", f"{one.charter.owner} decides; if nobody does, it is stopped.",
+        f"/lab/{one.name}", "See", one.charter.deadline,
+    )  # fmt: skip
+
+
+def _of_release(one: _Released) -> Item:
+    name = one.release.name
+    return Item("next", "quiet", f"{title_of(name)} ends", "Runs until then",
+                "Nothing runs after it.", f"/factory/{name}", "See", one.ends)  # fmt: skip
+
+
+def _why(deadlines: Sequence[Item]) -> str:
+    if not deadlines or deadlines[0].at is None:
+        return "No decision is due in these weeks."
+    first = deadlines[0]
+    return f"Next: {first.title[:1].lower()}{first.title[1:]}, until {spoken(first.at)}."
