@@ -99,6 +99,13 @@ def runs_between(workspace: Workspace, start: datetime, end: datetime) -> list[R
         return [Run(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def last_written(workspace: Workspace) -> dict[str, Run]:
+    """The last run of each release that wrote something."""
+    with open_factory(workspace).read() as connection:
+        found = latest_runs(connection, runs.c.state == "done", runs.c.file.is_not(None))
+    return {name: Run(**row._mapping) for name, row in found.items()}  # noqa: SLF001 - SQLAlchemy's public name
+
+
 def latest_runs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, sa.Row[Any]]:
     """The run that began last of each release that has one; of all runs, or of `which`."""
     newest = sa.select(runs.c.release, sa.func.max(runs.c.started_at).label("at")).where(*which)

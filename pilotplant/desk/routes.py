@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from lab.analysis import tracking_server
 from pilotplant.desk.access import LASTS_S
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
@@ -25,6 +26,7 @@ from pilotplant.desk.views import insights as insights_page
 from pilotplant.desk.views import lab as lab_page
 from pilotplant.desk.views import ledger as ledger_page
 from pilotplant.desk.views import today as today_page
+from pilotplant.desk.views.output import engines, output_of
 from pilotplant.desk.views.parts import title_of
 from pilotplant.witnesses import verify as cross
 from shared.core.jsonable import jsonable
@@ -195,9 +197,12 @@ def candidate(reader: Reader, name: PilotName) -> HTMLResponse:
 
 
 def _factory(reader: Reading) -> Any:
-    found = reader.desk.overview().factory
-    known = reader.desk.computed("tables", lambda: factory_page.tables_of(reader.desk.workspace))
-    return factory_page.factory_page(found, known)
+    desk, workspace = reader.desk, reader.desk.workspace
+    found = desk.overview().factory
+    known = desk.computed("tables", lambda: factory_page.tables_of(workspace))
+    output = desk.read("output", lambda: output_of(workspace, workspace.clock.now()))
+    port = desk.read("tracking", lambda: tracking_server.port_of(workspace))
+    return factory_page.factory_page(found, known, output, engines(workspace, port))
 
 
 @router.get("/factory.json", response_class=Data)
