@@ -69,13 +69,15 @@ class Reading:
 
 
 async def _reading(request: Request) -> Reading:
-    """Not in a thread of its own: the zone that is set here holds for whatever the request does next."""
+    """Not in a thread of its own: what is set here holds for whatever the request does next."""
     desk: Desk = request.app.state.desk
     # A page that keeps itself up to date says so; nobody need be there.
     session = desk.sessions.find(cookie(request), seen="hx-request" not in request.headers)
     if session is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
     read_in_its_zone(desk.workspace)
+    if request.method == "GET":
+        desk.look_once()
     return Reading(desk, session)
 
 
