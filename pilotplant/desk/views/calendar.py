@@ -28,9 +28,11 @@ from shared.state.workspace import Workspace
 from shared.trust.record import Decided, decisions
 
 # Of pilots and of releases, on one page; of overlaps and of deadlines, in one list.
-SHOWN, LISTED = 24, 40
+SHOWN, LISTED = 16, 15
+# Of a schedule that fires more often, the runs are not counted.
+COUNTED_MAX = 2_000
 # More runs than that are no dots any more, but a line.
-DOTS_MAX = WEEKS * 7
+DOTS_MAX = WEEKS * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Bar:
         starts, ends: when customers are reached, or while it may run.
         decide_by: the first moment that is too late to decide; None where nothing is to be decided.
         span, wait, due: the same on the scale: its time, the time to decide, and the deadline.
-        runs, dots: how many runs lie inside, and where; no dots where they would be a line.
+        runs, dots: how many runs lie inside, None where they are too many to be counted; and where, unless the dots
+            would be a line.
         who: whose move it is, or who decides.
         shares: what it draws from: population, slice, channel, holdout.
         told: what a reader who does not see the drawing is told.
@@ -148,6 +151,27 @@ class _Released:
     ends: datetime
     origin: Charter | None
 
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return self.release.name
+
+    @property
+    def href(self) -> str:
+        """Its page."""
+        return f"/factory/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A pilot with another pilot or a release, and the time that both have."""
+
+    one: _Planned
+    other: _Planned | _Released
+    starts: datetime
+    ends: datetime
+    apart: bool
+
 
 def calendar(workspace: Workspace, shift: int = 0, page: int = 1) -> Calendar:
     """The calendar, now or so many weeks later."""
@@ -164,9 +188,9 @@ def calendar(workspace: Workspace, shift: int = 0, page: int = 1) -> Calendar:
     released = [one for one in _released(workspace, charters) if scale.holds(one.starts, one.ends)]
     here = slice(SHOWN * (page - 1), SHOWN * page)
     bars, broken = _releases(workspace, released[here], scale, now)
-    overlaps = [*_among(inside, scale), *_with_releases(inside, released, scale)]
-    overlaps.sort(key=lambda one: (one.apart, one.ends < now, one.starts, one.one, one.other))
-    sharing = sum(not one.apart and one.ends > now for one in overlaps)
+    pairs = list(_pairs(inside, released, scale))
+    pairs.sort(key=lambda pair: (pair.apart, pair.ends < now, pair.starts, pair.one.name, pair.other.name))
+    sharing = sum(not pair.apart and pair.ends > now for pair in pairs)
     deadlines = tuple(_deadlines(inside, released, now, scale))
     return Calendar(
         headline=how_many(sharing, "pair shares customers", "pairs share customers")
@@ -180,8 +204,8 @@ def calendar(workspace: Workspace, shift: int = 0, page: int = 1) -> Calendar:
         ticks=tuple(scale.ticks()),
         pilots=tuple(_bar(one, scale, now) for one in inside[here]),
         releases=tuple(bars),
-        overlaps=tuple(overlaps[:LISTED]),
-        more_overlaps=max(0, len(overlaps) - LISTED),
+        overlaps=tuple(_overlap(pair) for pair in pairs[:LISTED]),
+        more_overlaps=max(0, len(pairs) - LISTED),
         deadlines=deadlines[:LISTED],
         unread=(*unread, *broken),
         holdout=100 * float(read_settings(workspace).holdout_frac),
@@ -292,27 +316,30 @@ def _releases(
             play = play_of(workspace, one.release)
         except PilotPlantError as error:
             unread.append((name, sentence(error.what)))
-        coming = _coming(one, play, scale, now) if play else ()
-        bars.append(_release(one, play, (*ran.get(name, ()), *coming), scale))
+        coming = _coming(one, play, scale, now)
+        moments = None if coming is None else (*ran.get(name, ()), *coming)
+        bars.append(_release(one, play, moments, scale))
     return bars, unread
 
 
-def _coming(one: _Released, play: Play, scale: Timeline, now: datetime) -> Iterator[datetime]:
-    """When it is still to run: a release that rests does not."""
-    if one.release.state == "live":
-        yield from (at for at in _scheduled(play.schedule, scale.start, scale.end) if now < at < one.ends)
+def _coming(one: _Released, play: Play | None, scale: Timeline, now: datetime) -> tuple[datetime, ...] | None:
+    """When it is still to run: a release that rests does not. None where that is too often to be counted."""
+    if play is None or one.release.state != "live":
+        return ()
+    moments = _scheduled(play.schedule, scale.start, scale.end)
+    return None if moments is None else tuple(at for at in moments if now < at < one.ends)
 
 
 @lru_cache(maxsize=512)
-def _scheduled(schedule: Schedule, start: datetime, end: datetime) -> tuple[datetime, ...]:
-    """Every moment that a schedule names, as long as they are few enough to be counted."""
+def _scheduled(schedule: Schedule, start: datetime, end: datetime) -> tuple[datetime, ...] | None:
+    """Every moment that a schedule names; None where they are too many to be counted."""
     first = schedule.next(start)
-    if (end - start) / (schedule.next(first) - first) > 10 * DOTS_MAX:
-        return ()
+    if (end - start) / (schedule.next(first) - first) > COUNTED_MAX:
+        return None
     return tuple(sorted(schedule.between(start, end)))
 
 
-def _release(one: _Released, play: Play | None, moments: Sequence[datetime], scale: Timeline) -> Bar:
+def _release(one: _Released, play: Play | None, moments: Sequence[datetime] | None, scale: Timeline) -> Bar:
     name, state = one.release.name, one.release.state
     tones: dict[str, tuple[Tone, str, str]] = {
         "live": ("go", "play", "Runs"),
@@ -320,12 +347,12 @@ def _release(one: _Released, play: Play | None, moments: Sequence[datetime], sca
         "retired": ("quiet", "cross", "Retired"),
     }
     tone, icon, word = tones[state]
-    places = tuple(dict.fromkeys(at for moment in moments if (at := scale.at(moment)) is not None))
+    places = tuple(dict.fromkeys(at for moment in moments or () if (at := scale.at(moment)) is not None))
     shares = [title_of(one.origin.population)] if one.origin else []
     if play is not None:
         shares += [f"channel {play.channel}", f"{100 * float(play.holdout_frac):g} % are left alone"]
-    count = len(moments)
-    runs = how_many(count, "run", "runs").lower()
+    count = None if moments is None else len(moments)
+    runs = "many runs" if count is None else how_many(count, "run", "runs").lower()
     return Bar(
         name=name,
         kind="release",
@@ -348,42 +375,42 @@ def _release(one: _Released, play: Play | None, moments: Sequence[datetime], sca
     )
 
 
-def _among(inside: Sequence[_Planned], scale: Timeline) -> Iterator[Overlap]:
-    """Pilots that have a time in common and draw from the same customers, by the Lab's own rule."""
+def _pairs(inside: Sequence[_Planned], released: Sequence[_Released], scale: Timeline) -> Iterator[_Pair]:
+    """Those that have a time and customers in common, by the Lab's own rules; of slices apart as well."""
     for one, other in combinations(inside, 2):
         common = _common(one, other, scale)
-        if common is None:
-            continue
-        if may_meet(one.charter, other.charter):
-            why = (
-                f"Both draw from {title_of(one.charter.population).lower()}, so a customer may be in both. "
-                "Slices of one layer that lie apart (`layer`) would keep them apart."
-            )
-            yield Overlap(one.name, other.name, (one.href, other.href), *common, apart=False, why=why)
-        elif _kept_apart(one.charter, other.charter) and one.charter.layer is not None:
-            why = (
-                f"Slices {_slice(one.charter)} and {_slice(other.charter)} of layer {one.charter.layer.name}: "
-                "no customer is in both."
-            )
-            yield Overlap(one.name, other.name, (one.href, other.href), *common, apart=True, why=why)
+        if common is not None:
+            if may_meet(one.charter, other.charter):
+                yield _Pair(one, other, *common, apart=False)
+            elif _kept_apart(one.charter, other.charter):
+                yield _Pair(one, other, *common, apart=True)
+    writing = [each for each in released if each.release.state == "live" and each.origin is not None]
+    for one in inside:
+        for each in writing:
+            common = _common(one, each, scale)
+            if common is not None and each.origin is not None and written_to(one.charter, each.origin):
+                yield _Pair(one, each, *common, apart=False)
 
 
 def _kept_apart(one: Charter, other: Charter) -> bool:
     return (one.population, one.synthetic) == (other.population, other.synthetic) and apart(one, other)
 
 
-def _with_releases(inside: Sequence[_Planned], released: Sequence[_Released], scale: Timeline) -> Iterator[Overlap]:
-    """Pilots whose customers get a release's messages as well, by the Lab's own rule."""
-    for one in inside:
-        for other in released:
-            common = None if other.release.state != "live" else _common(one, other, scale)
-            if common is not None and other.origin is not None and written_to(one.charter, other.origin):
-                why = (
-                    f"All arms get the release's messages as well ({title_of(one.charter.population).lower()}), so "
-                    "effects come on top of it."
-                )
-                pages = one.href, f"/factory/{other.release.name}"
-                yield Overlap(one.name, other.release.name, pages, *common, apart=False, why=why)
+def _overlap(pair: _Pair) -> Overlap:
+    """A pair in words."""
+    one, other = pair.one, pair.other
+    population = title_of(one.charter.population).lower()
+    if isinstance(other, _Released):
+        why = f"All arms get the release's messages as well ({population}), so effects come on top of it."
+    elif pair.apart and one.charter.layer is not None:
+        slices = f"{_slice(one.charter)} and {_slice(other.charter)} of layer {one.charter.layer.name}"
+        why = f"Slices {slices}: no customer is in both."
+    else:
+        why = (
+            f"Both draw from {population}, so a customer may be in both. "
+            "Slices of one layer that lie apart (`layer`) would keep them apart."
+        )
+    return Overlap(one.name, other.name, (one.href, other.href), pair.starts, pair.ends, pair.apart, why)
 
 
 def _common(

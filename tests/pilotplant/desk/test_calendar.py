@@ -13,10 +13,11 @@ from lab.pilots.layers import clashes
 from lab.pilots.promise import freeze
 from lab.state import open_lab
 from pilotplant.desk.desk import Desk
-from pilotplant.desk.views.calendar import calendar
+from pilotplant.desk.views.calendar import _scheduled, calendar
 from pilotplant.desk.views.timeline import WEEKS, around
 from shared.core.clock import parse_rfc3339
 from shared.core.times import read_in
+from shared.experiment.play import Schedule
 from tests.desk import at
 from tests.lab_makers import BEFORE, CARD, DEADLINE, ENDS, OWNER, PILOT, STARTS, draft, stage_copy
 
@@ -137,3 +138,10 @@ def test_the_page_keeps_to_its_weeks_and_is_anew_when_a_plan_is_edited(launched)
         assert data["overlaps"] == []
         assert parse_rfc3339(data["pilots"][-1]["starts"]) == ENDS
         assert browser.client.get("/calendar?weeks=9999").status_code == 422
+
+
+@pytest.mark.parametrize(("cron", "runs"), [("0 9 * * *", WEEKS * 7), ("*/5 * * * *", None)])
+def test_of_a_schedule_that_fires_often_the_runs_are_counted_as_far_as_one_can(cron, runs):
+    scale = around(datetime(2026, 1, 7, tzinfo=UTC))
+    found = _scheduled(Schedule(cron=cron), scale.start, scale.end)
+    assert (found and len(found)) == runs
