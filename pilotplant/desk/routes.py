@@ -133,8 +133,8 @@ def lab_data(reader: Reader, page: Page = 1) -> Data:
 @router.get("/lab", include_in_schema=False)
 def lab(reader: Reader, page: Page = 1) -> HTMLResponse:
     """The same as a page."""
-    found = _board(reader, page)
-    return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", "/lab.json", page=found)
+    found, data = _board(reader, page), "/lab.json" if page == 1 else f"/lab.json?page={page}"
+    return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", data, page=found)
 
 
 def _pilot(reader: Reading, name: str) -> Any:

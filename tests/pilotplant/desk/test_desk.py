@@ -54,3 +54,8 @@ def test_a_line_alone_says_what_it_says_among_all(desk):
     assert line_of(room, PILOT) == among
     with pytest.raises(BadInput):
         line_of(room, "summer-mail")
+
+
+def test_a_board_that_stays_up_to_date_stays_on_its_page(ops):
+    assert 'hx-get="/lab?page=2"' in ops.page("/lab?page=2")
+    assert 'hx-get="/lab"' in ops.page("/lab")
