@@ -21,6 +21,7 @@ from shared.core.faults import fault, no_file
 from shared.core.files import PRIVATE
 from shared.ui.console import (  # fmt: skip
     CLOSED_PIPE,
+    DESK_PORT,
     InTrouble,
     Json,
     Session,
@@ -78,7 +79,7 @@ def front_door(
     ] = False,
 ) -> None:
     """Remember which workspace is meant."""
-    context.obj = Session(workspace, preflight=_preflight, judge=_judge)
+    context.obj = Session(workspace, preflight=_preflight, judge=_judge, desk=_desk)
 
 
 @app.command()
@@ -228,7 +229,9 @@ def status(
 def desk(
     context: typer.Context,
     as_: Annotated[str | None, typer.Option("--as", help="Who opens it; else a link for each person.")] = None,
-    port: Annotated[int, typer.Option(help="Where it is served, on this machine alone; 0 for any free one.")] = 8700,
+    port: Annotated[
+        int, typer.Option(help="Where it is served, on this machine alone; 0 for any free one.")
+    ] = DESK_PORT,
     link: Annotated[bool, typer.Option("--link", help="Only print a new link, for a desk that is up.")] = False,
     as_json: Json = False,
 ) -> Any:
@@ -433,3 +436,9 @@ def _judge(workspace: Workspace, name: str) -> tuple[dict[str, Any], list[Any]]:
     from promotion.cli.check import asked
 
     return asked(workspace, name)
+
+
+def _desk(workspace: Workspace, port: int) -> Any:
+    from pilotplant.desk.beside import beside
+
+    return beside(workspace, port)

@@ -29,7 +29,10 @@ _OWN = (
 # How far a command has come, which no page shows.
 _PROGRESS = re.compile(r"^.*…\n", re.MULTILINE)
 # What goes on until it is stopped is stopped once it has printed what is shown; it takes any free port.
-ENDLESS = {"pilotplant desk": "pilotplant desk --port 0", "pilotplant factory up": "pilotplant factory up --port 0"}
+ENDLESS = {
+    "pilotplant desk": "pilotplant desk --port 0",
+    "pilotplant factory up": "pilotplant factory up --port 0 --desk-port 0",
+}
 READY_S = 120
 _SCRIPT = """
 number=0 code=0

@@ -31,7 +31,8 @@ from tests.makers import make_charter, make_package
 
 RELEASES, REPEATS, ROUNDS = 200, 200, 0.95
 MS_MAX, KB_MAX, MS, KB = 100.0, 100.0, 1_000, 1_000
-PAGES = ("/today", "/lab", "/lab/pilot-001", "/gate", "/factory", "/factory/mail-001-letter", "/ledger", "/insights")
+PAGES = ("/today", "/lab", "/lab/pilot-001", "/gate", "/factory", "/factory/mail-001-letter", "/ledger", "/insights",
+         "/calendar")  # fmt: skip
 
 
 def run(repeats: int = REPEATS) -> list[Line]:

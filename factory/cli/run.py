@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ from factory.cli.group import Name, app, settled
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import BadInput, Refused
 from shared.core.times import date_time, day
-from shared.ui.console import Json, emit, progress, table
+from shared.ui.console import DESK_PORT, Json, emit, progress, session, table
 
 if TYPE_CHECKING:
     from factory.runtime.deployments import FlowRunFacts
@@ -25,28 +27,42 @@ def up(
     once: Annotated[bool, typer.Option("--once", help="Wait for each schedule's next run, then stop.")] = False,
     wait: Annotated[float, typer.Option(help="With --once: seconds to wait at most.")] = 180.0,
     port: Annotated[int | None, typer.Option(help="Where Prefect listens; 0 takes any free port.")] = None,
+    no_desk: Annotated[bool, typer.Option("--no-desk", help="Do not serve the desk beside it.")] = False,
+    desk_port: Annotated[int, typer.Option(help="Where the desk is served; 0 takes any free port.")] = DESK_PORT,
     as_json: Json = False,
 ) -> Any:
-    """Start Prefect and a worker, and keep schedules in step with the releases until Ctrl-C."""
+    """Start Prefect, a worker and the desk, and keep schedules in step with the releases until Ctrl-C.
+
+    With --once there is no desk. Its links are printed on a terminal only, since each lets somebody in.
+    """
     from factory.runtime.plant import Plant, until_told
     from factory.state.room import open_factory
 
     runs: list[FlowRunFacts] = []
     workspace = settled(context, everything=True)
     open_factory(workspace)  # what keeps it from opening is said before Prefect is started
-    with until_told() as stopping, Plant(workspace, port=port).running() as plant:
+    serve = nullcontext() if once or no_desk else session(context).desk(workspace, desk_port)
+    with until_told() as stopping, Plant(workspace, port=port).running() as plant, serve as desk:
         first = plant.reconcile()
         _tell(first)
         if once:
             runs = plant.wait_for_scheduled_runs(wait)
-        emit(as_json, {"urls": {"prefect": plant.url}, "password_file": str(plant.password_file),
+        urls = {"prefect": plant.url} | ({} if desk is None else {"desk": desk.url})
+        emit(as_json, {"urls": urls, "password_file": str(plant.password_file),
                        "deployments": plant.deployed, "runs": runs,
                        "edited": first.edited, "removed_from_prefect": first.foreign},
              f"Prefect: {plant.url}; its password is in {plant.password_file}, new at every start.",
+             *([] if desk is None else desk.lines(links=sys.stdout.isatty())),
              *_said(plant, runs))  # fmt: skip
+
+        def heard(round_: Reconciled) -> None:
+            _tell(round_)
+            if desk is not None and (ended := desk.ended()):
+                progress(ended)
+
         if not once:
             progress("the Factory is up; Ctrl-C stops it")
-            plant.keep_up(stopping, heard=_tell)
+            plant.keep_up(stopping, heard=heard)
     return runs
 
 

@@ -23,6 +23,7 @@ from factory.state.states import (
     stop_switch,
 )
 from factory.state.tables import releases, runs
+from shared.core.clock import rfc3339
 from shared.core.digests import hex_of
 from shared.core.errors import BadInput, PilotPlantError, Refused, Undecided
 from shared.core.faults import fault
@@ -88,6 +89,21 @@ def show_release(workspace: Workspace, name: str) -> tuple[Release, list[Run]]:
         release = get_release(connection, name)
         query = sa.select(runs).where(runs.c.release == name).order_by(runs.c.occurrence.desc())
         return permitted(workspace, release), [Run(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def runs_between(workspace: Workspace, start: datetime, end: datetime) -> list[Run]:
+    """The runs of all releases whose occurrences lie from `start` on and before `end`, in their order."""
+    when = (runs.c.occurrence >= rfc3339(start), runs.c.occurrence < rfc3339(end))
+    with open_factory(workspace).read() as connection:
+        found = connection.execute(sa.select(runs).where(*when).order_by(runs.c.occurrence, runs.c.release))
+        return [Run(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def last_written(workspace: Workspace) -> dict[str, Run]:
+    """The last run of each release that wrote something."""
+    with open_factory(workspace).read() as connection:
+        found = latest_runs(connection, runs.c.state == "done", runs.c.file.is_not(None))
+    return {name: Run(**row._mapping) for name, row in found.items()}  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def latest_runs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, sa.Row[Any]]:

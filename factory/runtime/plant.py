@@ -133,7 +133,7 @@ class Plant:
     @contextmanager
     def _alive(self) -> Iterator[None]:
         """Says outside that the plant is up, and afterwards how it went down; nothing of a start that failed."""
-        pulse.begin(self.workspace)
+        pulse.begin(self.workspace, self.url)
         try:
             yield
         except BaseException as error:

@@ -43,8 +43,16 @@ class Child:
             )
 
 
-def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> Child:
-    """Starts a process in a group of its own, its output appended to `log`."""
+def start(
+    name: str,
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    inherits: Sequence[int] = (),
+) -> Child:
+    """Starts a process in a group of its own, its output appended to `log`; `inherits` are file descriptors it gets."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -56,19 +64,25 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             stderr=stream,
             start_new_session=True,
             umask=PRIVATE,
+            pass_fds=inherits,
         )
     return Child(name, process, log)
 
 
 def stop(children: Sequence[Child], mark: str) -> None:
-    """Ends children, the latest first, and whatever they started; asks first, then insists."""
+    """Ends children, the latest first, and whatever carries their mark; asks first, then insists."""
+    end(children)
+    stop_marked(mark)
+
+
+def end(children: Sequence[Child]) -> None:
+    """Ends children, the latest first, with their groups; asks first, then insists."""
     for child in reversed(children):
         _signal_group(child.process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             child.process.wait(STOP_WAIT_S)
         _signal_group(child.process.pid, signal.SIGKILL)
         child.process.wait()
-    stop_marked(mark)
 
 
 def stop_marked(mark: str) -> int:

@@ -70,9 +70,14 @@ def lock_path(workspace: Workspace) -> Path:
     return home(workspace) / "plant.lock"
 
 
-def begin(workspace: Workspace) -> None:
-    """The plant is up from now on."""
-    _write(workspace, "up")
+def begin(workspace: Workspace, url: str | None = None) -> None:
+    """The plant is up from now on; `url` is where people look at its Prefect."""
+    _write(workspace, "up", url=url)
+
+
+def address(workspace: Workspace) -> str | None:
+    """Where people look at the plant's Prefect; None while it is not up."""
+    return _said(_path(workspace)).url if _held(workspace) else None
 
 
 def beat(workspace: Workspace) -> None:
@@ -122,12 +127,13 @@ def _renew(workspace: Workspace, state: State, reason: str | None = None) -> Non
     if (said.state, said.reason) == (state, reason):
         os.utime(path)
     else:
-        _write(workspace, state, reason)
+        _write(workspace, state, reason, said.url)
 
 
-def _write(workspace: Workspace, state: State, reason: str | None = None) -> None:
+def _write(workspace: Workspace, state: State, reason: str | None = None, url: str | None = None) -> None:
     said = {"schema_version": 1, "process": os.getpid(), "state": state, "since": rfc3339(datetime.now(UTC))}
-    write_atomically(_path(workspace), json.dumps(said | ({"reason": reason} if reason else {})) + "\n")
+    more = {"reason": reason, "url": url}
+    write_atomically(_path(workspace), json.dumps(said | {key: each for key, each in more.items() if each}) + "\n")
 
 
 class _Said(BaseModel):
@@ -136,6 +142,7 @@ class _Said(BaseModel):
     state: State | None = None
     since: AwareDatetime | None = None
     reason: str | None = None
+    url: str | None = None
 
 
 def _said(path: Path) -> _Said:

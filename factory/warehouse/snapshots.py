@@ -30,6 +30,8 @@ from shared.data.snapshot import (
     LiveRelease,
     PublishedTable,
     SnapshotManifest,
+    latest_id,
+    open_snapshot,
     published_tables,
     snapshots_folder,
 )
@@ -85,6 +87,42 @@ def one_at_a_time(workspace: Workspace) -> AbstractContextManager[None]:
     """Nobody publishes or prunes meanwhile: what one of them counts on, the other could remove."""
     workspace.factory.mkdir(parents=True, exist_ok=True)
     return locked(workspace.factory / ".snapshots.lock")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """What is known of one snapshot that was published.
+
+    Attributes:
+        at: when it was, RFC 3339.
+        is_latest: whether it is the one that the Lab begins with.
+        tables: each with its rows and digests; empty where it cannot be read, and `problem` says why.
+    """
+
+    snapshot: str
+    at: str
+    is_latest: bool
+    tables: dict[str, PublishedTable]
+    problem: str | None = None
+
+
+def list_snapshots(workspace: Workspace, most: int) -> list[SnapshotFacts]:
+    """The snapshots that were published last, the newest first."""
+    newest = sa.select(snapshots).order_by(snapshots.c.at.desc(), snapshots.c.id).limit(most)
+    with open_factory(workspace).read() as connection:
+        rows = connection.execute(newest).all()
+    try:
+        latest = latest_id(workspace)
+    except BadInput:  # nothing is the latest where the pointer says nothing
+        latest = None
+    return [_facts(workspace, row.id, row.at, is_latest=row.id == latest) for row in rows]
+
+
+def _facts(workspace: Workspace, identity: str, at: str, *, is_latest: bool) -> SnapshotFacts:
+    try:
+        return SnapshotFacts(identity, at, is_latest, open_snapshot(workspace, identity).manifest.tables)
+    except (BadInput, Refused) as error:
+        return SnapshotFacts(identity, at, is_latest, {}, error.what)
 
 
 class _Writing:

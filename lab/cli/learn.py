@@ -85,8 +85,8 @@ def remind(context: typer.Context, as_json: Json = False) -> Any:
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
     """Show one launched pilot: its promise, what came in, what it cost. Or a retrospective test: what it showed."""
-    from lab.overview.portfolio import lines
-    from lab.pilots.pilot import get_pilot, imported
+    from lab.overview.portfolio import line_of
+    from lab.pilots.pilot import imported
     from lab.state import open_lab
 
     room = open_lab(session(context).workspace())
@@ -97,8 +97,8 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> Any:
         [past] = [kept for kept in retrospectives(room) if kept.test.name == name]
         emit(as_json, past.shown.as_json() | {"report": str(past.report)}, *finished_text(past))
         return past
-    pilot = get_pilot(room, name)
-    line = next(line for line in lines(room) if line.name == name)
+    line = line_of(room, name)
+    pilot = line.pilot
     story = pilot.charter.hypothesis
     emit(
         as_json,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from lab.analysis.health import Counts, Health, health, planned_units
 from lab.budget.accounts import Account, accounts
 from lab.budget.reservations import still_open
-from lab.pilots.pilot import Pilot, State, all_pilots
+from lab.pilots.pilot import Pilot, State, all_pilots, get_pilot
 from lab.state import analyses, batches, candidates
 from lab.state import pilots as pilots_table
 from shared.core.clock import parse_rfc3339, rfc3339
@@ -122,6 +122,14 @@ def lines(room: Room) -> list[Line]:
     with room.read() as connection:
         facts = _facts(connection, pilots)
     return [_line(pilot, facts, decided.get(pilot.name), now) for pilot in pilots]
+
+
+def line_of(room: Room, name: str) -> Line:
+    """The line of one launched pilot; raises as `get_pilot` does."""
+    pilot, decided, now = get_pilot(room, name), decisions(room.workspace), room.now()
+    with room.read() as connection:
+        facts = _facts(connection, [pilot])
+    return _line(pilot, facts, decided.get(name), now)
 
 
 def _facts(connection: sa.Connection, pilots: list[Pilot]) -> _Facts:

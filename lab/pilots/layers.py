@@ -24,19 +24,25 @@ def beside(room: Room, charter: Charter) -> list[Pilot]:
 
 
 def sharing(charter: Charter, others: list[Pilot]) -> list[Pilot]:
-    """Those that may touch the charter's units: of its population, and without a slice apart in its own layer.
+    """Those that may touch the charter's units, as `may_meet` says."""
+    return [pilot for pilot in others if may_meet(charter, pilot.charter)]
+
+
+def may_meet(one: Charter, other: Charter) -> bool:
+    """Whether both may touch the same units: of one population, and without slices apart in one layer.
 
     Made-up units are nobody whom a pilot of real ones could meet.
     """
-    units = (charter.population, charter.synthetic)
-    return [
-        pilot
-        for pilot in others
-        if (pilot.charter.population, pilot.charter.synthetic) == units and not _apart(charter, pilot.charter)
-    ]
+    same = (one.population, one.synthetic) == (other.population, other.synthetic)
+    return same and not apart(one, other)
 
 
-def _apart(one: Charter, other: Charter) -> bool:
+def written_to(charter: Charter, origin: Charter) -> bool:
+    """Whether a release of the pilot `origin` writes to the charter's population: all its arms get those messages."""
+    return origin.population == charter.population
+
+
+def apart(one: Charter, other: Charter) -> bool:
     """Whether the two share no unit; slices that are drawn by different things may, wherever they lie."""
     if one.layer is None or other.layer is None or one.cluster != other.cluster:
         return False
@@ -131,7 +137,7 @@ def _with_releases(frozen: Frozen, pilots: dict[str, Pilot]) -> Iterator[str]:
         origin = pilots.get(release.pilot)
         if origin is None:
             yield f"release {release.name} is live, and the Lab does not know whom it reaches; ask marketing ops"
-        elif origin.charter.population == charter.population:
+        elif written_to(charter, origin.charter):
             yield (
                 f"release {release.name} is live on `{charter.population}`: all arms get its messages as well, "
                 "so effects come on top of it"

@@ -20,10 +20,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from pilotplant.demo.shop import Shop, open_shop, write_customers, write_results
+from pilotplant.desk.links import address_at
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_atomically
 from shared.state.workspace import Workspace, open_workspace
-from shared.ui.console import emit, styled
+from shared.ui.console import DESK_PORT, emit, styled
 
 OWNER = "owner@example.com"
 GOOD, BROKEN = "spring-mail", "womens-mail"
@@ -116,11 +117,13 @@ class Ending:
             f"  the Factory in Prefect  {self.urls.prefect}",
             f"  messages                {rehearsal}/var/factory/outgoing/",
             "What to try next:",
-            f"  {pilotplant} desk        # all of it in a browser; Ctrl-C stops it",
             f"  {pilotplant} status",
             f"  {pilotplant} promote check {GOOD} --explain guardrails",
             f"  {pilotplant} factory stop-all --reason 'trying the switch'",
             f"  {pilotplant} lab new my-first-pilot",
+            "",
+            f"All of it in a browser, at {address_at(DESK_PORT)}; this serves it and prints the links that let you in:",
+            f"  {pilotplant} desk        # Ctrl-C stops it",
         ]
 
 

@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from factory.releases import releases
 from pilotplant.desk.frame import templates
 from pilotplant.desk.requests import Actor, PilotName, Reading
-from pilotplant.desk.views import audience as audience_view
-from pilotplant.desk.views import drafts as drafts_page
-from pilotplant.desk.views.charter_form import look_ahead
+from pilotplant.desk.views.charters import audience as audience_view
+from pilotplant.desk.views.charters import drafts as drafts_page
+from pilotplant.desk.views.charters.form import look_ahead
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.results import finish, take
 from pilotplant.desk.views.retrospective import bring

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
+from hashlib import sha256
 from threading import Lock
 from typing import Any
 
@@ -19,6 +21,8 @@ from shared.state.workspace import Workspace
 JUDGED_S = 10 * 60
 KEPT_MAX = 256
 SECONDS_PER_MINUTE = 60
+# What a request has seen of the ledgers, as soon as it has looked; None for what is no request.
+_seen: ContextVar[list[tuple[Hashable, int]] | None] = ContextVar("seen", default=None)
 
 
 class Desk:
@@ -45,9 +49,25 @@ class Desk:
         files = (self.workspace.pilots, *sorted(self.workspace.configs.glob("*.yaml")))
         return (*heads, *(path.stat().st_mtime_ns for path in files))
 
-    def stamp(self) -> Hashable:
+    def stamp(self) -> tuple[Hashable, int]:
         """The same, and it changes every minute as well: time alone makes things due."""
         return self.written(), int(self.workspace.clock.now().timestamp()) // SECONDS_PER_MINUTE
+
+    def look_once(self) -> None:
+        """Has the rest of this request show one moment: whether anything has changed is looked up once."""
+        _seen.set([])
+
+    def _now(self) -> tuple[Hashable, int]:
+        seen = _seen.get()
+        if seen is None:
+            return self.stamp()
+        if not seen:
+            seen.append(self.stamp())
+        return seen[0]
+
+    def mark(self) -> str:
+        """What a page shows, in a word: another one where anything was written since."""
+        return sha256(repr(self._now()[0]).encode()).hexdigest()[:16]
 
     def overview(self) -> Overview:
         """What stands where."""
@@ -57,7 +77,7 @@ class Desk:
     def read(self, key: Hashable, look: Callable[[], Any]) -> Any:
         """What is read from the rooms' databases; it is read anew once something has changed, and every minute."""
         with self._reading:
-            now = (key, self.stamp())
+            now = (key, self._now())
             if now not in self._read:
                 self._read[now] = look()
             return self._read[now]
@@ -65,7 +85,7 @@ class Desk:
     def computed(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """What takes an engine or a child process: one at a time, and anew once something has changed."""
         with self._computing:
-            now = (key, self.written())
+            now = (key, self._now()[0])
             if now not in self._computed:
                 self._computed[now] = compute()
             return self._computed[now]
@@ -80,3 +100,5 @@ class Desk:
         with self._reading, self._computing:
             self._read.clear()
             self._computed.clear()
+        if seen := _seen.get():
+            seen.clear()

@@ -28,6 +28,7 @@ class Frame:
         data: where the same page is as JSON; None where it is nowhere.
         command: what shows the same on the command line; None where nothing does.
         zone: in which times are told.
+        mark: of what it shows, by which the server knows whether it has become old.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Frame:
     command: str | None = None
     zone: str = "UTC"
     trail: tuple[tuple[str, str], ...] = ()
+    mark: str = ""
 
 
 @cache

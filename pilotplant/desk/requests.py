@@ -64,18 +64,31 @@ class Reading:
             for room in ("/lab", "/gate", "/factory")
             if (count := sum(str(item.href).startswith(room) for item in mine))
         } | ({"/today": len(mine)} if mine else {})
-        frame = Frame(title, self.desk.workspace.mode, self.session, here, counts, data, command, zone_name(), trail)
+        frame = Frame(
+            title,
+            self.desk.workspace.mode,
+            self.session,
+            here,
+            counts,
+            data,
+            command,
+            zone_name(),
+            trail,
+            self.desk.mark(),
+        )
         return HTMLResponse(render(template, frame, **values))
 
 
 async def _reading(request: Request) -> Reading:
-    """Not in a thread of its own: the zone that is set here holds for whatever the request does next."""
+    """Not in a thread of its own: what is set here holds for whatever the request does next."""
     desk: Desk = request.app.state.desk
     # A page that keeps itself up to date says so; nobody need be there.
     session = desk.sessions.find(cookie(request), seen="hx-request" not in request.headers)
     if session is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
     read_in_its_zone(desk.workspace)
+    if request.method == "GET":
+        desk.look_once()
     return Reading(desk, session)
 
 

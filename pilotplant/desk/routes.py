@@ -8,23 +8,27 @@ from collections.abc import AsyncIterator
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from lab.analysis import tracking_server
 from pilotplant.desk.access import LASTS_S
 from pilotplant.desk.desk import Desk
 from pilotplant.desk.frame import Frame, render
 from pilotplant.desk.requests import COOKIE, Actor, PilotName, Reader, Reading, ReleaseName, cookie
-from pilotplant.desk.views import drafts as drafts_page
+from pilotplant.desk.views import calendar as calendar_page
 from pilotplant.desk.views import factory as factory_page
 from pilotplant.desk.views import gate as gate_page
 from pilotplant.desk.views import insights as insights_page
 from pilotplant.desk.views import lab as lab_page
 from pilotplant.desk.views import ledger as ledger_page
 from pilotplant.desk.views import today as today_page
-from pilotplant.desk.views.audience import audience_page
+from pilotplant.desk.views.charters import drafts as drafts_page
+from pilotplant.desk.views.charters.audience import audience_page
+from pilotplant.desk.views.output import engines, output_of
 from pilotplant.desk.views.parts import title_of
 from pilotplant.desk.views.retrospective import EXAMPLE, KINDS
 from pilotplant.witnesses import verify as cross
@@ -34,9 +38,12 @@ from shared.core.printable import json_text
 router = APIRouter(default_response_class=HTMLResponse)
 # A page that is open is told of a change within so many steps, and lets the server end within one.
 STEP_S, LOOKED_EVERY = 0.25, 8
+CHANGED = "event: changed\ndata:\n\n"
 
 Page = Annotated[int, Query(ge=1, le=10_000, description="Which page of the list.")]
+Weeks = Annotated[int, Query(ge=-520, le=520, description="So many weeks later than the present ones.")]
 Words = Annotated[str, Query(max_length=200, description="Only insights with these words, or this tag.")]
+Mark = Annotated[str, Query(max_length=16, description="What the page showed.")]
 Subject = Annotated[str, Query(max_length=200, description="Only entries on this pilot, release, table or person.")]
 
 
@@ -79,21 +86,24 @@ def sign_out(request: Request, actor: Actor) -> Response:
 
 
 @router.get("/events", include_in_schema=False)
-async def events(reader: Reader, request: Request) -> StreamingResponse:
-    """Says `changed` whenever something was written into a ledger, and every minute, as server-sent events."""
-    return StreamingResponse(_changes(reader.desk, request), media_type="text/event-stream")
+async def events(reader: Reader, request: Request, seen: Mark = "") -> StreamingResponse:
+    """Says `changed` whenever something was written into a ledger, and every minute, as server-sent events.
+
+    Also at once, where something was written between the page that was `seen` and this request.
+    """
+    return StreamingResponse(_changes(reader.desk, request, seen), media_type="text/event-stream")
 
 
-async def _changes(desk: Desk, request: Request) -> AsyncIterator[str]:
-    known = await run_in_threadpool(desk.stamp)
-    yield ": here\n\n"
+async def _changes(desk: Desk, request: Request, seen: str) -> AsyncIterator[str]:
+    known, mark = await run_in_threadpool(lambda: (desk.stamp(), desk.mark()))
+    yield ": here\n\n" if seen in {"", mark} else CHANGED
     while not await request.is_disconnected() and desk.sessions.find(cookie(request), seen=False) is not None:
         for _ in range(LOOKED_EVERY):
             await asyncio.sleep(STEP_S)
             if desk.is_closing():
                 return
         now = await run_in_threadpool(desk.stamp)
-        yield "event: changed\ndata:\n\n" if now != known else ": still here\n\n"
+        yield CHANGED if now != known else ": still here\n\n"
         known = now
 
 
@@ -131,8 +141,8 @@ def lab_data(reader: Reader, page: Page = 1) -> Data:
 @router.get("/lab", include_in_schema=False)
 def lab(reader: Reader, page: Page = 1) -> HTMLResponse:
     """The same as a page."""
-    found = _board(reader, page)
-    return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", "/lab.json", page=found)
+    found, data = _board(reader, page), "/lab.json" if page == 1 else f"/lab.json?page={page}"
+    return reader.page("lab.html.j2", "Lab", "/lab", "pilotplant lab list", data, page=found)
 
 
 def _pilot(reader: Reading, name: str) -> Any:
@@ -195,9 +205,12 @@ def candidate(reader: Reader, name: PilotName) -> HTMLResponse:
 
 
 def _factory(reader: Reading) -> Any:
-    found = reader.desk.overview().factory
-    known = reader.desk.computed("tables", lambda: factory_page.tables_of(reader.desk.workspace))
-    return factory_page.factory_page(found, known)
+    desk, workspace = reader.desk, reader.desk.workspace
+    found = desk.overview().factory
+    known = desk.computed("tables", lambda: factory_page.tables_of(workspace))
+    output = desk.read("output", lambda: output_of(workspace, workspace.clock.now()))
+    port = desk.read("tracking", lambda: tracking_server.port_of(workspace))
+    return factory_page.factory_page(found, known, output, engines(workspace, port))
 
 
 @router.get("/factory.json", response_class=Data)
@@ -239,7 +252,8 @@ def ledger_data(reader: Reader, subject: Subject = "") -> Data:
 def ledger(reader: Reader, subject: Subject = "") -> HTMLResponse:
     """The same as a page."""
     found = ledger_page.ledger_page(reader.desk.workspace, subject)
-    return reader.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", "/ledger.json", page=found)
+    data = f"/ledger.json?{urlencode({'subject': subject})}" if subject else "/ledger.json"
+    return reader.page("ledger.html.j2", "Ledger", "/ledger", "pilotplant verify", data, page=found)
 
 
 @router.post("/ledger/verify", include_in_schema=False)
@@ -264,7 +278,8 @@ def insights_data(reader: Reader, query: Words = "", tag: Words = "") -> Data:
 def insights(reader: Reader, query: Words = "", tag: Words = "") -> HTMLResponse:
     """The same as a page."""
     found = _insights(reader, query, tag)
-    return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", "/insights.json",
+    data = f"/insights.json?{urlencode({'query': query, 'tag': tag})}" if query or tag else "/insights.json"
+    return reader.page("insights.html.j2", "Insights", "/lab", "pilotplant lab insights", data,
                        (("/lab", "Lab"),), page=found)  # fmt: skip
 
 
@@ -275,6 +290,30 @@ def import_form(reader: Reader) -> HTMLResponse:
     return reader.page(
         "import.html.j2", "Finished tests", "/lab", command, trail=(("/lab", "Lab"),), example=EXAMPLE, kinds=KINDS
     )
+
+
+def _calendar(reader: Reading, weeks: int, page: int) -> Any:
+    workspace = reader.desk.workspace
+    # A plan that somebody edits is on no ledger.
+    plans = tuple(sorted((str(path), path.stat().st_mtime_ns) for path in workspace.pilots.glob("*/charter.yaml")))
+    look = partial(calendar_page.calendar, workspace, weeks, page)
+    return reader.desk.read(("calendar", weeks, page, plans), look)
+
+
+@router.get("/calendar.json", response_class=Data)
+def calendar_data(reader: Reader, weeks: Weeks = 0, page: Page = 1) -> Data:
+    """Pilots and releases by the week, who shares whose customers, and what is to be decided when."""
+    return Data(_calendar(reader, weeks, page))
+
+
+@router.get("/calendar", include_in_schema=False)
+def calendar(reader: Reader, weeks: Weeks = 0, page: Page = 1) -> HTMLResponse:
+    """The same as a page."""
+    found, data = _calendar(reader, weeks, page), "/calendar.json"
+    if (weeks, page) != (0, 1):
+        data += f"?weeks={weeks}&page={page}"
+    return reader.page("calendar.html.j2", "Calendar", "/lab", "pilotplant lab list", data, (("/lab", "Lab"),),
+                       page=found)  # fmt: skip
 
 
 @router.get("/new-pilot", include_in_schema=False)
@@ -316,7 +355,8 @@ def audience(reader: Reader, name: PilotName, file: Subject = "") -> HTMLRespons
     trail = (("/lab", "Lab"), (f"/drafts/{name}", title_of(name)))
     found = audience_page(reader.desk.workspace, name, file)
     return reader.page("audience.html.j2", "Audience", "/lab", f"pilotplant lab check {name}",
-                       f"/drafts/{name}/audience.json", trail, page=found, person=reader.person)  # fmt: skip
+                       f"/drafts/{name}/audience.json?{urlencode({'file': found.file})}", trail, page=found,
+                       person=reader.person)  # fmt: skip
 
 
 @router.get("/drafts/{name}/check.json", response_class=Data)

@@ -30,7 +30,7 @@ HOSTS = [LOOPBACK, "localhost", "[::1]"]
 GRACE_S = 10
 FILES = {
     "desk.css": "text/css", "icon.svg": "image/svg+xml", "htmx.min.js": "text/javascript",
-    "hx-sse.min.js": "text/javascript", "passkey.js": "text/javascript",
+    "hx-sse.min.js": "text/javascript", "passkey.js": "text/javascript", "times.js": "text/javascript",
 }  # fmt: skip
 
 

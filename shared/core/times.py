@@ -6,7 +6,7 @@ A finding of the gate is signed as it was said, so the times in it are UTC as we
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from shared.core.clock import parse_rfc3339
@@ -33,6 +33,11 @@ def spoken(moment: datetime | str | None) -> str:
 def spoken_day(moment: datetime | str | None) -> str:
     """Its day, as one says it: `Friday 4 December 2026`."""
     return _told(moment, "%A {day} %B %Y")
+
+
+def zone() -> tzinfo:
+    """The zone in which times are told."""
+    return _zone.get() or UTC
 
 
 def zone_name() -> str:

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +44,8 @@ SHORT, WORD, HEADER = 20, 24, 12
 GAP = 2
 # What a shell makes of a process that SIGPIPE has ended: 128 and the signal's number.
 CLOSED_PIPE = 141
+# Where the desk is served unless somebody says otherwise.
+DESK_PORT = 8700
 # What goes on below a line that is longer than the terminal is wide: no text can be as long as to begin a line itself.
 _GOES_ON = "  ↳ "
 
@@ -55,11 +58,13 @@ class Session:
         folder: the workspace named on the command line, if any.
         preflight: has the Factory try a candidate, which in a rehearsal needs nobody's passphrase.
         judge: asks the gate about a pilot's latest candidate; nothing is decided.
+        desk: has the desk up on a port while something else is.
     """
 
     folder: Path | None
     preflight: Callable[[Workspace, str], Any] = lambda *_: None
     judge: Callable[[Workspace, str], tuple[dict[str, Any], list[Line]]] = lambda *_: ({}, [])
+    desk: Callable[[Workspace, int], AbstractContextManager[Any]] = lambda *_: nullcontext()
 
     def workspace(self, *, everything: bool = False) -> Workspace:
         """The workspace this command works in, closed to other accounts and rid of what killed commands left behind.

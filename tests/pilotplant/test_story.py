@@ -32,3 +32,12 @@ def test_for_scripts_the_paths_are_whole(tmp_path, monkeypatch):
     ending = jsonable(_ended(stage, (), Path("demo/report.html"), run, (), 1.0))
     assert json.loads(json.dumps(ending))["workspace"] == str(tmp_path / "demo" / "rehearsal")
     assert ending["urls"]["report"] == str(tmp_path / "demo" / "report.html")
+
+
+def test_it_ends_with_the_desks_address_and_how_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stage = Stage(Path("demo"), Shop(None, None), [].append, quiet=True)
+    run = ScheduledRun("spring-mail-mens", "Completed", None, auto_scheduled=True)
+    where, how = _ended(stage, (), Path("demo/report.html"), run, (), 1.0).lines()[-2:]
+    assert "http://127.0.0.1:8700" in where
+    assert "--workspace demo/rehearsal desk" in how

@@ -10,6 +10,7 @@ from factory.releases.releases import Run, play_of, promised_by, show_release, w
 from factory.runtime.measures import Measures, ReleaseMeasures
 from factory.state.room import open_factory
 from factory.warehouse.tables import TableFacts, list_tables
+from pilotplant.desk.views.output import Engine, Output
 from pilotplant.desk.views.parts import Item, how_many, title_of, trouble_of
 from shared.core.errors import PilotPlantError
 from shared.state.workspace import Workspace
@@ -56,6 +57,8 @@ class FactoryPage:
         stopped: why everything is stopped; None where it is not.
         earlier: releases that are not shown.
         unread: why the tables cannot be read now; None where they can.
+        output: snapshots, and what releases wrote last.
+        engines: where Prefect and MLflow are looked at.
     """
 
     headline: str
@@ -69,6 +72,8 @@ class FactoryPage:
     unread: str | None
     rows_loaded: int
     rows_quarantined: int
+    output: Output
+    engines: tuple[Engine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class RunLine:
     messages: int | None
     held_out: int | None
     reason: str | None
+    file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class ReleasePage:
     expires: str
 
 
-def factory_page(found: Measures, known: Tables) -> FactoryPage:
+def factory_page(found: Measures, known: Tables, output: Output, engines: tuple[Engine, ...]) -> FactoryPage:
     """The page of what was found."""
     live = found.releases_by_state.get("live", 0)
     troubles = tuple(
@@ -128,6 +134,8 @@ def factory_page(found: Measures, known: Tables) -> FactoryPage:
         unread=known[1],
         rows_loaded=found.rows_loaded,
         rows_quarantined=found.rows_quarantined,
+        output=output,
+        engines=engines,
     )
 
 
@@ -204,4 +212,4 @@ def _of_release(name: str, state: str, found: Measures) -> str:
 def _runs(runs: list[Run]) -> Iterator[RunLine]:
     for run in runs[:RUNS_MAX]:
         tone, icon, state = _RUNS.get(run.state, ("quiet", "info", title_of(run.state)))
-        yield RunLine(run.occurrence, tone, icon, state, run.messages, run.held_out, run.reason)
+        yield RunLine(run.occurrence, tone, icon, state, run.messages, run.held_out, run.reason, run.file)

@@ -10,10 +10,9 @@ from math import ceil
 from lab.analysis.results import Results, results
 from lab.launch.preview import Rendering
 from lab.overview.measures import Measures, measures
-from lab.overview.portfolio import Line, drafts_among, last_evidence, lines
-from lab.pilots.pilot import get_pilot
+from lab.overview.portfolio import Line, drafts_among, last_evidence, line_of, lines
 from lab.state import open_lab
-from pilotplant.desk.views.messages import messages
+from pilotplant.desk.views.charters.messages import messages
 from pilotplant.desk.views.parts import Meter, how_many, title_of
 from pilotplant.desk.views.today import sample_meter
 from shared.evidence.model import Evidence
@@ -192,8 +191,7 @@ def _money(line: Line) -> Meter:
 def pilot_page(workspace: Workspace, name: str) -> PilotPage:
     """The page of a launched pilot; raises BadInput where none has that name."""
     room = open_lab(workspace)
-    get_pilot(room, name)
-    line = next(each for each in lines(room) if each.name == name)
+    line = line_of(room, name)
     charter, now = line.pilot.charter, room.now()
     evidence = last_evidence(room, line.pilot)
     hidden = _hidden(line, evidence)

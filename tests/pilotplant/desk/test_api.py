@@ -11,7 +11,7 @@ from pilotplant.desk.requests import COOKIE
 
 PATHS = ("/today.json", "/lab.json", "/lab/{name}.json", "/gate.json", "/gate/{name}.json", "/factory.json",
          "/factory/{name}.json", "/ledger.json", "/insights.json", "/drafts/{name}.json",
-         "/drafts/{name}/check.json")  # fmt: skip
+         "/drafts/{name}/check.json", "/drafts/{name}/audience.json", "/calendar.json")  # fmt: skip
 
 
 def test_every_page_is_described(owner):
@@ -19,7 +19,9 @@ def test_every_page_is_described(owner):
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("path", [path for path in PATHS if "{" in path or path in {"/ledger.json", "/insights.json"}])
+@pytest.mark.parametrize(
+    "path", [path for path in PATHS if "{" in path or path in {"/ledger.json", "/insights.json", "/calendar.json"}]
+)
 def test_no_request_is_a_fault_of_the_server(owner, path, mode):
     cookies, address = {COOKIE: owner.client.cookies[COOKIE]}, str(owner.client.base_url).rstrip("/")
     operation = schemathesis.openapi.from_dict(owner.data("/openapi.json"))[path]["GET"]

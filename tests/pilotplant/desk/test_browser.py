@@ -17,7 +17,7 @@ from tests.lab_makers import OWNER, PILOT
 
 RELEASE = f"{PILOT}-letter"
 PATHS = ("/today", "/lab", f"/lab/{PILOT}", "/gate", f"/gate/{PILOT}", "/factory", f"/factory/{RELEASE}", "/ledger",
-         "/insights", "/new-pilot", "/import", "/key")  # fmt: skip
+         "/insights", "/calendar", "/new-pilot", "/import", "/key")  # fmt: skip
 REASON = "visits rose by far more than a letter costs"
 SERIOUS = {"serious", "critical"}
 

@@ -13,6 +13,7 @@ RELEASE = f"{PILOT}-letter"
 PATHS = (
     "/today",
     "/lab",
+    "/calendar",
     f"/lab/{PILOT}",
     "/gate",
     f"/gate/{PILOT}",

@@ -13,8 +13,8 @@ from lab.launch.launch import launch
 from lab.launch.preview import Rendering
 from lab.overview.portfolio import drafts
 from lab.state import open_lab, read_settings
-from pilotplant.desk.views.charter_form import CharterForm, OutlookFragment, form_of, look_ahead, save
-from pilotplant.desk.views.messages import messages
+from pilotplant.desk.views.charters.form import CharterForm, OutlookFragment, form_of, look_ahead, save
+from pilotplant.desk.views.charters.messages import messages
 from shared.core.errors import BadInput, Refused
 from shared.core.files import write_atomically
 from shared.core.yamlfile import parse_yaml, read_yaml

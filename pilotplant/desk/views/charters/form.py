@@ -13,7 +13,7 @@ import yaml
 from lab.charters.edits import Number, Place, Value, edited
 from lab.charters.outlook import outlook
 from lab.forecast.text import METRIC_COLUMNS
-from pilotplant.desk.views.charter_fields import GUARDRAILS, NUMBER, Field, Group, Ticks, groups, said
+from pilotplant.desk.views.charters.fields import GUARDRAILS, NUMBER, Field, Group, Ticks, groups, said
 from shared.core.digests import digest_json
 from shared.core.errors import BadInput, PilotPlantError, Refused
 from shared.core.files import write_atomically
