@@ -30,7 +30,7 @@ from pilotplant.desk.views.charters import drafts as drafts_page
 from pilotplant.desk.views.charters.audience import audience_page
 from pilotplant.desk.views.output import engines, output_of
 from pilotplant.desk.views.parts import title_of
-from pilotplant.desk.views.retrospective import EXAMPLE, KINDS
+from pilotplant.desk.views.retrospective import EXAMPLE, KINDS, TestShown, test_page
 from pilotplant.witnesses import verify as cross
 from shared.core.jsonable import jsonable
 from shared.core.printable import json_text
@@ -146,8 +146,12 @@ def lab(reader: Reader, page: Page = 1) -> HTMLResponse:
 
 
 def _pilot(reader: Reading, name: str) -> Any:
-    desk = reader.desk
-    return desk.computed(("lab", name), lambda: lab_page.pilot_page(desk.workspace, name))
+    workspace = reader.desk.workspace
+
+    def look() -> Any:
+        return test_page(workspace, name) or lab_page.pilot_page(workspace, name)
+
+    return reader.desk.computed(("lab", name), look)
 
 
 @router.get("/lab/{name}.json", response_class=Data)
@@ -160,7 +164,8 @@ def pilot_data(reader: Reader, name: PilotName) -> Data:
 def pilot(reader: Reader, name: PilotName) -> HTMLResponse:
     """The same as a page."""
     found = _pilot(reader, name)
-    return reader.page("pilot.html.j2", title_of(name), "/lab", f"pilotplant lab show {name}", f"/lab/{name}.json",
+    template = "test.html.j2" if isinstance(found, TestShown) else "pilot.html.j2"
+    return reader.page(template, title_of(name), "/lab", f"pilotplant lab show {name}", f"/lab/{name}.json",
                        (("/lab", "Lab"),), page=found, person=reader.person)  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from lab.launch.preview import Rendering
 from lab.overview.measures import Measures, measures
 from lab.overview.portfolio import Line, drafts_among, last_evidence, line_of, lines
 from lab.state import open_lab
+from pilotplant.desk.views.charters.form import OutlookFragment, outlook_of
 from pilotplant.desk.views.charters.messages import messages
 from pilotplant.desk.views.parts import Meter, how_many, title_of
 from pilotplant.desk.views.today import sample_meter
@@ -73,6 +74,7 @@ class PilotPage:
     Attributes:
         takes_results: whether a file of results may still be brought.
         to_finish: whether it has ended, and is to be analysed and put before the gate.
+        outlook: while nothing is shown, what the plan can show; None afterwards.
         hidden: why no effects are shown; None where they are.
         facts: the plan in numbers.
         arms: what each treatment says, as one customer reads it; empty where it cannot be rendered, and `unread` why.
@@ -89,6 +91,7 @@ class PilotPage:
     terms: tuple[tuple[str, str], ...]
     health: tuple[str, ...]
     healthy: str
+    outlook: OutlookFragment | None
     hidden: str | None
     showing: Results | None
     control: str
@@ -209,6 +212,7 @@ def pilot_page(workspace: Workspace, name: str) -> PilotPage:
         terms=tuple(_terms(line)),
         health=line.health.findings if line.health else (),
         healthy=_healthy(line),
+        outlook=outlook_of(workspace, charter) if hidden and line.state == "running" else None,
         hidden=hidden,
         showing=None if hidden or evidence is None else results(line.pilot, evidence),
         control=charter.control.name,

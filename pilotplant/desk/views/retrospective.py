@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from lab.insights.retrospective.effects import Shown
-from lab.insights.retrospective.store import bring_in
+from lab.insights.retrospective.store import bring_in, retrospectives
+from lab.pilots.pilot import imported
+from lab.state import open_lab
 from pilotplant.desk.views.parts import how_many
 from pilotplant.desk.views.uploads import plain_name
 from shared.core.errors import BadInput
@@ -99,6 +101,14 @@ def bring(workspace: Workspace, name: str, file_name: str, content: BinaryIO, ma
     count = len(done.tests) - len(done.repeated)
     headline = how_many(count, "finished test came in", "finished tests came in")
     return ImportedPage(headline, shown, max(0, len(done.tests) - SHOWN))
+
+
+def test_page(workspace: Workspace, name: str) -> TestShown | None:
+    """A finished test that was brought in; None where none has that name."""
+    room = open_lab(workspace)
+    if name not in imported(room):
+        return None
+    return next((_shown(one.shown, repeated=False) for one in retrospectives(room) if one.test.name == name), None)
 
 
 def _shown(found: Shown, *, repeated: bool) -> TestShown:

@@ -58,7 +58,11 @@ def test_a_test_comes_in_once_and_says_what_it_showed(requester, desk):
     again = bring(requester)
     assert "brought in before" in again.text
     assert kept(desk) == ["spring-2025"]
-    assert "spring-2025" in requester.page("/insights")
+    assert 'href="/lab/spring-2025"' in requester.page("/insights")
+    page = requester.page("/lab/spring-2025")
+    assert "ran elsewhere" in page
+    assert "+3.00 pp" in page
+    assert requester.data("/lab/spring-2025.json")["name"] == "spring-2025"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from pilotplant.desk.desk import Desk
 from pilotplant.overview import overview
-from tests.lab_makers import OWNER, PILOT
+from tests.desk import at
+from tests.lab_makers import OWNER, PILOT, stage_copy
 
 RELEASE = f"{PILOT}-letter"
 PATHS = (
@@ -108,3 +110,13 @@ def test_times_are_in_the_teams_zone_and_utc_stands_behind_them(owner, desk):
 
 def hours(told: str) -> int:
     return int(told[-5:-3])
+
+
+def test_a_running_pilots_page_says_what_its_plan_can_show(request, tmp_path):
+    running = Desk(stage_copy(request, tmp_path / "running", "launched"))
+    with at(running, OWNER) as browser:
+        page = browser.page(f"/lab/{PILOT}")
+        assert "No effects yet" in page
+        assert "What the plan can show" in page
+        assert "Time: " in page
+        assert browser.data(f"/lab/{PILOT}.json")["outlook"]["lines"]

@@ -12,7 +12,6 @@ import yaml
 
 from lab.charters.edits import Number, Place, Value, edited
 from lab.charters.outlook import outlook
-from lab.forecast.text import METRIC_COLUMNS
 from pilotplant.desk.views.charters.fields import GUARDRAILS, NUMBER, Field, Group, Ticks, groups, said
 from shared.core.digests import digest_json
 from shared.core.errors import BadInput, PilotPlantError, Refused
@@ -56,9 +55,8 @@ class CharterForm:
 
 @dataclass(frozen=True, slots=True)
 class OutlookFragment:
-    """What the numbers come to, or why that cannot be said."""
+    """What the numbers come to, under `METRIC_COLUMNS` of lab/forecast/text.py, or why that cannot be said."""
 
-    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
     lines: tuple[str, ...] = ()
     over: str | None = None
@@ -120,18 +118,24 @@ def save(workspace: Workspace, name: str, digest: str, typed: Mapping[str, Seque
 
 def look_ahead(workspace: Workspace, name: str, typed: Mapping[str, Sequence[str]]) -> OutlookFragment:
     """What the plan would come to with what is typed now; nothing is written."""
-    columns = tuple(METRIC_COLUMNS)
     try:
         text = read_text(workspace.pilots / name / CHARTER)
         changed, problems = changes(workspace, _content(text), typed)
         if problems:
-            return OutlookFragment(columns, problem="; ".join(dict.fromkeys(problems.values())))
+            return OutlookFragment(problem="; ".join(dict.fromkeys(problems.values())))
         charter = parse_yaml(edited(text, changed) if changed else text, Path(CHARTER), Charter)
+    except PilotPlantError as error:
+        return OutlookFragment(problem=sentence(error.what))
+    return outlook_of(workspace, charter)
+
+
+def outlook_of(workspace: Workspace, charter: Charter) -> OutlookFragment:
+    """What a charter's numbers come to, or why that cannot be said."""
+    try:
         found = outlook(workspace, charter)
     except PilotPlantError as error:
-        return OutlookFragment(columns, problem=sentence(error.what))
-    rows = tuple(tuple(str(cell) for cell in row) for row in found.rows)
-    return OutlookFragment(columns, rows, tuple(map(sentence, found.lines)), found.over)
+        return OutlookFragment(problem=sentence(error.what))
+    return OutlookFragment(tuple(found.rows), tuple(map(sentence, found.lines)), found.over)
 
 
 def changes(
