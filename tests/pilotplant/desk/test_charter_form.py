@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -38,6 +39,15 @@ def desk(workspace) -> Desk:
 @pytest.fixture
 def requester(desk):
     with at(desk, REQUESTER) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shared(request, tmp_path_factory) -> Iterator[Browser]:
+    """A desk of many edits, each of which is another one's beginning."""
+    made = stage_copy(request, tmp_path_factory.mktemp("shared") / "workspace", "loaded")
+    new(made, DRAFT)
+    with at(Desk(made), REQUESTER) as browser:
         yield browser
 
 
@@ -103,11 +113,11 @@ def test_saved_as_it_was_the_file_is_the_same_to_the_byte(requester, workspace):
      "*alias", "&anchor", "!tag", "%TAG", "@at", "`tick`", "a: b", "it's \"quoted\"", "ends with:", "back\\slash",
      "ünïcödé ☕", "x" * 1900],
 )  # fmt: skip
-def test_a_text_stays_the_text_that_was_typed(requester, workspace, said):
-    answer = save(requester, **{"hypothesis.because": said})
+def test_a_text_stays_the_text_that_was_typed(shared, said):
+    answer = save(shared, **{"hypothesis.because": said})
     assert answer.status_code == 303, answer.text
-    assert charter(workspace).hypothesis.because == said
-    assert f">{said}</textarea>" in html.unescape(requester.page(PAGE))
+    assert charter(shared.desk.workspace).hypothesis.because == said
+    assert f">{said}</textarea>" in html.unescape(shared.page(PAGE))
 
 
 @pytest.mark.parametrize(
@@ -130,12 +140,13 @@ def test_a_text_stays_the_text_that_was_typed(requester, workspace, said):
         ("sample.power", "0.2", "greater than or equal to 0.5"),
     ],
 )
-def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(requester, workspace, field, said, told):
+def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(shared, field, said, told):
+    workspace = shared.desk.workspace
     before = path_of(workspace).read_bytes()
     fields = {"hypothesis.because": "they came back after the last one", field: said}
     if field.startswith("guardrails"):
         fields["guardrails.0.metric"] = "spend"
-    answer = save(requester, **fields)
+    answer = save(shared, **fields)
     assert answer.status_code == 400
     page = html.unescape(answer.text)
     assert told in page

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import httpx
 import pytest
 
 from factory.releases.trust import trust
 from pilotplant.app import _exit_code
+from pilotplant.desk.desk import Desk
 from promotion.keys.enrolment import PasskeyFile, enrol, find_key
 from promotion.state import open_promotion
 from shared.trust.keys import GATE, KeyStore
@@ -18,7 +21,7 @@ from shared.trust.passkey import unbase64url
 from shared.trust.record import decisions
 from tests.authenticator import RP, Authenticator
 from tests.desk import Browser, serving, two_signatures
-from tests.lab_makers import OWNER, PILOT, REQUESTER
+from tests.lab_makers import OWNER, PILOT, REQUESTER, stage_copy
 
 REASON = "letters bring people back"
 GATE_PAGE = f"/gate/{PILOT}"
@@ -48,6 +51,28 @@ def enter(submitted_desk, address):
 def phone(submitted_desk, address):
     """The owner's authenticator, enrolled in the place of their key."""
     return enrolled(submitted_desk.workspace, OWNER, address)
+
+
+@dataclass
+class Shared:
+    """A desk at which nothing is ever signed, with the browsers that are at it."""
+
+    desk: Desk
+    phone: Authenticator
+    owner: Browser
+    other: Browser
+    requester: Browser
+
+
+@pytest.fixture(scope="module")
+def shared(request, tmp_path_factory):
+    desk = Desk(stage_copy(request, tmp_path_factory.mktemp("shared") / "workspace", "submitted"))
+    with serving(desk) as address, ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=address, timeout=120)) for _ in range(3)]
+        people = (OWNER, OWNER, REQUESTER)
+        browsers = [Browser(client, desk).enter(person) for client, person in zip(clients, people, strict=True)]
+        yield Shared(desk, enrolled(desk.workspace, OWNER, address), *browsers)
+        assert nothing_signed(desk)
 
 
 def enrolled(workspace, person, address, **more):
@@ -161,61 +186,58 @@ def test_an_answer_counts_once(submitted_desk, enter, phone):
     assert "given already" in again.text
 
 
-def test_an_answer_to_another_statement_is_refused(submitted_desk, enter, phone):
+def test_an_answer_to_another_statement_is_refused(shared):
     """A desk page is swapped: the person signs one decision, and it is sent in for another."""
-    owner = enter(OWNER)
-    stop = shown(owner, word="stop", reason=REASON, insight="letters bring visits")
-    scale = shown(owner)
-    answer = take(owner, scale, answered(phone, stop))
+    stop = shown(shared.owner, word="stop", reason=REASON, insight="letters bring visits")
+    scale = shown(shared.owner)
+    answer = take(shared.owner, scale, answered(shared.phone, stop))
     assert answer.status_code == 409
     assert "another statement" in answer.text
-    assert nothing_signed(submitted_desk)
+    assert nothing_signed(shared.desk)
 
 
-def test_an_answer_counts_in_the_browser_that_was_asked(submitted_desk, enter, phone):
-    challenge = shown(enter(OWNER))
-    for browser in (enter(OWNER), enter(REQUESTER)):
-        answer = take(browser, challenge, answered(phone, challenge))
+def test_an_answer_counts_in_the_browser_that_was_asked(shared):
+    challenge = shown(shared.owner)
+    for browser in (shared.other, shared.requester):
+        answer = take(browser, challenge, answered(shared.phone, challenge))
         assert answer.status_code == 400
         assert "did not ask" in answer.text
-    assert nothing_signed(submitted_desk)
+    assert nothing_signed(shared.desk)
 
 
-def test_an_answer_that_was_not_asked_for_is_refused(submitted_desk, enter, phone):
+def test_an_answer_that_was_not_asked_for_is_refused(shared):
     """What was prepared on the command line is signed there: the desk has not shown it."""
-    owner = enter(OWNER)
-    answer = take(owner, "A" * 43, answered(phone, "A" * 43))
+    answer = take(shared.owner, "A" * 43, answered(shared.phone, "A" * 43))
     assert answer.status_code == 400
     assert "did not ask" in answer.text
-    assert nothing_signed(submitted_desk)
+    assert nothing_signed(shared.desk)
 
 
-def test_an_answer_for_one_pilot_is_not_taken_for_another(submitted_desk, enter, phone):
-    owner = enter(OWNER)
-    challenge = shown(owner)
-    answer = take(owner, challenge, answered(phone, challenge), name="another-pilot")
+def test_an_answer_for_one_pilot_is_not_taken_for_another(shared):
+    challenge = shown(shared.owner)
+    answer = take(shared.owner, challenge, answered(shared.phone, challenge), name="another-pilot")
     assert answer.status_code == 400
-    assert nothing_signed(submitted_desk)
+    assert nothing_signed(shared.desk)
 
 
-@pytest.mark.parametrize(
-    "client", [{"origin": "https://evil.example"}, {"crossOrigin": True}, {"type": "webauthn.create"}]
-)
-def test_an_answer_from_another_page_is_refused(submitted_desk, enter, phone, client):
-    owner = enter(OWNER)
-    challenge = shown(owner)
-    assert take(owner, challenge, answered(phone, challenge, **client)).status_code == 409
-    assert nothing_signed(submitted_desk)
+ELSEWHERE = [{"origin": "https://evil.example"}, {"crossOrigin": True}, {"type": "webauthn.create"}]
+
+
+@pytest.mark.parametrize("client", ELSEWHERE)
+def test_an_answer_from_another_page_is_refused(shared, client):
+    challenge = shown(shared.owner)
+    assert take(shared.owner, challenge, answered(shared.phone, challenge, **client)).status_code == 409
+    assert nothing_signed(shared.desk)
 
 
 @pytest.mark.parametrize("answer", ["", "{}", "null", '"text"', "[" * 5_000, json.dumps({"type": "public-key"})])
-def test_what_is_no_answer_is_said_and_the_challenge_stands(submitted_desk, enter, phone, answer):
-    owner = enter(OWNER)
-    challenge = shown(owner)
-    bad = take(owner, challenge, answer)
+def test_what_is_no_answer_is_said_and_the_challenge_stands(shared, answer):
+    challenge = shown(shared.owner)
+    bad = take(shared.owner, challenge, answer)
     assert bad.status_code == 400
     assert "no answer of a passkey" in bad.text
-    assert take(owner, challenge, answered(phone, challenge)).status_code == 303
+    # Another answer to it is judged, and not sent away as one that nobody asked for.
+    assert take(shared.owner, challenge, answered(shared.phone, challenge, **ELSEWHERE[0])).status_code == 409
 
 
 def test_whoever_only_reads_or_is_not_the_owner_signs_nothing(submitted_desk, enter, phone):
@@ -249,36 +271,36 @@ def test_a_passkey_is_made_at_the_desk_and_enrolled_by_ops(submitted_desk, enter
     assert decisions(workspace)[PILOT].decision.owner == OWNER
 
 
-def test_a_registration_counts_in_the_browser_that_was_asked(submitted_desk, enter, address):
+def test_a_registration_counts_in_the_browser_that_was_asked(shared):
     """Whoever has a second browser cannot have their own passkey wait in somebody else's name."""
-    challenge, _ = asked(enter(OWNER).send("/key/passkey"))
-    mine = Authenticator(origin=address)
+    challenge, _ = asked(shared.owner.send("/key/passkey"))
+    mine = Authenticator(origin=shared.phone.origin)
     given = json.dumps(json.loads(mine.register(unbase64url(challenge)))["credential"])
-    answer = enter(REQUESTER).send("/key/register", challenge=challenge, answer=given)
+    answer = shared.requester.send("/key/register", challenge=challenge, answer=given)
     assert answer.status_code == 400
-    assert not (submitted_desk.workspace.root / "var" / "desk" / "passkeys").exists()
+    assert not (shared.desk.workspace.root / "var" / "desk" / "passkeys").exists()
 
 
 @pytest.mark.parametrize("client", [{"origin": "https://evil.example"}, {"crossOrigin": True}])
-def test_a_registration_for_another_page_is_refused(submitted_desk, enter, address, client):
-    owner, phone = enter(OWNER), Authenticator(origin=address)
-    challenge, _ = asked(owner.send("/key/passkey"))
+def test_a_registration_for_another_page_is_refused(shared, client):
+    phone = Authenticator(origin=shared.phone.origin)
+    challenge, _ = asked(shared.owner.send("/key/passkey"))
     given = json.dumps(json.loads(phone.register(unbase64url(challenge), **client))["credential"])
-    assert owner.send("/key/register", challenge=challenge, answer=given).status_code == 409
-    assert not (submitted_desk.workspace.root / "var" / "desk" / "passkeys").exists()
+    assert shared.owner.send("/key/register", challenge=challenge, answer=given).status_code == 409
+    assert not (shared.desk.workspace.root / "var" / "desk" / "passkeys").exists()
 
 
-def test_a_registration_with_another_challenge_is_refused(submitted_desk, enter, address):
-    owner, phone = enter(OWNER), Authenticator(origin=address)
-    challenge, _ = asked(owner.send("/key/passkey"))
+def test_a_registration_with_another_challenge_is_refused(shared):
+    phone = Authenticator(origin=shared.phone.origin)
+    challenge, _ = asked(shared.owner.send("/key/passkey"))
     given = json.dumps(json.loads(phone.register(bytes(32)))["credential"])
-    assert owner.send("/key/register", challenge=challenge, answer=given).status_code == 409
-    assert not (submitted_desk.workspace.root / "var" / "desk" / "passkeys").exists()
+    assert shared.owner.send("/key/register", challenge=challenge, answer=given).status_code == 409
+    assert not (shared.desk.workspace.root / "var" / "desk" / "passkeys").exists()
 
 
-def test_a_desk_under_a_number_says_where_passkeys_work(submitted_desk, enter, address):
-    owner = enter(OWNER)
-    port = address.rpartition(":")[2]
+def test_a_desk_under_a_number_says_where_passkeys_work(shared):
+    owner = shared.owner
+    port = shared.phone.origin.rpartition(":")[2]
     answer = owner.client.get("/key", headers={"host": f"127.0.0.1:{port}"})
     assert answer.status_code == 200
     token = re.search(r'name="token" value="([^"]+)"', answer.text)[1]
