@@ -24,6 +24,7 @@ _OWN = (
     (re.compile(r"(?<=sha256:)[0-9a-f]+|\b[0-9a-f]{12,64}\b"), "<digest>"),
     (re.compile(r"(?<=\d{4}-\d\d-\d\d)[T ][0-9][0-9:.]+"), " <time>"),
     (re.compile(r"(http://(?:127\.0\.0\.1|localhost)):\d+"), r"\1:<port>"),
+    (re.compile(r"(?<=--port )\d+"), "<port>"),
     (re.compile(r"(?<=sign-in\?link=)[\w-]+"), "<secret>"),
 )
 # How far a command has come, which no page shows.
