@@ -85,6 +85,7 @@ COMMANDS: dict[str, list[str]] = {
         "--until",
         "2026-03-01",
     ],
+    "promote sign": ["{tmp}/prepared.json", "{tmp}/answer.json"],
     "promote portfolio": [],
     "promote correct-clock": ["--as", OWNER, "--reason", "the battery was empty"],
     "promote log": [],
@@ -229,6 +230,10 @@ def test_every_command_names_what_is_wrong_and_calls_nothing_else_so(disk, tmp_p
         "{schema_version: 1, rows: arms, arm: arm, "
         "metrics: {visit: {metric: visit, arm: {units: units, count: visits}}}}\n"
     )
+    asked_for = {"word": "stop", "who": OWNER, "reason": "nothing in it", "insight": "letters do it"}
+    prepared = {"schema_version": 1, "kind": "proposal", "name": PILOT, "wanted": asked_for, "statement": {}}
+    (tmp / "prepared.json").write_text(json.dumps(prepared))
+    (tmp / "answer.json").write_text("{}")
     asked = [name for name in COMMANDS if condition in {"full", "read-only"} or name not in NEW_FOLDERS]
     # What stops is asked last: nothing runs after it.
     with CONDITIONS[condition](workspace):
