@@ -39,5 +39,5 @@ def test_it_ends_with_the_desks_address_and_how_it_is_opened(tmp_path, monkeypat
     stage = Stage(Path("demo"), Shop(None, None), [].append, quiet=True)
     run = ScheduledRun("spring-mail-mens", "Completed", None, auto_scheduled=True)
     where, how = _ended(stage, (), Path("demo/report.html"), run, (), 1.0).lines()[-2:]
-    assert "http://127.0.0.1:8700" in where
+    assert "http://localhost:8700" in where
     assert "--workspace demo/rehearsal desk" in how

@@ -64,8 +64,8 @@ def test_the_owners_page_tells_of_it(lucky, capsys, tmp_path):
     page = tmp_path / "page.html"
     code, text = run(lucky, capsys, "summary", "spring-email", "--html", str(page))
     assert code == 0
-    for told in (text, page.read_text()):
-        assert f"Warning: {WARNED} failed" in flat(told)
+    assert f"Warning: {WARNED} failed" in flat(text)
+    assert f"Failed; it warns and blocks nothing</span> · {WARNED}" in flat(page.read_text())
     assert [one["check"] for one in data(lucky, capsys, "summary", "spring-email")["warnings"]] == [
         DRAWN,
         "portfolio_fdr",
@@ -104,7 +104,7 @@ def test_any_warning_that_failed_stands_wherever_a_verdict_does(stage, capsys, t
     ):
         code, text = run(stage, capsys, *asked)
         assert (code, told in flat(text)) == (0, True), asked
-    assert told in flat(page.read_text())
+    assert f"Failed; it warns and blocks nothing</span> · {named}" in flat(page.read_text())
     signed = data(stage, capsys, *words)
     assert (signed["repeated"], set(signed["warnings"])) == (True, {DRAWN, named})
     decided = open_promotion(stage.workspace).entries("spring-email")
